@@ -1,0 +1,29 @@
+"""Alembic's environment: our tables and Flask-AppBuilder's, in one line of versions."""
+
+from alembic import context
+from flask_appbuilder import Model as FabModel
+from flask_appbuilder.security.sqla import models as _fab_tables  # noqa: F401 (fills FabModel.metadata)
+from sqlalchemy import create_engine, pool
+
+from shop import tables
+from shop.core import db
+
+METADATA = [tables.metadata, FabModel.metadata]
+
+
+def run() -> None:
+    """Migrate with a short lock time-out and no statement time-out: never block the shop for long."""
+    engine = create_engine(
+        db.engine().url,
+        poolclass=pool.NullPool,
+        connect_args={"options": "-c lock_timeout=2s -c statement_timeout=0"},
+    )
+    with engine.connect() as connection:
+        context.configure(
+            connection=connection, target_metadata=METADATA, compare_server_default=False
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+run()

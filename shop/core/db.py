@@ -1,0 +1,143 @@
+"""The database: one engine, one session per thread (or greenlet), one way to commit.
+
+Promise: whatever happens inside ``transaction()`` is committed as a whole or not at all.
+Doors, jobs and procedures open it; operations never do.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import DateTime, Engine, MetaData, Text, create_engine, event
+from sqlalchemy.dialects.postgresql import CITEXT, JSONB
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase, Session, scoped_session, sessionmaker
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+# Worth another try: serialisation failure, deadlock, lock not available in time.
+RETRYABLE = {"40001", "40P01", "55P03"}
+TIMEOUTS = {
+    "statement_timeout": "5s",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "15s",
+}
+
+
+class Citext(CITEXT):
+    """Case-insensitive text that hands out plain ``str``."""
+
+
+class Base(DeclarativeBase):
+    """Parent of every table of ours; text is ``text``, times carry their zone."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {
+        str: Text(),
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB(),
+        list[dict[str, Any]]: JSONB(),
+        dict[str, str]: JSONB(),
+    }
+
+
+T = TypeVar("T")
+
+_factory = sessionmaker(expire_on_commit=False, autoflush=True)
+session: scoped_session[Session] = scoped_session(_factory)
+_engine: Engine | None = None
+
+
+def configure(url: str, *, pool_size: int = 10, name: str = "shop") -> Engine:
+    """Point the session at ``url`` (``postgresql+psycopg://…``); called once per process."""
+    global _engine
+    options = " ".join(f"-c {key}={value}" for key, value in TIMEOUTS.items())
+    _engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        pool_timeout=10,
+        connect_args={"options": options, "application_name": name, "connect_timeout": 5},
+    )
+    session.remove()
+    _factory.configure(bind=_engine)
+    return _engine
+
+
+def engine() -> Engine:
+    """The engine of this process. Raises ``RuntimeError`` before ``configure``."""
+    if _engine is None:
+        raise RuntimeError("core.db.configure() has not been called")
+    return _engine
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """Commit on success, roll back on any error. Nesting raises ``RuntimeError``."""
+    current = session()
+    if current.info.get("open"):
+        raise RuntimeError("a transaction is already open: operations must not open their own")
+    current.info["open"] = True
+    try:
+        yield current
+        current.commit()
+    except BaseException:
+        current.rollback()
+        raise
+    finally:
+        current.info.pop("open", None)
+
+
+def retrying(work: Callable[[], T], *, attempts: int = 5) -> T:
+    """Run ``work`` (which opens its own transaction) again after a lost lock or deadlock.
+
+    Only for work that may safely run twice. The last failure is raised as it is.
+    """
+    for attempt in range(1, attempts + 1):
+        try:
+            return work()
+        except DBAPIError as error:
+            if sqlstate(error) not in RETRYABLE or attempt == attempts:
+                raise
+            time.sleep(random.uniform(0.01, 0.05) * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """The five-character SQLSTATE of a database error, or an empty string."""
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def violated(error: DBAPIError) -> str:
+    """The name of the constraint that a statement violated, or an empty string."""
+    diagnostics = getattr(error.orig, "diag", None)
+    return getattr(diagnostics, "constraint_name", None) or ""
+
+
+class Statements:
+    """Counts the SQL statements of a block; used by tests and the benchmark."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def __enter__(self) -> "Statements":
+        event.listen(engine(), "before_cursor_execute", self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        event.remove(engine(), "before_cursor_execute", self._note)
+
+    def _note(self, _conn: object, _cursor: object, statement: str, *_: object) -> None:
+        self.seen.append(statement)
+
+    def __len__(self) -> int:
+        return len(self.seen)

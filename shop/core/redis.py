@@ -1,0 +1,61 @@
+"""Redis (or Valkey): doorbells, fan-out, tickets and rate limits. It may be emptied at any moment.
+
+Time-outs are short on purpose: nothing that a customer waits for may hang on Redis.
+"""
+
+import json
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "shop:broadcast"
+TIMEOUT_S = 0.25
+
+_client: Redis | None = None
+_url = ""
+
+
+def configure(url: str) -> None:
+    """Point this process at ``url`` (``redis://…`` or ``unix://…``); connects on first use."""
+    global _client, _url
+    _url = url
+    _client = Redis.from_url(
+        url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True
+    )
+
+
+def client() -> Redis:
+    """The client for short commands. Raises ``RuntimeError`` before ``configure``."""
+    if _client is None:
+        raise RuntimeError("core.redis.configure() has not been called")
+    return _client
+
+
+def blocking_client(*, decode: bool = False) -> Redis:
+    """A client without a read time-out, for subscribers and RQ, which wait by design."""
+    return Redis.from_url(
+        _url, socket_connect_timeout=5, decode_responses=decode, health_check_interval=30
+    )
+
+
+def publish(broadcasts: Iterable[dict[str, Any]]) -> bool:
+    """Hand broadcasts to every socket process; False (and one log line) when Redis is away."""
+    lines = [
+        json.dumps(row | {"at": row["at"].isoformat()}, separators=(",", ":")) for row in broadcasts
+    ]
+    if not lines:
+        return True
+    try:
+        pipe = client().pipeline(transaction=False)
+        for line in lines:
+            pipe.publish(CHANNEL, line)
+        pipe.execute()
+    except RedisError as error:
+        log.warning("broadcast not published", extra={"reason": str(error), "count": len(lines)})
+        return False
+    return True

@@ -1,0 +1,253 @@
+"""From committed events to what follows: broadcasts for sockets, deliveries for reactions.
+
+Promise: every committed event is dispatched, also when relays die or several run; a reaction that
+is due is rung again until its delivery row says done or dead. Redis is only the doorbell.
+Unsent rows are claimed with SKIP LOCKED and never found by "id above the last seen", which loses
+the rows of transactions that commit late.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, func, text
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shop.core import actor
+from shop.core.db import Base, session, transaction
+from shop.core.events import Event, EventPending, EventRecord
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 8
+LEASE = "60 seconds"
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What follows an event, in a worker.
+
+    ``atomic`` reactions run inside the transaction that marks them done: exactly once.
+    The others talk to the outside world and open their own; they may run twice, so they check first.
+    """
+
+    name: str
+    run: Callable[[Any], None]
+    atomic: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What sockets that follow ``topic`` are told."""
+
+    topic: str
+    type: str
+    data: dict[str, Any]
+
+
+class Broadcast(Base):
+    """One message to one topic, numbered in the order of sending: what ``since`` replays."""
+
+    __tablename__ = "broadcast"
+    __table_args__ = (Index("ix_broadcast_topic", "topic", "seq"),)
+
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    topic: Mapped[str]
+    type: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    at: Mapped[datetime]
+
+
+class Delivery(Base):
+    """One reaction to one event: due, done or dead."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("event_id", "reaction"),
+        Index("ix_delivery_due", "due_at", postgresql_where=text("state = 'due'")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    event_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("event.id"))
+    reaction: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="due")
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    due_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    lease_until: Mapped[datetime | None]
+    rung_at: Mapped[datetime | None]
+    done_at: Mapped[datetime | None]
+    error: Mapped[str | None]
+
+
+def dispatch(
+    reactions: Mapping[type[Event], Sequence[Reaction]],
+    messages: Callable[[EventRecord], Iterable[Message]],
+) -> tuple[list[int], list[dict[str, Any]], int]:
+    """Claim up to 200 undispatched events and write their deliveries and broadcasts.
+
+    Gives (delivery ids to ring, broadcasts to publish, events claimed). One transaction; the
+    advisory lock makes ``seq`` grow in the order in which broadcasts become visible.
+    """
+    with transaction():
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtext('shop.relay'))"))
+        claimed = session.scalars(
+            delete(EventPending)
+            .where(
+                EventPending.event_id.in_(
+                    select(EventPending.event_id)
+                    .order_by(EventPending.event_id)
+                    .limit(BATCH)
+                    .with_for_update(skip_locked=True)
+                )
+            )
+            .returning(EventPending.event_id)
+        ).all()
+        if not claimed:
+            return [], [], 0
+        records = session.scalars(
+            select(EventRecord).where(EventRecord.id.in_(claimed)).order_by(EventRecord.id)
+        ).all()
+        due = [
+            {"event_id": record.id, "reaction": reaction.name, "rung_at": func.now()}
+            for record in records
+            for reaction in reactions.get(Event.registry[record.type], ())
+        ]
+        told = [
+            {"topic": m.topic, "type": m.type, "data": m.data, "at": record.occurred_at}
+            for record in records
+            for m in messages(record)
+        ]
+        ids = list(session.scalars(insert(Delivery).returning(Delivery.id), due)) if due else []
+        seqs: list[int] = []
+        if told:
+            seqs = list(
+                session.scalars(
+                    insert(Broadcast).returning(Broadcast.seq, sort_by_parameter_order=True), told
+                )
+            )
+    session.expunge_all()
+    return ids, [{"seq": seq} | row for seq, row in zip(seqs, told, strict=True)], len(claimed)
+
+
+def overdue(*, patience_s: int) -> list[int]:
+    """Deliveries that are due, unleased and not rung for ``patience_s`` seconds; marks them rung."""
+    waited = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, patience_s)
+    with transaction():
+        return list(
+            session.scalars(
+                update(Delivery)
+                .where(
+                    Delivery.id.in_(
+                        select(Delivery.id)
+                        .where(
+                            Delivery.state == "due",
+                            Delivery.due_at <= func.now(),
+                            func.coalesce(Delivery.lease_until, func.now()) <= func.now(),
+                            func.coalesce(Delivery.rung_at, waited) <= waited,
+                        )
+                        .order_by(Delivery.due_at)
+                        .limit(500)
+                        .with_for_update(skip_locked=True)
+                    )
+                )
+                .values(rung_at=func.now())
+                .returning(Delivery.id)
+            )
+        )
+
+
+def deliver(delivery_id: int, reactions: Mapping[str, Reaction]) -> str:
+    """Run one delivery now if it is due and nobody else holds it. Gives its state, or "skipped"."""
+    claim = _claim(delivery_id)
+    if claim is None:
+        return "skipped"
+    record, name, attempts = claim
+    reaction = reactions.get(name)
+    actor.set_request_id(record.request_id)
+    try:
+        if reaction is None:
+            raise LookupError(f"no reaction is called {name}")
+        if reaction.atomic:
+            with transaction():
+                reaction.run(record.event)
+                _finish(delivery_id)
+        else:
+            reaction.run(record.event)
+            with transaction():
+                _finish(delivery_id)
+    except Exception as error:  # a worker's loop: whatever went wrong is written down and retried
+        log.exception("reaction failed", extra={"reaction": name, "event_id": record.id})
+        return _postpone(delivery_id, attempts, error)
+    finally:
+        session.remove()
+    return "done"
+
+
+def retry(delivery_id: int) -> None:
+    """Give a dead delivery another eight tries; the relay rings it within seconds."""
+    session.execute(
+        update(Delivery)
+        .where(Delivery.id == delivery_id, Delivery.state == "dead")
+        .values(state="due", attempts=0, due_at=func.now(), rung_at=None, lease_until=None)
+    )
+
+
+def lag_s() -> float:
+    """Age in seconds of the oldest event that no relay has dispatched; 0 when there is none."""
+    oldest = session.scalar(
+        select(func.extract("epoch", func.now() - func.min(EventRecord.occurred_at))).join(
+            EventPending, EventPending.event_id == EventRecord.id
+        )
+    )
+    return max(0.0, float(oldest or 0))
+
+
+def _claim(delivery_id: int) -> tuple[EventRecord, str, int] | None:
+    with transaction():
+        row = session.execute(
+            update(Delivery)
+            .where(
+                Delivery.id == delivery_id,
+                Delivery.state == "due",
+                Delivery.due_at <= func.now(),
+                func.coalesce(Delivery.lease_until, func.now()) <= func.now(),
+            )
+            .values(
+                attempts=Delivery.attempts + 1,
+                lease_until=func.now() + text(f"interval '{LEASE}'"),
+            )
+            .returning(Delivery.event_id, Delivery.reaction, Delivery.attempts)
+        ).first()
+        if row is None:
+            return None
+        record = session.get_one(EventRecord, row.event_id)
+        return record, row.reaction, row.attempts
+
+
+def _finish(delivery_id: int) -> None:
+    session.execute(
+        update(Delivery)
+        .where(Delivery.id == delivery_id)
+        .values(state="done", done_at=func.now(), lease_until=None, error=None)
+    )
+
+
+def _postpone(delivery_id: int, attempts: int, error: Exception) -> str:
+    state = "dead" if attempts >= MAX_ATTEMPTS else "due"
+    wait_s = min(2**attempts, 3600)
+    with transaction():
+        session.execute(
+            update(Delivery)
+            .where(Delivery.id == delivery_id)
+            .values(
+                state=state,
+                lease_until=None,
+                error=f"{type(error).__name__}: {error}"[:500],
+                due_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, wait_s),
+            )
+        )
+    return state

@@ -1,0 +1,85 @@
+"""Sign-ins of browsers and programs, kept in the database so that they can be ended at once.
+
+A signed cookie alone would outlive sign-out and password change; here each request looks its row up.
+"""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import BigInteger, Identity, Index, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shop.core import clock, tokens
+from shop.core.db import Base, session
+
+Audience = Literal["staff", "customer"]
+LIFETIME = {"staff": timedelta(hours=12), "customer": timedelta(days=30)}
+
+
+class SignIn(Base):
+    """One signed-in browser or program."""
+
+    __tablename__ = "sign_in"
+    __table_args__ = (Index("ix_sign_in_subject", "audience", "subject_id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    digest: Mapped[str] = mapped_column(unique=True)
+    audience: Mapped[str]
+    subject_id: Mapped[int] = mapped_column(BigInteger)
+    started_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+def start(audience: Audience, subject_id: int) -> str:
+    """Open a sign-in; gives the secret that the cookie (or token) carries."""
+    token = tokens.new_token()
+    now = clock.now()
+    session.add(
+        SignIn(
+            digest=tokens.digest(token),
+            audience=audience,
+            subject_id=subject_id,
+            started_at=now,
+            expires_at=now + LIFETIME[audience],
+        )
+    )
+    return token
+
+
+def subject(audience: Audience, token: str | None) -> int | None:
+    """Whose sign-in this is, if it still counts. One statement."""
+    if not token:
+        return None
+    return session.scalar(
+        select(SignIn.subject_id).where(
+            SignIn.digest == tokens.digest(token),
+            SignIn.audience == audience,
+            SignIn.ended_at.is_(None),
+            SignIn.expires_at > clock.now(),
+        )
+    )
+
+
+def end(token: str | None) -> None:
+    """Sign one browser out."""
+    if token:
+        session.execute(
+            update(SignIn)
+            .where(SignIn.digest == tokens.digest(token), SignIn.ended_at.is_(None))
+            .values(ended_at=clock.now())
+        )
+
+
+def end_all(audience: Audience, subject_id: int, *, but: str | None = None) -> None:
+    """Sign this person out everywhere, except where the token ``but`` is used."""
+    session.execute(
+        update(SignIn)
+        .where(
+            SignIn.audience == audience,
+            SignIn.subject_id == subject_id,
+            SignIn.ended_at.is_(None),
+            SignIn.digest != (tokens.digest(but) if but else ""),
+        )
+        .values(ended_at=clock.now())
+    )

@@ -1,0 +1,78 @@
+"""Secrets that travel in links: 128 random bits or more; only their hash is stored."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import BigInteger, Identity, delete, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shop.core import clock
+from shop.core.db import Base, session
+
+
+class OneTimeToken(Base):
+    """A link that works once, for one purpose and one subject, until it expires."""
+
+    __tablename__ = "one_time_token"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    digest: Mapped[str] = mapped_column(unique=True)
+    purpose: Mapped[str]
+    subject_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+def new_token() -> str:
+    """A fresh URL-safe secret of 192 bits."""
+    return secrets.token_urlsafe(24)
+
+
+def digest(token: str) -> str:
+    """What is stored instead of the secret (SHA-256 suffices for random secrets)."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def matches(given: str | None, kept: str | None) -> bool:
+    """Compare two secrets in constant time; empty never matches."""
+    return bool(given) and bool(kept) and secrets.compare_digest(str(given), str(kept))
+
+
+def issue(purpose: str, subject_id: int, *, minutes: int) -> str:
+    """Make a one-time token and forget older ones of the same purpose and subject."""
+    revoke(purpose, subject_id)
+    token = new_token()
+    session.add(
+        OneTimeToken(
+            digest=digest(token),
+            purpose=purpose,
+            subject_id=subject_id,
+            expires_at=clock.now() + timedelta(minutes=minutes),
+        )
+    )
+    return token
+
+
+def redeem(purpose: str, token: str) -> int | None:
+    """Use up a token; gives its subject, or None if it is wrong, expired or used."""
+    return session.scalar(
+        update(OneTimeToken)
+        .where(
+            OneTimeToken.digest == digest(token),
+            OneTimeToken.purpose == purpose,
+            OneTimeToken.used_at.is_(None),
+            OneTimeToken.expires_at > clock.now(),
+        )
+        .values(used_at=clock.now())
+        .returning(OneTimeToken.subject_id)
+    )
+
+
+def revoke(purpose: str, subject_id: int) -> None:
+    """Forget every token of this purpose and subject."""
+    session.execute(
+        delete(OneTimeToken).where(
+            OneTimeToken.purpose == purpose, OneTimeToken.subject_id == subject_id
+        )
+    )

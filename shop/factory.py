@@ -1,0 +1,122 @@
+"""Plugs everything together: the edges first, then the doors. The only reader of settings."""
+
+import logging
+import secrets
+from typing import Any
+
+from flask import Flask, Response, g, request
+from flask_compress import Compress
+from flask_migrate import Migrate
+from jinja2 import StrictUndefined
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from shop import admin, api, cli, reactions, store
+from shop.config import Settings
+from shop.core import actor, db, log, mail, redis
+from shop.media import storage
+from shop.notifications import templates as mail_templates
+from shop.payments import stripe_gateway
+
+MAX_UPLOAD = 64 * 1024 * 1024
+
+
+def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
+    """Tell the edges where the outside world is; every kind of process does this first."""
+    log.configure()
+    db.configure(settings.database_url, name=name, pool_size=pool_size)
+    redis.configure(settings.redis_url)
+    mail.configure(settings.smtp_url, settings.mail_from)
+    mail_templates.configure(base_url=settings.base_url, shop_name=settings.shop_name)
+    storage.configure(settings.storage_url)
+    stripe_gateway.configure(
+        secret_key=settings.stripe_secret_key,
+        publishable_key=settings.stripe_publishable_key,
+        webhook_secrets=settings.stripe_webhook_secrets,
+        api_base=settings.stripe_api_base,
+    )
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The whole shop as one WSGI application. Raises ``SettingsError`` on a bad environment."""
+    settings = settings or Settings.from_env()
+    configure(settings, name="web")
+    app = Flask("shop", root_path=None, template_folder="../templates", static_folder=None)
+    app.config.update(_flask_config(settings))
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, hops, hops, hops)  # type: ignore[method-assign]
+    Compress(app)
+    Migrate(app, db, directory="migrations")
+    _requests(app, settings)
+    store.init_app(app)
+    api.init_app(app)
+    admin.init_app(app)
+    cli.init_app(app)
+    return app
+
+
+def create_worker(settings: Settings | None = None) -> None:
+    """Prepare this process for jobs: the edges, and the list of reactions; no Flask."""
+    configure(settings or Settings.from_env(), name="worker", pool_size=2)
+    reactions.load()
+
+
+def _flask_config(settings: Settings) -> dict[str, Any]:
+    secure = settings.base_url.startswith("https://")
+    host = settings.base_url.partition("://")[2]
+    return {
+        "SETTINGS": settings,
+        "SECRET_KEY": settings.secret_key,
+        "SESSION_COOKIE_NAME": "__Host-shop" if secure else "shop",
+        "SESSION_COOKIE_SECURE": secure,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "TRUSTED_HOSTS": [host.partition(":")[0], "127.0.0.1", "localhost"],
+        "MAX_CONTENT_LENGTH": MAX_UPLOAD,
+        "MAX_FORM_MEMORY_SIZE": 1024 * 1024,
+        "SEND_FILE_MAX_AGE_DEFAULT": 31536000,
+        "WTF_CSRF_TIME_LIMIT": None,
+        "COMPRESS_ALGORITHM": ["br", "gzip"],
+        "COMPRESS_BR_LEVEL": 4,
+        "PROPAGATE_EXCEPTIONS": False,
+        "RATELIMIT_ENABLED": settings.rate_limits,
+        "RATELIMIT_STORAGE_URI": settings.redis_url,
+        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
+    }
+
+
+def _requests(app: Flask, settings: Settings) -> None:
+    """What every request gets: an id, an actor, security headers, and a closed session."""
+
+    @app.before_request
+    def begin() -> None:
+        given = request.headers.get("X-Request-Id", "")
+        g.request_id = given if given.isalnum() and len(given) <= 64 else secrets.token_hex(8)
+        actor.set_request_id(g.request_id)
+        actor.set_current(actor.GUEST)
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.get("request_id", "")
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
+        response.headers.setdefault(
+            "Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(self)"
+        )
+        response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        if settings.is_production:
+            response.headers.setdefault(
+                "Strict-Transport-Security", "max-age=31536000; includeSubDomains"
+            )
+        return response
+
+    @app.teardown_appcontext
+    def close(_error: BaseException | None) -> None:
+        db.session.remove()
+        actor.set_current(actor.SYSTEM)
+        actor.set_request_id("")
+
+
+logging.captureWarnings(True)

@@ -1,0 +1,37 @@
+"""Stock: an append-only ledger, the levels it adds up to, and what is promised to open orders.
+
+Owns levels, movements and locations; the verbs below are their only writers.
+Promise: available never drops below zero (unless a variant may be backordered), whoever else buys.
+Leaves prices to catalog, and the decision *when* to hold or release to orders.
+"""
+
+from shop.inventory.errors import OutOfStock
+from shop.inventory.operations import (
+    REASONS,
+    Line,
+    adjust,
+    allow_backorder,
+    commit,
+    count,
+    receive,
+    release,
+    reserve,
+    restock,
+    ship,
+)
+from shop.inventory.queries import (
+    Level,
+    StockList,
+    StockRow,
+    available,
+    discrepancies,
+    levels,
+    movements,
+    stock_list,
+)
+
+__all__ = [
+    "REASONS", "Level", "Line", "OutOfStock", "StockList", "StockRow", "adjust",
+    "allow_backorder", "available", "commit", "count", "discrepancies", "levels", "movements",
+    "receive", "release", "reserve", "restock", "ship", "stock_list",
+]  # fmt: skip

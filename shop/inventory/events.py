@@ -1,0 +1,26 @@
+"""What happens to stock."""
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from shop.core.events import Event
+
+
+class Change(TypedDict):
+    """One variant's available units before and after, and the level at which it counts as low."""
+
+    variant_id: int
+    product_id: int
+    sku: str
+    before: int
+    after: int
+    low: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockChanged(Event):
+    """Available units changed. Alerts fire when ``low`` is crossed between before and after."""
+
+    kind: str
+    changes: list[Change]
+    order_id: int | None = None

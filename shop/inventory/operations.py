@@ -1,0 +1,275 @@
+"""The only writers of stock. Every verb is one conditional statement that locks its levels in id
+order, changes them, and writes the ledger; either all of its lines happen or none.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from shop.catalog.models import Variant
+from shop.core import actor, clock
+from shop.core.db import session
+from shop.core.errors import Invalid, NotFound
+from shop.core.events import emit
+from shop.inventory.errors import OutOfStock
+from shop.inventory.events import Change, StockChanged
+from shop.inventory.models import Location, StockLevel
+
+REASONS = {
+    "opening stock": "Opening stock",
+    "delivery": "Delivery",
+    "count": "Stock take",
+    "damage": "Damaged",
+    "loss": "Lost or stolen",
+    "return": "Customer return",
+    "correction": "Correction",
+}
+MOST = 1_000_000
+
+
+class Line(NamedTuple):
+    """How many of which variant."""
+
+    variant_id: int
+    quantity: int
+
+
+def receive(variant_id: int, quantity: int, *, reason: str = "delivery", note: str = "") -> int:
+    """Goods arrived; gives what is on hand now. Makes the variant's level if it has none."""
+    if not 0 < quantity <= MOST:
+        raise Invalid("A delivery is a whole number of at least 1.", field="quantity")
+    _ensure_level(variant_id)
+    return _move("receive", [Line(variant_id, quantity)], on_hand=1, reason=reason, note=note)[0]
+
+
+def adjust(variant_id: int, delta: int, *, reason: str, note: str = "") -> int:
+    """Correct what is on hand by ``delta``; gives what is on hand now.
+
+    Raises ``Invalid`` without a reason, or when it would take units that orders were promised.
+    """
+    _check_reason(reason)
+    if not 0 < abs(delta) <= MOST:
+        raise Invalid("Say by how many units: a whole number other than 0.", field="delta")
+    _ensure_level(variant_id)
+    try:
+        moved = _move(
+            "write_off" if reason in {"damage", "loss"} and delta < 0 else "adjust",
+            [Line(variant_id, delta)], on_hand=1, reason=reason, note=note,
+        )  # fmt: skip
+    except OutOfStock as error:
+        free = error.short.get(variant_id, 0)
+        raise Invalid(
+            f"Only {free} can be taken away: the others are promised to orders.", field="delta"
+        ) from error
+    return moved[0]
+
+
+def count(variant_id: int, on_hand: int, *, reason: str = "count", note: str = "") -> int:
+    """Set what is on hand to what was counted; gives the variance (counted minus expected)."""
+    _check_reason(reason)
+    if not 0 <= on_hand <= MOST:
+        raise Invalid("A count is a whole number, 0 or more.", field="set")
+    _ensure_level(variant_id)
+    level = session.scalars(
+        select(StockLevel)
+        .where(StockLevel.variant_id == variant_id, StockLevel.location_id == _location())
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+    variance = on_hand - level.on_hand
+    if variance:
+        try:
+            _move("count", [Line(variant_id, variance)], on_hand=1, reason=reason, note=note)
+        except OutOfStock as error:
+            promised = level.reserved + level.committed
+            raise Invalid(
+                f"{promised} are promised to orders, so the count cannot be {on_hand}."
+                " Cancel orders first, or check the count.",
+                field="set",
+            ) from error
+    return variance
+
+
+def reserve(order_id: int, lines: Sequence[Line]) -> None:
+    """Hold the lines for an unpaid order. Raises ``OutOfStock`` and holds nothing otherwise."""
+    _move("reserve", lines, reserved=1, order_id=order_id)
+
+
+def release(order_id: int, lines: Sequence[Line], *, committed: bool = False) -> None:
+    """Give a hold back; with ``committed``, the promise to a paid order that will not be sent."""
+    if committed:
+        _move("release", lines, committed=-1, order_id=order_id)
+    else:
+        _move("release", lines, reserved=-1, order_id=order_id)
+
+
+def commit(order_id: int, lines: Sequence[Line]) -> None:
+    """The order is paid: what was held is now promised."""
+    _move("commit", lines, reserved=-1, committed=1, order_id=order_id)
+
+
+def ship(order_id: int, lines: Sequence[Line]) -> None:
+    """The goods left the house."""
+    _move("ship", lines, on_hand=-1, committed=-1, order_id=order_id)
+
+
+def restock(order_id: int, lines: Sequence[Line], *, reason: str = "return") -> None:
+    """Goods of an order came back and can be sold again."""
+    _move("restock", lines, on_hand=1, order_id=order_id, reason=reason)
+
+
+def allow_backorder(variant_id: int, allowed: bool) -> None:
+    """Let available go below zero for this variant, or no longer."""
+    _ensure_level(variant_id)
+    session.execute(
+        text("UPDATE stock_level SET may_go_below = :allowed WHERE variant_id = :id"),
+        {"allowed": allowed, "id": variant_id},
+    )
+
+
+# One statement: lock the levels in order, check them all, change them all, write the ledger.
+# LockRows runs above the sort, so locks are taken in (variant, location) order; the UPDATE then
+# works on rows that this transaction has locked in their newest version.
+_STATEMENT = text("""
+WITH wanted AS (
+    SELECT * FROM unnest(CAST(:variants AS bigint[]), CAST(:quantities AS integer[]))
+        AS w (variant_id, quantity)
+), locked AS (
+    SELECT l.variant_id, l.location_id, l.on_hand, l.reserved, l.committed, l.may_go_below
+    FROM stock_level l
+    WHERE l.variant_id = ANY (CAST(:variants AS bigint[])) AND l.location_id = :location
+    ORDER BY l.variant_id, l.location_id
+    FOR NO KEY UPDATE
+), planned AS (
+    SELECT k.variant_id, k.location_id, k.may_go_below,
+           k.on_hand - k.reserved - k.committed AS before,
+           w.quantity * :on_hand AS d_on_hand,
+           w.quantity * :reserved AS d_reserved,
+           w.quantity * :committed AS d_committed,
+           k.on_hand + w.quantity * :on_hand AS on_hand,
+           k.reserved + w.quantity * :reserved AS reserved,
+           k.committed + w.quantity * :committed AS committed
+    FROM locked k JOIN wanted w USING (variant_id)
+), verdict AS (
+    SELECT count(*) = (SELECT count(*) FROM wanted) AND coalesce(bool_and(
+        on_hand >= 0 AND reserved >= 0 AND committed >= 0
+        AND (may_go_below OR on_hand - reserved - committed >= 0
+             OR on_hand - reserved - committed >= before)
+    ), false) AS possible
+    FROM planned
+), changed AS (
+    UPDATE stock_level l
+    SET on_hand = p.on_hand, reserved = p.reserved, committed = p.committed
+    FROM planned p, verdict v
+    WHERE v.possible AND l.variant_id = p.variant_id AND l.location_id = p.location_id
+    RETURNING p.*
+), written AS (
+    INSERT INTO stock_movement (
+        variant_id, location_id, kind, on_hand_delta, reserved_delta, committed_delta,
+        on_hand_after, reserved_after, committed_after, reason, note, order_id,
+        actor_kind, actor_id, actor_name, at)
+    SELECT variant_id, location_id, :kind, d_on_hand, d_reserved, d_committed,
+           on_hand, reserved, committed, :reason, :note, CAST(:order_id AS bigint),
+           :actor_kind, CAST(:actor_id AS bigint), :actor_name, CAST(:at AS timestamptz)
+    FROM changed
+)
+SELECT p.variant_id, v.product_id, v.sku, v.low_stock_level AS low, p.before, p.on_hand,
+       p.on_hand - p.reserved - p.committed AS after,
+       EXISTS (SELECT FROM changed) AS done
+FROM planned p JOIN variant v ON v.id = p.variant_id
+ORDER BY p.variant_id
+""")
+
+
+def _move(
+    kind: str,
+    lines: Sequence[Line],
+    *,
+    on_hand: int = 0,
+    reserved: int = 0,
+    committed: int = 0,
+    order_id: int | None = None,
+    reason: str = "",
+    note: str = "",
+) -> list[int]:
+    """Change levels by ``quantity`` times each factor; gives on-hand afterwards, in id order."""
+    totals: dict[int, int] = {}
+    for variant_id, quantity in lines:
+        totals[variant_id] = totals.get(variant_id, 0) + quantity
+    ordered = sorted(totals.items())
+    who = actor.current()
+    values: dict[str, Any] = {
+        "variants": [variant_id for variant_id, _ in ordered],
+        "quantities": [quantity for _, quantity in ordered],
+        "location": _location(),
+        "on_hand": on_hand,
+        "reserved": reserved,
+        "committed": committed,
+        "kind": kind,
+        "reason": reason,
+        "note": note,
+        "order_id": order_id,
+        "actor_kind": who.kind,
+        "actor_id": who.id,
+        "actor_name": who.name,
+        "at": clock.now(),
+    }
+    session.flush()
+    rows = session.execute(_STATEMENT, values).all()
+    if not rows or not rows[0].done:
+        seen = {row.variant_id: max(0, row.before) for row in rows}
+        raise OutOfStock(
+            {
+                variant_id: seen.get(variant_id, 0)
+                for variant_id, quantity in ordered
+                if seen.get(variant_id, 0) < quantity or on_hand or reserved < 0 or committed < 0
+            }
+        )
+    changes = [
+        Change(
+            variant_id=row.variant_id, product_id=row.product_id, sku=row.sku,
+            before=row.before, after=row.after, low=row.low,
+        )
+        for row in rows
+        if row.before != row.after or on_hand
+    ]  # fmt: skip
+    if changes:
+        emit(StockChanged(kind=kind, changes=changes, order_id=order_id))
+    return [row.on_hand for row in rows]
+
+
+def _ensure_level(variant_id: int) -> None:
+    backorder = session.scalar(select(Variant.backorder_allowed).where(Variant.id == variant_id))
+    if backorder is None:
+        raise NotFound("There is no such variant.")
+    session.execute(
+        upsert(StockLevel)
+        .values(variant_id=variant_id, location_id=_location(), may_go_below=backorder)
+        .on_conflict_do_nothing()
+    )
+
+
+_default_location: int | None = None
+
+
+def _location() -> int:
+    """The default location, made on first use; remembered, since a shop never changes it."""
+    global _default_location
+    if _default_location is None:
+        found = session.scalar(select(Location.id).where(Location.is_default))
+        if found is None:
+            found = session.scalar(
+                insert(Location).values(name="Main store", is_default=True).returning(Location.id)
+            )
+            return int(found or 0)
+        _default_location = found
+    return _default_location
+
+
+def _check_reason(reason: str) -> None:
+    if reason not in REASONS:
+        raise Invalid("Say why: choose one of the reasons.", field="reason")
+
+

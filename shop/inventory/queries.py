@@ -1,0 +1,183 @@
+"""Reading stock."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, or_, select
+
+from shop.catalog.models import Product, Variant
+from shop.core.db import session
+from shop.inventory.models import StockLevel, StockMovement
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Units of a variant over all locations."""
+
+    on_hand: int
+    reserved: int
+    committed: int
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved - self.committed
+
+
+@dataclass(frozen=True, slots=True)
+class StockRow:
+    """A line of the inventory page."""
+
+    variant_id: int
+    product_id: int
+    sku: str
+    product_name: str
+    variant_title: str
+    level: Level
+    low_stock_level: int
+    backorder_allowed: bool
+
+    @property
+    def state(self) -> str:
+        """``out``, ``low`` or ``ok``."""
+        if self.level.available <= 0:
+            return "out"
+        return "low" if self.level.available <= self.low_stock_level else "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class StockList:
+    """One page of stock and how many rows there are in all."""
+
+    rows: Sequence[StockRow]
+    total: int
+    page: int
+    per_page: int
+
+    @property
+    def pages(self) -> int:
+        return max(1, -(-self.total // self.per_page))
+
+
+_ON_HAND = func.coalesce(func.sum(StockLevel.on_hand), 0)
+_RESERVED = func.coalesce(func.sum(StockLevel.reserved), 0)
+_COMMITTED = func.coalesce(func.sum(StockLevel.committed), 0)
+_AVAILABLE = _ON_HAND - _RESERVED - _COMMITTED
+
+
+def levels(variant_ids: Iterable[int]) -> dict[int, Level]:
+    """Levels by variant; a variant without stock rows is missing. One statement."""
+    rows = session.execute(
+        select(StockLevel.variant_id, _ON_HAND, _RESERVED, _COMMITTED)
+        .where(StockLevel.variant_id.in_(list(variant_ids)))
+        .group_by(StockLevel.variant_id)
+    )
+    return {row[0]: Level(*row[1:]) for row in rows}
+
+
+def available(variant_ids: Iterable[int]) -> dict[int, int]:
+    """Available units by variant, 0 where nothing was ever received. One statement."""
+    wanted = list(variant_ids)
+    known = levels(wanted)
+    return {
+        variant_id: known[variant_id].available if variant_id in known else 0
+        for variant_id in wanted
+    }
+
+
+def stock_list(
+    *, q: str = "", state: str = "", page: int = 1, per_page: int = 50
+) -> StockList:
+    """Variants with their stock, scarcest first when ``state`` is ``low`` or ``out``.
+
+    ``q`` matches SKU, product name or barcode. One statement.
+    """
+    total = func.count().over()
+    query = (
+        select(
+            Variant.id,
+            Variant.product_id,
+            Variant.sku,
+            Product.name,
+            Variant.title,
+            _ON_HAND,
+            _RESERVED,
+            _COMMITTED,
+            Variant.low_stock_level,
+            Variant.backorder_allowed,
+            total,
+        )
+        .join(Product, Product.id == Variant.product_id)
+        .outerjoin(StockLevel, StockLevel.variant_id == Variant.id)
+        .where(Variant.archived_at.is_(None))
+        .group_by(Variant.id, Product.name)
+        .limit(per_page)
+        .offset((page - 1) * per_page)
+    )
+    if q:
+        pattern = f"%{_escaped(q)}%"
+        query = query.where(
+            or_(
+                Variant.sku.ilike(pattern, escape="\\"),
+                Product.name.ilike(pattern, escape="\\"),
+                Variant.barcode == q,
+            )
+        )
+    if state == "out":
+        query = query.having(_AVAILABLE <= 0).order_by(_AVAILABLE, Product.name)
+    elif state == "low":
+        query = query.having(_AVAILABLE > 0, _AVAILABLE <= Variant.low_stock_level)
+        query = query.order_by(_AVAILABLE, Product.name)
+    else:
+        query = query.order_by(Product.name, Variant.position, Variant.id)
+    rows = session.execute(query).all()
+    return StockList(
+        [
+            StockRow(r[0], r[1], r[2], r[3], r[4], Level(r[5], r[6], r[7]), r[8], r[9])
+            for r in rows
+        ],
+        rows[0][10] if rows else 0,
+        page,
+        per_page,
+    )
+
+
+def movements(
+    variant_id: int, *, limit: int = 50, before: int | None = None
+) -> Sequence[StockMovement]:
+    """The ledger of a variant, newest first; ``before`` is the last id of the page above."""
+    query = select(StockMovement).where(StockMovement.variant_id == variant_id)
+    if before is not None:
+        query = query.where(StockMovement.id < before)
+    return session.scalars(query.order_by(StockMovement.id.desc()).limit(limit)).all()
+
+
+def discrepancies() -> list[tuple[int, int, str]]:
+    """Levels that do not equal the sum of their ledger: (variant, location, what). None is right."""
+    sums = (
+        select(
+            StockMovement.variant_id,
+            StockMovement.location_id,
+            func.sum(StockMovement.on_hand_delta).label("on_hand"),
+            func.sum(StockMovement.reserved_delta).label("reserved"),
+            func.sum(StockMovement.committed_delta).label("committed"),
+        )
+        .group_by(StockMovement.variant_id, StockMovement.location_id)
+        .subquery()
+    )
+    rows = session.execute(
+        select(StockLevel, sums.c.on_hand, sums.c.reserved, sums.c.committed).outerjoin(
+            sums,
+            (sums.c.variant_id == StockLevel.variant_id)
+            & (sums.c.location_id == StockLevel.location_id),
+        )
+    )
+    return [
+        (level.variant_id, level.location_id, name)
+        for level, *ledger in rows
+        for name, added_up in zip(("on_hand", "reserved", "committed"), ledger, strict=True)
+        if getattr(level, name) != (added_up or 0)
+    ]
+
+
+def _escaped(term: str) -> str:
+    return term.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -1,0 +1,35 @@
+"""Tables of mail: each message is a row before it is sent, and says what became of it."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shop.core.db import Base
+
+
+class MailMessage(Base):
+    """One e-mail. ``key`` says what it is for (``receipt:17``) and makes a second one impossible."""
+
+    __tablename__ = "mail_message"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'sent', 'kept', 'failed')", name="state"),
+        Index("ix_mail_message_created_at", "created_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    recipient: Mapped[str]
+    subject: Mapped[str]
+    text: Mapped[str]
+    html: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="queued", default="queued")
+    attempts: Mapped[int] = mapped_column(server_default="0", default=0)
+    error: Mapped[str] = mapped_column(server_default="", default="")
+    order_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    sent_at: Mapped[datetime | None]
+
+    def __str__(self) -> str:
+        return f"{self.subject} to {self.recipient}"

@@ -1,0 +1,194 @@
+"""Tables of orders: what was agreed, kept as it was at that moment, and what was sent."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Identity,
+    Index,
+    Numeric,
+    Sequence,
+    UniqueConstraint,
+    func,
+    literal_column,
+    text,
+)
+from sqlalchemy.dialects.postgresql import CITEXT
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from shop.core.db import Base
+
+# One expression for "number, e-mail or name", so that the index serves the orders desk's search.
+SEARCHED: ColumnElement[str] = literal_column(
+    "(number || ' ' || email::text || ' ' || customer_name)"
+)
+order_number = Sequence("order_number", start=10001, metadata=Base.metadata)
+
+
+class Order(Base):
+    """One order. ``payment_status`` and ``fulfilment_status`` are kept by ``orders`` for lists."""
+
+    __tablename__ = "order"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('pending','confirmed','completed','cancelled','expired')", name="status"
+        ),
+        CheckConstraint(
+            "payment_status IN ('unpaid','paid','partly_refunded','refunded','disputed')",
+            name="payment_status",
+        ),
+        CheckConstraint(
+            "fulfilment_status IN ('unfulfilled','partly_shipped','shipped','delivered')",
+            name="fulfilment_status",
+        ),
+        CheckConstraint(
+            "subtotal_minor >= 0 AND discount_minor >= 0 AND shipping_minor >= 0 "
+            "AND tax_minor >= 0 AND total_minor >= 0",
+            name="amounts",
+        ),
+        CheckConstraint(
+            "total_minor = subtotal_minor - discount_minor + shipping_minor"
+            " + CASE WHEN prices_include_tax THEN 0 ELSE tax_minor END",
+            name="total",
+        ),
+        Index("ix_order_placed_at", text("placed_at DESC"), text("id DESC")),
+        Index("ix_order_open", "status", "payment_status", "fulfilment_status"),
+        Index("ix_order_expiry", "expires_at", postgresql_where=text("status = 'pending'")),
+        Index(
+            "ix_order_search_trgm",
+            SEARCHED.label("searched"),
+            postgresql_using="gin",
+            postgresql_ops={"searched": "gin_trgm_ops"},
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    number: Mapped[str] = mapped_column(
+        unique=True, server_default=text("'EO-' || nextval('order_number')")
+    )
+    token: Mapped[str] = mapped_column(unique=True)
+    cart_id: Mapped[int | None] = mapped_column(ForeignKey("cart.id"), unique=True)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
+    email: Mapped[str] = mapped_column(CITEXT, index=True)
+    customer_name: Mapped[str] = mapped_column(server_default="", default="")
+    status: Mapped[str] = mapped_column(server_default="pending", default="pending")
+    payment_status: Mapped[str] = mapped_column(server_default="unpaid", default="unpaid")
+    fulfilment_status: Mapped[str] = mapped_column(
+        server_default="unfulfilled", default="unfulfilled"
+    )
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
+    currency: Mapped[str]
+    prices_include_tax: Mapped[bool]
+    subtotal_minor: Mapped[int]
+    discount_minor: Mapped[int] = mapped_column(server_default="0", default=0)
+    shipping_minor: Mapped[int]
+    shipping_tax_minor: Mapped[int] = mapped_column(server_default="0", default=0)
+    tax_minor: Mapped[int]
+    total_minor: Mapped[int]
+    item_count: Mapped[int]
+    shipping_method: Mapped[str]
+    shipping_method_name: Mapped[str]
+    shipping_address: Mapped[dict[str, Any]]
+    billing_address: Mapped[dict[str, Any] | None]
+    placed_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    paid_at: Mapped[datetime | None]
+    processing_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    close_reason: Mapped[str] = mapped_column(server_default="", default="")
+
+    lines: Mapped[list["OrderLine"]] = relationship(
+        back_populates="order", order_by="OrderLine.id", cascade="all, delete-orphan"
+    )
+    fulfilments: Mapped[list["Fulfilment"]] = relationship(
+        back_populates="order", order_by="Fulfilment.id", cascade="all, delete-orphan"
+    )
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class OrderLine(Base):
+    """A line as it was agreed: names, SKU and prices are snapshots. Amounts in minor units.
+
+    ``tax_rate`` 0.19 means 19 %; ``total_minor`` is what the line costs after its discount, in the
+    order's price terms (with tax if ``prices_include_tax``).
+    """
+
+    __tablename__ = "order_line"
+    __table_args__ = (
+        CheckConstraint("quantity >= 1", name="quantity"),
+        CheckConstraint("shipped BETWEEN 0 AND quantity", name="shipped"),
+        CheckConstraint("total_minor = unit_price_minor * quantity - discount_minor", name="total"),
+        CheckConstraint("discount_minor >= 0 AND total_minor >= 0", name="amounts"),
+        Index("ix_order_line_variant_id", "variant_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), index=True)
+    variant_id: Mapped[int] = mapped_column(ForeignKey("variant.id"))
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
+    name: Mapped[str]
+    variant_title: Mapped[str] = mapped_column(server_default="", default="")
+    sku: Mapped[str]
+    slug: Mapped[str]
+    image_key: Mapped[str] = mapped_column(server_default="", default="")
+    quantity: Mapped[int]
+    unit_price_minor: Mapped[int]
+    discount_minor: Mapped[int] = mapped_column(server_default="0", default=0)
+    total_minor: Mapped[int]
+    tax_class: Mapped[str]
+    tax_rate: Mapped[Any] = mapped_column(Numeric(6, 4))
+    tax_minor: Mapped[int]
+    shipped: Mapped[int] = mapped_column(server_default="0", default=0)
+
+    order: Mapped[Order] = relationship(back_populates="lines")
+
+    @property
+    def open_quantity(self) -> int:
+        """Units that have not left the house."""
+        return self.quantity - self.shipped
+
+
+class Fulfilment(Base):
+    """One parcel: what is in it, who carries it, and when it left and arrived."""
+
+    __tablename__ = "fulfilment"
+    __table_args__ = (
+        CheckConstraint("status IN ('shipped', 'delivered')", name="status"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), index=True)
+    status: Mapped[str] = mapped_column(server_default="shipped", default="shipped")
+    carrier: Mapped[str] = mapped_column(server_default="", default="")
+    tracking_number: Mapped[str] = mapped_column(server_default="", default="")
+    shipped_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    delivered_at: Mapped[datetime | None]
+
+    order: Mapped[Order] = relationship(back_populates="fulfilments")
+    lines: Mapped[list["FulfilmentLine"]] = relationship(
+        back_populates="fulfilment", cascade="all, delete-orphan"
+    )
+
+
+class FulfilmentLine(Base):
+    """How many of an order line are in a parcel."""
+
+    __tablename__ = "fulfilment_line"
+    __table_args__ = (
+        UniqueConstraint("fulfilment_id", "order_line_id"),
+        CheckConstraint("quantity >= 1", name="quantity"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    fulfilment_id: Mapped[int] = mapped_column(ForeignKey("fulfilment.id"), index=True)
+    order_line_id: Mapped[int] = mapped_column(ForeignKey("order_line.id"))
+    quantity: Mapped[int]
+
+    fulfilment: Mapped[Fulfilment] = relationship(back_populates="lines")
+    order_line: Mapped[OrderLine] = relationship()

@@ -1,0 +1,20 @@
+"""Every table of the shop in one metadata: what migrations compare with the database."""
+
+from shop.cart import models as cart
+from shop.catalog import models as catalog
+from shop.checkout import models as checkout
+from shop.core import events, idempotency, relay, sessions, tokens
+from shop.core.db import Base
+from shop.customers import models as customers
+from shop.inventory import models as inventory
+from shop.media import models as media
+from shop.notifications import models as notifications
+from shop.orders import models as orders
+from shop.payments import models as payments
+from shop.reviews import models as reviews
+
+MODULES = (
+    cart, catalog, checkout, customers, events, idempotency, inventory, media, notifications,
+    orders, payments, relay, reviews, sessions, tokens,
+)  # fmt: skip
+metadata = Base.metadata
