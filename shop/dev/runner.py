@@ -1,0 +1,219 @@
+"""Runs several programs side by side, as a foreman would: logs, restarts with back-off, one clean end.
+
+Each program leads a process group of its own, so that Ctrl-C reaches this process alone, which then stops all in order.
+"""
+
+import contextlib
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shop.dev import leftovers
+from shop.dev.errors import CannotStart
+from shop.dev.leftovers import Footprint
+from shop.dev.servers import Server
+
+QUICK_SECONDS = 30
+MOST_QUICK_DEATHS = 5
+FIRST_PAUSE = 0.5
+STOP_SECONDS = 15
+TAIL_LINES = 15
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One program of the stack."""
+
+    name: str
+    argv: Sequence[str]
+
+
+@dataclass
+class _Watched:
+    """Something that runs, dies, and is started again."""
+
+    name: str
+    start: Callable[[], None]
+    is_alive: Callable[[], bool]
+    describe_end: Callable[[], str]
+    started_at: float = 0.0
+    quick_deaths: int = 0
+    start_again_at: float | None = None
+
+
+@dataclass
+class _Child:
+    """A running program with the thread that copies its words."""
+
+    process: subprocess.Popen[str]
+    copier: threading.Thread
+    footprint: Footprint | None = field(default=None)
+
+
+class Runner:
+    """Starts programs, keeps them running, stops them."""
+
+    def __init__(
+        self,
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        log: Callable[[str], Path],
+        say: Say,
+        echo: Say,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """environment: settings of every program. folder: where they run. log: gives a name's log file.
+
+        say: for sentences of our own. echo: for lines of the programs. pause: sleeps, or raises to end a wait.
+        """
+        self._environment = dict(environment)
+        self._folder = folder
+        self._log = log
+        self._say = say
+        self._echo = echo
+        self._pause = pause
+        self._children: dict[str, _Child] = {}
+        self._watched: list[_Watched] = []
+
+    @property
+    def footprints(self) -> tuple[Footprint, ...]:
+        """The programs that were started, to be ended should this process be killed."""
+        return tuple(child.footprint for child in self._children.values() if child.footprint)
+
+    def start(self, command: Command) -> None:
+        """Start a program and keep it running from now on."""
+        watched = _Watched(
+            name=command.name,
+            start=lambda: self._launch(command),
+            is_alive=lambda: self._children[command.name].process.poll() is None,
+            describe_end=lambda: _describe(self._children[command.name].process.returncode),
+        )
+        self._begin(watched)
+
+    def watch(self, server: Server) -> None:
+        """Keep an embedded server running that was started already."""
+
+        def start() -> None:
+            server.start()
+
+        self._watched.append(
+            _Watched(
+                server.name,
+                start,
+                server.is_alive,
+                lambda: "unexpectedly",
+                started_at=time.monotonic(),
+            )
+        )
+
+    def run(self, command: Command) -> None:
+        """Run a program to its end; raises `CannotStart` with its last words when it fails."""
+        self._launch(command)
+        child = self._children[command.name]
+        while (code := child.process.poll()) is None:
+            self._pause(0.05)
+        child.copier.join(1)
+        del self._children[command.name]
+        if code != 0:
+            raise CannotStart(
+                f"{command.name} failed {_describe(code)}. Its last words:\n{self._tail(command.name)}"
+            )
+
+    def tick(self) -> bool:
+        """Look after everything once, and say whether something was started.
+
+        Raises `CannotStart` when a program died too often, with its last words.
+        """
+        started = False
+        now = time.monotonic()
+        for watched in self._watched:
+            if watched.start_again_at is not None:
+                if now >= watched.start_again_at:
+                    self._begin(watched, again=True)
+                    started = True
+            elif not watched.is_alive():
+                self._plan_restart(watched, now)
+        return started
+
+    def stop(self) -> None:
+        """Stop every program and wait for it; servers that were only watched are left to their owner."""
+        self._watched.clear()
+        alive = [child for child in self._children.values() if child.process.poll() is None]
+        leaders = [child.footprint for child in alive if child.footprint]
+        leftovers.signal_groups(leaders, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in alive:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.process.wait(max(0.1, deadline - time.monotonic()))
+        leftovers.signal_groups(leaders, signal.SIGKILL)
+        for child in alive:
+            child.process.wait()
+            child.copier.join(1)
+        self._children.clear()
+
+    def _begin(self, watched: _Watched, *, again: bool = False) -> None:
+        watched.start_again_at = None
+        watched.started_at = time.monotonic()
+        watched.start()
+        if not again:
+            self._watched.append(watched)
+
+    def _plan_restart(self, watched: _Watched, now: float) -> None:
+        if now - watched.started_at >= QUICK_SECONDS:
+            watched.quick_deaths = 0
+        watched.quick_deaths += 1
+        if watched.quick_deaths >= MOST_QUICK_DEATHS:
+            raise CannotStart(
+                f"{watched.name} ended {watched.quick_deaths} times shortly after its start, so it is given up. "
+                f"Its last words:\n{self._tail(watched.name)}"
+            )
+        pause = FIRST_PAUSE * 2 ** (watched.quick_deaths - 1)
+        self._say(
+            f"{watched.name} ended {watched.describe_end()}; it is started again in {pause:g} s."
+        )
+        watched.start_again_at = now + pause
+
+    def _launch(self, command: Command) -> None:
+        process = subprocess.Popen(
+            command.argv,
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        copier = threading.Thread(target=self._copy, args=(command.name, process), daemon=True)
+        copier.start()
+        self._children[command.name] = _Child(process, copier, Footprint.of(process.pid))
+
+    def _copy(self, name: str, process: subprocess.Popen[str]) -> None:
+        """Copy what a program says into its log and onto the terminal, until it ends."""
+        assert process.stdout is not None
+        with self._log(name).open("a") as log, process.stdout as words:
+            for line in words:
+                # A full disk must not block the program on a pipe that nobody empties.
+                with contextlib.suppress(OSError):
+                    log.write(line)
+                    log.flush()
+                self._echo(f"{name:<9}| {line.rstrip()}")
+
+    def _tail(self, name: str) -> str:
+        if name in self._children:
+            self._children[name].copier.join(1)
+        return "\n".join(self._log(name).read_text(errors="replace").splitlines()[-TAIL_LINES:])
+
+
+def _describe(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"by {signal.Signals(-code).name}"
+    return f"with exit code {code}"
