@@ -482,9 +482,9 @@ def upgrade() -> None:
         "ix_order_search_trgm",
         "order",
         [
-            sa.literal_column("(number || ' ' || email::text || ' ' || customer_name)").label(
-                "searched"
-            )
+            sa.literal_column(
+                "((((number || ' '::text) || (email)::text) || ' '::text) || customer_name)"
+            ).label("searched")
         ],
         unique=False,
         postgresql_using="gin",
