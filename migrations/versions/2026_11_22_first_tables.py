@@ -431,6 +431,12 @@ def upgrade() -> None:
         sa.Column("processing_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("close_reason", sa.Text(), server_default="", nullable=False),
+        sa.Column(
+            "searched",
+            sa.Text(),
+            sa.Computed("number || ' ' || email::text || ' ' || customer_name", persisted=True),
+            nullable=False,
+        ),
         sa.CheckConstraint(
             "fulfilment_status IN ('unfulfilled','partly_shipped','shipped','delivered')",
             name=op.f("ck_order_fulfilment_status"),
@@ -481,11 +487,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_order_search_trgm",
         "order",
-        [
-            sa.literal_column(
-                "((((number || ' '::text) || (email)::text) || ' '::text) || customer_name)"
-            ).label("searched")
-        ],
+        ["searched"],
         unique=False,
         postgresql_using="gin",
         postgresql_ops={"searched": "gin_trgm_ops"},

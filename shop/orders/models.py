@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    ColumnElement,
+    Computed,
     ForeignKey,
     Identity,
     Index,
@@ -14,7 +14,6 @@ from sqlalchemy import (
     Sequence,
     UniqueConstraint,
     func,
-    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import CITEXT
@@ -22,11 +21,6 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shop.core.db import Base
 
-# One expression for "number, e-mail or name", so that the index serves the orders desk's search;
-# written as Postgres prints it, so that Alembic sees no difference.
-SEARCHED: ColumnElement[str] = literal_column(
-    "((((number || ' '::text) || (email)::text) || ' '::text) || customer_name)"
-)
 order_number = Sequence("order_number", start=10001, metadata=Base.metadata)
 
 
@@ -61,7 +55,7 @@ class Order(Base):
         Index("ix_order_expiry", "expires_at", postgresql_where=text("status = 'pending'")),
         Index(
             "ix_order_search_trgm",
-            SEARCHED.label("searched"),
+            "searched",
             postgresql_using="gin",
             postgresql_ops={"searched": "gin_trgm_ops"},
         ),
@@ -101,6 +95,10 @@ class Order(Base):
     processing_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
     close_reason: Mapped[str] = mapped_column(server_default="", default="")
+    searched: Mapped[str] = mapped_column(
+        Computed("number || ' ' || email::text || ' ' || customer_name", persisted=True),
+        deferred=True,
+    )
 
     lines: Mapped[list["OrderLine"]] = relationship(
         back_populates="order", order_by="OrderLine.id", cascade="all, delete-orphan"
