@@ -1,0 +1,360 @@
+"""Stripe's API over the ledger: routes, keys, idempotency, faults on request.
+
+Promise: the answer that an idempotency key brings back is stored in the same unit as the work it
+reports, so a retry after any crash finds both or neither.
+"""
+
+import hashlib
+import json
+import logging
+import re
+import time
+from base64 import b64decode
+from dataclasses import dataclass, field
+from secrets import compare_digest
+from threading import Lock
+from typing import Any
+
+import stripe
+
+from shop.dev.stripe import customers, reading
+from shop.dev.stripe.faults import Faults
+from shop.dev.stripe.ledger import Json, Ledger, Unit, new_id, now
+from shop.dev.stripe.params import Params, decode
+from shop.dev.stripe.payments import Payments
+from shop.dev.stripe.reading import Handler
+from shop.dev.stripe.refunds import Disputes, Refunds
+from shop.dev.stripe.refusals import (
+    Forbidden,
+    Invalid,
+    KeyInUse,
+    KeyReused,
+    Locked,
+    Outage,
+    Refusal,
+    Unauthorised,
+)
+
+KEY_LIFE_S = 24 * 3600
+KEY_LENGTH = 255
+SECRET, PUBLISHABLE = "secret", "publishable"
+PUBLIC_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Request-Id, Stripe-Should-Retry",
+}
+OUTAGES = (
+    (500, "api_error", "Sorry! There was an error while talking to one of our backends."),
+    (503, "api_error", "Stripe is unavailable for a moment. Try again in a little bit."),
+    (429, "invalid_request_error", "Too many requests hit the API too quickly."),
+)
+
+log = logging.getLogger("stripe-stand-in")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request; header names in lower case."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    origin: str = ""
+
+
+@dataclass
+class Answer:
+    """One HTTP answer. `lost` means: done, but the connection breaks before a byte is sent."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+    lost: bool = False
+
+
+@dataclass(frozen=True)
+class Route:
+    """One endpoint. `public`: a publishable key with the client secret may call it too."""
+
+    method: str
+    path: re.Pattern[str]
+    handler: Handler
+    public: bool = False
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What is known of a request once it is accepted."""
+
+    request_id: str
+    role: str
+    route: Route
+    ids: tuple[str, ...]
+    values: dict[str, Any]
+    expand: list[str]
+
+
+class Api:
+    """Answers everything under /v1."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        faults: Faults,
+        payments: Payments,
+        refunds: Refunds,
+        disputes: Disputes,
+    ) -> None:
+        self._ledger = ledger
+        self._faults = faults
+        self._routes = _routes(payments, refunds, disputes)
+        self._running: set[str] = set()
+        self._mutex = Lock()
+
+    def answer(self, request: Request) -> Answer:
+        """Do what a request asks for, or refuse it in Stripe's words."""
+        settings = self._faults.settings
+        request_id = new_id("req")
+        pause = self._faults.between(settings.latency_s)
+        if pause:
+            time.sleep(pause)
+        headers = {"Request-Id": request_id, "Stripe-Version": stripe.api_version, **PUBLIC_HEADERS}
+        try:
+            if self._faults.happens(settings.error_rate):
+                raise self._outage()
+            call = self._accept(request, request_id)
+            answer = self._carry_out(request, call)
+        except Refusal as refusal:
+            answer = _refused(refusal)
+        answer.headers = {**headers, **answer.headers}
+        answer.lost = self._faults.happens(settings.lose_response)
+        return answer
+
+    def _outage(self) -> Refusal:
+        status, kind, message = OUTAGES[self._faults.pick(len(OUTAGES))]
+        outage = Outage(message, status=status, code="rate_limit" if status == 429 else None)
+        outage.type = kind
+        return outage
+
+    def _accept(self, request: Request, request_id: str) -> _Call:
+        try:
+            text = request.body.decode() if request.method == "POST" else ""
+        except UnicodeDecodeError as problem:
+            raise Invalid("The request body is not UTF-8.") from problem
+        values = decode("&".join(part for part in (request.query, text) if part))
+        role = _role(request, values.pop("key", None))
+        route, ids = self._route(request)
+        expand = Params({"expand": values.pop("expand", {})}).words("expand") or []
+        if role == PUBLISHABLE:
+            if not route.public:
+                raise Forbidden(
+                    "This API call cannot be made with a publishable API key. Please use a secret "
+                    "API key.",
+                    code="secret_key_required",
+                )
+            self._check_client_secret(ids, values)
+        values.pop("client_secret", None)
+        return _Call(request_id, role, route, ids, values, expand)
+
+    def _route(self, request: Request) -> tuple[Route, tuple[str, ...]]:
+        for route in self._routes:
+            if route.method == request.method and (found := route.path.fullmatch(request.path)):
+                return route, found.groups()
+        raise Invalid(
+            f"Unrecognized request URL ({request.method}: {request.path}). This stand-in speaks "
+            "only the part of Stripe's API that the shop uses.",
+            status=404,
+        )
+
+    def _check_client_secret(self, ids: tuple[str, ...], values: dict[str, Any]) -> None:
+        if not ids:
+            return
+        given = values.get("client_secret")
+        if not isinstance(given, str) or not given:
+            raise Invalid(
+                "Missing required param: client_secret.",
+                code="parameter_missing",
+                param="client_secret",
+            )
+        intent = Unit(self._ledger).find("payment_intent", ids[0], param="intent")
+        if not compare_digest(given.encode(), str(intent["client_secret"]).encode()):
+            raise Invalid(
+                "The client_secret provided does not match the client_secret associated with the "
+                "PaymentIntent.",
+                code="payment_intent_invalid_parameter",
+                param="client_secret",
+            )
+
+    def _carry_out(self, request: Request, call: _Call) -> Answer:
+        key = request.headers.get("idempotency-key") if request.method == "POST" else None
+        if key is None:
+            return self._work(request, call, None, "")
+        if not 1 <= len(key) <= KEY_LENGTH:
+            raise Invalid(f"Idempotency keys must be 1 to {KEY_LENGTH} characters long.")
+        with self._mutex:
+            if key in self._running:
+                raise KeyInUse(
+                    "There is currently another in-progress request using this Idempotent Key "
+                    f"(that probably means you submitted twice, and the other request is still "
+                    f"going through): {key}. Please try again later.",
+                    code="idempotency_key_in_use",
+                )
+            self._running.add(key)
+        try:
+            stored = self._ledger.get("answer", key)
+            if stored is not None and stored["created"] > now() - KEY_LIFE_S:
+                return _replayed(stored, request, call)
+            return self._work(request, call, key, _fingerprint(request, call))
+        finally:
+            with self._mutex:
+                self._running.discard(key)
+
+    def _work(self, request: Request, call: _Call, key: str | None, fingerprint: str) -> Answer:
+        unit = Unit(
+            self._ledger,
+            origin=request.origin,
+            request_id=call.request_id,
+            idempotency_key=key,
+        )
+        with unit:
+            try:
+                value = call.route.handler(unit, Params(call.values), *call.ids)
+                value = reading.expand(unit, value, call.expand)
+                answer = _json(200, _as_seen_by(call.role, value))
+            except Refusal as refusal:
+                if not refusal.keeps_changes:
+                    unit.forget()
+                answer = _refused(refusal, role=call.role)
+                if isinstance(refusal, Locked):
+                    return answer
+            if key is not None:
+                answer.headers["Idempotency-Key"] = key
+                if unit.began:
+                    unit.put(
+                        "answer",
+                        {
+                            "id": key,
+                            "created": now(),
+                            "path": request.path,
+                            "fingerprint": fingerprint,
+                            "status": answer.status,
+                            "request_id": call.request_id,
+                            "body": answer.body.decode(),
+                        },
+                    )
+            unit.commit()
+        return answer
+
+
+def _routes(payments: Payments, refunds: Refunds, disputes: Disputes) -> list[Route]:
+    def route(method: str, path: str, handler: Handler, *, public: bool = False) -> Route:
+        pattern = re.escape(f"/v1/{path}").replace("<id>", "([A-Za-z0-9_]{1,100})")
+        return Route(method, re.compile(pattern), handler, public)
+
+    intent = reading.retrieve("payment_intent", param="intent")
+    return [
+        route("POST", "payment_intents", payments.create),
+        route("GET", "payment_intents", reading.listing("payment_intent", "customer")),
+        route("GET", "payment_intents/<id>", intent, public=True),
+        route("POST", "payment_intents/<id>", payments.update),
+        route("POST", "payment_intents/<id>/confirm", payments.confirm, public=True),
+        route("POST", "payment_intents/<id>/capture", payments.capture),
+        route("POST", "payment_intents/<id>/cancel", payments.cancel),
+        route("POST", "payment_methods", payments.create_method, public=True),
+        route("GET", "payment_methods/<id>", reading.retrieve("payment_method")),
+        route("GET", "charges", reading.listing("charge", "payment_intent", "customer")),
+        route("GET", "charges/<id>", reading.retrieve("charge", param="charge")),
+        route("POST", "refunds", refunds.create),
+        route("GET", "refunds", reading.listing("refund", "payment_intent", "charge")),
+        route("GET", "refunds/<id>", reading.retrieve("refund")),
+        route("POST", "refunds/<id>", refunds.update),
+        route("GET", "disputes", reading.listing("dispute", "payment_intent", "charge")),
+        route("GET", "disputes/<id>", reading.retrieve("dispute", param="dispute")),
+        route("POST", "disputes/<id>", disputes.update),
+        route("POST", "disputes/<id>/close", disputes.close),
+        route("POST", "customers", customers.create),
+        route("GET", "customers", reading.listing("customer", "email")),
+        route("GET", "customers/<id>", reading.retrieve("customer")),
+        route("POST", "customers/<id>", customers.update),
+        route("GET", "events", reading.listing("event")),
+        route("GET", "events/<id>", reading.retrieve("event")),
+        route(
+            "GET",
+            "balance_transactions",
+            reading.listing("balance_transaction", "source", "currency", "type"),
+        ),
+        route("GET", "balance_transactions/<id>", reading.retrieve("balance_transaction")),
+    ]
+
+
+def _role(request: Request, key_param: Any) -> str:
+    """Whether the caller holds a secret or a publishable key. Raises Unauthorised."""
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            credentials = b64decode(credentials).decode().partition(":")[0]
+        except ValueError:
+            credentials = ""
+    key = credentials.strip() or (key_param if isinstance(key_param, str) else "")
+    if not key:
+        raise Unauthorised(
+            "You did not provide an API key. You need to provide your API key in the Authorization "
+            "header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
+        )
+    if key.startswith("sk_test_") and len(key) > len("sk_test_"):
+        return SECRET
+    if key.startswith("pk_test_") and len(key) > len("pk_test_"):
+        return PUBLISHABLE
+    raise Unauthorised(
+        f"Invalid API Key provided: {key[:8]}{'*' * 8}. This stand-in takes sk_test_… and "
+        "pk_test_… only; give live keys to Stripe alone."
+    )
+
+
+def _fingerprint(request: Request, call: _Call) -> str:
+    sent = json.dumps([call.role, call.values, call.expand], sort_keys=True)
+    # Hashed, so that a card number in the parameters is never kept.
+    return hashlib.sha256(f"{request.path}\n{sent}".encode()).hexdigest()
+
+
+def _replayed(stored: Json, request: Request, call: _Call) -> Answer:
+    if stored["path"] != request.path:
+        raise KeyReused(
+            "Keys for idempotent requests can only be used for the same endpoint they were first "
+            f"used for ('{request.path}' vs '{stored['path']}'). Try using a key other than "
+            f"'{stored['id']}' if you meant to execute a different request.",
+        )
+    if stored["fingerprint"] != _fingerprint(request, call):
+        raise KeyReused(
+            "Keys for idempotent requests can only be used with the same parameters they were "
+            f"first used with. Try using a key other than '{stored['id']}' if you meant to execute "
+            "a different request.",
+        )
+    headers = {
+        "Idempotent-Replayed": "true",
+        "Idempotency-Key": stored["id"],
+        "Original-Request": stored["request_id"],
+    }
+    return Answer(stored["status"], stored["body"].encode(), headers=headers)
+
+
+def _as_seen_by(role: str, value: Json) -> Json:
+    if role == PUBLISHABLE and value.get("object") == "payment_intent":
+        return reading.public_view(value)
+    return value
+
+
+def _refused(refusal: Refusal, *, role: str = SECRET) -> Answer:
+    body = refusal.body()
+    if "payment_intent" in body["error"]:
+        body["error"]["payment_intent"] = _as_seen_by(role, body["error"]["payment_intent"])
+    answer = _json(refusal.status, body)
+    if isinstance(refusal, Locked | KeyInUse):
+        answer.headers["Stripe-Should-Retry"] = "true"
+    return answer
+
+
+def _json(status: int, value: Json) -> Answer:
+    return Answer(status, json.dumps(value, indent=2).encode())

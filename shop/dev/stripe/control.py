@@ -1,0 +1,179 @@
+"""`/_control`: what tests and people use to break things, or to act as if in Stripe's dashboard."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from shop.dev.stripe.api import Answer, Request
+from shop.dev.stripe.faults import BadControl, Faults
+from shop.dev.stripe.ledger import Json, Ledger, Unit
+from shop.dev.stripe.params import Params, decode
+from shop.dev.stripe.refunds import DISPUTE_REASONS, Disputes, Refunds
+from shop.dev.stripe.refusals import Refusal
+from shop.dev.stripe.webhooks import Courier
+
+SHOWN = (
+    "payment_intent",
+    "charge",
+    "refund",
+    "dispute",
+    "customer",
+    "payment_method",
+    "balance_transaction",
+    "event",
+)
+
+
+class Control:
+    """Answers everything under /_control."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        faults: Faults,
+        courier: Courier,
+        refunds: Refunds,
+        disputes: Disputes,
+    ) -> None:
+        self._ledger = ledger
+        self._faults = faults
+        self._courier = courier
+        self._refunds = refunds
+        self._disputes = disputes
+
+    def answer(self, request: Request) -> Answer:
+        """Follow one control request; bad input gets 400 with a sentence and changes nothing."""
+        known: dict[tuple[str, str], Callable[[Json], Json]] = {
+            ("GET", "/_control"): self._settings,
+            ("POST", "/_control"): self._change,
+            ("GET", "/_control/state"): self._state,
+            ("POST", "/_control/refund"): self._refund,
+            ("POST", "/_control/dispute"): self._dispute,
+            ("POST", "/_control/redeliver"): self._redeliver,
+            ("POST", "/_control/flush"): self._flush,
+            ("POST", "/_control/reset_data"): self._reset_data,
+        }
+        path = request.path.rstrip("/")
+        action = known.get((request.method, path))
+        if action is None:
+            names = ", ".join(f"{method} {name}" for method, name in known)
+            return _answer(404, {"error": f"There is no such control. Known: {names}."})
+        sender = request.headers.get("origin")
+        if sender is not None and sender != request.origin:
+            return _answer(403, {"error": "Another site's page may not steer the stand-in."})
+        try:
+            return _answer(200, action(_body(request)))
+        except BadControl as problem:
+            return _answer(400, {"error": str(problem)})
+        except Refusal as refusal:
+            return _answer(refusal.status, {"error": refusal.message})
+
+    def _settings(self, _body: Json) -> Json:
+        return self._faults.settings.as_json()
+
+    def _change(self, body: Json) -> Json:
+        return self._faults.change(body).as_json()
+
+    def _state(self, _body: Json) -> Json:
+        shelves = {f"{kind}s": self._ledger.all(kind) for kind in SHOWN}
+        return {
+            **shelves,
+            "deliveries": self._ledger.all("delivery"),
+            "idempotency_keys": [row["id"] for row in self._ledger.all("answer")],
+        }
+
+    def _refund(self, body: Json) -> Json:
+        _only(body, "payment_intent", "charge", "amount", "reason", "metadata")
+        flat = {name: value for name, value in body.items() if name != "metadata"}
+        for name, value in flat.items():
+            if not isinstance(value, str | int) or isinstance(value, bool):
+                raise BadControl(f"{name} must be a word or a whole number.")
+        with Unit(self._ledger) as unit:
+            params = decode(urlencode(flat)) | {"metadata": body.get("metadata", {})}
+            refund = self._refunds.create(unit, Params(params))
+            unit.commit()
+        return refund
+
+    def _dispute(self, body: Json) -> Json:
+        _only(body, "payment_intent", "charge", "amount", "reason", "dispute", "status")
+        with Unit(self._ledger) as unit:
+            if "dispute" in body:
+                if body.get("status") not in ("won", "lost"):
+                    raise BadControl('To end a dispute give its status: "won" or "lost".')
+                value = self._disputes.decide(unit, str(body["dispute"]), str(body["status"]))
+            else:
+                value = self._open_dispute(unit, body)
+            unit.commit()
+        return value
+
+    def _open_dispute(self, unit: Unit, body: Json) -> Json:
+        reason, amount = body.get("reason"), body.get("amount")
+        if reason is not None and reason not in DISPUTE_REASONS:
+            raise BadControl(f"reason must be one of {', '.join(DISPUTE_REASONS)}.")
+        if amount is not None and (not isinstance(amount, int) or isinstance(amount, bool)):
+            raise BadControl("amount must be a whole number of the smallest unit.")
+        charge_id = body.get("charge")
+        if charge_id is None and "payment_intent" in body:
+            intent = unit.find("payment_intent", str(body["payment_intent"]))
+            charge_id = intent["latest_charge"]
+            if charge_id is None:
+                raise BadControl("Nothing was paid with this PaymentIntent yet.")
+        if charge_id is None:
+            raise BadControl("Name a payment_intent or a charge to dispute.")
+        return self._disputes.open(unit, str(charge_id), amount=amount, reason=reason)
+
+    def _redeliver(self, body: Json) -> Json:
+        _only(body, "event", "all")
+        if "event" in body:
+            wanted = [str(body["event"])]
+            if self._ledger.get("event", wanted[0]) is None:
+                raise BadControl(f"There is no event {wanted[0]}.")
+        else:
+            rows = self._ledger.all("delivery")
+            everything = body.get("all") is True
+            wanted = [row["id"] for row in rows if everything or row["state"] != "delivered"]
+        for event_id in wanted:
+            self._courier.redeliver(event_id)
+        return {"events": wanted}
+
+    def _flush(self, body: Json) -> Json:
+        _only(body, "timeout_s")
+        timeout = body.get("timeout_s", 10)
+        if (
+            isinstance(timeout, bool)
+            or not isinstance(timeout, int | float)
+            or not (0 <= timeout <= 600)
+        ):
+            raise BadControl("timeout_s must be seconds from 0 to 600.")
+        left = self._courier.flush(float(timeout))
+        return {"done": left == 0, "left": left}
+
+    def _reset_data(self, body: Json) -> Json:
+        _only(body)
+        self._courier.clear()
+        self._ledger.clear()
+        return {"reset": True}
+
+
+def _body(request: Request) -> Json:
+    if not request.body.strip():
+        return {}
+    try:
+        value: Any = json.loads(request.body)
+    except ValueError as problem:
+        raise BadControl("The request body is not JSON.") from problem
+    if not isinstance(value, dict):
+        raise BadControl("The request body must be a JSON object.")
+    return value
+
+
+def _only(body: Json, *names: str) -> None:
+    for name in body:
+        if name not in names:
+            known = f"Known: {', '.join(names)}." if names else "It takes none."
+            raise BadControl(f"There is no parameter {name!r} here. {known}")
+
+
+def _answer(status: int, value: Json) -> Answer:
+    return Answer(status, json.dumps(value, indent=2).encode())
