@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("email", postgresql.CITEXT(), nullable=False),
         sa.Column("name", sa.Text(), server_default="", nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -405,6 +406,7 @@ def upgrade() -> None:
         ),
         sa.Column("token", sa.Text(), nullable=False),
         sa.Column("cart_id", sa.BigInteger(), nullable=True),
+        sa.Column("cart_version", sa.Integer(), nullable=True),
         sa.Column("customer_id", sa.BigInteger(), nullable=True),
         sa.Column("email", postgresql.CITEXT(), nullable=False),
         sa.Column("customer_name", sa.Text(), server_default="", nullable=False),
@@ -462,10 +464,10 @@ def upgrade() -> None:
             ["customer_id"], ["customer.id"], name=op.f("fk_order_customer_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_order")),
-        sa.UniqueConstraint("cart_id", name=op.f("uq_order_cart_id")),
         sa.UniqueConstraint("number", name=op.f("uq_order_number")),
         sa.UniqueConstraint("token", name=op.f("uq_order_token")),
     )
+    op.create_index(op.f("ix_order_cart_id"), "order", ["cart_id"], unique=False)
     op.create_index(op.f("ix_order_customer_id"), "order", ["customer_id"], unique=False)
     op.create_index(op.f("ix_order_email"), "order", ["email"], unique=False)
     op.create_index(
@@ -1105,6 +1107,7 @@ def downgrade() -> None:
     )
     op.drop_index(op.f("ix_order_email"), table_name="order")
     op.drop_index(op.f("ix_order_customer_id"), table_name="order")
+    op.drop_index(op.f("ix_order_cart_id"), table_name="order")
     op.drop_table("order")
     op.drop_table("option")
     op.drop_table("old_path")

@@ -19,6 +19,7 @@ class Customer(Base):
     email: Mapped[str] = mapped_column(CITEXT, unique=True)
     name: Mapped[str] = mapped_column(server_default="", default="")
     password_hash: Mapped[str]
+    confirmed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     addresses: Mapped[list["Address"]] = relationship(

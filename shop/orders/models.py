@@ -66,7 +66,8 @@ class Order(Base):
         unique=True, server_default=text("'EO-' || nextval('order_number')")
     )
     token: Mapped[str] = mapped_column(unique=True)
-    cart_id: Mapped[int | None] = mapped_column(ForeignKey("cart.id"), unique=True)
+    cart_id: Mapped[int | None] = mapped_column(ForeignKey("cart.id"), index=True)
+    cart_version: Mapped[int | None]
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     email: Mapped[str] = mapped_column(CITEXT, index=True)
     customer_name: Mapped[str] = mapped_column(server_default="", default="")

@@ -1,0 +1,27 @@
+"""Carts: what somebody means to buy, at today's prices, with today's problems.
+
+Promise: one open cart per browser, one per signed-in customer on all devices; quantities that can
+be had; a version that grows with every change. Holds no stock: that is for orders.
+"""
+
+from shop.cart.errors import CartChanged, NotEnough
+from shop.cart.models import Cart
+from shop.cart.operations import (
+    MOST,
+    add,
+    link_order,
+    lock,
+    merge,
+    open_cart,
+    remove,
+    set_details,
+    set_quantity,
+    settle,
+)
+from shop.cart.queries import CartLine, CartView, count_of, find, view
+
+__all__ = [
+    "MOST", "Cart", "CartChanged", "CartLine", "CartView", "NotEnough", "add", "count_of", "find",
+    "link_order", "lock", "merge", "open_cart", "remove", "set_details", "set_quantity",
+    "settle", "view",
+]  # fmt: skip

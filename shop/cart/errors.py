@@ -1,0 +1,22 @@
+"""What a cart refuses."""
+
+from shop.core.errors import DomainError
+
+
+class NotEnough(DomainError):
+    """Fewer are available than asked for; ``available`` says how many."""
+
+    code = "out_of_stock"
+
+    def __init__(self, available: int) -> None:
+        super().__init__(
+            "This is sold out." if available <= 0 else f"Only {available} are left of this."
+        )
+        self.available = available
+        self.field = "quantity"
+
+
+class CartChanged(DomainError):
+    """The cart is not what the customer last saw; nothing was ordered."""
+
+    code = "cart_changed"

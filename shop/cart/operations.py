@@ -1,0 +1,248 @@
+"""Changing carts. Each change raises the version and is told to the owner's other devices."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from shop.cart import queries
+from shop.cart.errors import NotEnough
+from shop.cart.events import CartChanged
+from shop.cart.models import Cart, CartItem
+from shop.core import clock, tokens
+from shop.core.db import session
+from shop.core.errors import Invalid, NotFound
+from shop.core.events import emit
+
+MOST = 999
+MOST_LINES = 100
+
+
+def open_cart(customer_id: int | None = None) -> Cart:
+    """A new, empty cart (or the customer's open one, if another device just made it)."""
+    now = clock.now()
+    made = session.execute(
+        insert(Cart)
+        .values(
+            token=tokens.new_token(), customer_id=customer_id, created_at=now, updated_at=now
+        )
+        .on_conflict_do_nothing()
+        .returning(Cart)
+    ).scalar_one_or_none()
+    return made or session.scalars(
+        select(Cart).where(Cart.customer_id == customer_id, Cart.status == "open")
+    ).one()
+
+
+def add(cart: Cart, variant_id: int, quantity: int = 1, *, cap: bool = False) -> str:
+    """Put ``quantity`` more of a variant into the cart.
+
+    With ``cap``, takes what there is and gives a note for the customer; otherwise raises
+    ``NotEnough``. Also raises ``Invalid`` (quantity) and ``NotFound`` (not sold).
+    """
+    _check(quantity)
+    _lock(cart)
+    offer = _offer(variant_id)
+    present = session.scalar(
+        select(CartItem.quantity).where(
+            CartItem.cart_id == cart.id, CartItem.variant_id == variant_id
+        )
+    )
+    wanted, note = _allowed((present or 0) + quantity, offer, cap)
+    if present is None and _lines(cart) >= MOST_LINES:
+        raise Invalid(f"A cart holds up to {MOST_LINES} different things.")
+    session.execute(
+        insert(CartItem)
+        .values(
+            cart_id=cart.id,
+            variant_id=variant_id,
+            quantity=wanted,
+            seen_price_minor=offer["price_minor"],
+        )
+        .on_conflict_do_update(
+            index_elements=["cart_id", "variant_id"],
+            set_={"quantity": wanted, "seen_price_minor": offer["price_minor"]},
+        )
+    )
+    _touch(cart)
+    return note
+
+
+def set_quantity(cart: Cart, item_id: int, quantity: int, *, cap: bool = False) -> str:
+    """Set how many of an item are wanted. As ``add``; ``NotFound`` also for a foreign item."""
+    _check(quantity)
+    _lock(cart)
+    item = _item(cart, item_id)
+    offer = _offer(item.variant_id)
+    item.quantity, note = _allowed(quantity, offer, cap)
+    item.seen_price_minor = offer["price_minor"]
+    _touch(cart)
+    return note
+
+
+def remove(cart: Cart, item_id: int) -> CartItem:
+    """Take an item out; gives it, so that it can be put back. Raises ``NotFound``."""
+    _lock(cart)
+    item = _item(cart, item_id)
+    session.delete(item)
+    _touch(cart)
+    return item
+
+
+def merge(guest: Cart | None, customer_id: int) -> tuple[Cart | None, list[str]]:
+    """Bring a guest's cart along at sign-in: the union, the guest's quantity wins, capped by stock.
+
+    Gives the customer's cart (None if there is none) and what changed, in words for people.
+    """
+    own = queries.find(None, customer_id)
+    if guest is None or guest.customer_id is not None:
+        return own, []
+    if own is None:
+        guest.customer_id = customer_id
+        session.flush()
+        return guest, []
+    for cart in sorted((guest, own), key=lambda c: c.id):
+        _lock(cart)
+    notes = []
+    kept = {line.variant_id: line for line in queries.view(own).lines}
+    for line in queries.view(guest).lines:
+        quantity = min(line.quantity, line.most)
+        if line.problem:
+            notes.append(f"{line.name}: {line.problem}")
+        if quantity == 0:
+            continue
+        before = kept.get(line.variant_id)
+        if before is not None and before.quantity != quantity:
+            notes.append(f"{line.name}: now {quantity} instead of {before.quantity}.")
+        session.execute(
+            insert(CartItem)
+            .values(
+                cart_id=own.id,
+                variant_id=line.variant_id,
+                quantity=quantity,
+                seen_price_minor=line.seen_price_minor,
+            )
+            .on_conflict_do_update(
+                index_elements=["cart_id", "variant_id"], set_={"quantity": quantity}
+            )
+        )
+    guest.status = "merged"
+    own.email = own.email or guest.email
+    own.shipping_address = own.shipping_address or guest.shipping_address
+    _touch(own)
+    return own, notes
+
+
+def set_details(cart: Cart, details: Mapping[str, Any]) -> None:
+    """Keep what was given at checkout: ``email``, ``shipping_address``, ``shipping_method``.
+
+    Does not raise the version: that is for what the customer pays for.
+    """
+    for name in ("email", "shipping_address", "shipping_method"):
+        if name in details:
+            setattr(cart, name, details[name])
+    cart.updated_at = clock.now()
+
+
+def lock(cart_id: int) -> Cart:
+    """The cart's row, locked until the transaction ends."""
+    return session.scalars(
+        select(Cart)
+        .where(Cart.id == cart_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def link_order(cart: Cart, order_id: int) -> None:
+    """Remember which order was placed from this cart; its items stay until it is paid."""
+    cart.order_id = order_id
+
+
+def settle(cart_id: int, version: int, bought: Mapping[int, int]) -> None:
+    """The order placed from ``version`` of this cart is paid: empty it.
+
+    What the customer put in since then stays: ``bought`` (variant → units) is taken away.
+    """
+    cart = lock(cart_id)
+    if cart.status != "open":
+        return
+    if cart.version == version:
+        cart.status = "closed"
+        emit(CartChanged(cart_id=cart.id, version=cart.version + 1, count=0))
+        return
+    for item in session.scalars(select(CartItem).where(CartItem.cart_id == cart.id)):
+        left = item.quantity - bought.get(item.variant_id, 0)
+        if left > 0:
+            item.quantity = left
+        else:
+            session.delete(item)
+    cart.order_id = None
+    _touch(cart)
+
+
+def _lock(cart: Cart) -> None:
+    """One change of a cart at a time, and only while it is open."""
+    status = session.scalar(select(Cart.status).where(Cart.id == cart.id).with_for_update())
+    if status != "open":
+        raise NotFound("This cart is closed: its order is paid.")
+
+
+def _touch(cart: Cart) -> None:
+    session.flush()
+    cart.version = session.execute(
+        update(Cart)
+        .where(Cart.id == cart.id)
+        .values(version=Cart.version + 1, updated_at=clock.now())
+        .returning(Cart.version)
+        .execution_options(synchronize_session=False)
+    ).scalar_one()
+    emit(CartChanged(cart_id=cart.id, version=cart.version, count=queries.count(cart.id)))
+
+
+_OFFER = text("""
+SELECT v.price_minor, v.backorder_allowed,
+       coalesce((SELECT sum(l.on_hand - l.reserved - l.committed) FROM stock_level l
+                 WHERE l.variant_id = v.id), 0) AS available
+FROM variant v JOIN product p ON p.id = v.product_id
+WHERE v.id = :id AND v.archived_at IS NULL AND p.status = 'active' AND p.published_at <= now()
+  AND (p.unpublish_at IS NULL OR p.unpublish_at > now())
+""")
+
+
+def _offer(variant_id: int) -> Mapping[str, Any]:
+    row = session.execute(_OFFER, {"id": variant_id}).mappings().first()
+    if row is None:
+        raise NotFound("This is not sold (any more).")
+    return dict(row)
+
+
+def _allowed(wanted: int, offer: Mapping[str, Any], cap: bool) -> tuple[int, str]:
+    most = MOST if offer["backorder_allowed"] else min(MOST, int(offer["available"]))
+    if wanted <= most:
+        return wanted, ""
+    if not cap or most <= 0:
+        raise NotEnough(most)
+    return most, f"Only {most} are left, so that is what is in your cart now."
+
+
+def _check(quantity: object) -> None:
+    if isinstance(quantity, bool) or not isinstance(quantity, int) or not 1 <= quantity <= MOST:
+        raise Invalid(f"Please choose a quantity from 1 to {MOST}.", field="quantity")
+
+
+def _item(cart: Cart, item_id: int) -> CartItem:
+    item = session.scalar(
+        select(CartItem)
+        .where(CartItem.id == item_id, CartItem.cart_id == cart.id)
+        .execution_options(populate_existing=True)
+    )
+    if item is None:
+        raise NotFound("This is not in your cart.")
+    return item
+
+
+def _lines(cart: Cart) -> int:
+    lines = select(func.count()).select_from(CartItem).where(CartItem.cart_id == cart.id)
+    return session.scalar(lines) or 0

@@ -1,0 +1,169 @@
+"""Reading carts: one statement gives everything that a cart page shows."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select, text
+
+from shop.cart.models import Cart, CartItem
+from shop.core.db import session
+
+
+@dataclass(frozen=True, slots=True)
+class CartLine:
+    """An item as it is now: today's price and stock, and what is wrong with it, if anything."""
+
+    item_id: int
+    variant_id: int
+    product_id: int
+    slug: str
+    name: str
+    variant_title: str
+    sku: str
+    quantity: int
+    unit_price_minor: int
+    seen_price_minor: int
+    tax_class: str
+    weight_g: int
+    image: dict[str, Any] | None
+    available: int
+    backorder_allowed: bool
+    is_sold: bool
+
+    @property
+    def total_minor(self) -> int:
+        return self.unit_price_minor * self.quantity
+
+    @property
+    def most(self) -> int:
+        """The most that can be ordered now."""
+        return 999 if self.backorder_allowed else max(0, min(999, self.available))
+
+    @property
+    def problem(self) -> str:
+        """What stops this line from being bought, in words for people; empty if nothing does."""
+        if not self.is_sold:
+            return "This is no longer sold."
+        if self.most == 0:
+            return "This has sold out."
+        if self.quantity > self.most:
+            return f"Only {self.most} left."
+        return ""
+
+    @property
+    def notice(self) -> str:
+        """What the customer should know although it stops nothing."""
+        if self.unit_price_minor != self.seen_price_minor:
+            return "The price has changed since you added this."
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class CartView:
+    """A cart as it stands."""
+
+    id: int
+    token: str
+    version: int
+    customer_id: int | None
+    email: str
+    shipping_address: dict[str, Any] | None
+    shipping_method: str
+    order_id: int | None
+    lines: tuple[CartLine, ...] = field(default=())
+
+    @property
+    def count(self) -> int:
+        return sum(line.quantity for line in self.lines)
+
+    @property
+    def subtotal_minor(self) -> int:
+        return sum(line.total_minor for line in self.lines)
+
+    @property
+    def problems(self) -> list[str]:
+        return [f"{line.name}: {line.problem}" for line in self.lines if line.problem]
+
+
+_LINES = text("""
+SELECT i.id AS item_id, i.variant_id, i.quantity, i.seen_price_minor, v.product_id, p.slug, p.name,
+       v.title AS variant_title, v.sku, v.price_minor AS unit_price_minor, p.tax_class, v.weight_g,
+       v.backorder_allowed,
+       (v.archived_at IS NULL AND p.status = 'active' AND p.published_at <= now()
+        AND (p.unpublish_at IS NULL OR p.unpublish_at > now())) AS is_sold,
+       coalesce((SELECT sum(l.on_hand - l.reserved - l.committed) FROM stock_level l
+                 WHERE l.variant_id = v.id), 0) AS available,
+       (SELECT jsonb_build_object('key', m.key, 'alt', g.alt, 'width', m.width, 'height', m.height,
+                                  'colour', m.colour, 'widths', m.widths, 'state', m.state)
+        FROM image g JOIN media_file m ON m.id = g.media_id
+        WHERE g.product_id = p.id
+        ORDER BY g.option_value_id IN (SELECT option_value_id FROM variant_value
+                                       WHERE variant_id = v.id) DESC NULLS LAST, g.position
+        LIMIT 1) AS image
+FROM cart_item i JOIN variant v ON v.id = i.variant_id JOIN product p ON p.id = v.product_id
+WHERE i.cart_id = :cart_id
+ORDER BY i.id
+""")
+
+
+def find(token: str | None, customer_id: int | None = None) -> Cart | None:
+    """The open cart of a signed-in customer, else the one with this token. One statement.
+
+    A token never opens a cart that belongs to a customer who is not signed in here.
+    """
+    if customer_id is not None:
+        return session.scalar(
+            select(Cart).where(Cart.customer_id == customer_id, Cart.status == "open")
+        )
+    if not token:
+        return None
+    return session.scalar(
+        select(Cart).where(Cart.token == token, Cart.status == "open", Cart.customer_id.is_(None))
+    )
+
+
+def view(cart: Cart) -> CartView:
+    """The cart with its lines as they are now. One statement."""
+    rows = session.execute(_LINES, {"cart_id": cart.id}).mappings()
+    return CartView(
+        id=cart.id,
+        token=cart.token,
+        version=cart.version,
+        customer_id=cart.customer_id,
+        email=cart.email,
+        shipping_address=cart.shipping_address,
+        shipping_method=cart.shipping_method,
+        order_id=cart.order_id,
+        lines=tuple(CartLine(**row) for row in rows),
+    )
+
+
+def count(cart_id: int) -> int:
+    """Units in a cart. One statement."""
+    return int(
+        session.scalar(
+            select(func.coalesce(func.sum(CartItem.quantity), 0)).where(
+                CartItem.cart_id == cart_id
+            )
+        )
+        or 0
+    )
+
+
+def count_of(token: str | None, customer_id: int | None = None) -> int:
+    """Units in the open cart of this browser or customer, for the header. One statement."""
+    if customer_id is None and not token:
+        return 0
+    mine = (
+        Cart.customer_id == customer_id
+        if customer_id is not None
+        else (Cart.token == token) & Cart.customer_id.is_(None)
+    )
+    return int(
+        session.scalar(
+            select(func.coalesce(func.sum(CartItem.quantity), 0))
+            .join(Cart, Cart.id == CartItem.cart_id)
+            .where(mine, Cart.status == "open")
+        )
+        or 0
+    )

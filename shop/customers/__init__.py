@@ -1,0 +1,35 @@
+"""People who buy: accounts, their sessions and their addresses.
+
+Promise: nothing here tells a stranger whether an e-mail address is known; a customer's session can
+never reach what belongs to staff.
+Leaves mails to notifications and orders to orders.
+"""
+
+from shop.customers.addresses import FIELDS as ADDRESS_FIELDS
+from shop.customers.addresses import InvalidAddress, country_names
+from shop.customers.addresses import clean as clean_address
+from shop.customers.operations import (
+    LINK_MINUTES,
+    SHORTEST_PASSWORD,
+    authenticate,
+    change_password,
+    check_password,
+    clean_email,
+    confirm,
+    delete_address,
+    own_addresses,
+    register,
+    request_password_reset,
+    reset_password,
+    save_address,
+    sign_in,
+    sign_out,
+)
+from shop.customers.queries import by_id, by_session
+
+__all__ = [
+    "ADDRESS_FIELDS", "LINK_MINUTES", "SHORTEST_PASSWORD", "InvalidAddress", "authenticate",
+    "by_id", "by_session", "change_password", "check_password", "clean_address", "clean_email",
+    "confirm", "country_names", "delete_address", "own_addresses", "register",
+    "request_password_reset", "reset_password", "save_address", "sign_in", "sign_out",
+]  # fmt: skip

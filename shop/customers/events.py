@@ -1,0 +1,26 @@
+"""What customers do with their accounts. Links are made by the mails, never carried by events."""
+
+from dataclasses import dataclass
+
+from shop.core.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomerRegistered(Event):
+    """Somebody asked for an account and has yet to follow the mailed link."""
+
+    customer_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrationRepeated(Event):
+    """Somebody asked for an account with an address that already has one."""
+
+    customer_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PasswordResetRequested(Event):
+    """Somebody asked for a link to choose a new password."""
+
+    customer_id: int

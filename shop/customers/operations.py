@@ -1,0 +1,198 @@
+"""Accounts of customers. No answer tells a stranger whether an address is known here."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import select, update
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from shop.core import clock, sessions, tokens
+from shop.core.db import session
+from shop.core.errors import Invalid, NotFound
+from shop.core.events import emit
+from shop.customers import addresses
+from shop.customers.events import (
+    CustomerRegistered,
+    PasswordResetRequested,
+    RegistrationRepeated,
+)
+from shop.customers.models import Address, Customer
+
+SHORTEST_PASSWORD = 12
+LINK_MINUTES = 30
+MOST_ADDRESSES = 20
+_EMAIL = re.compile(r"[^\s@,;<>\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,}")
+
+
+def clean_email(email: object) -> str:
+    """The address, trimmed. Raises ``Invalid`` when no mail could go there."""
+    text = email.strip() if isinstance(email, str) else ""
+    if not _EMAIL.fullmatch(text) or ".." in text:
+        raise Invalid("Please give an e-mail address like ada@example.com.", field="email")
+    return text
+
+
+def register(email: str, password: str, name: str) -> None:
+    """Ask for an account; what follows is in the mail that either way is sent.
+
+    A known address gets a mail that says so; the account itself is not touched.
+    Raises ``Invalid`` on a bad address or a weak password.
+    """
+    email = clean_email(email)
+    check_password(password, email)
+    name = " ".join(name.split())[:100]
+    digest = generate_password_hash(password)
+    known = session.scalar(select(Customer).where(Customer.email == email).with_for_update())
+    if known is not None and known.confirmed_at is not None:
+        emit(RegistrationRepeated(customer_id=known.id))
+        return
+    if known is None:
+        known = Customer(email=email)
+        session.add(known)
+    known.name, known.password_hash = name, digest
+    session.flush()
+    emit(CustomerRegistered(customer_id=known.id))
+
+
+def confirm(token: str) -> Customer:
+    """Follow the link of the registration mail. Raises ``NotFound`` for a stale link."""
+    customer = _redeem("confirm", token)
+    customer.confirmed_at = clock.now()
+    return customer
+
+
+def authenticate(email: str, password: str) -> Customer:
+    """The customer with this address and password. Raises ``Invalid``, always with the same words.
+
+    A password is hashed in every case, so that the time taken tells nothing either.
+    """
+    customer = session.scalar(select(Customer).where(Customer.email == email.strip()))
+    digest = customer.password_hash if customer else _nobody()
+    right = check_password_hash(digest, password)
+    if customer is None or not right or customer.confirmed_at is None:
+        raise Invalid("We could not sign you in with this address and password.")
+    return customer
+
+
+def sign_in(customer: Customer) -> str:
+    """Open a session; gives the secret for the browser's cookie."""
+    return sessions.start("customer", customer.id)
+
+
+def sign_out(token: str | None) -> None:
+    """End the session of one browser."""
+    sessions.end(token)
+
+
+def request_password_reset(email: str) -> None:
+    """Mail a link if the address is known; say nothing either way."""
+    customer = session.scalar(select(Customer).where(Customer.email == clean_email(email)))
+    if customer is not None:
+        emit(PasswordResetRequested(customer_id=customer.id))
+
+
+def reset_password(token: str, password: str) -> Customer:
+    """Choose a new password by a mailed link; ends every session. Raises ``NotFound``, ``Invalid``."""
+    check_password(password)
+    customer = _redeem("password", token)
+    check_password(password, customer.email)
+    customer.password_hash = generate_password_hash(password)
+    customer.confirmed_at = customer.confirmed_at or clock.now()
+    sessions.end_all("customer", customer.id)
+    return customer
+
+
+def change_password(customer: Customer, old: str, new: str, *, keep: str | None = None) -> None:
+    """Choose a new password, knowing the old; ends all sessions but the one with token ``keep``."""
+    if not check_password_hash(customer.password_hash, old):
+        raise Invalid("This is not your present password.", field="old_password")
+    check_password(new, customer.email)
+    session.execute(
+        update(Customer)
+        .where(Customer.id == customer.id)
+        .values(password_hash=generate_password_hash(new))
+    )
+    tokens.revoke("password", customer.id)
+    sessions.end_all("customer", customer.id, but=keep)
+
+
+def check_password(password: str, email: str = "") -> None:
+    """Raises ``Invalid`` for a password that is short, endless, or easy to guess."""
+    if len(password) < SHORTEST_PASSWORD:
+        raise Invalid(
+            f"Please choose a password of at least {SHORTEST_PASSWORD} characters.",
+            field="password",
+        )
+    if len(password) > 256:
+        raise Invalid("Please choose a password of at most 256 characters.", field="password")
+    plain = password.lower()
+    if len(set(plain)) < 5 or (email and plain in {email.lower(), email.lower().split("@")[0]}):
+        raise Invalid("This password is too easy to guess.", field="password")
+
+
+def save_address(
+    customer_id: int, data: Mapping[str, Any], *, address_id: int | None = None
+) -> Address:
+    """Add an address, or change one of this customer's own.
+
+    Raises ``InvalidAddress``; ``NotFound`` also for somebody else's address.
+    """
+    cleaned = addresses.clean(data)
+    if address_id is None:
+        if len(own_addresses(customer_id)) >= MOST_ADDRESSES:
+            raise Invalid(f"You can keep {MOST_ADDRESSES} addresses. Delete one first.")
+        address = Address(customer_id=customer_id, **cleaned)
+        session.add(address)
+    else:
+        address = _own(customer_id, address_id)
+        for field, value in cleaned.items():
+            setattr(address, field, value)
+    session.flush()
+    if data.get("is_default"):
+        session.execute(
+            update(Address)
+            .where(Address.customer_id == customer_id)
+            .values(is_default=Address.id == address.id)
+        )
+        address.is_default = True
+    return address
+
+
+def delete_address(customer_id: int, address_id: int) -> None:
+    """Forget one of this customer's addresses. Raises ``NotFound``."""
+    session.delete(_own(customer_id, address_id))
+
+
+def own_addresses(customer_id: int) -> list[Address]:
+    """This customer's addresses, the default one first. One statement."""
+    return list(
+        session.scalars(
+            select(Address)
+            .where(Address.customer_id == customer_id)
+            .order_by(Address.is_default.desc(), Address.id)
+        )
+    )
+
+
+def _own(customer_id: int, address_id: int) -> Address:
+    address = session.scalar(
+        select(Address).where(Address.id == address_id, Address.customer_id == customer_id)
+    )
+    if address is None:
+        raise NotFound("There is no such address.")
+    return address
+
+
+def _redeem(purpose: str, token: str) -> Customer:
+    customer_id = tokens.redeem(purpose, token)
+    customer = session.get(Customer, customer_id) if customer_id else None
+    if customer is None:
+        raise NotFound("This link is no longer valid. Please ask for a new one.")
+    return customer
+
+
+@lru_cache(maxsize=1)
+def _nobody() -> str:
+    return generate_password_hash(tokens.new_token())
