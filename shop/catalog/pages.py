@@ -111,6 +111,7 @@ class Facet:
 class Listing:
     """One page of a listing. ``price_range`` is (lowest, highest) before the price filter.
 
+    It and ``in_stock_count`` are None and ``facets`` empty beyond 5,000 products.
     ``sort`` is the order that was used, ``is_guess`` says that only similar names were found.
     """
 
@@ -120,7 +121,7 @@ class Listing:
     pages: int
     facets: tuple[Facet, ...]
     price_range: tuple[int, int] | None
-    in_stock_count: int
+    in_stock_count: int | None
     category: CategoryView | None
     breadcrumbs: tuple[Breadcrumb, ...]
     sort: Sort

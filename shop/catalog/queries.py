@@ -1,58 +1,641 @@
-"""What the catalogue can be asked. Plain statements into frozen values, no entities loaded."""
+"""What the catalogue can be asked. Plain statements into frozen values, no entities loaded.
 
+Stock and reviews are read from their tables by name: those features stand on higher floors and
+may not be imported here, yet a page has to say in one statement what can be bought and how it is
+liked. Only sums and texts for display are read; every rule about stock stays in ``inventory``.
+"""
+
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import lru_cache
+from threading import Lock
+from typing import Any
 
+from cachetools import TTLCache
+from sqlalchemy import Row, TextClause, text
+
+from shop.catalog import tree
 from shop.catalog.pages import (
+    Breadcrumb,
     CategoryView,
+    Facet,
+    FacetValue,
     Filters,
+    ImageView,
     Listing,
     MenuCategory,
+    OptionView,
     ProductCard,
+    ProductHint,
     ProductPage,
+    ReviewView,
+    Sort,
     Suggestions,
+    ValueView,
+    VariantView,
 )
+from shop.catalog.wording import html_of
+from shop.core import clock
+from shop.core.db import session
+from shop.core.errors import NotFound
+
+NEW_FOR = timedelta(days=30)
+QUERY_LENGTH = 100
+# Beyond this many products the numbers beside filters would cost more than they tell.
+FACETS_UP_TO = 5_000
+LARGEST = 2**31 - 1
+
+AVAILABLE = (
+    "coalesce((SELECT sum(l.on_hand - l.reserved - l.committed) FROM stock_level l"
+    " WHERE l.variant_id = v.id), 0)"
+)
+VISIBLE = (
+    "p.status = 'active' AND p.published_at <= :now"
+    " AND (p.unpublish_at IS NULL OR p.unpublish_at > :now)"
+)
+PICTURE = (
+    "json_build_array(m.key, i.alt, m.width, m.height, m.colour, m.widths, i.option_value_id)"
+)
+IN_USE = (
+    "EXISTS (SELECT FROM variant_value vv JOIN variant v ON v.id = vv.variant_id"
+    " WHERE vv.option_value_id = ov.id AND v.archived_at IS NULL)"
+)
+# The columns of a card, for rows ``chosen(id, n)``; the second picture stays with the colour.
+CARD = f"""
+SELECT p.id, p.slug, p.name, p.tagline, p.price_from_minor, p.price_to_minor, p.rating_sum,
+       p.rating_count, p.published_at, goods.compare_at, goods.is_available,
+       pictures.list AS pictures, swatches.list AS swatches
+FROM chosen JOIN product p ON p.id = chosen.id
+CROSS JOIN LATERAL (
+    SELECT min(v.compare_at_minor) FILTER (WHERE v.price_minor = p.price_from_minor) AS compare_at,
+           coalesce(bool_or(v.backorder_allowed OR {AVAILABLE} > 0), false) AS is_available
+    FROM variant v WHERE v.product_id = p.id AND v.archived_at IS NULL
+) goods
+CROSS JOIN LATERAL (
+    SELECT json_agg(picture ORDER BY position, id) AS list FROM (
+        SELECT {PICTURE} AS picture, i.position, i.id
+        FROM image i JOIN media_file m ON m.id = i.media_id
+        WHERE i.product_id = p.id ORDER BY i.position, i.id LIMIT 6
+    ) first_ones
+) pictures
+CROSS JOIN LATERAL (
+    SELECT json_agg(json_build_array(ov.name, ov.swatch) ORDER BY o.position, ov.position, ov.id)
+           AS list
+    FROM "option" o JOIN option_value ov ON ov.option_id = o.id
+    WHERE o.product_id = p.id AND ov.swatch IS NOT NULL AND {IN_USE}
+) swatches
+WHERE {VISIBLE}
+ORDER BY chosen.n
+"""
+PAGE = f"""
+SELECT p.id, p.slug, p.name, p.tagline, p.description, p.attributes, p.seo_title,
+       p.seo_description, p.price_from_minor, p.price_to_minor, p.tax_class, p.rating_sum,
+       p.rating_count, p.primary_category_id,
+    (SELECT json_agg({PICTURE} ORDER BY i.position, i.id)
+     FROM image i JOIN media_file m ON m.id = i.media_id WHERE i.product_id = p.id) AS images,
+    (SELECT json_agg(json_build_array(o.id, o.name, ov.id, ov.name, ov.swatch)
+                     ORDER BY o.position, o.id, ov.position, ov.id)
+     FROM "option" o JOIN option_value ov ON ov.option_id = o.id
+     WHERE o.product_id = p.id AND {IN_USE}) AS choices,
+    (SELECT json_agg(json_build_array(v.id, v.sku, v.title, v.price_minor, v.compare_at_minor,
+                                      v.backorder_allowed, v.low_stock_level, v.combination,
+                                      {AVAILABLE}) ORDER BY v.position, v.id)
+     FROM variant v WHERE v.product_id = p.id AND v.archived_at IS NULL) AS variants,
+    (SELECT json_agg(json_build_array(r.author, r.rating, r.title, r.text, r.created_at::date)
+                     ORDER BY r.created_at DESC, r.id DESC)
+     FROM (SELECT * FROM review WHERE product_id = p.id
+           ORDER BY created_at DESC, id DESC LIMIT 10) r) AS reviews
+FROM product p WHERE p.slug = :slug AND {VISIBLE}
+"""
+BY_ID = (
+    "WITH chosen AS (SELECT id, n FROM"
+    " unnest(cast(:ids AS bigint[])) WITH ORDINALITY AS wanted(id, n))" + CARD
+)
+FEATURED = f"""
+WITH chosen AS (
+    SELECT p.id, row_number() OVER (ORDER BY p.featured_rank, p.id) AS n FROM product p
+    WHERE p.featured_rank IS NOT NULL AND {VISIBLE} ORDER BY p.featured_rank, p.id LIMIT :limit
+){CARD}"""
+NEWEST = f"""
+WITH chosen AS (
+    SELECT id, row_number() OVER () AS n FROM (
+        SELECT p.id FROM product p WHERE {VISIBLE}
+        ORDER BY p.published_at DESC, p.id DESC LIMIT :limit
+    ) latest
+){CARD}"""
+RELATED = f"""
+WITH chosen AS (
+    SELECT id, row_number() OVER () AS n FROM (
+        SELECT p.id FROM product p
+        WHERE p.primary_category_id = ANY(:categories) AND p.id <> :self AND {VISIBLE}
+        ORDER BY p.primary_category_id <> :category, p.sold_count DESC, p.id LIMIT :limit
+    ) akin
+){CARD}"""
+SEARCHED = """(websearch_to_tsquery('shop_en', :q)
+    || (websearch_to_tsquery('shop_en', :head) && to_tsquery('shop_en', :last)))"""
+# Looks for similar names only when words and SKU found next to nothing. The threshold is set in
+# the same one-time filter that decides this: the default, 0.6, misses "candel" for "candle".
+FEW = """(SELECT count(*) FROM direct) < 3
+    AND (SELECT set_config('pg_trgm.word_similarity_threshold', '0.4', true)) IS NOT NULL"""
+ORDERS: dict[Sort, str] = {
+    "relevance": "f.rank DESC, p.featured_rank NULLS LAST, p.sold_count DESC, p.id",
+    "newest": "p.published_at DESC, p.id DESC",
+    "price_asc": "p.price_from_minor, p.id",
+    "price_desc": "p.price_from_minor DESC, p.id",
+    "popular": "p.sold_count DESC, p.rating_count DESC, p.id",
+}
+
+
+# ── the tree ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def menu() -> tuple[MenuCategory, ...]:
     """The category tree, in order; kept in this process for a few seconds."""
-    raise NotImplementedError
+    return tree.read().roots
 
 
 def category(path: str) -> CategoryView:
     """The category at ``path`` (``kitchen/mugs-cups``). Raises ``NotFound``."""
-    raise NotImplementedError
+    view = tree.read().by_path.get(path.strip("/"))
+    if view is None:
+        raise NotFound("There is no such category.")
+    return view
 
 
-def listing(filters: Filters) -> Listing:
-    """One page of products with facets. Raises ``NotFound`` for an unknown category."""
-    raise NotImplementedError
+def redirect_for(path: str) -> str | None:
+    """Where an address that moved is now, else None; one statement.
+
+    ``/c/<category path>`` and ``/products/<slug>``, as in the shop's addresses.
+    """
+    found = session.execute(
+        _sql("""
+            SELECT '/c/' || c.path AS category, '/products/' || p.slug AS product
+            FROM old_path o LEFT JOIN category c ON c.id = o.category_id
+            LEFT JOIN product p ON p.id = o.product_id WHERE o.path = :path
+        """),
+        {"path": _clean(path, 2_000).rstrip("/")},
+    ).first()
+    target: str | None = (found.category or found.product) if found else None
+    return target
 
 
-def product_page(slug: str) -> ProductPage:
-    """What the page of an active product shows. Raises ``NotFound``."""
-    raise NotImplementedError
+# ── lists ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def cards(ids: Sequence[int]) -> tuple[ProductCard, ...]:
-    """Cards of these active products, in this order. One statement."""
-    raise NotImplementedError
+    """Cards of these products, in this order, without those that are not for sale. One statement."""
+    return _cards(BY_ID, {"ids": list(ids)}) if ids else ()
 
 
 def featured(n: int) -> tuple[ProductCard, ...]:
     """The products that staff put forward. One statement."""
-    raise NotImplementedError
+    return _cards(FEATURED, {"limit": n})
 
 
 def newest(n: int) -> tuple[ProductCard, ...]:
     """What was published last. One statement."""
-    raise NotImplementedError
+    return _cards(NEWEST, {"limit": n})
+
+
+def listing(filters: Filters) -> Listing:
+    """One page of products with facets: two statements, one more when the tree is read anew.
+
+    A product is listed when one of its variants passes all filters together; a facet counts what
+    its other values would add. Raises ``NotFound`` for an unknown category or a page that is not
+    there.
+    """
+    asked = _bounded(filters)
+    place = category(asked.category_path) if asked.category_path else None
+    counts = _counts(asked, place)
+    pages = max(1, -(-counts.total // asked.per_page))
+    if not 1 <= asked.page <= pages:
+        raise NotFound("There is no such page in this list.")
+    sort: Sort = asked.sort or "relevance"
+    shown: tuple[ProductCard, ...] = ()
+    if counts.total:
+        found, values = _found(asked, place)
+        wanted = _every(_variant_conditions(asked))
+        match = (
+            " WHERE EXISTS (SELECT FROM variant v"
+            f" WHERE v.product_id = p.id AND v.archived_at IS NULL{wanted})"
+            if wanted
+            else ""
+        )
+        shown = _cards(
+            f"WITH {found}, chosen AS (SELECT id, row_number() OVER () AS n FROM ("
+            f"SELECT p.id FROM found f JOIN product p ON p.id = f.id{match}"
+            f" ORDER BY {ORDERS[sort]} LIMIT :limit OFFSET :offset) on_this_page){CARD}",
+            values | {"limit": asked.per_page, "offset": (asked.page - 1) * asked.per_page},
+        )
+    return Listing(
+        cards=shown,
+        total=counts.total,
+        page=asked.page,
+        pages=pages,
+        facets=counts.facets,
+        price_range=counts.price_range,
+        in_stock_count=counts.in_stock,
+        category=place,
+        breadcrumbs=place.breadcrumbs if place else (),
+        sort=sort,
+        is_guess=counts.is_guess,
+    )
 
 
 def suggest(q: str) -> Suggestions:
     """Up to eight products and four categories for what is being typed. One statement."""
-    raise NotImplementedError
+    asked = Filters(q=_clean(q, QUERY_LENGTH))
+    if len(asked.q) < 2:
+        return Suggestions((), ())
+    found, values = _found(asked, None)
+    rows = session.execute(
+        _sql(f"""
+            WITH {found}
+            SELECT p.name, p.slug, p.price_from_minor, (
+                SELECT {PICTURE} FROM image i JOIN media_file m ON m.id = i.media_id
+                WHERE i.product_id = p.id ORDER BY i.position, i.id LIMIT 1) AS picture
+            FROM found f JOIN product p ON p.id = f.id ORDER BY {ORDERS["relevance"]} LIMIT 8
+        """),
+        values,
+    )
+    words = asked.q.casefold().split()
+    return Suggestions(
+        products=tuple(
+            ProductHint(
+                row.name,
+                row.slug,
+                row.price_from_minor,
+                _image(row.picture) if row.picture else None,
+            )
+            for row in rows
+        ),
+        categories=tuple(
+            Breadcrumb(view.name, view.path)
+            for view in tree.read().by_id.values()
+            if all(word in view.name.casefold() for word in words)
+        )[:4],
+    )
 
 
-def redirect_for(path: str) -> str | None:
-    """Where an address that moved is now: ``/c/old`` gives ``/c/new``, ``/products/old`` likewise."""
-    raise NotImplementedError
+# ── one product ──────────────────────────────────────────────────────────────────────────────────
+
+
+def product_page(slug: str) -> ProductPage:
+    """What the page of a product that is for sale shows. Raises ``NotFound``.
+
+    Two statements, one more when the tree is read anew.
+    """
+    row = session.execute(_sql(PAGE), {"slug": _clean(slug, 200), "now": clock.now()}).first()
+    if row is None:
+        raise NotFound("There is no such product.")
+    place = tree.read().by_id.get(row.primary_category_id)
+    return ProductPage(
+        id=row.id,
+        slug=row.slug,
+        name=row.name,
+        tagline=row.tagline,
+        description_html=html_of(row.description),
+        attributes=row.attributes,
+        images=tuple(_image(picture) for picture in row.images or ()),
+        options=_options(row.choices or ()),
+        variants=tuple(_variant(entry) for entry in row.variants or ()),
+        breadcrumbs=place.breadcrumbs if place else (),
+        category=place,
+        seo_title=row.seo_title or row.name,
+        seo_description=row.seo_description or row.tagline,
+        price_from_minor=row.price_from_minor,
+        price_to_minor=row.price_to_minor,
+        tax_class=row.tax_class,
+        rating=_rating(row),
+        rating_count=row.rating_count,
+        reviews=tuple(ReviewView(*entry) for entry in row.reviews or ()),
+        related=_related(row.id, place),
+    )
+
+
+def _options(choices: Sequence[Sequence[Any]]) -> tuple[OptionView, ...]:
+    names: dict[int, str] = {}
+    values: dict[int, list[ValueView]] = {}
+    for option_id, name, value_id, value_name, swatch in choices:
+        names[option_id] = name
+        values.setdefault(option_id, []).append(ValueView(value_id, value_name, swatch))
+    return tuple(OptionView(key, names[key], tuple(values[key])) for key in names)
+
+
+def _variant(entry: Sequence[Any]) -> VariantView:
+    key, sku, title, price, compare_at, backorder, low_level, combination, available = entry
+    return VariantView(
+        id=key,
+        sku=sku,
+        title=title,
+        price_minor=price,
+        compare_at_minor=compare_at,
+        value_ids=tuple(int(value) for value in combination.split(".") if value),
+        available=available,
+        is_available=backorder or available > 0,
+        backorder_allowed=backorder,
+        low=0 < available <= low_level,
+    )
+
+
+def _related(product_id: int, place: CategoryView | None) -> tuple[ProductCard, ...]:
+    """Neighbours on the shelf: the same category first, then the rest of its branch."""
+    if place is None:
+        return ()
+    known = tree.read()
+    branch = known.by_path[place.breadcrumbs[0].path]
+    return _cards(
+        RELATED,
+        {
+            "categories": list(known.below[branch.id]),
+            "category": place.id,
+            "self": product_id,
+            "limit": 4,
+        },
+    )
+
+
+# ── the counts of a listing ──────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    total: int
+    in_stock: int | None
+    price_range: tuple[int, int] | None
+    facets: tuple[Facet, ...]
+    is_guess: bool
+
+
+_kept: TTLCache[str, _Counts] = TTLCache(maxsize=512, ttl=tree.KEPT_SECONDS)
+_lock = Lock()
+
+
+def forget() -> None:
+    """Drop what this process keeps of the catalogue (tree and counts), so it is read anew."""
+    tree.forget()
+    with _lock:
+        _kept.clear()
+
+
+def _counts(asked: Filters, place: CategoryView | None) -> _Counts:
+    """The numbers beside a listing; kept as long as the tree, for they cost most of its time."""
+    key = repr((replace(asked, page=1, per_page=1, sort=None), place and place.id))
+    with _lock:
+        counts = _kept.get(key)
+    if counts is None:
+        counts = _count(asked, place)
+        with _lock:
+            _kept[key] = counts
+    return counts
+
+
+def _count(asked: Filters, place: CategoryView | None) -> _Counts:
+    found, values = _found(asked, place)
+    conditions = _variant_conditions(asked)
+    names = {f"o{n}": name for n, name in enumerate(asked.options)}
+    flags = "".join(f", {sql} AS {flag}" for flag, sql in conditions.items())
+    others = {flag: " AND ".join(c for c in conditions if c != flag) for flag in conditions}
+    every = " AND ".join(conditions) or "true"
+    cases = "".join(f" WHEN :{flag} THEN {others[flag] or 'true'}" for flag in names)
+    facet_match = f"CASE o.name{cases} ELSE {every} END" if names else every
+    # Only "f" rows carry names; ``total`` is exact even where facets are given up.
+    rows = session.execute(
+        _sql(f"""
+            WITH {found},
+            goods AS MATERIALIZED (
+                SELECT v.product_id, v.id, v.price_minor,
+                       v.backorder_allowed OR {AVAILABLE} > 0 AS buyable{flags}
+                FROM found f JOIN variant v ON v.product_id = f.id
+                WHERE v.archived_at IS NULL AND (SELECT count(*) FROM found) <= {FACETS_UP_TO}
+            )
+            SELECT 'size' AS kind, NULL AS name, NULL AS value, NULL AS swatch,
+                   (SELECT count(*) FROM found) AS a, {_direct_count(asked)} AS b
+            UNION ALL SELECT 'total', NULL, NULL, NULL, count(DISTINCT product_id),
+                   NULL FROM goods WHERE {every}
+            UNION ALL SELECT 'stock', NULL, NULL, NULL, count(DISTINCT product_id), NULL
+                   FROM goods WHERE buyable AND {others.get("stock", every) or "true"}
+            UNION ALL SELECT 'price', NULL, NULL, NULL, min(price_minor), max(price_minor)
+                   FROM goods WHERE {others.get("price", every) or "true"}
+            UNION ALL (
+                SELECT 'facet', o.name, ov.name, min(ov.swatch), count(DISTINCT g.product_id),
+                       min(o.position * 1000 + ov.position)
+                FROM goods g JOIN variant_value vv ON vv.variant_id = g.id
+                JOIN option_value ov ON ov.id = vv.option_value_id
+                JOIN "option" o ON o.id = ov.option_id
+                WHERE {facet_match} GROUP BY o.name, ov.name)
+        """),
+        values,
+    ).all()
+    by_kind = {row.kind: row for row in rows if row.kind != "facet"}
+    size = by_kind["size"]
+    is_guess = bool(asked.q) and size.b == 0 and size.a > 0
+    if size.a > FACETS_UP_TO:
+        return _Counts(_large_total(asked, place), None, None, (), is_guess)
+    price = by_kind["price"]
+    return _Counts(
+        total=by_kind["total"].a,
+        in_stock=by_kind["stock"].a,
+        price_range=None if price.a is None else (price.a, price.b),
+        facets=_facets([row for row in rows if row.kind == "facet"], asked),
+        is_guess=is_guess,
+    )
+
+
+def _large_total(asked: Filters, place: CategoryView | None) -> int:
+    """How many, for lists without facets."""
+    found, values = _found(asked, place)
+    wanted = _every(_variant_conditions(asked))
+    total = session.scalar(
+        _sql(
+            f"WITH {found} SELECT count(*) FROM found f WHERE EXISTS (SELECT FROM variant v"
+            f" WHERE v.product_id = f.id AND v.archived_at IS NULL{wanted})"
+        ),
+        values,
+    )
+    return int(total or 0)
+
+
+def _direct_count(asked: Filters) -> str:
+    return "(SELECT count(*) FROM direct)" if asked.q else "NULL::bigint"
+
+
+def _facets(rows: Sequence[Row[Any]], asked: Filters) -> tuple[Facet, ...]:
+    """Facets that divide the list, the most useful first; a chosen value is always shown."""
+    by_name: dict[str, list[Row[Any]]] = {}
+    for row in rows:
+        by_name.setdefault(row.name, []).append(row)
+    for name in asked.options:
+        by_name.setdefault(name, [])
+    facets = []
+    for name, entries in by_name.items():
+        chosen = set(asked.options.get(name, ()))
+        ordered = sorted(entries, key=lambda row: (row.b, row.value))
+        values = [FacetValue(r.value, r.a, r.swatch, r.value in chosen) for r in ordered]
+        counted = {value.value for value in values}
+        values += [FacetValue(v, 0, None, True) for v in sorted(chosen - counted)]
+        facets.append(Facet(name, tuple(values)))
+    facets.sort(key=lambda facet: (-sum(value.count for value in facet.values), facet.name))
+    return tuple(facets)
+
+
+# ── the parts of a search ────────────────────────────────────────────────────────────────────────
+
+
+def _bounded(filters: Filters) -> Filters:
+    """The same wishes in sizes that a statement can take."""
+    options = {
+        _clean(name, 60): tuple(dict.fromkeys(_clean(value, 100) for value in chosen[:20]))
+        for name, chosen in list(filters.options.items())[:8]
+        if chosen
+    }
+
+    def price(value: int | None) -> int | None:
+        return None if value is None else max(0, min(value, LARGEST))
+
+    return replace(
+        filters,
+        q=_clean(filters.q, QUERY_LENGTH),
+        category_path=_clean(filters.category_path, 1_000).strip("/"),
+        sort=filters.sort if filters.sort in ORDERS else None,
+        per_page=max(1, min(filters.per_page, 100)),
+        min_price_minor=price(filters.min_price_minor),
+        max_price_minor=price(filters.max_price_minor),
+        options=options,
+    )
+
+
+def _clean(value: str, length: int) -> str:
+    """Postgres refuses NUL in text and an encoder refuses half a surrogate pair."""
+    readable = value.replace("\x00", " ").encode("utf-8", "ignore").decode()
+    return readable[:length].strip()
+
+
+def _found(asked: Filters, place: CategoryView | None) -> tuple[str, dict[str, Any]]:
+    """The CTE ``found(id, rank)`` of visible products by category and words, and its values."""
+    values: dict[str, Any] = {"now": clock.now()}
+    where = VISIBLE
+    if place is not None:
+        where += (
+            " AND EXISTS (SELECT FROM product_category pc"
+            " WHERE pc.product_id = p.id AND pc.category_id = ANY(:categories))"
+        )
+        values["categories"] = list(tree.read().below[place.id])
+    values |= _condition_values(asked)
+    if not asked.q:
+        return f"found AS MATERIALIZED (SELECT p.id, 0 AS rank FROM product p WHERE {where})", values
+    head, last = _prefix(asked.q)
+    values |= {"q": asked.q, "head": head, "last": last, "sku": asked.q.upper()}
+    return (
+        f"""
+        direct AS MATERIALIZED (
+            SELECT p.id, ts_rank_cd(p.search, {SEARCHED}) AS rank FROM product p
+            WHERE p.search @@ {SEARCHED} AND {where}
+            UNION ALL
+            SELECT p.id, 10 FROM product p JOIN variant v ON v.product_id = p.id
+            WHERE v.sku = :sku AND {where}
+        ),
+        found AS MATERIALIZED (
+            SELECT id, max(rank) AS rank FROM (
+                SELECT id, rank FROM direct
+                UNION ALL
+                SELECT p.id, word_similarity(:q, p.name) - 1 FROM product p
+                WHERE {FEW} AND :q <% p.name AND {where}
+            ) hits GROUP BY id
+        )""",
+        values,
+    )
+
+
+def _prefix(q: str) -> tuple[str, str]:
+    """The finished words and the last one as a prefix, for people who are still typing.
+
+    Quotes, ``-`` and ``or`` are the searcher's own grammar: then nothing is added.
+    """
+    words = re.findall(r"\w+", q)
+    has_grammar = '"' in q or re.search(r"(^|\s)(-|or\s)", q, re.IGNORECASE)
+    if not words or has_grammar:
+        return "", ""
+    return " ".join(words[:-1]), f"'{words[-1]}':*"
+
+
+def _variant_conditions(asked: Filters) -> dict[str, str]:
+    """What a variant must satisfy, by flag name; its values come from ``_condition_values``."""
+    conditions: dict[str, str] = {}
+    if asked.min_price_minor is not None or asked.max_price_minor is not None:
+        conditions["price"] = "v.price_minor BETWEEN :min_price AND :max_price"
+    if asked.in_stock:
+        conditions["stock"] = f"(v.backorder_allowed OR {AVAILABLE} > 0)"
+    for n in range(len(asked.options)):
+        conditions[f"o{n}"] = (
+            "EXISTS (SELECT FROM variant_value vv"
+            " JOIN option_value ov ON ov.id = vv.option_value_id"
+            ' JOIN "option" o ON o.id = ov.option_id'
+            f" WHERE vv.variant_id = v.id AND o.name = :o{n} AND ov.name = ANY(:v{n}))"
+        )
+    return conditions
+
+
+def _condition_values(asked: Filters) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if asked.min_price_minor is not None or asked.max_price_minor is not None:
+        values["min_price"] = asked.min_price_minor or 0
+        values["max_price"] = LARGEST if asked.max_price_minor is None else asked.max_price_minor
+    for n, (name, chosen) in enumerate(asked.options.items()):
+        values |= {f"o{n}": name, f"v{n}": list(chosen)}
+    return values
+
+
+def _every(conditions: dict[str, str]) -> str:
+    return "".join(f" AND {condition}" for condition in conditions.values())
+
+
+# ── rows into values ─────────────────────────────────────────────────────────────────────────────
+
+
+def _cards(statement: str, values: dict[str, Any]) -> tuple[ProductCard, ...]:
+    now = clock.now()
+    rows = session.execute(_sql(statement), {"now": now} | values)
+    return tuple(_card(row, now) for row in rows)
+
+
+def _card(row: Row[Any], now: datetime) -> ProductCard:
+    pictures = [_image(picture) for picture in row.pictures or ()]
+    first = pictures[0] if pictures else None
+    same_choice = [
+        p for p in pictures[1:] if first and p.option_value_id == first.option_value_id
+    ]
+    return ProductCard(
+        id=row.id,
+        slug=row.slug,
+        name=row.name,
+        tagline=row.tagline,
+        price_from_minor=row.price_from_minor,
+        price_to_minor=row.price_to_minor,
+        compare_at_minor=row.compare_at,
+        image=first,
+        hover_image=next(iter(same_choice or pictures[1:]), None),
+        swatches=tuple((name, colour) for name, colour in row.swatches or ()),
+        is_available=row.is_available,
+        rating=_rating(row),
+        rating_count=row.rating_count,
+        is_new=now - row.published_at < NEW_FOR,
+    )
+
+
+def _image(picture: Sequence[Any]) -> ImageView:
+    key, alt, width, height, colour, widths, option_value_id = picture
+    ready = tuple(int(number) for number in widths.split(",") if number)
+    return ImageView(key, alt, width, height, colour, ready, option_value_id)
+
+
+def _rating(row: Row[Any]) -> float | None:
+    return round(row.rating_sum / row.rating_count, 1) if row.rating_count else None
+
+
+@lru_cache(maxsize=256)
+def _sql(statement: str) -> TextClause:
+    """A statement as an object that SQLAlchemy has to read only once."""
+    return text(statement)
