@@ -21,7 +21,7 @@ _terminal = threading.Lock()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; gives the exit code: 0 for done or stopped, 1 when it could not start, 2 for wrong usage."""
+    """Run the command. Gives the exit code: 0 done or stopped, 1 not started, 2 wrong usage."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if not 1 <= chosen.port <= 65533:
@@ -43,6 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     except CannotStart as reason:
         print(f"\n{reason}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        print(
+            f"\n{error.filename or 'A file'} cannot be read or written by this user. Was the shop "
+            "started by another? Give the folder to one user, or name another in SHOP_VAR.",
+            file=sys.stderr,
+        )
+        return 1
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
@@ -53,8 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bin/dev",
-        description="Start the whole shop on this machine: Postgres, Valkey, web, realtime, worker, relay, "
-        "and a stand-in for Stripe. Ctrl-C stops it.",
+        description="Start the whole shop on this machine: Postgres, Valkey, web, realtime, "
+        "worker, relay, and a stand-in for Stripe. Ctrl-C stops it.",
     )
     parser.add_argument(
         "--port",
@@ -92,9 +99,7 @@ def _serve(var: VarFolder, options: Options) -> int:
         except StopAsked:
             return 0
         finally:
-            _print("Stopping")
             stack.stop()
-            _print("Stopped")
 
 
 def _detach(var: VarFolder, arguments: list[str]) -> int:
@@ -131,12 +136,12 @@ def _follow(var: VarFolder, process: subprocess.Popen[bytes], log: Path, shown: 
             output.seek(shown)
             words = output.read()
         shown += len(words)
-        sys.stdout.write(words.decode(errors="replace"))
-        sys.stdout.flush()
+        if words:
+            _print(words.decode(errors="replace").rstrip("\n"))
         if code is not None:
             return code or 1
         if is_ready:
-            print("It runs in the background; bin/dev --stop ends it.")
+            _print("It runs in the background; bin/dev --stop ends it.")
             return 0
         time.sleep(0.1)
 

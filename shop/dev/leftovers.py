@@ -1,7 +1,7 @@
 """Processes that an earlier, killed run may have left behind.
 
-A pid alone proves nothing: the system gives it to somebody else after a while. So each pid is kept together with the
-moment its process started, and only a process with both is ended.
+A pid alone proves nothing: the system gives it to somebody else after a while. So each pid is kept
+together with the moment its process started, and only a process with both is ended.
 """
 
 import contextlib

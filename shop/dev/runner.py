@@ -1,6 +1,7 @@
-"""Runs several programs side by side, as a foreman would: logs, restarts with back-off, one clean end.
+"""Runs several programs side by side: logs, restarts with back-off, one clean end.
 
-Each program leads a process group of its own, so that Ctrl-C reaches this process alone, which then stops all in order.
+Each program leads a process group of its own, so that Ctrl-C reaches this process alone, which then
+stops all in order.
 """
 
 import contextlib
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,8 +54,14 @@ class _Child:
     """A running program with the thread that copies its words."""
 
     process: subprocess.Popen[str]
-    copier: threading.Thread
-    footprint: Footprint | None = field(default=None)
+    footprint: Footprint | None
+    last_words: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    copier: threading.Thread | None = None
+
+    def finish_copying(self) -> None:
+        """Wait for the rest of its words, not long: a child of its own may keep the pipe open."""
+        if self.copier:
+            self.copier.join(1)
 
 
 class Runner:
@@ -69,9 +77,11 @@ class Runner:
         echo: Say,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """environment: settings of every program. folder: where they run. log: gives a name's log file.
+        """Describe how programs run; nothing is started yet.
 
-        say: for sentences of our own. echo: for lines of the programs. pause: sleeps, or raises to end a wait.
+        environment: settings of every program. folder: where they run. log: a name's log file.
+        say: takes our sentences. echo: takes the programs' lines.
+        pause: sleeps, or raises to end a wait.
         """
         self._environment = dict(environment)
         self._folder = folder
@@ -119,12 +129,13 @@ class Runner:
         child = self._children[command.name]
         while (code := child.process.poll()) is None:
             self._pause(0.05)
-        child.copier.join(1)
-        del self._children[command.name]
         if code != 0:
             raise CannotStart(
-                f"{command.name} failed {_describe(code)}. Its last words:\n{self._tail(command.name)}"
+                f"{command.name} failed {_describe(code)}. Its last words:\n"
+                f"{self._tail(command.name)}"
             )
+        child.finish_copying()
+        del self._children[command.name]
 
     def tick(self) -> bool:
         """Look after everything once, and say whether something was started.
@@ -143,7 +154,7 @@ class Runner:
         return started
 
     def stop(self) -> None:
-        """Stop every program and wait for it; servers that were only watched are left to their owner."""
+        """Stop every program and wait for it; watched servers are left to their owner."""
         self._watched.clear()
         alive = [child for child in self._children.values() if child.process.poll() is None]
         leaders = [child.footprint for child in alive if child.footprint]
@@ -155,7 +166,7 @@ class Runner:
         leftovers.signal_groups(leaders, signal.SIGKILL)
         for child in alive:
             child.process.wait()
-            child.copier.join(1)
+            child.finish_copying()
         self._children.clear()
 
     def _begin(self, watched: _Watched, *, again: bool = False) -> None:
@@ -171,8 +182,8 @@ class Runner:
         watched.quick_deaths += 1
         if watched.quick_deaths >= MOST_QUICK_DEATHS:
             raise CannotStart(
-                f"{watched.name} ended {watched.quick_deaths} times shortly after its start, so it is given up. "
-                f"Its last words:\n{self._tail(watched.name)}"
+                f"{watched.name} ended {watched.quick_deaths} times shortly after its start, "
+                f"so it is given up. Its last words:\n{self._tail(watched.name)}"
             )
         pause = FIRST_PAUSE * 2 ** (watched.quick_deaths - 1)
         self._say(
@@ -192,15 +203,17 @@ class Runner:
             errors="replace",
             start_new_session=True,
         )
-        copier = threading.Thread(target=self._copy, args=(command.name, process), daemon=True)
-        copier.start()
-        self._children[command.name] = _Child(process, copier, Footprint.of(process.pid))
+        child = _Child(process, Footprint.of(process.pid))
+        child.copier = threading.Thread(target=self._copy, args=(command.name, child), daemon=True)
+        child.copier.start()
+        self._children[command.name] = child
 
-    def _copy(self, name: str, process: subprocess.Popen[str]) -> None:
+    def _copy(self, name: str, child: _Child) -> None:
         """Copy what a program says into its log and onto the terminal, until it ends."""
-        assert process.stdout is not None
-        with self._log(name).open("a") as log, process.stdout as words:
+        assert child.process.stdout is not None
+        with self._log(name).open("a") as log, child.process.stdout as words:
             for line in words:
+                child.last_words.append(line.rstrip())
                 # A full disk must not block the program on a pipe that nobody empties.
                 with contextlib.suppress(OSError):
                     log.write(line)
@@ -208,8 +221,10 @@ class Runner:
                 self._echo(f"{name:<9}| {line.rstrip()}")
 
     def _tail(self, name: str) -> str:
-        if name in self._children:
-            self._children[name].copier.join(1)
+        child = self._children.get(name)
+        if child:
+            child.finish_copying()
+            return "\n".join(child.last_words)
         return "\n".join(self._log(name).read_text(errors="replace").splitlines()[-TAIL_LINES:])
 
 

@@ -1,4 +1,6 @@
-"""Throw-away servers for tests and checks: a Postgres and a Valkey in a temporary folder, gone with their process.
+"""Throw-away servers for tests and checks: Postgres and Valkey in a temporary folder.
+
+They end with the process that started them; what a killed one left is swept by the next.
 
 As a program it runs a command beside them: `python -m shop.dev.scratch flask --app app db check`.
 """
@@ -44,7 +46,7 @@ class Scratch:
         self.stop()
 
     def start(self) -> None:
-        """Start both at once; whatever happens, they end with this process. Raises `CannotStart`."""
+        """Start both at once; they end with this process. Raises `CannotStart`."""
         _sweep()
         self._var = VarFolder(Path(tempfile.mkdtemp(prefix=PREFIX)))
         self._owner = os.getpid()

@@ -1,4 +1,4 @@
-"""What the stack needs to know of a server that it starts itself, so that one can be swapped for another."""
+"""What the stack needs to know of a server that it starts itself, so that each can be swapped."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""The development shop: which programs it consists of, which settings they get, and the order they start in."""
+"""The development shop: its programs, the settings they get, and the order they start in."""
 
 import errno
 import hashlib
@@ -69,7 +69,10 @@ class Stack:
     """One run of the development shop in one folder."""
 
     def __init__(self, var: VarFolder, options: Options, *, say: Say, echo: Say) -> None:
-        """var: the folder, locked by the caller. say, echo: where our sentences and the programs' lines go."""
+        """Describe a run; nothing is started yet.
+
+        var: the folder, locked by the caller. say, echo: take our sentences and the programs' lines.
+        """
         self.is_stop_asked = False
         self._var = var
         self._options = options
@@ -85,8 +88,8 @@ class Stack:
     def run(self) -> NoReturn:
         """Start everything, say where it is, and look after it until an exception ends it.
 
-        Raises `StopAsked` soon after `is_stop_asked` was set, and `CannotStart` with a sentence for people; `stop`
-        must be called in any case.
+        Raises `StopAsked` soon after `is_stop_asked` was set, and `CannotStart` with a sentence for
+        people; `stop` must be called in any case.
         """
         began = time.monotonic()
         self._refuse_what_cannot_work()
@@ -135,19 +138,23 @@ class Stack:
 
     def stop(self) -> None:
         """Stop everything that was started, the programs before their servers."""
+        if self._servers or self._runner:
+            self._say("Stopping")
         if self._runner:
             self._runner.stop()
         for server in reversed(self._servers):
             server.stop()
         self._var.forget_record()
+        if self._servers or self._runner:
+            self._say("Stopped")
 
     # --- before the start ---
 
     def _refuse_what_cannot_work(self) -> None:
         if self._given.get("SHOP_ENV", "development") == "production":
             raise CannotStart(
-                "bin/dev is for development: it makes its own servers and secrets. SHOP_ENV is production here; "
-                "docs/operations tells how to run the shop there."
+                "bin/dev is for development: it makes its own servers and secrets. SHOP_ENV is "
+                "production here; docs/operations tells how to run the shop there."
             )
 
     def _tidy_up(self) -> None:
@@ -181,13 +188,13 @@ class Stack:
             socket.create_server((self._options.host, port), family=family).close()
         except PermissionError:
             raise CannotStart(
-                f"This user may not open port {port}. Choose one above 1023, such as bin/dev --port 8000"
+                f"This user may not open port {port}. Choose one above 1023: bin/dev --port 8000"
             ) from None
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise CannotStart(
-                    f"Nothing can listen on {self._options.host}: {error.strerror}. "
-                    "Choose an address of this machine with --host."
+                    f"Nothing can listen on {self._options.host}: "
+                    f"{os.strerror(error.errno or 0)}. Choose an address of this machine: --host"
                 ) from None
             other = self._options.port + 100
             raise CannotStart(
@@ -248,12 +255,12 @@ class Stack:
         )
 
     def _environment(self, settings: dict[str, str]) -> dict[str, str]:
-        """What every program gets. What `.env` sets is left to the programs, which read it themselves."""
+        """What every program gets; what `.env` sets they read themselves."""
         environment = os.environ | settings
         environment["SHOP_VAR"] = str(self._var.path)
         environment["PYTHONUNBUFFERED"] = "1"
         if sys.platform == "darwin":
-            # The worker forks for each job; macOS would end the child as soon as it touches a system library.
+            # The worker forks for each job; macOS would end a child that uses a system library.
             environment["OBJC_DISABLE_INITIALIZE_FORK_SAFETY"] = "YES"
         return environment
 
@@ -330,7 +337,7 @@ class Stack:
             self._pause(0.1)
 
     def _pause(self, seconds: float) -> None:
-        """Sleep, unless somebody asked us to stop. The signal handler only sets a mark, so no start is cut in half."""
+        """Sleep, or end the run. A signal only sets a mark, so that no start is cut in half."""
         if self.is_stop_asked:
             raise StopAsked
         time.sleep(seconds)
@@ -363,7 +370,10 @@ class Stack:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What `init` and `demo` were last run for: this code, on this database. Unchanged means they need not run again."""
+    """What `init` and `demo` were last run for: this code, on this database.
+
+    While it is unchanged, they need not run again.
+    """
 
     code: str = ""
     database: str = ""
@@ -393,7 +403,7 @@ class Prepared:
         var.write_private("prepared.json", json.dumps(vars(self), indent=2) + "\n")
 
     def is_outdated_by(self, now: "Prepared") -> bool:
-        """Whether `init` has to run: other code, another database, or one that was migrated back."""
+        """Whether `init` has to run: other code, another database, or one migrated back."""
         noted = (self.code, self.database, self.revision)
         return not now.revision or noted != (now.code, now.database, now.revision)
 

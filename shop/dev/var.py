@@ -1,6 +1,7 @@
 """The folder of one development stack: data, logs, secrets, and who is running in it.
 
-Promises: one stack at a time, files with secrets are readable by their owner only and never half written.
+Promises: one stack at a time; files with secrets are readable by their owner only, and never half
+written.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ LARGEST_LOG_BYTES = 5_000_000
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What runs in the folder: written as it starts, so that the next run can tidy up after a killed one."""
+    """What runs in the folder, written at once, so that the next run tidies up a killed one."""
 
     supervisor: Footprint
     children: tuple[Footprint, ...]
@@ -44,7 +45,8 @@ class VarFolder:
             self.logs.mkdir(exist_ok=True, mode=0o700)
         except (PermissionError, FileExistsError, NotADirectoryError) as error:
             raise CannotStart(
-                f"{self.path} cannot be used ({error.strerror}). Mend that, or name another folder in SHOP_VAR."
+                f"{self.path} cannot be used ({error.strerror}). Mend that, "
+                "or name another folder in SHOP_VAR."
             ) from None
 
     def open_log(self, name: str) -> Path:
@@ -57,7 +59,7 @@ class VarFolder:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for one stack; the system lets go of it when the process dies, however it dies.
+        """Hold the folder for one stack; the system lets go of it however the process dies.
 
         Raises `CannotStart` when another stack runs here.
         """
@@ -67,7 +69,7 @@ class VarFolder:
                 who = f" (process {record.supervisor.pid})" if record else ""
                 raise CannotStart(
                     f"A shop is already running in {self.path}{who}. Stop it with bin/dev --stop, "
-                    "or run a second one beside it: SHOP_VAR=<another folder> bin/dev --port <another port>"
+                    "or run a second one: SHOP_VAR=<another folder> bin/dev --port <another port>"
                 )
             yield
 
@@ -77,7 +79,7 @@ class VarFolder:
             return not _try_lock(file)
 
     def clear(self) -> None:
-        """Delete everything but the lock and the logs. The embedded servers remove their own data."""
+        """Delete all but the lock and the logs. Embedded servers remove their own data."""
         for entry in self.path.iterdir():
             if entry == self.logs or entry.name == "dev.lock":
                 continue
@@ -111,7 +113,9 @@ class VarFolder:
     def write_settings(self, settings: Mapping[str, str]) -> None:
         """Write `dev.env`, by which a `flask shop …` in a second terminal finds this stack."""
         lines = [f"{name}='{value}'\n" for name, value in settings.items()]
-        head = "# Written by bin/dev at each start. Your own settings go into .env in the project folder.\n"
+        head = (
+            "# Written by bin/dev at each start. Your own settings go into .env in the project.\n"
+        )
         self.write_private("dev.env", head + "".join(lines))
 
     def write_record(self, record: RunRecord) -> None:

@@ -19,8 +19,8 @@ class Servers:
 def start() -> Servers:
     """Start both once per process; they end with it.
 
-    TEST_DATABASE_URL and TEST_REDIS_URL name servers of your own instead; the database is then used as it is, and
-    what it holds may be deleted.
+    TEST_DATABASE_URL and TEST_REDIS_URL name servers of your own instead; the database is then used
+    as it is, and what it holds may be deleted.
     """
     given = os.environ.get("TEST_DATABASE_URL"), os.environ.get("TEST_REDIS_URL")
     if given[0] and given[1]:
