@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm.attributes import set_committed_value
 
 from shop.cart import queries
 from shop.cart.errors import NotEnough
@@ -190,15 +191,20 @@ def _lock(cart: Cart) -> None:
 
 
 def _touch(cart: Cart) -> None:
+    """Raise the version and tell; the row is written by one statement that counts the units too."""
     session.flush()
-    cart.version = session.execute(
+    units = select(func.coalesce(func.sum(CartItem.quantity), 0)).where(
+        CartItem.cart_id == cart.id
+    )
+    version, count = session.execute(
         update(Cart)
         .where(Cart.id == cart.id)
         .values(version=Cart.version + 1, updated_at=clock.now())
-        .returning(Cart.version)
+        .returning(Cart.version, units.scalar_subquery())
         .execution_options(synchronize_session=False)
-    ).scalar_one()
-    emit(CartChanged(cart_id=cart.id, version=cart.version, count=queries.count(cart.id)))
+    ).one()
+    set_committed_value(cart, "version", version)
+    emit(CartChanged(cart_id=cart.id, version=version, count=int(count)))
 
 
 _OFFER = text("""

@@ -138,18 +138,6 @@ def view(cart: Cart) -> CartView:
     )
 
 
-def count(cart_id: int) -> int:
-    """Units in a cart. One statement."""
-    return int(
-        session.scalar(
-            select(func.coalesce(func.sum(CartItem.quantity), 0)).where(
-                CartItem.cart_id == cart_id
-            )
-        )
-        or 0
-    )
-
-
 def count_of(token: str | None, customer_id: int | None = None) -> int:
     """Units in the open cart of this browser or customer, for the header. One statement."""
     if customer_id is None and not token:

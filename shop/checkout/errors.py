@@ -1,0 +1,19 @@
+"""What checkout refuses."""
+
+from shop.core.errors import DomainError
+
+
+class CartProblems(DomainError):
+    """Something in the cart cannot be bought; ``problems`` says what, line by line."""
+
+    code = "out_of_stock"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(" ".join(problems) or "Your cart is empty.")
+        self.problems = problems
+
+
+class NoDelivery(DomainError):
+    """We do not send there, or not in this way."""
+
+    code = "invalid"

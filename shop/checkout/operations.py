@@ -1,0 +1,131 @@
+"""From a cart to an order, in one transaction."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.dialects.postgresql import insert
+
+from shop import cart, orders
+from shop.cart import CartChanged, CartView
+from shop.checkout import defaults
+from shop.checkout.errors import CartProblems, NoDelivery
+from shop.checkout.models import ShippingMethod, TaxRate
+from shop.checkout.queries import quote, shipping_options, terms
+from shop.core.db import session
+from shop.customers import clean_address, clean_email
+
+
+def set_contact(basket: cart.Cart, *, email: str, address: Mapping[str, Any]) -> None:
+    """Keep who orders and where it goes. Raises ``Invalid``, ``InvalidAddress``, ``NoDelivery``."""
+    email = clean_email(email)
+    cleaned = clean_address(address)
+    if not shipping_options(cleaned["country"], 0):
+        raise NoDelivery("We do not send to this country yet.", field="country")
+    cart.set_details(basket, {"email": email, "shipping_address": cleaned})
+
+
+def set_method(basket: cart.Cart, code: str) -> None:
+    """Keep how it is sent. Raises ``NoDelivery``."""
+    country = (basket.shipping_address or {}).get("country", terms().country)
+    if code not in {option.code for option in shipping_options(country, 0)}:
+        raise NoDelivery("Please choose a way to send it.", field="shipping_method")
+    cart.set_details(basket, {"shipping_method": code})
+
+
+def place_order(
+    cart_id: int,
+    *,
+    seen_version: int | None = None,
+    seen_total_minor: int | None = None,
+    billing_address: Mapping[str, Any] | None = None,
+) -> orders.Order:
+    """Order what is in the cart, as the customer last saw it, and hold the stock.
+
+    The cart must carry e-mail, address and method. Pressing twice gives the same order; a cart that
+    changed since an unpaid order replaces that order. Raises ``CartChanged`` when version or total
+    differ from what was seen, ``CartProblems``, ``OutOfStock``, ``NoDelivery``, ``InvalidAddress``.
+    """
+    basket = cart.lock(cart_id)
+    earlier = orders.lock(basket.order_id) if basket.order_id else None
+    if earlier and (basket.status != "open" or _is_same(earlier, basket)):
+        return earlier
+    if basket.status != "open":
+        raise CartChanged("This cart is closed.")
+    if earlier and earlier.status == "pending":
+        orders.cancel(earlier, reason="replaced by a newer order")
+    view = cart.view(basket)
+    if not view.lines or view.problems:
+        raise CartProblems(view.problems)
+    if seen_version is not None and seen_version != view.version:
+        raise CartChanged("Your cart has changed. Please look at it again before you pay.")
+    email, address = clean_email(view.email), clean_address(view.shipping_address or {})
+    priced, options, chosen = quote(view)
+    if chosen is None or (view.shipping_method and chosen.code != view.shipping_method):
+        raise NoDelivery("Please choose a way to send it.", field="shipping_method")
+    if seen_total_minor is not None and seen_total_minor != priced.total_minor:
+        raise CartChanged("The total has changed. Please look at it again before you pay.")
+    order = orders.place(
+        _items(view),
+        priced,
+        orders.Details(
+            email=email,
+            shipping_address=address,
+            billing_address=clean_address(billing_address) if billing_address else None,
+            shipping_method=chosen.code,
+            shipping_method_name=chosen.name,
+            customer_id=view.customer_id,
+            cart_id=view.id,
+            cart_version=view.version,
+        ),
+        hold_minutes=terms().hold_minutes,
+    )
+    cart.link_order(basket, order.id)
+    return order
+
+
+def install_defaults() -> None:
+    """Make the first shipping methods and tax rates; what staff changed since stays."""
+    for row in defaults.SHIPPING_METHODS:
+        session.execute(
+            insert(ShippingMethod).values(**row).on_conflict_do_nothing(index_elements=["code"])
+        )
+    session.execute(
+        insert(TaxRate)
+        .values(
+            [
+                {"country": country, "tax_class": tax_class, "rate": rate}
+                for country, rates in defaults.TAX_RATES.items()
+                for tax_class, rate in zip(defaults.TAX_CLASSES, rates, strict=True)
+            ]
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+def _is_same(order: orders.Order, basket: cart.Cart) -> bool:
+    """Whether the customer only pressed again: the same cart, the same way and place."""
+    return (
+        order.status in {"pending", "confirmed", "completed"}
+        and order.cart_version == basket.version
+        and order.email == basket.email
+        and order.shipping_method == (basket.shipping_method or order.shipping_method)
+        and order.shipping_address == (basket.shipping_address or {})
+    )
+
+
+def _items(view: CartView) -> list[orders.Item]:
+    return [
+        orders.Item(
+            variant_id=line.variant_id,
+            product_id=line.product_id,
+            name=line.name,
+            variant_title=line.variant_title,
+            sku=line.sku,
+            slug=line.slug,
+            image_key=(line.image or {}).get("key", ""),
+            tax_class=line.tax_class,
+            quantity=line.quantity,
+            unit_price_minor=line.unit_price_minor,
+        )
+        for line in view.lines
+    ]

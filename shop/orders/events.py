@@ -1,0 +1,61 @@
+"""What happens to orders: together, their timeline."""
+
+from dataclasses import dataclass
+
+from shop.core.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderEvent(Event):
+    """Parent of every event about one order."""
+
+    order_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderPlaced(OrderEvent):
+    """A customer ordered; stock is held until the order is paid or expires."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderPaid(OrderEvent):
+    """The money is here; the stock is promised."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderProcessing(OrderEvent):
+    """Somebody began to pack."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderShipped(OrderEvent):
+    """A parcel left the house."""
+
+    fulfilment_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderDelivered(OrderEvent):
+    """A parcel arrived."""
+
+    fulfilment_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderCancelled(OrderEvent):
+    """The order will not be sent; what was held is free again."""
+
+    reason: str
+    was_paid: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderExpired(OrderEvent):
+    """Nobody paid in time; what was held is free again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderNoted(OrderEvent):
+    """A remark of a staff member, for staff only."""
+
+    text: str

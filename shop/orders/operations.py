@@ -1,0 +1,336 @@
+"""What happens to an order, in the order of its life: place, pay, process, ship, deliver, cancel."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import selectinload
+
+from shop import inventory
+from shop.core import clock, tokens
+from shop.core.db import session
+from shop.core.errors import Invalid, NotFound
+from shop.core.events import emit
+from shop.discounts import Quote
+from shop.orders.errors import TransitionRefused
+from shop.orders.events import (
+    OrderCancelled,
+    OrderDelivered,
+    OrderExpired,
+    OrderNoted,
+    OrderPaid,
+    OrderPlaced,
+    OrderProcessing,
+    OrderShipped,
+)
+from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
+from shop.orders.states import FULFILMENT, ORDER, PAYMENT
+
+CANCEL_REASONS = {
+    "customer": "The customer asked for it",
+    "out of stock": "We cannot deliver it",
+    "fraud": "Suspected fraud",
+    "mistake": "Ordered by mistake",
+    "other": "Another reason",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to be ordered, with the words and price that the customer saw."""
+
+    variant_id: int
+    product_id: int
+    name: str
+    variant_title: str
+    sku: str
+    slug: str
+    image_key: str
+    tax_class: str
+    quantity: int
+    unit_price_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """Who orders, where it goes and how."""
+
+    email: str
+    shipping_address: Mapping[str, str]
+    billing_address: Mapping[str, str] | None
+    shipping_method: str
+    shipping_method_name: str
+    customer_id: int | None = None
+    cart_id: int | None = None
+    cart_version: int | None = None
+
+
+def place(items: Sequence[Item], quote: Quote, details: Details, *, hold_minutes: int) -> Order:
+    """Write the order down and hold its stock until ``hold_minutes`` from now.
+
+    Raises ``OutOfStock``, and then nothing is ordered. The stock statement comes last, so that its
+    row locks are held for the shortest time.
+    """
+    if not items:
+        raise Invalid("There is nothing to order.")
+    now = clock.now()
+    order = Order(
+        token=tokens.new_token(),
+        cart_id=details.cart_id,
+        cart_version=details.cart_version,
+        customer_id=details.customer_id,
+        email=details.email,
+        customer_name=details.shipping_address["name"],
+        currency=quote.currency,
+        prices_include_tax=quote.prices_include_tax,
+        subtotal_minor=quote.subtotal_minor,
+        discount_minor=quote.discount_minor,
+        shipping_minor=quote.shipping_minor,
+        shipping_tax_minor=quote.shipping_tax_minor,
+        tax_minor=quote.tax_minor,
+        total_minor=quote.total_minor,
+        item_count=sum(item.quantity for item in items),
+        shipping_method=details.shipping_method,
+        shipping_method_name=details.shipping_method_name,
+        shipping_address=dict(details.shipping_address),
+        billing_address=dict(details.billing_address) if details.billing_address else None,
+        placed_at=now,
+        expires_at=now + timedelta(minutes=hold_minutes),
+        lines=[
+            OrderLine(
+                variant_id=item.variant_id,
+                product_id=item.product_id,
+                name=item.name,
+                variant_title=item.variant_title,
+                sku=item.sku,
+                slug=item.slug,
+                image_key=item.image_key,
+                quantity=item.quantity,
+                unit_price_minor=item.unit_price_minor,
+                total_minor=taxed.total_minor,
+                tax_class=item.tax_class,
+                tax_rate=taxed.tax_rate,
+                tax_minor=taxed.tax_minor,
+            )
+            for item, taxed in zip(items, quote.lines, strict=True)
+        ],
+    )
+    session.add(order)
+    session.flush()
+    emit(OrderPlaced(order_id=order.id))
+    inventory.reserve(order.id, _open_lines(order))
+    return order
+
+
+def lock(order_id: int) -> Order:
+    """The order with its lines, its row locked until the transaction ends. Raises ``NotFound``.
+
+    Whoever changes an order, its payments or its stock locks the order first.
+    """
+    order = session.scalar(
+        select(Order)
+        .where(Order.id == order_id)
+        .options(selectinload(Order.lines), selectinload(Order.fulfilments))
+        .with_for_update(of=Order)
+        .execution_options(populate_existing=True)
+    )
+    if order is None:
+        raise NotFound("There is no such order.")
+    return order
+
+
+def mark_paid(order: Order) -> None:
+    """The whole total is captured: promise the stock.
+
+    For an order that was closed meanwhile, takes the stock anew; raises ``OutOfStock`` when it is
+    gone, and the order stays as it is.
+    """
+    late = order.status in {"expired", "cancelled"}
+    status = ORDER.move(order.status, to="confirmed")
+    if late:
+        inventory.reserve(order.id, _open_lines(order))
+    order.status = status
+    order.payment_status = PAYMENT.move(order.payment_status, to="paid")
+    order.paid_at = clock.now()
+    order.closed_at, order.close_reason = None, ""
+    order.version += 1
+    inventory.commit(order.id, _open_lines(order))
+    _count_sales(order, 1)
+    emit(OrderPaid(order_id=order.id))
+
+
+def start_processing(order: Order) -> None:
+    """Somebody packs it now."""
+    if order.status != "confirmed" or order.fulfilment_status != "unfulfilled":
+        raise TransitionRefused("Only a paid order that was not shipped yet can be processed.")
+    if order.processing_at is not None:
+        raise TransitionRefused("This order is being processed already.")
+    order.processing_at = clock.now()
+    order.version += 1
+    emit(OrderProcessing(order_id=order.id))
+
+
+def ship(
+    order: Order,
+    quantities: Mapping[int, int] | None = None,
+    *,
+    carrier: str = "",
+    tracking_number: str = "",
+) -> Fulfilment:
+    """Hand over a parcel: all that is open, or ``quantities`` by order line id.
+
+    Raises ``TransitionRefused`` for an order that is not paid, ``Invalid`` for quantities that are
+    not open any more.
+    """
+    if order.status != "confirmed":
+        raise TransitionRefused(
+            "Only a paid order can be shipped."
+            if order.status == "pending"
+            else f"This order is {order.status}, so nothing can be shipped."
+        )
+    carrier, tracking_number = _short(carrier, 60), _short(tracking_number, 80)
+    wanted = _parcel(order, quantities)
+    fulfilment = Fulfilment(
+        order=order,
+        carrier=carrier,
+        tracking_number=tracking_number,
+        shipped_at=clock.now(),
+        lines=[
+            FulfilmentLine(order_line=line, quantity=quantity) for line, quantity in wanted.items()
+        ],
+    )
+    session.add(fulfilment)
+    for line, quantity in wanted.items():
+        line.shipped += quantity
+    order.processing_at = order.processing_at or clock.now()
+    order.fulfilment_status = (
+        "partly_shipped" if any(line.open_quantity for line in order.lines) else "shipped"
+    )
+    order.version += 1
+    session.flush()
+    inventory.ship(
+        order.id, [inventory.Line(line.variant_id, quantity) for line, quantity in wanted.items()]
+    )
+    emit(OrderShipped(order_id=order.id, fulfilment_id=fulfilment.id))
+    return fulfilment
+
+
+def mark_delivered(order: Order, fulfilment_id: int) -> None:
+    """A parcel arrived; with the last one the order is complete."""
+    parcel = next((f for f in order.fulfilments if f.id == fulfilment_id), None)
+    if parcel is None:
+        raise NotFound("There is no such parcel.")
+    parcel.status = FULFILMENT.move(parcel.status, to="delivered")
+    parcel.delivered_at = clock.now()
+    if order.fulfilment_status == "shipped" and all(
+        f.status == "delivered" for f in order.fulfilments
+    ):
+        order.fulfilment_status = "delivered"
+        order.status = ORDER.move(order.status, to="completed")
+    order.version += 1
+    emit(OrderDelivered(order_id=order.id, fulfilment_id=parcel.id))
+
+
+def cancel(order: Order, *, reason: str) -> None:
+    """Call the order off before anything was shipped; frees what it held.
+
+    Giving money back is for payments, which reacts in the same step.
+    """
+    if order.fulfilment_status != "unfulfilled":
+        raise TransitionRefused("Something of this order was shipped, so it cannot be cancelled.")
+    was_paid = order.status == "confirmed"
+    _close(order, "cancelled", reason)
+    inventory.release(order.id, _open_lines(order), committed=was_paid)
+    if was_paid:
+        _count_sales(order, -1)
+    emit(OrderCancelled(order_id=order.id, reason=reason, was_paid=was_paid))
+
+
+def expire(order: Order) -> None:
+    """Nobody paid in time; frees what was held."""
+    if order.status == "pending" and order.expires_at > clock.now():
+        raise TransitionRefused("This order can still be paid.")
+    _close(order, "expired", "not paid in time")
+    inventory.release(order.id, _open_lines(order))
+    emit(OrderExpired(order_id=order.id))
+
+
+def extend_hold(order: Order, *, minutes: int) -> None:
+    """Keep an unpaid order's stock for at least ``minutes`` from now: its payment is on the way."""
+    if order.status == "pending":
+        order.expires_at = max(order.expires_at, clock.now() + timedelta(minutes=minutes))
+
+
+def mark_refunded(order: Order, *, captured_minor: int, refunded_minor: int) -> None:
+    """Set what the sums over money events say; amounts in the order's minor units."""
+    to = "refunded" if refunded_minor >= captured_minor else "partly_refunded"
+    if order.payment_status != to:
+        order.payment_status = PAYMENT.move(order.payment_status, to=to)
+    order.version += 1
+
+
+def note(order: Order, text: str) -> None:
+    """Add a remark for staff to the timeline."""
+    words = text.strip()
+    if not 1 <= len(words) <= 2000:
+        raise Invalid("A note has 1 to 2000 characters.", field="text")
+    emit(OrderNoted(order_id=order.id, text=words))
+
+
+def _close(order: Order, status: str, reason: str) -> None:
+    order.status = ORDER.move(order.status, to=status)
+    order.closed_at = clock.now()
+    order.close_reason = reason
+    order.version += 1
+
+
+def _parcel(order: Order, quantities: Mapping[int, int] | None) -> dict[OrderLine, int]:
+    if quantities is None:
+        wanted = {line: line.open_quantity for line in order.lines if line.open_quantity}
+        if not wanted:
+            raise TransitionRefused("Everything of this order was shipped already.")
+        return wanted
+    lines = {line.id: line for line in order.lines}
+    wanted = {}
+    for line_id, quantity in quantities.items():
+        if line_id not in lines:
+            raise Invalid("This line is not part of the order.", field="lines")
+        line = lines[line_id]
+        if isinstance(quantity, bool) or not 0 <= quantity <= line.open_quantity:
+            raise Invalid(
+                f"{line.name}: {line.open_quantity} left to ship, not {quantity}.", field="lines"
+            )
+        if quantity:
+            wanted[line] = quantity
+    if not wanted:
+        raise Invalid("Choose at least one thing to ship.", field="lines")
+    return wanted
+
+
+def _open_lines(order: Order) -> list[inventory.Line]:
+    return [
+        inventory.Line(line.variant_id, line.open_quantity)
+        for line in order.lines
+        if line.open_quantity
+    ]
+
+
+_COUNT = text("""
+UPDATE product p SET sold_count = greatest(0, p.sold_count + :sign * l.units)
+FROM (SELECT product_id, sum(quantity) AS units FROM order_line WHERE order_id = :order_id
+      GROUP BY product_id ORDER BY product_id) l
+WHERE p.id = l.product_id
+""")
+
+
+def _count_sales(order: Order, sign: int) -> None:
+    """Keep what "most popular" sorts by."""
+    session.execute(_COUNT, {"order_id": order.id, "sign": sign})
+
+
+def _short(value: str, longest: int) -> str:
+    cleaned = " ".join(value.split())
+    if len(cleaned) > longest:
+        raise Invalid(f"This is too long: {longest} characters are the most.")
+    return cleaned

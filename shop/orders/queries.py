@@ -1,0 +1,270 @@
+"""Reading orders: for their owner, for the desk, and for the timeline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, case, func, select, tuple_
+from sqlalchemy.orm import selectinload
+
+from shop.core import tokens
+from shop.core.db import session
+from shop.core.errors import NotFound
+from shop.core.events import EventRecord
+from shop.orders.models import Fulfilment, FulfilmentLine, Order
+from shop.orders.states import Words, words
+
+TABS: dict[str, tuple[str, ColumnElement[bool]]] = {
+    "to_pack": (
+        "To pack",
+        (Order.status == "confirmed")
+        & Order.fulfilment_status.in_(["unfulfilled", "partly_shipped"])
+        & Order.processing_at.is_(None),
+    ),
+    "processing": (
+        "Processing",
+        (Order.status == "confirmed")
+        & Order.fulfilment_status.in_(["unfulfilled", "partly_shipped"])
+        & Order.processing_at.is_not(None),
+    ),
+    "shipped": ("Shipped", Order.fulfilment_status == "shipped"),
+    "delivered": ("Delivered", Order.fulfilment_status == "delivered"),
+    "unpaid": ("Unpaid", Order.status == "pending"),
+    "closed": ("Cancelled", Order.status.in_(["cancelled", "expired"])),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilters:
+    """What the orders desk asks for. ``tab`` is a key of ``TABS`` or empty for all; days are
+    inclusive and in ``zone``; ``q`` matches number, e-mail or name."""
+
+    tab: str = ""
+    q: str = ""
+    payment_status: str = ""
+    placed_from: date | None = None
+    placed_to: date | None = None
+    zone: str = "Europe/Berlin"
+    sort: str = "newest"
+    page: int = 1
+    per_page: int = 24
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """A line of a list of orders."""
+
+    id: int
+    number: str
+    placed_at: datetime
+    customer_name: str
+    email: str
+    words: Words
+    status: str
+    payment_status: str
+    fulfilment_status: str
+    item_count: int
+    total_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderList:
+    """One page of orders and how many there are in all."""
+
+    rows: Sequence[OrderRow]
+    total: int
+    page: int
+    per_page: int
+
+    @property
+    def pages(self) -> int:
+        return max(1, -(-self.total // self.per_page))
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One thing that happened, and who did it."""
+
+    id: int
+    type: str
+    at: datetime
+    actor_kind: str
+    actor_name: str
+    payload: dict[str, Any]
+
+
+_SORTS: dict[str, Sequence[Any]] = {
+    "newest": (Order.placed_at.desc(), Order.id.desc()),
+    "oldest": (Order.placed_at, Order.id),
+    "total": (Order.total_minor.desc(), Order.id.desc()),
+}
+
+
+def desk(filters: OrderFilters) -> OrderList:
+    """One page of the orders desk. Two statements: the rows, and how many there are."""
+    conditions = _conditions(filters)
+    rows = session.execute(
+        select(*_ROW)
+        .where(*conditions)
+        .order_by(*_SORTS.get(filters.sort, _SORTS["newest"]))
+        .limit(filters.per_page)
+        .offset((filters.page - 1) * filters.per_page)
+    ).all()
+    total = session.scalar(select(func.count()).select_from(Order).where(*conditions)) or 0
+    return OrderList([_row(row) for row in rows], total, filters.page, filters.per_page)
+
+
+def tab_counts() -> dict[str, int]:
+    """How many orders each tab holds, with ``""`` for all. One statement."""
+    counts = [
+        func.count(case((condition, 1))).label(key) for key, (_, condition) in TABS.items()
+    ]
+    row = session.execute(select(func.count().label("everything"), *counts)).mappings().one()
+    return {"": row["everything"]} | {key: row[key] for key in TABS}
+
+
+def by_id(order_id: int) -> Order:
+    """The order with lines and parcels. Raises ``NotFound``. Four statements at most."""
+    return _one(Order.id == order_id)
+
+
+def by_number(number: str) -> Order:
+    """The order with this number. Raises ``NotFound``."""
+    return _one(Order.number == number)
+
+
+def by_token(number: str, token: str | None) -> Order:
+    """The order of who has its secret link. Raises ``NotFound``, also for a wrong or empty token."""
+    order = _one(Order.number == number)
+    if not tokens.matches(token, order.token):
+        raise NotFound("There is no such order.")
+    return order
+
+
+def of_customer(customer_id: int, *, page: int = 1, per_page: int = 10) -> OrderList:
+    """A customer's own orders, newest first. Two statements."""
+    mine = Order.customer_id == customer_id
+    rows = session.execute(
+        select(*_ROW)
+        .where(mine)
+        .order_by(Order.placed_at.desc(), Order.id.desc())
+        .limit(per_page)
+        .offset((page - 1) * per_page)
+    ).all()
+    total = session.scalar(select(func.count()).select_from(Order).where(mine)) or 0
+    return OrderList([_row(row) for row in rows], total, page, per_page)
+
+
+def timeline(order_id: int) -> list[TimelineEntry]:
+    """Everything that happened to an order, oldest first. One statement."""
+    records = session.scalars(
+        select(EventRecord)
+        .where(EventRecord.order_id == order_id, EventRecord.type != "StockChanged")
+        .order_by(EventRecord.id)
+    )
+    return [
+        TimelineEntry(r.id, r.type, r.occurred_at, r.actor_kind, r.actor_name, r.payload)
+        for r in records
+    ]
+
+
+def due_to_expire(limit: int = 100) -> list[int]:
+    """Ids of unpaid orders whose time is up."""
+    return list(
+        session.scalars(
+            select(Order.id)
+            .where(Order.status == "pending", Order.expires_at <= func.now())
+            .order_by(Order.expires_at)
+            .limit(limit)
+        )
+    )
+
+
+def neighbours(order_id: int, filters: OrderFilters) -> tuple[int | None, int | None]:
+    """The order above and below in the desk's list with these filters (by newest first)."""
+    conditions = _conditions(filters)
+    here = select(Order.placed_at, Order.id).where(Order.id == order_id).subquery()
+    place = (Order.placed_at, Order.id)
+    above = select(Order.id).where(
+        *conditions, tuple_(*place) > tuple_(here.c.placed_at, here.c.id)
+    )
+    below = select(Order.id).where(
+        *conditions, tuple_(*place) < tuple_(here.c.placed_at, here.c.id)
+    )
+    return (
+        session.scalar(above.order_by(Order.placed_at, Order.id).limit(1)),
+        session.scalar(below.order_by(Order.placed_at.desc(), Order.id.desc()).limit(1)),
+    )
+
+
+_ROW = (
+    Order.id,
+    Order.number,
+    Order.placed_at,
+    Order.customer_name,
+    Order.email,
+    Order.status,
+    Order.payment_status,
+    Order.fulfilment_status,
+    Order.processing_at,
+    Order.item_count,
+    Order.total_minor,
+    Order.currency,
+)
+
+
+def _row(row: Any) -> OrderRow:
+    return OrderRow(
+        id=row.id,
+        number=row.number,
+        placed_at=row.placed_at,
+        customer_name=row.customer_name,
+        email=row.email,
+        words=words(row),
+        status=row.status,
+        payment_status=row.payment_status,
+        fulfilment_status=row.fulfilment_status,
+        item_count=row.item_count,
+        total_minor=row.total_minor,
+        currency=row.currency,
+    )
+
+
+def _conditions(filters: OrderFilters) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if filters.tab in TABS:
+        conditions.append(TABS[filters.tab][1])
+    if filters.payment_status:
+        conditions.append(Order.payment_status == filters.payment_status)
+    for word in filters.q.split()[:5]:
+        pattern = word[:60].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        conditions.append(Order.searched.ilike(f"%{pattern}%", escape="\\"))
+    zone = ZoneInfo(filters.zone)
+    if filters.placed_from:
+        start = datetime.combine(filters.placed_from, time.min, zone)
+        conditions.append(Order.placed_at >= start)
+    if filters.placed_to:
+        end = datetime.combine(filters.placed_to + timedelta(days=1), time.min, zone)
+        conditions.append(Order.placed_at < end)
+    return conditions
+
+
+def _one(condition: ColumnElement[bool]) -> Order:
+    order = session.scalar(
+        select(Order)
+        .where(condition)
+        .options(
+            selectinload(Order.lines),
+            selectinload(Order.fulfilments)
+            .selectinload(Fulfilment.lines)
+            .selectinload(FulfilmentLine.order_line),
+        )
+    )
+    if order is None:
+        raise NotFound("There is no such order.")
+    return order
+
+
