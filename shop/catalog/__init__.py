@@ -1,8 +1,8 @@
 """The catalogue: category tree, products, options, variants and their pictures.
 
 Owns what is sold, at which price and under which address. Promises: a combination of options and
-a SKU exist once, an address that moved keeps answering, what was ordered is archived, not deleted.
-Leaves stock to ``inventory`` (reads its table only to say what can be bought) and files to ``media``.
+a SKU exist once, an address that moved keeps answering, what was ordered is archived and not
+deleted. Leaves stock to ``inventory`` (and reads its table only to say what can be bought).
 """
 
 from shop.catalog.pages import (

@@ -86,7 +86,9 @@ class Product(Base):
     __table_args__ = (
         CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'", name="slug"),
         CheckConstraint("status IN ('draft', 'active', 'archived')", name="status"),
-        CheckConstraint("price_from_minor >= 0 AND price_to_minor >= price_from_minor", name="price"),
+        CheckConstraint(
+            "price_from_minor >= 0 AND price_to_minor >= price_from_minor", name="price"
+        ),
         Index("ix_product_search", "search", postgresql_using="gin"),
         Index(
             "ix_product_name_trgm",

@@ -1,7 +1,8 @@
 """What the catalogue's pages show: frozen values, made by ``queries`` and read by the doors.
 
 Prices are in minor units of the shop's one currency. An ``ImageView`` becomes addresses through
-``media.url(key, width, fmt)``; without ``widths`` only ``media.url(key)`` (the original) exists yet.
+``media.url(key, width, fmt)``; while ``widths`` is empty only the original is there, at
+``media.url(key)``.
 """
 
 from dataclasses import dataclass, field

@@ -55,9 +55,7 @@ VISIBLE = (
     "p.status = 'active' AND p.published_at <= :now"
     " AND (p.unpublish_at IS NULL OR p.unpublish_at > :now)"
 )
-PICTURE = (
-    "json_build_array(m.key, i.alt, m.width, m.height, m.colour, m.widths, i.option_value_id)"
-)
+PICTURE = "json_build_array(m.key, i.alt, m.width, m.height, m.colour, m.widths, i.option_value_id)"
 IN_USE = (
     "EXISTS (SELECT FROM variant_value vv JOIN variant v ON v.id = vv.variant_id"
     " WHERE vv.option_value_id = ov.id AND v.archived_at IS NULL)"
@@ -185,7 +183,7 @@ def redirect_for(path: str) -> str | None:
 
 
 def cards(ids: Sequence[int]) -> tuple[ProductCard, ...]:
-    """Cards of these products, in this order, without those that are not for sale. One statement."""
+    """Cards of these products, in this order, leaving out what is not for sale. One statement."""
     return _cards(BY_ID, {"ids": list(ids)}) if ids else ()
 
 
@@ -525,7 +523,10 @@ def _found(asked: Filters, place: CategoryView | None) -> tuple[str, dict[str, A
         values["categories"] = list(tree.read().below[place.id])
     values |= _condition_values(asked)
     if not asked.q:
-        return f"found AS MATERIALIZED (SELECT p.id, 0 AS rank FROM product p WHERE {where})", values
+        return (
+            f"found AS MATERIALIZED (SELECT p.id, 0 AS rank FROM product p WHERE {where})",
+            values,
+        )
     head, last = _prefix(asked.q)
     values |= {"q": asked.q, "head": head, "last": last, "sku": asked.q.upper()}
     return (
@@ -604,9 +605,7 @@ def _cards(statement: str, values: dict[str, Any]) -> tuple[ProductCard, ...]:
 def _card(row: Row[Any], now: datetime) -> ProductCard:
     pictures = [_image(picture) for picture in row.pictures or ()]
     first = pictures[0] if pictures else None
-    same_choice = [
-        p for p in pictures[1:] if first and p.option_value_id == first.option_value_id
-    ]
+    same_choice = [p for p in pictures[1:] if first and p.option_value_id == first.option_value_id]
     return ProductCard(
         id=row.id,
         slug=row.slug,

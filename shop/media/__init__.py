@@ -1,0 +1,25 @@
+"""Media: pictures as files and rows, and the sizes that pages show.
+
+Owns taking pictures in, where they lie and their renditions. Promises: nothing foreign is decoded
+inside the shop's own processes, no metadata survives, a row always has its files. Leaves to
+``catalog`` which product a picture belongs to and what it shows.
+"""
+
+from shop.media import storage
+from shop.media.errors import NoSuchFile, PictureRefused
+from shop.media.events import MediaStored
+from shop.media.models import MediaFile
+from shop.media.procedures import (
+    make_renditions,
+    rendition_widths,
+    store_files,
+    store_upload,
+    sweep,
+)
+from shop.media.storage import content_type, url
+
+__all__ = [
+    "MediaFile", "MediaStored", "NoSuchFile", "PictureRefused",
+    "content_type", "make_renditions", "rendition_widths", "storage", "store_files",
+    "store_upload", "sweep", "url",
+]  # fmt: skip

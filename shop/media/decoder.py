@@ -1,0 +1,128 @@
+"""The only place where foreign pictures are decoded: a program with narrow limits, not a module.
+
+It reads jobs (one JSON object a line) and answers each with a line: sizes, or why not. It imports
+Pillow and nothing of ours, so it starts fast, and a picture made to eat memory, time or the
+decoder itself takes down this process and not the shop.
+"""
+
+import contextlib
+import json
+import resource
+import sys
+import warnings
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageCms, ImageOps
+
+MAX_PIXELS = 40_000_000
+# The kept original: enough for a full-screen zoom; WebP itself ends at 16,383 a side.
+MAX_SIDE = 2560
+MEMORY_BYTES = 2_500_000_000
+FILE_BYTES = 64 * 1024 * 1024
+UNREADABLE = "is damaged or not a picture that can be read."
+
+
+class _Refused(Exception):
+    """Why this picture is not taken."""
+
+
+def main(seconds: int) -> None:
+    """Answer jobs from standard input for at most so many seconds of work."""
+    # A system without one of these limits (macOS knows no RLIMIT_AS) still has the others.
+    for kind, limit in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_FSIZE, FILE_BYTES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(kind, (limit, limit))
+    warnings.simplefilter("error")
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(answer(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+def answer(job: dict[str, Any]) -> dict[str, Any]:
+    """Do one job; whatever a hostile file makes a decoder raise, the answer is no."""
+    do = job.pop("do")
+    try:
+        return prepare(**job) if do == "prepare" else render(**job)
+    except _Refused as why:
+        return {"refused": str(why)}
+    except Exception:
+        return {"refused": UNREADABLE}
+
+
+def prepare(source: str, target: str) -> dict[str, Any]:
+    """Make a clean WebP of an upload: upright, sRGB, no metadata, at most ``MAX_SIDE`` a side."""
+    # Ours is the limit: Pillow's own would hide the size that the refusal should name.
+    Image.MAX_IMAGE_PIXELS = None
+    with Image.open(source, formats=("JPEG", "PNG", "WEBP")) as picture:
+        width, height = picture.size
+        if width * height > MAX_PIXELS:
+            millions = max(41, round(width * height / 1_000_000))
+            raise _Refused(
+                f"has {millions:,} megapixels; {MAX_PIXELS // 1_000_000} is the most we can take."
+            )
+        # A phone's JPEG often carries a second picture (MPO): only the first is read.
+        if picture.format in ("PNG", "WEBP") and getattr(picture, "n_frames", 1) > 1:
+            raise _Refused("is animated; only still pictures can be taken.")
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+        picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        clean = _plain(ImageOps.exif_transpose(picture))
+    # WebP copies what is left here into the file: place, camera, colour profile.
+    clean.info.clear()
+    clean.save(target, "WEBP", quality=88, method=4, exact=False)
+    return {"width": clean.width, "height": clean.height, "colour": _colour(clean)}
+
+
+def render(source: str, folder: str, widths: Sequence[int]) -> dict[str, Any]:
+    """Make AVIF and WebP in ``widths`` from our own original."""
+    with Image.open(source, formats=("WEBP",)) as picture:
+        picture.load()
+        for width in widths:
+            height = max(1, round(picture.height * width / picture.width))
+            small = picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+            small.save(Path(folder, f"{width}.webp"), "WEBP", quality=80, method=4)
+            small.save(Path(folder, f"{width}.avif"), "AVIF", quality=62, speed=8, max_threads=1)
+    return {"widths": list(widths)}
+
+
+def _plain(picture: Image.Image) -> Image.Image:
+    """The same pixels in sRGB as RGB, or RGBA if something shows through."""
+    if picture.mode.startswith("I"):
+        # 16 bits per pixel: converting straight to RGB would cut them off instead of scaling.
+        picture = picture.convert("I").point(lambda value: value / 256).convert("L")
+    profile = picture.info.get("icc_profile")
+    has_alpha = picture.has_transparency_data
+    mode = "RGBA" if has_alpha else "RGB"
+    if profile and picture.mode in ("RGB", "RGBA", "CMYK", "L"):
+        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
+            converted = ImageCms.profileToProfile(
+                picture,
+                ImageCms.ImageCmsProfile(BytesIO(profile)),
+                ImageCms.createProfile("sRGB"),
+                outputMode=mode,
+            )
+            picture = converted or picture
+    picture = picture.convert(mode)
+    if has_alpha and picture.getchannel("A").getextrema() == (255, 255):
+        picture = picture.convert("RGB")
+    return picture
+
+
+def _colour(picture: Image.Image) -> str:
+    """The mean colour, on white where something shows through."""
+    if picture.mode == "RGBA":
+        ground = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(ground, picture).convert("RGB")
+    mean = picture.resize((1, 1), Image.Resampling.BOX).tobytes()
+    return f"#{mean[:3].hex()}"
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

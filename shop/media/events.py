@@ -1,0 +1,12 @@
+"""What happens to pictures."""
+
+from dataclasses import dataclass
+
+from shop.core.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaStored(Event):
+    """A picture was taken in; its renditions are still to be made."""
+
+    media_id: int
