@@ -76,7 +76,8 @@ class Courier:
 
     def redeliver(self, event_id: str) -> None:
         """Send an event (again), whatever `drop` and `webhooks` say."""
-        self._enlist(Parcel(event_id, self._era, time.time()), 0.0)
+        if self._url is not None:
+            self._enlist(Parcel(event_id, self._era, time.time()), 0.0)
 
     def flush(self, timeout_s: float) -> int:
         """Wait until nothing is queued, retries included. Gives how many parcels are left."""
