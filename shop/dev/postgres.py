@@ -301,7 +301,7 @@ def _binaries(account: pwd.struct_passwd | None) -> Path:
     if not _runs(copy, account):
         raise CannotStart(
             f"Postgres does not run as root, and the user {account.pw_name} cannot run the "
-            f"programs in {copy}. Run this as an ordinary user, or set DATABASE_URL to a Postgres server."
+            f"programs in {copy}. Run this as an ordinary user, or set DATABASE_URL."
         )
     return copy / "pginstall" / "bin"
 

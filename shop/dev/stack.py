@@ -71,7 +71,7 @@ class Stack:
     def __init__(self, var: VarFolder, options: Options, *, say: Say, echo: Say) -> None:
         """Describe a run; nothing is started yet.
 
-        var: the folder, locked by the caller. say, echo: take our sentences and the programs' lines.
+        var: the folder, locked by the caller. say, echo: take our sentences, the programs' lines.
         """
         self.is_stop_asked = False
         self._var = var
@@ -298,14 +298,9 @@ class Stack:
     def _stripe_command(self, settings: dict[str, str]) -> Command:
         webhook = f"http://{self._options.reach}:{self._options.web}/api/v1/webhooks/stripe"
         secret = (settings | self._given)["STRIPE_WEBHOOK_SECRET"].split(",")[0]
-        arguments = [
-            "--port",
-            str(self._options.stripe),
-            "--webhook-url",
-            webhook,
-            "--webhook-secret",
-            secret,
-        ]
+        arguments = ["--host", self._options.host, "--port", str(self._options.stripe)]
+        arguments += ["--webhook-url", webhook, "--webhook-secret", secret]
+        arguments += ["--state", str(self._var.path / "stripe.db")]
         return Command("stripe", [sys.executable, "-m", "shop.dev.stripe", *arguments])
 
     def _flask(self, verb: str) -> Command:

@@ -1,0 +1,134 @@
+"""The process runner: what dies is started again, what cannot live is given up, nothing is left."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shop.dev import runner as runner_module
+from shop.dev.errors import CannotStart
+from shop.dev.runner import Command, Runner
+
+
+class Heard:
+    """What a runner said, and a runner that says it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sentences: list[str] = []
+        self.lines: list[str] = []
+        self.runner = Runner(
+            environment=os.environ,
+            folder=folder,
+            log=lambda name: folder / f"{name}.log",
+            say=self.sentences.append,
+            echo=self.lines.append,
+        )
+
+
+@pytest.fixture
+def heard(tmp_path: Path) -> Iterator[Heard]:
+    heard = Heard(tmp_path)
+    yield heard
+    heard.runner.stop()
+
+
+def python(name: str, script: str) -> Command:
+    return Command(name, [sys.executable, "-c", script])
+
+
+def wait_for(condition: Callable[[], object], *, ticking: Runner | None = None) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        if ticking:
+            ticking.tick()
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_words_go_to_the_log_and_to_the_terminal_with_the_name(
+    heard: Heard, tmp_path: Path
+) -> None:
+    heard.runner.run(python("greeter", "print('good morning')"))
+
+    assert (tmp_path / "greeter.log").read_text() == "good morning\n"
+    assert heard.lines == ["greeter  | good morning"]
+
+
+def test_a_program_that_dies_is_said_and_started_again(heard: Heard, tmp_path: Path) -> None:
+    once = "import os, sys, time; print(os.getpid(), flush=True); first = not os.path.exists('x');"
+    once += "open('x', 'w'); sys.exit(3) if first else time.sleep(60)"
+
+    heard.runner.start(python("worker", once))
+    wait_for(lambda: len(heard.lines) == 2, ticking=heard.runner)
+
+    assert heard.sentences == ["worker ended with exit code 3; it is started again in 0.5 s."]
+
+
+def test_a_program_that_cannot_live_is_given_up_with_its_last_words(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "FIRST_PAUSE", 0.01)
+    heard.runner.start(python("relay", "import sys; print('no way'); sys.exit(1)"))
+
+    with pytest.raises(CannotStart, match=r"relay ended 5 times(.|\n)*no way"):
+        wait_for(lambda: False, ticking=heard.runner)
+
+    assert len(heard.sentences) == 4
+
+
+def test_a_failed_step_says_its_last_words(heard: Heard) -> None:
+    with pytest.raises(CannotStart, match=r"init failed with exit code 2(.|\n)*table is missing"):
+        heard.runner.run(python("init", "print('table is missing'); exit(2)"))
+
+
+def test_stopping_takes_the_children_of_programs_along_even_stubborn_ones(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = (
+        "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "os.fork(); print(os.getpid(), flush=True); time.sleep(60)"
+    )
+    monkeypatch.setattr(runner_module, "STOP_SECONDS", 1)
+    heard.runner.start(python("web", stubborn))
+    wait_for(lambda: len(heard.lines) == 2)
+    pids = [int(line.rpartition(" ")[2]) for line in heard.lines]
+    assert all(is_running(pid) for pid in pids)
+
+    heard.runner.stop()
+
+    wait_for(lambda: not any(is_running(pid) for pid in pids))
+
+
+def test_a_dead_server_is_started_again(heard: Heard) -> None:
+    class Server:
+        name = "valkey"
+        pid = None
+        starts = 0
+
+        def start(self) -> str:
+            self.starts += 1
+            return "redis://"
+
+        def stop(self) -> None:
+            """Nothing to stop."""
+
+        def is_alive(self) -> bool:
+            return self.starts > 0
+
+    server = Server()
+    heard.runner.watch(server)
+
+    wait_for(lambda: server.starts, ticking=heard.runner)
+
+    assert heard.sentences == ["valkey ended unexpectedly; it is started again in 0.5 s."]
