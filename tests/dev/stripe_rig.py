@@ -72,7 +72,7 @@ class Rig:
 
     def control(self, path: str = "", **body: Any) -> dict[str, Any]:
         """POST to `/_control…`."""
-        return self.call("POST", f"/_control{path}", json.dumps(body).encode())[1]
+        return dict(self.call("POST", f"/_control{path}", json.dumps(body).encode())[1])
 
     def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Any:
         """Any request; gives status and JSON."""
@@ -99,16 +99,13 @@ class Rig:
 
     def intent(self, amount: int = 2500, **fields: Any) -> stripe.PaymentIntent:
         """A fresh PaymentIntent."""
-        return self.client.v1.payment_intents.create(
-            {"amount": amount, "currency": "eur", **fields}  # type: ignore[typeddict-item]
-        )
+        params: Any = {"amount": amount, "currency": "eur", **fields}
+        return self.client.v1.payment_intents.create(params)
 
     def pay(self, intent: stripe.PaymentIntent, number: str, **fields: Any) -> stripe.PaymentIntent:
         """Confirm with a card as the SDK does."""
-        return self.client.v1.payment_intents.confirm(
-            intent.id,
-            {"payment_method_data": card(number), **fields},  # type: ignore[typeddict-item]
-        )
+        params: Any = {"payment_method_data": card(number), **fields}
+        return self.client.v1.payment_intents.confirm(intent.id, params)
 
     def fresh(self) -> None:
         """No data, no faults, nothing received."""

@@ -42,6 +42,11 @@ PUBLIC_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Request-Id, Stripe-Should-Retry",
 }
+PUBLIC_PARAMS = (
+    "billing_details card client_context client_secret expected_payment_method_type mandate_data "
+    "payment_method payment_method_data payment_method_options radar_options receipt_email "
+    "return_url setup_future_usage shipping type use_stripe_sdk"
+).split()
 OUTAGES = (
     (500, "api_error", "Sorry! There was an error while talking to one of our backends."),
     (503, "api_error", "Stripe is unavailable for a moment. Try again in a little bit."),
@@ -155,6 +160,7 @@ class Api:
                     code="secret_key_required",
                 )
             self._check_client_secret(ids, values)
+            _refuse_private(values, expand)
         values.pop("client_secret", None)
         return _Call(request_id, role, route, ids, values, expand)
 
@@ -311,6 +317,17 @@ def _role(request: Request, key_param: Any) -> str:
         f"Invalid API Key provided: {key[:8]}{'*' * 8}. This stand-in takes sk_test_… and "
         "pk_test_… only; give live keys to Stripe alone."
     )
+
+
+def _refuse_private(values: dict[str, Any], expand: list[str]) -> None:
+    """A browser may say how it pays, not what it pays or what the shop notes. Raises Forbidden."""
+    for name in values:
+        if name not in PUBLIC_PARAMS:
+            raise Forbidden(
+                f"The parameter {name} cannot be passed with a publishable API key.", param=name
+            )
+    if any(path != "payment_method" for path in expand):
+        raise Forbidden("A publishable API key can expand payment_method only.", param="expand")
 
 
 def _fingerprint(request: Request, call: _Call) -> str:

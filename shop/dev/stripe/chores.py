@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from shop.dev.stripe.ledger import Change, Ledger, Unit
-from shop.dev.stripe.refusals import Refusal
+from shop.dev.stripe.refusals import Locked, Refusal
 
 log = logging.getLogger("stripe-stand-in")
 
@@ -52,6 +52,8 @@ class Chores:
         with Unit(self._ledger) as unit:
             try:
                 self._chores[name](unit, object_id)
+            except Locked:
+                return  # Still due: the next round tries again.
             except Refusal as refusal:
                 # The object moved on meanwhile (refunded, canceled, forgotten): nothing to do.
                 log.info('{"event":"chore_skipped","chore":"%s","why":"%s"}', name, refusal.code)

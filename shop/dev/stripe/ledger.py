@@ -5,12 +5,14 @@ its answer for the idempotency key included; so dying between two lines loses no
 Objects are never changed in place: an event may keep the very dict it was made from.
 """
 
+import errno
 import json
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,6 +26,7 @@ Json = dict[str, Any]
 Change = tuple[str, str, Json | None]
 
 LOCK_WAIT_S = 5.0
+COMPACT_AFTER = 50_000
 TITLES = {"payment_method": "PaymentMethod"}
 
 log = logging.getLogger("stripe-stand-in")
@@ -47,7 +50,8 @@ class Ledger:
         self._mutex = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
         self._state_file = state_file
-        self._journal: Any = None
+        self._journal: FileIO | None = None
+        self._noted = 0
         self.listeners: list[Callable[[list[Change]], None]] = []
         if state_file is not None:
             self._load(state_file)
@@ -66,9 +70,8 @@ class Ledger:
         if not changes:
             return
         with self._mutex:
-            if self._journal is not None:
-                self._journal.write(json.dumps(changes, separators=(",", ":")) + "\n")
-                self._journal.flush()
+            if self._state_file is not None:
+                self._note(self._state_file, changes)
             self._apply(changes)
             for listener in self.listeners:
                 listener(changes)
@@ -91,6 +94,16 @@ class Ledger:
             if self._journal is not None:
                 self._journal.close()
                 self._journal = None
+                self._state_file = None
+
+    def _note(self, path: Path, changes: list[Change]) -> None:
+        if self._noted >= COMPACT_AFTER or self._journal is None:
+            self._journal = self._rewrite(path)
+        # The line break comes first, so that a line cut short by a full disk spoils only itself.
+        line = b"\n" + json.dumps(changes, separators=(",", ":")).encode()
+        if self._journal.write(line) != len(line):
+            raise OSError(errno.ENOSPC, "The state file could not be written.")
+        self._noted += 1
 
     def _apply(self, changes: Iterable[Change]) -> None:
         for kind, object_id, value in changes:
@@ -102,17 +115,22 @@ class Ledger:
 
     def _load(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        read = skipped = 0
         if path.exists():
-            with path.open(encoding="utf-8") as lines:
-                for line in lines:
+            with path.open(encoding="utf-8", errors="replace") as lines:
+                for line in filter(str.strip, lines):
                     try:
                         self._apply(json.loads(line))
-                    except ValueError:
-                        # The last line of a killed process may be cut; it was never answered.
+                        read += 1
+                    except (ValueError, TypeError):
+                        # Cut by a crash or a full disk; what it reports was never answered.
                         log.warning('{"event":"state_line_skipped"}')
+                        skipped += 1
+        if skipped and not read:
+            raise OSError(errno.EINVAL, "it holds something else")
         self._rewrite(path)
 
-    def _rewrite(self, path: Path) -> None:
+    def _rewrite(self, path: Path) -> FileIO:
         """Write the state anew beside the old file and swap: a crash leaves one or the other."""
         fresh = path.with_name(path.name + ".new")
         with fresh.open("w", encoding="utf-8") as out:
@@ -125,7 +143,10 @@ class Ledger:
         if self._journal is not None:
             self._journal.close()
         fresh.replace(path)
-        self._journal = path.open("a", encoding="utf-8")
+        # Unbuffered: what was answered must survive the death of this process.
+        self._journal = path.open("ab", buffering=0)
+        self._noted = 0
+        return self._journal
 
 
 class Unit:

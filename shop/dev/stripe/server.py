@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -83,7 +84,9 @@ class Server(ThreadingHTTPServer):
         self.stand_in = stand_in
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
+        """A client that went away is no news; anything else is."""
+        if not isinstance(sys.exception(), OSError):
+            log.exception('{"event":"bug","path":null}')
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -36,6 +36,10 @@ const cvcLength = () => (brand() && brand()[1] === "amex" ? 4 : 3);
 const tell = (message) => { if (shop) window.parent.postMessage(message, shop); };
 const fire = (name, detail = {}) => tell({ kind: "event", name, detail });
 
+const fit = () => {
+  tell({ kind: "height", height: document.documentElement.getBoundingClientRect().height });
+};
+
 const luhn = (number) => [...number].reverse().reduce((total, digit, index) => {
   const value = Number(digit) * (index % 2 ? 2 : 1);
   return total + (value > 9 ? value - 9 : value);
@@ -239,7 +243,7 @@ const start = async () => {
 };
 
 const ACTIONS = {
-  start(message) { ACTIONS.update(message); start(); },
+  start(message) { ACTIONS.update(message); fit(); start(); },
   update(message) {
     setUp = { key: message.key, clientSecret: message.clientSecret };
     dress(message.appearance);
@@ -270,9 +274,7 @@ window.addEventListener("message", (event) => {
   action(event.data);
 });
 
-new ResizeObserver(() => {
-  tell({ kind: "height", height: document.documentElement.getBoundingClientRect().height });
-}).observe(document.documentElement);
+new ResizeObserver(fit).observe(document.documentElement);
 
 // The parent's origin is not known yet; this says nothing but "loaded".
 window.parent.postMessage({ kind: "hello" }, "*");

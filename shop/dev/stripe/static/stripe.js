@@ -5,6 +5,7 @@
 
   const origin = new URL(document.currentScript.src).origin;
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const LOAD_WITHIN_MS = 10000;
   let frames = 0;
 
   class IntegrationError extends Error {
@@ -75,6 +76,7 @@
 
   class PaymentElement extends Emitter {
     #elements; #options; #frame = null; #questions = new Map(); #count = 0; #ready = null;
+    #alive = false;
 
     constructor(elements, options) {
       super();
@@ -89,16 +91,27 @@
       const frame = document.createElement("iframe");
       frame.title = "Secure payment input frame";
       frame.name = `stand-in-frame-${(frames += 1)}`;
-      frame.setAttribute("allow", "payment *");
       frame.setAttribute("scrolling", "no");
       // Through the CSSOM: a strict style-src forbids style attributes, not these.
       Object.assign(frame.style, {
-        border: "0", display: "block", width: "100%", height: "220px", colorScheme: "light",
-        background: "transparent",
+        border: "0", display: "block", height: "220px", background: "transparent",
+        // The frame keeps 4px around its fields for their focus rings.
+        margin: "-4px", width: "calc(100% + 8px)",
+        // Equal to the frame's own scheme, or browsers paint an opaque ground behind it.
+        colorScheme: "light",
       });
       frame.src = `${origin}/elements/payment`;
       this.#frame = frame;
-      this.#ready = new Promise((resolve) => { this.once("ready", resolve); });
+      this.#alive = false;
+      this.#ready = new Promise((resolve) => {
+        this.once("ready", resolve);
+        this.once("loaderror", resolve);
+      });
+      setTimeout(() => {
+        if (this.#frame === frame && !this.#alive) {
+          this.fire("loaderror", { elementType: "payment", error: lostConnection() });
+        }
+      }, LOAD_WITHIN_MS);
       window.addEventListener("message", this.#listen);
       dark.addEventListener("change", this.#restyle);
       target.replaceChildren(frame);
@@ -123,9 +136,10 @@
     ask(message) {
       if (!this.#frame) throw new IntegrationError("The payment Element is not mounted.");
       return this.#ready.then(() => new Promise((resolve) => {
+        if (!this.#alive) return resolve({ error: lostConnection() });
         const number = (this.#count += 1);
         this.#questions.set(number, resolve);
-        this.#post({ ...message, number });
+        return this.#post({ ...message, number });
       }));
     }
 
@@ -147,7 +161,10 @@
         return;
       }
       const message = event.data;
-      if (message.kind === "hello") this.#post({ kind: "start", ...this.#setUp() });
+      if (message.kind === "hello") {
+        this.#alive = true;
+        this.#post({ kind: "start", ...this.#setUp() });
+      }
       if (message.kind === "height") this.#frame.style.height = `${Math.ceil(message.height)}px`;
       if (message.kind === "event") {
         this.fire(message.name, { elementType: "payment", ...message.detail });
