@@ -5,6 +5,15 @@ a SKU exist once, an address that moved keeps answering, what was ordered is arc
 deleted. Leaves stock to ``inventory`` (and reads its table only to say what can be bought).
 """
 
+from shop.catalog.categories import (
+    create_category,
+    delete_category,
+    get_category,
+    move_category,
+    update_category,
+)
+from shop.catalog.errors import HasHistory, NotEmpty, NotReady, Taken, WouldCircle
+from shop.catalog.events import CategoryChanged, ProductChanged
 from shop.catalog.pages import (
     Breadcrumb,
     CategoryView,
@@ -24,10 +33,23 @@ from shop.catalog.pages import (
     ValueView,
     VariantView,
 )
+from shop.catalog.pictures import add_image, get_image, remove_image, reorder_images, update_image
+from shop.catalog.products import (
+    archive,
+    create_product,
+    delete_product,
+    get_product,
+    publish,
+    restore,
+    unpublish,
+    update_product,
+)
 from shop.catalog.queries import (
+    addresses,
     cards,
     category,
     featured,
+    forget,
     listing,
     menu,
     newest,
@@ -35,11 +57,30 @@ from shop.catalog.queries import (
     redirect_for,
     suggest,
 )
+from shop.catalog.variants import (
+    OptionDraft,
+    ValueDraft,
+    add_variant,
+    archive_variant,
+    delete_variant,
+    generate_variants,
+    get_variant,
+    reorder_variants,
+    restore_variant,
+    set_options,
+    update_variant,
+)
 
 __all__ = [
-    "Breadcrumb", "CategoryView", "Facet", "FacetValue", "Filters", "ImageView", "Listing",
-    "MenuCategory", "OptionView", "ProductCard", "ProductHint", "ProductPage", "ReviewView", "Sort",
-    "Suggestions", "ValueView", "VariantView",
-    "cards", "category", "featured", "listing", "menu", "newest", "product_page", "redirect_for",
-    "suggest",
+    "Breadcrumb", "CategoryChanged", "CategoryView", "Facet", "FacetValue", "Filters",
+    "HasHistory", "ImageView", "Listing", "MenuCategory", "NotEmpty", "NotReady", "OptionDraft",
+    "OptionView", "ProductCard", "ProductChanged", "ProductHint", "ProductPage", "ReviewView",
+    "Sort", "Suggestions", "Taken", "ValueDraft", "ValueView", "VariantView", "WouldCircle",
+    "add_image", "add_variant", "addresses", "archive", "archive_variant", "cards", "category",
+    "create_category", "create_product", "delete_category", "delete_product", "delete_variant",
+    "featured", "forget", "generate_variants", "get_category", "get_image", "get_product",
+    "get_variant", "listing", "menu", "move_category", "newest", "product_page", "publish",
+    "redirect_for", "remove_image", "reorder_images", "reorder_variants", "restore",
+    "restore_variant", "set_options", "suggest", "unpublish", "update_category", "update_image",
+    "update_product", "update_variant",
 ]  # fmt: skip

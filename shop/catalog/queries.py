@@ -179,6 +179,21 @@ def redirect_for(path: str) -> str | None:
     return target
 
 
+def addresses(*, most: int = 50_000) -> list[tuple[str, datetime | None]]:
+    """Every public address of the catalogue and when it last changed, for search engines.
+
+    One statement, one more when the tree is read anew.
+    """
+    rows = session.execute(
+        _sql(
+            f"SELECT p.slug, p.updated_at FROM product p WHERE {VISIBLE} ORDER BY p.id LIMIT :most"
+        ),
+        {"now": clock.now(), "most": most},
+    )
+    shelves = [(f"/c/{path}", None) for path in tree.read().by_path]
+    return [*shelves, *((f"/products/{row.slug}", row.updated_at) for row in rows)]
+
+
 # ── lists ────────────────────────────────────────────────────────────────────────────────────────
 
 

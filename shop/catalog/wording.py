@@ -7,6 +7,7 @@ from functools import lru_cache
 import nh3
 from markdown_it import MarkdownIt
 
+SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 TAGS = {"p", "br", "strong", "em", "ul", "ol", "li", "h3", "h4", "blockquote", "a", "code", "hr"}
 _markdown = MarkdownIt("commonmark", {"html": False, "linkify": False})
 
