@@ -1,46 +1,29 @@
-"""Plugs everything together: the edges first, then the doors. The only reader of settings."""
+"""The web application: edges first, then what every request gets, then the doors."""
 
-import logging
 import secrets
 from typing import Any
 
 from flask import Flask, Response, g, request
 from flask_compress import Compress
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
 from flask_migrate import Migrate
+from flask_wtf import CSRFProtect
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from shop import admin, api, cli, reactions, store
+from shop import admin, api, cli, edges, store
 from shop.config import Settings
-from shop.core import actor, db, log, mail, redis
-from shop.media import storage
-from shop.notifications import templates as mail_templates
-from shop.payments import stripe_gateway
+from shop.core import actor, db
 
 MAX_UPLOAD = 64 * 1024 * 1024
-
-
-def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
-    """Tell the edges where the outside world is; every kind of process does this first."""
-    log.configure()
-    db.configure(settings.database_url, name=name, pool_size=pool_size)
-    redis.configure(settings.redis_url)
-    mail.configure(settings.smtp_url, settings.mail_from)
-    mail_templates.configure(base_url=settings.base_url, shop_name=settings.shop_name)
-    storage.configure(settings.storage_url)
-    stripe_gateway.configure(
-        secret_key=settings.stripe_secret_key,
-        publishable_key=settings.stripe_publishable_key,
-        webhook_secrets=settings.stripe_webhook_secrets,
-        api_base=settings.stripe_api_base,
-    )
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The whole shop as one WSGI application. Raises ``SettingsError`` on a bad environment."""
     settings = settings or Settings.from_env()
-    configure(settings, name="web")
-    app = Flask("shop", root_path=None, template_folder="../templates", static_folder=None)
+    edges.configure(settings, name="web")
+    app = Flask("shop", template_folder="../templates", static_folder=None)
     app.config.update(_flask_config(settings))
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -49,18 +32,14 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, hops, hops, hops)  # type: ignore[method-assign]
     Compress(app)
     Migrate(app, db, directory="migrations")
+    CSRFProtect(app)
+    Limiter(get_remote_address, app=app)
     _requests(app, settings)
     store.init_app(app)
     api.init_app(app)
     admin.init_app(app)
     cli.init_app(app)
     return app
-
-
-def create_worker(settings: Settings | None = None) -> None:
-    """Prepare this process for jobs: the edges, and the list of reactions; no Flask."""
-    configure(settings or Settings.from_env(), name="worker", pool_size=2)
-    reactions.load()
 
 
 def _flask_config(settings: Settings) -> dict[str, Any]:
@@ -118,5 +97,3 @@ def _requests(app: Flask, settings: Settings) -> None:
         actor.set_current(actor.SYSTEM)
         actor.set_request_id("")
 
-
-logging.captureWarnings(True)

@@ -97,6 +97,17 @@ def transaction() -> Iterator[Session]:
         current.info.pop("open", None)
 
 
+def end_read() -> None:
+    """Give the connection back after a read, so that nothing is open while we wait outside.
+
+    What was loaded stays usable: only a rollback would expire it.
+    """
+    current = session()
+    if current.info.get("open"):
+        raise RuntimeError("a transaction is open: nothing outside may be called now")
+    current.commit()
+
+
 def retrying(work: Callable[[], T], *, attempts: int = 5) -> T:
     """Run ``work`` (which opens its own transaction) again after a lost lock or deadlock.
 

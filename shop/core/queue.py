@@ -16,12 +16,12 @@ from shop.core import redis
 log = logging.getLogger(__name__)
 
 NAME = "shop"
-JOB = "shop.reactions.run_delivery"
+JOB = "shop.__main__.run_delivery"
 
 
 def queue() -> Queue:
-    """The one queue of the shop."""
-    return Queue(NAME, connection=redis.blocking_client(), serializer=JSONSerializer)
+    """The one queue of the shop, for who rings: never waits longer than two seconds."""
+    return Queue(NAME, connection=redis.raw_client(timeout_s=2), serializer=JSONSerializer)
 
 
 def ring(target: Queue, delivery_ids: Iterable[int]) -> None:

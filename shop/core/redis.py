@@ -36,10 +36,10 @@ def client() -> Redis:
     return _client
 
 
-def blocking_client(*, decode: bool = False) -> Redis:
-    """A client without a read time-out, for subscribers and RQ, which wait by design."""
+def raw_client(*, timeout_s: float | None) -> Redis:
+    """A client of bytes, as RQ needs it. Without a time-out only for who waits by design."""
     return Redis.from_url(
-        _url, socket_connect_timeout=5, decode_responses=decode, health_check_interval=30
+        _url, socket_timeout=timeout_s, socket_connect_timeout=5, health_check_interval=30
     )
 
 

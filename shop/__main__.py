@@ -1,0 +1,45 @@
+"""The processes without Flask: ``python -m shop worker`` and ``python -m shop relay``."""
+
+import argparse
+import sys
+from functools import lru_cache
+
+from shop import edges, reactions
+from shop.cli import relay, worker
+from shop.config import Settings, SettingsError
+
+
+def main() -> int:
+    """Run a process until it is told to stop. Gives the exit code: 2 for bad settings."""
+    parser = argparse.ArgumentParser(prog="python -m shop", description=__doc__)
+    programs = parser.add_subparsers(dest="program", required=True)
+    workers = programs.add_parser("worker", help="run what follows events: mails, images, payments")
+    workers.add_argument("--processes", type=int, default=2, help="how many (default: 2)")
+    programs.add_parser("relay", help="dispatch events, and do what is due by the clock")
+    chosen = parser.parse_args()
+    try:
+        settings = Settings.from_env()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    edges.configure(settings, name=chosen.program, pool_size=4)
+    if chosen.program == "worker":
+        worker.run(chosen.processes)
+    else:
+        relay.run(reactions.REACTIONS, reactions.messages)
+    return 0
+
+
+@lru_cache(maxsize=1)
+def _prepare() -> None:
+    edges.configure(Settings.from_env(), name="worker", pool_size=2)
+
+
+def run_delivery(delivery_id: int) -> None:
+    """The one RQ job: run a reaction if it is still due."""
+    _prepare()
+    reactions.run_delivery(delivery_id)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Tells the edges where the outside world is. Every kind of process does this first; no Flask."""
+
+from shop import checkout
+from shop.config import Settings
+from shop.core import db, log, mail, redis
+from shop.media import storage
+from shop.notifications import templates
+from shop.payments import stripe_gateway
+
+
+def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
+    """Set up logs, database, Redis, mail, storage, Stripe and the terms of sale.
+
+    ``name`` is what Postgres shows for this process's connections. Opens no connection.
+    """
+    log.configure()
+    db.configure(settings.database_url, name=name, pool_size=pool_size)
+    redis.configure(settings.redis_url)
+    mail.configure(settings.smtp_url, settings.mail_from)
+    templates.configure(base_url=settings.base_url, shop_name=settings.shop_name)
+    storage.configure(settings.storage_url)
+    stripe_gateway.configure(
+        secret_key=settings.stripe_secret_key,
+        publishable_key=settings.stripe_publishable_key,
+        webhook_secrets=settings.stripe_webhook_secrets,
+        api_base=settings.stripe_api_base,
+    )
+    checkout.configure(
+        checkout.Terms(
+            currency=settings.currency,
+            country=settings.country,
+            prices_include_tax=settings.prices_include_tax,
+            hold_minutes=settings.hold_minutes,
+        )
+    )

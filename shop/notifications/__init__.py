@@ -1,0 +1,10 @@
+"""E-mail: each message is a row before it is sent, written once, sent until the server takes it.
+
+Promise: a failing mail server delays mails and loses none. Without a server, messages stay in the
+development mailbox. Leaves the decision *that* something is worth a mail to the table of reactions.
+"""
+
+from shop.notifications.models import MailMessage
+from shop.notifications.procedures import deliver, messages, retry
+
+__all__ = ["MailMessage", "deliver", "messages", "retry"]

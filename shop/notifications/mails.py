@@ -1,0 +1,138 @@
+"""Writing mails, one reaction each. All run inside the transaction that marks them done, and each
+mail has a key, so that a mail is written exactly once per reason to write it.
+"""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from shop import customers, orders
+from shop.core import tokens
+from shop.core.db import session
+from shop.core.events import emit
+from shop.customers.events import (
+    CustomerRegistered,
+    PasswordResetRequested,
+    RegistrationRepeated,
+)
+from shop.notifications import templates
+from shop.notifications.events import MailQueued
+from shop.notifications.models import MailMessage
+from shop.orders.events import OrderCancelled, OrderDelivered, OrderPaid, OrderShipped
+from shop.payments.events import LatePaymentRefused, OrderRefunded
+
+
+def send_receipt(event: OrderPaid) -> None:
+    """The order is paid."""
+    order = orders.by_id(event.order_id)
+    _about_order("receipt", f"receipt:{order.id}", order)
+
+
+def send_shipped(event: OrderShipped) -> None:
+    """A parcel is on its way."""
+    order = orders.by_id(event.order_id)
+    parcel = next(f for f in order.fulfilments if f.id == event.fulfilment_id)
+    rest = any(line.open_quantity for line in order.lines)
+    _about_order("shipped", f"shipped:{parcel.id}", order, parcel=parcel, rest=rest)
+
+
+def send_delivered(event: OrderDelivered) -> None:
+    """A parcel arrived."""
+    order = orders.by_id(event.order_id)
+    _about_order("delivered", f"delivered:{event.fulfilment_id}", order)
+
+
+def send_cancelled(event: OrderCancelled) -> None:
+    """The order was called off; not told when the customer replaced it by a newer one."""
+    if event.reason == "replaced by a newer order":
+        return
+    order = orders.by_id(event.order_id)
+    _about_order("cancelled", f"cancelled:{order.id}", order, was_paid=event.was_paid)
+
+
+def send_refunded(event: OrderRefunded) -> None:
+    """Money went back."""
+    order = orders.by_id(event.order_id)
+    _about_order(
+        "refunded", f"refunded:{event.refund_id}", order, amount_minor=event.amount_minor
+    )
+
+
+def send_late_payment(event: LatePaymentRefused) -> None:
+    """The goods were gone when the money came."""
+    order = orders.by_id(event.order_id)
+    _about_order("late_payment", f"late_payment:{event.payment_id}", order)
+
+
+def send_confirmation_link(event: CustomerRegistered) -> None:
+    """Finish the registration."""
+    _link("confirm", event.customer_id, "/account/confirm/")
+
+
+def send_already_registered(event: RegistrationRepeated) -> None:
+    """You have an account already."""
+    customer = customers.by_id(event.customer_id)
+    if customer is not None:
+        _queue(
+            "already_registered",
+            f"already_registered:{customer.id}:{tokens.new_token()}",
+            customer.email,
+            name=customer.name,
+        )
+
+
+def send_password_link(event: PasswordResetRequested) -> None:
+    """Choose a new password."""
+    _link("password", event.customer_id, "/account/password/")
+
+
+def _link(kind: str, customer_id: int, path: str) -> None:
+    customer = customers.by_id(customer_id)
+    if customer is None:
+        return
+    token = tokens.issue(kind, customer.id, minutes=customers.LINK_MINUTES)
+    _queue(
+        f"{kind}_link",
+        f"{kind}:{tokens.digest(token)[:24]}",
+        customer.email,
+        name=customer.name,
+        path=path + token,
+        minutes=customers.LINK_MINUTES,
+    )
+
+
+def _about_order(kind: str, key: str, order: orders.Order, **facts: Any) -> None:
+    _queue(
+        kind,
+        key,
+        order.email,
+        order_id=order.id,
+        order=order,
+        path=f"/orders/{order.number}?token={order.token}",
+        **facts,
+    )
+
+
+def _queue(
+    kind: str, key: str, recipient: str, *, order_id: int | None = None, **facts: Any
+) -> None:
+    if session.scalar(select(MailMessage.id).where(MailMessage.key == key)):
+        return
+    rendered = templates.render(kind, **facts)
+    message_id = session.scalar(
+        insert(MailMessage)
+        .values(
+            key=key,
+            kind=kind,
+            recipient=recipient,
+            subject=rendered.subject,
+            text=rendered.text,
+            html=rendered.html,
+            order_id=order_id,
+        )
+        .on_conflict_do_nothing(index_elements=["key"])
+        .returning(MailMessage.id)
+    )
+    if message_id is not None:
+        emit(MailQueued(message_id=message_id))

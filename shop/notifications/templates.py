@@ -1,0 +1,55 @@
+"""Turning a mail's facts into its subject, text and HTML. Knows no Flask: workers render mails."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from babel.dates import format_date
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from shop.core.money import Money
+
+FOLDER = Path(__file__).parents[2] / "templates" / "email"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A mail's words."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def _money(amount_minor: int, currency: str) -> str:
+    return Money(amount_minor, currency).format()
+
+
+def _day(value: date | datetime) -> str:
+    return format_date(value, "d MMMM y", locale="en_IE")
+
+
+_html = Environment(
+    loader=FileSystemLoader(FOLDER),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_text = _html.overlay(autoescape=False)
+for environment in (_html, _text):
+    environment.filters.update(money=_money, day=_day)
+
+
+def configure(*, base_url: str, shop_name: str) -> None:
+    """Set what every mail may use: the shop's address (for links) and name."""
+    for environment in (_html, _text):
+        environment.globals.update(base_url=base_url, shop_name=shop_name)
+
+
+def render(kind: str, **facts: Any) -> Rendered:
+    """Render ``<kind>.txt`` (its first line is the subject) and ``<kind>.html``."""
+    subject, _, text = _text.get_template(f"{kind}.txt").render(**facts).partition("\n")
+    html = _html.get_template(f"{kind}.html").render(subject=subject, **facts)
+    return Rendered(" ".join(subject.split()), text.strip() + "\n", html)

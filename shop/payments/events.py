@@ -1,0 +1,73 @@
+"""What happens to money."""
+
+from dataclasses import dataclass
+
+from shop.core.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookReceived(Event):
+    """A message of Stripe's was stored and waits to be applied."""
+
+    delivery_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentFailed(Event):
+    """A card was declined; the order can still be paid."""
+
+    order_id: int
+    payment_id: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundRequested(Event):
+    """Money has to go back; Stripe was not asked yet."""
+
+    order_id: int
+    refund_id: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRefunded(Event):
+    """Money went back."""
+
+    order_id: int
+    refund_id: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundFailed(Event):
+    """Stripe did not send money back; a task says so."""
+
+    order_id: int
+    refund_id: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatePaymentRefused(Event):
+    """Money came for an order whose goods are gone; it is on its way back."""
+
+    order_id: int
+    payment_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOpened(Event):
+    """A person has to look at something."""
+
+    task_id: int
+    order_id: int | None
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskClosed(Event):
+    """Somebody looked."""
+
+    task_id: int
+    order_id: int | None

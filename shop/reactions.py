@@ -1,0 +1,186 @@
+"""The table: event → what follows. The only file that knows who listens to whom."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from shop import media, notifications, orders, payments
+from shop.cart.events import CartChanged
+from shop.catalog.events import ProductChanged
+from shop.core import relay
+from shop.core.db import session
+from shop.core.events import Event, EventRecord
+from shop.core.relay import Message, Reaction
+from shop.customers.events import (
+    CustomerRegistered,
+    PasswordResetRequested,
+    RegistrationRepeated,
+)
+from shop.inventory.events import StockChanged
+from shop.media.events import MediaStored
+from shop.notifications import mails
+from shop.notifications.events import MailQueued
+from shop.orders.events import (
+    OrderCancelled,
+    OrderDelivered,
+    OrderEvent,
+    OrderExpired,
+    OrderPaid,
+    OrderPlaced,
+    OrderProcessing,
+    OrderShipped,
+)
+from shop.orders.models import Order
+from shop.payments.events import (
+    LatePaymentRefused,
+    OrderRefunded,
+    PaymentFailed,
+    RefundRequested,
+    TaskClosed,
+    TaskOpened,
+    WebhookReceived,
+)
+from shop.realtime.topics import Refused, product_snapshot
+
+
+def _apply_webhook(event: WebhookReceived) -> None:
+    payments.apply_delivery(event.delivery_id)
+
+
+def _close_intents(event: OrderCancelled | OrderExpired) -> None:
+    payments.close_intents(event.order_id)
+
+
+def _send_refund(event: RefundRequested) -> None:
+    payments.send_refund(event.refund_id)
+
+
+def _deliver_mail(event: MailQueued) -> None:
+    notifications.deliver(event.message_id)
+
+
+def _make_renditions(event: MediaStored) -> None:
+    media.make_renditions(event.media_id)
+
+
+# atomic: runs once, inside the transaction that marks it done; outside: talks to the world, may repeat
+def _atomic(run: Callable[[Any], None]) -> Reaction:
+    return Reaction(run.__name__, run)
+
+
+def _outside(run: Callable[[Any], None]) -> Reaction:
+    return Reaction(run.__name__.lstrip("_"), run, atomic=False)
+
+
+REACTIONS: dict[type[Event], Sequence[Reaction]] = {
+    OrderPaid: [_atomic(mails.send_receipt)],
+    OrderShipped: [_atomic(mails.send_shipped)],
+    OrderDelivered: [_atomic(mails.send_delivered)],
+    OrderCancelled: [_atomic(mails.send_cancelled), _outside(_close_intents)],
+    OrderExpired: [_outside(_close_intents)],
+    OrderRefunded: [_atomic(mails.send_refunded)],
+    LatePaymentRefused: [_atomic(mails.send_late_payment)],
+    RefundRequested: [_outside(_send_refund)],
+    WebhookReceived: [_outside(_apply_webhook)],
+    CustomerRegistered: [_atomic(mails.send_confirmation_link)],
+    RegistrationRepeated: [_atomic(mails.send_already_registered)],
+    PasswordResetRequested: [_atomic(mails.send_password_link)],
+    MailQueued: [_outside(_deliver_mail)],
+    MediaStored: [_outside(_make_renditions)],
+}
+BY_NAME = {reaction.name: reaction for follows in REACTIONS.values() for reaction in follows}
+
+# The type that sockets see for each event of an order.
+ORDER_MESSAGES: dict[type[OrderEvent] | type[Event], str] = {
+    OrderPlaced: "order.placed",
+    OrderPaid: "order.paid",
+    PaymentFailed: "order.payment_failed",
+    OrderProcessing: "order.updated",
+    OrderShipped: "order.updated",
+    OrderDelivered: "order.updated",
+    OrderCancelled: "order.cancelled",
+    OrderExpired: "order.cancelled",
+    OrderRefunded: "order.refunded",
+}
+
+
+def messages(record: EventRecord) -> Iterable[Message]:
+    """What sockets are told of one event. Runs in the relay, inside its transaction."""
+    event = record.event
+    if type(event) in ORDER_MESSAGES:
+        yield from _order_messages(ORDER_MESSAGES[type(event)], record.payload["order_id"])
+    elif isinstance(event, StockChanged):
+        yield from _stock_messages(event)
+    elif isinstance(event, ProductChanged):
+        yield from _product_message(event.product_id, "price.changed")
+    elif isinstance(event, CartChanged):
+        data = {"version": event.version, "count": event.count}
+        yield Message(f"cart:{event.cart_id}", "cart.changed", data)
+    elif isinstance(event, TaskOpened):
+        data = {"task_id": event.task_id, "sentence": event.sentence, "order_id": event.order_id}
+        yield Message("staff:tasks", "task.opened", data)
+    elif isinstance(event, TaskClosed):
+        yield Message("staff:tasks", "task.closed", {"task_id": event.task_id})
+
+
+def run_delivery(delivery_id: int) -> None:
+    """The one RQ job: run a reaction if it is still due."""
+    relay.deliver(delivery_id, BY_NAME)
+
+
+def _order_messages(kind: str, order_id: int) -> Iterable[Message]:
+    order = session.scalar(select(Order).where(Order.id == order_id))
+    if order is None:
+        return
+    label, tone = orders.words(order)
+    public = {
+        "number": order.number,
+        "version": order.version,
+        "status_label": label,
+        "status": order.status,
+        "payment_status": order.payment_status,
+        "fulfilment_status": order.fulfilment_status,
+    }
+    yield Message(f"order:{order.number}", kind, public)
+    if order.customer_id is not None:
+        yield Message(f"customer:{order.customer_id}", kind, public)
+    yield Message(
+        "staff:orders",
+        kind,
+        public
+        | {
+            "id": order.id,
+            "tone": tone,
+            "customer": order.customer_name,
+            "item_count": order.item_count,
+            "total_minor": order.total_minor,
+            "currency": order.currency,
+            "placed_at": order.placed_at.isoformat(),
+        },
+    )
+    if kind in {"order.placed", "order.paid", "order.cancelled", "order.refunded"}:
+        yield Message("staff:metrics", "metrics.changed", {"because": kind})
+
+
+def _product_message(product_id: int, kind: str) -> Iterable[Message]:
+    """The product as its page shows it; nothing for one that is not on sale."""
+    try:
+        yield Message(f"product:{product_id}", kind, product_snapshot(product_id))
+    except Refused:
+        return
+
+
+def _stock_messages(event: StockChanged) -> Iterable[Message]:
+    for product_id in sorted({change["product_id"] for change in event.changes}):
+        yield from _product_message(product_id, "stock.changed")
+    for change in event.changes:
+        facts = {
+            "variant_id": change["variant_id"],
+            "sku": change["sku"],
+            "before": change["before"],
+            "after": change["after"],
+        }
+        yield Message("staff:stock", "stock.changed", facts)
+        if change["after"] <= change["low"] < change["before"]:
+            yield Message("staff:stock", "stock.low", facts)
