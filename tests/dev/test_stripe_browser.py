@@ -296,6 +296,30 @@ def test_the_page_can_ask_for_a_payment_by_its_secret(checkout: Checkout) -> Non
     assert seen["paymentIntent"]["id"] == intent.id
 
 
+def test_the_page_can_lead_to_a_pending_three_d_secure_step(checkout: Checkout) -> None:
+    intent = checkout.rig.intent()
+    checkout.open(intent)
+    checkout.rig.pay(intent, "4000002500003155", return_url=f"{checkout.shop.url}/back")
+
+    checkout.page.evaluate(
+        "secret => { Stripe('pk_test_x').handleNextAction({ clientSecret: secret }); }",
+        intent.client_secret,
+    )
+
+    expect(checkout.page.get_by_role("heading", name="Confirm your payment")).to_be_visible()
+
+
+def test_a_payment_server_that_is_gone_is_said_in_words(checkout: Checkout) -> None:
+    checkout.open(checkout.rig.intent())
+    expect(checkout.page.locator("body")).to_have_attribute("data-ready", "yes")
+    checkout.type("4242424242424242")
+    checkout.rig.control(lose_response=1)
+
+    checkout.pay()
+
+    expect(checkout.message).to_contain_text("could not reach the payment server")
+
+
 def _fits(checkout: Checkout) -> None:
     """The frame is as high as what is in it, neither cut nor gaping."""
     content = checkout.card.locator("html")
