@@ -1,0 +1,34 @@
+"""How much one client may ask of us, and what it is told when it asks for more."""
+
+from dataclasses import dataclass
+
+MESSAGE_BYTES = 16 * 1024
+# Fragments that one message may come in: each costs us, also an empty one.
+MESSAGE_PARTS = 64
+MESSAGES_PER_SECOND = 20
+# A client that is too fast is told so this many times before it is cut.
+STRIKES = 10
+TOPICS = 50
+# Messages that wait for an answer while the database is slow.
+INBOX = 100
+BACKLOG_MESSAGES = 64
+BACKLOG_BYTES = 256 * 1024
+REPLAY = 100
+# How long, and for how much more data, a peer may go on after we closed.
+CLOSING_S = 5.0
+CLOSING_BYTES = 8 * 1024 * 1024
+
+# Close codes (RFC 6455, 7.4.1, and the registry it opened).
+POLICY = 1008
+TOO_BIG = 1009
+RESTART = 1012
+TRY_LATER = 1013
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What an operator may set; each process counts for itself."""
+
+    connections: int = 10_000
+    per_address: int = 200
+    per_person: int = 20
