@@ -44,15 +44,20 @@ def create_category(
     Raises ``Invalid``, or ``Taken`` when a neighbour has the same address.
     """
     _take_turns()
-    made = Category(
-        name=readable(name, field="name", what="The name", most=120, least=1),
-        slug=checked_slug(slug or slug_of(name)),
-        description=readable(description, field="description", what="The description", most=5_000),
-        parent=parent,
-        position=_last_position(parent),
-    )
-    made.path = _path_below(parent, made.slug)
+    name = readable(name, field="name", what="The name", most=120, least=1)
+    description = readable(description, field="description", what="The description", most=5_000)
+    slug = checked_slug(slug or slug_of(name))
+    path = _path_below(parent, slug)
+    position = _last_position(parent)
     with refusing():
+        made = Category(
+            name=name,
+            slug=slug,
+            path=path,
+            description=description,
+            parent=parent,
+            position=position,
+        )
         session.add(made)
     forget_address(f"/c/{made.path}")
     return _changed(made, "created")

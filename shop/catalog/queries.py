@@ -425,20 +425,24 @@ def _count(asked: Filters, place: CategoryView | None) -> _Counts:
                 WHERE v.archived_at IS NULL AND (SELECT count(*) FROM found) <= {FACETS_UP_TO}
             )
             SELECT 'size' AS kind, NULL AS name, NULL AS value, NULL AS swatch,
-                   (SELECT count(*) FROM found) AS a, {_direct_count(asked)} AS b
-            UNION ALL SELECT 'total', NULL, NULL, NULL, count(DISTINCT product_id),
-                   NULL FROM goods WHERE {every}
-            UNION ALL SELECT 'stock', NULL, NULL, NULL, count(DISTINCT product_id), NULL
-                   FROM goods WHERE buyable AND {others.get("stock", every) or "true"}
-            UNION ALL SELECT 'price', NULL, NULL, NULL, min(price_minor), max(price_minor)
-                   FROM goods WHERE {others.get("price", every) or "true"}
+                   (SELECT count(*) FROM found) AS a, {_direct_count(asked)} AS b,
+                   NULL::bigint AS first_product, NULL::bigint AS last_product,
+                   NULL::bigint AS products
+            UNION ALL SELECT 'total', NULL, NULL, NULL, count(DISTINCT product_id), NULL, NULL,
+                   NULL, NULL FROM goods WHERE {every}
+            UNION ALL SELECT 'stock', NULL, NULL, NULL, count(DISTINCT product_id), NULL, NULL,
+                   NULL, NULL FROM goods WHERE buyable AND {others.get("stock", every) or "true"}
+            UNION ALL SELECT 'price', NULL, NULL, NULL, min(price_minor), max(price_minor), NULL,
+                   NULL, NULL FROM goods WHERE {others.get("price", every) or "true"}
             UNION ALL (
-                SELECT 'facet', o.name, ov.name, min(ov.swatch), count(DISTINCT g.product_id),
-                       min(o.position * 1000 + ov.position)
+                SELECT 'facet', o.name, ov.name, min(ov.swatch),
+                       count(DISTINCT g.product_id) FILTER (WHERE {facet_match}),
+                       min(o.position * 1000 + ov.position), min(g.product_id), max(g.product_id),
+                       count(DISTINCT g.product_id)
                 FROM goods g JOIN variant_value vv ON vv.variant_id = g.id
                 JOIN option_value ov ON ov.id = vv.option_value_id
                 JOIN "option" o ON o.id = ov.option_id
-                WHERE {facet_match} GROUP BY o.name, ov.name)
+                GROUP BY o.name, ov.name)
         """),
         values,
     ).all()
@@ -476,22 +480,26 @@ def _direct_count(asked: Filters) -> str:
 
 
 def _facets(rows: Sequence[Row[Any]], asked: Filters) -> tuple[Facet, ...]:
-    """Facets that divide the list, the most useful first; a chosen value is always shown."""
-    by_name: dict[str, list[Row[Any]]] = {}
+    """Facets of more than one product, the most useful first; what is chosen is always shown.
+
+    Values that would leave nothing stay, with 0, so that a list of filters does not jump about.
+    """
+    by_name: dict[str, list[Row[Any]]] = {name: [] for name in asked.options}
     for row in rows:
         by_name.setdefault(row.name, []).append(row)
-    for name in asked.options:
-        by_name.setdefault(name, [])
     facets = []
     for name, entries in by_name.items():
         chosen = set(asked.options.get(name, ()))
+        ends = {end for row in entries for end in (row.first_product, row.last_product)}
+        if len(ends) < 2 and not chosen:
+            continue
         ordered = sorted(entries, key=lambda row: (row.b, row.value))
         values = [FacetValue(r.value, r.a, r.swatch, r.value in chosen) for r in ordered]
-        counted = {value.value for value in values}
-        values += [FacetValue(v, 0, None, True) for v in sorted(chosen - counted)]
-        facets.append(Facet(name, tuple(values)))
-    facets.sort(key=lambda facet: (-sum(value.count for value in facet.values), facet.name))
-    return tuple(facets)
+        known = {value.value for value in values}
+        values += [FacetValue(value, 0, None, True) for value in sorted(chosen - known)]
+        weight = sum(row.products for row in entries)
+        facets.append((-weight, Facet(name, tuple(values))))
+    return tuple(facet for _, facet in sorted(facets, key=lambda pair: (pair[0], pair[1].name)))
 
 
 # ── the parts of a search ────────────────────────────────────────────────────────────────────────
