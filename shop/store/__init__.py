@@ -1,0 +1,22 @@
+"""The store door: the shop's public pages, in HTML, working without JavaScript.
+
+Owns addresses, forms, words and looks. Promises: a GET changes nothing, bad input gets a clear
+page and never a stack. Leaves every decision about goods, stock and money to the features.
+"""
+
+from flask import Flask
+
+from shop.store import catalog, errors, frame, headers, home, media, pages, product, search, seo
+from shop.store.blueprint import bp
+from shop.store.statics import store_static
+
+PAGES = (home, catalog, product, search, pages, media, seo)
+
+
+def init_app(app: Flask) -> None:
+    """Plug the storefront into ``app``."""
+    app.jinja_env.globals.update(frame.template_globals(), store_static=store_static)
+    app.jinja_env.filters.update(frame.FILTERS, marked=search.marked)
+    headers.init_app(app)
+    errors.init_app(app)
+    app.register_blueprint(bp)

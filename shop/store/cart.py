@@ -1,0 +1,244 @@
+"""The cart: one template for the page and the drawer, one answer for forms and for scripts.
+
+A script sends ``X-Requested-With: fetch`` and gets the fragment; a plain form gets a redirect. What
+is refused comes back with its reason beside the line, and nothing has changed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from flask import flash, g, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from shop import cart, catalog, checkout
+from shop.core.db import transaction
+from shop.core.errors import DomainError, NotFound
+from shop.discounts import Quote
+from shop.store import visitors
+from shop.store.blueprint import bp
+
+REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLine:
+    """A line with its picture and what has to be said about it."""
+
+    line: cart.CartLine
+    image: catalog.ImageView | None
+    error: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class FreeDelivery:
+    """How far this cart is from free delivery; ``left_minor`` is 0 once it is reached."""
+
+    left_minor: int
+    reached_minor: int
+    from_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Basket:
+    """A cart as its page, its drawer and the checkout show it."""
+
+    view: cart.CartView
+    lines: tuple[ShownLine, ...]
+    quote: Quote
+    options: tuple[checkout.ShippingOption, ...]
+    chosen: checkout.ShippingOption | None
+    free_delivery: FreeDelivery | None
+
+    @property
+    def can_be_ordered(self) -> bool:
+        """Whether checkout would take it as it is."""
+        return bool(self.lines) and not self.view.problems
+
+    @property
+    def rows(self) -> list[tuple[str, int | str]]:
+        """What the total is made of, line by line, for people."""
+        return sum_rows(
+            self.quote, self.chosen.name if self.chosen else "", to_pay=bool(self.lines)
+        )
+
+
+@bp.get("/cart", endpoint="cart")
+def show() -> ResponseReturnValue:
+    """The cart; a script that follows another device gets the fragment."""
+    return _answer()
+
+
+@bp.post("/cart/add", endpoint="cart_add")
+def add() -> ResponseReturnValue:
+    """Put ``quantity`` (1 if not said) of ``variant_id`` into the cart; takes what there is."""
+    form = request.form
+
+    def put() -> str:
+        variant_id = visitors.row_id(form.get("variant_id"))
+        wanted = visitors.quantity(form.get("quantity", "1"))
+        with transaction():
+            return cart.add(visitors.open_basket(), variant_id, wanted, cap=True)
+
+    return _change(put, success="It is in your cart.")
+
+
+@bp.post("/cart/items/<item>", endpoint="cart_update")
+def update(item: str) -> ResponseReturnValue:
+    """Set how many are wanted; more than there are becomes what there are, with a note."""
+
+    def change() -> str:
+        item_id, wanted = visitors.row_id(item), visitors.quantity(request.form.get("quantity"))
+        with transaction():
+            return cart.set_quantity(_existing(), item_id, wanted, cap=True)
+
+    return _change(change, item=item)
+
+
+@bp.post("/cart/items/<item>/remove", endpoint="cart_remove")
+def remove(item: str) -> ResponseReturnValue:
+    """Take a line out, and offer to put it back."""
+
+    def take() -> str:
+        item_id = visitors.row_id(item)
+        with transaction():
+            basket = _existing()
+            lines = {line.item_id: line.name for line in cart.view(basket).lines}
+            gone = cart.remove(basket, item_id)
+        session[REMOVED] = {
+            "variant_id": gone.variant_id,
+            "quantity": gone.quantity,
+            "name": lines.get(item_id, ""),
+        }
+        return ""
+
+    return _change(take, item=item)
+
+
+def load(errors: dict[str, str] | None = None, notes: dict[str, str] | None = None) -> Basket:
+    """This visitor's cart at today's prices. Four statements, one more for who is signed in."""
+    errors, notes = errors or {}, notes or {}
+    found = visitors.basket()
+    view = cart.view(found) if found else _EMPTY
+    g.cart_count = view.count
+    quote, options, chosen = checkout.quote(view) if view.lines else _nothing()
+    return Basket(
+        view=view,
+        lines=tuple(
+            ShownLine(
+                line=line,
+                image=image_of(line),
+                error=errors.get(str(line.item_id)) or line.problem,
+                note=notes.get(str(line.item_id)) or line.notice,
+            )
+            for line in view.lines
+        ),
+        quote=quote,
+        options=tuple(options),
+        chosen=chosen,
+        free_delivery=_free_delivery(view.subtotal_minor, options),
+    )
+
+
+def sum_rows(quote: Quote, delivery: str, *, to_pay: bool = True) -> list[tuple[str, int | str]]:
+    """Subtotal, delivery and, where prices exclude it, tax."""
+    rows: list[tuple[str, int | str]] = [("Subtotal", quote.subtotal_minor)]
+    if quote.discount_minor:
+        rows.append(("Discount", -quote.discount_minor))
+    if to_pay and delivery:
+        rows.append((delivery, quote.shipping_minor or "Free"))
+    if not quote.prices_include_tax:
+        rows.append(("Tax", quote.tax_minor))
+    return rows
+
+
+def image_of(line: cart.CartLine) -> catalog.ImageView | None:
+    """The picture of a line as the components of the catalogue take it."""
+    if not line.image:
+        return None
+    return catalog.ImageView(
+        key=line.image["key"],
+        alt=line.image["alt"],
+        width=line.image["width"],
+        height=line.image["height"],
+        colour=line.image["colour"],
+        widths=tuple(line.image["widths"] or ()),
+        option_value_id=None,
+    )
+
+
+def status_of(error: DomainError) -> int:
+    """The HTTP status of a refusal: 404 unknown, 409 overtaken by others, 422 unusable."""
+    if isinstance(error, NotFound):
+        return 404
+    return 409 if error.code in {"out_of_stock", "cart_changed", "wrong_state"} else 422
+
+
+def _change(work: Callable[[], str], *, item: str = "", success: str = "") -> ResponseReturnValue:
+    """Do it and show the cart; a refusal is shown beside the line it is about, or above all."""
+    try:
+        note = work()
+    except DomainError as error:
+        g.pop("basket", None)
+        return _answer(errors={item: error.sentence}, status=status_of(error))
+    if visitors.wants_fragment():
+        return _answer(notes={item: note}, said=note if not item else "")
+    if note or success:
+        flash(note or success, "warning" if note else "success")
+    return redirect(url_for("store.cart"), code=303)
+
+
+def _answer(
+    *,
+    errors: dict[str, str] | None = None,
+    notes: dict[str, str] | None = None,
+    said: str = "",
+    status: int = 200,
+) -> ResponseReturnValue:
+    basket = load(errors, notes)
+    known = {str(shown.line.item_id) for shown in basket.lines}
+    above = [words for item, words in (errors or {}).items() if words and item not in known]
+    template = "fragment" if visitors.wants_fragment() else "page"
+    page = render_template(
+        f"store/cart/{template}.html",
+        basket=basket,
+        above=above,
+        said=said,
+        removed=session.pop(REMOVED, None),
+    )
+    return page, status
+
+
+def _existing() -> cart.Cart:
+    found = visitors.basket()
+    if found is None:
+        raise NotFound("This is not in your cart.")
+    return found
+
+
+def _free_delivery(
+    subtotal_minor: int, options: Sequence[checkout.ShippingOption]
+) -> FreeDelivery | None:
+    limits = [o.free_over_minor for o in options if o.free_over_minor]
+    if not limits or not subtotal_minor:
+        return None
+    limit = min(limits)
+    return FreeDelivery(max(0, limit - subtotal_minor), min(limit, subtotal_minor), limit)
+
+
+def _nothing() -> tuple[Quote, list[checkout.ShippingOption], checkout.ShippingOption | None]:
+    terms = checkout.terms()
+    empty = Quote(terms.currency, terms.prices_include_tax, (), 0, 0, 0, 0, 0, 0)
+    return empty, [], None
+
+
+_EMPTY = cart.CartView(
+    id=0,
+    token="",
+    version=0,
+    customer_id=None,
+    email="",
+    shipping_address=None,
+    shipping_method="",
+    order_id=None,
+)

@@ -1,0 +1,252 @@
+"""Listings: all products, a category, and what a search found. One form of filters for all three."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from flask import current_app, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import BadRequest, NotFound
+
+from shop import catalog
+from shop.core.errors import NotFound as Unknown
+from shop.core.money import parse_major
+from shop.store import frame, seo
+from shop.store.blueprint import bp
+
+PER_PAGE = 24
+LONGEST_QUERY = 120
+MOST_VALUES = 20
+HIGHEST_PRICE = 10**9
+SORTS: Mapping[catalog.Sort, str] = {
+    "popular": "Most popular",
+    "newest": "Newest",
+    "price_asc": "Price, low to high",
+    "price_desc": "Price, high to low",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A filter that is on, and the address without it."""
+
+    label: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageLink:
+    """A step of the pager; without ``number`` it stands for those left out."""
+
+    number: int | None
+    href: str
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A listing as its page shows it: links instead of values."""
+
+    address: str
+    filters: catalog.Filters
+    listing: catalog.Listing
+    chips: tuple[Chip, ...]
+    clear_href: str
+    kept: tuple[tuple[str, str], ...]
+    sorts: tuple[tuple[str, str], ...]
+    pages: tuple[PageLink, ...]
+    previous_href: str
+    next_href: str
+    canonical: str
+    is_indexed: bool
+
+
+@bp.get("/products")
+def products() -> ResponseReturnValue:
+    """All that is sold, or what a query finds in it."""
+    view = view_of(filters_from(request.args), url_for("store.products"))
+    title = f"Results for “{view.filters.q}”" if view.filters.q else "All products"
+    return render_template(
+        "store/catalog/products.html", view=view, title=title, json_ld=[seo.item_list(view.listing)]
+    )
+
+
+@bp.get("/c/<path:path>")
+def category(path: str) -> ResponseReturnValue:
+    """One category and everything below it. An address that moved answers 301."""
+    asked = filters_from(request.args, category_path=path)
+    try:
+        view = view_of(asked, url_for("store.category", path=path))
+    except Unknown:
+        return moved_or_unknown()
+    shown = view.listing.category
+    assert shown is not None  # a listing of a category always knows it
+    return render_template(
+        "store/catalog/category.html",
+        view=view,
+        category=shown,
+        json_ld=[seo.item_list(view.listing), seo.breadcrumbs(shown.breadcrumbs)],
+    )
+
+
+def moved_or_unknown() -> ResponseReturnValue:
+    """301 to where the requested thing is now, else the page that says it is unknown."""
+    target = catalog.redirect_for(request.path)
+    if target is None:
+        raise NotFound
+    query = request.query_string.decode()
+    return redirect(f"{target}?{query}" if query else target, code=301)
+
+
+def filters_from(args: MultiDict[str, str], *, category_path: str = "") -> catalog.Filters:
+    """Read what a listing is asked for from a query string.
+
+    Raises ``BadRequest`` with a sentence for a price or an order that cannot be used and
+    ``NotFound`` for a page that cannot exist.
+    """
+    sort = args.get("sort", "")
+    if sort and sort not in SORTS and sort != "relevance":
+        raise BadRequest(f"There is no order called “{sort[:40]}”.")
+    page = args.get("page", "1")
+    if not (page.isascii() and page.isdecimal() and len(page) <= 9 and int(page) >= 1):
+        raise NotFound
+    return catalog.Filters(
+        q=words(args.get("q", "")),
+        category_path=category_path or words(args.get("category", "")).strip("/"),
+        sort=sort or None,  # type: ignore[arg-type]  # checked above
+        page=int(page),
+        per_page=PER_PAGE,
+        min_price_minor=_price(args, "min_price"),
+        max_price_minor=_price(args, "max_price"),
+        in_stock=args.get("in_stock", "") in {"1", "on", "true", "yes"},
+        options=_options(args),
+    )
+
+
+def words(text: str) -> str:
+    """What somebody typed, without control characters and endless length."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST_QUERY]
+
+
+def view_of(filters: catalog.Filters, address: str) -> View:
+    """Ask the catalogue and turn its answer into links.
+
+    Raises the catalogue's ``NotFound`` for an unknown category, ``NotFound`` past the last page.
+    """
+    listing = catalog.listing(filters)
+    if filters.page > max(listing.pages, 1):
+        first, last = (_href(address, replace(filters, page=n)) for n in (1, max(listing.pages, 1)))
+        page = render_template(
+            "store/errors/no_page.html", page=filters.page, first_href=first, last_href=last
+        )
+        raise NotFound(response=make_response(page, 404))
+    only = catalog.Filters(q=filters.q, category_path=filters.category_path, sort=filters.sort)
+    narrowed = replace(filters, sort=None, page=1)
+    plain = replace(only, sort=None)
+    sorts = dict({"relevance": "Best match"} if filters.q else {}, **SORTS)
+    page_at = {n: _href(address, replace(filters, page=n)) for n in range(1, listing.pages + 1)}
+    return View(
+        address=address,
+        filters=filters,
+        listing=listing,
+        chips=tuple(_chips(filters, address)),
+        clear_href=_href(address, only),
+        kept=tuple(_pairs(address, replace(filters, sort=None, page=1))),
+        sorts=tuple(sorts.items()),
+        pages=tuple(_page_links(filters.page, page_at)),
+        previous_href=page_at.get(filters.page - 1, ""),
+        next_href=page_at.get(filters.page + 1, ""),
+        canonical=frame.Storefront().base_url
+        + _href(address, replace(plain, q="", page=filters.page)),
+        is_indexed=narrowed == plain and not filters.q,
+    )
+
+
+def _price(args: MultiDict[str, str], name: str) -> int | None:
+    typed = args.get(name, "").strip()
+    if not typed:
+        return None
+    try:
+        price = parse_major(typed[:40], current_app.config["SETTINGS"].currency)
+    except ValueError:
+        price = -1
+    if not 0 <= price <= HIGHEST_PRICE:
+        raise BadRequest(f"“{typed[:40]}” is not a price. Write it like 25 or 24.50.")
+    return price
+
+
+def _options(args: MultiDict[str, str]) -> dict[str, tuple[str, ...]]:
+    names = [key for key in args if key.startswith("option.")][:MOST_VALUES]
+    chosen = {
+        words(name.removeprefix("option.")): tuple(
+            dict.fromkeys(word for value in args.getlist(name) if (word := words(value)))
+        )[:MOST_VALUES]
+        for name in names
+    }
+    return {name: values for name, values in chosen.items() if name and values}
+
+
+def _href(address: str, filters: catalog.Filters) -> str:
+    """The address of a listing, with as little in it as possible."""
+    pairs = _pairs(address, filters)
+    return f"{address}?{urlencode(pairs)}" if pairs else address
+
+
+def _pairs(address: str, filters: catalog.Filters) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    if filters.q:
+        pairs.append(("q", filters.q))
+    if filters.category_path and not address.startswith("/c/"):
+        pairs.append(("category", filters.category_path))
+    pairs += [
+        (f"option.{name}", value) for name in filters.options for value in filters.options[name]
+    ]
+    for name, price in (
+        ("min_price", filters.min_price_minor),
+        ("max_price", filters.max_price_minor),
+    ):
+        if price is not None:
+            pairs.append((name, frame.major(price)))
+    if filters.in_stock:
+        pairs.append(("in_stock", "1"))
+    if filters.sort:
+        pairs.append(("sort", filters.sort))
+    if filters.page > 1:
+        pairs.append(("page", str(filters.page)))
+    return pairs
+
+
+def _chips(filters: catalog.Filters, address: str) -> list[Chip]:
+    first = replace(filters, page=1)
+    chips = []
+    for name, values in filters.options.items():
+        for value in values:
+            left = tuple(v for v in values if v != value)
+            options = {k: v for k, v in {**filters.options, name: left}.items() if v}
+            chips.append(Chip(f"{name}: {value}", _href(address, replace(first, options=options))))
+    low, high = filters.min_price_minor, filters.max_price_minor
+    if low is not None:
+        chips.append(
+            Chip(f"From {frame.money(low)}", _href(address, replace(first, min_price_minor=None)))
+        )
+    if high is not None:
+        chips.append(
+            Chip(f"Up to {frame.money(high)}", _href(address, replace(first, max_price_minor=None)))
+        )
+    if filters.in_stock:
+        chips.append(Chip("In stock", _href(address, replace(first, in_stock=False))))
+    return chips
+
+
+def _page_links(current: int, page_at: Mapping[int, str]) -> list[PageLink]:
+    """First, last and the neighbours; a gap of one page is filled rather than marked."""
+    last = len(page_at)
+    near = {n for n in (1, last, current - 1, current, current + 1) if 1 <= n <= last}
+    near |= {n for n in range(2, last) if n - 1 in near and n + 1 in near}
+    links: list[PageLink] = []
+    for number in sorted(near):
+        if links and links[-1].number != number - 1:
+            links.append(PageLink(None, "", False))
+        links.append(PageLink(number, page_at[number], number == current))
+    return links

@@ -1,0 +1,87 @@
+"""Refusals and failures, in words for people and with the right status."""
+
+from flask import Flask, current_app, g, render_template, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from shop import catalog
+from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
+from shop.store.blueprint import bp
+from shop.store.headers import is_store
+
+STATUS: dict[type[DomainError], int] = {NotFound: 404, WrongState: 409, Unavailable: 503}
+WORDS = {
+    400: ("That did not work", "Something in the address or the form cannot be used."),
+    403: ("This page is not for you", "You may need to sign in with another account."),
+    405: ("That did not work", "This address cannot be used in this way."),
+    409: ("That is no longer possible", "Something has changed in the meantime."),
+    413: ("That is too much", "What was sent is larger than the shop accepts."),
+    415: ("That did not work", "The shop cannot read this kind of content."),
+    422: ("That did not work", "Something in the form cannot be used."),
+    429: ("A little slower, please", "There were very many requests from you. Wait a minute."),
+    500: (
+        "Something broke on our side",
+        "It is written down and we will look at it. Your cart is safe.",
+    ),
+    503: ("Back in a moment", "The shop cannot answer just now. Try again in a minute."),
+}
+LOST = {404, 410}
+
+
+def init_app(app: Flask) -> None:
+    """Answer the store's errors with the store's pages; other doors keep their own answers."""
+    bp.register_error_handler(DomainError, refused)
+    for status in (*LOST, *WORDS):
+        app.register_error_handler(status, failed)
+
+
+def refused(error: DomainError) -> ResponseReturnValue:
+    """A refusal that no form could show beside a field."""
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 422)
+    if status in LOST:
+        return lost(status)
+    return plain(status, error.sentence)
+
+
+def failed(error: HTTPException) -> ResponseReturnValue:
+    """Any HTTP error. One that brings its own page keeps it."""
+    if not is_store(request.path):
+        return _other_door(error)
+    status = error.code or 500
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]  # werkzeug's own class, as Flask's is
+    if status in LOST:
+        return lost(status)
+    own_words = error.description if status in {400, 403, 409} and _is_ours(error) else ""
+    answer = current_app.make_response(plain(status, own_words or WORDS[status][1]))
+    if status in {429, 503}:
+        after = getattr(error, "retry_after", None)
+        answer.headers["Retry-After"] = str(after if isinstance(after, int) else 60)
+    return answer
+
+
+def lost(status: int) -> ResponseReturnValue:
+    """Nothing is here: offer the search, the categories and a few products."""
+    page = render_template("store/errors/lost.html", status=status, cards=catalog.featured(4))
+    return page, status
+
+
+def plain(status: int, sentence: str) -> tuple[str, int]:
+    """A page that needs no database, so that it can be shown when there is none."""
+    title = WORDS.get(status, WORDS[400])[0]
+    request_id = g.get("request_id", "")
+    return render_template(
+        "store/errors/plain.html", title=title, sentence=sentence, request_id=request_id
+    ), status
+
+
+def _is_ours(error: HTTPException) -> bool:
+    """Whether somebody wrote the description for people, rather than the library for programmers."""
+    return error.description not in {None, type(error).description}
+
+
+def _other_door(error: HTTPException) -> ResponseReturnValue:
+    """Hand on to the handler that another door registered for all HTTP errors, if there is one."""
+    general = current_app.error_handler_spec[None][None].get(HTTPException)
+    answer: ResponseReturnValue = current_app.ensure_sync(general)(error) if general else error  # type: ignore[assignment]
+    return answer

@@ -1,0 +1,98 @@
+"""What every page's frame needs: menu, cart count, theme. Templates know it as ``store``."""
+
+from datetime import date
+from typing import Any
+
+from babel.dates import format_date
+from flask import current_app, g, request
+
+from shop import catalog, media
+from shop.core.money import Money, exponent
+
+LOCALE = "en_IE"
+THEMES = ("light", "dark")
+
+
+class Storefront:
+    """The global ``store`` of the templates; each call answers for the request that is running."""
+
+    @property
+    def name(self) -> str:
+        """The shop's name."""
+        return str(current_app.config["SETTINGS"].shop_name)
+
+    @property
+    def currency(self) -> str:
+        """The one currency that prices are shown in."""
+        return str(current_app.config["SETTINGS"].currency)
+
+    @property
+    def base_url(self) -> str:
+        """The public address of the shop, without a slash at the end."""
+        return str(current_app.config["SETTINGS"].base_url)
+
+    @property
+    def realtime_url(self) -> str:
+        """Where the socket listens."""
+        return str(current_app.config["SETTINGS"].realtime_url)
+
+    @property
+    def prices_include_tax(self) -> bool:
+        """Whether shown prices are what one pays."""
+        return bool(current_app.config["SETTINGS"].prices_include_tax)
+
+    def menu(self) -> tuple[catalog.MenuCategory, ...]:
+        """The category tree."""
+        return catalog.menu()
+
+    def cart_count(self) -> int:
+        """How many pieces are in the cart of this request; who loads the cart sets ``g.cart_count``."""
+        return int(g.get("cart_count", 0))
+
+    def follows_cart(self) -> bool:
+        """Whether a socket is worth opening for the cart: there is one, or somebody is signed in."""
+        return bool(g.get("follows_cart", self.cart_count() > 0))
+
+    def customer_name(self) -> str:
+        """Who is signed in, or nothing; who loads the customer sets ``g.customer_name``."""
+        return str(g.get("customer_name", ""))
+
+    def theme(self) -> str:
+        """``light`` or ``dark`` if the visitor chose one, else ``auto``."""
+        chosen = request.cookies.get("theme", "")
+        return chosen if chosen in THEMES else "auto"
+
+
+def money(amount_minor: int) -> str:
+    """``1230`` as ``€12.30``, in the shop's currency."""
+    return Money(amount_minor, current_app.config["SETTINGS"].currency).format()
+
+
+def major(amount_minor: int) -> str:
+    """``1230`` as ``12.30``: for form fields and for machines that read prices."""
+    currency = current_app.config["SETTINGS"].currency
+    return f"{Money(amount_minor, currency).major:.{exponent(currency)}f}"
+
+
+def day(written: date | str) -> str:
+    """``2026-11-22`` as ``22 November 2026``."""
+    moment = date.fromisoformat(written) if isinstance(written, str) else written
+    return str(format_date(moment, "d MMMM yyyy", locale=LOCALE))
+
+
+def weekday(moment: date) -> str:
+    """A near day as ``Tuesday 24 November``."""
+    return str(format_date(moment, "EEEE d MMMM", locale=LOCALE))
+
+
+def picture_url(image: catalog.ImageView, width: int, fmt: str) -> str:
+    """The address of a rendition, or of the original while there are none."""
+    return media.url(image.key, width, fmt) if image.widths else media.url(image.key)
+
+
+FILTERS = {"money": money, "major": major, "day": day, "weekday": weekday}
+
+
+def template_globals() -> dict[str, Any]:
+    """What templates and imported macros of the store can name."""
+    return {"store": Storefront(), "picture_url": picture_url}

@@ -1,0 +1,75 @@
+"""What the browser may do with a page of the store: content policy, caching, prefetching."""
+
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, request
+
+STRIPE_PAGES = {"store.payment"}
+STRIPE = {
+    "script-src": ("https://js.stripe.com", "https://*.js.stripe.com"),
+    "frame-src": ("https://js.stripe.com", "https://*.js.stripe.com", "https://hooks.stripe.com"),
+    "connect-src": ("https://api.stripe.com",),
+    "img-src": ("https://*.stripe.com",),
+}
+OTHER_DOORS = ("/admin", "/api", "/healthz", "/readyz", "/metrics")
+
+
+def is_store(path: str) -> bool:
+    """Whether an address belongs to the storefront, known page or not."""
+    return not any(path == door or path.startswith(door + "/") for door in OTHER_DOORS)
+
+
+def init_app(app: Flask) -> None:
+    """Add the headers to every answer of the store."""
+    app.after_request(_add)
+
+
+def allow_stripe(response: Response) -> Response:
+    """Let this page load Stripe's (or the stand-in's) script and frames; for the payment page."""
+    response.headers["Content-Security-Policy"] = _policy(with_stripe=True)
+    return response
+
+
+def _add(response: Response) -> Response:
+    if not is_store(request.path):
+        return response
+    with_stripe = request.endpoint in STRIPE_PAGES
+    response.headers.setdefault("Content-Security-Policy", _policy(with_stripe=with_stripe))
+    response.headers.setdefault("X-Frame-Options", "DENY")
+    if response.mimetype == "text/html":
+        response.headers.setdefault("Cache-Control", "private, no-cache")
+        response.headers.setdefault("Speculation-Rules", '"/speculation-rules.json"')
+    return response
+
+
+def _policy(*, with_stripe: bool) -> str:
+    settings = current_app.config["SETTINGS"]
+    rules = {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'", *_origins(settings.realtime_url)],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "manifest-src": ["'self'"],
+    }
+    if with_stripe:
+        for directive, sources in STRIPE.items():
+            rules.setdefault(directive, []).extend(sources)
+        if settings.stripe_api_base:
+            stand_in = "{0.scheme}://{0.netloc}".format(urlsplit(settings.stripe_api_base))
+            for directive in STRIPE:
+                rules[directive].append(stand_in)
+    return "; ".join(f"{name} {' '.join(sources)}" for name, sources in rules.items())
+
+
+def _origins(realtime_url: str) -> list[str]:
+    """The socket's origin, and the same over HTTP (browsers differ in which one they compare)."""
+    parts = urlsplit(realtime_url)
+    return [
+        f"{parts.scheme}://{parts.netloc}",
+        f"{parts.scheme.replace('ws', 'http', 1)}://{parts.netloc}",
+    ]

@@ -1,0 +1,51 @@
+"""The front page."""
+
+from dataclasses import dataclass
+
+from cachetools import TTLCache, cached
+from flask import render_template
+from flask.typing import ResponseReturnValue
+
+from shop import catalog
+from shop.store import seo
+from shop.store.blueprint import bp
+
+FEATURED = 4
+NEWEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryCard:
+    """A way into a part of the shop, with the picture of something that is sold there."""
+
+    name: str
+    path: str
+    image: catalog.ImageView | None
+
+
+@bp.get("/")
+def home() -> ResponseReturnValue:
+    """What is sold, why here, and where to begin."""
+    featured = catalog.featured(FEATURED)
+    shown = {card.id for card in featured}
+    newest = [card for card in catalog.newest(NEWEST + FEATURED) if card.id not in shown]
+    return render_template(
+        "store/home/home.html",
+        featured=featured,
+        newest=newest[:NEWEST],
+        categories=category_cards(),
+        json_ld=[seo.website(), seo.organization()],
+    )
+
+
+@cached(TTLCache(maxsize=1, ttl=60))
+def category_cards() -> tuple[CategoryCard, ...]:
+    """The top of the tree, each with its best-selling product's picture. Kept for a minute."""
+    return tuple(
+        CategoryCard(top.name, top.path, _picture_of(top.path)) for top in catalog.menu()[:6]
+    )
+
+
+def _picture_of(path: str) -> catalog.ImageView | None:
+    asked = catalog.Filters(category_path=path, sort="popular", per_page=1)
+    return next((card.image for card in catalog.listing(asked).cards), None)

@@ -1,0 +1,31 @@
+"""Pictures of products, out of the media storage."""
+
+from flask import Response, abort, request
+from flask.typing import ResponseReturnValue
+
+from shop import media
+from shop.store.blueprint import bp
+from shop.store.statics import FOR_EVER
+
+ORIGINAL = "original.webp"
+
+
+@bp.get("/media/<key>/<file>")
+def picture(key: str, file: str) -> ResponseReturnValue:
+    """A rendition, or the original in its place for a minute while the renditions are being made."""
+    name, cache = f"{key}/{file}", FOR_EVER
+    try:
+        opened = media.storage.open(name)
+    except media.NoSuchFile:
+        name, cache = f"{key}/{ORIGINAL}", "public, max-age=60"
+        try:
+            opened = media.storage.open(name)
+        except media.NoSuchFile:
+            abort(404)
+    with opened:
+        response = Response(opened.read(), mimetype=media.content_type(name))
+    response.headers["Cache-Control"] = cache
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.set_etag(name.replace("/", "-"))
+    return response.make_conditional(request)

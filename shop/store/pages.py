@@ -1,0 +1,26 @@
+"""The shop's standing pages: who we are, how we deliver, what the law wants said."""
+
+from flask import abort, render_template
+from flask.typing import ResponseReturnValue
+
+from shop.store.blueprint import bp
+
+STANDING = {
+    "about": "About us",
+    "shipping": "Delivery",
+    "returns": "Returns",
+    "contact": "Contact",
+    "privacy": "Privacy",
+    "terms": "Terms of sale",
+    "imprint": "Imprint",
+}
+
+
+@bp.get("/pages/<slug>")
+def page(slug: str) -> ResponseReturnValue:
+    """One standing page; its words are in ``templates/store/pages/<slug>.html``."""
+    if slug not in STANDING:
+        abort(404)
+    return render_template(
+        f"store/pages/{slug}.html", slug=slug, title=STANDING[slug], standing=STANDING
+    )

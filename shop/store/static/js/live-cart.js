@@ -1,0 +1,29 @@
+// @ts-check
+/** The cart in the header, and the cart page, follow what other tabs and devices do. */
+import { follow } from "./live.js";
+import { announce, swap } from "./shop.js";
+
+/** @param {HTMLElement} link */
+export default function liveCart(link) {
+  const badge = /** @type {HTMLElement} */ (link.querySelector(".cart-count"));
+  /** @type {number | null} */ let version = null;
+
+  /** @param {{version?: number, count: number}} cart @param {boolean} isNews */
+  async function show(cart, isNews) {
+    const changed = cart.version !== undefined && cart.version !== version;
+    version = cart.version ?? version;
+    const words = `Cart, ${cart.count} ${cart.count === 1 ? "item" : "items"}`;
+    const before = badge.textContent;
+    badge.textContent = cart.count ? String(cart.count) : "";
+    link.setAttribute("aria-label", words);
+    if (isNews && before !== badge.textContent) announce(`Your cart changed: ${cart.count} ${cart.count === 1 ? "item" : "items"}.`);
+    const fragment = document.querySelector("[data-live-cart]");
+    const shown = fragment instanceof HTMLElement ? fragment.dataset.version : undefined;
+    if (fragment?.id && changed && String(version) !== shown) await swap(location.href, [fragment.id]);
+  }
+
+  follow("cart", {
+    snapshot: (cart) => show(cart, false),
+    event: (cart) => show(cart, true),
+  });
+}

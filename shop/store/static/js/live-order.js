@@ -1,0 +1,33 @@
+// @ts-check
+/** The page of an order follows its state: on news, its parts marked data-live-fragment are fetched again. */
+import { follow } from "./live.js";
+import { announce, swap } from "./shop.js";
+
+/** Needs data-order (the number) and, for guests, data-token. @param {HTMLElement} page */
+export default function liveOrder(page) {
+  let asked = false;
+  async function refresh() {
+    if (asked) return;
+    asked = true;
+    // Several events of one change arrive together; one look at the page serves them all.
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    asked = false;
+    const parts = [...document.querySelectorAll("[data-live-fragment]")].map((part) => part.id);
+    if (await swap(location.href, parts)) {
+      const words = document.querySelector("[data-live-words]")?.textContent?.trim();
+      if (words) announce(words);
+    }
+  }
+  let first = true;
+  follow(
+    `order:${page.dataset.order}`,
+    {
+      snapshot() {
+        if (!first) refresh();
+        first = false;
+      },
+      event: refresh,
+    },
+    { token: page.dataset.token },
+  );
+}

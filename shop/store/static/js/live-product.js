@@ -1,0 +1,11 @@
+// @ts-check
+/** The stock line and the button of a product page follow what others buy. */
+import { follow } from "./live.js";
+
+/** @param {HTMLElement} page */
+export default function liveProduct(page) {
+  const tell = (/** @type {{variants?: object}} */ data) => {
+    if (data.variants) page.dispatchEvent(new CustomEvent("live-stock", { detail: data.variants }));
+  };
+  follow(`product:${page.dataset.productId}`, { snapshot: tell, event: tell });
+}

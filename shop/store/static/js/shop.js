@@ -1,0 +1,155 @@
+// @ts-check
+/** The page's own behaviours, and the loader of all others: an element asks for them by data-behaviour. */
+
+const HERE = new Set(["theme-switch", "category-menu", "error-summary", "quantity"]);
+const WHEN_IDLE = /^live-/;
+
+/** @type {Record<string, (element: any) => void>} */
+const behaviours = {
+  "theme-switch"(button) {
+    const root = document.documentElement;
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    const isDark = () => (root.dataset.theme === "auto" ? system.matches : root.dataset.theme === "dark");
+    const show = () => button.setAttribute("aria-pressed", String(isDark()));
+    button.addEventListener("click", () => {
+      root.dataset.theme = isDark() ? "light" : "dark";
+      const secure = location.protocol === "https:" ? "; Secure" : "";
+      document.cookie = `theme=${root.dataset.theme}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+      show();
+    });
+    system.addEventListener("change", show);
+    show();
+  },
+
+  "category-menu"(nav) {
+    const opened = () => nav.querySelector("details[open]");
+    nav.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+      const details = opened();
+      if (event.key !== "Escape" || !details) return;
+      details.open = false;
+      details.querySelector("summary").focus();
+    });
+    nav.addEventListener("focusout", (/** @type {FocusEvent} */ event) => {
+      const details = opened();
+      if (details && event.relatedTarget && !details.contains(event.relatedTarget)) details.open = false;
+    });
+    document.addEventListener("click", (event) => {
+      const details = opened();
+      if (details && !details.contains(/** @type {Node} */ (event.target))) details.open = false;
+    });
+  },
+
+  "error-summary"(box) {
+    box.focus();
+  },
+
+  quantity(group) {
+    const input = group.querySelector("input");
+    const buttons = group.querySelectorAll("button[data-step]");
+    const show = () => {
+      for (const button of buttons) {
+        const next = Number(input.value) + Number(button.dataset.step);
+        button.disabled = next < Number(input.min) || next > Number(input.max);
+      }
+    };
+    group.addEventListener("click", (/** @type {MouseEvent} */ event) => {
+      const button = /** @type {HTMLElement} */ (event.target).closest("button[data-step]");
+      if (!button) return;
+      const next = (Number(input.value) || 0) + Number(/** @type {HTMLElement} */ (button).dataset.step);
+      input.value = String(Math.min(Math.max(next, Number(input.min)), Number(input.max)));
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+      show();
+    });
+    input.addEventListener("input", show);
+    show();
+  },
+};
+
+/** Give every element below `root` what it asks for. @param {ParentNode} [root] */
+export function attach(root = document) {
+  for (const element of root.querySelectorAll("[data-behaviour]")) {
+    for (const name of (/** @type {HTMLElement} */ (element).dataset.behaviour ?? "").split(" ")) {
+      if (HERE.has(name)) behaviours[name](element);
+      else if (WHEN_IDLE.test(name)) whenIdle(() => load(name, element));
+      else load(name, element);
+    }
+  }
+}
+
+/** @param {string} name @param {Element} element */
+async function load(name, element) {
+  const module = await import(`./${name}.js`);
+  module.default(element);
+}
+
+/** @param {() => void} work */
+function whenIdle(work) {
+  const later = () => ("requestIdleCallback" in window ? requestIdleCallback(work, { timeout: 2000 }) : setTimeout(work, 200));
+  if (document.readyState === "complete") later();
+  else addEventListener("load", later, { once: true });
+}
+
+/**
+ * Show a short message at the foot of the page and have it read out.
+ * @param {string} words
+ * @param {{href?: string, label?: string, seconds?: number}} [options] a link to go on with
+ */
+export function announce(words, { href, label, seconds = 8 } = {}) {
+  const region = document.querySelector("[data-toasts]");
+  const template = /** @type {HTMLTemplateElement | null} */ (document.querySelector("[data-toast-template]"));
+  if (!region || !template) return;
+  const toast = /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
+  const text = /** @type {HTMLElement} */ (toast.querySelector("[data-words]"));
+  text.textContent = words;
+  if (href) {
+    const link = document.createElement("a");
+    link.href = href;
+    link.textContent = label ?? "";
+    text.after(link);
+  }
+  toast.querySelector("button")?.addEventListener("click", () => toast.remove());
+  region.replaceChildren(toast);
+  setTimeout(() => toast.remove(), seconds * 1000);
+}
+
+/**
+ * Fetch a page of ours and put its parts in place of those with the same id here; the focus stays.
+ * @param {string} address
+ * @param {string[]} ids
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<boolean>} whether the page could be read
+ */
+export async function swap(address, ids, signal) {
+  const response = await fetch(address, { signal, credentials: "same-origin" });
+  if (!response.ok) return false;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const focused = document.activeElement?.id;
+  for (const id of ids) {
+    const fresh = page.getElementById(id);
+    const stale = document.getElementById(id);
+    if (!fresh || !stale) continue;
+    stale.replaceChildren(...fresh.childNodes);
+    attach(stale);
+  }
+  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  return true;
+}
+
+/** Browsers without command buttons get dialogs by script. */
+if (!("commandForElement" in HTMLButtonElement.prototype)) {
+  document.addEventListener("click", (event) => {
+    const button = /** @type {Element} */ (event.target).closest("button[commandfor]");
+    const dialog = /** @type {HTMLDialogElement | null} */ (button && document.getElementById(button.getAttribute("commandfor") ?? ""));
+    if (button?.getAttribute("command") === "show-modal") dialog?.showModal();
+    else dialog?.close();
+  });
+}
+/** A click beside a dialog closes it, where `closedby` is unknown. */
+if (!("closedBy" in HTMLDialogElement.prototype)) {
+  document.addEventListener("click", (event) => {
+    const target = event.target;
+    if (target instanceof HTMLDialogElement && target.getAttribute("closedby") === "any") target.close();
+  });
+}
+
+attach();

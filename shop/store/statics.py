@@ -1,0 +1,104 @@
+"""The storefront's own files: styles, scripts, fonts, icons, pictures of the house.
+
+Every address carries a version made of all their contents (``/static/v-3f2a…/css/shop.css``), so
+browsers may keep them for ever and modules can import each other by relative names. The plain
+address (``/static/js/live.js``) works too, but is asked for again each time. ``css/shop.css`` is
+all of ``css/`` in one piece: one file per component to read, one request to load.
+"""
+
+import gzip
+import hashlib
+import mimetypes
+from functools import lru_cache
+from pathlib import Path
+
+import brotli
+from flask import Response, abort, request, url_for
+from flask.typing import ResponseReturnValue
+
+from shop.store.blueprint import bp
+
+ROOT = Path(__file__).parent / "static"
+BUNDLE = "css/shop.css"
+LAYERS = "@layer reset, tokens, base, layout, components, utilities;\n"
+FOR_EVER = "public, max-age=31536000, immutable"
+_TEXT = {".css", ".js", ".svg", ".json", ".webmanifest"}
+
+mimetypes.add_type("image/avif", ".avif")
+mimetypes.add_type("font/woff2", ".woff2")
+mimetypes.add_type("text/javascript", ".js")
+
+
+def store_static(name: str) -> str:
+    """The address of one of these files, e.g. ``css/shop.css``; changes when any of them does."""
+    return url_for("store.versioned_static", version=_version(), name=name)
+
+
+@bp.get("/static/v-<version>/<path:name>")
+def versioned_static(version: str, name: str) -> ResponseReturnValue:
+    """A file under its version; an address of another version still finds today's file."""
+    return _answer(name, FOR_EVER if version == _version() else "no-cache")
+
+
+@bp.get("/static/<path:name>")
+def static(name: str) -> ResponseReturnValue:
+    """A file under its plain name, for programs and for other doors."""
+    return _answer(name, "no-cache")
+
+
+@bp.get("/favicon.ico")
+def favicon() -> ResponseReturnValue:
+    """The icon for those who ask without reading the page."""
+    return _answer("icons/favicon.ico", "public, max-age=86400")
+
+
+def _answer(name: str, cache: str) -> Response:
+    accepted = request.accept_encodings
+    packing = next((p for p in ("br", "gzip") if accepted[p] > 0), "")
+    try:
+        body, packed, tag = _packed(name, packing)
+    except FileNotFoundError:
+        abort(404)
+    response = Response(body, mimetype=mimetypes.guess_type(name)[0] or "application/octet-stream")
+    response.headers["Cache-Control"] = cache
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.vary.add("Accept-Encoding")
+    if packed:
+        response.headers["Content-Encoding"] = packing
+    response.set_etag(tag)
+    return response.make_conditional(request)
+
+
+@lru_cache(maxsize=512)
+def _packed(name: str, packing: str) -> tuple[bytes, bool, str]:
+    """The content as it is sent, whether it is packed, and its tag. Kept: the files are few."""
+    raw = _content(name)
+    tag = hashlib.sha256(raw).hexdigest()[:16]
+    if not packing or Path(name).suffix not in _TEXT:
+        return raw, False, tag
+    packed = brotli.compress(raw, quality=11) if packing == "br" else gzip.compress(raw, 9, mtime=0)
+    return packed, True, f"{tag}-{packing}"
+
+
+@lru_cache(maxsize=1)
+def _files() -> dict[str, Path]:
+    """All that may be served, by name; anything else, however it is spelled, is unknown."""
+    return {p.relative_to(ROOT).as_posix(): p for p in sorted(ROOT.rglob("*")) if p.is_file()}
+
+
+def _content(name: str) -> bytes:
+    if name == BUNDLE:
+        sheets = [path for known, path in _files().items() if known.startswith("css/")]
+        return LAYERS.encode() + b"\n".join(path.read_bytes() for path in sheets)
+    if name not in _files():
+        raise FileNotFoundError(name)
+    return _files()[name].read_bytes()
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    digest = hashlib.sha256()
+    for name, path in _files().items():
+        digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]

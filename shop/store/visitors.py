@@ -1,0 +1,252 @@
+"""Who is here: the customer who is signed in, and the cart of this browser.
+
+Both are looked up once per request and only when asked for; a visitor with neither costs nothing.
+Staff sign in elsewhere: nothing here knows them.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import ParamSpec
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, after_this_request, current_app, g, redirect, request, session
+from flask import url_for
+from flask.typing import ResponseReturnValue
+from flask_limiter.util import get_remote_address
+from flask_wtf.csrf import CSRFError
+
+from shop import cart, customers
+from shop.core import actor
+from shop.core.db import transaction
+from shop.core.errors import Invalid, NotFound
+from shop.customers.models import Customer
+from shop.store import errors
+from shop.store.blueprint import bp
+
+P = ParamSpec("P")
+
+CART_COOKIE = "cart"
+CART_KEPT = timedelta(days=60)
+CUSTOMER_TOKEN = "customer_token"
+PERSONAL = ("/cart", "/checkout", "/orders", "/account")
+LARGEST_ID = 2**63 - 1
+_SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
+# Per network address, and per e-mail address that somebody tries. Slow enough for guessing, and an
+# attacker cannot lock anybody out for longer than the window.
+LIMITS: dict[str, tuple[str, str]] = {
+    "store.login_save": ("20 per minute; 200 per hour", "10 per 5 minutes"),
+    "store.register_save": ("10 per minute; 60 per hour", "3 per 5 minutes"),
+    "store.forgot_save": ("10 per minute; 60 per hour", "3 per 5 minutes"),
+    "store.reset_save": ("20 per minute", ""),
+    "store.confirm_save": ("20 per minute", ""),
+    "store.password_save": ("10 per minute", ""),
+    "store.place": ("30 per minute; 200 per hour", ""),
+}
+
+
+def init_app(app: Flask) -> None:
+    """Put the rate limits on the pages that need one; call after the blueprint is registered."""
+    limiter = next(iter(app.extensions["limiter"]))
+    for endpoint, (per_network, per_email) in LIMITS.items():
+        view = app.view_functions[endpoint]
+        view = limiter.limit(per_network, key_func=get_remote_address)(view)
+        if per_email:
+            view = limiter.limit(per_email, key_func=_tried_email)(view)
+        app.view_functions[endpoint] = view
+
+
+def customer() -> Customer | None:
+    """Who is signed in, if anybody. One statement at most; events then name this customer."""
+    if "customer" not in g:
+        token = session.get(CUSTOMER_TOKEN)
+        g.customer = customers.by_session(token) if isinstance(token, str) else None
+        if g.customer is not None:
+            name = g.customer.name or g.customer.email
+            actor.set_current(actor.Actor("customer", g.customer.id, name))
+    found: Customer | None = g.customer
+    return found
+
+
+def signed_in() -> Customer:
+    """The customer of a page that ``customers_only`` guards."""
+    found = customer()
+    if found is None:
+        raise RuntimeError("this page must be guarded by customers_only")
+    return found
+
+
+def customers_only(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
+    """Send guests to the sign-in page, and back here afterwards."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        if customer() is not None:
+            return view(*args, **kwargs)
+        back = (
+            request.full_path.rstrip("?") if request.method == "GET" else url_for("store.account")
+        )
+        return redirect(url_for("store.login", next=back), code=303)
+
+    return guarded
+
+
+def sign_in(who: Customer) -> list[str]:
+    """Start a session for this browser and bring its cart along; gives notes on what changed.
+
+    Call inside a transaction. What the browser held before sign-in (form secrets too) is renewed.
+    """
+    guest = cart.find(cart_token())
+    customers.sign_out(session.get(CUSTOMER_TOKEN))
+    token = customers.sign_in(who)
+    _renew_session()
+    session[CUSTOMER_TOKEN] = token
+    session.permanent = True
+    _, notes = cart.merge(guest, who.id)
+    g.customer = who
+    g.pop("basket", None)
+    g.pop("cart_count", None)
+    _forget_cart_cookie()
+    return notes
+
+
+def sign_out() -> None:
+    """End this browser's session here and in the database. Opens its own transaction."""
+    with transaction():
+        customers.sign_out(session.get(CUSTOMER_TOKEN))
+    _renew_session()
+    for known in ("customer", "basket", "cart_count"):
+        g.pop(known, None)
+
+
+def cart_token() -> str:
+    """The secret of this browser's cart, or nothing if there is none that could be one of ours."""
+    return secret(request.cookies.get(CART_COOKIE))
+
+
+def basket() -> cart.Cart | None:
+    """The open cart of this customer or browser. One statement (and one for who is signed in)."""
+    if "basket" not in g:
+        who = customer()
+        g.basket = cart.find(cart_token(), who.id if who else None)
+    found: cart.Cart | None = g.basket
+    return found
+
+
+def open_basket() -> cart.Cart:
+    """The cart, made if there is none; then the browser keeps its secret. Inside a transaction."""
+    found = basket()
+    if found is None:
+        who = customer()
+        found = g.basket = cart.open_cart(who.id if who else None)
+        if who is None:
+            _keep_cart_cookie(found.token)
+    return found
+
+
+def cart_count() -> int:
+    """Units in the cart, for the header; who has loaded the cart sets ``g.cart_count`` first."""
+    if "cart_count" not in g:
+        who = customer()
+        g.cart_count = cart.count_of(cart_token(), who.id if who else None)
+    return int(g.cart_count)
+
+
+def follows_cart() -> bool:
+    """Whether another device could change what the header shows."""
+    return customer() is not None or bool(cart_token() and cart_count())
+
+
+def secret(given: str | None) -> str:
+    """A secret of a link or cookie, or nothing if it cannot be one of ours."""
+    return given if given and _SECRET.fullmatch(given) else ""
+
+
+def row_id(given: str | int | None) -> int:
+    """A row's number out of an address or a form. Raises ``NotFound`` for what can be none."""
+    text = str(given or "")
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= LARGEST_ID):
+        raise NotFound("There is no such thing.")
+    return int(text)
+
+
+def quantity(given: str | None) -> int:
+    """How many of something, out of a form. Raises ``Invalid`` with the rule in words."""
+    text = (given or "").strip()
+    if text.isascii() and text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= cart.MOST:
+        return int(text)
+    raise Invalid(f"Please choose a quantity from 1 to {cart.MOST}.", field="quantity")
+
+
+def local_path(given: str | None, default: str) -> str:
+    """Where to go next, if that is a page of this shop; ``default`` for anything else."""
+    path = given or ""
+    fits = path.startswith("/") and not path.startswith("//") and "\\" not in path
+    if not fits or not path.isascii() or not path.isprintable() or len(path) > 500:
+        return default
+    parts = urlsplit(path)
+    return default if parts.scheme or parts.netloc else path
+
+
+def wants_fragment() -> bool:
+    """Whether a script asks and will put the answer into the page it has."""
+    return request.headers.get("X-Requested-With") == "fetch"
+
+
+@bp.after_request
+def keep_private(response: Response) -> Response:
+    """Nobody else's machine keeps a personal page, and no other site learns its address."""
+    if request.path.startswith(PERSONAL):
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Referrer-Policy"] = "same-origin"
+    return response
+
+
+@bp.errorhandler(CSRFError)
+def form_too_old(_error: CSRFError) -> ResponseReturnValue:
+    """The form's secret is missing or from another session."""
+    return errors.plain(
+        400,
+        "This form has been open for too long, or cookies are switched off. Nothing was changed. "
+        "Go back, reload the page and try again.",
+    )
+
+
+def _tried_email() -> str:
+    return f"email:{request.form.get('email', '').strip().lower()[:254]}"
+
+
+def _renew_session() -> None:
+    """Forget what belonged to the customer before; a staff sign-in in the same browser stays."""
+    for key in [
+        key for key in session if key in {CUSTOMER_TOKEN, "csrf_token", "removed", "reset"}
+    ]:
+        session.pop(key)
+    g.pop("csrf_token", None)
+
+
+def _keep_cart_cookie(token: str) -> None:
+    secure = current_app.config["SESSION_COOKIE_SECURE"]
+
+    @after_this_request
+    def keep(response: Response) -> Response:
+        response.set_cookie(
+            CART_COOKIE, token, max_age=CART_KEPT, secure=secure, httponly=True, samesite="Lax"
+        )
+        return response
+
+
+def _forget_cart_cookie() -> None:
+    if CART_COOKIE not in request.cookies:
+        return
+
+    @after_this_request
+    def forget(response: Response) -> Response:
+        response.delete_cookie(
+            CART_COOKIE,
+            secure=current_app.config["SESSION_COOKIE_SECURE"],
+            httponly=True,
+            samesite="Lax",
+        )
+        return response
