@@ -69,8 +69,8 @@ def _atomic(run: Callable[[Any], None]) -> Reaction:
     return Reaction(run.__name__, run)
 
 
-def _outside(run: Callable[[Any], None]) -> Reaction:
-    return Reaction(run.__name__.lstrip("_"), run, atomic=False)
+def _outside(run: Callable[[Any], None], *, slow: bool = False) -> Reaction:
+    return Reaction(run.__name__.lstrip("_"), run, atomic=False, slow=slow)
 
 
 REACTIONS: dict[type[Event], Sequence[Reaction]] = {
@@ -87,7 +87,7 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     RegistrationRepeated: [_atomic(mails.send_already_registered)],
     PasswordResetRequested: [_atomic(mails.send_password_link)],
     MailQueued: [_outside(_deliver_mail)],
-    MediaStored: [_outside(_make_renditions)],
+    MediaStored: [_outside(_make_renditions, slow=True)],
 }
 BY_NAME = {reaction.name: reaction for follows in REACTIONS.values() for reaction in follows}
 

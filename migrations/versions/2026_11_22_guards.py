@@ -1,4 +1,4 @@
-"""What the database itself refuses, and the bell that wakes the relay."""
+"""What the database itself refuses, the bell that wakes the relay, and the default location."""
 
 from alembic import op
 
@@ -39,6 +39,7 @@ def upgrade() -> None:
         "CREATE TRIGGER event_queue AFTER INSERT ON event"
         " REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION queue_event()"
     )
+    op.execute("INSERT INTO location (name, is_default) VALUES ('Main store', true) ON CONFLICT DO NOTHING")
 
 
 def downgrade() -> None:

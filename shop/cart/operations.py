@@ -44,7 +44,7 @@ def add(cart: Cart, variant_id: int, quantity: int = 1, *, cap: bool = False) ->
     """
     _check(quantity)
     _lock(cart)
-    offer = _offer(variant_id)
+    offer = _offer(cart, variant_id)
     present = session.scalar(
         select(CartItem.quantity).where(
             CartItem.cart_id == cart.id, CartItem.variant_id == variant_id
@@ -75,7 +75,7 @@ def set_quantity(cart: Cart, item_id: int, quantity: int, *, cap: bool = False) 
     _check(quantity)
     _lock(cart)
     item = _item(cart, item_id)
-    offer = _offer(item.variant_id)
+    offer = _offer(cart, item.variant_id)
     item.quantity, note = _allowed(quantity, offer, cap)
     item.seen_price_minor = offer["price_minor"]
     _touch(cart)
@@ -207,18 +207,22 @@ def _touch(cart: Cart) -> None:
     emit(CartChanged(cart_id=cart.id, version=version, count=int(count)))
 
 
-_OFFER = text("""
+_OFFER = text(
+    """
 SELECT v.price_minor, v.backorder_allowed,
        coalesce((SELECT sum(l.on_hand - l.reserved - l.committed) FROM stock_level l
-                 WHERE l.variant_id = v.id), 0) AS available
+                 WHERE l.variant_id = v.id), 0) + """
+    + queries.OWN_HOLD
+    + """ AS available
 FROM variant v JOIN product p ON p.id = v.product_id
 WHERE v.id = :id AND v.archived_at IS NULL AND p.status = 'active' AND p.published_at <= now()
   AND (p.unpublish_at IS NULL OR p.unpublish_at > now())
-""")
+"""
+)
 
 
-def _offer(variant_id: int) -> Mapping[str, Any]:
-    row = session.execute(_OFFER, {"id": variant_id}).mappings().first()
+def _offer(cart: Cart, variant_id: int) -> Mapping[str, Any]:
+    row = session.execute(_OFFER, {"id": variant_id, "cart_id": cart.id}).mappings().first()
     if row is None:
         raise NotFound("This is not sold (any more).")
     return dict(row)

@@ -85,14 +85,21 @@ class CartView:
         return [f"{line.name}: {line.problem}" for line in self.lines if line.problem]
 
 
-_LINES = text("""
+# What this cart's own unpaid order holds: it must not look sold out to its own buyer.
+OWN_HOLD = """coalesce((
+           SELECT sum(held.quantity) FROM cart mine
+           JOIN "order" o ON o.id = mine.order_id AND o.status = 'pending'
+           JOIN order_line held ON held.order_id = o.id AND held.variant_id = v.id
+           WHERE mine.id = :cart_id), 0)"""
+_LINES = text(
+    """
 SELECT i.id AS item_id, i.variant_id, i.quantity, i.seen_price_minor, v.product_id, p.slug, p.name,
        v.title AS variant_title, v.sku, v.price_minor AS unit_price_minor, p.tax_class, v.weight_g,
        v.backorder_allowed,
        (v.archived_at IS NULL AND p.status = 'active' AND p.published_at <= now()
         AND (p.unpublish_at IS NULL OR p.unpublish_at > now())) AS is_sold,
        coalesce((SELECT sum(l.on_hand - l.reserved - l.committed) FROM stock_level l
-                 WHERE l.variant_id = v.id), 0) AS available,
+                 WHERE l.variant_id = v.id), 0) + """ + OWN_HOLD + """ AS available,
        (SELECT jsonb_build_object('key', m.key, 'alt', g.alt, 'width', m.width, 'height', m.height,
                                   'colour', m.colour, 'widths', m.widths, 'state', m.state)
         FROM image g JOIN media_file m ON m.id = g.media_id
@@ -103,7 +110,8 @@ SELECT i.id AS item_id, i.variant_id, i.quantity, i.seen_price_minor, v.product_
 FROM cart_item i JOIN variant v ON v.id = i.variant_id JOIN product p ON p.id = v.product_id
 WHERE i.cart_id = :cart_id
 ORDER BY i.id
-""")
+"""
+)
 
 
 def find(token: str | None, customer_id: int | None = None) -> Cart | None:

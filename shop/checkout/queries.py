@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from sqlalchemy import select
+from sqlalchemy import any_, select
 
 from shop.cart import CartView
 from shop.checkout.models import ShippingMethod, TaxRate
@@ -57,7 +57,7 @@ def shipping_options(country: str, subtotal_minor: int) -> list[ShippingOption]:
     """Ways to send goods worth ``subtotal_minor`` to ``country``, cheapest first. One statement."""
     methods = session.scalars(
         select(ShippingMethod).where(
-            ShippingMethod.is_active, ShippingMethod.countries.any(country.upper())
+            ShippingMethod.is_active, any_(ShippingMethod.countries) == country.upper()
         )
     )
     options = [

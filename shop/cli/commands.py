@@ -9,7 +9,7 @@ from flask import current_app
 from flask.cli import AppGroup
 from flask_migrate import upgrade
 
-from shop import admin, checkout, payments
+from shop import checkout, payments
 from shop.cli import demo_catalogue, demo_orders
 from shop.core import tokens
 from shop.core.db import transaction
@@ -24,12 +24,12 @@ def init(owner_email: str) -> None:
     upgrade(directory=str(Path(current_app.root_path).parent / "migrations"))
     with transaction():
         checkout.install_defaults()
-    admin.install(current_app)
-    if admin.has_owner():
+    staff = current_app.extensions["staff"]
+    staff.install()
+    password = tokens.new_token()
+    if not staff.create_owner(owner_email, password):
         click.echo("The shop is up to date.")
         return
-    password = tokens.new_token()
-    admin.create_owner(owner_email, password)
     file = current_app.config["SETTINGS"].var / "owner.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as out:
@@ -44,7 +44,7 @@ def demo(orders: bool, renditions: bool) -> None:
     """Load the demo shop, through operations. Twice does no harm."""
     click.echo(demo_catalogue.load(renditions=renditions))
     if orders:
-        click.echo(demo_orders.load())
+        click.echo(demo_orders.load(current_app.config["SETTINGS"].stripe_api_base))
 
 
 @shop.command()

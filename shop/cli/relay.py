@@ -24,8 +24,11 @@ log = logging.getLogger(__name__)
 
 POLL_S = 1.0
 # A doorbell is rung again after this long; sooner when Redis has nothing waiting (it was emptied).
-PATIENCE_S = 60
+PATIENCE_S = {queue.NAME: 60, queue.SLOW: 900}
 SHORT_PATIENCE_S = 5
+
+Reactions = Mapping[type[Event], Sequence[core.Reaction]]
+Messages = Callable[[EventRecord], Iterable[core.Message]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,8 @@ TIMETABLE = (
 
 
 def run(
-    reactions: Mapping[type[Event], Sequence[core.Reaction]],
-    messages: Callable[[EventRecord], Iterable[core.Message]],
+    reactions: Reactions,
+    messages: Messages,
 ) -> None:
     """Relay until told to stop (SIGTERM or SIGINT)."""
     stop = threading.Event()
@@ -53,7 +56,7 @@ def run(
         signal.signal(name, lambda *_: stop.set())
     timetable = threading.Thread(target=_keep_timetable, args=(stop,), name="timetable")
     timetable.start()
-    bell = queue.queue()
+    bell = queue.Bell()
     while not stop.is_set():
         try:
             with psycopg.connect(_plain_url(), autocommit=True) as listener:
@@ -70,34 +73,46 @@ def run(
 def _relay_until(
     stop: threading.Event,
     listener: psycopg.Connection,
-    bell: queue.Queue,
-    reactions: Mapping[type[Event], Sequence[core.Reaction]],
-    messages: Callable[[EventRecord], Iterable[core.Message]],
+    bell: queue.Bell,
+    reactions: Reactions,
+    messages: Messages,
 ) -> None:
     rung_again = 0.0
+    names = _names_by_queue(reactions)
     while not stop.is_set():
         while relay_once(bell, reactions, messages) and not stop.is_set():
             pass
         if time.monotonic() - rung_again >= POLL_S:
-            patience = SHORT_PATIENCE_S if queue.is_quiet(bell) else PATIENCE_S
-            queue.ring(bell, core.overdue(patience_s=patience))
+            is_quiet = bell.is_quiet()
+            for name, reaction_names in names.items():
+                patience = SHORT_PATIENCE_S if is_quiet else PATIENCE_S[name]
+                again = core.overdue(patience_s=patience, reactions=reaction_names)
+                bell.ring(name, [ring.delivery_id for ring in again])
             rung_again = time.monotonic()
         for _ in listener.notifies(timeout=POLL_S, stop_after=1):
             pass
 
 
 def relay_once(
-    bell: queue.Queue,
-    reactions: Mapping[type[Event], Sequence[core.Reaction]],
-    messages: Callable[[EventRecord], Iterable[core.Message]],
+    bell: queue.Bell,
+    reactions: Reactions,
+    messages: Messages,
 ) -> int:
     """Dispatch one batch of events; gives how many. Deliveries are rung and broadcasts published
     after the commit: what is lost then is rung again, and sockets ask again."""
-    ids, broadcasts, claimed = core.dispatch(reactions, messages)
+    rings, broadcasts, claimed = core.dispatch(reactions, messages)
     redis.publish(broadcasts)
-    if ids:
-        queue.ring(bell, ids)
+    for name, reaction_names in _names_by_queue(reactions).items():
+        bell.ring(name, [ring.delivery_id for ring in rings if ring.reaction in reaction_names])
     return claimed
+
+
+def _names_by_queue(reactions: Reactions) -> dict[str, set[str]]:
+    names: dict[str, set[str]] = {queue.NAME: set(), queue.SLOW: set()}
+    for follows in reactions.values():
+        for reaction in follows:
+            names[queue.SLOW if reaction.slow else queue.NAME].add(reaction.name)
+    return names
 
 
 def _keep_timetable(stop: threading.Event) -> None:

@@ -7,9 +7,9 @@ from shop.core import queue, redis
 
 
 def run(processes: int) -> None:
-    """Work until told to stop; a job that is running is finished first."""
+    """Work until told to stop; a job that is running is finished first. Slow jobs wait for the others."""
     WorkerPool(
-        [queue.NAME],
+        [queue.NAME, queue.SLOW],
         connection=redis.raw_client(timeout_s=None),
         num_workers=processes,
         serializer=JSONSerializer,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import DateTime, Engine, MetaData, Text, create_engine, event
+from sqlalchemy import Connection, DateTime, Engine, MetaData, Text, create_engine, event
 from sqlalchemy.dialects.postgresql import CITEXT, JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session, sessionmaker
@@ -58,9 +58,8 @@ _engine: Engine | None = None
 
 def configure(url: str, *, pool_size: int = 10, name: str = "shop") -> Engine:
     """Point the session at ``url`` (``postgresql+psycopg://…``); called once per process."""
-    global _engine
     options = " ".join(f"-c {key}={value}" for key, value in TIMEOUTS.items())
-    _engine = create_engine(
+    made = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
@@ -68,9 +67,22 @@ def configure(url: str, *, pool_size: int = 10, name: str = "shop") -> Engine:
         pool_timeout=10,
         connect_args={"options": options, "application_name": name, "connect_timeout": 5},
     )
+    use(made)
+    return made
+
+
+def use(chosen: Engine) -> None:
+    """Make ``chosen`` the engine of this process."""
+    global _engine
+    _engine = chosen
+    bind(chosen)
+
+
+def bind(target: Engine | Connection) -> None:
+    """Let sessions work on ``target``. On a connection that is inside a transaction, commits become
+    savepoints: that is how tests roll everything back."""
     session.remove()
-    _factory.configure(bind=_engine)
-    return _engine
+    _factory.configure(bind=target, join_transaction_mode="create_savepoint")
 
 
 def engine() -> Engine:

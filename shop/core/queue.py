@@ -16,30 +16,36 @@ from shop.core import redis
 log = logging.getLogger(__name__)
 
 NAME = "shop"
+SLOW = "shop-slow"
 JOB = "shop.__main__.run_delivery"
 
 
-def queue() -> Queue:
-    """The one queue of the shop, for who rings: never waits longer than two seconds."""
-    return Queue(NAME, connection=redis.raw_client(timeout_s=2), serializer=JSONSerializer)
+class Bell:
+    """Who rings: never waits longer than two seconds for Redis, and survives its absence."""
 
+    def __init__(self) -> None:
+        connection = redis.raw_client(timeout_s=2)
+        self.queues = {
+            name: Queue(name, connection=connection, serializer=JSONSerializer)
+            for name in (NAME, SLOW)
+        }
 
-def ring(target: Queue, delivery_ids: Iterable[int]) -> None:
-    """Wake a worker for each delivery. A Redis that is away costs one log line: we ring again."""
-    try:
-        target.enqueue_many(
-            [
-                Queue.prepare_data(JOB, (delivery_id,), result_ttl=0, failure_ttl=60, timeout=120)
-                for delivery_id in delivery_ids
-            ]
-        )
-    except RedisError as error:
-        log.warning("doorbell not rung", extra={"reason": str(error)})
+    def ring(self, name: str, delivery_ids: Iterable[int]) -> None:
+        """Wake a worker for each delivery. A Redis that is away costs one line: we ring again."""
+        jobs = [
+            Queue.prepare_data(JOB, (delivery_id,), result_ttl=0, failure_ttl=60, timeout=180)
+            for delivery_id in delivery_ids
+        ]
+        if not jobs:
+            return
+        try:
+            self.queues[name].enqueue_many(jobs)
+        except RedisError as error:
+            log.warning("doorbell not rung", extra={"reason": str(error)})
 
-
-def is_quiet(target: Queue) -> bool:
-    """Whether no job waits in Redis (also when Redis was just emptied); False if it is away."""
-    try:
-        return target.count == 0
-    except RedisError:
-        return False
+    def is_quiet(self) -> bool:
+        """Whether no job waits in Redis (also when it was just emptied); False if it is away."""
+        try:
+            return all(queue.count == 0 for queue in self.queues.values())
+        except RedisError:
+            return False

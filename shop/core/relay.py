@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, func, text
 from sqlalchemy import delete, insert, select, update
@@ -33,11 +33,20 @@ class Reaction:
 
     ``atomic`` reactions run inside the transaction that marks them done: exactly once.
     The others talk to the outside world and open their own; they may run twice, so they check first.
+    ``slow`` ones wait in a queue of their own, so that no mail stands behind two hundred pictures.
     """
 
     name: str
     run: Callable[[Any], None]
     atomic: bool = True
+    slow: bool = False
+
+
+class Ring(NamedTuple):
+    """A delivery that a worker should look at."""
+
+    delivery_id: int
+    reaction: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +95,10 @@ class Delivery(Base):
 def dispatch(
     reactions: Mapping[type[Event], Sequence[Reaction]],
     messages: Callable[[EventRecord], Iterable[Message]],
-) -> tuple[list[int], list[dict[str, Any]], int]:
+) -> tuple[list[Ring], list[dict[str, Any]], int]:
     """Claim up to 200 undispatched events and write their deliveries and broadcasts.
 
-    Gives (delivery ids to ring, broadcasts to publish, events claimed). One transaction; the
+    Gives (deliveries to ring, broadcasts to publish, events claimed). One transaction; the
     advisory lock makes ``seq`` grow in the order in which broadcasts become visible.
     """
     with transaction():
@@ -121,7 +130,10 @@ def dispatch(
             for record in records
             for m in messages(record)
         ]
-        ids = list(session.scalars(insert(Delivery).returning(Delivery.id), due)) if due else []
+        rings: list[Ring] = []
+        if due:
+            added = session.execute(insert(Delivery).returning(Delivery.id, Delivery.reaction), due)
+            rings = [Ring(*row) for row in added]
         seqs: list[int] = []
         if told:
             seqs = list(
@@ -130,21 +142,26 @@ def dispatch(
                 )
             )
     session.expunge_all()
-    return ids, [{"seq": seq} | row for seq, row in zip(seqs, told, strict=True)], len(claimed)
+    return rings, [{"seq": seq} | row for seq, row in zip(seqs, told, strict=True)], len(claimed)
 
 
-def overdue(*, patience_s: int) -> list[int]:
-    """Deliveries that are due, unleased and not rung for ``patience_s`` seconds; marks them rung."""
+def overdue(*, patience_s: int, reactions: Iterable[str]) -> list[Ring]:
+    """Deliveries of these reactions that are due, unleased and not rung for ``patience_s`` seconds.
+
+    Marks them rung.
+    """
     waited = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, patience_s)
     with transaction():
-        return list(
-            session.scalars(
+        return [
+            Ring(*row)
+            for row in session.execute(
                 update(Delivery)
                 .where(
                     Delivery.id.in_(
                         select(Delivery.id)
                         .where(
                             Delivery.state == "due",
+                            Delivery.reaction.in_(list(reactions)),
                             Delivery.due_at <= func.now(),
                             func.coalesce(Delivery.lease_until, func.now()) <= func.now(),
                             func.coalesce(Delivery.rung_at, waited) <= waited,
@@ -155,9 +172,9 @@ def overdue(*, patience_s: int) -> list[int]:
                     )
                 )
                 .values(rung_at=func.now())
-                .returning(Delivery.id)
+                .returning(Delivery.id, Delivery.reaction)
             )
-        )
+        ]
 
 
 def deliver(delivery_id: int, reactions: Mapping[str, Reaction]) -> str:

@@ -5,7 +5,7 @@ order, changes them, and writes the ledger; either all of its lines happen or no
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shop.catalog.models import Variant
@@ -27,6 +27,7 @@ REASONS = {
     "correction": "Correction",
 }
 MOST = 1_000_000
+_DEFAULT = select(Location.id).where(Location.is_default).scalar_subquery()
 
 
 class Line(NamedTuple):
@@ -74,7 +75,7 @@ def count(variant_id: int, on_hand: int, *, reason: str = "count", note: str = "
     _ensure_level(variant_id)
     level = session.scalars(
         select(StockLevel)
-        .where(StockLevel.variant_id == variant_id, StockLevel.location_id == _location())
+        .where(StockLevel.variant_id == variant_id, StockLevel.location_id == _DEFAULT)
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one()
@@ -139,7 +140,7 @@ WITH wanted AS (
 ), locked AS (
     SELECT l.variant_id, l.location_id, l.on_hand, l.reserved, l.committed, l.may_go_below
     FROM stock_level l
-    WHERE l.variant_id = ANY (CAST(:variants AS bigint[])) AND l.location_id = :location
+    WHERE l.variant_id = ANY (CAST(:variants AS bigint[])) AND l.location_id = (SELECT id FROM location WHERE is_default)
     ORDER BY l.variant_id, l.location_id
     FOR NO KEY UPDATE
 ), planned AS (
@@ -203,7 +204,6 @@ def _move(
     values: dict[str, Any] = {
         "variants": [variant_id for variant_id, _ in ordered],
         "quantities": [quantity for _, quantity in ordered],
-        "location": _location(),
         "on_hand": on_hand,
         "reserved": reserved,
         "committed": committed,
@@ -246,26 +246,9 @@ def _ensure_level(variant_id: int) -> None:
         raise NotFound("There is no such variant.")
     session.execute(
         upsert(StockLevel)
-        .values(variant_id=variant_id, location_id=_location(), may_go_below=backorder)
+        .values(variant_id=variant_id, location_id=_DEFAULT, may_go_below=backorder)
         .on_conflict_do_nothing()
     )
-
-
-_default_location: int | None = None
-
-
-def _location() -> int:
-    """The default location, made on first use; remembered, since a shop never changes it."""
-    global _default_location
-    if _default_location is None:
-        found = session.scalar(select(Location.id).where(Location.is_default))
-        if found is None:
-            found = session.scalar(
-                insert(Location).values(name="Main store", is_default=True).returning(Location.id)
-            )
-            return int(found or 0)
-        _default_location = found
-    return _default_location
 
 
 def _check_reason(reason: str) -> None:

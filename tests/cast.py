@@ -1,0 +1,129 @@
+"""The named cast: a mug, a lamp, Ada, and the orders they lead to. Made by operations."""
+
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from shop import cart, catalog, checkout, customers, inventory, orders
+from shop.catalog.models import Product, Variant
+from shop.core import clock
+from shop.core.db import session, transaction
+from shop.customers.models import Customer
+from shop.payments import operations as money
+from shop.payments.models import Payment
+from shop.payments.stripe_gateway import Intent
+
+PASSWORD = "correct horse battery"
+ADDRESS = {
+    "name": "Ada Lovelace",
+    "line1": "Unter den Linden 1",
+    "city": "Berlin",
+    "postal_code": "10117",
+    "country": "DE",
+}
+
+
+def product(name: str, *, price_minor: int = 1900, stock: int = 10, **details: Any) -> Variant:
+    """A product on sale with one variant; gives the variant."""
+    # Since yesterday: inside one long test transaction the database's now() stands still.
+    with clock.freeze(clock.now() - timedelta(days=1)), transaction():
+        made: Product = catalog.create_product(name, **details)
+        variant = catalog.add_variant(
+            made, sku=name.upper().replace(" ", "-"), price_minor=price_minor
+        )
+        catalog.publish(made)
+        session.flush()
+        if stock:
+            inventory.receive(variant.id, stock, reason="opening stock")
+    return variant
+
+
+def customer(email: str, name: str) -> Customer:
+    """Somebody with a confirmed account and the password ``PASSWORD``."""
+    with transaction():
+        customers.register(email, PASSWORD, name)
+        found = session.query(Customer).filter_by(email=email).one()
+        found.confirmed_at = clock.now()
+    return found
+
+
+def filled_cart(variant: Variant, quantity: int = 1, *, customer_id: int | None = None) -> cart.Cart:
+    """A cart that is ready to order: contact, address and method are given."""
+    with transaction():
+        basket = cart.open_cart(customer_id)
+        cart.add(basket, variant.id, quantity)
+        checkout.set_contact(basket, email="ada@example.com", address=ADDRESS)
+        checkout.set_method(basket, "standard")
+    return basket
+
+
+def order(variant: Variant, quantity: int = 1, *, customer_id: int | None = None) -> orders.Order:
+    """An unpaid order that holds its stock."""
+    basket = filled_cart(variant, quantity, customer_id=customer_id)
+    with transaction():
+        return checkout.place_order(basket.id)
+
+
+def attempt(of: orders.Order) -> Payment:
+    """A started payment, as after a visit to Stripe."""
+    with transaction():
+        payment = money.open_payment(orders.lock(of.id))
+        money.attach_intent(payment.id, intent(payment, "requires_payment_method"))
+    return payment
+
+
+def intent(payment: Payment, status: str = "succeeded", **changes: Any) -> Intent:
+    """What Stripe would say of this payment."""
+    facts: dict[str, Any] = {
+        "id": f"pi_{payment.id}",
+        "status": status,
+        "client_secret": f"pi_{payment.id}_secret",
+        "amount_minor": payment.amount_minor,
+        "received_minor": payment.amount_minor if status == "succeeded" else 0,
+        "currency": payment.currency,
+        "charge_id": f"ch_{payment.id}" if status == "succeeded" else "",
+        "card_brand": "visa",
+        "card_last4": "4242",
+        "failure": "",
+        "failure_reference": "",
+        "metadata": {},
+    }
+    return Intent(**facts | changes)
+
+
+def pay(of: orders.Order) -> Payment:
+    """Pay an order, as Stripe's message would."""
+    payment = attempt(of)
+    with transaction():
+        money.apply_intent(payment.id, intent(payment))
+    return payment
+
+
+class Cast:
+    """Everybody by name; each is made when first asked for."""
+
+    @cached_property
+    def mug(self) -> Variant:
+        return product("Tidal mug", price_minor=1900, stock=10)
+
+    @cached_property
+    def lamp(self) -> Variant:
+        return product("Pebble lamp", price_minor=8900, stock=2)
+
+    @cached_property
+    def ada(self) -> Customer:
+        return customer("ada@example.com", "Ada Lovelace")
+
+    @cached_property
+    def bruno(self) -> Customer:
+        return customer("bruno@example.com", "Bruno Latour")
+
+    @cached_property
+    def unpaid_order(self) -> orders.Order:
+        return order(self.mug, 2)
+
+    @cached_property
+    def paid_order(self) -> orders.Order:
+        made = order(self.mug, 2)
+        pay(made)
+        return made

@@ -1,0 +1,152 @@
+"""Fixtures for every test: real Postgres and Valkey, a rolled-back session, the named cast.
+
+``session`` gives each test the migrated database inside a transaction that is rolled back.
+``live_database`` gives a database of its own, with real commits, for tests with threads or processes.
+"""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
+
+from shop import catalog, checkout
+from shop.config import Settings
+from shop.core import db, redis
+from shop.factory import create_app
+from tests.cast import Cast
+from tests.support import servers
+
+PROJECT = Path(__file__).parents[1]
+TEMPLATE = "shop_template"
+
+
+def _url(postgres_url: str, database: str) -> str:
+    head, _, query = postgres_url.partition("?")
+    return f"{head.rpartition('/')[0]}/{database}" + (f"?{query}" if query else "")
+
+
+def make_settings(database_url: str, redis_url: str, var: Path, **more: str) -> Settings:
+    """Settings for tests, from an environment that is wholly ours."""
+    return Settings.from_env(
+        {
+            "SHOP_ENV": "test",
+            "SECRET_KEY": "only-for-tests-" + "0123456789abcdef" * 2,
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "BASE_URL": "http://localhost",
+            "STRIPE_SECRET_KEY": "sk_test_standin",
+            "STRIPE_PUBLISHABLE_KEY": "pk_test_standin",
+            "STRIPE_WEBHOOK_SECRET": "whsec_tests",
+            "STRIPE_API_BASE": "http://127.0.0.1:9",
+            "SHOP_VAR": str(var),
+            "RATE_LIMITS": "off",
+        }
+        | more
+    )
+
+
+@pytest.fixture(scope="session")
+def running() -> servers.Servers:
+    """The Postgres and the Valkey of this run."""
+    return servers.start()
+
+
+@pytest.fixture(scope="session")
+def app(running: servers.Servers, tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """The whole shop. Making it also makes the migrated template that test databases copy."""
+    with psycopg.connect(running.postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    var = tmp_path_factory.mktemp("var")
+    url = _url(running.postgres_url, TEMPLATE)
+    made = create_app(make_settings(url, running.redis_url, var))
+    made.testing = True
+    with made.app_context():
+        upgrade(directory=str(PROJECT / "migrations"))
+        with db.transaction():
+            checkout.install_defaults()
+        made.extensions["staff"].install()
+    db.session.remove()
+    db.engine().dispose()
+    return made
+
+
+def _fresh(running: servers.Servers) -> tuple[str, str]:
+    name = f"shop_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(running.postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    url = _url(running.postgres_url, name)
+    return name, url.replace("postgresql://", "postgresql+psycopg://")
+
+
+def _drop(running: servers.Servers, name: str) -> None:
+    with psycopg.connect(running.postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def shared_engine(running: servers.Servers, app: Flask) -> Iterator[Engine]:
+    """The database of all rolled-back tests of this run."""
+    name, url = _fresh(running)
+    engine = db.configure(url)
+    yield engine
+    engine.dispose()
+    _drop(running, name)
+
+
+@pytest.fixture
+def session(shared_engine: Engine) -> Iterator[Session]:
+    """The shop's session inside a transaction that is rolled back; commits become savepoints."""
+    db.use(shared_engine)
+    connection = shared_engine.connect()
+    outer = connection.begin()
+    db.bind(connection)
+    catalog.forget()
+    try:
+        yield db.session()
+    finally:
+        db.bind(shared_engine)
+        outer.rollback()
+        connection.close()
+        catalog.forget()
+
+
+@pytest.fixture
+def live_database(running: servers.Servers, app: Flask) -> Iterator[str]:
+    """A database of this test's own, with real commits; Valkey emptied. Gives its address."""
+    name, url = _fresh(running)
+    engine = db.configure(url, pool_size=20)
+    redis.client().flushall()
+    catalog.forget()
+    yield url
+    db.session.remove()
+    engine.dispose()
+    _drop(running, name)
+
+
+@pytest.fixture
+def cast(session: Session) -> Cast:
+    """The named cast, made on first use."""
+    return Cast()
+
+
+@pytest.fixture
+def statements(session: Session) -> Iterator[list[str]]:
+    """Every SQL statement that the test sends while it looks."""
+    seen: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
+            seen.append(statement)
+
+    event.listen(db.engine(), "before_cursor_execute", note)
+    yield seen
+    event.remove(db.engine(), "before_cursor_execute", note)
+
+
