@@ -1,0 +1,96 @@
+"""The admin door: Flask-AppBuilder's roles and tables, in a look of our own, all of it under ``/admin``."""
+
+from typing import Any
+
+from flask import Blueprint, Flask, abort
+
+from shop.admin import accounts, base, csp, errors, roles, security, shell
+from shop.admin.account import PasswordView, ProfileView, SignInView, SignOutView
+from shop.admin.categories import CategoriesView
+from shop.admin.checkout import ShippingMethodsView, TaxRatesView
+from shop.admin.customers import AddressesView, CustomersView
+from shop.admin.dashboard import DashboardView
+from shop.admin.staff import RolesView, StaffView
+from shop.core import db
+from shop.core.db import transaction
+
+VIEWS: tuple[type[Any], ...] = (
+    SignInView,
+    SignOutView,
+    ProfileView,
+    PasswordView,
+    DashboardView,
+    AddressesView,
+    CustomersView,
+    CategoriesView,
+    ShippingMethodsView,
+    TaxRatesView,
+    StaffView,
+    RolesView,
+)
+SETTINGS = {
+    "FAB_CREATE_DB": False,
+    "FAB_UPDATE_PERMS": False,
+    "FAB_ADD_SECURITY_API": False,
+    "FAB_ADD_MENU_API": False,
+    "FAB_ADD_OPENAPI_VIEWS": False,
+    "FAB_BASE_TEMPLATE": "admin/layout.html",
+    "AUTH_ROLE_ADMIN": roles.OWNER,
+    "AUTH_RATE_LIMITED": False,
+}
+
+__all__ = ["VIEWS", "Staff", "base", "init_app"]
+
+
+class Staff:
+    """What commands need of the staff side, as ``app.extensions["staff"]``: doors do not import doors."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+
+    def install(self) -> None:
+        """Make roles and permissions equal to the table in roles.py; safe to repeat."""
+        roles.install(self.app)
+
+    def create_owner(self, email: str, password: str) -> bool:
+        """Make the first Owner; False when somebody is Owner already.
+
+        Raises ``Invalid`` for an unusable address or password, ``RuntimeError`` without roles.
+        """
+        with self.app.app_context(), transaction():
+            return accounts.first_owner(email, password) is not None
+
+
+def init_app(app: Flask) -> None:
+    """Plug this door into ``app``; runs no SQL."""
+    settings = app.config["SETTINGS"]
+    app.config.update(SETTINGS)
+    app.config["APP_NAME"] = settings.shop_name
+    app.config["FAB_SAFE_REDIRECT_HOSTS"] = app.config.get("TRUSTED_HOSTS") or ["127.0.0.1"]
+    app.extensions["staff"] = Staff(app)
+    shell.init_app(app)
+    csp.init_app(app)
+    security.init_app(app)
+    appbuilder = security.StaffAppBuilder(
+        security_manager_class=security.StaffSecurity, update_perms=False
+    )
+    with app.app_context():
+        appbuilder.init_app(app, db.session)
+        # One language: without this every page would write the locale into the session.
+        app.extensions["babel"].locale_selector = lambda: "en"
+        for view in VIEWS:
+            added = appbuilder.add_view_no_menu(view)
+            if view is SignInView:
+                appbuilder.sm.auth_view = added
+    _unknown_pages(app)
+
+
+def _unknown_pages(app: Flask) -> None:
+    unknown = Blueprint("admin_unknown", __name__, url_prefix="/admin")
+    errors.handle(unknown)
+
+    @unknown.get("/<path:path>")
+    def nothing_here(path: str) -> None:
+        abort(404)
+
+    app.register_blueprint(unknown)

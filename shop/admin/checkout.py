@@ -1,0 +1,114 @@
+"""Settings of checkout: ways to ship and rates of tax."""
+
+import re
+from typing import Any
+
+from shop.admin.base import CrudView, Tab
+from shop.admin.fields import CodesField, DataRequiredOrZero
+from shop.admin.filters import Flag
+from shop.admin.formatters import number, percent, yes_no
+from shop.admin.interface import Table
+from shop.checkout.models import ShippingMethod, TaxRate
+from shop.core.errors import Invalid
+
+COUNTRY = re.compile(r"[A-Z]{2}")
+
+
+class ShippingMethodsView(CrudView):
+    """What checkout offers for delivery, by country."""
+
+    route_base = "/admin/shipping"
+    datamodel = Table(ShippingMethod)
+    noun = "shipping method"
+    list_columns = ["name", "countries", "price_minor", "free_over_minor", "is_active"]
+    show_fieldsets = [
+        ("Method", {"fields": ["name", "code", "is_active", "position"]}),
+        ("Price", {"fields": ["price_minor", "free_over_minor"]}),
+        ("Where and when", {"fields": ["countries", "min_days", "max_days"]}),
+    ]
+    add_fieldsets = edit_fieldsets = [
+        ("Method", {"fields": ["name", "code", "is_active", "position"]}),
+        ("Price", {"fields": ["price_minor", "free_over_minor"]}),
+        ("Where and when", {"fields": ["countries", "min_days", "max_days"]}),
+    ]
+    add_form_extra_fields = edit_form_extra_fields = {
+        "countries": CodesField(
+            "Countries",
+            [DataRequiredOrZero("Name at least one country.")],
+            description="Codes of two letters, separated by commas: DE, AT, FR.",
+        )
+    }
+    order_columns = ["name", "price_minor", "free_over_minor", "is_active"]
+    base_order = ("position", "asc")
+    search_by = ("name", "code")
+    filters = (Flag("is_active", "State", "Offered", "Switched off"),)
+    tabs = (
+        Tab("all", "All"),
+        Tab("on", "Offered", lambda: ShippingMethod.is_active.is_(True)),
+        Tab("off", "Switched off", lambda: ShippingMethod.is_active.is_(False)),
+    )
+    label_columns = {
+        "is_active": "State", "free_over_minor": "Free over", "min_days": "Fastest (days)",
+        "max_days": "Slowest (days)", "price_minor": "Price",
+    }  # fmt: skip
+    formatters_columns = {
+        "is_active": yes_no("Offered", "Switched off"),
+        "min_days": number,
+        "max_days": number,
+    }
+    hints = {
+        "code": "Kept in orders; customers do not see it.",
+        "is_active": "Customers can choose it.",
+        "free_over_minor": "Goods worth at least this much ship free. Leave empty for never.",
+        "position": "Smaller numbers come first.",
+    }
+    main_columns = ("name", "price_minor")
+
+    def create(self, form: Any) -> Any:
+        _checked(form)
+        return super().create(form)
+
+    def change(self, item: Any, form: Any) -> None:
+        _checked(form)
+        super().change(item, form)
+
+
+class TaxRatesView(CrudView):
+    """The rate of each tax class in each country."""
+
+    route_base = "/admin/tax-rates"
+    datamodel = Table(TaxRate)
+    noun = "tax rate"
+    exclude_route_methods = {"show", "download", "lookup"}
+    list_columns = ["country", "tax_class", "rate"]
+    add_columns = ["country", "tax_class", "rate"]
+    edit_columns = ["rate"]
+    label_columns = {"tax_class": "Tax class"}
+    formatters_columns = {"rate": percent}
+    base_order = ("country", "asc")
+    order_columns = ["country", "tax_class", "rate"]
+    search_by = ("country", "tax_class")
+    search_hint = "Country or class"
+    hints = {
+        "country": "Code of two letters, such as DE.",
+        "tax_class": "standard or reduced, as products name it.",
+        "rate": "As a fraction: 0.19 means 19 %.",
+    }
+    main_columns = ("country", "rate")
+
+    def create(self, form: Any) -> Any:
+        form.country.data = _country(form.country.data, "country")
+        return super().create(form)
+
+
+def _checked(form: Any) -> None:
+    form.countries.data = [_country(code, "countries") for code in form.countries.data]
+    if form.max_days.data < form.min_days.data:
+        raise Invalid("The slowest delivery cannot be faster than the fastest.", field="max_days")
+
+
+def _country(code: str, field: str) -> str:
+    code = code.strip().upper()
+    if not COUNTRY.fullmatch(code):
+        raise Invalid(f"“{code}” is not a country code of two letters.", field=field)
+    return code

@@ -1,0 +1,117 @@
+"""Refusals and failures in the staff side's own words: never SQL, a stack or a path."""
+
+import logging
+from typing import Any
+
+from flask import Blueprint, Response, flash, g, jsonify, redirect, render_template, request
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from shop.core.db import session, sqlstate, violated
+from shop.core.errors import DomainError, Invalid, NotFound, Unavailable
+
+log = logging.getLogger(__name__)
+
+PAGES = {
+    400: ("That did not work", "The request was not understood. Go back and try again."),
+    403: ("No access", "Your role does not include this page. An Owner can change that."),
+    404: ("Not found", "There is no such page or record; it may have been deleted."),
+    405: ("That did not work", "This address cannot be used that way."),
+    413: ("Too large", "What you sent is larger than the shop accepts."),
+    429: ("Too many attempts", "Wait a few minutes, then try again."),
+    500: ("Something broke", "The error has been noted. Nothing you entered was saved."),
+    503: ("Not available", "A service the shop needs does not answer. Try again soon."),
+}
+STATUS = {"not_found": 404, "invalid": 422, "unavailable": 503, "forbidden": 403}
+BUSY = {"40001", "40P01", "55P03", "57014"}
+
+Answer = tuple[str | Response, int] | WerkzeugResponse
+
+
+def explain(error: DBAPIError) -> DomainError:
+    """A database refusal as a sentence, with the field it is about when that can be told."""
+    state, constraint = sqlstate(error), violated(error)
+    diagnostics = getattr(error.orig, "diag", None)
+    table = getattr(diagnostics, "table_name", None) or ""
+    field = _field(constraint, table) or getattr(diagnostics, "column_name", None)
+    if state == "23505":
+        return Invalid("This is already taken; choose another.", field=field)
+    if state in {"23503", "23001"}:
+        return DomainError("Other records still use this, so it cannot be removed.")
+    if state == "23502":
+        return Invalid("Fill this in.", field=field)
+    if state in {"23514", "22001", "22003", "22P02", "22023"}:
+        return Invalid("This value is not allowed here.", field=field)
+    if state in BUSY:
+        return Unavailable("Somebody else is changing the same record. Try again in a moment.")
+    raise error
+
+
+def handle(blueprint: Blueprint) -> None:
+    """Let the pages of ``blueprint`` answer refusals and failures in the staff side's look."""
+    blueprint.register_error_handler(DomainError, refused)
+    blueprint.register_error_handler(HTTPException, failed)
+    blueprint.register_error_handler(InternalServerError, failed)
+
+
+def refused(error: DomainError) -> Answer:
+    """A refusal of an operation: a message on the page the person came from; JSON for scripts."""
+    session.rollback()
+    if wants_json():
+        body = {"error": error.sentence, "code": error.code, "field": error.field}
+        return jsonify(body), STATUS.get(error.code, 409)
+    if isinstance(error, NotFound) or request.method == "GET":
+        return page(STATUS.get(error.code, 409), error.sentence)
+    flash(error.sentence, "danger")
+    return redirect(back(), code=303)
+
+
+def failed(error: HTTPException) -> Answer:
+    """404, 403, 429, 500 …, as a page inside the admin, or as JSON for scripts."""
+    if error.response is not None or (error.code or 500) < 400:
+        return error.get_response()
+    status = error.code or 500
+    if status >= 500:
+        session.rollback()
+    if wants_json():
+        return jsonify({"error": PAGES.get(status, PAGES[400])[1], "code": status}), status
+    return page(status)
+
+
+def page(status: int, sentence: str = "") -> tuple[str, int]:
+    """The error page for ``status``."""
+    title, text = PAGES.get(status, PAGES[400])
+    rendered = render_template(
+        "admin/errors/page.html",
+        title=title,
+        text=sentence or text,
+        status=status,
+        request_id=g.get("request_id", ""),
+    )
+    return rendered, status
+
+
+def back(default: str = "/admin/") -> str:
+    """The page of ours that the request came from, by path only: never another site."""
+    referrer = request.referrer or ""
+    root = request.host_url
+    if referrer.startswith(root):
+        path = "/" + referrer.removeprefix(root)
+        if path.startswith("/admin/") and not path.startswith("//"):
+            return path
+    return default
+
+
+def wants_json() -> bool:
+    """Whether a script asks: it says so in ``Accept``."""
+    best: Any = request.accept_mimetypes.best
+    return best == "application/json"
+
+
+def _field(constraint: str, table: str) -> str | None:
+    for prefix in ("uq", "ck", "fk"):
+        start = f"{prefix}_{table}_"
+        if table and constraint.startswith(start):
+            return constraint.removeprefix(start)
+    return None

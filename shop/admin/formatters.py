@@ -1,0 +1,119 @@
+"""How values look in lists and on detail pages. Each takes the value and its row and gives safe HTML.
+
+Use them in ``formatters_columns``: ``{"status": pill(TONES), "total_minor": money, "placed_at": moment}``.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from flask import current_app, has_app_context
+from markupsafe import Markup
+
+from shop.core.money import Money
+
+Formatter = Callable[[Any, Any], Any]
+NOTHING = Markup('<span class="muted">—</span>')
+
+
+def plain(value: Any, row: Any = None) -> Any:
+    """Text as it is; a dash for nothing, words for yes and no, names for collections."""
+    if value is None or value == "" or value == []:
+        return NOTHING
+    if isinstance(value, bool):
+        return yes_no("Yes", "No")(value, row)
+    if isinstance(value, datetime):
+        return moment(value, row)
+    if isinstance(value, date):
+        return f"{value:%-d %b %Y}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(part) for part in value)
+    return value
+
+
+def money(value: int | None, row: Any = None) -> Any:
+    """Minor units in the row's own ``currency``, else in the shop's."""
+    if value is None:
+        return NOTHING
+    currency = getattr(row, "currency", None) or shop_currency()
+    return Markup('<span class="num">{}</span>').format(Money(value, currency).format())
+
+
+def number(value: Any, row: Any = None) -> Any:
+    """Figures that stand below each other."""
+    return NOTHING if value is None else Markup('<span class="num">{}</span>').format(f"{value:,}")
+
+
+def percent(value: Any, row: Any = None) -> Any:
+    """0.19 as 19 %."""
+    if value is None:
+        return NOTHING
+    return Markup('<span class="num">{} %</span>').format(f"{value * 100:.2f}".rstrip("0").rstrip("."))
+
+
+def moment(value: datetime | None, row: Any = None) -> Any:
+    """A point in time; the browser turns it into its own time zone (times.js)."""
+    if value is None:
+        return NOTHING
+    aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+    utc = aware.astimezone(UTC)
+    return Markup('<time datetime="{}" data-local>{}</time>').format(
+        utc.isoformat(timespec="seconds"), f"{utc:%-d %b %Y, %H:%M} UTC"
+    )
+
+
+def pill(tones: Mapping[str, tuple[str, str]]) -> Formatter:
+    """A badge: ``tones`` maps the stored value to (tone, words); tones: good warn bad info mute."""
+
+    def show(value: Any, row: Any = None) -> Any:
+        if value is None or value == "":
+            return NOTHING
+        tone, words = tones.get(str(value), ("mute", str(value).replace("_", " ").capitalize()))
+        return badge(words, tone)
+
+    return show
+
+
+def yes_no(yes: str, no: str) -> Formatter:
+    """A badge for a flag: green when set, grey when not."""
+
+    def show(value: Any, row: Any = None) -> Markup:
+        return badge(yes, "good") if value else badge(no, "mute")
+
+    return show
+
+
+def thumb(value: str | None, row: Any = None) -> Markup:
+    """A small square picture from its address; an empty square without one."""
+    if not value:
+        return Markup('<span class="thumb" aria-hidden="true"></span>')
+    return Markup('<img class="thumb" src="{}" alt="" width="40" height="40" loading="lazy">').format(
+        value
+    )
+
+
+def link(address: Callable[[Any], str | None]) -> Formatter:
+    """The value as a link to ``address(row)``, or plain when that gives None."""
+
+    def show(value: Any, row: Any = None) -> Any:
+        href = address(row)
+        return Markup('<a class="link" href="{}">{}</a>').format(href, value) if href else plain(value)
+
+    return show
+
+
+def mail_link(value: str | None, row: Any = None) -> Any:
+    """An e-mail address that opens a message."""
+    if not value:
+        return NOTHING
+    return Markup('<a class="link" href="mailto:{0}">{0}</a>').format(value)
+
+
+def badge(words: str, tone: str = "mute") -> Markup:
+    """One pill."""
+    return Markup('<span class="pill pill-{}">{}</span>').format(tone, words)
+
+
+def shop_currency() -> str:
+    """The currency that rows without one of their own are in."""
+    return current_app.config["SETTINGS"].currency if has_app_context() else "EUR"

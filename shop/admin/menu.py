@@ -1,0 +1,78 @@
+"""The sidebar: one list. An entry is shown to whoever may open it; one without a page is not shown."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``view`` and ``method`` name the page; ``permission`` defaults to the method's own."""
+
+    label: str
+    view: str
+    icon: str
+    method: str = "list"
+    permission: str = ""
+    key: str = ""  # second key of the chord "g …"
+
+    @property
+    def endpoint(self) -> str:
+        return f"{self.view}.{self.method}"
+
+    @property
+    def needs(self) -> tuple[str, str]:
+        return self.permission or f"can_{self.method}", self.view
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Entries under one heading; no heading when the label is empty."""
+
+    label: str
+    entries: tuple[Entry, ...]
+
+
+MENU = (
+    Group("", (Entry("Dashboard", "DashboardView", "layout-dashboard", "index", key="h"),)),
+    Group(
+        "Sales",
+        (
+            Entry("Orders", "OrdersView", "shopping-bag", key="o"),
+            Entry("Payments", "PaymentsView", "credit-card"),
+            Entry("Customers", "CustomersView", "users", key="c"),
+        ),
+    ),
+    Group(
+        "Catalogue",
+        (
+            Entry("Products", "ProductsView", "package", key="p"),
+            Entry("Categories", "CategoriesView", "layers"),
+            Entry("Inventory", "InventoryView", "boxes", key="i"),
+        ),
+    ),
+    Group(
+        "Operations",
+        (
+            Entry("Mail", "MailView", "mail"),
+            Entry("Jobs", "JobsView", "refresh-cw"),
+        ),
+    ),
+    Group(
+        "Settings",
+        (
+            Entry("Shipping", "ShippingMethodsView", "truck"),
+            Entry("Tax rates", "TaxRatesView", "percent"),
+            Entry("Staff", "StaffView", "user-cog"),
+            Entry("Roles", "RolesView", "shield"),
+        ),
+    ),
+)
+
+# What the palette (Ctrl+K) offers besides the pages: label, endpoint, needed permission, icon.
+ACTIONS = (
+    ("New product", "ProductsView.add", ("can_add", "ProductsView"), "plus"),
+    ("New category", "CategoriesView.add", ("can_add", "CategoriesView"), "plus"),
+    ("New shipping method", "ShippingMethodsView.add", ("can_add", "ShippingMethodsView"), "plus"),
+    ("New staff member", "StaffView.add", ("can_add", "StaffView"), "plus"),
+    ("My profile", "ProfileView.show", None, "user"),
+    ("Change my password", "PasswordView.change", None, "key-round"),
+)

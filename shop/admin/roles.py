@@ -1,0 +1,261 @@
+"""Who may do what: one table, installed by ``flask shop init`` and read by every request.
+
+A role lists views and, for each, the permissions it has there. A permission is ``can_<method>`` of a
+view (or the word given by ``@permission_name``) or the name of one of its actions.
+``EVERYTHING`` stands for all of them, now and later. Roles are declared here and nowhere else:
+``install`` makes the database agree, and the staff pages only show them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, current_app
+from flask_appbuilder.security.sqla.models import Permission, PermissionView, Role, ViewMenu
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+
+from shop.admin.menu import MENU
+from shop.core.db import session, transaction
+
+OWNER = "Owner"
+EVERYTHING = frozenset({"*"})
+ALL_VIEWS = "*"
+READ = frozenset({"can_list", "can_show"})
+WRITE = READ | {"can_add", "can_edit"}
+CRUD = WRITE | {"can_delete"}
+FULFIL = frozenset({"can_process", "can_ship", "can_deliver", "can_note"})
+# What everybody with an account has: the dashboard, and one's own name and password.
+OWN = {
+    "DashboardView": frozenset({"can_index"}),
+    "ProfileView": EVERYTHING,
+    "PasswordView": EVERYTHING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSpec:
+    """``summary`` is for people; ``grants`` maps a view's name to permissions there."""
+
+    summary: str
+    grants: dict[str, frozenset[str]]
+
+
+ROLES: dict[str, RoleSpec] = {
+    OWNER: RoleSpec(
+        "Everything, including staff and settings.",
+        {ALL_VIEWS: EVERYTHING},
+    ),
+    "Manager": RoleSpec(
+        "Runs the shop day to day; sees staff and roles but does not change them.",
+        {
+            "OrdersView": EVERYTHING,
+            "PaymentsView": EVERYTHING,
+            "CustomersView": EVERYTHING,
+            "ProductsView": EVERYTHING,
+            "CategoriesView": EVERYTHING,
+            "InventoryView": EVERYTHING,
+            "MailView": EVERYTHING,
+            "JobsView": EVERYTHING,
+            "ShippingMethodsView": EVERYTHING,
+            "TaxRatesView": EVERYTHING,
+            "StaffView": READ,
+            "RolesView": READ,
+        },
+    ),
+    "Catalogue": RoleSpec(
+        "Products, pictures and categories.",
+        {
+            "ProductsView": EVERYTHING,
+            "CategoriesView": EVERYTHING,
+            "InventoryView": READ,
+        },
+    ),
+    "Warehouse": RoleSpec(
+        "Packs and ships orders, counts stock.",
+        {
+            "OrdersView": READ | FULFIL,
+            "InventoryView": EVERYTHING,
+            "ProductsView": READ,
+        },
+    ),
+    "Support": RoleSpec(
+        "Answers customers: orders, notes, cancellations, mail.",
+        {
+            "OrdersView": READ | {"can_note", "can_cancel"},
+            "CustomersView": READ,
+            "PaymentsView": READ,
+            "ProductsView": READ,
+            "InventoryView": READ,
+            "MailView": READ | {"can_retry"},
+        },
+    ),
+    "Finance": RoleSpec(
+        "Payments, refunds, tax rates.",
+        {
+            "OrdersView": READ | {"can_note", "can_refund"},
+            "PaymentsView": EVERYTHING,
+            "CustomersView": READ,
+            "TaxRatesView": CRUD,
+            "ShippingMethodsView": READ,
+        },
+    ),
+    "Viewer": RoleSpec(
+        "Looks, changes nothing.",
+        {
+            "OrdersView": READ,
+            "PaymentsView": READ,
+            "CustomersView": READ,
+            "ProductsView": READ,
+            "CategoriesView": READ,
+            "InventoryView": READ,
+            "ShippingMethodsView": READ,
+            "TaxRatesView": READ,
+        },
+    ),
+}
+
+# Words for permissions on the role page; others are derived from their names.
+WORDS = {
+    "can_list": "see the list",
+    "can_show": "open",
+    "can_index": "open",
+    "can_add": "add",
+    "can_edit": "edit",
+    "can_delete": "delete",
+    "can_change": "change",
+    "can_reset": "set passwords",
+    "can_process": "start processing",
+}
+
+Pair = tuple[str, str]  # (permission, view)
+
+
+def offered(app: Flask) -> set[Pair]:
+    """Every permission that the registered views have."""
+    return {
+        (permission, view.class_permission_name)
+        for view in app.extensions["appbuilder"].baseviews
+        for permission in view.base_permissions
+    }
+
+
+def granted(role: str, pairs: Iterable[Pair]) -> set[Pair]:
+    """Those of ``pairs`` that the role has by the table above."""
+    grants = OWN | ROLES[role].grants
+    everywhere = grants.get(ALL_VIEWS, frozenset())
+
+    def has(permission: str, view: str) -> bool:
+        here = grants.get(view, frozenset()) | everywhere
+        return permission in here or "*" in here
+
+    return {pair for pair in pairs if has(*pair)}
+
+
+def install(app: Flask) -> None:
+    """Make roles and permissions in the database equal to the table; safe to repeat.
+
+    One transaction. Permissions of views that are gone disappear, and so do roles that are not
+    declared here and that nobody holds.
+    """
+    with app.app_context(), transaction():
+        wanted = offered(app)
+        views = _permission_views(wanted)
+        kept = {
+            role.name: role
+            for role in session.scalars(
+                select(Role).options(selectinload(Role.permissions), selectinload(Role.user))
+            )
+        }
+        for name in ROLES:
+            role = kept.get(name) or Role(name=name)
+            session.add(role)
+            role.permissions = [views[pair] for pair in sorted(granted(name, wanted))]
+        for name, role in kept.items():
+            if name not in ROLES and not role.user:
+                session.delete(role)
+        session.flush()
+        _forget_stale(wanted)
+
+
+def readable(role: str) -> list[tuple[str, list[tuple[str, list[str], bool]]]]:
+    """The role as people read it: per menu group, each page with what may be done there.
+
+    The flag says whether the role may do anything there at all.
+    """
+    pairs = offered(current_app)
+    mine = granted(role, pairs)
+    groups = []
+    for group in MENU:
+        lines = []
+        for entry in group.entries:
+            known = sorted(permission for permission, view in pairs if view == entry.view)
+            may = [permission for permission in known if (permission, entry.view) in mine]
+            if known:
+                every = "everything" if len(may) == len(known) > 1 else ""
+                lines.append((entry.label, [every] if every else [words(p) for p in may], bool(may)))
+        if lines:
+            groups.append((group.label or "Start", lines))
+    return groups
+
+
+def words(permission: str) -> str:
+    """A permission as people say it: ``can_ship`` is “ship”."""
+    return WORDS.get(permission, permission.removeprefix("can_").replace("_", " "))
+
+
+def may_grant(giver: Any, role_names: Iterable[str]) -> bool:
+    """Nobody grants more than they have: each role's permissions must be among the giver's own."""
+    own = {role.name for role in giver.roles}
+    return OWNER in own or all(
+        any(_covers(held, name) for held in own if held in ROLES) for name in role_names
+    )
+
+
+def _covers(held: str, wanted: str) -> bool:
+    if held == wanted:
+        return True
+    theirs = OWN | ROLES[held].grants
+    for view, permissions in ROLES[wanted].grants.items():
+        here = theirs.get(view, frozenset())
+        if "*" not in here and not permissions <= here:
+            return False
+    return True
+
+
+def _permission_views(wanted: set[Pair]) -> dict[Pair, PermissionView]:
+    permissions = _named(Permission, {permission for permission, _ in wanted})
+    menus = _named(ViewMenu, {view for _, view in wanted})
+    known = {
+        (row.permission.name, row.view_menu.name): row
+        for row in session.scalars(select(PermissionView))
+    }
+    for permission, view in sorted(wanted - known.keys()):
+        row = PermissionView(permission=permissions[permission], view_menu=menus[view])
+        session.add(row)
+        known[permission, view] = row
+    session.flush()
+    return known
+
+
+def _named(model: Any, names: set[str]) -> dict[str, Any]:
+    rows = {row.name: row for row in session.scalars(select(model))}
+    for name in sorted(names - rows.keys()):
+        rows[name] = model(name=name)
+        session.add(rows[name])
+    session.flush()
+    return rows
+
+
+def _forget_stale(wanted: set[Pair]) -> None:
+    for row in session.scalars(select(PermissionView)).all():
+        if (row.permission.name, row.view_menu.name) not in wanted:
+            session.delete(row)
+    session.flush()
+    for model, used in (
+        (Permission, {permission for permission, _ in wanted}),
+        (ViewMenu, {view for _, view in wanted}),
+    ):
+        for row in session.scalars(select(model)).all():
+            if row.name not in used:
+                session.delete(row)

@@ -1,0 +1,225 @@
+"""Who is signed in, and what they may do: Flask-AppBuilder's security on sign-ins that can be ended.
+
+Promise: a page under ``/admin`` is never shown to somebody without a live sign-in of an active account;
+that costs one statement a request, and all permissions together one more.
+"""
+
+from typing import Any
+
+from flask import Flask, Response, current_app, g, jsonify, redirect, request, session, url_for
+from flask_appbuilder import AppBuilder
+from flask_appbuilder.security.sqla.manager import SecurityManager
+from flask_appbuilder.security.sqla.models import (
+    Permission,
+    PermissionView,
+    User,
+    ViewMenu,
+    assoc_permissionview_role,
+)
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import LoginManager, current_user
+from flask_wtf import CSRFProtect
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import joinedload
+from werkzeug.security import check_password_hash, generate_password_hash
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from shop.admin import errors, passwords, shell
+from shop.core import actor, clock, db, sessions, tokens
+from shop.core.db import transaction
+
+# Where the browser keeps the secret of its staff sign-in; customers use another key.
+SESSION_KEY = "staff"
+# Pages that anybody may see: the sign-in page and the files it needs.
+OPEN = {"SignInView.login", "admin_files.file"}
+_decoy = ""
+
+
+class StaffLogin(LoginManager):
+    """Flask-Login that knows one way to be signed in: a live row of ``sign_in``."""
+
+    def _load_user(self) -> None:
+        self._update_request_context_with_user(signed_in())
+
+
+class StaffSecurity(SecurityManager):
+    """Flask-AppBuilder's security without its own pages, API, JWT and public role."""
+
+    userstatschartview = None
+
+    def create_login_manager(self, app: Flask) -> LoginManager:
+        """Only ``app.login_manager``: its hooks would touch the session of every shop page."""
+        manager = StaffLogin()
+        app.login_manager = manager  # type: ignore[attr-defined]
+        return manager
+
+    def create_jwt_manager(self, app: Flask) -> None:
+        """Tokens belong to the API door."""
+
+    def create_limiter(self, app: Flask) -> Limiter:
+        """The application's limiter, or one on Redis that falls back to memory."""
+        existing = app.extensions.get("limiter")
+        if existing:
+            return next(iter(existing)) if isinstance(existing, set) else existing
+        address = app.config["SETTINGS"].redis_url
+        limiter = Limiter(
+            get_remote_address,
+            storage_uri=f"redis+{address}" if address.startswith("unix://") else address,
+            storage_options={"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
+            in_memory_fallback_enabled=True,
+            key_prefix="staff",
+        )
+        limiter.init_app(app)
+        return limiter
+
+    def register_views(self) -> None:
+        """Our own pages stand in ``shop.admin.VIEWS``."""
+
+    def has_access(self, permission_name: str, view_name: str) -> bool:
+        """Whether whoever is signed in has this permission; nobody has any without signing in."""
+        if not current_user.is_authenticated:
+            return False
+        return (permission_name, view_name) in self.permissions()
+
+    def permissions(self) -> set[tuple[str, str]]:
+        """All (permission, view) pairs of the person signed in; one statement a request."""
+        if "staff_permissions" not in g:
+            g.staff_permissions = held_permissions([role.id for role in current_user.roles])
+        return g.staff_permissions  # type: ignore[no-any-return]
+
+    def add_user(self, *args: Any, **given: Any) -> Any:
+        """For Flask-AppBuilder's own commands: the password rules count there too."""
+        if given.get("password"):
+            passwords.check(given["password"], email=given.get("email", ""))
+        return super().add_user(*args, **given)
+
+    def reset_password(self, userid: Any, password: str) -> None:
+        """For Flask-AppBuilder's own commands: rules, and the end of all sign-ins."""
+        passwords.check(password)
+        super().reset_password(userid, password)
+        with transaction():
+            sessions.end_all("staff", int(userid))
+
+
+class StaffAppBuilder(AppBuilder):
+    """Flask-AppBuilder without what it puts outside ``/admin``: ``/back``, ``/lang``, menu API, static."""
+
+    def _add_global_static(self) -> None:
+        pass
+
+    def _add_admin_views(self) -> None:
+        pass
+
+    @property
+    def get_url_for_index(self) -> str:
+        """Where to go when there is nowhere else to go."""
+        return "/admin/"
+
+
+def init_app(app: Flask) -> None:
+    """Guard everything under ``/admin`` and name the actor of staff requests."""
+    global _decoy
+    if "csrf" not in app.extensions:
+        CSRFProtect(app)
+    # Unknown addresses cost the same work as known ones.
+    _decoy = _decoy or generate_password_hash("nobody has this password")
+    app.before_request(guard)
+
+
+def guard() -> WerkzeugResponse | tuple[Response, int] | None:
+    """Send whoever is not signed in to the sign-in page; name the actor for everybody else."""
+    if not shell.asked_for_admin() or request.endpoint in OPEN:
+        return None
+    if current_user.is_authenticated:
+        actor.set_current(actor.Actor("staff", current_user.id, current_user.get_full_name().strip()))
+        return None
+    if errors.wants_json():
+        return jsonify({"error": "Sign in first.", "code": "signed_out"}), 401
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("SignInView.login", next=wanted), code=303)
+
+
+def signed_in() -> User | None:
+    """The member of staff behind this browser's token, with roles; one statement."""
+    token = session.get(SESSION_KEY)
+    if not token:
+        return None
+    alive = (
+        select(User)
+        .join(sessions.SignIn, sessions.SignIn.subject_id == User.id)
+        .where(
+            sessions.SignIn.digest == tokens.digest(token),
+            sessions.SignIn.audience == "staff",
+            sessions.SignIn.ended_at.is_(None),
+            sessions.SignIn.expires_at > clock.now(),
+            User.active.is_(True),
+        )
+        .options(joinedload(User.roles))
+    )
+    return db.session.scalars(alive).unique().one_or_none()
+
+
+def held_permissions(role_ids: list[int]) -> set[tuple[str, str]]:
+    """The (permission, view) pairs of these roles; one statement."""
+    held = (
+        select(Permission.name, ViewMenu.name)
+        .select_from(assoc_permissionview_role)
+        .join(PermissionView, PermissionView.id == assoc_permissionview_role.c.permission_view_id)
+        .join(Permission, Permission.id == PermissionView.permission_id)
+        .join(ViewMenu, ViewMenu.id == PermissionView.view_menu_id)
+        .where(assoc_permissionview_role.c.role_id.in_(role_ids))
+    )
+    return {(permission, view) for permission, view in db.session.execute(held)}
+
+
+def sign_in(name: str, password: str) -> bool:
+    """Check the password and open a sign-in for this browser; False says only that it failed.
+
+    Known and unknown names take the same statements and one password check each.
+    """
+    lowered = name.strip().lower()
+    named = (func.lower(User.username) == lowered) | (func.lower(User.email) == lowered)
+    user = db.session.scalars(select(User).where(named).limit(1)).one_or_none()
+    kept = user.password if user and user.password else _decoy
+    right = check_password_hash(kept, password[: passwords.LONGEST * 4])
+    with transaction():
+        if not (user and user.active and right):
+            failures = func.coalesce(User.fail_login_count, 0) + 1
+            db.session.execute(update(User).where(named).values(fail_login_count=failures))
+            return False
+        user.last_login = clock.now().replace(tzinfo=None)
+        user.login_count = (user.login_count or 0) + 1
+        user.fail_login_count = 0
+        sessions.end(session.get(SESSION_KEY))
+        token = sessions.start("staff", user.id)
+    # A new secret on every sign-in, for the session and for its forms.
+    session.pop("csrf_token", None)
+    g.pop("csrf_token", None)
+    session[SESSION_KEY] = token
+    return True
+
+
+def sign_out() -> None:
+    """End this browser's sign-in, in the database and in its cookie."""
+    with transaction():
+        sessions.end(session.get(SESSION_KEY))
+    session.pop(SESSION_KEY, None)
+    session.pop("csrf_token", None)
+
+
+def safe_next(address: str | None) -> str:
+    """Where to go after signing in: a path of the admin, never another site."""
+    address = address or ""
+    plain = address.startswith("/admin/") and "\\" not in address and address.isprintable()
+    return address if plain and not address.startswith("/admin/login") else "/admin/"
+
+
+def staff_id() -> int:
+    """The number of the account that is signed in."""
+    return int(current_user.id)
+
+
+def limiter() -> Limiter:
+    """The application's rate limiter."""
+    return current_app.extensions["appbuilder"].sm.limiter

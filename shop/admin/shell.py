@@ -1,0 +1,165 @@
+"""What every page of the admin needs: menu, palette, theme, person, live topics. ``shell`` in templates."""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, g, request, send_from_directory, url_for
+from flask_login import current_user
+
+from shop.admin.menu import ACTIONS, MENU, Entry
+
+STATIC = Path(__file__).parent / "static"
+YEAR = 365 * 24 * 3600
+THEMES = ("auto", "light", "dark")
+DENSITIES = ("comfortable", "compact")
+# Which sockets a page follows, and what one must be allowed to see for it.
+TOPICS = {
+    "staff:orders": ("can_list", "OrdersView"),
+    "staff:stock": ("can_list", "InventoryView"),
+    "staff:metrics": ("can_index", "DashboardView"),
+    "staff:tasks": ("can_list", "JobsView"),
+}
+
+
+class Shell:
+    """Answers for the current request; one object serves all of them."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+
+    @property
+    def user(self) -> Any | None:
+        """Who is signed in, or None."""
+        return current_user if current_user.is_authenticated else None
+
+    @property
+    def initials(self) -> str:
+        """Two letters for the round badge."""
+        return (current_user.first_name[:1] + current_user.last_name[:1]).upper()
+
+    @property
+    def name(self) -> str:
+        """The shop's name."""
+        return str(current_app.config["SETTINGS"].shop_name)
+
+    @property
+    def theme(self) -> str:
+        """The chosen colours, from a cookie; anything unknown counts as automatic."""
+        return _one_of(THEMES, request.cookies.get("theme"))
+
+    @property
+    def density(self) -> str:
+        """How tight lists are, from a cookie."""
+        return _one_of(DENSITIES, request.cookies.get("density"))
+
+    @property
+    def realtime_url(self) -> str:
+        """Where the sockets are."""
+        return str(current_app.config["SETTINGS"].realtime_url)
+
+    @property
+    def topics(self) -> str:
+        """The live topics that this person may follow, separated by spaces."""
+        return " ".join(topic for topic, needs in TOPICS.items() if self.may(*needs))
+
+    @property
+    def live_client(self) -> str:
+        """The address of the socket client that store and admin share; empty if there is none."""
+        store_static = current_app.jinja_env.globals.get("store_static")
+        return str(store_static("js/live.js")) if callable(store_static) else ""
+
+    @property
+    def menu(self) -> list[tuple[str, list[Entry]]]:
+        """The sidebar: only what exists and may be opened."""
+        shown = (
+            (group.label, [entry for entry in group.entries if self._shows(entry)]) for group in MENU
+        )
+        return [(label, entries) for label, entries in shown if entries]
+
+    @property
+    def actions(self) -> list[tuple[str, str, str]]:
+        """The palette's actions as (label, address, icon)."""
+        return [
+            (label, url_for(endpoint), icon)
+            for label, endpoint, needs, icon in ACTIONS
+            if endpoint in current_app.view_functions and (needs is None or self.may(*needs))
+        ]
+
+    @property
+    def find_order(self) -> str:
+        """Where the palette jumps with an order number; empty when orders are not for this person."""
+        exists = "OrdersView.find" in current_app.view_functions
+        return url_for("OrdersView.find") if exists and self.may("can_list", "OrdersView") else ""
+
+    def here(self, entry: Entry) -> bool:
+        """Whether the current page belongs to this entry."""
+        return (request.endpoint or "").partition(".")[0] == entry.view
+
+    def may(self, permission: str, view: str) -> bool:
+        """Whether the person signed in has this permission."""
+        return bool(current_app.extensions["appbuilder"].sm.has_access(permission, view))
+
+    def link(self, endpoint: str, **values: Any) -> str:
+        """``url_for`` that gives an empty text when the page does not exist."""
+        return url_for(endpoint, **values) if endpoint in current_app.view_functions else ""
+
+    def static(self, path: str) -> str:
+        """The address of a file of ours; it changes whenever any of them changes."""
+        return url_for("admin_files.file", version=self.version, path=path)
+
+    def icon(self, name: str) -> str:
+        """The address of one icon in the sprite."""
+        return f"{self.static('icons.svg')}#{name}"
+
+    @cached_property
+    def currency(self) -> str:
+        """The shop's currency."""
+        return str(current_app.config["SETTINGS"].currency)
+
+    def _shows(self, entry: Entry) -> bool:
+        return entry.endpoint in current_app.view_functions and self.may(*entry.needs)
+
+
+def init_app(app: Flask) -> None:
+    """Serve the static files and give templates ``shell`` and ``admin_static``."""
+    shell = Shell(_version())
+    files = Blueprint("admin_files", __name__, url_prefix="/admin/static")
+
+    # The version stands in the path, not in the query, so that modules which import each other by
+    # relative address always get the same version of all of them.
+    @files.get("/<version>/<path:path>", endpoint="file")
+    def file(version: str, path: str) -> Response:
+        response = send_from_directory(STATIC, path, max_age=YEAR if version == shell.version else 0)
+        if version == shell.version:
+            response.cache_control.immutable = True
+            response.cache_control.public = True
+        return response
+
+    app.register_blueprint(files)
+    app.jinja_env.globals["shell"] = shell
+    app.jinja_env.globals["admin_static"] = shell.static
+
+
+def asked_for_admin() -> bool:
+    """Whether this request is for the staff side."""
+    return request.path == "/admin" or request.path.startswith("/admin/")
+
+
+def forget_permissions() -> None:
+    """After roles changed inside a request: read them anew."""
+    g.pop("staff_permissions", None)
+
+
+def _version() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(STATIC).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _one_of(allowed: tuple[str, ...], value: str | None) -> str:
+    return value if value in allowed else allowed[0]

@@ -1,0 +1,108 @@
+// @ts-check
+// The admin on the shop's sockets: connection light, toasts, sound, count in the tab's title.
+// Pages listen to `live:<topic>` on document, with detail {type, data, at}, and to `live:resync`.
+import { toast } from "./toasts.js";
+
+const SOUND = "admin-sound";
+const WORDS = { on: "Live", trying: "Reconnecting…", off: "Offline" };
+const ORDERS = "/admin/orders/show/";
+
+export async function followStaffTopics() {
+  watchSound();
+  const topics = meta("live-topics").split(" ").filter(Boolean);
+  const client = meta("live-client");
+  if (!topics.length || !client) return;
+  const live = await import(client);
+  live.watchState?.((/** @type {"on" | "trying" | "off"} */ state) => light(state));
+  for (const topic of topics) {
+    live.follow(topic, {
+      snapshot: (/** @type {object} */ data) => tell(topic, { type: "snapshot", data }),
+      event: (/** @type {LiveEvent} */ event) => {
+        announce(event);
+        tell(topic, event);
+      },
+      resync: () => tell("resync", { type: "resync", data: { topic } }),
+    });
+  }
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) count(0);
+  });
+}
+
+/** @typedef {{type: string, data: Record<string, any>, at?: string}} LiveEvent */
+
+/** @param {string} name @param {LiveEvent} event */
+function tell(name, event) {
+  document.dispatchEvent(new CustomEvent(`live:${name}`, { detail: event }));
+}
+
+/** @param {LiveEvent} event */
+function announce({ type, data }) {
+  if (type === "order.placed") {
+    const words = [data.number, data.total, data.name].filter(Boolean).join(" · ");
+    toast({ title: "New order", text: words, href: data.id ? `${ORDERS}${data.id}` : "" });
+    chime();
+    count(1);
+  } else if (type === "stock.low") {
+    const left = data.available === 0 ? "sold out" : `${data.available} left`;
+    toast({ title: "Low stock", text: `${data.name ?? data.sku}: ${left}`, href: "/admin/inventory/list/?tab=low", tone: "warning" });
+  } else if (type === "task.opened") {
+    toast({ title: "Needs a person", text: data.title ?? "", tone: "warning", href: data.href ?? "" });
+  }
+}
+
+/** @param {"on" | "trying" | "off"} state */
+function light(state) {
+  const element = /** @type {HTMLElement | null} */ (document.querySelector("[data-live]"));
+  if (!element) return;
+  element.dataset.live = state;
+  element.querySelector("[data-live-text]").textContent = WORDS[state];
+}
+
+let unseen = 0;
+const title = document.title;
+
+/** A number in the tab's title while nobody looks. @param {number} more */
+function count(more) {
+  unseen = more && document.hidden ? unseen + more : 0;
+  document.title = unseen ? `(${unseen}) ${title}` : title;
+}
+
+function watchSound() {
+  const button = document.querySelector("[data-sound]");
+  if (!button) return;
+  button.setAttribute("aria-pressed", String(localStorage.getItem(SOUND) === "on"));
+  button.addEventListener("click", () => {
+    const on = localStorage.getItem(SOUND) !== "on";
+    localStorage.setItem(SOUND, on ? "on" : "off");
+    button.setAttribute("aria-pressed", String(on));
+    // The click is also what browsers want before a page may make a sound.
+    if (on) chime();
+  });
+}
+
+/** @type {AudioContext | undefined} */
+let audio;
+
+/** Two short soft tones. */
+function chime() {
+  if (localStorage.getItem(SOUND) !== "on") return;
+  audio ??= new AudioContext();
+  for (const [n, pitch] of [880, 1174.7].entries()) {
+    const tone = audio.createOscillator();
+    const volume = audio.createGain();
+    const start = audio.currentTime + n * 0.12;
+    tone.frequency.value = pitch;
+    volume.gain.setValueAtTime(0.0001, start);
+    volume.gain.exponentialRampToValueAtTime(0.12, start + 0.02);
+    volume.gain.exponentialRampToValueAtTime(0.0001, start + 0.25);
+    tone.connect(volume).connect(audio.destination);
+    tone.start(start);
+    tone.stop(start + 0.3);
+  }
+}
+
+/** @param {string} name */
+function meta(name) {
+  return document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? "";
+}

@@ -1,0 +1,46 @@
+// @ts-check
+// Short messages in the corner. Refusals stay until they are dismissed; the rest goes by itself.
+
+const STAY_MS = 6000;
+const MOST = 4;
+
+export function watchToasts() {
+  document.addEventListener("click", (event) => {
+    const button = /** @type {Element} */ (event.target).closest("[data-dismiss]");
+    button?.closest(".toast, .notice")?.remove();
+  });
+  for (const toast of document.querySelectorAll("[data-toast]")) {
+    if (/** @type {HTMLElement} */ (toast).dataset.toast !== "danger") expire(toast);
+  }
+}
+
+/**
+ * Show a message.
+ * @param {{title: string, text?: string, href?: string, tone?: string, stay?: boolean}} message
+ */
+export function toast({ title, text = "", href = "", tone = "info", stay = false }) {
+  const region = document.querySelector("[data-toasts]");
+  const template = /** @type {HTMLTemplateElement | null} */ (document.querySelector("[data-toast-template]"));
+  if (!region || !template) return;
+  const made = /** @type {HTMLElement} */ (template.content.cloneNode(true)).querySelector(".toast");
+  made.classList.add(`toast-${tone}`);
+  made.querySelector("b").textContent = title;
+  made.querySelector("small").textContent = text;
+  const link = made.querySelector("a");
+  if (href) {
+    link.href = href;
+    link.hidden = false;
+  }
+  region.append(made);
+  while (region.children.length > MOST) region.firstElementChild.remove();
+  if (!stay) expire(made);
+}
+
+/** @param {Element} made */
+function expire(made) {
+  let timer = setTimeout(() => made.remove(), STAY_MS);
+  made.addEventListener("pointerenter", () => clearTimeout(timer));
+  made.addEventListener("pointerleave", () => {
+    timer = setTimeout(() => made.remove(), STAY_MS);
+  });
+}

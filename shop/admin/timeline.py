@@ -1,0 +1,106 @@
+"""An order's events as sentences, with who did it: what the timeline on its page says."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shop import orders
+from shop.core.money import Money
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of the timeline; ``note`` is set for what a colleague wrote."""
+
+    sentence: str
+    who: str
+    at: datetime
+    tone: str = ""
+    detail: str = ""
+    note: str = ""
+
+
+def story(entries: Iterable[orders.TimelineEntry], order: orders.Order) -> list[Moment]:
+    """The timeline, newest first. Kinds that nobody put into words are shown by their name."""
+    return [_moment(entry, order) for entry in reversed(list(entries))]
+
+
+def _moment(entry: orders.TimelineEntry, order: orders.Order) -> Moment:
+    said = _SENTENCES.get(entry.type)
+    sentence, tone, detail = said(entry.payload, order) if said else (_name(entry.type), "", "")
+    return Moment(
+        sentence=sentence,
+        who="" if entry.actor_kind == "system" else entry.actor_name,
+        at=entry.at,
+        tone=tone,
+        detail=detail,
+        note=entry.payload["text"] if entry.type == "OrderNoted" else "",
+    )
+
+
+def _parcel(payload: Payload, order: orders.Order) -> tuple[str, str]:
+    """What was in a parcel, and who carries it."""
+    for parcel in order.fulfilments:
+        if parcel.id == payload["fulfilment_id"]:
+            units = sum(line.quantity for line in parcel.lines)
+            what = f"{units} of {order.item_count} items"
+            by = " ".join(part for part in (parcel.carrier, parcel.tracking_number) if part)
+            return what, by
+    return "a parcel", ""
+
+
+def _shipped(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
+    what, by = _parcel(payload, order)
+    return f"Shipped: {what}", "good", by
+
+
+def _delivered(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
+    what, _ = _parcel(payload, order)
+    return f"Delivered: {what}", "good", ""
+
+
+def _cancelled(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
+    reason = orders.CANCEL_REASONS.get(payload["reason"], payload["reason"])
+    freed = "what was promised is free again" if payload["was_paid"] else "its stock is free again"
+    return f"Cancelled; {freed}", "bad", reason
+
+
+def _amount(words: str, tone: str) -> Callable[[Payload, orders.Order], tuple[str, str, str]]:
+    def say(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
+        return words.format(Money(payload["amount_minor"], order.currency).format()), tone, ""
+
+    return say
+
+
+def _because(words: str, key: str, tone: str) -> Callable[..., tuple[str, str, str]]:
+    return lambda payload, order: (words, tone, payload[key])
+
+
+def _plain(words: str, tone: str = "") -> Callable[..., tuple[str, str, str]]:
+    return lambda payload, order: (words, tone, "")
+
+
+def _name(kind: str) -> str:
+    return "".join(f" {c.lower()}" if c.isupper() else c for c in kind).strip().capitalize()
+
+
+_SENTENCES: dict[str, Callable[[Payload, orders.Order], tuple[str, str, str]]] = {
+    "OrderPlaced": _plain("Order placed; its stock is held"),
+    "OrderPaid": _plain("Paid; the stock is promised", "good"),
+    "PaymentFailed": _because("Payment failed", "reason", "bad"),
+    "OrderProcessing": _plain("Processing started"),
+    "OrderShipped": _shipped,
+    "OrderDelivered": _delivered,
+    "OrderCancelled": _cancelled,
+    "OrderExpired": _plain("Expired: nobody paid in time; its stock is free again", "bad"),
+    "OrderNoted": _plain("Note"),
+    "RefundRequested": _amount("Refund of {} requested", ""),
+    "OrderRefunded": _amount("{} given back", "good"),
+    "RefundFailed": _because("The refund failed", "reason", "bad"),
+    "LatePaymentRefused": _plain("Paid too late: the goods are gone, the money goes back", "bad"),
+    "TaskOpened": _because("Needs a look", "sentence", "bad"),
+    "TaskClosed": _plain("Looked at and closed"),
+}
