@@ -9,7 +9,6 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 ENOUGH_BYTES = 300_000_000
 READY_SECONDS = 120
 STANDIN_KEY = "sk_test_standin"
+OK = "200"
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ class Stack:
             is_embedded=bool(self._postgres()),
             has_demo=self._options.with_demo or prepared.has_demo_in(now),
         )
-        self._wait_until_ready(runner)
         now.write(self._var)
+        self._wait_until_ready(runner)
         self._say(f"Ready after {time.monotonic() - began:.1f} s.")
         self._announce()
         self._remember(is_ready=True)
@@ -309,26 +309,26 @@ class Stack:
     # --- readiness ---
 
     def _wait_until_ready(self, runner: Runner) -> None:
-        waiting: dict[str, Callable[[], bool]] = {
-            "web": lambda: _answers(self._options.reach, self._options.web, "/readyz"),
-            "realtime": lambda: _answers(self._options.reach, self._options.realtime, "/healthz"),
+        waiting = {
+            "web": (self._options.web, "/readyz"),
+            "realtime": (self._options.realtime, "/healthz"),
         }
         if self._has_standin:
-            waiting["stripe"] = lambda: _answers(
-                self._options.reach, self._options.stripe, "/healthz"
-            )
+            waiting["stripe"] = (self._options.stripe, "/healthz")
         deadline = time.monotonic() + READY_SECONDS
         while waiting:
             if runner.tick():
                 self._remember(is_ready=False)
-            for name in [name for name, is_ready in waiting.items() if is_ready()]:
-                self._say(f"{name} answers")
-                del waiting[name]
-            if waiting and time.monotonic() > deadline:
-                raise CannotStart(
-                    f"{' and '.join(waiting)} did not answer within {READY_SECONDS} s. "
-                    f"The reason should stand in {self._var.logs}."
-                )
+            for name, (port, path) in list(waiting.items()):
+                answer = _ask(self._options.reach, port, path)
+                if answer == OK:
+                    self._say(f"{name} answers")
+                    del waiting[name]
+                elif time.monotonic() > deadline:
+                    raise CannotStart(
+                        f"{name} is not ready after {READY_SECONDS} s: {path} gives {answer}. "
+                        f"{self._var.logs / name}.log should say why."
+                    )
             self._pause(0.1)
 
     def _pause(self, seconds: float) -> None:
@@ -428,12 +428,15 @@ def _revision(database_url: str) -> str:
     return ",".join(sorted(str(row[0]) for row in rows))
 
 
-def _answers(host: str, port: int, path: str) -> bool:
+def _ask(host: str, port: int, path: str) -> str:
+    """Ask for a page; gives `OK`, or the status and the first words of the answer."""
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
+        response = connection.getresponse()
+        said = response.read(300).decode(errors="replace").strip()
+        return OK if response.status == 200 else f"{response.status} {said}"
+    except (OSError, http.client.HTTPException) as error:
+        return f"no answer ({error})"
     finally:
         connection.close()
