@@ -20,7 +20,7 @@ from PIL import Image, ImageCms, ImageOps
 MAX_PIXELS = 40_000_000
 # The kept original: enough for a full-screen zoom; WebP itself ends at 16,383 a side.
 MAX_SIDE = 2560
-MEMORY_BYTES = 2_500_000_000
+MEMORY_BYTES = 1_500_000_000
 FILE_BYTES = 64 * 1024 * 1024
 UNREADABLE = "is damaged or not a picture that can be read."
 

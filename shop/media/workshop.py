@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 Job = dict[str, Any]
@@ -15,6 +16,8 @@ Answer = dict[str, Any]
 PROGRAM = Path(__file__).with_name("decoder.py")
 SECONDS_PER_JOB = 30
 UNREADABLE = "is damaged or not a picture that can be read."
+# A picture of 40 megapixels takes 600 MiB: uploads beyond these wait instead of swapping.
+_benches = BoundedSemaphore(2)
 
 
 def run(jobs: Sequence[Job], *, processes: int = 1) -> list[Answer]:
@@ -34,7 +37,7 @@ def _run_in_one(jobs: Sequence[Job]) -> list[Answer]:
     answers: list[Answer] = []
     while len(answers) < len(jobs):
         left = jobs[len(answers) :]
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(subprocess.TimeoutExpired), _benches:
             finished = subprocess.run(
                 [sys.executable, "-I", str(PROGRAM), str(SECONDS_PER_JOB * len(left))],
                 input="\n".join(map(json.dumps, left)),
