@@ -19,10 +19,11 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import text
+
 from bench.support.stack import PROJECT, gunicorn, scratch_shop, table
 from shop.core import redis
 from shop.core.db import transaction
-from sqlalchemy import text
 
 # So many digits that every frame has the same length, which lets clients count by bytes.
 FIRST_SEQ = 1_000_000_000
@@ -52,15 +53,18 @@ def _measure(server: Any, chosen: argparse.Namespace, product_id: int) -> dict[s
         pass
     time.sleep(1)
     before = server.memory_info().rss
+    cpu = sum(server.cpu_times()[:2])
     began = time.monotonic()
     with Clients(chosen.clients, chosen.port, product_id) as clients:
         connected_s = time.monotonic() - began
+        connecting_ms = (sum(server.cpu_times()[:2]) - cpu) / chosen.clients * 1000
         idle = server.memory_info().rss
         seq = FIRST_SEQ
         clients.expect(1)
         _publish(product_id, seq, 1)
         frame = clients.result()["bytes"]
         latencies: list[float] = []
+        cpu = sum(server.cpu_times()[:2])
         for _ in range(chosen.rounds):
             seq += 1
             clients.expect(frame)
@@ -68,7 +72,8 @@ def _measure(server: Any, chosen: argparse.Namespace, product_id: int) -> dict[s
             _publish(product_id, seq, 1)
             latencies += [moment - began for moment in clients.result()["at"]]
             time.sleep(0.05)
-        rates, cpu_us = [], []
+        single_us = (sum(server.cpu_times()[:2]) - cpu) / len(latencies) * 1e6
+        rates, burst_us = [], []
         for _ in range(chosen.bursts):
             clients.expect(frame * chosen.burst)
             cpu = sum(server.cpu_times()[:2])
@@ -77,14 +82,16 @@ def _measure(server: Any, chosen: argparse.Namespace, product_id: int) -> dict[s
             last = max(clients.result()["at"])
             delivered = chosen.burst * chosen.clients
             rates.append(delivered / (last - began))
-            cpu_us.append((sum(server.cpu_times()[:2]) - cpu) / delivered * 1e6)
+            burst_us.append((sum(server.cpu_times()[:2]) - cpu) / delivered * 1e6)
             seq += chosen.burst
             time.sleep(0.2)
         after = server.memory_info().rss
     return {
         "latencies": sorted(latencies),
         "rates": rates,
-        "cpu_us": cpu_us,
+        "single_us": single_us,
+        "burst_us": burst_us,
+        "connecting_ms": connecting_ms,
         "idle_kib": (idle - before) / 1024 / chosen.clients,
         "after_kib": (after - before) / 1024 / chosen.clients,
         "rss_mib": after / 1024 / 1024,
@@ -96,8 +103,9 @@ def _measure(server: Any, chosen: argparse.Namespace, product_id: int) -> dict[s
 def _report(measured: dict[str, Any], chosen: argparse.Namespace) -> str:
     at = measured["latencies"]
     head = (
-        "clients", "p50 ms", "p99 ms", "max ms", "deliveries/s in bursts", "CPU µs a delivery",
-        "KiB a connection (idle · after)", "RSS MiB", "connecting s",
+        "clients", "p50 ms", "p99 ms", "max ms", "deliveries/s in bursts",
+        "CPU µs a delivery (single · burst)", "KiB a connection (idle · after)", "RSS MiB",
+        "connecting s", "CPU ms a connection",
     )  # fmt: skip
     row = (
         chosen.clients,
@@ -105,16 +113,17 @@ def _report(measured: dict[str, Any], chosen: argparse.Namespace) -> str:
         f"{at[int(len(at) * 0.99)] * 1000:.1f}",
         f"{at[-1] * 1000:.1f}",
         f"{statistics.median(measured['rates']):,.0f}",
-        f"{statistics.median(measured['cpu_us']):.1f}",
+        f"{measured['single_us']:.1f} · {statistics.median(measured['burst_us']):.2f}",
         f"{measured['idle_kib']:.1f} · {measured['after_kib']:.1f}",
         f"{measured['rss_mib']:.0f}",
         f"{measured['connected_s']:.1f}",
+        f"{measured['connecting_ms']:.1f}",
     )
     return (
         f"\n{table(head, [row])}\n\n"
         f"{measured['frame']}-byte frames, {chosen.rounds} rounds, {chosen.bursts} bursts of "
-        f"{chosen.burst}; Python {platform.python_version()}, {os.cpu_count()} cores, client on the "
-        f"same machine; load {os.getloadavg()[0]:.1f}.\nRepeat: python -m bench.fanout "
+        f"{chosen.burst}; Python {platform.python_version()}, {os.cpu_count()} cores, client on "
+        f"the same machine; load {os.getloadavg()[0]:.1f}.\nRepeat: python -m bench.fanout "
         f"--clients {chosen.clients} --rounds {chosen.rounds} --burst {chosen.burst}"
     )
 

@@ -21,7 +21,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @contextmanager
 def scratch_shop() -> Iterator[dict[str, str]]:
-    """An empty, migrated shop; gives the environment for its programs. This process is configured."""
+    """An empty, migrated shop, for this process too; gives the environment for its programs."""
     with Scratch() as scratch:
         url = scratch.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
         db.configure(url, name="bench")

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Callable, Collection
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import gevent
 from flask import Flask, abort, g, jsonify, make_response, request
@@ -85,6 +86,13 @@ def create_app(
     gevent.spawn(hub.beat_for_ever)
     gevent.spawn(subscriber.run)
     return app
+
+
+def origin(base_url: str) -> str:
+    """What a browser sends as ``Origin`` from this address: lower case, no default port."""
+    parts = urlsplit(base_url.lower())
+    host = parts.netloc.removesuffix({"http": ":80", "https": ":443"}[parts.scheme])
+    return f"{parts.scheme}://{host}"
 
 
 def _admission(app: Flask, hub: Hub, origins: frozenset[str]) -> None:

@@ -56,7 +56,7 @@ def parse(text: str) -> Request:
     if op == "ping":
         return Request("ping")
     topic, since, secret = content.get("topic"), content.get("since"), content.get("token")
-    if op not in {"subscribe", "unsubscribe"}:
+    if not isinstance(op, str) or op not in {"subscribe", "unsubscribe"}:
         raise BadMessage
     if not isinstance(topic, str) or not 0 < len(topic) <= TOPIC_LENGTH:
         raise BadMessage

@@ -40,7 +40,9 @@ class Subscriber:
                 if self.is_connected:
                     self.hub.counters.lost_redis += 1
                     wait_s = FIRST_WAIT_S
-            except Exception:  # for ever means for ever: without this greenlet nobody hears anything
+            except (
+                Exception
+            ):  # for ever means for ever: without this greenlet nobody hears anything
                 log.exception("listening failed")
             self.is_connected = False
             gevent.sleep(wait_s * random.uniform(0.5, 1.0))

@@ -6,7 +6,6 @@ greenlets do not survive a fork.
 
 import signal
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 import gevent
 from flask import Flask
@@ -14,7 +13,7 @@ from gevent.monkey import is_module_patched
 
 from shop.config import Settings
 from shop.core import db, log, redis
-from shop.realtime.app import create_app
+from shop.realtime.app import create_app, origin
 from shop.realtime.hub import Hub
 from shop.realtime.limits import Limits
 
@@ -53,13 +52,6 @@ def drain_on_sigterm(hub: Hub) -> None:
             then(signal.SIGTERM, None)
 
     gevent.signal_handler(signal.SIGTERM, lambda: gevent.spawn(end))
-
-
-def origin(base_url: str) -> str:
-    """What a browser sends as ``Origin`` from this address: lower case, no default port."""
-    parts = urlsplit(base_url.lower())
-    host = parts.netloc.removesuffix({"http": ":80", "https": ":443"}[parts.scheme])
-    return f"{parts.scheme}://{host}"
 
 
 app = start(Settings.from_env())
