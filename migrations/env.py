@@ -1,18 +1,17 @@
 """Alembic's environment: our tables and Flask-AppBuilder's, in one line of versions."""
 
 from alembic import context
-from flask_appbuilder import Model as FabModel
-from flask_appbuilder.security.sqla import models as _fab_tables  # noqa: F401 (fills FabModel.metadata)
+from flask_appbuilder.security.sqla import models as fab
 from sqlalchemy import create_engine, pool
 
 from shop import tables
 from shop.core import db
 
-METADATA = [tables.metadata, FabModel.metadata]
+METADATA = [tables.metadata, fab.Model.metadata]
 
 
 def run() -> None:
-    """Migrate with a short lock time-out and no statement time-out: never block the shop for long."""
+    """Migrate with a short lock time-out, so that the shop is never blocked for long."""
     engine = create_engine(
         db.engine().url,
         poolclass=pool.NullPool,

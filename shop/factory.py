@@ -31,7 +31,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, hops, hops, hops)  # type: ignore[method-assign]
     Compress(app)
-    Migrate(app, db, directory="migrations")
+    # Flask-Migrate only hands this on to our env.py, which needs nothing of Flask-SQLAlchemy.
+    Migrate(app, db, directory="migrations")  # type: ignore[arg-type]
     CSRFProtect(app)
     Limiter(get_remote_address, app=app)
     _requests(app, settings)
@@ -96,4 +97,3 @@ def _requests(app: Flask, settings: Settings) -> None:
         db.session.remove()
         actor.set_current(actor.SYSTEM)
         actor.set_request_id("")
-

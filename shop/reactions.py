@@ -64,7 +64,7 @@ def _make_renditions(event: MediaStored) -> None:
     media.make_renditions(event.media_id)
 
 
-# atomic: runs once, inside the transaction that marks it done; outside: talks to the world, may repeat
+# Atomic ones run once, inside the transaction that marks them done; the others may repeat.
 def _atomic(run: Callable[[Any], None]) -> Reaction:
     return Reaction(run.__name__, run)
 
@@ -118,8 +118,8 @@ def messages(record: EventRecord) -> Iterable[Message]:
         data = {"version": event.version, "count": event.count}
         yield Message(f"cart:{event.cart_id}", "cart.changed", data)
     elif isinstance(event, TaskOpened):
-        data = {"task_id": event.task_id, "sentence": event.sentence, "order_id": event.order_id}
-        yield Message("staff:tasks", "task.opened", data)
+        task = {"task_id": event.task_id, "sentence": event.sentence, "order_id": event.order_id}
+        yield Message("staff:tasks", "task.opened", task)
     elif isinstance(event, TaskClosed):
         yield Message("staff:tasks", "task.closed", {"task_id": event.task_id})
 

@@ -1,7 +1,7 @@
 """Fixtures for every test: real Postgres and Valkey, a rolled-back session, the named cast.
 
 ``session`` gives each test the migrated database inside a transaction that is rolled back.
-``live_database`` gives a database of its own, with real commits, for tests with threads or processes.
+``live_database`` gives a database of its own, with real commits, for threads and processes.
 """
 
 import uuid
@@ -148,5 +148,3 @@ def statements(session: Session) -> Iterator[list[str]]:
     event.listen(db.engine(), "before_cursor_execute", note)
     yield seen
     event.remove(db.engine(), "before_cursor_execute", note)
-
-

@@ -44,7 +44,7 @@ class Cart(Base):
 
 
 class CartItem(Base):
-    """A variant and how many of it; ``seen_price_minor`` is the price that the customer last saw."""
+    """A variant and how many of it; ``seen_price_minor`` is the price last seen."""
 
     __tablename__ = "cart_item"
     __table_args__ = (

@@ -25,15 +25,16 @@ def open_cart(customer_id: int | None = None) -> Cart:
     now = clock.now()
     made = session.execute(
         insert(Cart)
-        .values(
-            token=tokens.new_token(), customer_id=customer_id, created_at=now, updated_at=now
-        )
+        .values(token=tokens.new_token(), customer_id=customer_id, created_at=now, updated_at=now)
         .on_conflict_do_nothing()
         .returning(Cart)
     ).scalar_one_or_none()
-    return made or session.scalars(
-        select(Cart).where(Cart.customer_id == customer_id, Cart.status == "open")
-    ).one()
+    return (
+        made
+        or session.scalars(
+            select(Cart).where(Cart.customer_id == customer_id, Cart.status == "open")
+        ).one()
+    )
 
 
 def add(cart: Cart, variant_id: int, quantity: int = 1, *, cap: bool = False) -> str:
@@ -193,9 +194,7 @@ def _lock(cart: Cart) -> None:
 def _touch(cart: Cart) -> None:
     """Raise the version and tell; the row is written by one statement that counts the units too."""
     session.flush()
-    units = select(func.coalesce(func.sum(CartItem.quantity), 0)).where(
-        CartItem.cart_id == cart.id
-    )
+    units = select(func.coalesce(func.sum(CartItem.quantity), 0)).where(CartItem.cart_id == cart.id)
     version, count = session.execute(
         update(Cart)
         .where(Cart.id == cart.id)

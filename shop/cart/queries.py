@@ -99,7 +99,9 @@ SELECT i.id AS item_id, i.variant_id, i.quantity, i.seen_price_minor, v.product_
        (v.archived_at IS NULL AND p.status = 'active' AND p.published_at <= now()
         AND (p.unpublish_at IS NULL OR p.unpublish_at > now())) AS is_sold,
        coalesce((SELECT sum(l.on_hand - l.reserved - l.committed) FROM stock_level l
-                 WHERE l.variant_id = v.id), 0) + """ + OWN_HOLD + """ AS available,
+                 WHERE l.variant_id = v.id), 0) + """
+    + OWN_HOLD
+    + """ AS available,
        (SELECT jsonb_build_object('key', m.key, 'alt', g.alt, 'width', m.width, 'height', m.height,
                                   'colour', m.colour, 'widths', m.widths, 'state', m.state)
         FROM image g JOIN media_file m ON m.id = g.media_id

@@ -59,7 +59,7 @@ def place_order(
     if seen_version is not None and seen_version != view.version:
         raise CartChanged("Your cart has changed. Please look at it again before you pay.")
     email, address = clean_email(view.email), clean_address(view.shipping_address or {})
-    priced, options, chosen = quote(view)
+    priced, _, chosen = quote(view)
     if chosen is None or (view.shipping_method and chosen.code != view.shipping_method):
         raise NoDelivery("Please choose a way to send it.", field="shipping_method")
     if seen_total_minor is not None and seen_total_minor != priced.total_minor:

@@ -80,7 +80,7 @@ def tax_rates(country: str) -> dict[str, Decimal]:
     rows = session.execute(
         select(TaxRate.tax_class, TaxRate.rate).where(TaxRate.country == country.upper())
     )
-    return {tax_class: rate for tax_class, rate in rows}
+    return {row.tax_class: row.rate for row in rows}
 
 
 def quote(

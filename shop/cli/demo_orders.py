@@ -46,7 +46,9 @@ def load(stripe_api_base: str) -> str:
     Needs the Stripe stand-in at ``stripe_api_base`` to pay at: nothing is ever invented at Stripe.
     """
     if not stripe_api_base:
-        return "Demo orders are left out: they are paid at the Stripe stand-in, which is not set up."
+        return (
+            "Demo orders are left out: they are paid at the Stripe stand-in, which is not set up."
+        )
     chance = random.Random(SEED)
     now = clock.now()
     told = 0
@@ -63,7 +65,7 @@ def load(stripe_api_base: str) -> str:
 
 
 def _moments(chance: random.Random, now: datetime) -> list[datetime]:
-    """When people ordered: more and more often, by day more than by night, never at the same time."""
+    """When people ordered: more often lately, and by day more than by night."""
     moments = []
     for days_ago in range(DAYS, -1, -1):
         for _ in range(chance.choice((1, 1, 2, 2, 3)) + (days_ago < 20)):

@@ -7,7 +7,7 @@ from shop.core import queue, redis
 
 
 def run(processes: int) -> None:
-    """Work until told to stop; a job that is running is finished first. Slow jobs wait for the others."""
+    """Work until told to stop, finishing the job at hand. Slow jobs wait for the others."""
     WorkerPool(
         [queue.NAME, queue.SLOW],
         connection=redis.raw_client(timeout_s=None),

@@ -1,7 +1,7 @@
 """What happened, in the shop's words: one insert-only table.
 
 It is the order timeline, the outbox that the relay empties, and what audit reads as "why".
-Promise: ``emit`` writes in the caller's transaction, so an event exists exactly when its change does.
+Promise: ``emit`` writes in the caller's transaction: an event exists exactly when its change does.
 A trigger adds each new row to ``event_pending`` and wakes the relay (see the first migration).
 """
 

@@ -98,7 +98,7 @@ def store(scope: str, key: str, status: int, body: dict[str, Any]) -> None:
 
 
 def forget(scope: str, key: str) -> None:
-    """Give the key back after a refusal that changed nothing, so that a corrected try may use it."""
+    """Give the key back after a refusal that changed nothing, for a corrected try."""
     row = session.get(IdempotencyKey, (scope, key))
     if row is not None:
         session.delete(row)

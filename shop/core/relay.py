@@ -12,8 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, func, text
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Identity,
+    Index,
+    UniqueConstraint,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.core import actor
@@ -32,7 +43,7 @@ class Reaction:
     """What follows an event, in a worker.
 
     ``atomic`` reactions run inside the transaction that marks them done: exactly once.
-    The others talk to the outside world and open their own; they may run twice, so they check first.
+    The others talk to the outside world and open their own; they may run twice, so they check.
     ``slow`` ones wait in a queue of their own, so that no mail stands behind two hundred pictures.
     """
 

@@ -1,6 +1,6 @@
 """Sign-ins of browsers and programs, kept in the database so that they can be ended at once.
 
-A signed cookie alone would outlive sign-out and password change; here each request looks its row up.
+A signed cookie alone would outlive sign-out and password change; here each request looks it up.
 """
 
 from datetime import datetime, timedelta

@@ -6,7 +6,7 @@ from shop.core.errors import WrongState
 
 
 class StateTable:
-    """Allowed transitions of one thing, e.g. ``StateTable("order", {"pending": {"confirmed"}})``."""
+    """Allowed transitions of a thing, e.g. ``StateTable("order", {"pending": {"confirmed"}})``."""
 
     def __init__(self, noun: str, table: Mapping[str, Set[str]]) -> None:
         self.noun = noun

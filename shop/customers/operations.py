@@ -23,7 +23,9 @@ from shop.customers.models import Address, Customer
 SHORTEST_PASSWORD = 12
 LINK_MINUTES = 30
 MOST_ADDRESSES = 20
-_EMAIL = re.compile(r"[^\s@,;<>\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,}")
+_EMAIL = re.compile(
+    r"[^\s@,;<>\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,}"
+)
 
 
 def clean_email(email: object) -> str:
@@ -94,7 +96,7 @@ def request_password_reset(email: str) -> None:
 
 
 def reset_password(token: str, password: str) -> Customer:
-    """Choose a new password by a mailed link; ends every session. Raises ``NotFound``, ``Invalid``."""
+    """Choose a password by a mailed link; ends all sessions. Raises ``NotFound``, ``Invalid``."""
     check_password(password)
     customer = _redeem("password", token)
     check_password(password, customer.email)

@@ -1,8 +1,8 @@
 """The one calculation of prices. Pure: no database, no clock. Amounts are in minor units.
 
 Order: lines, then tax per line (half-even, from the line's total), then shipping and its tax, then
-the total. Shipping follows the goods: each tax rate among them takes its share of the shipping price
-in proportion to their value, by largest remainder.
+the total. Shipping follows the goods: each tax rate among them takes its share of the shipping
+price in proportion to their value, by largest remainder.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ def price(
     currency: str,
     prices_include_tax: bool,
 ) -> Quote:
-    """Price ``lines`` with tax ``rates`` by tax class (0.19 for 19 %); a missing class is untaxed."""
+    """Price ``lines`` with ``rates`` by tax class (0.19 for 19 %); a missing class is untaxed."""
     tax = tax_within if prices_include_tax else tax_on
     taxed = tuple(
         TaxedLine(

@@ -54,7 +54,7 @@ class StockLevel(Base):
     location: Mapped[Location] = relationship()
 
 
-StockLevel.available = column_property(  # type: ignore[attr-defined]
+StockLevel.available = column_property(
     StockLevel.__table__.c.on_hand
     - StockLevel.__table__.c.reserved
     - StockLevel.__table__.c.committed

@@ -140,7 +140,8 @@ WITH wanted AS (
 ), locked AS (
     SELECT l.variant_id, l.location_id, l.on_hand, l.reserved, l.committed, l.may_go_below
     FROM stock_level l
-    WHERE l.variant_id = ANY (CAST(:variants AS bigint[])) AND l.location_id = (SELECT id FROM location WHERE is_default)
+    WHERE l.variant_id = ANY (CAST(:variants AS bigint[]))
+      AND l.location_id = (SELECT id FROM location WHERE is_default)
     ORDER BY l.variant_id, l.location_id
     FOR NO KEY UPDATE
 ), planned AS (
@@ -254,5 +255,3 @@ def _ensure_level(variant_id: int) -> None:
 def _check_reason(reason: str) -> None:
     if reason not in REASONS:
         raise Invalid("Say why: choose one of the reasons.", field="reason")
-
-

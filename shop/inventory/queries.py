@@ -84,9 +84,7 @@ def available(variant_ids: Iterable[int]) -> dict[int, int]:
     }
 
 
-def stock_list(
-    *, q: str = "", state: str = "", page: int = 1, per_page: int = 50
-) -> StockList:
+def stock_list(*, q: str = "", state: str = "", page: int = 1, per_page: int = 50) -> StockList:
     """Variants with their stock, scarcest first when ``state`` is ``low`` or ``out``.
 
     ``q`` matches SKU, product name or barcode. One statement.
@@ -125,16 +123,13 @@ def stock_list(
     if state == "out":
         query = query.having(_AVAILABLE <= 0).order_by(_AVAILABLE, Product.name)
     elif state == "low":
-        query = query.having(_AVAILABLE > 0, _AVAILABLE <= Variant.low_stock_level)
+        query = query.having(_AVAILABLE > 0, Variant.low_stock_level >= _AVAILABLE)
         query = query.order_by(_AVAILABLE, Product.name)
     else:
         query = query.order_by(Product.name, Variant.position, Variant.id)
     rows = session.execute(query).all()
     return StockList(
-        [
-            StockRow(r[0], r[1], r[2], r[3], r[4], Level(r[5], r[6], r[7]), r[8], r[9])
-            for r in rows
-        ],
+        [StockRow(r[0], r[1], r[2], r[3], r[4], Level(r[5], r[6], r[7]), r[8], r[9]) for r in rows],
         rows[0][10] if rows else 0,
         page,
         per_page,
@@ -152,7 +147,7 @@ def movements(
 
 
 def discrepancies() -> list[tuple[int, int, str]]:
-    """Levels that do not equal the sum of their ledger: (variant, location, what). None is right."""
+    """Levels that differ from the sum of their ledger: (variant, location, what)."""
     sums = (
         select(
             StockMovement.variant_id,

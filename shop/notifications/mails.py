@@ -54,9 +54,7 @@ def send_cancelled(event: OrderCancelled) -> None:
 def send_refunded(event: OrderRefunded) -> None:
     """Money went back."""
     order = orders.by_id(event.order_id)
-    _about_order(
-        "refunded", f"refunded:{event.refund_id}", order, amount_minor=event.amount_minor
-    )
+    _about_order("refunded", f"refunded:{event.refund_id}", order, amount_minor=event.amount_minor)
 
 
 def send_late_payment(event: LatePaymentRefused) -> None:

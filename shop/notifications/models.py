@@ -9,7 +9,7 @@ from shop.core.db import Base
 
 
 class MailMessage(Base):
-    """One e-mail. ``key`` says what it is for (``receipt:17``) and makes a second one impossible."""
+    """One e-mail. ``key`` says what it is for (``receipt:17``) and forbids a second one."""
 
     __tablename__ = "mail_message"
     __table_args__ = (

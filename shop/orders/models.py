@@ -158,9 +158,7 @@ class Fulfilment(Base):
     """One parcel: what is in it, who carries it, and when it left and arrived."""
 
     __tablename__ = "fulfilment"
-    __table_args__ = (
-        CheckConstraint("status IN ('shipped', 'delivered')", name="status"),
-    )
+    __table_args__ = (CheckConstraint("status IN ('shipped', 'delivered')", name="status"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), index=True)

@@ -1,4 +1,4 @@
-"""What happens to an order, in the order of its life: place, pay, process, ship, deliver, cancel."""
+"""What happens to an order in its life: place, pay, process, ship, deliver, cancel."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

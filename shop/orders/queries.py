@@ -119,9 +119,7 @@ def desk(filters: OrderFilters) -> OrderList:
 
 def tab_counts() -> dict[str, int]:
     """How many orders each tab holds, with ``""`` for all. One statement."""
-    counts = [
-        func.count(case((condition, 1))).label(key) for key, (_, condition) in TABS.items()
-    ]
+    counts = [func.count(case((condition, 1))).label(key) for key, (_, condition) in TABS.items()]
     row = session.execute(select(func.count().label("everything"), *counts)).mappings().one()
     return {"": row["everything"]} | {key: row[key] for key in TABS}
 
@@ -137,7 +135,7 @@ def by_number(number: str) -> Order:
 
 
 def by_token(number: str, token: str | None) -> Order:
-    """The order of who has its secret link. Raises ``NotFound``, also for a wrong or empty token."""
+    """The order of who has its secret link. Raises ``NotFound``, also for a wrong token."""
     order = _one(Order.number == number)
     if not tokens.matches(token, order.token):
         raise NotFound("There is no such order.")
@@ -266,5 +264,3 @@ def _one(condition: ColumnElement[bool]) -> Order:
     if order is None:
         raise NotFound("There is no such order.")
     return order
-
-

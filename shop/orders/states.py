@@ -36,10 +36,17 @@ class Words(NamedTuple):
 class HasStates(Protocol):
     """What the words are derived from."""
 
-    status: str
-    payment_status: str
-    fulfilment_status: str
-    processing_at: object
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def payment_status(self) -> str: ...
+
+    @property
+    def fulfilment_status(self) -> str: ...
+
+    @property
+    def processing_at(self) -> object: ...
 
 
 def words(order: HasStates) -> Words:

@@ -27,10 +27,12 @@ class Payment(Base):
     __table_args__ = (
         UniqueConstraint("order_id", "attempt"),
         CheckConstraint("amount_minor > 0", name="amount"),
-        CheckConstraint(
-            "status IN ('created','started','succeeded','cancelled')", name="status"
+        CheckConstraint("status IN ('created','started','succeeded','cancelled')", name="status"),
+        Index(
+            "ix_payment_open",
+            "created_at",
+            postgresql_where=text("status IN ('created','started')"),
         ),
-        Index("ix_payment_open", "created_at", postgresql_where=text("status IN ('created','started')")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -50,9 +52,7 @@ class Payment(Base):
     events: Mapped[list["PaymentEvent"]] = relationship(
         back_populates="payment", order_by="PaymentEvent.id"
     )
-    refunds: Mapped[list["Refund"]] = relationship(
-        back_populates="payment", order_by="Refund.id"
-    )
+    refunds: Mapped[list["Refund"]] = relationship(back_populates="payment", order_by="Refund.id")
 
 
 class PaymentEvent(Base):

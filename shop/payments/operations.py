@@ -1,4 +1,4 @@
-"""What we write down about money. Talks to nobody outside; procedures do that between two of these."""
+"""What we write down about money. Procedures talk to Stripe between two of these."""
 
 from typing import Any
 

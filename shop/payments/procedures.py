@@ -130,9 +130,7 @@ def send_refund(refund_id: int) -> None:
     except gateway.Refused as error:
         with transaction():
             row = session.get_one(Refund, refund_id)
-            order_id = session.scalar(
-                select(Payment.order_id).where(Payment.id == row.payment_id)
-            )
+            order_id = session.scalar(select(Payment.order_id).where(Payment.id == row.payment_id))
             operations.fail_refund(orders.lock(order_id or 0), row, error.sentence)
         return
     with transaction():
@@ -150,6 +148,7 @@ def close_intents(order_id: int) -> None:
     ).all()
     end_read()
     for payment_id, intent_id in rows:
+        assert intent_id is not None  # by the query
         intent = gateway.cancel_intent(intent_id)
         with transaction():
             operations.apply_intent(payment_id, intent)
@@ -176,7 +175,7 @@ def expire_unpaid() -> int:
 
 
 def reconcile() -> int:
-    """Settle every payment that is open for longer than a webhook should take; gives how many moved.
+    """Settle every payment open for longer than a webhook should take; gives how many moved.
 
     Also finds intents that were made just before a crash: the deterministic key gives them back.
     """

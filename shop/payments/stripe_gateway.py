@@ -132,7 +132,7 @@ def verify(payload: bytes, signature: str) -> dict[str, Any]:
     """The event in a webhook's raw body. Raises ``BadSignature``.
 
     Several secrets are accepted while one is being replaced
-    (https://docs.stripe.com/webhooks#verify-official-libraries); time-stamps older than 300 s are not.
+    (https://docs.stripe.com/webhooks#verify-official-libraries); stamps older than 300 s are not.
     """
     for secret in _webhook_secrets:
         try:

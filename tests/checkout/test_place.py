@@ -164,8 +164,6 @@ def test_somebody_elses_cart_is_not_found_by_its_token(cast: Cast) -> None:
     assert cart.find(own.token, ada.id) is not None
 
 
-
-
 class Line:
     def __init__(self, quantity: int, unit: int, tax_class: str) -> None:
         self.quantity, self.unit_price_minor, self.tax_class = quantity, unit, tax_class

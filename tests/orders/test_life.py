@@ -16,8 +16,9 @@ def level(variant_id: int) -> tuple[int, int, int]:
 
 
 def test_an_order_holds_its_stock(cast: Cast) -> None:
-    cast.unpaid_order
+    order = cast.unpaid_order
 
+    assert order.status == "pending"
     assert level(cast.mug.id) == (10, 2, 0)
 
 

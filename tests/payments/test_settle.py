@@ -131,7 +131,7 @@ def test_money_events_cannot_be_rewritten(cast: Cast) -> None:
 
     from shop.core.db import session
 
-    cast.paid_order
+    assert cast.paid_order.payment_status == "paid"
     event = session.scalars(select(PaymentEvent)).first()
     assert event is not None
 
