@@ -7,6 +7,8 @@ from itertools import product as combinations
 from math import prod
 from typing import TypedDict, TypeVar, Unpack
 
+from sqlalchemy import func, select
+
 from shop.catalog.errors import NotReady, Taken, readable, refusing
 from shop.catalog.models import Option, OptionValue, Product, Variant
 from shop.catalog.products import changed
@@ -333,7 +335,17 @@ def _checked(fields: VariantFields, variant: Variant | None) -> VariantFields:
 
 
 def _keep_prices(product: Product) -> None:
-    """Keep the span of prices that lists sort and show by, over what is sold."""
-    prices = [v.price_minor for v in product.variants if v.archived_at is None]
-    product.price_from_minor = min(prices, default=0)
-    product.price_to_minor = max(prices, default=0)
+    """Keep the span of prices that lists sort and show by, over what is sold.
+
+    The product is locked first: of two people who change two variants at once, the second must
+    see what the first did.
+    """
+    session.flush()
+    session.execute(select(Product.id).where(Product.id == product.id).with_for_update())
+    lowest, highest = session.execute(
+        select(func.min(Variant.price_minor), func.max(Variant.price_minor)).where(
+            Variant.product_id == product.id, Variant.archived_at.is_(None)
+        )
+    ).one()
+    product.price_from_minor = lowest or 0
+    product.price_to_minor = highest or 0

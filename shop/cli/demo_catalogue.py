@@ -43,14 +43,14 @@ class Loaded:
     reviews: int
 
 
-def load(*, renditions: bool = False) -> Loaded:
+def load(*, renditions: bool = False, folder: Path = FOLDER) -> Loaded:
     """Load what is missing; with ``renditions`` make the picture sizes now and not by a worker."""
-    content = tomllib.loads((FOLDER / "catalogue.toml").read_text("utf-8"))
+    content = tomllib.loads((folder / "catalogue.toml").read_text("utf-8"))
     entries: list[Entry] = content["product"]
     with transaction():
         there = set(session.scalars(select(Product.slug)))
     missing = [entry for entry in entries if entry["slug"] not in there]
-    paths = [FOLDER / picture for entry in missing for picture in _pictures(entry)]
+    paths = [folder / picture for entry in missing for picture in _pictures(entry)]
     stored = media.store_files(paths) if paths else {}
     with transaction():
         shelves, new_shelves = _categories(content["category"])
@@ -59,7 +59,8 @@ def load(*, renditions: bool = False) -> Loaded:
     said = 0
     for entry in missing:
         with transaction():
-            _product(entry, shelves[entry["category"]], stored, ranks[entry["slug"]], now)
+            pictures = {name: stored[folder / name] for name in _pictures(entry)}
+            _product(entry, shelves[entry["category"]], pictures, ranks[entry["slug"]], now)
         said += len(entry.get("reviews", ()))
     if renditions:
         make_renditions()
@@ -109,7 +110,7 @@ def _categories(entries: list[Entry]) -> tuple[dict[str, Category], int]:
 
 
 def _product(
-    entry: Entry, shelf: Category, stored: dict[Path, MediaFile], rank: int, now: datetime
+    entry: Entry, shelf: Category, pictures: dict[str, MediaFile], rank: int, now: datetime
 ) -> None:
     """One product with all that belongs to it. Its days are spread over the last year."""
     age = 4 + crc32(entry["slug"].encode()) % 350
@@ -148,7 +149,7 @@ def _product(
             for picture in colour["images"]:
                 catalog.add_image(
                     product,
-                    stored[FOLDER / picture],
+                    pictures[picture],
                     alt=_alt(entry["name"], colour["name"], picture),
                     option_value=values.get((main, colour["name"])),
                 )

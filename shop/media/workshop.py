@@ -14,7 +14,7 @@ Job = dict[str, Any]
 Answer = dict[str, Any]
 
 PROGRAM = Path(__file__).with_name("decoder.py")
-SECONDS_PER_JOB = 30
+SECONDS_PER_JOB = 60
 UNREADABLE = "is damaged or not a picture that can be read."
 # A picture of 40 megapixels takes 600 MiB: uploads beyond these wait instead of swapping.
 _benches = BoundedSemaphore(2)
