@@ -1,6 +1,6 @@
-"""The admin door: Flask-AppBuilder's roles and tables, in a look of our own, all of it under ``/admin``."""
+"""The admin door: Flask-AppBuilder's roles and tables in a look of our own, under ``/admin``."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 from flask import Blueprint, Flask, abort
 
@@ -10,6 +10,7 @@ from shop.admin.categories import CategoriesView
 from shop.admin.checkout import ShippingMethodsView, TaxRatesView
 from shop.admin.customers import AddressesView, CustomersView
 from shop.admin.dashboard import DashboardView
+from shop.admin.orders import OrdersView
 from shop.admin.staff import RolesView, StaffView
 from shop.core import db
 from shop.core.db import transaction
@@ -20,6 +21,7 @@ VIEWS: tuple[type[Any], ...] = (
     ProfileView,
     PasswordView,
     DashboardView,
+    OrdersView,
     AddressesView,
     CustomersView,
     CategoriesView,
@@ -43,7 +45,7 @@ __all__ = ["VIEWS", "Staff", "base", "init_app"]
 
 
 class Staff:
-    """What commands need of the staff side, as ``app.extensions["staff"]``: doors do not import doors."""
+    """What commands need of the staff side: ``app.extensions["staff"]``; doors import no doors."""
 
     def __init__(self, app: Flask) -> None:
         self.app = app
@@ -90,7 +92,7 @@ def _unknown_pages(app: Flask) -> None:
     errors.handle(unknown)
 
     @unknown.get("/<path:path>")
-    def nothing_here(path: str) -> None:
+    def nothing_here(path: str) -> NoReturn:
         abort(404)
 
     app.register_blueprint(unknown)

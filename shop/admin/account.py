@@ -39,7 +39,9 @@ class SignInForm(FlaskForm):
     """What one types to get in."""
 
     username = StringField(
-        "E-mail", [InputRequired("Fill in your e-mail address.")], render_kw={"autocomplete": "username"}
+        "E-mail",
+        [InputRequired("Fill in your e-mail address.")],
+        render_kw={"autocomplete": "username"},
     )
     password = PasswordField(
         "Password",
@@ -49,10 +51,10 @@ class SignInForm(FlaskForm):
 
 
 class SignInView(Screen):
-    """The only page of the admin that needs no sign-in. Failures are counted, and all sound the same.
+    """The only page that needs no sign-in. Failures are counted, and all sound the same.
 
-    One address may try 30 times in ten minutes. An account may fail ten times from one address in ten
-    minutes, and a hundred times an hour from everywhere: guessing is slow, and nobody can be locked
+    One address may try 30 times in ten minutes. An account may fail ten times from one address in
+    ten minutes, and a hundred times an hour from everywhere: guessing is slow, and nobody is locked
     out of their own account from elsewhere for long.
     """
 

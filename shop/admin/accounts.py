@@ -1,8 +1,9 @@
 """Staff accounts: who may sign in to the admin, with which roles.
 
-Promise: there is always an active Owner, nobody gives more than they have, and whoever is deactivated
-or gets a new password is signed out everywhere. Like operations, nothing here commits: pages and
-commands open the transaction. The rows are Flask-AppBuilder's (``ab_user``), the rules are ours.
+Promise: there is always an active Owner, nobody gives more than they have, and whoever is
+deactivated or gets a new password is signed out everywhere. Like operations, nothing here commits:
+pages and commands open the transaction. The rows are Flask-AppBuilder's (``ab_user``), the rules
+are ours.
 """
 
 import re
@@ -33,11 +34,19 @@ class LastOwner(DomainError):
     code = "last_owner"
 
     def __init__(self) -> None:
-        super().__init__("The shop needs at least one active Owner. Make somebody else Owner first.")
+        super().__init__(
+            "The shop needs at least one active Owner. Make somebody else Owner first."
+        )
 
 
 def create(
-    *, email: str, first_name: str, last_name: str, password: str, held: Sequence[Role], by: Any | None
+    *,
+    email: str,
+    first_name: str,
+    last_name: str,
+    password: str,
+    held: Sequence[Role],
+    by: Any | None,
 ) -> User:
     """A new account; ``by`` is the member of staff who makes it, None for a command.
 
@@ -143,7 +152,7 @@ def first_owner(email: str, password: str) -> User | None:
     """Make the first Owner, unless somebody is one already (then None).
 
     Raises ``Invalid`` for a bad address or password, ``RuntimeError`` when the roles are not
-    installed or the account did not get its role: an account that may do nothing is worse than none.
+    installed or the account did not get its role: one that may do nothing is worse than none.
     """
     owner = session.scalar(select(Role).where(Role.name == roles.OWNER).with_for_update())
     if owner is None:

@@ -1,20 +1,24 @@
 """What every page of the staff side is made of. Read this before you write one.
 
 Two kinds of page
-- ``Screen``: a page of our own. ``route_base``, methods with ``@expose`` + ``@has_access``, and
-  ``self.page("admin/orders/show.html", title=…, …)``. Writing: ``with transaction(): orders.ship(…)``,
-  ``flash("…", "success")``, ``return redirect(self.address("show", pk=…), code=303)``. A ``DomainError``
-  needs no ``try``: the person returns to the page they came from and reads its sentence (a script that
-  sends ``Accept: application/json`` gets ``{"error", "code", "field"}``).
-- ``CrudView``: list, show, add, edit, delete of a table, as a declaration. It edits descriptive columns
-  only; whatever has a verb is an ``@action`` or a Screen that calls an operation.
 
-The class name is the name in the permission table (roles.py), in the menu (menu.py) and of the endpoint:
-``OrdersView.list``. ``@has_access`` asks for ``can_<method>``; ``@permission_name("ship")`` under it
-(``@expose`` on top) asks for ``can_ship`` instead. Add the class to ``VIEWS`` in ``__init__.py``, an
-``Entry`` to ``MENU``, its permissions to ``ROLES``; then ``flask shop init``.
+``Screen``: a page of our own. ``route_base``, methods with ``@expose`` + ``@has_access``, and
+``self.page("admin/orders/show.html", title=…, …)``. Writing: ``with transaction():
+orders.ship(…)``, ``flash("…", "success")``, ``return redirect(self.address("show", pk=…),
+code=303)``. A ``DomainError`` needs no ``try``: the person returns to the page they came from and
+reads its sentence; a script that sends ``Accept: application/json`` gets ``{"error", "code",
+"field"}``.
+
+``CrudView``: list, show, add, edit, delete of a table, as a declaration. It edits descriptive
+columns only; whatever has a verb is an ``@action`` or a Screen that calls an operation.
+
+The class name is the name in the permission table (roles.py), in the menu (menu.py) and of the
+endpoint: ``OrdersView.list``. ``@has_access`` asks for ``can_<method>``; with
+``@permission_name("ship")`` below it, for ``can_ship``. Add the class to ``VIEWS`` in
+``__init__.py``, an ``Entry`` to ``MENU``, its permissions to ``ROLES``; then ``flask shop init``.
 
 A list in ten lines
+
     class CouriersView(CrudView):
         route_base = "/admin/couriers"
         datamodel = Table(Courier)
@@ -28,27 +32,31 @@ A list in ten lines
         edit_columns = add_columns = ["name", "code", "price_minor"]
 
 More of CrudView
-- ``formatters_columns``: functions of (value, row), see formatters.py. ``label_columns`` names columns;
-  ``*_minor`` columns are typed and shown as money.
-- ``create(form)``, ``change(item, form)``, ``remove(item)``: run inside one transaction; override them to
-  call operations. A ``DomainError`` with ``field`` shows at that field, what was typed stays.
-- ``@action("publish", "Publish", "Publish these products?", icon="eye")`` gets one row or a list; use
-  ``self.rows(items)``, and return ``self.to_list("3 products published.")``. With ``base_filters`` the
-  rows are already within them.
+
+- ``formatters_columns``: functions of (value, row), see formatters.py. ``label_columns`` names
+  columns; ``*_minor`` columns are typed and shown as money.
+- ``create(form)``, ``change(item, form)``, ``remove(item)`` run inside one transaction; override
+  them to call operations. A ``DomainError`` with ``field`` shows at that field; what was typed
+  stays.
+- ``@action("publish", "Publish", "Publish these products?", icon="eye")`` gets one row or a list:
+  use ``self.rows(items)``, and return ``self.to_list("3 products published.")``. With
+  ``base_filters`` the rows are already within them.
 - ``lookups = {"product": ("name", "slug")}``: search-select for a relation with many rows.
 - ``may_delete(item)``, ``may_edit(item)``: per row; ``row_href(item)``: where a row leads.
-- ``main_columns``: (title, end-of-line) columns of the cards on a phone; default: the first and last.
-- Templates: ``list_template`` etc. extend ``admin/crud/list.html``; blocks ``page_actions``, ``aside``,
-  ``before_list``, ``show_main``. ``self.extra(kind, item)`` gives them further values.
+- ``main_columns``: (title, end of line) of the cards on a phone; default: first and last column.
+- Templates: ``list_template`` etc. extend ``admin/crud/list.html``, ``show.html``, ``form.html``;
+  blocks ``page_actions``, ``before_list``, ``show_main``, ``aside``, ``before_form``,
+  ``after_form``. ``extra(kind, item)`` gives them further values.
 
-Templates extend ``admin/layout.html`` (blocks ``content``, ``head``, ``scripts``); macros in
-``admin/components/``: ``icon(name)``, ``page_head(title, sub, back)``, ``field(form.x)``,
-``confirm_button(…)``, ``pill(words, tone)``, ``empty(…)``, ``pager(…)``. Everything global is in ``shell``
-(shell.py): ``shell.may("can_ship", "OrdersView")``, ``shell.link("OrdersView.show", pk=1)``,
-``shell.static("js/x.js")``. No inline scripts or styles: the policy forbids them. JavaScript comes as
-modules by ``data-`` attributes: ``data-confirm``, ``data-guard`` (unsaved changes, Ctrl+S),
-``data-search-select``, ``data-local`` (times). Live events arrive as DOM events on ``document``:
-``live:staff:orders`` with ``detail = {type, data, at}``, see static/js/live-admin.js.
+Templates extend ``admin/layout.html`` (blocks ``content``, ``head``, ``scripts``). Macros stand
+in ``admin/components/page.html`` (``icon``, ``pill``, ``page_head``, ``confirm_button``,
+``empty``) and ``forms.html`` (``field``, ``save_bar``, ``error_note``), the pager in
+``admin/crud/_pager.html``. What is the same everywhere is in ``shell`` (shell.py):
+``shell.may("can_ship", "OrdersView")``, ``shell.link("OrdersView.show", pk=1)``,
+``shell.static("js/x.js")``. No inline scripts or styles: the policy forbids them. Behaviour comes
+from modules by attribute: ``data-confirm`` (asks first), ``data-guard`` (unsaved changes,
+Ctrl+S), ``data-search-select``, ``data-local`` (times). Live events arrive on ``document`` as
+``live:staff:orders`` with detail {type, data, at}: static/js/live-admin.js.
 """
 
 import json
@@ -132,7 +140,7 @@ class _InTheAdmin:
         return url_for(f"{self.endpoint}.{method}", **values)
 
     def update_redirect(self) -> None:
-        """Flask-AppBuilder's history of pages is shared by all tabs and misleads; we never use it."""
+        """Flask-AppBuilder's history of pages is shared by all tabs and misleads: never used."""
 
     def get_redirect(self) -> str:
         """Where a stock method would go “back” to: this view's own list."""
@@ -213,7 +221,14 @@ class CrudView(_InTheAdmin, ModelView):
     show_widget = _ShowWidget
     add_widget = edit_widget = _FormWidget
     search_widget = _NoSearch
-    exclude_route_methods: ClassVar[set[str]] = {"download"}
+    exclude_route_methods = {"download"}
+    list_title: Any
+    show_title: Any
+    add_title: Any
+    edit_title: Any
+    search_form: Any
+    add_form: Any
+    edit_form: Any
     page_size = 25
 
     # -- set-up: Flask-AppBuilder calls these once, when the view is registered ------------------
@@ -369,9 +384,11 @@ class CrudView(_InTheAdmin, ModelView):
         """The list, narrowed by tab, search box and filters."""
         self._check_arguments()
         filters = self._asked_filters()
+        column, direction = self._asked_order()
         widgets = self._get_list_widget(
             filters=filters,
-            **self._asked_order(),
+            order_column=column,
+            order_direction=direction,
             page=request.args.get(f"page_{self.endpoint}", 0, int),
             page_size=request.args.get(f"psize_{self.endpoint}", self.page_size, int),
         )
@@ -524,9 +541,7 @@ class CrudView(_InTheAdmin, ModelView):
         answer: Page = chosen.func(items)
         return answer
 
-    def _form_page(
-        self, template: str, title: str, form: Any, kind: str, item: Any = None
-    ) -> Page:
+    def _form_page(self, template: str, title: str, form: Any, kind: str, item: Any = None) -> Page:
         columns, fieldsets = (
             (self.add_columns, self.add_fieldsets)
             if kind == "add"
@@ -550,7 +565,7 @@ class CrudView(_InTheAdmin, ModelView):
             **self.extra(kind, item),
         )
 
-    def _get_list_widget(  # type: ignore[override]
+    def _get_list_widget(
         self,
         filters: Any,
         actions: Any = None,
@@ -584,7 +599,7 @@ class CrudView(_InTheAdmin, ModelView):
         )
         return (widgets or {}) | {"list": listing}
 
-    def _get_show_widget(  # type: ignore[override]
+    def _get_show_widget(
         self,
         pk: Any,
         item: Any,
@@ -623,7 +638,11 @@ class CrudView(_InTheAdmin, ModelView):
     def _cell(self, item: Any, name: str) -> Cell:
         value = self.datamodel._get_attr_value(item, name)
         show: Formatter = self.formatters_columns.get(name, plain)
-        return Cell(name, str(self.label_columns.get(name) or self._prettify_column(name)), show(value, item))
+        return Cell(
+            name,
+            str(self.label_columns.get(name) or self._prettify_column(name)),
+            show(value, item),
+        )
 
     def card_role(self, column: str) -> str:
         """The place of a column on a phone's card: title, end or line."""
@@ -677,7 +696,11 @@ class CrudView(_InTheAdmin, ModelView):
     def _chips(self) -> Chips:
         """(label, words, address without it) of the filters in force."""
         return [
-            (own.label, own.words(value), self.here(drop=(*own.parameters(), f"page_{self.endpoint}")))
+            (
+                own.label,
+                own.words(value),
+                self.here(drop=(*own.parameters(), f"page_{self.endpoint}")),
+            )
             for own in self.filters
             if (value := own.read(request.args)) is not None
         ]
@@ -692,19 +715,21 @@ class CrudView(_InTheAdmin, ModelView):
         kept = {k: v for k, v in request.args.items() if k not in drop} | changed
         return f"{request.path}?{urlencode(kept)}" if kept else request.path
 
-    def _asked_order(self) -> dict[str, str]:
+    def _asked_order(self) -> tuple[str, str]:
         column = request.args.get(f"_oc_{self.endpoint}", "")
         direction = request.args.get(f"_od_{self.endpoint}", "asc")
         if column not in self.order_columns or direction not in {"asc", "desc"}:
-            return {}
-        return {"order_column": column, "order_direction": direction}
+            return "", ""
+        return column, direction
 
     def _order_links(self, column: str, direction: str) -> dict[str, str]:
         names = f"_oc_{self.endpoint}", f"_od_{self.endpoint}"
         return {
             name: self.here(
                 drop=(f"page_{self.endpoint}",),
-                **dict(zip(names, (name, _other(direction) if name == column else "asc"), strict=True)),
+                **dict(
+                    zip(names, (name, _other(direction) if name == column else "asc"), strict=True)
+                ),
             )
             for name in self.order_columns
         }

@@ -22,7 +22,9 @@ class ParentField(SelectField):
     widget = select_widget
 
     def iter_choices(self) -> Any:
-        rows = session.execute(select(Category.id, Category.name, Category.path).order_by(Category.path))
+        rows = session.execute(
+            select(Category.id, Category.name, Category.path).order_by(Category.path)
+        )
         yield "", "Top level", not self.data, {}
         for id_, name, path in rows:
             yield str(id_), "– " * path.count("/") + name, str(id_) == str(self.data or ""), {}
@@ -49,7 +51,9 @@ def _address(path: str, row: Category) -> Markup:
 
 
 FIELDS = {
-    "name": StringField("Name", [InputRequired("Fill in a name."), Length(max=120)], widget=text_widget),
+    "name": StringField(
+        "Name", [InputRequired("Fill in a name."), Length(max=120)], widget=text_widget
+    ),
     "slug": StringField(
         "Address part",
         [Optional(), Length(max=80)],

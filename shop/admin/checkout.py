@@ -41,24 +41,24 @@ class ShippingMethodsView(CrudView):
     order_columns = ["name", "price_minor", "free_over_minor", "is_active"]
     base_order = ("position", "asc")
     search_by = ("name", "code")
-    filters = (Flag("is_active", "State", "Offered", "Switched off"),)
+    filters = (Flag("is_active", "Offered", "Yes", "No"),)
     tabs = (
         Tab("all", "All"),
         Tab("on", "Offered", lambda: ShippingMethod.is_active.is_(True)),
         Tab("off", "Switched off", lambda: ShippingMethod.is_active.is_(False)),
     )
     label_columns = {
-        "is_active": "State", "free_over_minor": "Free over", "min_days": "Fastest (days)",
+        "is_active": "Offered", "free_over_minor": "Free over", "min_days": "Fastest (days)",
         "max_days": "Slowest (days)", "price_minor": "Price",
     }  # fmt: skip
     formatters_columns = {
-        "is_active": yes_no("Offered", "Switched off"),
+        "is_active": yes_no("Yes", "No"),
         "min_days": number,
         "max_days": number,
     }
     hints = {
         "code": "Kept in orders; customers do not see it.",
-        "is_active": "Customers can choose it.",
+        "is_active": "Customers can choose it in checkout.",
         "free_over_minor": "Goods worth at least this much ship free. Leave empty for never.",
         "position": "Smaller numbers come first.",
     }

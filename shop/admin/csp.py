@@ -1,4 +1,4 @@
-"""Security headers of the staff side: nothing inline, nothing from elsewhere, nothing kept by caches."""
+"""Headers of the staff side: nothing inline, nothing from elsewhere, nothing kept by caches."""
 
 from urllib.parse import urlsplit
 

@@ -1,14 +1,10 @@
 """Customers as staff see them: who they are and where they live; never a password."""
 
-from typing import Any
-
 from shop.admin.base import CrudView
 from shop.admin.filters import Dates
 from shop.admin.formatters import mail_link, moment
 from shop.admin.interface import Table
 from shop.customers.models import Address, Customer
-
-
 
 
 class AddressesView(CrudView):

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, g, jsonify, redirect, render_template, request
 from sqlalchemy.exc import DBAPIError
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shop.core.db import session, sqlstate, violated
@@ -51,8 +51,9 @@ def explain(error: DBAPIError) -> DomainError:
 def handle(blueprint: Blueprint) -> None:
     """Let the pages of ``blueprint`` answer refusals and failures in the staff side's look."""
     blueprint.register_error_handler(DomainError, refused)
-    blueprint.register_error_handler(HTTPException, failed)
-    blueprint.register_error_handler(InternalServerError, failed)
+    # By code: another door's handler for a code would win over one for all of them.
+    for status in PAGES:
+        blueprint.register_error_handler(status, failed)
 
 
 def refused(error: DomainError) -> Answer:

@@ -1,4 +1,4 @@
-"""Form fields and widgets of the staff side: native inputs, money in major units, hints, search-select."""
+"""Form fields of the staff side: native inputs, money in major units, search-select."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ class _Text(widgets.TextInput):
 
 
 class _Area(widgets.TextArea):
-    def __call__(self, field: Field, **kwargs: Any) -> Markup:
+    def __call__(self, field: Any, **kwargs: Any) -> Markup:
         kwargs.setdefault("class", "input")
         kwargs.setdefault("rows", 5)
         return super().__call__(field, **kwargs)
@@ -62,7 +62,7 @@ class _Moment(widgets.DateTimeLocalInput):
 
 
 class _Select(widgets.Select):
-    def __call__(self, field: Field, **kwargs: Any) -> Markup:
+    def __call__(self, field: Any, **kwargs: Any) -> Markup:
         kwargs.setdefault("class", "input")
         return super().__call__(field, **kwargs)
 
@@ -141,7 +141,7 @@ class CodesField(Field):
 class SearchSelect(widgets.TextInput):
     """A box that finds rows of a large table while one types (search-select.js)."""
 
-    def __call__(self, field: Field, **kwargs: Any) -> Markup:
+    def __call__(self, field: Any, **kwargs: Any) -> Markup:
         hidden = Markup('<input type="hidden" name="{}" value="{}">').format(
             field.name, field.chosen_key
         )
@@ -207,14 +207,19 @@ class _Columns(FieldConverter):
 
 
 class FormMaker(GeneralModelConverter):
-    """Turns columns into fields. ``lookups`` names relations that are searched instead of listed."""
+    """Turns columns into fields; ``lookups`` names relations that are searched, not listed."""
 
     def __init__(self, datamodel: Any, lookups: dict[str, str]) -> None:
         super().__init__(datamodel)
         self.lookups = lookups
 
     def _convert_simple(
-        self, col_name: str, label: str, description: str, lst_validators: list[Any], form_props: Any
+        self,
+        col_name: str,
+        label: str,
+        description: str,
+        lst_validators: list[Any],
+        form_props: Any,
     ) -> Any:
         # A copy: Flask-AppBuilder would append to the list that the view declared.
         checks = list(lst_validators)

@@ -1,4 +1,4 @@
-"""Filters of lists: readable in the address (``?status=paid&placed_at.from=2026-11-01``), shown as chips."""
+"""Filters of lists, readable in the address: ``?status=paid&placed_at.from=2026-11-01``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

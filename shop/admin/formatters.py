@@ -1,6 +1,6 @@
-"""How values look in lists and on detail pages. Each takes the value and its row and gives safe HTML.
+"""How values look in lists and on detail pages: from the value and its row to safe HTML.
 
-Use them in ``formatters_columns``: ``{"status": pill(TONES), "total_minor": money, "placed_at": moment}``.
+For ``formatters_columns``: ``{"status": pill(TONES), "total_minor": money, "placed_at": moment}``.
 """
 
 from collections.abc import Callable, Mapping
@@ -48,7 +48,9 @@ def percent(value: Any, row: Any = None) -> Any:
     """0.19 as 19 %."""
     if value is None:
         return NOTHING
-    return Markup('<span class="num">{} %</span>').format(f"{value * 100:.2f}".rstrip("0").rstrip("."))
+    return Markup('<span class="num">{} %</span>').format(
+        f"{value * 100:.2f}".rstrip("0").rstrip(".")
+    )
 
 
 def moment(value: datetime | None, row: Any = None) -> Any:
@@ -87,9 +89,9 @@ def thumb(value: str | None, row: Any = None) -> Markup:
     """A small square picture from its address; an empty square without one."""
     if not value:
         return Markup('<span class="thumb" aria-hidden="true"></span>')
-    return Markup('<img class="thumb" src="{}" alt="" width="40" height="40" loading="lazy">').format(
-        value
-    )
+    return Markup(
+        '<img class="thumb" src="{}" alt="" width="40" height="40" loading="lazy">'
+    ).format(value)
 
 
 def link(address: Callable[[Any], str | None]) -> Formatter:
@@ -97,7 +99,9 @@ def link(address: Callable[[Any], str | None]) -> Formatter:
 
     def show(value: Any, row: Any = None) -> Any:
         href = address(row)
-        return Markup('<a class="link" href="{}">{}</a>').format(href, value) if href else plain(value)
+        return (
+            Markup('<a class="link" href="{}">{}</a>').format(href, value) if href else plain(value)
+        )
 
     return show
 

@@ -1,8 +1,8 @@
-"""What Flask-AppBuilder's ModelView may do with our tables: the one place where its SQL layer is mended.
+"""Our tables for Flask-AppBuilder's ModelView: the one place where its SQL layer is mended.
 
 Flask-AppBuilder commits inside its data layer, loads relations row by row and lets odd ids reach
-Postgres. Here nothing commits (views open ``core.db.transaction()``), the relations a list shows come
-with the list, and an id that cannot exist is simply not found.
+Postgres. Here nothing commits (views open ``core.db.transaction()``), the relations a list shows
+come with the list, and an id that cannot exist is simply not found.
 """
 
 from collections.abc import Iterable, Sequence
@@ -52,7 +52,11 @@ class Table(SQLAInterface):
     ) -> tuple[int, list[Any]]:
         """How many rows match, and those of one page; two statements, one more per collection."""
         matching = self.apply_filters(self.session.query(self.obj), filters)
-        count = matching.order_by(None).with_entities(func.count()).scalar()
+        count = (
+            matching.order_by(None)
+            .with_entities(func.count(inspect(self.obj).primary_key[0]))
+            .scalar()
+        )
         rows = self.apply_order_by(matching, order_column, order_direction, add_pk=True)
         rows = self.apply_pagination(self._with_relations(rows), page, page_size)
         return count, rows.all()

@@ -1,4 +1,4 @@
-"""The sidebar: one list. An entry is shown to whoever may open it; one without a page is not shown."""
+"""The sidebar: one list. An entry is shown to whoever may open it, if its page exists."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """Who may do what: one table, installed by ``flask shop init`` and read by every request.
 
-A role lists views and, for each, the permissions it has there. A permission is ``can_<method>`` of a
-view (or the word given by ``@permission_name``) or the name of one of its actions.
+A role lists views and, for each, the permissions it has there. A permission is ``can_<method>`` of
+a view (or the word given by ``@permission_name``) or the name of one of its actions.
 ``EVERYTHING`` stands for all of them, now and later. Roles are declared here and nowhere else:
 ``install`` makes the database agree, and the staff pages only show them.
 """
@@ -193,7 +193,9 @@ def readable(role: str) -> list[tuple[str, list[tuple[str, list[str], bool]]]]:
             may = [permission for permission in known if (permission, entry.view) in mine]
             if known:
                 every = "everything" if len(may) == len(known) > 1 else ""
-                lines.append((entry.label, [every] if every else [words(p) for p in may], bool(may)))
+                lines.append(
+                    (entry.label, [every] if every else [words(p) for p in may], bool(may))
+                )
         if lines:
             groups.append((group.label or "Start", lines))
     return groups

@@ -1,12 +1,12 @@
-"""Who is signed in, and what they may do: Flask-AppBuilder's security on sign-ins that can be ended.
+"""Who is signed in and what they may do: Flask-AppBuilder on sign-ins that can be ended.
 
-Promise: a page under ``/admin`` is never shown to somebody without a live sign-in of an active account;
-that costs one statement a request, and all permissions together one more.
+Promise: a page under ``/admin`` is never shown to somebody without a live sign-in of an active
+account; that costs one statement a request, and all permissions together one more.
 """
 
 from typing import Any
 
-from flask import Flask, Response, current_app, g, jsonify, redirect, request, session, url_for
+from flask import Flask, Response, g, jsonify, redirect, request, session, url_for
 from flask_appbuilder import AppBuilder
 from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_appbuilder.security.sqla.models import (
@@ -17,9 +17,7 @@ from flask_appbuilder.security.sqla.models import (
     assoc_permissionview_role,
 )
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_login import LoginManager, current_user
-from flask_wtf import CSRFProtect
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import joinedload
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -29,8 +27,8 @@ from shop.admin import errors, passwords, shell
 from shop.core import actor, clock, db, sessions, tokens
 from shop.core.db import transaction
 
-# Where the browser keeps the secret of its staff sign-in; customers use another key.
-SESSION_KEY = "staff"
+# Where the browser keeps the secret of its staff sign-in: the sockets look there too.
+SESSION_KEY = "staff_token"
 # Pages that anybody may see: the sign-in page and the files it needs.
 OPEN = {"SignInView.login", "admin_files.file"}
 _decoy = ""
@@ -58,20 +56,8 @@ class StaffSecurity(SecurityManager):
         """Tokens belong to the API door."""
 
     def create_limiter(self, app: Flask) -> Limiter:
-        """The application's limiter, or one on Redis that falls back to memory."""
-        existing = app.extensions.get("limiter")
-        if existing:
-            return next(iter(existing)) if isinstance(existing, set) else existing
-        address = app.config["SETTINGS"].redis_url
-        limiter = Limiter(
-            get_remote_address,
-            storage_uri=f"redis+{address}" if address.startswith("unix://") else address,
-            storage_options={"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
-            in_memory_fallback_enabled=True,
-            key_prefix="staff",
-        )
-        limiter.init_app(app)
-        return limiter
+        """The application's own limiter, which the factory made."""
+        return next(iter(app.extensions["limiter"]))
 
     def register_views(self) -> None:
         """Our own pages stand in ``shop.admin.VIEWS``."""
@@ -86,7 +72,8 @@ class StaffSecurity(SecurityManager):
         """All (permission, view) pairs of the person signed in; one statement a request."""
         if "staff_permissions" not in g:
             g.staff_permissions = held_permissions([role.id for role in current_user.roles])
-        return g.staff_permissions  # type: ignore[no-any-return]
+        permissions: set[tuple[str, str]] = g.staff_permissions
+        return permissions
 
     def add_user(self, *args: Any, **given: Any) -> Any:
         """For Flask-AppBuilder's own commands: the password rules count there too."""
@@ -103,7 +90,7 @@ class StaffSecurity(SecurityManager):
 
 
 class StaffAppBuilder(AppBuilder):
-    """Flask-AppBuilder without what it puts outside ``/admin``: ``/back``, ``/lang``, menu API, static."""
+    """Flask-AppBuilder without what it puts outside ``/admin``: back, lang, menu API, static."""
 
     def _add_global_static(self) -> None:
         pass
@@ -120,8 +107,6 @@ class StaffAppBuilder(AppBuilder):
 def init_app(app: Flask) -> None:
     """Guard everything under ``/admin`` and name the actor of staff requests."""
     global _decoy
-    if "csrf" not in app.extensions:
-        CSRFProtect(app)
     # Unknown addresses cost the same work as known ones.
     _decoy = _decoy or generate_password_hash("nobody has this password")
     app.before_request(guard)
@@ -132,7 +117,9 @@ def guard() -> WerkzeugResponse | tuple[Response, int] | None:
     if not shell.asked_for_admin() or request.endpoint in OPEN:
         return None
     if current_user.is_authenticated:
-        actor.set_current(actor.Actor("staff", current_user.id, current_user.get_full_name().strip()))
+        actor.set_current(
+            actor.Actor("staff", current_user.id, current_user.get_full_name().strip())
+        )
         return None
     if errors.wants_json():
         return jsonify({"error": "Sign in first.", "code": "signed_out"}), 401
@@ -213,13 +200,3 @@ def safe_next(address: str | None) -> str:
     address = address or ""
     plain = address.startswith("/admin/") and "\\" not in address and address.isprintable()
     return address if plain and not address.startswith("/admin/login") else "/admin/"
-
-
-def staff_id() -> int:
-    """The number of the account that is signed in."""
-    return int(current_user.id)
-
-
-def limiter() -> Limiter:
-    """The application's rate limiter."""
-    return current_app.extensions["appbuilder"].sm.limiter

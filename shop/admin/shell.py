@@ -1,4 +1,4 @@
-"""What every page of the admin needs: menu, palette, theme, person, live topics. ``shell`` in templates."""
+"""``shell`` in templates: menu, palette, theme, person, live topics; and the static files."""
 
 import hashlib
 from functools import cached_property
@@ -19,7 +19,7 @@ TOPICS = {
     "staff:orders": ("can_list", "OrdersView"),
     "staff:stock": ("can_list", "InventoryView"),
     "staff:metrics": ("can_index", "DashboardView"),
-    "staff:tasks": ("can_list", "JobsView"),
+    "staff:tasks": ("can_list", "OrdersView"),
 }
 
 
@@ -74,7 +74,8 @@ class Shell:
     def menu(self) -> list[tuple[str, list[Entry]]]:
         """The sidebar: only what exists and may be opened."""
         shown = (
-            (group.label, [entry for entry in group.entries if self._shows(entry)]) for group in MENU
+            (group.label, [entry for entry in group.entries if self._shows(entry)])
+            for group in MENU
         )
         return [(label, entries) for label, entries in shown if entries]
 
@@ -89,7 +90,7 @@ class Shell:
 
     @property
     def find_order(self) -> str:
-        """Where the palette jumps with an order number; empty when orders are not for this person."""
+        """Where the palette jumps with an order number; empty if orders are not for them."""
         exists = "OrdersView.find" in current_app.view_functions
         return url_for("OrdersView.find") if exists and self.may("can_list", "OrdersView") else ""
 
@@ -131,7 +132,9 @@ def init_app(app: Flask) -> None:
     # relative address always get the same version of all of them.
     @files.get("/<version>/<path:path>", endpoint="file")
     def file(version: str, path: str) -> Response:
-        response = send_from_directory(STATIC, path, max_age=YEAR if version == shell.version else 0)
+        response = send_from_directory(
+            STATIC, path, max_age=YEAR if version == shell.version else 0
+        )
         if version == shell.version:
             response.cache_control.immutable = True
             response.cache_control.public = True

@@ -43,8 +43,8 @@ class StaffView(CrudView):
     exclude_route_methods = {"delete", "download", "lookup"}
     list_columns = ["get_full_name", "email", "roles", "active", "last_login"]
     show_columns = [
-        "get_full_name", "email", "roles", "active", "last_login", "login_count", "fail_login_count",
-        "created_on",
+        "get_full_name", "email", "roles", "active", "last_login", "login_count",
+        "fail_login_count", "created_on",
     ]  # fmt: skip
     add_columns = ["first_name", "last_name", "email", "roles", "password"]
     edit_columns = ["first_name", "last_name", "email", "roles"]
@@ -53,16 +53,19 @@ class StaffView(CrudView):
     main_columns = ("get_full_name", "active")
     search_by = ("first_name", "last_name", "email")
     search_hint = "Name or e-mail"
-    filters = (Flag("active", "Access", "Active", "Deactivated"), Dates("last_login", "Last sign-in"))
+    filters = (
+        Flag("active", "Access", "Active", "Deactivated"),
+        Dates("last_login", "Last sign-in"),
+    )
     tabs = (
         Tab("all", "All"),
         Tab("active", "Active", lambda: User.active.is_(True)),
         Tab("off", "Deactivated", lambda: User.active.is_(False)),
     )
     label_columns = {
-        "get_full_name": "Name", "email": "E-mail", "active": "Access", "last_login": "Last sign-in",
+        "get_full_name": "Name", "first_name": "First name", "last_name": "Last name",
+        "email": "E-mail", "active": "Access", "last_login": "Last sign-in",
         "login_count": "Sign-ins", "fail_login_count": "Failed since then", "created_on": "Added",
-        "first_name": "First name", "last_name": "Last name",
     }  # fmt: skip
     formatters_columns = {
         "email": mail_link,
@@ -144,7 +147,9 @@ class StaffView(CrudView):
             else:
                 flash(f"{user} has a new password and is signed out everywhere.", "success")
                 return redirect(self.address("show", pk=pk), code=303)
-        return self.page("admin/staff/password.html", title=f"Password of {user}", form=form, item=user)
+        return self.page(
+            "admin/staff/password.html", title=f"Password of {user}", form=form, item=user
+        )
 
 
 class RolesView(Screen):
@@ -158,7 +163,7 @@ class RolesView(Screen):
     def list(self) -> Page:
         """All roles with the number of people who hold them."""
         held = select(Role.name, func.count(User.id)).outerjoin(Role.user).group_by(Role.name)
-        people = dict(session.execute(held).tuples().all())
+        people: dict[str, int] = dict(session.execute(held).tuples().all())
         return self.page("admin/roles/list.html", title="Roles", roles=roles.ROLES, people=people)
 
     @expose("/show/<name>")

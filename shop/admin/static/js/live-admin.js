@@ -5,7 +5,10 @@ import { toast } from "./toasts.js";
 
 const SOUND = "admin-sound";
 const WORDS = { on: "Live", trying: "Reconnecting…", off: "Offline" };
+/** @type {Record<string, "on" | "trying" | "off">} */
+const LIGHTS = { connecting: "trying", open: "on", waiting: "trying", paused: "off" };
 const ORDERS = "/admin/orders/show/";
+const STOCK = "/admin/inventory/list/?q=";
 
 export async function followStaffTopics() {
   watchSound();
@@ -13,11 +16,12 @@ export async function followStaffTopics() {
   const client = meta("live-client");
   if (!topics.length || !client) return;
   const live = await import(client);
-  live.watchState?.((/** @type {"on" | "trying" | "off"} */ state) => light(state));
+  live.onState((/** @type {string} */ state) => light(LIGHTS[state] ?? "off"));
   for (const topic of topics) {
     live.follow(topic, {
       snapshot: (/** @type {object} */ data) => tell(topic, { type: "snapshot", data }),
-      event: (/** @type {LiveEvent} */ event) => {
+      event: (/** @type {Record<string, any>} */ data, /** @type {{type: string, at: string}} */ about) => {
+        const event = { type: about.type, data, at: about.at };
         announce(event);
         tell(topic, event);
       },
@@ -39,15 +43,16 @@ function tell(name, event) {
 /** @param {LiveEvent} event */
 function announce({ type, data }) {
   if (type === "order.placed") {
-    const words = [data.number, data.total, data.name].filter(Boolean).join(" · ");
-    toast({ title: "New order", text: words, href: data.id ? `${ORDERS}${data.id}` : "" });
+    const words = [money(data.total_minor, data.currency), data.customer].filter(Boolean).join(" · ");
+    toast({ title: `New order ${data.number}`, text: words, href: `${ORDERS}${data.id}` });
     chime();
     count(1);
   } else if (type === "stock.low") {
-    const left = data.available === 0 ? "sold out" : `${data.available} left`;
-    toast({ title: "Low stock", text: `${data.name ?? data.sku}: ${left}`, href: "/admin/inventory/list/?tab=low", tone: "warning" });
+    const left = data.after > 0 ? `${data.after} left` : "sold out";
+    toast({ title: "Low stock", text: `${data.sku}: ${left}`, href: `${STOCK}${encodeURIComponent(data.sku)}`, tone: "warning" });
   } else if (type === "task.opened") {
-    toast({ title: "Needs a person", text: data.title ?? "", tone: "warning", href: data.href ?? "" });
+    const href = data.order_id ? `${ORDERS}${data.order_id}` : "";
+    toast({ title: "Needs a person", text: data.sentence, tone: "warning", href, stay: true });
   }
 }
 
@@ -100,6 +105,12 @@ function chime() {
     tone.start(start);
     tone.stop(start + 0.3);
   }
+}
+
+/** Minor units as people read them; the number of digits depends on the currency. @param {number} minor @param {string} currency */
+function money(minor, currency) {
+  const format = new Intl.NumberFormat("en-IE", { style: "currency", currency });
+  return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
 }
 
 /** @param {string} name */

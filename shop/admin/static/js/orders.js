@@ -1,0 +1,176 @@
+// @ts-check
+// The queue: new orders slide in on top, badges follow, a selection is processed and answered row by row.
+import { ask } from "./confirm.js";
+import { watchTimes } from "./times.js";
+import { toast } from "./toasts.js";
+
+const SCROLLED_PX = 160;
+const TINT_MS = 3000;
+const QUIET_MS = 400;
+
+/** @typedef {{id: number, number: string, status_label: string, tone: string, payment_status: string}} Facts */
+
+const queue = /** @type {HTMLElement | null} */ (document.querySelector("[data-queue]"));
+if (queue) watchQueue(queue);
+
+/** @param {HTMLElement} queue */
+function watchQueue(queue) {
+  /** @type {number[]} */
+  const held = [];
+  const pill = /** @type {HTMLElement} */ (queue.querySelector("[data-arrivals]"));
+  let timer = 0;
+
+  document.addEventListener("live:staff:orders", (event) => {
+    const { type, data } = /** @type {CustomEvent} */ (event).detail;
+    if (type === "snapshot") return;
+    clearTimeout(timer);
+    timer = setTimeout(() => recount(queue), QUIET_MS);
+    const shown = row(data.id);
+    if (shown) badge(shown, data);
+    else if ("takesNew" in queue.dataset) arrive(data.id);
+  });
+  document.addEventListener("live:resync", () => again(queue));
+  pill.querySelector("button")?.addEventListener("click", async () => {
+    const ids = held.splice(0);
+    pill.hidden = true;
+    window.scrollTo({ top: 0 });
+    for (const id of ids) await put(queue, id);
+  });
+  watchBulk(queue);
+
+  /** @param {number} id */
+  async function arrive(id) {
+    if (!isBusy(queue)) {
+      await put(queue, id);
+      return;
+    }
+    const html = await fetchRow(queue, id);
+    if (!html || held.includes(id)) return;
+    held.push(id);
+    pill.hidden = false;
+    pill.querySelector("span").textContent = held.length === 1 ? "1 new order" : `${held.length} new orders`;
+  }
+}
+
+/** Whether a new row would move what the person is reading or choosing. @param {HTMLElement} queue */
+function isBusy(queue) {
+  return (
+    window.scrollY > SCROLLED_PX ||
+    queue.querySelector("input[name=rowid]:checked") !== null ||
+    document.querySelector("dialog[open]") !== null
+  );
+}
+
+/** @param {HTMLElement} queue @param {number} id */
+async function put(queue, id) {
+  const html = await fetchRow(queue, id);
+  const rows = queue.querySelector("[data-rows]");
+  if (!html || row(id)) return;
+  if (!rows) {
+    location.reload();
+    return;
+  }
+  rows.insertAdjacentHTML("afterbegin", html);
+  const made = /** @type {HTMLElement} */ (rows.firstElementChild);
+  watchTimes(made);
+  made.classList.add("new");
+  setTimeout(() => made.classList.remove("new"), TINT_MS);
+  queue.querySelector("[data-arrived]").textContent = `New order ${made.dataset.number}`;
+}
+
+/** @param {HTMLElement} queue @param {number} id */
+async function fetchRow(queue, id) {
+  const address = queue.dataset.rowAddress.replace(/0$/, String(id)) + location.search;
+  const response = await fetch(address);
+  return response.status === 200 ? response.text() : "";
+}
+
+/** @param {number} id */
+function row(id) {
+  return /** @type {HTMLElement | null} */ (document.querySelector(`[data-rows] tr[data-pk="${id}"]`));
+}
+
+/** @param {HTMLElement} shown @param {Facts} data */
+function badge(shown, data) {
+  const pill = shown.querySelector("[data-status] .pill");
+  if (!pill || !data.status_label) return;
+  pill.className = `pill pill-${data.tone}`;
+  pill.textContent = data.status_label;
+  const words = data.payment_status.replaceAll("_", " ");
+  shown.querySelector("[data-payment]").textContent = words.charAt(0).toUpperCase() + words.slice(1);
+  shown.classList.remove("touched");
+  void shown.offsetWidth; // restart the animation
+  shown.classList.add("touched");
+}
+
+/** @param {HTMLElement} queue */
+async function recount(queue) {
+  const response = await fetch(queue.dataset.countsAddress, { headers: { Accept: "application/json" } });
+  if (!response.ok) return;
+  const counts = await response.json();
+  for (const place of /** @type {NodeListOf<HTMLElement>} */ (queue.querySelectorAll("[data-tab-count]"))) {
+    place.textContent = (counts[place.dataset.tabCount] ?? 0).toLocaleString("en");
+  }
+}
+
+/** After a gap in the connection: take the list anew, unless that would move things. @param {HTMLElement} queue */
+async function again(queue) {
+  recount(queue);
+  if (isBusy(queue)) return;
+  const response = await fetch(location.href);
+  if (!response.ok) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const fresh = page.querySelector("[data-queue] [data-rows]");
+  const rows = queue.querySelector("[data-rows]");
+  if (!fresh || !rows) return;
+  rows.replaceChildren(...fresh.children);
+  watchTimes(rows);
+}
+
+/** @param {HTMLElement} queue */
+function watchBulk(queue) {
+  const form = /** @type {HTMLFormElement | null} */ (queue.querySelector("[data-bulk-orders]"));
+  const dialog = /** @type {HTMLDialogElement} */ (document.querySelector("[data-results]"));
+  dialog.querySelector("[data-close-results]").addEventListener("click", () => dialog.close());
+  form?.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const all = /** @type {HTMLInputElement | null} */ (form.querySelector("[name=all]"));
+    const many = all?.checked
+      ? all.closest("label").textContent.trim()
+      : `${queue.querySelectorAll("input[name=rowid]:checked").length} selected`;
+    if (!(await ask(`Start processing the orders: ${many}?`, { ok: "Start processing" }))) return;
+    const response = await fetch(form.action, {
+      method: "POST",
+      body: new FormData(form),
+      headers: { Accept: "application/json" },
+    });
+    const answer = await response.json();
+    if (!response.ok) {
+      toast({ title: answer.error, tone: "danger", stay: true });
+      return;
+    }
+    show(dialog, answer);
+    for (const box of queue.querySelectorAll("[data-bulk] input:checked, input[name=rowid]:checked")) {
+      /** @type {HTMLInputElement} */ (box).checked = false;
+    }
+    form.hidden = true;
+    await again(queue);
+    recount(queue);
+  });
+}
+
+/** @param {HTMLDialogElement} dialog @param {{done: number, results: {number: string, ok: boolean, sentence: string}[]}} answer */
+function show(dialog, answer) {
+  dialog.querySelector("h2").textContent = `${answer.done} of ${answer.results.length} are being processed`;
+  dialog.querySelector("[data-result-list]").replaceChildren(
+    ...answer.results.map((result) => {
+      const item = document.createElement("li");
+      const number = document.createElement("b");
+      number.textContent = result.number;
+      item.className = result.ok ? "good" : "bad";
+      item.append(number, ` ${result.sentence}`);
+      return item;
+    }),
+  );
+  dialog.showModal();
+}
