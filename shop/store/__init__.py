@@ -6,11 +6,27 @@ page and never a stack. Leaves every decision about goods, stock and money to th
 
 from flask import Flask
 
-from shop.store import catalog, errors, frame, headers, home, media, pages, product, search, seo
+from shop.store import (
+    account,
+    cart,
+    catalog,
+    checkout,
+    errors,
+    frame,
+    headers,
+    home,
+    media,
+    orders,
+    pages,
+    product,
+    search,
+    seo,
+    visitors,
+)
 from shop.store.blueprint import bp
 from shop.store.statics import store_static
 
-PAGES = (home, catalog, product, search, pages, media, seo)
+PAGES = (home, catalog, product, search, cart, checkout, orders, account, pages, media, seo)
 
 
 def init_app(app: Flask) -> None:
@@ -20,3 +36,4 @@ def init_app(app: Flask) -> None:
     headers.init_app(app)
     errors.init_app(app)
     app.register_blueprint(bp)
+    visitors.init_app(app)

@@ -1,4 +1,4 @@
-"""Listings: all products, a category, and what a search found. One form of filters for all three."""
+"""Listings: all products, a category, what a search found. One form of filters for all three."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -76,7 +76,7 @@ def plain(status: int, sentence: str) -> tuple[str, int]:
 
 
 def _is_ours(error: HTTPException) -> bool:
-    """Whether somebody wrote the description for people, rather than the library for programmers."""
+    """Whether one of us wrote the description, for people, and not the library."""
     return error.description not in {None, type(error).description}
 
 

@@ -1,13 +1,15 @@
 """What every page's frame needs: menu, cart count, theme. Templates know it as ``store``."""
 
 from datetime import date
+from email.utils import parseaddr
 from typing import Any
 
 from babel.dates import format_date
-from flask import current_app, g, request
+from flask import current_app, request
 
 from shop import catalog, media
 from shop.core.money import Money, exponent
+from shop.store import visitors
 
 LOCALE = "en_IE"
 THEMES = ("light", "dark")
@@ -37,6 +39,11 @@ class Storefront:
         return str(current_app.config["SETTINGS"].realtime_url)
 
     @property
+    def contact(self) -> str:
+        """The address that customers write to."""
+        return parseaddr(current_app.config["SETTINGS"].mail_from)[1]
+
+    @property
     def prices_include_tax(self) -> bool:
         """Whether shown prices are what one pays."""
         return bool(current_app.config["SETTINGS"].prices_include_tax)
@@ -46,16 +53,17 @@ class Storefront:
         return catalog.menu()
 
     def cart_count(self) -> int:
-        """How many pieces are in the cart of this request; who loads the cart sets ``g.cart_count``."""
-        return int(g.get("cart_count", 0))
+        """How many pieces are in the cart of this visitor."""
+        return visitors.cart_count()
 
     def follows_cart(self) -> bool:
-        """Whether a socket is worth opening for the cart: there is one, or somebody is signed in."""
-        return bool(g.get("follows_cart", self.cart_count() > 0))
+        """Whether the cart is worth a socket: there is one, or somebody is signed in."""
+        return visitors.follows_cart()
 
     def customer_name(self) -> str:
-        """Who is signed in, or nothing; who loads the customer sets ``g.customer_name``."""
-        return str(g.get("customer_name", ""))
+        """Who is signed in, or nothing."""
+        who = visitors.customer()
+        return str(who) if who else ""
 
     def theme(self) -> str:
         """``light`` or ``dark`` if the visitor chose one, else ``auto``."""

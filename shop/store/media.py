@@ -12,7 +12,7 @@ ORIGINAL = "original.webp"
 
 @bp.get("/media/<key>/<file>")
 def picture(key: str, file: str) -> ResponseReturnValue:
-    """A rendition, or the original in its place for a minute while the renditions are being made."""
+    """A rendition; while it is being made, the original in its place, for a minute."""
     name, cache = f"{key}/{file}", FOR_EVER
     try:
         opened = media.storage.open(name)

@@ -19,6 +19,7 @@ from shop.store.frame import money
 SHOP_ZONE = ZoneInfo("Europe/Berlin")
 CUT_OFF_HOUR = 14
 TRANSIT_DAYS = (2, 4)
+SATURDAY = 5
 MOST_PIECES = 99
 
 STOCK_WORDS = {"in_stock": "In stock", "sold_out": "Sold out", "backorder": "Made to order"}
@@ -73,7 +74,6 @@ class Offer:
 class Delivery:
     """When an order of today arrives."""
 
-    order_by: str
     first: date
     last: date
 
@@ -126,16 +126,18 @@ def stock_of(variant: catalog.VariantView) -> Stock:
 def delivery() -> Delivery:
     """The days between which an order placed now arrives; working days, no public holidays."""
     now = clock.now().astimezone(SHOP_ZONE)
-    late = now.hour >= CUT_OFF_HOUR
-    first, last = (_working_days_after(now.date(), n + late) for n in TRANSIT_DAYS)
-    return Delivery(f"{CUT_OFF_HOUR}:00", first, last)
+    leaves = now.date() + timedelta(days=now.hour >= CUT_OFF_HOUR)
+    while leaves.weekday() >= SATURDAY:
+        leaves += timedelta(days=1)
+    first, last = (_working_days_after(leaves, days) for days in TRANSIT_DAYS)
+    return Delivery(first, last)
 
 
 def _working_days_after(start: date, count: int) -> date:
     day = start
     while count:
         day += timedelta(days=1)
-        count -= day.weekday() < 5
+        count -= day.weekday() < SATURDAY
     return day
 
 

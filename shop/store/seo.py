@@ -153,7 +153,7 @@ def manifest() -> ResponseReturnValue:
 
 @bp.get("/speculation-rules.json")
 def speculation_rules() -> ResponseReturnValue:
-    """Which links a browser may load ahead: listings and products, never what writes or is private."""
+    """Which links a browser may load ahead: what is public and changes nothing."""
     answer = jsonify(
         prefetch=[
             {

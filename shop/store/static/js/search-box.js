@@ -110,4 +110,5 @@ export default function searchBox(box) {
     if (option) location.assign(option.dataset.href ?? "");
   });
   input.addEventListener("blur", () => show(false));
+  if (document.activeElement === input && input.value !== input.defaultValue) ask();
 }

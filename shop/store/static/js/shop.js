@@ -3,6 +3,7 @@
 
 const HERE = new Set(["theme-switch", "category-menu", "error-summary", "quantity"]);
 const WHEN_IDLE = /^live-/;
+const WHEN_FOCUSED = new Set(["search-box"]);
 
 /** @type {Record<string, (element: any) => void>} */
 const behaviours = {
@@ -70,6 +71,7 @@ export function attach(root = document) {
   for (const element of root.querySelectorAll("[data-behaviour]")) {
     for (const name of (/** @type {HTMLElement} */ (element).dataset.behaviour ?? "").split(" ")) {
       if (HERE.has(name)) behaviours[name](element);
+      else if (WHEN_FOCUSED.has(name)) whenFocused(element, () => load(name, element));
       else if (WHEN_IDLE.test(name)) whenIdle(() => load(name, element));
       else load(name, element);
     }
@@ -80,6 +82,12 @@ export function attach(root = document) {
 async function load(name, element) {
   const module = await import(`./${name}.js`);
   module.default(element);
+}
+
+/** @param {Element} element @param {() => void} work */
+function whenFocused(element, work) {
+  if (element.contains(document.activeElement)) work();
+  else element.addEventListener("focusin", work, { once: true });
 }
 
 /** @param {() => void} work */
@@ -151,5 +159,12 @@ if (!("closedBy" in HTMLDialogElement.prototype)) {
     if (target instanceof HTMLDialogElement && target.getAttribute("closedby") === "any") target.close();
   });
 }
+
+/** A card's second picture is fetched when a mouse first comes near it, not before. */
+document.addEventListener("pointerover", (event) => {
+  const card = event.pointerType === "mouse" && /** @type {Element} */ (event.target).closest?.(".product-card");
+  const second = card && card.querySelector("template[data-second]");
+  if (second instanceof HTMLTemplateElement) second.replaceWith(second.content);
+});
 
 attach();
