@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from shop import media, notifications, orders, payments
+from shop.cart import Cart
 from shop.cart.events import CartChanged
 from shop.catalog.events import ProductChanged
 from shop.core import relay
@@ -41,6 +42,7 @@ from shop.payments.events import (
     TaskOpened,
     WebhookReceived,
 )
+from shop.realtime.messages import cart_data, cart_topic
 from shop.realtime.topics import Refused, product_snapshot
 
 
@@ -115,8 +117,9 @@ def messages(record: EventRecord) -> Iterable[Message]:
     elif isinstance(event, ProductChanged):
         yield from _product_message(event.product_id, "price.changed")
     elif isinstance(event, CartChanged):
-        data = {"version": event.version, "count": event.count}
-        yield Message(f"cart:{event.cart_id}", "cart.changed", data)
+        owner = session.scalar(select(Cart.customer_id).where(Cart.id == event.cart_id))
+        data = cart_data(version=event.version, count=event.count)
+        yield Message(cart_topic(event.cart_id, owner), "cart.changed", data)
     elif isinstance(event, TaskOpened):
         task = {"task_id": event.task_id, "sentence": event.sentence, "order_id": event.order_id}
         yield Message("staff:tasks", "task.opened", task)

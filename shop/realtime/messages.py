@@ -43,6 +43,14 @@ def order_data(
     }
 
 
+def cart_topic(cart_id: int | None, customer_id: int | None) -> str:
+    """What news of a cart are called: a customer's next cart has the same name as the last one.
+
+    So a second device that saw no cart yet, or one that became an order, hears of the new one.
+    """
+    return f"cart:{cart_id}" if customer_id is None else f"cart:customer-{customer_id}"
+
+
 def cart_data(*, version: int, count: int) -> dict[str, Any]:
     """The data of ``cart``; ``count`` is units, not lines."""
     return {"version": version, "count": count}

@@ -9,6 +9,11 @@ from shop.core.relay import Broadcast
 from shop.realtime import limits
 from shop.realtime.hub import event_frame
 
+_KEPT = select(
+    select(func.min(Broadcast.seq)).scalar_subquery(),
+    select(func.max(Broadcast.seq)).scalar_subquery(),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -27,9 +32,7 @@ def kept() -> Kept:
 
     The relay makes numbers visible in their order, so nothing at or below ``last`` appears later.
     """
-    first = select(func.min(Broadcast.seq)).scalar_subquery()
-    last = select(func.max(Broadcast.seq)).scalar_subquery()
-    row = session.execute(select(first, last)).one()
+    row = session.execute(_KEPT).one()
     return Kept(row[0] or 0, row[1] or 0)
 
 

@@ -12,7 +12,7 @@ from shop.core.db import session
 from shop.core.errors import NotFound
 from shop.realtime import callers
 from shop.realtime.callers import Caller
-from shop.realtime.messages import cart_data, order_data, product_data
+from shop.realtime.messages import cart_data, cart_topic, order_data, product_data
 
 _PRODUCT = re.compile(r"product:([1-9][0-9]{0,17})")
 _ORDER = re.compile(r"order:([A-Za-z0-9-]{1,32})")
@@ -63,8 +63,7 @@ def authorise(topic: str, caller: Caller, secret: str = "") -> Topic:
     if _PRODUCT.fullmatch(topic):
         return Topic(topic)
     if topic == "cart":
-        mine = cart.find(caller.cart_token, caller.customer_id)
-        return Topic(f"cart:{mine.id}" if mine else None)
+        return Topic(_cart(caller))
     if topic == "customer" and caller.customer_id is not None:
         return Topic(f"customer:{caller.customer_id}")
     if topic in callers.GRANTS and _is_granted(topic, caller):
@@ -105,6 +104,14 @@ def product_snapshot(product_id: int) -> dict[str, Any]:
     if not rows:
         raise Refused("unknown_topic")
     return product_data(row for row in rows if row.variant_id is not None)
+
+
+def _cart(caller: Caller) -> str | None:
+    """The name of the caller's cart; a guest's first one makes a cookie that we cannot know yet."""
+    if caller.customer_id is not None:
+        return cart_topic(None, caller.customer_id)
+    mine = cart.find(caller.cart_token)
+    return cart_topic(mine.id, None) if mine else None
 
 
 def _order(topic: str, number: str, caller: Caller, secret: str) -> Topic:

@@ -3,6 +3,7 @@
 import pytest
 
 from shop.realtime import tickets
+from shop.realtime.messages import cart_topic
 from tests.realtime.door import Client
 
 
@@ -103,6 +104,18 @@ def test_a_customers_cart_is_followed_on_every_device_but_not_by_its_token(door,
     with Client(door, signed=signed) as device, Client(door, cart=cart.token) as stranger:
         assert device.ask("cart")["snapshot"]["count"] == 3
         assert stranger.ask("cart")["snapshot"] == {"version": 0, "count": 0}
+
+
+def test_a_customer_without_a_cart_hears_of_the_first_one(door, cast, publish):
+    customer = cast.customer()
+    with Client(door, signed={"customer_token": cast.sign_in(customer)}) as device:
+        assert device.ask("cart")["snapshot"] == {"version": 0, "count": 0}
+
+        cart = cast.cart(cast.product(5).variants[0], customer)
+        publish(cast.broadcast(cart_topic(cart.id, customer.id), count=3))
+
+        heard = device.hear()
+        assert (heard["topic"], heard["data"]) == ("cart", {"count": 3})
 
 
 @pytest.mark.parametrize("token", ["", "made-up", "'", "a" * 500, "%00"])
