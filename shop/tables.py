@@ -1,5 +1,6 @@
 """Every table of the shop in one metadata: what migrations compare with the database."""
 
+from shop.api import models as api
 from shop.cart import models as cart
 from shop.catalog import models as catalog
 from shop.checkout import models as checkout
@@ -14,7 +15,7 @@ from shop.payments import models as payments
 from shop.reviews import models as reviews
 
 MODULES = (
-    cart, catalog, checkout, customers, events, idempotency, inventory, media, notifications,
+    api, cart, catalog, checkout, customers, events, idempotency, inventory, media, notifications,
     orders, payments, relay, reviews, sessions, tokens,
 )  # fmt: skip
 metadata = Base.metadata

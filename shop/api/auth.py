@@ -1,0 +1,239 @@
+"""Signing in and out, accounts and passwords, for programs."""
+
+from typing import Any
+
+from flask import current_app, request
+from marshmallow import fields, validate
+from sqlalchemy import func, select
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from shop import cart, customers
+from shop.api import limits, tokens
+from shop.api.callers import caller, signed_in, unasked
+from shop.api.door import Door
+from shop.api.errors import Refused
+from shop.api.fields import Schema, line
+from shop.core import actor, clock
+from shop.core.db import session, transaction
+from shop.core.errors import Invalid
+
+bp = Door("Auth", "Access tokens last 15 minutes; a refresh token works once and gives a new pair.")
+
+PER_CALLER = "30 per minute"
+PER_ACCOUNT = "10 per 15 minutes"
+MAILS_PER_CALLER = "20 per hour"
+MAILS_PER_ACCOUNT = "5 per hour"
+_decoy = ""
+
+
+class CredentialsSchema(Schema):
+    """What signs somebody in."""
+
+    email = line(254, least=1, required=True)
+    password = line(1024, least=1, required=True)
+    audience = fields.String(
+        load_default="customer", validate=validate.OneOf(["customer", "staff"])
+    )
+
+
+class PairSchema(Schema):
+    """Tokens; ``expires_in`` is the access token's life in seconds."""
+
+    access_token = fields.String(required=True)
+    refresh_token = fields.String(required=True)
+    token_type = fields.String(required=True)
+    expires_in = fields.Integer(required=True)
+
+
+class RefreshSchema(Schema):
+    """A refresh token, which this uses up."""
+
+    refresh_token = line(200, least=1, required=True)
+
+
+class MeSchema(Schema):
+    """Who the access token belongs to. ``roles`` are staff's."""
+
+    audience = fields.String(required=True)
+    id = fields.Integer(required=True)
+    name = fields.String(required=True)
+    email = fields.String(required=True)
+    roles = fields.List(fields.String(), required=True)
+
+
+class RegisterSchema(Schema):
+    """A wish for an account."""
+
+    email = line(254, least=1, required=True)
+    password = line(256, least=1, required=True)
+    name = line(100, least=1, required=True)
+
+
+class EmailSchema(Schema):
+    """An address."""
+
+    email = line(254, least=1, required=True)
+
+
+class LinkSchema(Schema):
+    """The token of a mailed link."""
+
+    token = line(200, least=1, required=True)
+
+
+class NewPasswordSchema(LinkSchema):
+    """The token of a mailed link, and a new password."""
+
+    password = line(256, least=1, required=True)
+
+
+class ToldSchema(Schema):
+    """What happens next."""
+
+    detail = fields.String(required=True)
+
+
+@bp.post("/auth/token")
+@unasked
+@bp.arguments(CredentialsSchema)
+@bp.response(200, PairSchema)
+def token(given: dict[str, Any]) -> tokens.Pair:
+    """Sign in
+
+    A customer's guest cart named by `X-Cart-Token` is brought along. Wrong credentials are 401 with
+    the same words whatever was wrong.
+    """
+    limits.count("token", per_caller=PER_CALLER, per_account=PER_ACCOUNT, account=given["email"])
+    if given["audience"] == "staff":
+        return _sign_staff_in(given["email"], given["password"])
+    return _sign_customer_in(given["email"], given["password"])
+
+
+@bp.post("/auth/refresh")
+@unasked
+@bp.arguments(RefreshSchema)
+@bp.response(200, PairSchema)
+def refresh(given: dict[str, str]) -> tokens.Pair:
+    """Get new tokens for a refresh token
+
+    A refresh token that is used twice ends the whole sign-in, since somebody has a copy of it.
+    A sign-in lasts 30 days for customers and 12 hours for staff, however often it is refreshed.
+    """
+    limits.count("refresh", per_caller="60 per minute")
+    with transaction():
+        pair = tokens.rotate(given["refresh_token"])
+    if pair is None:
+        raise Refused(401, "This refresh token is not valid (any more). Sign in again.")
+    return pair
+
+
+@bp.post("/auth/logout")
+@signed_in
+@bp.response(204)
+def logout() -> None:
+    """End this sign-in with all its tokens"""
+    bearer = caller().bearer
+    with transaction():
+        tokens.close_sign_in(bearer.sign_in_id if bearer else 0)
+
+
+@bp.get("/auth/me")
+@signed_in
+@bp.response(200, MeSchema)
+def me() -> Any:
+    """Who the access token belongs to"""
+    return caller()
+
+
+@bp.post("/auth/register")
+@unasked
+@bp.arguments(RegisterSchema)
+@bp.response(202, ToldSchema)
+def register(given: dict[str, str]) -> dict[str, str]:
+    """Ask for an account
+
+    The answer is the same for known and unknown addresses; what to do next is in the mail.
+    """
+    _count_mail("register", given["email"])
+    with transaction():
+        customers.register(given["email"], given["password"], given["name"])
+    return {"detail": "We have sent a mail to this address. Follow the link in it."}
+
+
+@bp.post("/auth/confirm")
+@unasked
+@bp.arguments(LinkSchema)
+@bp.response(204)
+def confirm(given: dict[str, str]) -> None:
+    """Confirm an address with the token of the registration mail"""
+    limits.count("confirm", per_caller=PER_CALLER)
+    with transaction():
+        customers.confirm(given["token"])
+
+
+@bp.post("/auth/password-reset")
+@unasked
+@bp.arguments(EmailSchema)
+@bp.response(202, ToldSchema)
+def ask_for_password(given: dict[str, str]) -> dict[str, str]:
+    """Ask for a mail with a link to a new password (customers)
+
+    The answer is the same for known and unknown addresses.
+    """
+    _count_mail("password", given["email"])
+    with transaction():
+        customers.request_password_reset(given["email"])
+    return {"detail": "If we know this address, a mail with a link is on its way."}
+
+
+@bp.post("/auth/password-reset/confirm")
+@unasked
+@bp.arguments(NewPasswordSchema)
+@bp.response(204)
+def set_password(given: dict[str, str]) -> None:
+    """Choose a new password with the token of the mail; ends every sign-in of the account"""
+    limits.count("confirm", per_caller=PER_CALLER)
+    with transaction():
+        customers.reset_password(given["token"], given["password"])
+
+
+def _sign_customer_in(email: str, password: str) -> tokens.Pair:
+    try:
+        known = customers.authenticate(email, password)
+    except Invalid as error:
+        raise Refused(401, error.sentence, code="wrong_credentials") from error
+    actor.set_current(actor.Actor("customer", known.id, known.name))
+    with transaction():
+        guest = cart.find(request.headers.get("X-Cart-Token"))
+        if guest is not None:
+            cart.merge(guest, known.id)
+        return tokens.open_sign_in("customer", known.id)
+
+
+def _sign_staff_in(name: str, password: str) -> tokens.Pair:
+    """By user name or address; known and unknown ones cost one password check each."""
+    model = current_app.extensions["appbuilder"].sm.user_model
+    lowered = name.strip().lower()
+    named = (func.lower(model.username) == lowered) | (func.lower(model.email) == lowered)
+    user = session.scalars(select(model).where(named).limit(1)).unique().one_or_none()
+    right = check_password_hash((user and user.password) or _nobody(), password)
+    if user is None or not user.active or not right:
+        raise Refused(
+            401,
+            "We could not sign you in with this address and password.",
+            code="wrong_credentials",
+        )
+    with transaction():
+        user.last_login = clock.now().replace(tzinfo=None)
+        user.login_count = (user.login_count or 0) + 1
+        return tokens.open_sign_in("staff", user.id)
+
+
+def _count_mail(what: str, email: str) -> None:
+    limits.count(what, per_caller=MAILS_PER_CALLER, per_account=MAILS_PER_ACCOUNT, account=email)
+
+
+def _nobody() -> str:
+    global _decoy
+    _decoy = _decoy or generate_password_hash("nobody has this password")
+    return _decoy

@@ -1,0 +1,221 @@
+"""The cart, for programs: a guest's is named by ``X-Cart-Token``, a customer has one."""
+
+from typing import Any
+
+from flask import request
+from marshmallow import EXCLUDE, fields, validate
+
+from shop import cart, checkout
+from shop.api.callers import anybody, caller
+from shop.api.door import Door
+from shop.api.fields import Schema, Whole, identity
+from shop.core.db import transaction
+from shop.core.errors import NotFound
+
+bp = Door(
+    "Cart",
+    "A guest's cart is named by the header `X-Cart-Token`, answered on the first write. "
+    "With a customer's access token it is the customer's cart and the header is not looked at.",
+)
+HEADER = "X-Cart-Token"
+PARAMETER = {
+    "in": "header",
+    "name": HEADER,
+    "schema": {"type": "string"},
+    "description": "Names a guest's cart.",
+}
+
+
+class CartItemSchema(Schema):
+    """What is in the cart, at today's price; ``problem`` says what stops it from being bought."""
+
+    id = fields.Integer(required=True, attribute="item_id")
+    variant_id = fields.Integer(required=True)
+    product_id = fields.Integer(required=True)
+    sku = fields.String(required=True)
+    slug = fields.String(required=True)
+    name = fields.String(required=True)
+    variant_title = fields.String(required=True)
+    quantity = fields.Integer(required=True)
+    unit_price_minor = fields.Integer(required=True)
+    total_minor = fields.Integer(required=True)
+    problem = fields.Function(
+        lambda line: line.problem or None, metadata={"type": "string", "nullable": True}
+    )
+
+
+class CartSchema(Schema):
+    """A cart and what it would cost. Amounts are in minor units of ``currency``."""
+
+    token = fields.String(required=True, allow_none=True)
+    version = fields.Integer(required=True)
+    currency = fields.String(required=True)
+    items = fields.List(fields.Nested(CartItemSchema), required=True)
+    subtotal_minor = fields.Integer(required=True)
+    discount_minor = fields.Integer(required=True)
+    shipping_minor = fields.Integer(required=True)
+    tax_minor = fields.Integer(required=True)
+    total_minor = fields.Integer(required=True)
+    problems = fields.List(fields.String(), required=True)
+
+
+class AddSchema(Schema):
+    """What to put in."""
+
+    variant_id = identity(required=True)
+    quantity = Whole(load_default=1, validate=validate.Range(1, cart.MOST))
+
+
+class QuantitySchema(Schema):
+    """How many are wanted."""
+
+    quantity = Whole(required=True, validate=validate.Range(1, cart.MOST))
+
+
+class ShippingQuerySchema(Schema):
+    """Where to, and for which cart."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    country = fields.String(validate=validate.Regexp(r"^[A-Za-z]{2}$", error="Two letters."))
+    cart_token = fields.String(validate=validate.Length(1, 200))
+
+
+class ShippingSchema(Schema):
+    """A way to send the cart, at its price for this cart; days are working days."""
+
+    code = fields.String(required=True)
+    name = fields.String(required=True)
+    price_minor = fields.Integer(required=True)
+    currency = fields.String(required=True)
+    free_over_minor = fields.Integer(required=True, allow_none=True)
+    min_days = fields.Integer(required=True)
+    max_days = fields.Integer(required=True)
+
+
+@bp.get("/cart")
+@anybody
+@bp.response(200, CartSchema)
+@bp.doc(parameters=[PARAMETER])
+def show() -> Any:
+    """The cart as it is now
+
+    Without a cart yet it is an empty one, without a token. An unknown or finished token is 404.
+    """
+    basket = named_cart(request.headers.get(HEADER))
+    return _answer(cart.view(basket)) if basket else _empty()
+
+
+@bp.post("/cart/items")
+@anybody
+@bp.arguments(AddSchema)
+@bp.response(201, CartSchema)
+@bp.doc(parameters=[PARAMETER])
+def add(given: dict[str, int]) -> Any:
+    """Put more of a variant into the cart"""
+    with transaction():
+        basket = named_cart(request.headers.get(HEADER)) or cart.open_cart(caller().customer_id)
+        cart.add(basket, given["variant_id"], given["quantity"])
+        return _answer(cart.view(basket))
+
+
+@bp.patch("/cart/items/<id:item_id>")
+@anybody
+@bp.arguments(QuantitySchema)
+@bp.response(200, CartSchema)
+@bp.doc(parameters=[PARAMETER])
+def set_quantity(given: dict[str, int], item_id: int) -> Any:
+    """Set how many of an item are wanted"""
+    with transaction():
+        basket = _existing_cart()
+        cart.set_quantity(basket, item_id, given["quantity"])
+        return _answer(cart.view(basket))
+
+
+@bp.delete("/cart/items/<id:item_id>")
+@anybody
+@bp.response(200, CartSchema)
+@bp.doc(parameters=[PARAMETER])
+def remove(item_id: int) -> Any:
+    """Take an item out; answers the cart that is left"""
+    with transaction():
+        basket = _existing_cart()
+        cart.remove(basket, item_id)
+        return _answer(cart.view(basket))
+
+
+@bp.get("/shipping-methods")
+@anybody
+@bp.arguments(ShippingQuerySchema, location="query")
+@bp.response(200, ShippingSchema(many=True))
+@bp.doc(parameters=[PARAMETER])
+def shipping_methods(given: dict[str, str]) -> Any:
+    """Ways to send a cart to a country, at their prices for this cart
+
+    Without a country, the one of the cart's address or else the shop's own. An empty list: we do
+    not send there.
+    """
+    basket = named_cart(given.get("cart_token") or request.headers.get(HEADER))
+    shown = cart.view(basket) if basket else None
+    known = ((shown and shown.shipping_address) or {}).get("country")
+    country = given.get("country") or known or checkout.terms().country
+    options = checkout.shipping_options(country, shown.subtotal_minor if shown else 0)
+    currency = checkout.terms().currency
+    return [
+        {name: getattr(option, name) for name in option.__slots__} | {"currency": currency}
+        for option in options
+    ]
+
+
+def named_cart(token: str | None) -> cart.Cart | None:
+    """The customer's cart, or the guest's with this token. Raises ``NotFound`` for a wrong token."""
+    if caller().customer_id is not None:
+        return cart.find(None, caller().customer_id)
+    if token is None:
+        return None
+    found = cart.find(token) if token.isprintable() else None
+    if found is None:
+        raise NotFound("There is no such cart (any more).")
+    return found
+
+
+def _existing_cart() -> cart.Cart:
+    found = named_cart(request.headers.get(HEADER))
+    if found is None:
+        raise NotFound("There is no cart yet.")
+    return found
+
+
+def _answer(view: cart.CartView) -> tuple[dict[str, Any], None, dict[str, str]]:
+    """The cart as answered; with status None the route's own status counts."""
+    priced, _, _ = checkout.quote(view)
+    shown = {
+        "token": view.token,
+        "version": view.version,
+        "currency": priced.currency,
+        "items": view.lines,
+        "subtotal_minor": priced.subtotal_minor,
+        "discount_minor": priced.discount_minor,
+        "shipping_minor": priced.shipping_minor,
+        "tax_minor": priced.tax_minor,
+        "total_minor": priced.total_minor,
+        "problems": view.problems,
+    }
+    return shown, None, {HEADER: view.token}
+
+
+def _empty() -> dict[str, Any]:
+    nothing = dict.fromkeys(
+        (
+            "version",
+            "subtotal_minor",
+            "discount_minor",
+            "shipping_minor",
+            "tax_minor",
+            "total_minor",
+        ),
+        0,
+    )
+    currency = checkout.terms().currency
+    return nothing | {"token": None, "currency": currency, "items": [], "problems": []}

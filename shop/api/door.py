@@ -1,0 +1,129 @@
+"""The kind of blueprint that every part of this door is made of.
+
+What holds for each route: JSON in, JSON or problem details out, a bounded body, no cookie read or
+set, nothing kept by caches unless a route says so.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Response, request
+from flask_smorest import Api, Blueprint
+from flask_smorest.utils import prepare_response
+from webargs.core import is_json, missing
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.routing import IntegerConverter
+
+from shop.api import errors
+from shop.api.fields import BIGGEST_ID
+
+PREFIX = "/api/v1"
+MAX_BODY = 1024 * 1024
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class IdConverter(IntegerConverter):
+    """A row's number in an address; what no row can have is an unknown address."""
+
+    def __init__(self, map: Any) -> None:
+        super().__init__(map, min=1, max=BIGGEST_ID)
+
+
+class Parser(FlaskParser):
+    """Reads bodies strictly: the right type, valid JSON, text that can be stored."""
+
+    def load_json(self, req: Any, schema: Any) -> Any:
+        """The body; an absent one counts as an empty object. Raises 400 or 415."""
+        body = req.get_data(cache=True)
+        if not body:
+            return missing
+        if not is_json(req.mimetype):
+            raise UnsupportedMediaType("Send the body as application/json.")
+        try:
+            data = json.loads(body, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            raise BadRequest("The body is not valid JSON.") from None
+        if not _storable(data):
+            raise BadRequest("The body contains text that cannot be stored.")
+        return data
+
+
+class Door(Blueprint):
+    """A group of routes under ``/api/v1``; its name is its heading in the documentation."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    def __init__(self, name: str, description: str) -> None:
+        super().__init__(name, __name__, url_prefix=PREFIX, description=description)
+        errors.handle(self)
+        self.before_request(_bound)
+        self.after_request(seal)
+
+
+class Documentation(Api):
+    """flask-smorest with our kind of errors; the handlers belong to the blueprints."""
+
+    ERROR_SCHEMA = errors.ProblemSchema
+
+    def _register_error_handlers(self) -> None:
+        pass
+
+    def _register_responses(self) -> None:
+        """One description for all errors instead of one for each status."""
+        response = {
+            "description": "Any error, as problem details (RFC 9457).",
+            "schema": self.ERROR_SCHEMA,
+        }
+        prepare_response(response, self.spec, "application/problem+json")
+        self.spec.components.response("DEFAULT_ERROR", response, lazy=True)
+        for status, code in errors.CODES.items():
+            known = {"description": f"`{code}`", "schema": self.ERROR_SCHEMA}
+            prepare_response(known, self.spec, "application/problem+json")
+            name = errors.HTTPStatus(status).name
+            self.spec.components.response(name, known, lazy=True)
+
+
+def seal(response: Response) -> Response:
+    """Headers of an answer that is data: not to be shown as a page, not to be kept."""
+    response.headers.setdefault(
+        "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"
+    )
+    response.headers.setdefault("X-Frame-Options", "DENY")
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.vary.add("Authorization")
+    if response.status_code == 204:
+        response.set_data(b"")
+        del response.headers["Content-Type"]
+    return response
+
+
+def allow_body(size: int) -> None:
+    """Take a larger body than usual in this request. Call before anything reads it."""
+    request.max_content_length = size
+
+
+def _bound() -> None:
+    request.max_content_length = MAX_BODY
+    if not _storable([request.path, *request.args.keys(), *request.args.values()]):
+        raise BadRequest("The address contains text that cannot be stored.")
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _storable(data: object) -> bool:
+    """Postgres refuses NUL in text, an encoder refuses half of a surrogate pair."""
+    waiting = [data]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            if "\0" in one or any("\ud800" <= c <= "\udfff" for c in one):
+                return False
+        elif isinstance(one, dict):
+            waiting += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+    return True

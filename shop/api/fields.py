@@ -1,0 +1,42 @@
+"""Fields that take what they say and nothing that merely looks like it."""
+
+from typing import Any
+
+from marshmallow import RAISE, fields, validate
+from marshmallow import Schema as MarshmallowSchema
+
+BIGGEST_ID = 2**63 - 1
+BIGGEST_INT = 2**31 - 1
+
+
+class Schema(MarshmallowSchema):
+    """Parent of all schemas here: a field that is not listed is an error."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class Whole(fields.Integer):
+    """A JSON number without a fraction: no text, no 2.0, and ``true`` is not 1."""
+
+    default_error_messages = {"invalid": "This must be a whole number."}
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+def identity(**details: Any) -> Whole:
+    """The number of a thing, in a body."""
+    return Whole(validate=validate.Range(1, BIGGEST_ID), **details)
+
+
+def money(**details: Any) -> Whole:
+    """An amount in minor units, not negative."""
+    return Whole(validate=validate.Range(0, 2_000_000_000), **details)
+
+
+def line(longest: int, *, least: int = 0, **details: Any) -> fields.String:
+    """Text of bounded length."""
+    return fields.String(validate=validate.Length(least, longest), **details)

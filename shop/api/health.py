@@ -1,0 +1,96 @@
+"""Whether this process lives, whether the shop can serve, and its figures for Prometheus."""
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Blueprint, Response, current_app, jsonify, request
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from shop.api import errors, metrics
+from shop.api.callers import unasked
+from shop.api.door import seal
+from shop.core import redis, relay, tokens
+from shop.core.db import session
+
+log = logging.getLogger(__name__)
+
+bp = Blueprint("health", __name__)
+errors.handle(bp)
+bp.after_request(seal)
+
+LOOPBACK = {"127.0.0.1", "::1"}
+
+
+@bp.get("/healthz")
+@unasked
+def alive() -> Response:
+    """This process answers; asks nothing else."""
+    return jsonify({"status": "alive"})
+
+
+@bp.get("/readyz")
+@unasked
+def ready() -> Response:
+    """Whether the shop can serve: 503 without its database or with tables of another version.
+
+    Without Redis it serves, with delays: sockets, mails and rate limits wait or fall back.
+    """
+    state: dict[str, object] = {
+        "database": "up",
+        "redis": "up" if _redis_answers() else "down",
+        "migrations": "current",
+        "relay_lag_s": None,
+    }
+    try:
+        with session.connection().begin_nested():
+            heads = MigrationContext.configure(session.connection()).get_current_heads()
+        if set(heads) != _wanted_heads():
+            state["migrations"] = "not current"
+        else:
+            state["relay_lag_s"] = round(relay.lag_s(), 3)
+    except (DBAPIError, PoolTimeout) as error:
+        session.rollback()
+        log.warning("not ready: the database does not answer", extra={"kind": type(error).__name__})
+        state |= {"database": "down", "migrations": "unknown"}
+    response = jsonify(state)
+    if state["database"] != "up" or state["migrations"] != "current":
+        response.status_code = 503
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+@bp.get("/metrics")
+@unasked
+def figures() -> Response:
+    """Prometheus text, for who has ``METRICS_TOKEN`` and for this machine itself."""
+    if not _may_read_metrics():
+        raise errors.Refused(403, "The figures are for who has the token.")
+    return Response(metrics.text(), mimetype="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _may_read_metrics() -> bool:
+    """Loopback counts only if no proxy stands between: behind one, everybody comes from there."""
+    wanted = current_app.config["SETTINGS"].metrics_token
+    given = request.authorization
+    if given is not None and given.type == "bearer" and tokens.matches(given.token, wanted):
+        return True
+    forwarded = {"X-Forwarded-For", "Forwarded", "X-Real-Ip"} & set(request.headers.keys())
+    return request.remote_addr in LOOPBACK and not forwarded
+
+
+def _redis_answers() -> bool:
+    try:
+        return bool(redis.client().ping())
+    except RedisError:
+        return False
+
+
+@lru_cache(maxsize=1)
+def _wanted_heads() -> set[str]:
+    folder = Path(__file__).parents[2] / "migrations"
+    return set(ScriptDirectory(str(folder)).get_heads())

@@ -1,0 +1,52 @@
+"""Limits on guessing: per address of the caller, and per account that is being tried.
+
+Counted in Redis by the application's limiter; while Redis is away, in this process's memory.
+"""
+
+import hashlib
+import time
+from typing import Any
+
+from flask import current_app
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from redis.exceptions import RedisError
+
+from shop.api.errors import Refused
+
+_at_home = FixedWindowRateLimiter(MemoryStorage())
+
+
+def count(what: str, *, per_caller: str, per_account: str = "", account: str = "") -> None:
+    """Count one try of ``what``. Raises 429 with ``Retry-After`` beyond ``"30 per minute"``.
+
+    ``account`` is counted on its own, whoever calls; only its hash is kept.
+    """
+    limiter = _limiter()
+    if not limiter.enabled:
+        return
+    _hit(limiter, parse(per_caller), what, "from", get_remote_address())
+    if per_account and account:
+        name = hashlib.sha256(account.strip().casefold().encode()).hexdigest()
+        _hit(limiter, parse(per_account), what, "for", name)
+
+
+def _hit(limiter: Limiter, item: RateLimitItem, *names: str) -> None:
+    counted: Any = limiter.limiter
+    try:
+        within = counted.hit(item, "api", *names)
+    except RedisError:
+        counted = _at_home
+        within = counted.hit(item, "api", *names)
+    if not within:
+        reset_at, _ = counted.get_window_stats(item, "api", *names)
+        wait_s = max(1, int(reset_at - time.time()) + 1)
+        raise Refused(429, headers={"Retry-After": str(wait_s)})
+
+
+def _limiter() -> Limiter:
+    found = current_app.extensions["limiter"]
+    return next(iter(found)) if isinstance(found, set) else found
