@@ -34,7 +34,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Flask-Migrate only hands this on to our env.py, which needs nothing of Flask-SQLAlchemy.
     Migrate(app, db, directory="migrations")  # type: ignore[arg-type]
     CSRFProtect(app)
-    Limiter(get_remote_address, app=app)
+    limiter = Limiter(get_remote_address, app=app)
+    app.extensions.setdefault("limiter", {limiter})  # which it leaves out when switched off
     _requests(app, settings)
     store.init_app(app)
     api.init_app(app)

@@ -39,7 +39,9 @@ def upgrade() -> None:
         "CREATE TRIGGER event_queue AFTER INSERT ON event"
         " REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION queue_event()"
     )
-    op.execute("INSERT INTO location (name, is_default) VALUES ('Main store', true) ON CONFLICT DO NOTHING")
+    op.execute(
+        "INSERT INTO location (name, is_default) VALUES ('Main store', true) ON CONFLICT DO NOTHING"
+    )
 
 
 def downgrade() -> None:

@@ -98,7 +98,7 @@ class Delivery(Base):
     attempts: Mapped[int] = mapped_column(server_default="0")
     due_at: Mapped[datetime] = mapped_column(server_default=func.now())
     lease_until: Mapped[datetime | None]
-    rung_at: Mapped[datetime | None]
+    rung_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
     done_at: Mapped[datetime | None]
     error: Mapped[str | None]
 
@@ -132,7 +132,7 @@ def dispatch(
             select(EventRecord).where(EventRecord.id.in_(claimed)).order_by(EventRecord.id)
         ).all()
         due = [
-            {"event_id": record.id, "reaction": reaction.name, "rung_at": func.now()}
+            {"event_id": record.id, "reaction": reaction.name}
             for record in records
             for reaction in reactions.get(Event.registry[record.type], ())
         ]

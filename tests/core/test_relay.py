@@ -1,0 +1,156 @@
+"""From event to reaction: nothing is lost, and what must happen once happens once."""
+
+import threading
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import func, select
+
+from shop.core import events, relay
+from shop.core.db import session, transaction
+from shop.core.events import Event, EventPending, emit
+from shop.core.relay import Broadcast, Delivery, Message, Reaction
+from shop.customers.models import Customer
+
+
+@dataclass(frozen=True, kw_only=True)
+class BellRang(Event):
+    """An event of these tests."""
+
+    number: int
+
+
+def add_customer(event: BellRang) -> None:
+    session.add(Customer(email=f"c{event.number}@example.com", password_hash="x"))
+
+
+def fail(event: BellRang) -> None:
+    add_customer(event)
+    raise RuntimeError("the worker had a bad day")
+
+
+ONCE = {BellRang: [Reaction("add_customer", add_customer)]}
+
+
+def tell(record: events.EventRecord) -> list[Message]:
+    return [Message("bell", "bell.rang", {"number": record.payload["number"]})]
+
+
+def customers() -> int:
+    return session.scalar(select(func.count()).select_from(Customer)) or 0
+
+
+def ring(number: int) -> None:
+    with transaction():
+        emit(BellRang(number=number))
+
+
+def test_a_rolled_back_event_never_happened(session: object) -> None:
+    with pytest.raises(ZeroDivisionError), transaction():
+        emit(BellRang(number=1))
+        raise ZeroDivisionError
+
+    assert relay.dispatch(ONCE, tell) == ([], [], 0)
+
+
+def test_an_event_is_dispatched_once_and_told_in_order(session: object) -> None:
+    for number in range(3):
+        ring(number)
+
+    rings, told, claimed = relay.dispatch(ONCE, tell)
+
+    assert (len(rings), claimed) == (3, 3)
+    assert [row["data"]["number"] for row in told] == [0, 1, 2]
+    assert [row["seq"] for row in told] == sorted(row["seq"] for row in told)
+    assert relay.dispatch(ONCE, tell)[2] == 0
+
+
+def test_an_atomic_reaction_runs_once_however_often_it_is_rung(session: object) -> None:
+    ring(1)
+    rings, _, _ = relay.dispatch(ONCE, tell)
+    by_name = {"add_customer": ONCE[BellRang][0]}
+
+    states = [relay.deliver(rings[0].delivery_id, by_name) for _ in range(3)]
+
+    assert states == ["done", "skipped", "skipped"]
+    assert customers() == 1
+
+
+def test_a_failing_reaction_leaves_nothing_behind_and_dies_after_eight_tries(
+    session: object,
+) -> None:
+    ring(1)
+    failing = Reaction("fail", fail)
+    rings, _, _ = relay.dispatch({BellRang: [failing]}, tell)
+    delivery_id = rings[0].delivery_id
+
+    states = []
+    for _ in range(relay.MAX_ATTEMPTS):
+        with transaction() as current:
+            row = current.get_one(Delivery, delivery_id, populate_existing=True)
+            row.due_at = func.now()
+        states.append(relay.deliver(delivery_id, {"fail": failing}))
+
+    assert states == ["due"] * 7 + ["dead"]
+    assert customers() == 0
+    with transaction() as current:
+        row = current.get_one(Delivery, delivery_id, populate_existing=True)
+        assert row.error == "RuntimeError: the worker had a bad day"
+        relay.retry(delivery_id)
+    assert relay.deliver(delivery_id, {"fail": Reaction("fail", add_customer)}) == "done"
+
+
+def test_a_leased_delivery_is_left_to_who_holds_it(session: object) -> None:
+    ring(1)
+    rings, _, _ = relay.dispatch(ONCE, tell)
+    with transaction() as current:
+        row = current.get_one(Delivery, rings[0].delivery_id)
+        row.lease_until = func.now() + func.make_interval(0, 0, 0, 0, 0, 1)
+
+    assert relay.deliver(rings[0].delivery_id, {"add_customer": ONCE[BellRang][0]}) == "skipped"
+    assert relay.overdue(patience_s=0, reactions=["add_customer"]) == []
+
+
+def test_what_was_not_answered_is_rung_again(session: object) -> None:
+    ring(1)
+    rings, _, _ = relay.dispatch(ONCE, tell)
+
+    assert relay.overdue(patience_s=0, reactions=["add_customer"]) == rings
+    assert relay.overdue(patience_s=60, reactions=["add_customer"]) == []
+
+
+def test_four_relays_and_late_commits_lose_nothing(live_database: str) -> None:
+    writers_done = threading.Event()
+    claimed: list[int] = []
+
+    def write(start: int) -> None:
+        for number in range(start, start + 50):
+            with transaction():
+                emit(BellRang(number=number))
+                session.flush()
+                session.execute(select(func.pg_sleep(0.002)))
+        session.remove()
+
+    def dispatch() -> None:
+        while True:
+            was_done = writers_done.is_set()
+            taken = relay.dispatch(ONCE, tell)[2]
+            claimed.append(taken)
+            if was_done and not taken:
+                break
+        session.remove()
+
+    writers = [threading.Thread(target=write, args=(n * 1000,)) for n in range(4)]
+    relays = [threading.Thread(target=dispatch) for _ in range(4)]
+    for thread in writers + relays:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    writers_done.set()
+    for thread in relays:
+        thread.join()
+
+    assert sum(claimed) == 200
+    assert session.scalar(select(func.count()).select_from(EventPending)) == 0
+    assert session.scalar(select(func.count()).select_from(Delivery)) == 200
+    assert session.scalar(select(func.count(Broadcast.seq.distinct()))) == 200

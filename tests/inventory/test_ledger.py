@@ -1,0 +1,139 @@
+"""Stock: the ledger adds up, and nobody gets what is not there."""
+
+import threading
+from collections import Counter
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from shop import inventory
+from shop.core.db import session, transaction
+from shop.core.errors import Invalid
+from shop.inventory import Line, OutOfStock
+from tests import cast as people
+from tests.cast import Cast
+
+
+def test_the_ledger_says_why_it_is_forty_seven(cast: Cast) -> None:
+    mug = cast.mug
+    with transaction():
+        inventory.receive(mug.id, 40, note="Pallet 7")
+        inventory.adjust(mug.id, -3, reason="damage", note="Dropped")
+
+    told = [(m.kind, m.on_hand_delta, m.on_hand_after) for m in inventory.movements(mug.id)]
+
+    assert told == [("write_off", -3, 47), ("receive", 40, 50), ("receive", 10, 10)]
+    assert inventory.discrepancies() == []
+
+
+def test_a_count_writes_its_variance(cast: Cast) -> None:
+    mug = cast.mug
+
+    with transaction():
+        variance = inventory.count(mug.id, 7)
+
+    assert variance == -3
+    assert inventory.available([mug.id]) == {mug.id: 7}
+
+
+def test_what_orders_were_promised_cannot_be_taken_away(cast: Cast) -> None:
+    order = cast.paid_order
+    mug_id = order.lines[0].variant_id
+
+    with pytest.raises(Invalid, match="Only 8 can be taken away"), transaction():
+        inventory.adjust(mug_id, -9, reason="loss")
+    with pytest.raises(Invalid, match="2 are promised"), transaction():
+        inventory.count(mug_id, 1)
+
+    assert inventory.levels([mug_id])[mug_id].on_hand == 10
+
+
+@pytest.mark.parametrize("delta", [0, 10**9, -(10**9)])
+def test_impossible_deltas_are_refused(cast: Cast, delta: int) -> None:
+    mug = cast.mug
+
+    with pytest.raises(Invalid), transaction():
+        inventory.adjust(mug.id, delta, reason="correction")
+
+
+def test_an_adjustment_needs_a_reason(cast: Cast) -> None:
+    mug = cast.mug
+
+    with pytest.raises(Invalid, match="Say why"), transaction():
+        inventory.adjust(mug.id, 1, reason="")
+
+
+def test_an_order_of_several_things_holds_all_or_nothing(cast: Cast) -> None:
+    mug, lamp = cast.mug, cast.lamp
+
+    with pytest.raises(OutOfStock) as refusal, transaction():
+        inventory.reserve(1, [Line(mug.id, 1), Line(lamp.id, 3)])
+
+    assert refusal.value.short == {lamp.id: 2}
+    assert inventory.available([mug.id, lamp.id]) == {mug.id: 10, lamp.id: 2}
+
+
+def test_a_backorder_may_go_below_zero_only_while_allowed(cast: Cast) -> None:
+    lamp = cast.lamp
+    with transaction():
+        inventory.allow_backorder(lamp.id, True)
+        inventory.reserve(1, [Line(lamp.id, 5)])
+    assert inventory.available([lamp.id]) == {lamp.id: -3}
+
+    with transaction():
+        inventory.receive(lamp.id, 1)
+
+    assert inventory.available([lamp.id]) == {lamp.id: -2}
+
+
+def test_the_database_itself_refuses_to_oversell(cast: Cast) -> None:
+    from shop.inventory.models import StockLevel
+
+    mug = cast.mug
+    level = session.get(StockLevel, (mug.id, inventory.movements(mug.id)[0].location_id))
+    assert level is not None
+
+    with pytest.raises(DBAPIError, match="available"), session.begin_nested():
+        level.reserved = 11
+        session.flush()
+
+
+def test_the_ledger_cannot_be_rewritten(cast: Cast) -> None:
+    mug = cast.mug
+    movement = inventory.movements(mug.id)[0]
+
+    with pytest.raises(DBAPIError, match="never changed"), session.begin_nested():
+        movement.on_hand_after = 99
+        session.flush()
+
+
+def test_sixty_four_threads_hold_ten_units_ten_times(live_database: str) -> None:
+    mug, lamp = people.product("Mug", stock=10), people.product("Lamp", stock=1000)
+    barrier = threading.Barrier(64)
+    results: list[str] = []
+
+    def buy(order_id: int) -> None:
+        lines = [Line(mug.id, 1), Line(lamp.id, 2)]
+        if order_id % 2:
+            lines.reverse()
+        barrier.wait()
+        try:
+            with transaction():
+                inventory.reserve(order_id, lines)
+            results.append("held")
+        except OutOfStock:
+            results.append("sold out")
+        except Exception as error:  # counted below: neither deadlock nor time-out may happen
+            results.append(type(error).__name__)
+        finally:
+            session.remove()
+
+    buyers = [threading.Thread(target=buy, args=(n,)) for n in range(1, 65)]
+    for buyer in buyers:
+        buyer.start()
+    for buyer in buyers:
+        buyer.join()
+
+    assert Counter(results) == {"held": 10, "sold out": 54}
+    assert inventory.available([mug.id, lamp.id]) == {mug.id: 0, lamp.id: 980}
+    assert inventory.discrepancies() == []

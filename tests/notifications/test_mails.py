@@ -1,0 +1,164 @@
+"""Mails: written once per reason, sent until the server takes them."""
+
+
+import socket
+
+import pytest
+from aiosmtpd.controller import Controller
+from sqlalchemy import select
+
+from shop import customers, notifications, orders, reactions
+from shop.core import mail, relay
+from shop.core.db import session, transaction
+from shop.core.relay import Delivery
+from shop.notifications.models import MailMessage
+from tests.cast import PASSWORD, Cast
+
+
+def work() -> list[str]:
+    """Dispatch and deliver until nothing is left that talks to nobody but us."""
+    states = []
+    while True:
+        rings, _, claimed = relay.dispatch(reactions.REACTIONS, reactions.messages)
+        if not claimed:
+            return states
+        states += [
+            relay.deliver(ring.delivery_id, reactions.BY_NAME)
+            for ring in rings
+            if ring.reaction != "close_intents"
+        ]
+
+
+def mails() -> list[MailMessage]:
+    return list(session.scalars(select(MailMessage).order_by(MailMessage.id)))
+
+
+@pytest.fixture(autouse=True)
+def development_mailbox() -> object:
+    mail.configure("", "Ember & Oak <shop@example.com>")
+    yield
+    mail.configure("", "Ember & Oak <shop@example.com>")
+
+
+def test_a_paid_order_gets_one_receipt_with_text_html_and_the_secret_link(cast: Cast) -> None:
+    order = cast.paid_order
+
+    work()
+
+    (receipt,) = mails()
+    link = f"/orders/{order.number}?token={order.token}"
+    assert receipt.recipient == "ada@example.com"
+    assert receipt.state == "kept"
+    assert order.number in receipt.subject
+    assert link in receipt.text and link.replace("&", "&amp;") in receipt.html
+    assert "€42.90" in receipt.text and "2 x Tidal mug" in receipt.text
+
+
+def test_each_parcel_gets_its_own_mail_with_its_number(cast: Cast) -> None:
+    order = cast.paid_order
+    line_id = order.lines[0].id
+    for number in ("T-1", "T-2"):
+        with transaction():
+            orders.ship(orders.lock(order.id), {line_id: 1}, carrier="DHL", tracking_number=number)
+        work()
+
+    shipped = [m for m in mails() if m.kind == "shipped"]
+    assert ["T-1" in shipped[0].text, "T-2" in shipped[1].text] == [True, True]
+    assert "follows in another parcel" in shipped[0].text
+
+
+def test_names_cannot_forge_html_or_headers(cast: Cast) -> None:
+    order = cast.paid_order
+    order.customer_name = "<script>alert(1)</script>"
+
+    work()
+
+    assert "<script>" not in mails()[0].html
+
+
+def test_a_known_and_an_unknown_address_get_different_mails_but_the_same_answer(
+    cast: Cast,
+) -> None:
+    ada = cast.ada
+    work()
+    before = len(mails())
+
+    with transaction():
+        answers = [
+            customers.register(email, PASSWORD, "X") for email in (ada.email, "new@example.com")
+        ]
+    work()
+
+    assert answers == [None, None]
+    assert [m.kind for m in mails()[before:]] == ["already_registered", "confirm_link"]
+
+
+def test_a_mailed_link_works_once(cast: Cast) -> None:
+    ada = cast.ada
+    with transaction():
+        customers.request_password_reset(ada.email)
+    work()
+    link = next(m for m in mails() if m.kind == "password_link")
+    token = link.text.split("/account/password/")[1].split()[0]
+
+    with transaction():
+        customers.reset_password(token, "a brand new password")
+    with transaction():
+        assert customers.authenticate(ada.email, "a brand new password").id == ada.id
+
+    with pytest.raises(Exception, match="no longer valid"), transaction():
+        customers.reset_password(token, "another new password")
+
+
+class Postman:
+    """A mail server that says no as often as it is told to."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+        self.taken: list[bytes] = []
+
+    async def handle_DATA(self, _server: object, _session: object, envelope: object) -> str:
+        if self.refusals:
+            self.refusals -= 1
+            return "451 Come back later"
+        self.taken.append(envelope.content)  # type: ignore[attr-defined]
+        return "250 OK"
+
+
+def test_a_failing_server_delays_a_mail_and_loses_none(cast: Cast) -> None:
+    postman = Postman(refusals=1)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    controller = Controller(postman, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        mail.configure(f"smtp://127.0.0.1:{port}", "Ember & Oak <shop@example.com>")
+        assert cast.paid_order.status == "confirmed"
+
+        assert work()[-1] == "due"
+        (message,) = mails()
+        assert (message.state, postman.taken) == ("failed", [])
+        with transaction():
+            waiting = session.scalars(select(Delivery).where(Delivery.state == "due")).one()
+            waiting.due_at = waiting.due_at.replace(year=2020)
+        assert relay.deliver(waiting.id, reactions.BY_NAME) == "done"
+    finally:
+        controller.stop()
+
+    (message,) = mails()
+    assert (message.state, message.attempts, len(postman.taken)) == ("sent", 2, 1)
+    assert f"Message-ID: <receipt.{message.order_id}@example.com>".encode() in postman.taken[0]
+
+
+def test_a_retry_sends_a_failed_mail_again(cast: Cast) -> None:
+    assert cast.paid_order.status == "confirmed"
+    work()
+    (message,) = mails()
+    with transaction():
+        session.get_one(MailMessage, message.id).state = "failed"
+
+    with transaction():
+        notifications.retry(message.id)
+    work()
+
+    assert mails()[0].state == "kept"
