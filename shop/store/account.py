@@ -1,0 +1,316 @@
+"""Accounts: joining, signing in, passwords, one's orders and addresses.
+
+No answer here tells a stranger whether an address is known. Mailed links open a page with a button:
+mail programs follow links to look at them, and looking must not use a link up.
+"""
+
+from flask import flash, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from shop import checkout, customers, orders
+from shop.core.db import transaction
+from shop.core.errors import DomainError, Invalid, NotFound
+from shop.store import visitors
+from shop.store.blueprint import bp
+from shop.store.forms import (
+    ForgotForm,
+    LoginForm,
+    PasswordForm,
+    RegisterForm,
+    ResetForm,
+    SavedAddressForm,
+    tell,
+)
+from shop.store.orders import TONES, own_order, page_of
+
+PER_PAGE = 10
+LATEST = 3
+RESET = "reset"
+STALE = "This link is no longer valid. Please ask for a new one."
+
+
+@bp.get("/account")
+@visitors.customers_only
+def account() -> ResponseReturnValue:
+    """The latest orders, and the ways to the rest."""
+    who = visitors.signed_in()
+    latest = orders.of_customer(who.id, per_page=LATEST)
+    saved = customers.own_addresses(who.id)
+    return render_template(
+        "store/account/account.html", who=who, latest=latest, saved=saved, tones=TONES
+    )
+
+
+@bp.get("/account/register")
+def register() -> ResponseReturnValue:
+    """The form for a new account."""
+    return render_template("store/account/register.html", form=RegisterForm(), above=[])
+
+
+@bp.post("/account/register")
+def register_save() -> ResponseReturnValue:
+    """Ask for an account. The answer is the same for a known address; the mail says the rest."""
+    form = RegisterForm()
+    try:
+        with transaction():
+            customers.register(
+                form.email.data or "", form.password.data or "", form.name.data or ""
+            )
+    except DomainError as error:
+        above = tell(form, error)
+        return render_template("store/account/register.html", form=form, above=above), 422
+    return _look_into_your_mail(form.email.data or "", "finish your account")
+
+
+@bp.get("/account/confirm/<token>")
+def confirm(token: str) -> ResponseReturnValue:
+    """A button that confirms the account; looking at the page changes nothing."""
+    return render_template("store/account/confirm.html", token=visitors.secret(token))
+
+
+@bp.post("/account/confirm/<token>")
+def confirm_save(token: str) -> ResponseReturnValue:
+    """Confirm the account and sign in."""
+    try:
+        with transaction():
+            notes = visitors.sign_in(customers.confirm(visitors.secret(token)))
+    except NotFound as error:
+        return _stale(error, "Sign in", url_for("store.login"))
+    flash("Welcome. Your account is ready.", "success")
+    return _go_on(notes, url_for("store.account"))
+
+
+@bp.get("/account/login")
+def login() -> ResponseReturnValue:
+    """The form to sign in; ``next`` says where to go afterwards, inside this shop only."""
+    form = LoginForm(formdata=None, data={"next": _next(request.args.get("next"))})
+    return render_template("store/account/login.html", form=form, above=[])
+
+
+@bp.post("/account/login")
+def login_save() -> ResponseReturnValue:
+    """Sign in and bring the cart along. All failures read the same and take as long."""
+    form = LoginForm()
+    try:
+        with transaction():
+            who = customers.authenticate(_plain(form.email.data), form.password.data or "")
+            notes = visitors.sign_in(who)
+    except Invalid as error:
+        form.next.data = _next(form.next.data)
+        above = [error.sentence]
+        return render_template("store/account/login.html", form=form, above=above), 422
+    return _go_on(notes, _next(form.next.data))
+
+
+@bp.post("/account/logout")
+def logout() -> ResponseReturnValue:
+    """Sign this browser out."""
+    visitors.sign_out()
+    flash("You are signed out.", "success")
+    return redirect(url_for("store.home"), code=303)
+
+
+@bp.get("/account/password")
+@visitors.customers_only
+def password() -> ResponseReturnValue:
+    """The form to change the password."""
+    return render_template("store/account/password.html", form=PasswordForm(), above=[])
+
+
+@bp.post("/account/password")
+@visitors.customers_only
+def password_save() -> ResponseReturnValue:
+    """Change the password; every other browser of this customer is signed out."""
+    form, who = PasswordForm(), visitors.signed_in()
+    try:
+        with transaction():
+            customers.change_password(
+                who,
+                form.old_password.data or "",
+                form.password.data or "",
+                keep=session.get(visitors.CUSTOMER_TOKEN),
+            )
+    except Invalid as error:
+        above = tell(form, error)
+        return render_template("store/account/password.html", form=form, above=above), 422
+    flash("Your password is changed. All other devices are signed out.", "success")
+    return redirect(url_for("store.account"), code=303)
+
+
+@bp.get("/account/password/forgot")
+def forgot() -> ResponseReturnValue:
+    """The form to ask for a link."""
+    return render_template("store/account/forgot.html", form=ForgotForm(), above=[])
+
+
+@bp.post("/account/password/forgot")
+def forgot_save() -> ResponseReturnValue:
+    """Mail a link if the address is known; say the same either way."""
+    form = ForgotForm()
+    try:
+        with transaction():
+            customers.request_password_reset(form.email.data or "")
+    except Invalid as error:
+        above = tell(form, error)
+        return render_template("store/account/forgot.html", form=form, above=above), 422
+    return _look_into_your_mail(form.email.data or "", "choose a new password")
+
+
+@bp.get("/account/password/<token>")
+def reset_link(token: str) -> ResponseReturnValue:
+    """Take the secret out of the address, so that it reaches no log and no other site, and go on."""
+    session[RESET] = visitors.secret(token)
+    answer = redirect(url_for("store.reset"), code=303)
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    return answer
+
+
+@bp.get("/account/password/new")
+def reset() -> ResponseReturnValue:
+    """The form to choose a new password, for who has followed a mailed link."""
+    if not session.get(RESET):
+        return _stale(NotFound(STALE), "Ask for a new link", url_for("store.forgot"))
+    return render_template("store/account/reset.html", form=ResetForm(), above=[])
+
+
+@bp.post("/account/password/new")
+def reset_save() -> ResponseReturnValue:
+    """Choose a new password; every session ends, and this browser is signed in."""
+    form = ResetForm()
+    try:
+        with transaction():
+            who = customers.reset_password(session.get(RESET) or "", form.password.data or "")
+            notes = visitors.sign_in(who)
+    except NotFound as error:
+        return _stale(error, "Ask for a new link", url_for("store.forgot"))
+    except Invalid as error:
+        above = tell(form, error)
+        return render_template("store/account/reset.html", form=form, above=above), 422
+    flash("Your new password is set. All other devices are signed out.", "success")
+    return _go_on(notes, url_for("store.account"))
+
+
+@bp.get("/account/orders")
+@visitors.customers_only
+def account_orders() -> ResponseReturnValue:
+    """One page of this customer's orders, newest first."""
+    text = request.args.get("page", "1")
+    page = int(text) if text.isascii() and text.isdecimal() and len(text) <= 6 else 0
+    if page < 1:
+        raise NotFound("There is no such page.")
+    found = orders.of_customer(visitors.signed_in().id, page=page, per_page=PER_PAGE)
+    if page > found.pages:
+        raise NotFound("There is no such page.")
+    return render_template("store/account/orders.html", found=found, tones=TONES)
+
+
+@bp.get("/account/orders/<number>")
+@visitors.customers_only
+def account_order(number: str) -> ResponseReturnValue:
+    """One of this customer's orders."""
+    return page_of(own_order(number, visitors.signed_in().id))
+
+
+@bp.get("/account/addresses")
+@visitors.customers_only
+def addresses() -> ResponseReturnValue:
+    """All saved addresses, and a form for one more."""
+    return _addresses_page(SavedAddressForm(data={"country": checkout.terms().country}))
+
+
+@bp.post("/account/addresses")
+@visitors.customers_only
+def address_add() -> ResponseReturnValue:
+    """Keep one more address."""
+    return _save_address(None)
+
+
+@bp.get("/account/addresses/<address>")
+@visitors.customers_only
+def address(address: str) -> ResponseReturnValue:
+    """The form to change one address."""
+    wanted = visitors.row_id(address)
+    own = customers.own_addresses(visitors.signed_in().id)
+    saved = next((one for one in own if one.id == wanted), None)
+    if saved is None:
+        raise NotFound("There is no such address.")
+    return _addresses_page(SavedAddressForm(obj=saved), editing=saved.id)
+
+
+@bp.post("/account/addresses/<address>")
+@visitors.customers_only
+def address_save(address: str) -> ResponseReturnValue:
+    """Change one address."""
+    return _save_address(visitors.row_id(address))
+
+
+@bp.post("/account/addresses/<address>/delete")
+@visitors.customers_only
+def address_delete(address: str) -> ResponseReturnValue:
+    """Forget one address."""
+    with transaction():
+        customers.delete_address(visitors.signed_in().id, visitors.row_id(address))
+    flash("The address is deleted.", "success")
+    return redirect(url_for("store.addresses"), code=303)
+
+
+def _save_address(address_id: int | None) -> ResponseReturnValue:
+    form = SavedAddressForm()
+    data = {**form.address(), "is_default": bool(form.is_default.data)}
+    try:
+        with transaction():
+            customers.save_address(visitors.signed_in().id, data, address_id=address_id)
+    except NotFound:
+        raise
+    except DomainError as error:
+        return _addresses_page(form, editing=address_id, above=tell(form, error)), 422
+    flash("The address is saved.", "success")
+    return redirect(url_for("store.addresses"), code=303)
+
+
+def _addresses_page(
+    form: SavedAddressForm, *, editing: int | None = None, above: list[str] | None = None
+) -> str:
+    form.offer(checkout.countries())
+    return render_template(
+        "store/account/addresses.html",
+        form=form,
+        editing=editing,
+        saved=customers.own_addresses(visitors.signed_in().id),
+        above=above or [],
+    )
+
+
+def _look_into_your_mail(email: str, purpose: str) -> ResponseReturnValue:
+    return render_template(
+        "store/account/mailed.html",
+        email=email.strip(),
+        purpose=purpose,
+        minutes=customers.LINK_MINUTES,
+    )
+
+
+def _stale(error: NotFound, label: str, href: str) -> ResponseReturnValue:
+    page = render_template(
+        "store/account/stale.html", sentence=error.sentence, label=label, href=href
+    )
+    return page, 404
+
+
+def _next(given: str | None) -> str:
+    return visitors.local_path(given, url_for("store.account"))
+
+
+def _go_on(notes: list[str], address: str) -> ResponseReturnValue:
+    """Leave the form behind; what changed in the cart is said on the way."""
+    for note in notes:
+        flash(note, "warning")
+    return redirect(address, code=303)
+
+
+def _plain(email: str | None) -> str:
+    """An address as it can be looked up; anything that is none is looked up as nobody's."""
+    try:
+        return customers.clean_email(email)
+    except Invalid:
+        return ""

@@ -1,0 +1,332 @@
+"""Checkout: contact and address, then the way it is sent, then the money.
+
+Arriving at the payment means that the order is placed and its goods are held: one transaction; then,
+with none open, the payment is begun. All of it may be repeated: pressed twice, reloaded, gone back.
+"""
+
+from zoneinfo import ZoneInfo
+
+from flask import current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from shop import cart, catalog, checkout, customers, orders, payments
+from shop.core import clock
+from shop.core.db import end_read, retrying, transaction
+from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
+from shop.store import visitors
+from shop.store.blueprint import bp
+from shop.store.cart import Basket, load, status_of
+from shop.store.forms import BillingForm, ContactForm, tell
+
+SHOP_ZONE = ZoneInfo("Europe/Berlin")
+NEW_ADDRESS = "new"
+STRIPE_JS = "https://js.stripe.com"
+THUMB_WIDTH, THUMB_HEIGHT = 320, 400
+
+
+@bp.get("/checkout", endpoint="checkout")
+def contact() -> ResponseReturnValue:
+    """Who orders and where it goes. Guests first; who is signed in chooses a saved address."""
+    basket = _ready()
+    if isinstance(basket, Response):
+        return basket
+    who = visitors.customer()
+    given = basket.view.shipping_address or {}
+    known = {"name": who.name if who else "", "country": checkout.terms().country}
+    email = basket.view.email or (who.email if who else "")
+    form = ContactForm(data={**known, **given, "email": email})
+    return _contact_page(basket, form, chosen=_saved_choice(given))
+
+
+@bp.post("/checkout")
+def contact_save() -> ResponseReturnValue:
+    """Keep contact and address, or show what is wrong with them."""
+    basket = _ready()
+    if isinstance(basket, Response):
+        return basket
+    form, chosen = ContactForm(), request.form.get("address_id", NEW_ADDRESS)
+    try:
+        with transaction():
+            _keep_contact(form, chosen)
+    except DomainError as error:
+        if isinstance(error, NotFound):
+            raise
+        return _contact_page(basket, form, chosen=chosen, above=tell(form, error)), 422
+    return redirect(url_for("store.delivery"), code=303)
+
+
+@bp.get("/checkout/delivery")
+def delivery() -> ResponseReturnValue:
+    """How it is sent, and what it all costs."""
+    basket = _ready()
+    if isinstance(basket, Response):
+        return basket
+    if not basket.view.email or not basket.view.shipping_address:
+        return redirect(url_for("store.checkout"), code=303)
+    return _delivery_page(basket, BillingForm(prefix="billing-"))
+
+
+@bp.post("/checkout/delivery")
+def place() -> ResponseReturnValue:
+    """Order what was shown, at the total that was shown, and begin the payment.
+
+    Anything else than what was shown stops here: nothing is ordered, and the page says what differs.
+    """
+    basket = visitors.basket()
+    if basket is None:
+        return _to_cart("Your cart is empty.")
+    billing, method = BillingForm(prefix="billing-"), request.form.get("shipping_method", "")
+    if request.form.get("action") == "show":
+        with transaction():
+            checkout.set_method(basket, method)
+        return redirect(url_for("store.delivery"), code=303)
+    seen = _seen(method)
+    try:
+        order = retrying(lambda: _place(basket, method, billing, seen))
+    except DomainError as error:
+        return _not_placed(error, billing, seen)
+    _begin(order)
+    return redirect(_payment_url(order), code=303)
+
+
+@bp.get("/checkout/payment")
+def payment() -> ResponseReturnValue:
+    """The card form for an order whose goods are held."""
+    order = _own_order()
+    if order.status != "pending":
+        return redirect(_order_url(order), code=303)
+    attempt = next(iter(reversed(payments.of_order(order.id))), None)
+    settings = current_app.config["SETTINGS"]
+    can_pay = order.expires_at > clock.now()
+    started = can_pay and attempt and attempt.status == "started"
+    return render_template(
+        "store/checkout/payment.html",
+        order=order,
+        lines=order_lines(order),
+        rows=order_rows(order),
+        held_until=order.expires_at.astimezone(SHOP_ZONE),
+        can_pay=can_pay,
+        client_secret=(attempt.client_secret if attempt and started else None),
+        failure=attempt.failure if attempt else "",
+        publishable_key=settings.stripe_publishable_key,
+        stripe_js=f"{settings.stripe_api_base or STRIPE_JS}/v3/",
+        return_url=settings.base_url + _return_url(order),
+    )
+
+
+@bp.post("/checkout/payment")
+def payment_start() -> ResponseReturnValue:
+    """Try again to begin a payment that could not be begun."""
+    order = _own_order()
+    _begin(order)
+    return redirect(_payment_url(order), code=303)
+
+
+@bp.get("/checkout/return")
+def payment_return() -> ResponseReturnValue:
+    """Where the browser lands after paying: ask how the payment stands, and go on from there.
+
+    Stripe's own parameters in the address are not believed.
+    """
+    order = _own_order()
+    end_read()
+    try:
+        outcome = payments.settle_order(order.id)
+    except Unavailable:
+        flash("The payment service has not answered yet. This page shows when it has.", "warning")
+        return redirect(_order_url(order), code=303)
+    order = orders.by_number(order.number)
+    if order.payment_status != "unpaid":
+        return redirect(_order_url(order, thanks=1), code=303)
+    if order.status != "pending" or outcome in {"processing", "late"}:
+        return redirect(_order_url(order), code=303)
+    attempt = next(iter(reversed(payments.of_order(order.id))), None)
+    if not (attempt and attempt.failure):
+        flash("The payment was not finished. Nothing was charged; you can try again.", "warning")
+    return redirect(_payment_url(order), code=303)
+
+
+def order_lines(order: orders.Order) -> list[tuple[orders.OrderLine, catalog.ImageView | None]]:
+    """The lines of an order with their pictures, as the components show them."""
+    return [(line, _thumb(line.image_key)) for line in order.lines]
+
+
+def order_rows(order: orders.Order) -> list[tuple[str, int | str]]:
+    """What the total of an order is made of, for people."""
+    rows: list[tuple[str, int | str]] = [("Subtotal", order.subtotal_minor)]
+    if order.discount_minor:
+        rows.append(("Discount", -order.discount_minor))
+    rows.append((order.shipping_method_name, order.shipping_minor or "Free"))
+    if not order.prices_include_tax:
+        rows.append(("Tax", order.tax_minor))
+    return rows
+
+
+def _keep_contact(form: ContactForm, chosen: str) -> None:
+    found = visitors.basket()
+    if found is None:
+        raise NotFound("Your cart is empty.")
+    who = visitors.customer()
+    address = form.address()
+    if who is not None and chosen != NEW_ADDRESS:
+        address = _saved(who.id, visitors.row_id(chosen))
+    checkout.set_contact(found, email=form.email.data or "", address=address)
+    if who is not None and chosen == NEW_ADDRESS and form.save_address.data:
+        customers.save_address(who.id, address)
+
+
+def _saved(customer_id: int, address_id: int) -> dict[str, str]:
+    for saved in customers.own_addresses(customer_id):
+        if saved.id == address_id:
+            return {field: getattr(saved, field) for field in customers.ADDRESS_FIELDS}
+    raise NotFound("There is no such address.")
+
+
+def _saved_choice(given: dict[str, str]) -> str:
+    """The saved address that was chosen before, else the first, else a new one."""
+    who = visitors.customer()
+    saved = customers.own_addresses(who.id) if who else []
+    for address in saved:
+        if given and all(getattr(address, f) == given.get(f, "") for f in customers.ADDRESS_FIELDS):
+            return str(address.id)
+    return str(saved[0].id) if saved and not given else NEW_ADDRESS
+
+
+def _contact_page(
+    basket: Basket, form: ContactForm, *, chosen: str, above: list[str] | None = None
+) -> str:
+    who = visitors.customer()
+    form.offer(checkout.countries())
+    return render_template(
+        "store/checkout/contact.html",
+        basket=basket,
+        form=form,
+        chosen=chosen,
+        new_address=NEW_ADDRESS,
+        saved=customers.own_addresses(who.id) if who else [],
+        above=above or [],
+    )
+
+
+def _delivery_page(
+    basket: Basket, billing: BillingForm, *, above: list[str] | None = None, stopped: str = ""
+) -> str:
+    billing.offer(list(customers.country_names()))
+    if not billing.country.data:
+        billing.country.data = (basket.view.shipping_address or {}).get("country")
+    today = clock.now().astimezone(SHOP_ZONE).date()
+    return render_template(
+        "store/checkout/delivery.html",
+        basket=basket,
+        billing=billing,
+        hold_minutes=checkout.terms().hold_minutes,
+        offers=[(o, _total_with(basket, o), o.arrives(today)) for o in basket.options],
+        above=above or [],
+        stopped=stopped,
+    )
+
+
+def _total_with(basket: Basket, option: checkout.ShippingOption) -> int:
+    """What the whole would cost if it were sent in this way."""
+    if basket.quote.prices_include_tax:
+        return basket.quote.total_minor - basket.quote.shipping_minor + option.price_minor
+    return checkout.quote(basket.view, method=option.code)[0].total_minor
+
+
+def _seen(method: str) -> tuple[int | None, int | None]:
+    """Version and total that the customer had in front of them; None (never equal) if unusable."""
+    version, total = request.form.get("version", ""), request.form.get(f"total.{method[:40]}", "")
+    return _whole(version), _whole(total)
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else -1
+
+
+def _place(
+    basket: cart.Cart, method: str, billing: BillingForm, seen: tuple[int | None, int | None]
+) -> orders.Order:
+    with transaction():
+        checkout.set_method(basket, method)
+        return checkout.place_order(
+            basket.id,
+            seen_version=seen[0],
+            seen_total_minor=seen[1],
+            billing_address=None if billing.same.data else billing.address(),
+        )
+
+
+def _not_placed(
+    error: DomainError, billing: BillingForm, seen: tuple[int | None, int | None]
+) -> ResponseReturnValue:
+    """Show the same step again with what stands in the way."""
+    basket = _ready(keep_problems=True)
+    if isinstance(basket, Response):
+        return basket
+    if isinstance(error, customers.InvalidAddress) or error.field == "shipping_method":
+        return _delivery_page(basket, billing, above=tell(billing, error)), 422
+    stopped = error.sentence
+    now = basket.quote.total_minor
+    if error.code == "cart_changed" and seen[1] not in {None, -1, now}:
+        was = current_app.jinja_env.filters["money"](seen[1])
+        stopped += f" It was {was} when you looked and is {current_app.jinja_env.filters['money'](now)} now."
+    return _delivery_page(basket, billing, stopped=stopped), status_of(error)
+
+
+def _begin(order: orders.Order) -> None:
+    """Begin the payment; when Stripe is away the payment page offers to try again."""
+    end_read()
+    try:
+        payments.start(order.id)
+    except Unavailable as error:
+        flash(error.sentence, "error")
+    except WrongState:
+        return
+
+
+def _ready(*, keep_problems: bool = False) -> Basket | Response:
+    """The cart to be ordered, or the way back to it when it cannot be."""
+    basket = load()
+    if not basket.lines:
+        return _to_cart("Your cart is empty.")
+    if basket.view.problems and not keep_problems:
+        return _to_cart("Something in your cart needs a look before you can order.")
+    return basket
+
+
+def _to_cart(words: str) -> Response:
+    flash(words, "warning")
+    return redirect(url_for("store.cart"), code=303)
+
+
+def _own_order() -> orders.Order:
+    """The order of the secret link in this request. Raises ``NotFound`` for any other."""
+    return order_by_link(
+        request.values.get("order", ""), request.values.get("token")
+    )
+
+
+def order_by_link(number: str, token: str | None) -> orders.Order:
+    """The order with this number and secret. Raises ``NotFound``, also for what is no number."""
+    if not (number.isascii() and number.replace("-", "").isalnum() and len(number) <= 32):
+        raise NotFound("There is no such order.")
+    return orders.by_token(number, visitors.secret(token))
+
+
+def _payment_url(order: orders.Order) -> str:
+    return url_for("store.payment", order=order.number, token=order.token)
+
+
+def _return_url(order: orders.Order) -> str:
+    return url_for("store.payment_return", order=order.number, token=order.token)
+
+
+def _order_url(order: orders.Order, **more: int) -> str:
+    return url_for("store.order", number=order.number, token=order.token, **more)
+
+
+def _thumb(key: str) -> catalog.ImageView | None:
+    if not key:
+        return None
+    return catalog.ImageView(key, "", THUMB_WIDTH, THUMB_HEIGHT, "", (THUMB_WIDTH,), None)

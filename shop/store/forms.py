@@ -1,0 +1,139 @@
+"""Forms of the selling pages. They hold what was typed; the features judge it.
+
+So there is one rule for pages, API and programs: a field here only says what it is called and whether
+it is needed, and ``tell`` puts a refusal of a feature beside the field that it is about.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask_wtf import FlaskForm
+from wtforms import (
+    BooleanField,
+    EmailField,
+    Field,
+    Form,
+    HiddenField,
+    PasswordField,
+    SelectField,
+    StringField,
+    TelField,
+)
+
+from shop import customers
+from shop.core.errors import DomainError
+
+
+class Needed:
+    """Marks a field as one that must be filled in, for the page; the feature checks it."""
+
+    field_flags: Mapping[str, Any] = {"required": True}
+
+    def __call__(self, form: Form, field: Field) -> None:
+        """Judge nothing here."""
+
+
+class AddressForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    """A postal address; give ``countries`` as ISO codes."""
+
+    name = StringField("Full name", [Needed()])
+    line1 = StringField("Street and house number", [Needed()])
+    line2 = StringField("Flat, floor, company")
+    postal_code = StringField("Postal code", [Needed()])
+    city = StringField("Town", [Needed()])
+    region = StringField("Region or state")
+    country = SelectField("Country", [Needed()], validate_choice=False)
+    phone = TelField("Phone", description="Only for the carrier, if the parcel finds nobody.")
+
+    def offer(self, countries: list[str]) -> None:
+        """Fill the list of countries, by name."""
+        names = customers.country_names()
+        self.country.choices = sorted(
+            ((code, names.get(code, code)) for code in countries), key=lambda pair: pair[1]
+        )
+
+    def address(self) -> dict[str, str]:
+        """The address as it was typed."""
+        return {field: self[field].data or "" for field in customers.ADDRESS_FIELDS}
+
+
+class SavedAddressForm(AddressForm):
+    """An address of an account."""
+
+    is_default = BooleanField("Use this address unless I choose another")
+
+
+class ContactForm(AddressForm):
+    """Who orders, and where it goes."""
+
+    email = EmailField("E-mail", [Needed()], description="For the receipt and news of the parcel.")
+    save_address = BooleanField("Keep this address in my account")
+
+
+class BillingForm(AddressForm):
+    """Where the invoice goes, if elsewhere than the parcel."""
+
+    same = BooleanField("The invoice goes to the same address", default=True)
+
+
+class RegisterForm(FlaskForm):  # type: ignore[misc]
+    """A new account."""
+
+    name = StringField("Your name")
+    email = EmailField("E-mail", [Needed()])
+    password = PasswordField(
+        "Password",
+        [Needed()],
+        description=f"At least {customers.SHORTEST_PASSWORD} characters. A sentence is easy to keep.",
+    )
+
+
+class LoginForm(FlaskForm):  # type: ignore[misc]
+    """Signing in."""
+
+    email = EmailField("E-mail", [Needed()])
+    password = PasswordField("Password", [Needed()])
+    next = HiddenField()
+
+
+class ForgotForm(FlaskForm):  # type: ignore[misc]
+    """Asking for a link to choose a new password."""
+
+    email = EmailField("E-mail", [Needed()])
+
+
+class ResetForm(FlaskForm):  # type: ignore[misc]
+    """Choosing a new password by a mailed link."""
+
+    password = PasswordField(
+        "New password",
+        [Needed()],
+        description=f"At least {customers.SHORTEST_PASSWORD} characters.",
+    )
+
+
+class PasswordForm(FlaskForm):  # type: ignore[misc]
+    """Choosing a new password, knowing the old one."""
+
+    old_password = PasswordField("Present password", [Needed()])
+    password = PasswordField(
+        "New password",
+        [Needed()],
+        description=f"At least {customers.SHORTEST_PASSWORD} characters.",
+    )
+
+
+def tell(form: Form, error: DomainError) -> list[str]:
+    """Put a refusal beside its field; gives the sentences that belong to no field of this form."""
+    faults = (
+        error.errors
+        if isinstance(error, customers.InvalidAddress)
+        else {error.field or "": error.sentence}
+    )
+    above = []
+    for name, sentence in faults.items():
+        if name in form:
+            form[name].errors = [*form[name].errors, sentence]
+        else:
+            above.append(sentence)
+    return above
