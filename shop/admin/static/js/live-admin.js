@@ -14,7 +14,7 @@ export async function followStaffTopics() {
   watchSound();
   const topics = meta("live-topics").split(" ").filter(Boolean);
   const client = meta("live-client");
-  if (!topics.length || !client) return;
+  if (!topics.length || !client) return light("off");
   const live = await import(client);
   live.onState((/** @type {string} */ state) => light(LIGHTS[state] ?? "off"));
   for (const topic of topics) {
@@ -56,12 +56,16 @@ function announce({ type, data }) {
   }
 }
 
+let wasOn = false;
+
 /** @param {"on" | "trying" | "off"} state */
 function light(state) {
   const element = /** @type {HTMLElement | null} */ (document.querySelector("[data-live]"));
   if (!element) return;
+  wasOn ||= state === "on";
   element.dataset.live = state;
-  element.querySelector("[data-live-text]").textContent = WORDS[state];
+  element.querySelector("[data-live-text]").textContent =
+    state === "trying" && !wasOn ? "Connecting…" : WORDS[state];
 }
 
 let unseen = 0;
