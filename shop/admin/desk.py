@@ -1,19 +1,21 @@
-"""Lists of our own on the same parts as CrudView's: search box, chips, tabs and pager, all in the URL."""
+"""Lists of our own on the parts of CrudView's: search box, chips, tabs and pager, all in the URL."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from flask import abort, request
 
+from shop import media
 from shop.admin.base import Screen
 from shop.admin.filters import Filter
+from shop.admin.formatters import moment, money, number
 from shop.admin.interface import BIGINT_MAX
 from shop.core.errors import DomainError, Invalid
 
 PER_PAGE = 25
 LAST_PAGE = 100_000
-Links = list[tuple[str, str, int, bool]]
+Links = list[tuple[str, str, int, bool, str]]
 Chips = list[tuple[str, str, str]]
 
 
@@ -29,6 +31,11 @@ class Desk(Screen):
     search_by: ClassVar[Sequence[str]] = ("q",)
     search_hint: ClassVar[str] = "Search"
     filters: ClassVar[Sequence[Filter]] = ()
+
+    def page(self, template: str, **values: Any) -> str:
+        """Render a template of ours, which may show money, moments, numbers and pictures."""
+        shown = {"money": money, "moment": moment, "number": number, "thumb": thumb_url}
+        return super().page(template, **shown, **values)
 
     def quick_text(self) -> str:
         """What the search box says."""
@@ -72,15 +79,26 @@ class Desk(Screen):
         return value if value in allowed else ""
 
     def tab_links(self, labels: dict[str, str], counts: dict[str, int], current: str) -> Links:
-        """(label, address, count, is current) of the saved views above the list."""
+        """(label, address, count, is current, key) of the saved views above the list."""
         return [
-            (label, self.here(drop=("tab", "page"), tab=key), counts.get(key, 0), key == current)
+            (
+                label,
+                self.here(drop=("tab", "page"), tab=key),
+                counts.get(key, 0),
+                key == current,
+                key,
+            )
             for key, label in labels.items()
         ]
 
     def may(self, permission: str) -> bool:
         """Whether the person signed in has this permission here."""
         return bool(self.appbuilder.sm.has_access(permission, self.class_permission_name))
+
+
+def thumb_url(key: str) -> str:
+    """Where the small rendition of a picture is; empty for no picture."""
+    return media.url(key, 320) if key else ""
 
 
 def existing(pk: int) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import Response, abort, flash, jsonify, redirect, render_template, request
+from flask import Response, abort, flash, jsonify, redirect, request
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
 from sqlalchemy import select
@@ -33,6 +33,7 @@ CARRIERS = ("DHL", "DPD", "GLS", "Hermes", "UPS", "FedEx", "Deutsche Post", "Roy
 LATE = timedelta(hours=24)
 VERY_LATE = timedelta(hours=48)
 MOST_AT_ONCE = 500
+Ids = list[int]  # inside the class, ``list`` is the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,8 @@ class OrdersView(Desk):
         found = orders.desk(_with_number(asked, number))
         if not found.rows:
             return Response("", 204)
-        return render_template(
+        return self.page(
             "admin/orders/_row.html",
-            view=self,
             order=found.rows[0],
             may_process=self.may("can_process"),
             query=self._query(),
@@ -256,7 +256,7 @@ class OrdersView(Desk):
             return Result(pk, number, False, refusal.sentence)
         return Result(pk, number, True, "Being processed.")
 
-    def _selected(self) -> "list[int]":  # noqa: UP037  (the name is the page's inside this class)
+    def _selected(self) -> Ids:
         if request.form.get("all"):
             asked = self._asked(page=1, per_page=MOST_AT_ONCE)
             return [row.id for row in orders.desk(asked).rows]
@@ -298,7 +298,7 @@ class OrdersView(Desk):
             "steps": steps(order),
             "next_step": next_step(order, self.may),
             "open_parcels": [f for f in order.fulfilments if f.status == "shipped"],
-            "money": money,
+            "payments": money,
             "captured_minor": captured,
             "refunded_minor": refunded,
             "regular": analytics.regular(order.email, order.customer_id),

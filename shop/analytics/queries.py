@@ -1,0 +1,266 @@
+"""Sums for the dashboard, the customer card and the stock page. Each says what it costs.
+
+A payment's net share is ``(total − tax − shipping without tax) / total`` of its order: what was
+agreed does not change, so neither does the figure of a past day.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Date, Numeric, and_, case, cast, func, or_, select
+
+from shop.catalog.models import Product, Variant
+from shop.core.db import session
+from shop.core.relay import Delivery
+from shop.inventory.models import StockLevel, StockMovement
+from shop.orders.models import Order, OrderLine
+from shop.payments.models import Payment, PaymentEvent, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A period in figures, in minor units. ``orders`` and ``units`` are those paid in it;
+    ``paid_minor`` is what they cost, with tax and shipping."""
+
+    net_minor: int = 0
+    refunded_minor: int = 0
+    paid_minor: int = 0
+    orders: int = 0
+    units: int = 0
+
+    @property
+    def average_minor(self) -> int:
+        """What a paid order cost on average, with tax and shipping; 0 without orders."""
+        return round(self.paid_minor / self.orders) if self.orders else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Net sales and paid orders of one day in the shop's zone."""
+
+    on: date
+    net_minor: int
+    orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopProduct:
+    """What sold best; ``revenue_minor`` is the lines' price after discounts."""
+
+    product_id: int
+    name: str
+    units: int
+    revenue_minor: int
+    image_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Regular:
+    """What a person ordered so far; ``spent_minor`` is what was paid less what went back."""
+
+    orders: int
+    paid_orders: int
+    spent_minor: int
+    first_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """How much waits for people."""
+
+    open_tasks: int
+    dead_jobs: int
+    low_stock: int
+    sold_out: int
+
+
+def totals(start: datetime, end: datetime, *, currency: str) -> Totals:
+    """The figures of a period, ``end`` not included. One statement."""
+    captured = PaymentEvent.kind == "captured"
+    row = session.execute(
+        select(
+            func.coalesce(func.sum(_net_share()), 0).label("net"),
+            func.coalesce(
+                func.sum(PaymentEvent.amount_minor).filter(PaymentEvent.kind == "refunded"), 0
+            ).label("refunded"),
+            func.coalesce(func.sum(PaymentEvent.amount_minor).filter(captured), 0).label("paid"),
+            func.count(Order.id.distinct()).filter(captured).label("orders"),
+            func.coalesce(func.sum(Order.item_count).filter(captured), 0).label("units"),
+        )
+        .select_from(PaymentEvent)
+        .join(Payment, Payment.id == PaymentEvent.payment_id)
+        .join(Order, Order.id == Payment.order_id)
+        .where(*_money_in(start, end, currency))
+    ).one()
+    return Totals(int(row.net), int(row.refunded), int(row.paid), row.orders, int(row.units))
+
+
+def by_day(start: datetime, end: datetime, *, currency: str, zone: str) -> list[Day]:
+    """Net sales and orders of each day that had any, oldest first. One statement."""
+    day = cast(func.timezone(zone, PaymentEvent.at), Date).label("day")
+    rows = session.execute(
+        select(
+            day,
+            func.sum(_net_share()).label("net"),
+            func.count(Order.id.distinct()).filter(PaymentEvent.kind == "captured").label("orders"),
+        )
+        .select_from(PaymentEvent)
+        .join(Payment, Payment.id == PaymentEvent.payment_id)
+        .join(Order, Order.id == Payment.order_id)
+        .where(*_money_in(start, end, currency))
+        .group_by(day)
+        .order_by(day)
+    )
+    return [Day(row.day, int(row.net), row.orders) for row in rows]
+
+
+def top_products(
+    start: datetime, end: datetime, *, currency: str, limit: int = 5
+) -> list[TopProduct]:
+    """What sold best among the orders paid in a period, by revenue. One statement."""
+    paid = (
+        select(Payment.order_id)
+        .join(PaymentEvent, PaymentEvent.payment_id == Payment.id)
+        .where(PaymentEvent.kind == "captured", *_money_in(start, end, currency))
+    )
+    revenue = func.sum(OrderLine.total_minor)
+    rows = session.execute(
+        select(
+            OrderLine.product_id,
+            Product.name,
+            func.sum(OrderLine.quantity),
+            revenue,
+            func.max(OrderLine.image_key),
+        )
+        .join(Product, Product.id == OrderLine.product_id)
+        .where(OrderLine.order_id.in_(paid))
+        .group_by(OrderLine.product_id, Product.name)
+        .order_by(revenue.desc(), OrderLine.product_id)
+        .limit(limit)
+    )
+    return [TopProduct(r[0], r[1], int(r[2]), int(r[3]), r[4] or "") for r in rows]
+
+
+def regular(email: str, customer_id: int | None) -> Regular:
+    """What the person behind an order ordered so far: by account, or by address. One statement."""
+    theirs: ColumnElement[bool] = Order.email == email
+    if customer_id is not None:
+        theirs = or_(theirs, Order.customer_id == customer_id)
+    was_paid = Order.payment_status != "unpaid"
+    returned = (
+        select(func.coalesce(func.sum(PaymentEvent.amount_minor), 0))
+        .join(Payment, Payment.id == PaymentEvent.payment_id)
+        .where(Payment.order_id == Order.id, PaymentEvent.kind == "refunded")
+        .correlate(Order)
+        .scalar_subquery()
+    )
+    row = session.execute(
+        select(
+            func.count(),
+            func.count().filter(was_paid),
+            func.coalesce(func.sum(Order.total_minor - returned).filter(was_paid), 0),
+            func.min(Order.placed_at),
+        )
+        .select_from(Order)
+        .where(theirs)
+    ).one()
+    return Regular(row[0], row[1], int(row[2]), row[3])
+
+
+def handling() -> Handling:
+    """How much waits for people besides orders. One statement."""
+    low, out = _stock_conditions()
+    row = session.execute(
+        select(
+            select(func.count()).where(Task.closed_at.is_(None)).scalar_subquery(),
+            select(func.count())
+            .select_from(Delivery)
+            .where(Delivery.state == "dead")
+            .scalar_subquery(),
+            _stock_count(low),
+            _stock_count(out),
+        )
+    ).one()
+    return Handling(*row)
+
+
+def stock_states() -> dict[str, int]:
+    """How many variants on sale there are (``""``), and how many are ``low`` and ``out``. One
+    statement."""
+    low, out = _stock_conditions()
+    everything, few, none = session.execute(
+        select(
+            select(func.count())
+            .select_from(Variant)
+            .where(Variant.archived_at.is_(None))
+            .scalar_subquery(),
+            _stock_count(low),
+            _stock_count(out),
+        )
+    ).one()
+    return {"": everything, "low": few, "out": none}
+
+
+def ledger_sums(variant_id: int) -> dict[str, int]:
+    """What each kind of movement added to or took from what is on hand. One statement."""
+    rows = session.execute(
+        select(StockMovement.kind, func.sum(StockMovement.on_hand_delta))
+        .where(StockMovement.variant_id == variant_id, StockMovement.on_hand_delta != 0)
+        .group_by(StockMovement.kind)
+    )
+    return {kind: int(units) for kind, units in rows}
+
+
+def on_hand_history(variant_id: int, *, limit: int = 200) -> list[tuple[datetime, int]]:
+    """When what is on hand changed, and to what: the latest ``limit`` points, oldest first. One
+    statement."""
+    rows = session.execute(
+        select(StockMovement.at, StockMovement.on_hand_after)
+        .where(StockMovement.variant_id == variant_id, StockMovement.on_hand_delta != 0)
+        .order_by(StockMovement.id.desc())
+        .limit(limit)
+    ).all()
+    return [(row.at, row.on_hand_after) for row in reversed(rows)]
+
+
+def _net_share() -> ColumnElement[Any]:
+    """A money event's goods without tax and shipping; refunds count below zero."""
+    shipping = Order.shipping_minor - _included(Order.shipping_tax_minor)
+    goods = Order.total_minor - Order.tax_minor - shipping
+    sign = case((PaymentEvent.kind == "refunded", -1), else_=1)
+    signed = PaymentEvent.amount_minor * sign
+    return func.round(cast(signed, Numeric) * goods / func.nullif(Order.total_minor, 0))
+
+
+def _included(tax: Any) -> ColumnElement[Any]:
+    """The tax inside a price, where prices include it."""
+    return case((Order.prices_include_tax, tax), else_=0)
+
+
+def _money_in(start: datetime, end: datetime, currency: str) -> list[ColumnElement[bool]]:
+    return [
+        PaymentEvent.kind.in_(["captured", "refunded"]),
+        PaymentEvent.at >= start,
+        PaymentEvent.at < end,
+        Payment.currency == currency,
+    ]
+
+
+def _stock_conditions() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    available = func.coalesce(
+        func.sum(StockLevel.on_hand - StockLevel.reserved - StockLevel.committed), 0
+    )
+    return and_(available > 0, available <= Variant.low_stock_level), available <= 0
+
+
+def _stock_count(condition: ColumnElement[bool]) -> Any:
+    matching = (
+        select(Variant.id)
+        .outerjoin(StockLevel, StockLevel.variant_id == Variant.id)
+        .where(Variant.archived_at.is_(None))
+        .group_by(Variant.id)
+        .having(condition)
+        .subquery()
+    )
+    return select(func.count()).select_from(matching).scalar_subquery()

@@ -1,0 +1,291 @@
+"""The orders desk: what staff see, what they may do, and what is refused with a reason."""
+
+import pytest
+from flask import Flask
+
+from shop import inventory, orders, payments
+from shop.core.db import session, transaction
+from tests import cast as people
+from tests.admin.desk import Desk, sit
+from tests.cast import Cast
+
+
+@pytest.fixture
+def owner(app: Flask, cast: Cast) -> Desk:
+    return sit(app, "Owner")
+
+
+def kept(order: orders.Order) -> orders.Order:
+    """The order as it is now, for whatever happens to the session later."""
+    found = orders.by_id(order.id)
+    session.expunge_all()
+    return found
+
+
+def fresh(order: orders.Order) -> orders.Order:
+    session.remove()
+    return orders.by_id(order.id)
+
+
+def test_the_queue_shows_orders_under_the_tab_they_belong_to(owner: Desk, cast: Cast) -> None:
+    paid, unpaid = kept(cast.paid_order), kept(people.order(cast.lamp))
+
+    page = owner.text("/admin/orders/list/?tab=to_pack")
+
+    assert paid.number in page
+    assert unpaid.number not in page
+    assert "Ada Lovelace" in page
+
+
+@pytest.mark.parametrize("words", ["ada@example", "lovelace", "EO-"])
+def test_the_queue_is_searched_by_number_address_and_name(
+    owner: Desk, cast: Cast, words: str
+) -> None:
+    number = cast.paid_order.number
+
+    assert number in owner.text(f"/admin/orders/list/?q={words}")
+    assert number not in owner.text("/admin/orders/list/?q=nobody-like-that")
+
+
+def test_the_queue_is_narrowed_by_payment_and_day(owner: Desk, cast: Cast) -> None:
+    number = cast.paid_order.number
+
+    assert number in owner.text("/admin/orders/list/?payment=paid&placed.from=2020-01-01")
+    assert number not in owner.text("/admin/orders/list/?payment=unpaid")
+    assert number not in owner.text("/admin/orders/list/?placed.to=2020-01-01")
+
+
+@pytest.mark.parametrize("page", ["-1", "0", "abc", "9999999999"])
+def test_a_page_that_cannot_be_is_refused(owner: Desk, page: str) -> None:
+    assert owner.get(f"/admin/orders/list/?page={page}").status_code == 400
+
+
+def test_a_number_jumps_to_its_order_and_other_words_are_searched(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+
+    found = owner.get(f"/admin/orders/find?q={order.number.lower()}")
+    searched = owner.get("/admin/orders/find?q=lovelace")
+
+    assert found.location == f"/admin/orders/show/{order.id}"
+    assert searched.location == "/admin/orders/list/?q=lovelace"
+
+
+@pytest.mark.parametrize("pk", ["0", "999999", "99999999999999999999999"])
+def test_an_order_that_is_not_there_is_not_found(owner: Desk, pk: str) -> None:
+    assert owner.get(f"/admin/orders/show/{pk}").status_code == 404
+    assert owner.post(f"/admin/orders/{pk}/process").status_code in {303, 404}
+
+
+def test_the_list_costs_eight_statements_at_most(
+    owner: Desk, cast: Cast, statements: list[str]
+) -> None:
+    assert cast.paid_order
+    owner.token
+    statements.clear()
+
+    owner.text("/admin/orders/list/?tab=to_pack&q=ada")
+
+    assert len(statements) <= 8, "\n".join(statements)
+
+
+def test_processing_then_shipping_everything(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+
+    owner.post(f"/admin/orders/{order.id}/process", {"version": order.version})
+    processed = fresh(order)
+    answer = owner.post(
+        f"/admin/orders/{order.id}/ship",
+        {"version": processed.version, "carrier": "DHL", "tracking_number": "003404"},
+    )
+    sent = fresh(order)
+
+    assert answer.status_code == 303
+    assert sent.fulfilment_status == "shipped"
+    assert sent.fulfilments[0].tracking_number == "003404"
+    assert inventory.levels([cast.mug.id])[cast.mug.id].on_hand == 8
+
+
+def test_a_part_of_a_line_can_be_shipped(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+    line = order.lines[0]
+
+    owner.post(
+        f"/admin/orders/{order.id}/ship", {"version": order.version, f"quantity-{line.id}": "1"}
+    )
+
+    sent = fresh(order)
+    assert sent.fulfilment_status == "partly_shipped"
+    assert "1 shipped" in owner.text(f"/admin/orders/show/{order.id}")
+
+
+@pytest.mark.parametrize("quantity", ["3", "-1", "abc", "1000000000", ""])
+def test_more_than_is_open_cannot_be_shipped(owner: Desk, cast: Cast, quantity: str) -> None:
+    order = kept(cast.paid_order)
+    line = order.lines[0]
+
+    status, answer = owner.ask(
+        f"/admin/orders/{order.id}/ship",
+        {"version": order.version, f"quantity-{line.id}": quantity},
+    )
+
+    assert status == 422, answer
+    assert answer["error"]
+    assert fresh(order).fulfilment_status == "unfulfilled"
+
+
+def test_an_unpaid_order_cannot_be_shipped_and_the_page_says_why(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.unpaid_order)
+
+    status, answer = owner.ask(f"/admin/orders/{order.id}/ship", {"version": order.version})
+
+    assert status == 409
+    assert answer["error"] == "Only a paid order can be shipped."
+    assert not fresh(order).fulfilments
+
+
+def test_a_shipped_order_cannot_be_cancelled(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+    with transaction():
+        orders.ship(orders.lock(order.id))
+
+    owner.post(f"/admin/orders/{order.id}/cancel", {"reason": "customer"})
+
+    assert "cannot be cancelled" in owner.said()
+    assert fresh(order).status == "confirmed"
+
+
+def test_cancelling_a_paid_order_frees_its_stock_and_asks_for_the_refund(
+    owner: Desk, cast: Cast
+) -> None:
+    order = kept(cast.paid_order)
+
+    owner.post(
+        f"/admin/orders/{order.id}/cancel", {"version": order.version, "reason": "out of stock"}
+    )
+
+    assert fresh(order).status == "cancelled"
+    assert inventory.levels([cast.mug.id])[cast.mug.id].available == 10
+    assert [r.amount_minor for p in payments.of_order(order.id) for r in p.refunds] == [
+        order.total_minor
+    ]
+
+
+def test_an_order_is_not_cancelled_without_a_reason(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+
+    answer = owner.post(f"/admin/orders/{order.id}/cancel", {"reason": "because"})
+
+    assert answer.status_code == 400
+    assert fresh(order).status == "confirmed"
+
+
+def test_who_looked_at_an_old_state_is_told_who_changed_it(
+    app: Flask, owner: Desk, cast: Cast
+) -> None:
+    order = kept(cast.paid_order)
+    seen = order.version
+    ana = sit(app, "Warehouse", "Ana")
+    ana.post(f"/admin/orders/{order.id}/process", {"version": seen})
+
+    status, answer = owner.ask(f"/admin/orders/{order.id}/ship", {"version": seen})
+
+    assert status == 409
+    assert answer["error"].startswith("Ana Lindt changed this order just now: it is Processing.")
+    assert not fresh(order).fulfilments
+
+
+def test_a_parcel_is_marked_as_delivered(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+    with transaction():
+        parcel = orders.ship(orders.lock(order.id)).id
+
+    owner.post(f"/admin/orders/{order.id}/deliver/{parcel}")
+
+    assert fresh(order).status == "completed"
+
+
+def test_a_note_stands_in_the_timeline_with_its_author_and_as_text(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+
+    owner.post(f"/admin/orders/{order.id}/note", {"text": "<b>Call</b> before noon"})
+
+    page = owner.text(f"/admin/orders/show/{order.id}")
+    assert "&lt;b&gt;Call&lt;/b&gt; before noon" in page
+    assert "Mara Lindt" in page
+
+
+def test_a_selection_is_processed_row_by_row_and_each_answers(owner: Desk, cast: Cast) -> None:
+    paid, unpaid = kept(cast.paid_order), kept(people.order(cast.lamp))
+
+    status, answer = owner.ask("/admin/orders/process", {"rowid": [paid.id, unpaid.id, 424242]})
+
+    assert status == 200
+    assert answer["done"] == 1
+    assert [result["ok"] for result in answer["results"]] == [True, False, False]
+    assert "Only a paid order" in answer["results"][1]["sentence"]
+    assert fresh(paid).processing_at
+
+
+def test_all_that_match_can_be_processed_at_once(owner: Desk, cast: Cast) -> None:
+    paid = kept(cast.paid_order)
+    assert people.order(cast.lamp)
+
+    _, answer = owner.ask("/admin/orders/process?tab=to_pack", {"all": "1"})
+
+    assert [result["number"] for result in answer["results"]] == [paid.number]
+
+
+def test_a_new_row_comes_only_for_the_view_it_belongs_to(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+
+    fits = owner.get(f"/admin/orders/row/{order.id}?tab=to_pack")
+    not_there = owner.get(f"/admin/orders/row/{order.id}?tab=shipped")
+
+    assert order.number in fits.get_data(as_text=True)
+    assert not_there.status_code == 204
+
+
+STEPS = {
+    "process": ("process", {}),
+    "ship": ("ship", {}),
+    "cancel": ("cancel", {"reason": "customer"}),
+    "note": ("note", {"text": "hello"}),
+    "deliver": ("deliver/1", {}),
+}
+MAY = {
+    "Owner": set(STEPS),
+    "Manager": set(STEPS),
+    "Warehouse": {"process", "ship", "deliver", "note"},
+    "Support": {"cancel", "note"},
+    "Finance": {"note"},
+    "Viewer": set(),
+}
+
+
+@pytest.mark.parametrize("role", MAY)
+@pytest.mark.parametrize("step", STEPS)
+def test_each_role_may_do_only_its_steps(app: Flask, cast: Cast, role: str, step: str) -> None:
+    order = kept(cast.paid_order)
+    desk = sit(app, role)
+    path, data = STEPS[step]
+
+    answer = desk.post(f"/admin/orders/{order.id}/{path}", data)
+
+    assert (answer.status_code != 403) == (step in MAY[role])
+    assert desk.get(f"/admin/orders/show/{order.id}").status_code == 200
+
+
+def test_a_viewer_sees_no_buttons(app: Flask, cast: Cast) -> None:
+    page = sit(app, "Viewer").text(f"/admin/orders/show/{cast.paid_order.id}")
+
+    assert "Start processing" not in page
+    assert "ship-dialog" not in page
+    assert "Cancel order" not in page
+
+
+def test_the_catalogue_role_does_not_see_orders(app: Flask, cast: Cast) -> None:
+    desk = sit(app, "Catalogue")
+
+    assert desk.get("/admin/orders/list/").status_code == 403
+    assert desk.get(f"/admin/orders/show/{cast.paid_order.id}").status_code == 403
+    assert desk.get(f"/admin/orders/row/{cast.paid_order.id}").status_code == 403
