@@ -97,6 +97,8 @@ class Product(Base):
             postgresql_ops={"name": "gin_trgm_ops"},
         ),
         Index("ix_product_newest", "status", "published_at", "id"),
+        # Also serves the foreign key; a category's best sellers come first in it.
+        Index("ix_product_primary_category_id", "primary_category_id", "sold_count", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -113,7 +115,7 @@ class Product(Base):
     seo_title: Mapped[str] = mapped_column(server_default="", default="")
     seo_description: Mapped[str] = mapped_column(server_default="", default="")
     featured_rank: Mapped[int | None] = mapped_column(index=True)
-    primary_category_id: Mapped[int | None] = mapped_column(ForeignKey("category.id"), index=True)
+    primary_category_id: Mapped[int | None] = mapped_column(ForeignKey("category.id"))
     price_from_minor: Mapped[int] = mapped_column(server_default="0", default=0)
     price_to_minor: Mapped[int] = mapped_column(server_default="0", default=0)
     sold_count: Mapped[int] = mapped_column(server_default="0", default=0)

@@ -112,7 +112,7 @@ class Facet:
 class Listing:
     """One page of a listing. ``price_range`` is (lowest, highest) before the price filter.
 
-    It and ``in_stock_count`` are None and ``facets`` empty beyond 5,000 products.
+    It and ``in_stock_count`` are None and ``facets`` empty beyond 2,000 products.
     ``sort`` is the order that was used, ``is_guess`` says that only similar names were found.
     """
 

@@ -44,7 +44,8 @@ from shop.core.errors import NotFound
 NEW_FOR = timedelta(days=30)
 QUERY_LENGTH = 100
 # Beyond this many products the numbers beside filters would cost more than they tell.
-FACETS_UP_TO = 5_000
+FACETS_UP_TO = 2_000
+MOST_SIMILAR = 200
 LARGEST = 2**31 - 1
 
 AVAILABLE = (
@@ -126,19 +127,23 @@ WITH chosen AS (
 RELATED = f"""
 WITH chosen AS (
     SELECT id, row_number() OVER () AS n FROM (
-        SELECT p.id FROM product p
-        WHERE p.primary_category_id = ANY(:categories) AND p.id <> :self AND {VISIBLE}
-        ORDER BY p.primary_category_id <> :category, p.sold_count DESC, p.id LIMIT :limit
+        SELECT best.id FROM unnest(cast(:categories AS bigint[])) AS shelf(category_id)
+        CROSS JOIN LATERAL (
+            SELECT p.id, p.sold_count FROM product p
+            WHERE p.primary_category_id = shelf.category_id AND p.id <> :self AND {VISIBLE}
+            ORDER BY p.sold_count DESC, p.id DESC LIMIT :limit
+        ) best
+        ORDER BY shelf.category_id <> :category, best.sold_count DESC, best.id DESC LIMIT :limit
     ) akin
 ){CARD}"""
-SEARCHED = """(websearch_to_tsquery('shop_en', :q)
-    || (websearch_to_tsquery('shop_en', :head) && to_tsquery('shop_en', :last)))"""
+SEARCHED = """websearch_to_tsquery('shop_en', :q)
+    || (websearch_to_tsquery('shop_en', :head) && to_tsquery('shop_en', :last))"""
 # Looks for similar names only when words and SKU found next to nothing. The threshold is set in
 # the same one-time filter that decides this: the default, 0.6, misses "candel" for "candle".
 FEW = """(SELECT count(*) FROM direct) < 3
     AND (SELECT set_config('pg_trgm.word_similarity_threshold', '0.4', true)) IS NOT NULL"""
 ORDERS: dict[Sort, str] = {
-    "relevance": "f.rank DESC, p.featured_rank NULLS LAST, p.sold_count DESC, p.id",
+    "relevance": "p.featured_rank NULLS LAST, p.sold_count DESC, p.id",
     "newest": "p.published_at DESC, p.id DESC",
     "price_asc": "p.price_from_minor, p.id",
     "price_desc": "p.price_from_minor DESC, p.id",
@@ -226,21 +231,15 @@ def listing(filters: Filters) -> Listing:
     if not 1 <= asked.page <= pages:
         raise NotFound("There is no such page in this list.")
     sort: Sort = asked.sort or "relevance"
+    order = ("found.rank DESC, " if asked.q and sort == "relevance" else "") + ORDERS[sort]
     shown: tuple[ProductCard, ...] = ()
     if counts.total:
-        found, values = _found(asked, place)
-        wanted = _every(_variant_conditions(asked))
-        match = (
-            " WHERE EXISTS (SELECT FROM variant v"
-            f" WHERE v.product_id = p.id AND v.archived_at IS NULL{wanted})"
-            if wanted
-            else ""
-        )
+        source = _source(asked, place)
         shown = _cards(
-            f"WITH {found}, chosen AS (SELECT id, row_number() OVER () AS n FROM ("
-            f"SELECT p.id FROM found f JOIN product p ON p.id = f.id{match}"
-            f" ORDER BY {ORDERS[sort]} LIMIT :limit OFFSET :offset) on_this_page){CARD}",
-            values | {"limit": asked.per_page, "offset": (asked.page - 1) * asked.per_page},
+            f"WITH {source.ctes} chosen AS (SELECT id, row_number() OVER () AS n FROM ("
+            f"SELECT p.id FROM {source.rows}{_has_variant(asked)}"
+            f" ORDER BY {order} LIMIT :limit OFFSET :offset) on_this_page){CARD}",
+            source.values | {"limit": asked.per_page, "offset": (asked.page - 1) * asked.per_page},
         )
     return Listing(
         cards=shown,
@@ -262,16 +261,17 @@ def suggest(q: str) -> Suggestions:
     asked = Filters(q=_clean(q, QUERY_LENGTH))
     if len(asked.q) < 2:
         return Suggestions((), ())
-    found, values = _found(asked, None)
+    source = _source(asked, None)
+    best_first = f"found.rank DESC, {ORDERS['relevance']}"
     rows = session.execute(
         _sql(f"""
-            WITH {found}
+            WITH {source.ctes.rstrip(", ")}
             SELECT p.name, p.slug, p.price_from_minor, (
                 SELECT {PICTURE} FROM image i JOIN media_file m ON m.id = i.media_id
                 WHERE i.product_id = p.id ORDER BY i.position, i.id LIMIT 1) AS picture
-            FROM found f JOIN product p ON p.id = f.id ORDER BY {ORDERS["relevance"]} LIMIT 8
+            FROM {source.rows} ORDER BY {best_first} LIMIT 8
         """),
-        values,
+        source.values,
     )
     words = asked.q.casefold().split()
     return Suggestions(
@@ -406,7 +406,7 @@ def _counts(asked: Filters, place: CategoryView | None) -> _Counts:
 
 
 def _count(asked: Filters, place: CategoryView | None) -> _Counts:
-    found, values = _found(asked, place)
+    source = _source(asked, place, ranked=False)
     conditions = _variant_conditions(asked)
     names = {f"o{n}": name for n, name in enumerate(asked.options)}
     flags = "".join(f", {sql} AS {flag}" for flag, sql in conditions.items())
@@ -417,15 +417,15 @@ def _count(asked: Filters, place: CategoryView | None) -> _Counts:
     # Only "f" rows carry names; ``total`` is exact even where facets are given up.
     rows = session.execute(
         _sql(f"""
-            WITH {found},
+            WITH {source.ctes} all_found AS MATERIALIZED (SELECT p.id FROM {source.rows}),
             goods AS MATERIALIZED (
                 SELECT v.product_id, v.id, v.price_minor,
                        v.backorder_allowed OR {AVAILABLE} > 0 AS buyable{flags}
-                FROM found f JOIN variant v ON v.product_id = f.id
-                WHERE v.archived_at IS NULL AND (SELECT count(*) FROM found) <= {FACETS_UP_TO}
+                FROM all_found f JOIN variant v ON v.product_id = f.id
+                WHERE v.archived_at IS NULL AND (SELECT count(*) FROM all_found) <= {FACETS_UP_TO}
             )
             SELECT 'size' AS kind, NULL AS name, NULL AS value, NULL AS swatch,
-                   (SELECT count(*) FROM found) AS a, {_direct_count(asked)} AS b,
+                   (SELECT count(*) FROM all_found) AS a, {_direct_count(asked)} AS b,
                    NULL::bigint AS first_product, NULL::bigint AS last_product,
                    NULL::bigint AS products
             UNION ALL SELECT 'total', NULL, NULL, NULL, count(DISTINCT product_id), NULL, NULL,
@@ -444,13 +444,14 @@ def _count(asked: Filters, place: CategoryView | None) -> _Counts:
                 JOIN "option" o ON o.id = ov.option_id
                 GROUP BY o.name, ov.name)
         """),
-        values,
+        source.values,
     ).all()
     by_kind = {row.kind: row for row in rows if row.kind != "facet"}
     size = by_kind["size"]
     is_guess = bool(asked.q) and size.b == 0 and size.a > 0
     if size.a > FACETS_UP_TO:
-        return _Counts(_large_total(asked, place), None, None, (), is_guess)
+        total = _large_total(asked, place) if conditions else size.a
+        return _Counts(total, None, None, (), is_guess)
     price = by_kind["price"]
     return _Counts(
         total=by_kind["total"].a,
@@ -463,14 +464,13 @@ def _count(asked: Filters, place: CategoryView | None) -> _Counts:
 
 def _large_total(asked: Filters, place: CategoryView | None) -> int:
     """How many, for lists without facets."""
-    found, values = _found(asked, place)
-    wanted = _every(_variant_conditions(asked))
+    source = _source(asked, place, ranked=False)
     total = session.scalar(
         _sql(
-            f"WITH {found} SELECT count(*) FROM found f WHERE EXISTS (SELECT FROM variant v"
-            f" WHERE v.product_id = f.id AND v.archived_at IS NULL{wanted})"
+            f"WITH {source.ctes} hits AS (SELECT FROM {source.rows}{_has_variant(asked)})"
+            " SELECT count(*) FROM hits"
         ),
-        values,
+        source.values,
     )
     return int(total or 0)
 
@@ -534,8 +534,20 @@ def _clean(value: str, length: int) -> str:
     return readable[:length].strip()
 
 
-def _found(asked: Filters, place: CategoryView | None) -> tuple[str, dict[str, Any]]:
-    """The CTE ``found(id, rank)`` of visible products by category and words, and its values."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Which products are meant: ``FROM rows`` gives them as ``p``; a search has ``found.rank``."""
+
+    ctes: str
+    rows: str
+    values: dict[str, Any]
+
+
+def _source(asked: Filters, place: CategoryView | None, *, ranked: bool = True) -> _Source:
+    """Visible products by category and words.
+
+    Ranking reads every hit, so whoever only counts leaves it out.
+    """
     values: dict[str, Any] = {"now": clock.now()}
     where = VISIBLE
     if place is not None:
@@ -546,17 +558,16 @@ def _found(asked: Filters, place: CategoryView | None) -> tuple[str, dict[str, A
         values["categories"] = list(tree.read().below[place.id])
     values |= _condition_values(asked)
     if not asked.q:
-        return (
-            f"found AS MATERIALIZED (SELECT p.id, 0 AS rank FROM product p WHERE {where})",
-            values,
-        )
+        return _Source("", f"product p WHERE {where}", values)
     head, last = _prefix(asked.q)
     values |= {"q": asked.q, "head": head, "last": last, "sku": asked.q.upper()}
-    return (
+    rank = "ts_rank_cd(p.search, (SELECT query FROM asked))" if ranked else "0"
+    return _Source(
         f"""
+        asked AS MATERIALIZED (SELECT {SEARCHED} AS query),
         direct AS MATERIALIZED (
-            SELECT p.id, ts_rank_cd(p.search, {SEARCHED}) AS rank FROM product p
-            WHERE p.search @@ {SEARCHED} AND {where}
+            SELECT p.id, {rank} AS rank FROM product p
+            WHERE p.search @@ (SELECT query FROM asked) AND {where}
             UNION ALL
             SELECT p.id, 10 FROM product p JOIN variant v ON v.product_id = p.id
             WHERE v.sku = :sku AND {where}
@@ -564,11 +575,13 @@ def _found(asked: Filters, place: CategoryView | None) -> tuple[str, dict[str, A
         found AS MATERIALIZED (
             SELECT id, max(rank) AS rank FROM (
                 SELECT id, rank FROM direct
-                UNION ALL
-                SELECT p.id, word_similarity(:q, p.name) - 1 FROM product p
-                WHERE {FEW} AND :q <% p.name AND {where}
+                UNION ALL (
+                    SELECT p.id, word_similarity(:q, p.name) - 1 FROM product p
+                    WHERE {FEW} AND :q <% p.name AND {where}
+                    ORDER BY 2 DESC, p.id LIMIT {MOST_SIMILAR})
             ) hits GROUP BY id
-        )""",
+        ),""",
+        "found JOIN product p ON p.id = found.id WHERE true",
         values,
     )
 
@@ -612,8 +625,15 @@ def _condition_values(asked: Filters) -> dict[str, Any]:
     return values
 
 
-def _every(conditions: dict[str, str]) -> str:
-    return "".join(f" AND {condition}" for condition in conditions.values())
+def _has_variant(asked: Filters) -> str:
+    """The condition that one variant of ``p`` passes all filters; empty without filters."""
+    conditions = " AND ".join(_variant_conditions(asked).values())
+    if not conditions:
+        return ""
+    return (
+        " AND EXISTS (SELECT FROM variant v"
+        f" WHERE v.product_id = p.id AND v.archived_at IS NULL AND {conditions})"
+    )
 
 
 # ── rows into values ─────────────────────────────────────────────────────────────────────────────
