@@ -110,8 +110,9 @@ export default function product(page) {
   const bar = page.querySelector("[data-sticky-buy]");
   const button = page.querySelector("#buy-form [data-buy]");
   if (bar && button) {
-    new IntersectionObserver(([entry]) => {
-      bar.classList.toggle("is-shown", !entry.isIntersecting && entry.boundingClientRect.top < 0);
+    // The margin makes everything below the fold count as seen: only what left at the top is gone.
+    new IntersectionObserver(([entry]) => bar.classList.toggle("is-shown", !entry.isIntersecting), {
+      rootMargin: "0px 0px 99999px",
     }).observe(button);
   }
 }

@@ -1,0 +1,69 @@
+// @ts-check
+/** Adding to the cart without leaving the page: the answer opens in a drawer. */
+import { post, show } from "./cart.js";
+import { announce, attach } from "./shop.js";
+
+/** @param {HTMLFormElement} form */
+export default function cartAdd(form) {
+  let isBusy = false;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (isBusy) return;
+    isBusy = true;
+    const buttons = document.querySelectorAll(`#${form.id} button:not([type]), button[form="${form.id}"]`);
+    for (const button of buttons) button.setAttribute("aria-busy", "true");
+    const fresh = await post(form);
+    for (const button of buttons) button.removeAttribute("aria-busy");
+    isBusy = false;
+    if (!fresh) return form.submit();
+    open(fresh);
+    const refused = fresh.querySelector("[role=alert]")?.textContent?.trim();
+    const name = document.querySelector("h1")?.textContent?.trim() ?? "It";
+    announce(refused || `Added: ${name}.`, { seconds: 3 });
+  });
+}
+
+/** @param {HTMLElement} fresh */
+function open(fresh) {
+  const dialog = drawer();
+  const cart = dialog.querySelector("[data-cart]");
+  if (cart instanceof HTMLElement) show(cart, fresh);
+  else {
+    const place = /** @type {HTMLElement} */ (dialog.querySelector(".inside"));
+    const empty = /** @type {HTMLElement} */ (fresh.cloneNode(false));
+    place.append(empty);
+    show(empty, fresh);
+    attach(place);
+  }
+  if (!dialog.open) dialog.showModal();
+  dialog.querySelector("h2")?.focus();
+}
+
+/** The drawer, made when it is needed for the first time. */
+function drawer() {
+  const known = document.getElementById("cart-drawer");
+  if (known instanceof HTMLDialogElement) return known;
+  const dialog = document.createElement("dialog");
+  dialog.id = "cart-drawer";
+  dialog.className = "dialog side cart-drawer";
+  dialog.setAttribute("aria-labelledby", "cart-drawer-title");
+  dialog.setAttribute("closedby", "any");
+  const head = document.createElement("header");
+  const title = document.createElement("h2");
+  title.id = "cart-drawer-title";
+  title.tabIndex = -1;
+  title.textContent = "Your cart";
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "icon-button";
+  close.setAttribute("aria-label", "Close");
+  const icon = document.querySelector("#menu-drawer .icon-button svg");
+  if (icon) close.append(icon.cloneNode(true));
+  close.addEventListener("click", () => dialog.close());
+  head.append(title, close);
+  const inside = document.createElement("div");
+  inside.className = "inside";
+  dialog.append(head, inside);
+  document.body.append(dialog);
+  return dialog;
+}

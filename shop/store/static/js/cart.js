@@ -1,0 +1,83 @@
+// @ts-check
+/** The cart, on its page or in the drawer: its forms are sent by script, and the answer takes its place. */
+import { announce, attach } from "./shop.js";
+
+const PAUSE = 400;
+const UNDO_SECONDS = 8;
+
+/** @param {HTMLElement} cart */
+export default function cart(cart) {
+  /** @type {any} */ let waiting;
+  let asked = 0;
+  hideUndo();
+
+  cart.addEventListener("submit", (event) => {
+    const form = /** @type {HTMLFormElement} */ (event.target);
+    if (!form.dataset.cartForm) return;
+    event.preventDefault();
+    clearTimeout(waiting);
+    send(form);
+  });
+  cart.addEventListener("change", (event) => {
+    const form = /** @type {HTMLInputElement} */ (event.target).form;
+    if (form?.dataset.cartForm !== "quantity") return;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => send(form), PAUSE);
+  });
+
+  /** @param {HTMLFormElement} form */
+  async function send(form) {
+    const mine = ++asked;
+    form.closest("[data-item]")?.setAttribute("aria-busy", "true");
+    const fresh = await post(form);
+    // A later change is on its way; its answer holds this one too.
+    if (mine !== asked) return;
+    if (!fresh) return form.submit();
+    const focused = document.activeElement?.id;
+    const wasInside = cart.contains(document.activeElement);
+    show(cart, fresh);
+    if (focused && document.getElementById(focused)) document.getElementById(focused)?.focus();
+    else if (wasInside) cart.querySelector(/** @type {any} */ ("[data-undo] button, .button"))?.focus();
+    hideUndo();
+    const words = cart.querySelector(".line-error, [role=alert]")?.textContent?.trim();
+    announce(words || `Your cart has ${pieces(cart)}.`, { seconds: words ? 8 : 3 });
+  }
+
+  function hideUndo() {
+    const notice = cart.querySelector("[data-undo]");
+    if (notice) setTimeout(() => notice.contains(document.activeElement) || notice.remove(), UNDO_SECONDS * 1000);
+  }
+}
+
+/** Send a form and give the cart out of the answer; null if there is none in it. @param {HTMLFormElement} form */
+export async function post(form) {
+  try {
+    const response = await fetch(form.action, {
+      method: "POST",
+      body: new FormData(form),
+      headers: { "X-Requested-With": "fetch" },
+      credentials: "same-origin",
+    });
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    return /** @type {HTMLElement | null} */ (page.querySelector("[data-cart]"));
+  } catch {
+    return null;
+  }
+}
+
+/** Put a fresh cart in place of a shown one, and its count into the header. @param {HTMLElement} shown @param {HTMLElement} fresh */
+export function show(shown, fresh) {
+  shown.replaceChildren(...fresh.childNodes);
+  shown.dataset.version = fresh.dataset.version;
+  shown.dataset.count = fresh.dataset.count;
+  attach(shown);
+  const link = document.querySelector("[data-cart-link]");
+  const badge = link?.querySelector(".cart-count");
+  if (badge) badge.textContent = Number(fresh.dataset.count) ? String(fresh.dataset.count) : "";
+  link?.setAttribute("aria-label", `Cart, ${pieces(fresh)}`);
+}
+
+/** @param {HTMLElement} cart */
+function pieces(cart) {
+  return `${cart.dataset.count} ${cart.dataset.count === "1" ? "item" : "items"}`;
+}

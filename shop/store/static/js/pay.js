@@ -1,0 +1,110 @@
+// @ts-check
+/** The card form: Stripe's Payment Element, its refusals in words, and the time that the pieces are held. */
+
+/** @param {HTMLFormElement} form */
+export default async function pay(form) {
+  const { clientSecret, key, return: returnUrl = "" } = form.dataset;
+  const find = (/** @type {string} */ selector) => /** @type {any} */ (form.querySelector(selector));
+  const [button, words, state] = ["[data-pay]", "[data-pay-words]", "[data-state]"].map(find);
+  const label = words.textContent;
+  countDown();
+
+  const Stripe = await loaded();
+  if (!Stripe) return problem("The card form could not be loaded. Check your connection and reload this page.");
+  const stripe = Stripe(key);
+  const elements = stripe.elements({ clientSecret, appearance: appearance() });
+  const element = elements.create("payment", { layout: "tabs" });
+  element.on("ready", () => {
+    find("[data-loading]")?.remove();
+    button.disabled = false;
+  });
+  element.on("loaderror", () => problem("The card form could not be loaded. Reload this page to try again."));
+  element.on("change", () => problem(""));
+  find("[data-loading]")?.remove();
+  element.mount(find("[data-fields]"));
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (button.getAttribute("aria-busy") === "true") return;
+    busy(true);
+    problem("");
+    const result = await stripe.confirmPayment({
+      elements,
+      confirmParams: { return_url: returnUrl },
+      redirect: "if_required",
+    });
+    if (!result.error) return location.assign(returnUrl);
+    busy(false);
+    const isCard = result.error.type === "card_error";
+    problem(isCard ? `${result.error.message} Nothing was charged. Try again, or use another card.` : result.error.message);
+  });
+
+  /** @param {boolean} is */
+  function busy(is) {
+    button.setAttribute("aria-busy", String(is));
+    words.textContent = is ? "Paying …" : label;
+    state.textContent = is ? "Your bank is being asked. Please keep this page open." : "";
+  }
+
+  /** @param {string} sentence */
+  function problem(sentence) {
+    find("[data-problem-words]").textContent = sentence;
+    find("[data-problem]").hidden = !sentence;
+    find("[data-loading]")?.remove();
+  }
+}
+
+/** Stripe's own script, which the page loads after itself. @returns {Promise<any>} */
+function loaded() {
+  return new Promise((resolve) => {
+    const given = /** @type {any} */ (window);
+    const until = Date.now() + 15_000;
+    const look = () => {
+      if (given.Stripe || Date.now() > until) resolve(given.Stripe);
+      else setTimeout(look, 50);
+    };
+    look();
+  });
+}
+
+/** The time in the reader's own zone; when it is over the page says so itself. */
+function countDown() {
+  const shown = document.querySelector("[data-hold]");
+  if (!(shown instanceof HTMLTimeElement)) return;
+  shown.textContent = new Date(shown.dateTime).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  // Seconds left by the server's clock: this machine's may be wrong.
+  const left = Number(shown.dataset.hold);
+  if (left < 24 * 3600) setTimeout(() => location.reload(), (left + 2) * 1000);
+}
+
+/** Our colours and type for the frame of the card form. */
+function appearance() {
+  const isDark = colour("--paper", true) < 128;
+  return {
+    theme: isDark ? "night" : "stripe",
+    variables: {
+      colorPrimary: colour("--accent"),
+      colorBackground: colour("--raised"),
+      colorText: colour("--ink"),
+      colorDanger: colour("--sale"),
+      borderRadius: "10px",
+      fontSizeBase: "16px",
+    },
+  };
+}
+
+/** A colour of ours as #rrggbb, which is what Stripe reads; or its brightness. @param {string} name @param {boolean} [asBrightness] @returns {any} */
+function colour(name, asBrightness = false) {
+  const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const element = document.createElement("span");
+  element.style.color = `var(${name})`;
+  document.body.append(element);
+  const value = getComputedStyle(element).color;
+  element.remove();
+  if (!probe) return asBrightness ? 255 : "#000000";
+  probe.fillStyle = value;
+  probe.fillRect(0, 0, 1, 1);
+  const [r, g, b] = probe.getImageData(0, 0, 1, 1).data;
+  if (asBrightness) return (r + g + b) / 3;
+  return `#${[r, g, b].map((part) => part.toString(16).padStart(2, "0")).join("")}`;
+}
