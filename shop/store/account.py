@@ -158,7 +158,7 @@ def forgot_save() -> ResponseReturnValue:
 
 @bp.get("/account/password/<token>")
 def reset_link(token: str) -> ResponseReturnValue:
-    """Take the secret out of the address, so that it reaches no log and no other site, and go on."""
+    """Take the secret out of the address, so that no other site learns it, and go on."""
     session[RESET] = visitors.secret(token)
     answer = redirect(url_for("store.reset"), code=303)
     answer.headers["Referrer-Policy"] = "no-referrer"

@@ -162,7 +162,7 @@ def image_of(line: cart.CartLine) -> catalog.ImageView | None:
         width=line.image["width"],
         height=line.image["height"],
         colour=line.image["colour"],
-        widths=tuple(line.image["widths"] or ()),
+        widths=tuple(int(width) for width in (line.image["widths"] or "").split(",") if width),
         option_value_id=None,
     )
 

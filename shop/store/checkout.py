@@ -1,7 +1,8 @@
 """Checkout: contact and address, then the way it is sent, then the money.
 
-Arriving at the payment means that the order is placed and its goods are held: one transaction; then,
-with none open, the payment is begun. All of it may be repeated: pressed twice, reloaded, gone back.
+Arriving at the payment means that the order is placed and its goods are held, in one transaction;
+then, with none open, the payment is begun. All of it may be repeated: pressed twice, reloaded, gone
+back.
 """
 
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from shop.store import visitors
 from shop.store.blueprint import bp
 from shop.store.cart import Basket, load, status_of
 from shop.store.forms import BillingForm, ContactForm, tell
+from shop.store.frame import money
 
 SHOP_ZONE = ZoneInfo("Europe/Berlin")
 NEW_ADDRESS = "new"
@@ -42,16 +44,17 @@ def contact() -> ResponseReturnValue:
 @bp.post("/checkout")
 def contact_save() -> ResponseReturnValue:
     """Keep contact and address, or show what is wrong with them."""
-    basket = _ready()
-    if isinstance(basket, Response):
-        return basket
     form, chosen = ContactForm(), request.form.get("address_id", NEW_ADDRESS)
+    found = visitors.basket()
+    if found is None:
+        return _to_cart("Your cart is empty.")
     try:
         with transaction():
-            _keep_contact(form, chosen)
+            _keep_contact(found, form, chosen)
+    except NotFound:
+        raise
     except DomainError as error:
-        if isinstance(error, NotFound):
-            raise
+        basket = load()
         return _contact_page(basket, form, chosen=chosen, above=tell(form, error)), 422
     return redirect(url_for("store.delivery"), code=303)
 
@@ -71,7 +74,7 @@ def delivery() -> ResponseReturnValue:
 def place() -> ResponseReturnValue:
     """Order what was shown, at the total that was shown, and begin the payment.
 
-    Anything else than what was shown stops here: nothing is ordered, and the page says what differs.
+    Anything else than what was shown stops here: nothing is ordered, the page says what differs.
     """
     basket = visitors.basket()
     if basket is None:
@@ -106,6 +109,7 @@ def payment() -> ResponseReturnValue:
         lines=order_lines(order),
         rows=order_rows(order),
         held_until=order.expires_at.astimezone(SHOP_ZONE),
+        seconds_left=int((order.expires_at - clock.now()).total_seconds()),
         can_pay=can_pay,
         client_secret=(attempt.client_secret if attempt and started else None),
         failure=attempt.failure if attempt else "",
@@ -136,7 +140,7 @@ def payment_return() -> ResponseReturnValue:
     except Unavailable:
         flash("The payment service has not answered yet. This page shows when it has.", "warning")
         return redirect(_order_url(order), code=303)
-    order = orders.by_number(order.number)
+    # Settling has locked and refreshed this very order.
     if order.payment_status != "unpaid":
         return redirect(_order_url(order, thanks=1), code=303)
     if order.status != "pending" or outcome in {"processing", "late"}:
@@ -163,10 +167,7 @@ def order_rows(order: orders.Order) -> list[tuple[str, int | str]]:
     return rows
 
 
-def _keep_contact(form: ContactForm, chosen: str) -> None:
-    found = visitors.basket()
-    if found is None:
-        raise NotFound("Your cart is empty.")
+def _keep_contact(found: cart.Cart, form: ContactForm, chosen: str) -> None:
     who = visitors.customer()
     address = form.address()
     if who is not None and chosen != NEW_ADDRESS:
@@ -212,7 +213,7 @@ def _contact_page(
 def _delivery_page(
     basket: Basket, billing: BillingForm, *, above: list[str] | None = None, stopped: str = ""
 ) -> str:
-    billing.offer(list(customers.country_names()))
+    billing.offer(checkout.countries())
     if not billing.country.data:
         billing.country.data = (basket.view.shipping_address or {}).get("country")
     today = clock.now().astimezone(SHOP_ZONE).date()
@@ -234,8 +235,8 @@ def _total_with(basket: Basket, option: checkout.ShippingOption) -> int:
     return checkout.quote(basket.view, method=option.code)[0].total_minor
 
 
-def _seen(method: str) -> tuple[int | None, int | None]:
-    """Version and total that the customer had in front of them; None (never equal) if unusable."""
+def _seen(method: str) -> tuple[int, int]:
+    """Version and total that the customer had in front of them; −1, which is none, if unusable."""
     version, total = request.form.get("version", ""), request.form.get(f"total.{method[:40]}", "")
     return _whole(version), _whole(total)
 
@@ -245,7 +246,7 @@ def _whole(text: str) -> int:
 
 
 def _place(
-    basket: cart.Cart, method: str, billing: BillingForm, seen: tuple[int | None, int | None]
+    basket: cart.Cart, method: str, billing: BillingForm, seen: tuple[int, int]
 ) -> orders.Order:
     with transaction():
         checkout.set_method(basket, method)
@@ -258,7 +259,7 @@ def _place(
 
 
 def _not_placed(
-    error: DomainError, billing: BillingForm, seen: tuple[int | None, int | None]
+    error: DomainError, billing: BillingForm, seen: tuple[int, int]
 ) -> ResponseReturnValue:
     """Show the same step again with what stands in the way."""
     basket = _ready(keep_problems=True)
@@ -268,9 +269,8 @@ def _not_placed(
         return _delivery_page(basket, billing, above=tell(billing, error)), 422
     stopped = error.sentence
     now = basket.quote.total_minor
-    if error.code == "cart_changed" and seen[1] not in {None, -1, now}:
-        was = current_app.jinja_env.filters["money"](seen[1])
-        stopped += f" It was {was} when you looked and is {current_app.jinja_env.filters['money'](now)} now."
+    if error.code == "cart_changed" and seen[1] not in {-1, now}:
+        stopped += f" It was {money(seen[1])} when you looked and is {money(now)} now."
     return _delivery_page(basket, billing, stopped=stopped), status_of(error)
 
 
@@ -302,9 +302,7 @@ def _to_cart(words: str) -> Response:
 
 def _own_order() -> orders.Order:
     """The order of the secret link in this request. Raises ``NotFound`` for any other."""
-    return order_by_link(
-        request.values.get("order", ""), request.values.get("token")
-    )
+    return order_by_link(request.values.get("order", ""), request.values.get("token"))
 
 
 def order_by_link(number: str, token: str | None) -> orders.Order:

@@ -1,7 +1,7 @@
 """Forms of the selling pages. They hold what was typed; the features judge it.
 
-So there is one rule for pages, API and programs: a field here only says what it is called and whether
-it is needed, and ``tell`` puts a refusal of a feature beside the field that it is about.
+So there is one rule for pages, API and programs: a field here only says what it is called and
+whether it is needed, and ``tell`` puts a refusal of a feature beside the field that it is about.
 """
 
 from collections.abc import Mapping
@@ -84,7 +84,7 @@ class RegisterForm(FlaskForm):  # type: ignore[misc]
     password = PasswordField(
         "Password",
         [Needed()],
-        description=f"At least {customers.SHORTEST_PASSWORD} characters. A sentence is easy to keep.",
+        description=f"At least {customers.SHORTEST_PASSWORD} characters; a sentence is good.",
     )
 
 

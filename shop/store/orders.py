@@ -1,4 +1,4 @@
-"""An order's own page, for whoever has its secret link or owns it: what, where, and how far it is."""
+"""An order's own page, for who has its secret link or owns it: what, where, and how far it is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
