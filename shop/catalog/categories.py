@@ -193,7 +193,12 @@ def _last_position(parent: Category | None) -> int:
 
 
 def _take_turns() -> None:
+    """Wait for whoever changes the tree, then look at it anew: what was read before may be old."""
+    session.flush()
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": TREE_LOCK})
+    for known in session().identity_map.values():
+        if isinstance(known, Category):
+            session.expire(known)
 
 
 def _changed(category: Category, what: str) -> Category:

@@ -88,7 +88,7 @@ def render(source: str, folder: str, widths: Sequence[int]) -> dict[str, Any]:
             height = max(1, round(picture.height * width / picture.width))
             small = picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
             small.save(Path(folder, f"{width}.webp"), "WEBP", quality=80, method=4)
-            small.save(Path(folder, f"{width}.avif"), "AVIF", quality=62, speed=8, max_threads=1)
+            small.save(Path(folder, f"{width}.avif"), "AVIF", quality=55, speed=6, max_threads=1)
     return {"widths": list(widths)}
 
 
