@@ -7,15 +7,41 @@ Leaves every decision about goods, stock and money to the features.
 
 from flask import Flask
 
-from shop.api import auth, carts, health, metrics, orders, unknown, webhooks
+from shop.api import (
+    addresses,
+    auth,
+    carts,
+    catalogue,
+    catalogue_desk,
+    customers,
+    docs,
+    health,
+    live,
+    metrics,
+    orders,
+    orders_desk,
+    unknown,
+    webhooks,
+)
 from shop.api.door import PREFIX, Documentation, IdConverter
 
-DOORS = (auth.bp, carts.bp, orders.bp, webhooks.bp)
+DOORS = (
+    auth.bp,
+    catalogue.bp,
+    carts.bp,
+    orders.bp,
+    addresses.bp,
+    live.bp,
+    catalogue_desk.bp,
+    orders_desk.bp,
+    customers.bp,
+    webhooks.bp,
+)
 DESCRIPTION = """\
 JSON over HTTPS. Amounts are whole numbers in minor units of `currency` (1230 is €12.30) and always
-computed by the shop. Errors are problem details (RFC 9457) with a stable `code`. Lists take `page` and
-`per_page` (at most 100) and answer with `X-Pagination`. Editable things carry an `ETag`; send it as
-`If-Match` to change only what you have seen (412 otherwise)."""
+computed by the shop. Errors are problem details (RFC 9457) with a stable `code`. Lists take `page`
+and `per_page` (at most 100) and answer with `X-Pagination`. Editable things carry an `ETag`; send
+it as `If-Match` to change only what you have seen (412 otherwise)."""
 
 
 def init_app(app: Flask) -> None:
@@ -41,7 +67,7 @@ def init_app(app: Flask) -> None:
     for door in DOORS:
         documentation.register_blueprint(door)
         csrf.exempt(door)
-    for plain in (health.bp, unknown.bp):
+    for plain in (docs.bp, health.bp, unknown.bp):
         app.register_blueprint(plain)
         csrf.exempt(plain)
     metrics.init_app(app)

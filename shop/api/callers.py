@@ -100,7 +100,7 @@ def staff(permission: str, page: str) -> Callable[[View], View]:
 
 
 def identify() -> Caller:
-    """Who sent this request's token; a guest without one. Raises 401 for one that does not count."""
+    """Who sent this request's token; a guest without one. Raises 401 for one that is over."""
     header = request.headers.get("Authorization")
     if header is None:
         return GUEST
@@ -117,7 +117,9 @@ def identify() -> Caller:
 def _person(bearer: Bearer) -> Caller | None:
     if bearer.audience == "customer":
         known = customers.by_id(bearer.subject_id)
-        return known and Caller("customer", known.id, known.name, known.email, bearer)
+        if known is None:
+            return None
+        return Caller("customer", known.id, known.name, known.email, bearer)
     user_model = current_app.extensions["appbuilder"].sm.user_model
     user = db.session.get(user_model, bearer.subject_id, populate_existing=True)
     if user is None or not user.active:

@@ -169,7 +169,7 @@ def shipping_methods(given: dict[str, str]) -> Any:
 
 
 def named_cart(token: str | None) -> cart.Cart | None:
-    """The customer's cart, or the guest's with this token. Raises ``NotFound`` for a wrong token."""
+    """The customer's cart, or the guest's with this token. Raises ``NotFound`` for a wrong one."""
     if caller().customer_id is not None:
         return cart.find(None, caller().customer_id)
     if token is None:
@@ -206,16 +206,7 @@ def _answer(view: cart.CartView) -> tuple[dict[str, Any], None, dict[str, str]]:
 
 
 def _empty() -> dict[str, Any]:
-    nothing = dict.fromkeys(
-        (
-            "version",
-            "subtotal_minor",
-            "discount_minor",
-            "shipping_minor",
-            "tax_minor",
-            "total_minor",
-        ),
-        0,
-    )
+    amounts = ("subtotal", "discount", "shipping", "tax", "total")
+    nothing = {"version": 0} | {f"{name}_minor": 0 for name in amounts}
     currency = checkout.terms().currency
     return nothing | {"token": None, "currency": currency, "items": [], "problems": []}

@@ -6,6 +6,7 @@ set, nothing kept by caches unless a route says so.
 
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from flask import Response, request
@@ -21,6 +22,7 @@ from shop.api.fields import BIGGEST_ID
 
 PREFIX = "/api/v1"
 MAX_BODY = 1024 * 1024
+NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -81,15 +83,13 @@ class Documentation(Api):
         for status, code in errors.CODES.items():
             known = {"description": f"`{code}`", "schema": self.ERROR_SCHEMA}
             prepare_response(known, self.spec, "application/problem+json")
-            name = errors.HTTPStatus(status).name
+            name = HTTPStatus(status).name
             self.spec.components.response(name, known, lazy=True)
 
 
 def seal(response: Response) -> Response:
     """Headers of an answer that is data: not to be shown as a page, not to be kept."""
-    response.headers.setdefault(
-        "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"
-    )
+    response.headers.setdefault("Content-Security-Policy", NO_PAGE)
     response.headers.setdefault("X-Frame-Options", "DENY")
     response.headers.setdefault("Cache-Control", "no-store")
     response.vary.add("Authorization")

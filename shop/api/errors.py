@@ -227,5 +227,5 @@ def _faults(error: DomainError) -> Faults:
 
 
 def _is_ours(error: HTTPException) -> bool:
-    """Whether somebody wrote the description for people, rather than the library for programmers."""
+    """Whether somebody wrote the description for people, not the library for programmers."""
     return error.description not in {None, type(error).description}

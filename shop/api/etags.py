@@ -18,22 +18,27 @@ def of(shown: Any) -> str:
 
 
 def check(shown: Any) -> None:
-    """Raise 412 if the request names another state than this one. Without ``If-Match`` all is well."""
+    """Raise 412 if the request names another state than this. Without ``If-Match`` all is well."""
+    check_tag(of(shown))
+
+
+def check_tag(tag: str) -> None:
+    """As ``check``, for a tag that is known already."""
     if "If-Match" not in request.headers:
         return
     known = request.if_match
-    if not known.star_tag and of(shown) not in {_PACKED.sub("", tag) for tag in known.as_set()}:
+    if not known.star_tag and tag not in {_PACKED.sub("", one) for one in known.as_set()}:
         raise Refused(412, "Somebody has changed this since you read it. Read it again first.")
 
 
-def tagged(shown: Any, status: int = 200) -> Response:
-    """An answer that carries its tag, or 304 for who has it already."""
+def tagged(shown: Any, status: int = 200, *, tag: str = "") -> Response:
+    """An answer that carries its tag (made of it unless given), or 304 for who has it already."""
+    tag = tag or of(shown)
     response = jsonify(shown)
     response.status_code = status
-    response.set_etag(of(shown))
-    if request.method in {"GET", "HEAD"}:
-        known = {_PACKED.sub("", tag) for tag in request.if_none_match.as_set()}
-        if of(shown) in known:
-            response.status_code = 304
-            response.set_data(b"")
+    response.set_etag(tag)
+    known = {_PACKED.sub("", one) for one in request.if_none_match.as_set()}
+    if request.method in {"GET", "HEAD"} and tag in known:
+        response.status_code = 304
+        response.set_data(b"")
     return response

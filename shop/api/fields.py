@@ -19,7 +19,9 @@ class Schema(MarshmallowSchema):
 class Whole(fields.Integer):
     """A JSON number without a fraction: no text, no 2.0, and ``true`` is not 1."""
 
-    default_error_messages = {"invalid": "This must be a whole number."}
+    def __init__(self, **details: Any) -> None:
+        said = {"invalid": "This must be a whole number."} | details.pop("error_messages", {})
+        super().__init__(error_messages=said, **details)
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):

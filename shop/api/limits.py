@@ -48,5 +48,5 @@ def _hit(limiter: Limiter, item: RateLimitItem, *names: str) -> None:
 
 
 def _limiter() -> Limiter:
-    found = current_app.extensions["limiter"]
-    return next(iter(found)) if isinstance(found, set) else found
+    found: set[Limiter] = current_app.extensions["limiter"]
+    return next(iter(found))

@@ -53,9 +53,7 @@ class ShortOrderSchema(Schema):
     payment_status = fields.String(required=True)
     fulfilment_status = fields.String(required=True)
     status_label = fields.Function(
-        lambda order: (
-            orders.words(order).label if isinstance(order, orders.Order) else order.words.label
-        ),
+        lambda order: _label(order),
         metadata={"type": "string"},
     )
     currency = fields.String(required=True)
@@ -66,10 +64,9 @@ class ShortOrderSchema(Schema):
     placed_at = fields.DateTime(required=True)
 
 
-class OrderSchema(ShortOrderSchema):
-    """An order. ``token`` is the secret of its owner; staff are not told."""
+class StaffOrderSchema(ShortOrderSchema):
+    """An order, without its owner's secret."""
 
-    token = fields.String(allow_none=True)
     version = fields.Integer(required=True)
     prices_include_tax = fields.Boolean(required=True)
     subtotal_minor = fields.Integer(required=True)
@@ -88,8 +85,19 @@ class OrderSchema(ShortOrderSchema):
     fulfilments = fields.List(fields.Nested(FulfilmentSchema), required=True)
 
 
+class OrderSchema(StaffOrderSchema):
+    """An order. ``token`` is the secret of its owner; staff are not told."""
+
+    token = fields.String()
+
+
 _full = OrderSchema()
-_for_staff = OrderSchema(exclude=["token"])
+_for_staff = StaffOrderSchema()
+
+
+def _label(order: orders.Order | orders.OrderRow) -> str:
+    words = orders.words(order) if isinstance(order, orders.Order) else order.words
+    return words.label
 
 
 def order_shown(order: orders.Order, *, to_owner: bool) -> dict[str, Any]:

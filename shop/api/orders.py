@@ -117,8 +117,8 @@ def place(given: dict[str, Any]) -> Any:
 
     `cart_version` is what the customer last saw; a cart that has changed since is 409
     `cart_changed`, goods that are gone are 409 `out_of_stock`, and nothing is ordered then. The
-    order waits for its payment until `expires_at`. Without an `Idempotency-Key` a second press still
-    gives the same order, as long as the cart and the details are the same.
+    order waits for its payment until `expires_at`. Without an `Idempotency-Key` a second press
+    still gives the same order, as long as the cart and the details are the same.
     """
     given = _filled(given)
     token = given.get("cart_token") or request.headers.get(HEADER)
@@ -262,7 +262,7 @@ def _place(
 def _give_back(scope: str, key: str) -> None:
     """Nothing was ordered: let a corrected try, or the same one, use the key again.
 
-    After a lost connection the order may be there all the same; then the answer is stored, and stays.
+    After a lost connection the order may be there all the same; then its answer stays stored.
     """
     session.rollback()
     try:

@@ -34,4 +34,4 @@ def _leads_elsewhere(method: str) -> bool:
         endpoint, _ = adapter.match(request.path, method=method)  # type: ignore[union-attr]
     except HTTPException:
         return False
-    return endpoint != request.endpoint
+    return bool(endpoint != request.endpoint)

@@ -23,17 +23,20 @@ class Ticket:
     sign_in: str = ""
 
 
-def issue_ticket(audience: Audience, subject_id: int, *, sign_in_token: str = "") -> str:
+def issue_ticket(
+    audience: Audience, subject_id: int, *, sign_in_token: str = "", sign_in: str = ""
+) -> str:
     """Make a ticket for this staff member or customer.
 
-    With ``sign_in_token`` the socket is closed within a minute after that sign-in ends. Raises
-    ``redis.RedisError`` when Redis is away (a door answers 503: nothing live would work then).
+    With ``sign_in_token``, or its digest as ``sign_in``, the socket is closed within a minute after
+    that sign-in ends. Raises ``redis.RedisError`` when Redis is away (a door answers 503: nothing
+    live would work then).
     """
     ticket = tokens.new_token()
     content = {
         "audience": audience,
         "subject_id": subject_id,
-        "sign_in": tokens.digest(sign_in_token) if sign_in_token else "",
+        "sign_in": tokens.digest(sign_in_token) if sign_in_token else sign_in,
     }
     redis.client().set(_KEY + ticket, json.dumps(content), ex=LIFETIME_S)
     return ticket

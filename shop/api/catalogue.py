@@ -1,0 +1,202 @@
+"""The catalogue for everybody: what the shop's pages show, as data."""
+
+from typing import Any
+
+from flask import redirect, request
+from marshmallow import fields, validate
+from sqlalchemy import select
+
+from shop import catalog, checkout, inventory
+from shop.api import catalogue_shapes as shapes
+from shop.api import etags
+from shop.api.callers import anybody, caller
+from shop.api.door import PREFIX, Door
+from shop.api.errors import Refused
+from shop.api.fields import BIGGEST_ID
+from shop.api.paging import HEADERS, PageSchema, paged
+from shop.catalog.models import Category, Product
+from shop.core.db import session
+from shop.core.errors import NotFound
+from shop.core.money import parse_major
+
+bp = Door(
+    "Catalogue",
+    "What is for sale is for everybody. Staff who may see products in the admin are shown drafts "
+    "and archived ones too, with their stock.",
+)
+PRODUCTS = "ProductsView"
+HIGHEST_PRICE = 10**9
+MOST_OPTIONS = 8
+
+
+class ProductsQuerySchema(PageSchema):
+    """The filters of the shop's own listing. Prices as one types them there: 25 or 24.50."""
+
+    q = fields.String(load_default="", validate=validate.Length(max=120))
+    category = fields.String(
+        load_default="", validate=validate.Length(max=500), metadata={"description": "Its path."}
+    )
+    sort = fields.String(
+        load_default=None,
+        validate=validate.OneOf(["relevance", "popular", "newest", "price_asc", "price_desc"]),
+    )
+    min_price = fields.String(validate=validate.Length(max=40))
+    max_price = fields.String(validate=validate.Length(max=40))
+    in_stock = fields.Boolean(load_default=False)
+
+
+@bp.get("/products")
+@anybody
+@bp.arguments(ProductsQuerySchema, location="query")
+@bp.response(200, shapes.CardSchema(many=True), headers=HEADERS)
+@bp.doc(
+    parameters=[
+        {
+            "in": "query",
+            "name": "option.<name>",
+            "schema": {"type": "array", "items": {"type": "string"}},
+            "description": "Values of an option, such as `option.Colour=Sand`; may be repeated.",
+        }
+    ]
+)
+def products(given: dict[str, Any]) -> Any:
+    """What is for sale, filtered as in the shop"""
+    found = catalog.listing(
+        catalog.Filters(
+            q=given["q"],
+            category_path=given["category"].strip("/"),
+            sort=given["sort"],
+            page=given["page"],
+            per_page=given["per_page"],
+            min_price_minor=_price(given, "min_price"),
+            max_price_minor=_price(given, "max_price"),
+            in_stock=given["in_stock"],
+            options=_options(),
+        )
+    )
+    return paged(
+        [shapes.card(one) for one in found.cards],
+        total=found.total,
+        page=given["page"],
+        per_page=given["per_page"],
+    )
+
+
+@bp.get("/products/<string:key>")
+@anybody
+@bp.response(200, shapes.ProductSchema)
+def product(key: str) -> Any:
+    """A product by its number or its slug; 301 for a slug that has changed"""
+    if caller().may("can_show", PRODUCTS):
+        found = _any_product(key)
+        return etags.tagged(shapes.product(found), tag=shapes.product_tag(found))
+    try:
+        return etags.tagged(shapes.page(_page(key)))
+    except NotFound:
+        target = catalog.redirect_for(f"/products/{key}")
+        if target is None or not target.startswith("/products/"):
+            raise
+        return redirect(PREFIX + target, code=301)
+
+
+@bp.get("/products/<id:product_id>/variants")
+@anybody
+@bp.response(200, shapes.VariantSchema(many=True))
+def variants(product_id: int) -> Any:
+    """The variants of a product; staff see archived ones too"""
+    if caller().may("can_show", PRODUCTS):
+        found = catalog.get_product(product_id)
+        levels = inventory.levels([one.id for one in found.variants])
+        return [shapes.variant(one, levels) for one in found.variants]
+    page = _page(str(product_id))
+    return [shapes.variant_on_page(one, page.id) for one in page.variants]
+
+
+@bp.get("/categories")
+@anybody
+@bp.response(200, shapes.CategorySchema(many=True), headers=HEADERS)
+@bp.arguments(PageSchema, location="query")
+def categories(given: dict[str, int]) -> Any:
+    """All categories, parents before their children"""
+    every = session.scalars(select(Category).order_by(Category.path)).all()
+    start = (given["page"] - 1) * given["per_page"]
+    rows = [shapes.category(one) for one in every[start : start + given["per_page"]]]
+    return paged(rows, total=len(every), page=given["page"], per_page=given["per_page"])
+
+
+@bp.get("/categories/tree")
+@anybody
+@bp.response(200, shapes.BranchSchema(many=True))
+def tree() -> Any:
+    """All categories as a tree, in the order of the shop's menu"""
+    below: dict[int | None, list[Category]] = {}
+    for one in session.scalars(select(Category).order_by(Category.position, Category.id)):
+        below.setdefault(one.parent_id, []).append(one)
+
+    def branches(parent_id: int | None) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": one.id,
+                "name": one.name,
+                "slug": one.slug,
+                "path": one.path,
+                "children": branches(one.id),
+            }
+            for one in below.get(parent_id, [])
+        ]
+
+    return branches(None)
+
+
+@bp.get("/categories/<id:category_id>")
+@anybody
+@bp.response(200, shapes.CategorySchema)
+def category(category_id: int) -> Any:
+    """A category, with its tag"""
+    return etags.tagged(shapes.category(catalog.get_category(category_id)))
+
+
+def _number(key: str) -> int | None:
+    """The number that a key is, if some row could have it."""
+    fits = key.isascii() and key.isdecimal() and len(key) <= 19 and 0 < int(key) <= BIGGEST_ID
+    return int(key) if fits else None
+
+
+def _page(key: str) -> catalog.ProductPage:
+    """A product on sale. Raises ``NotFound``."""
+    number = _number(key)
+    card = next(iter(catalog.cards([number])), None) if number is not None else None
+    return catalog.product_page(card.slug if card else key)
+
+
+def _any_product(key: str) -> Product:
+    number = _number(key)
+    known = session.get(Product, number) if number is not None else None
+    known = known or session.scalar(select(Product).where(Product.slug == key))
+    if known is None:
+        raise NotFound("There is no such product.")
+    return known
+
+
+def _price(given: dict[str, Any], name: str) -> int | None:
+    typed = given.get(name, "").strip()
+    if not typed:
+        return None
+    try:
+        price = parse_major(typed, checkout.terms().currency)
+    except ValueError:
+        price = -1
+    if not 0 <= price <= HIGHEST_PRICE:
+        raise Refused(422, faults=[(name, "This is not a price. Write it like 25 or 24.50.")])
+    return price
+
+
+def _options() -> dict[str, tuple[str, ...]]:
+    asked = {
+        name.removeprefix("option."): tuple(dict.fromkeys(request.args.getlist(name)))
+        for name in request.args
+        if name.startswith("option.") and len(name) > len("option.")
+    }
+    if len(asked) > MOST_OPTIONS:
+        raise Refused(422, faults=[("option", f"At most {MOST_OPTIONS} options at once.")])
+    return asked

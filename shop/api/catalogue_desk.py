@@ -1,0 +1,588 @@
+"""The catalogue and its stock for staff: the admin's operations, by the admin's permissions."""
+
+from collections.abc import Mapping
+from typing import Any, BinaryIO, cast
+
+from flask import Response, request
+from marshmallow import EXCLUDE, ValidationError, fields, validate, validates_schema
+
+from shop import catalog, inventory, media
+from shop.api import catalogue_shapes as shapes
+from shop.api import etags
+from shop.api.callers import staff
+from shop.api.catalogue import PRODUCTS
+from shop.api.door import Door, allow_body
+from shop.api.errors import Refused, flat
+from shop.api.fields import BIGGEST_INT, Schema, Whole, identity, line, money
+from shop.catalog.models import Category, OptionValue, Product, Variant
+from shop.core.db import session, transaction
+from shop.core.errors import NotFound
+
+bp = Door(
+    "Catalogue desk",
+    "Writing the catalogue and its stock, for staff. `x-permission` names what the role needs.",
+)
+CATEGORIES = "CategoriesView"
+INVENTORY = "InventoryView"
+MAX_PICTURE = 10 * 1024 * 1024
+# What multipart adds around a picture and its few words.
+OVERHEAD = 64 * 1024
+BLANK: dict[str, Any] = {
+    "tagline": "",
+    "description": "",
+    "keywords": "",
+    "attributes": {},
+    "seo_title": "",
+    "seo_description": "",
+    "featured_rank": None,
+    "category_ids": [],
+    "primary_category_id": None,
+    "unpublish_at": None,
+}
+
+
+class ValueDraftSchema(Schema):
+    """A value as it should be; ``id`` names one to rename."""
+
+    id = identity()
+    name = line(80, least=1, required=True)
+    swatch = line(7, allow_none=True)
+
+
+class OptionDraftSchema(Schema):
+    """An option as it should be; ``id`` names one to rename."""
+
+    id = identity()
+    name = line(80, least=1, required=True)
+    values = fields.List(
+        fields.Nested(ValueDraftSchema), required=True, validate=validate.Length(1, 60)
+    )
+
+
+class ProductWriteSchema(Schema):
+    """What can be written about a product. ``status`` publishes, withdraws or archives it."""
+
+    name = line(200, least=1)
+    slug = line(80, least=1)
+    tagline = line(200)
+    description = line(20_000)
+    keywords = line(500)
+    attributes = fields.Dict(
+        keys=line(60, least=1), values=line(500), validate=validate.Length(max=30)
+    )
+    tax_class = line(40, least=1)
+    seo_title = line(120)
+    seo_description = line(320)
+    featured_rank = Whole(allow_none=True, validate=validate.Range(0, 1_000_000))
+    category_ids = fields.List(identity(), validate=validate.Length(max=50))
+    primary_category_id = identity(allow_none=True)
+    options = fields.List(fields.Nested(OptionDraftSchema), validate=validate.Length(max=5))
+    status = fields.String(validate=validate.OneOf(["draft", "active", "archived"]))
+    published_at = fields.AwareDateTime()
+    unpublish_at = fields.AwareDateTime(allow_none=True)
+
+
+class NewProductSchema(ProductWriteSchema):
+    """A new product; a draft unless it says otherwise."""
+
+    name = line(200, least=1, required=True)
+
+
+class VariantWriteSchema(Schema):
+    """What can be written of a variant."""
+
+    sku = line(64, least=1)
+    price_minor = money()
+    compare_at_minor = money(allow_none=True)
+    barcode = line(64)
+    weight_g = Whole(validate=validate.Range(0, 2_000_000_000))
+    position = Whole(validate=validate.Range(0, BIGGEST_INT))
+    low_stock_level = Whole(validate=validate.Range(0, BIGGEST_INT))
+    backorder_allowed = fields.Boolean(truthy={True}, falsy={False})
+
+
+class VariantPatchSchema(VariantWriteSchema):
+    """Changes to a variant. ``archived`` stops its sale, or takes it up again."""
+
+    archived = fields.Boolean(truthy={True}, falsy={False})
+
+
+class NewVariantSchema(VariantWriteSchema):
+    """A new variant, with one value of each option of its product."""
+
+    sku = line(64, least=1, required=True)
+    price_minor = money(required=True)
+    option_value_ids = fields.List(identity(), load_default=list, validate=validate.Length(max=5))
+
+
+class CategoryWriteSchema(Schema):
+    """What can be written about a category; ``position`` counts from 0 among its neighbours."""
+
+    name = line(120, least=1)
+    slug = line(80, least=1)
+    description = line(5_000)
+    parent_id = identity(allow_none=True)
+    position = Whole(validate=validate.Range(0, BIGGEST_INT))
+
+
+class NewCategorySchema(CategoryWriteSchema):
+    """A new category."""
+
+    name = line(120, least=1, required=True)
+
+
+class StockChangeSchema(Schema):
+    """Either ``delta``, or ``set`` to what was counted; and why."""
+
+    delta = Whole(validate=validate.Range(-1_000_000, 1_000_000))
+    set = Whole(validate=validate.Range(0, 1_000_000))
+    reason = fields.String(required=True, validate=validate.OneOf(list(inventory.REASONS)))
+    note = line(500, load_default="")
+
+    @validates_schema
+    def _one(self, data: Mapping[str, Any], **_: Any) -> None:
+        if ("delta" in data) == ("set" in data):
+            raise ValidationError("Say either delta or set.", "delta")
+
+
+class LevelSchema(shapes.StockSchema):
+    """The stock of a variant."""
+
+    variant_id = fields.Integer(required=True)
+
+
+class MovementSchema(Schema):
+    """An entry of the ledger."""
+
+    id = fields.Integer(required=True)
+    kind = fields.String(required=True)
+    on_hand_delta = fields.Integer(required=True)
+    reserved_delta = fields.Integer(required=True)
+    committed_delta = fields.Integer(required=True)
+    on_hand_after = fields.Integer(required=True)
+    reserved_after = fields.Integer(required=True)
+    committed_after = fields.Integer(required=True)
+    reason = fields.String(required=True)
+    note = fields.String(required=True)
+    order_id = fields.Integer(required=True, allow_none=True)
+    actor_kind = fields.String(required=True)
+    actor_name = fields.String(required=True)
+    at = fields.DateTime(required=True)
+
+
+class MovementsQuerySchema(Schema):
+    """``before`` is the last ``id`` of the page above."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    per_page = fields.Integer(load_default=50, validate=validate.Range(1, 100))
+    before = fields.Integer(validate=validate.Range(1, 2**63 - 1))
+
+
+class ImageFormSchema(Schema):
+    """What a picture shows."""
+
+    alt = line(300, load_default="")
+    option_value_id = fields.Integer(validate=validate.Range(1, 2**63 - 1))
+
+
+class ImagePatchSchema(Schema):
+    """Changes to a picture; ``position`` counts from 0."""
+
+    alt = line(300)
+    option_value_id = identity(allow_none=True)
+    position = Whole(validate=validate.Range(0, BIGGEST_INT))
+
+
+# ── products ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.post("/products")
+@staff("can_add", PRODUCTS)
+@bp.arguments(NewProductSchema)
+@bp.response(201, shapes.ProductSchema)
+def create_product(given: dict[str, Any]) -> Any:
+    """A new product"""
+    with transaction():
+        made = catalog.create_product(given["name"], **_details(given))
+        _options(made, given)
+        _status(made, given)
+        return _product_answer(made, 201)
+
+
+@bp.put("/products/<id:product_id>")
+@staff("can_edit", PRODUCTS)
+@bp.arguments(NewProductSchema)
+@bp.response(200, shapes.ProductSchema)
+def replace_product(given: dict[str, Any], product_id: int) -> Any:
+    """Write everything about a product anew: what is left out becomes empty
+
+    Its slug, tax class, options, state, variants and pictures stay unless they are named.
+    """
+    return _change_product(product_id, BLANK | given)
+
+
+@bp.patch("/products/<id:product_id>")
+@staff("can_edit", PRODUCTS)
+@bp.arguments(ProductWriteSchema)
+@bp.response(200, shapes.ProductSchema)
+def change_product(given: dict[str, Any], product_id: int) -> Any:
+    """Change what is named about a product, and nothing else"""
+    return _change_product(product_id, given)
+
+
+@bp.delete("/products/<id:product_id>")
+@staff("can_delete", PRODUCTS)
+@bp.response(204)
+def delete_product(product_id: int) -> None:
+    """Remove a product; 409 `has_history` for one that was ordered or counted: archive it"""
+    with transaction():
+        found = catalog.get_product(product_id, to_change=True)
+        _check_product(found)
+        catalog.delete_product(found)
+
+
+# ── variants and their stock ─────────────────────────────────────────────────────────────────────
+
+
+@bp.post("/products/<id:product_id>/variants")
+@staff("can_edit", PRODUCTS)
+@bp.arguments(NewVariantSchema)
+@bp.response(201, shapes.VariantSchema)
+def add_variant(given: dict[str, Any], product_id: int) -> Any:
+    """Something new to sell"""
+    with transaction():
+        product = catalog.get_product(product_id, to_change=True)
+        values = [_own_value(product, number) for number in given.pop("option_value_ids")]
+        made = catalog.add_variant(product, values=values, **given)
+        return _variant_answer(made, 201)
+
+
+@bp.get("/variants/<id:variant_id>")
+@staff("can_show", PRODUCTS)
+@bp.response(200, shapes.VariantSchema)
+def show_variant(variant_id: int) -> Any:
+    """A variant with its stock and its tag"""
+    return _variant_answer(catalog.get_variant(variant_id), 200)
+
+
+@bp.patch("/variants/<id:variant_id>")
+@staff("can_edit", PRODUCTS)
+@bp.arguments(VariantPatchSchema)
+@bp.response(200, shapes.VariantSchema)
+def change_variant(given: dict[str, Any], variant_id: int) -> Any:
+    """Change a variant's SKU, price and the like"""
+    with transaction():
+        found = _variant_to_change(variant_id)
+        archived = given.pop("archived", None)
+        if given:
+            catalog.update_variant(found, **given)
+        if "backorder_allowed" in given:
+            inventory.allow_backorder(found.id, given["backorder_allowed"])
+        if archived is True:
+            catalog.archive_variant(found)
+        elif archived is False:
+            catalog.restore_variant(found)
+        return _variant_answer(found, 200)
+
+
+@bp.delete("/variants/<id:variant_id>")
+@staff("can_edit", PRODUCTS)
+@bp.response(204)
+def delete_variant(variant_id: int) -> None:
+    """Remove a variant; 409 `has_history` for one that was ordered or counted: archive it"""
+    with transaction():
+        catalog.delete_variant(_variant_to_change(variant_id))
+
+
+@bp.patch("/variants/<id:variant_id>/inventory")
+@staff("can_adjust", INVENTORY)
+@bp.arguments(StockChangeSchema)
+@bp.response(200, LevelSchema)
+def change_stock(given: dict[str, Any], variant_id: int) -> Any:
+    """Correct what is on hand, by a difference or to what was counted"""
+    why = {"reason": given["reason"], "note": given["note"]}
+    with transaction():
+        if "delta" in given:
+            inventory.adjust(variant_id, given["delta"], **why)
+        else:
+            inventory.count(variant_id, given["set"], **why)
+        level = inventory.levels([variant_id])[variant_id]
+    return shapes.stock(level) | {"variant_id": variant_id}
+
+
+@bp.get("/variants/<id:variant_id>/movements")
+@staff("can_list", INVENTORY)
+@bp.arguments(MovementsQuerySchema, location="query")
+@bp.response(200, MovementSchema(many=True))
+def movements(given: dict[str, int], variant_id: int) -> Any:
+    """Why the stock is what it is: the ledger of a variant, newest first"""
+    catalog.get_variant(variant_id)
+    return inventory.movements(variant_id, limit=given["per_page"], before=given.get("before"))
+
+
+# ── pictures ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.post("/products/<id:product_id>/images")
+@staff("can_edit", PRODUCTS)
+@bp.response(201, shapes.ImageSchema)
+@bp.doc(
+    requestBody={
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["picture"],
+                    "properties": {
+                        "picture": {"type": "string", "format": "binary"},
+                        "alt": {"type": "string", "maxLength": 300},
+                        "option_value_id": {"type": "integer"},
+                    },
+                }
+            }
+        },
+    }
+)
+def add_image(product_id: int) -> Any:
+    """Add a picture: JPEG, PNG or WebP, at most 10 MB and 40 megapixels
+
+    It is re-encoded without metadata; its sizes for the shop's pages are made by a worker.
+    """
+    allow_body(MAX_PICTURE + OVERHEAD)
+    if request.mimetype != "multipart/form-data":
+        raise Refused(415, "Send the picture as multipart/form-data.")
+    picture = request.files.get("picture")
+    if picture is None or len(list(request.files.items(multi=True))) > 1:
+        raise Refused(422, faults=[("picture", "Send one picture, as the part “picture”.")])
+    try:
+        words = ImageFormSchema().load(request.form.to_dict())
+    except ValidationError as error:
+        raise Refused(422, faults=_named(error)) from error
+    with transaction():
+        _value(catalog.get_product(product_id), words.get("option_value_id"))
+    file = media.store_upload(cast(BinaryIO, picture.stream), picture.filename or "")
+    with transaction():
+        product = catalog.get_product(product_id, to_change=True)
+        made = catalog.add_image(
+            product,
+            file,
+            alt=words["alt"],
+            option_value=_value(product, words.get("option_value_id")),
+        )
+        session.flush()
+        return shapes.image(made), 201
+
+
+@bp.patch("/images/<id:image_id>")
+@staff("can_edit", PRODUCTS)
+@bp.arguments(ImagePatchSchema)
+@bp.response(200, shapes.ImageSchema)
+def change_image(given: dict[str, Any], image_id: int) -> Any:
+    """Say what a picture shows, or move it"""
+    with transaction():
+        found = catalog.get_image(image_id)
+        product = catalog.get_product(found.product_id, to_change=True)
+        if given.keys() & {"alt", "option_value_id"}:
+            number = given.get("option_value_id", found.option_value_id)
+            value = _value(product, number)
+            catalog.update_image(found, alt=given.get("alt", found.alt), option_value=value)
+        if "position" in given:
+            others = [one.id for one in product.images if one.id != image_id]
+            others.insert(given["position"], image_id)
+            catalog.reorder_images(product, others)
+        return shapes.image(found)
+
+
+@bp.delete("/images/<id:image_id>")
+@staff("can_edit", PRODUCTS)
+@bp.response(204)
+def remove_image(image_id: int) -> None:
+    """Take a picture off its product"""
+    with transaction():
+        found = catalog.get_image(image_id)
+        catalog.get_product(found.product_id, to_change=True)
+        catalog.remove_image(found)
+
+
+# ── categories ───────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.post("/categories")
+@staff("can_add", CATEGORIES)
+@bp.arguments(NewCategorySchema)
+@bp.response(201, shapes.CategorySchema)
+def create_category(given: dict[str, Any]) -> Any:
+    """A new category, last below its parent unless it says otherwise"""
+    with transaction():
+        parent = _category(given.get("parent_id"), "parent_id")
+        made = catalog.create_category(
+            given["name"],
+            slug=given.get("slug", ""),
+            parent=parent,
+            description=given.get("description", ""),
+        )
+        session.flush()
+        if "position" in given:
+            catalog.move_category(made, parent=parent, position=given["position"])
+        return etags.tagged(shapes.category(made), 201)
+
+
+@bp.patch("/categories/<id:category_id>")
+@staff("can_edit", CATEGORIES)
+@bp.arguments(CategoryWriteSchema)
+@bp.response(200, shapes.CategorySchema)
+def change_category(given: dict[str, Any], category_id: int) -> Any:
+    """Change or move a category; addresses that it leaves keep answering"""
+    with transaction():
+        found = session.get(Category, category_id, with_for_update=True, populate_existing=True)
+        if found is None:
+            raise NotFound("There is no such category.")
+        etags.check(shapes.category(found))
+        written = {name: given[name] for name in ("name", "slug", "description") if name in given}
+        if written:
+            catalog.update_category(found, **written)
+        if given.keys() & {"parent_id", "position"}:
+            parent = (
+                _category(given["parent_id"], "parent_id") if "parent_id" in given else found.parent
+            )
+            catalog.move_category(found, parent=parent, position=given.get("position"))
+        session.flush()
+        return etags.tagged(shapes.category(found))
+
+
+@bp.delete("/categories/<id:category_id>")
+@staff("can_delete", CATEGORIES)
+@bp.response(204)
+def delete_category(category_id: int) -> None:
+    """Remove an empty category; 409 `not_empty` otherwise"""
+    with transaction():
+        found = catalog.get_category(category_id)
+        etags.check(shapes.category(found))
+        catalog.delete_category(found)
+
+
+# ── what they share ──────────────────────────────────────────────────────────────────────────────
+
+
+def _change_product(product_id: int, given: dict[str, Any]) -> Response:
+    with transaction():
+        found = catalog.get_product(product_id, to_change=True)
+        session.refresh(found)
+        _check_product(found)
+        details = _details(given)
+        if "name" in given:
+            details["name"] = given["name"]
+        if details:
+            catalog.update_product(found, **details)
+        _options(found, given)
+        _status(found, given)
+        return _product_answer(found, 200)
+
+
+def _details(given: Mapping[str, Any]) -> Any:
+    """What the operations take, with categories instead of their numbers."""
+    apart = {
+        "name",
+        "category_ids",
+        "primary_category_id",
+        "options",
+        "status",
+        "published_at",
+        "unpublish_at",
+    }
+    details = {name: value for name, value in given.items() if name not in apart}
+    if "category_ids" in given:
+        details["categories"] = [_category(one, "category_ids") for one in given["category_ids"]]
+    if "primary_category_id" in given:
+        number = given["primary_category_id"]
+        details["primary_category"] = _category(number, "primary_category_id")
+    return details
+
+
+def _options(product: Product, given: Mapping[str, Any]) -> None:
+    if "options" in given:
+        catalog.set_options(
+            product,
+            [
+                catalog.OptionDraft(
+                    option["name"],
+                    tuple(
+                        catalog.ValueDraft(value["name"], value.get("swatch"), value.get("id"))
+                        for value in option["values"]
+                    ),
+                    option.get("id"),
+                )
+                for option in given["options"]
+            ],
+        )
+
+
+def _status(product: Product, given: Mapping[str, Any]) -> None:
+    """Bring a product into the state that was asked for, by the operation that leads there."""
+    session.flush()
+    wanted = given.get("status", product.status)
+    if wanted == "active":
+        if product.status == "archived":
+            catalog.restore(product)
+        if product.status != "active" or given.keys() & {"published_at", "unpublish_at"}:
+            until = given.get("unpublish_at", product.unpublish_at)
+            catalog.publish(product, at=given.get("published_at"), until=until)
+    elif wanted == "draft" and product.status == "active":
+        catalog.unpublish(product)
+    elif wanted == "draft" and product.status == "archived":
+        catalog.restore(product)
+    elif wanted == "archived" and product.status != "archived":
+        catalog.archive(product)
+
+
+def _check_product(product: Product) -> None:
+    etags.check_tag(shapes.product_tag(product))
+
+
+def _product_answer(product: Product, status: int) -> Response:
+    session.flush()
+    return etags.tagged(shapes.product(product), status, tag=shapes.product_tag(product))
+
+
+def _variant_to_change(variant_id: int) -> Variant:
+    """The variant, behind its product's lock, if it is what the caller has seen."""
+    product_id = catalog.get_variant(variant_id).product_id
+    catalog.get_product(product_id, to_change=True)
+    found = session.get_one(Variant, variant_id, populate_existing=True)
+    etags.check(shapes.variant_facts(found))
+    return found
+
+
+def _variant_answer(variant: Variant, status: int) -> Response:
+    session.flush()
+    shown = shapes.variant(variant, inventory.levels([variant.id]))
+    return etags.tagged(shown, status, tag=etags.of(shapes.variant_facts(variant)))
+
+
+def _category(number: int | None, field: str) -> Category | None:
+    if number is None:
+        return None
+    found = session.get(Category, number)
+    if found is None:
+        raise Refused(422, faults=[(field, f"There is no category {number}.")])
+    return found
+
+
+def _value(product: Product, number: int | None) -> OptionValue | None:
+    return None if number is None else _own_value(product, number)
+
+
+def _own_value(product: Product, number: int) -> OptionValue:
+    """One of this product's own option values. Raises 422 for any other number."""
+    for option in product.options:
+        for value in option.values:
+            if value.id == number:
+                return value
+    raise Refused(422, faults=[("option_value_id", f"This product has no option value {number}.")])
+
+
+def _named(error: ValidationError) -> list[tuple[str, str]]:
+    return list(flat(error.messages))

@@ -1,0 +1,144 @@
+"""Orders for staff: the parcels and the remarks."""
+
+from typing import Any
+
+from flask import jsonify
+from marshmallow import fields, validate
+from sqlalchemy import select
+
+from shop import orders
+from shop.api.callers import staff
+from shop.api.door import Door
+from shop.api.errors import Refused
+from shop.api.fields import Schema, Whole, identity, line
+from shop.api.order_shapes import FulfilmentSchema, StaffOrderSchema, order_shown
+from shop.api.orders import DESK
+from shop.core import actor, clock
+from shop.core.db import session, transaction
+from shop.core.errors import NotFound, WrongState
+
+bp = Door("Orders desk", "Packing, shipping and remarks, for staff.")
+
+
+class ParcelItemSchema(Schema):
+    """How many of a line go into the parcel."""
+
+    line_id = identity(required=True)
+    quantity = Whole(required=True, validate=validate.Range(1, 1_000_000))
+
+
+class ParcelSchema(Schema):
+    """A parcel; without ``lines`` all that is open. Customers are always told (``notify``)."""
+
+    lines = fields.List(
+        fields.Nested(ParcelItemSchema), allow_none=True, validate=validate.Length(1, 500)
+    )
+    carrier = line(60, load_default="", allow_none=True)
+    tracking_number = line(80, load_default="", allow_none=True)
+    notify = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        validate=validate.Equal(True, error="The customer is told about every parcel."),
+    )
+
+
+class NoteSchema(Schema):
+    """A remark that only staff see."""
+
+    text = line(2000, least=1, required=True)
+
+
+class NotedSchema(Schema):
+    """The remark as it stands in the timeline."""
+
+    text = fields.String(required=True)
+    author = fields.String(required=True)
+    at = fields.DateTime(required=True)
+
+
+@bp.post("/orders/<string:number>/fulfilments")
+@staff("can_ship", DESK)
+@bp.arguments(ParcelSchema)
+@bp.response(201, FulfilmentSchema)
+def ship(given: dict[str, Any], number: str) -> Any:
+    """Hand a parcel over: some lines, or all that are open"""
+    quantities: dict[int, int] | None = None
+    if given.get("lines") is not None:
+        quantities = {}
+        for one in given["lines"]:
+            if one["line_id"] in quantities:
+                raise Refused(422, faults=[("lines", "A line is named twice.")])
+            quantities[one["line_id"]] = one["quantity"]
+    with transaction():
+        order = orders.lock(orders.by_number(number).id)
+        parcel = orders.ship(
+            order,
+            quantities,
+            carrier=given["carrier"] or "",
+            tracking_number=given["tracking_number"] or "",
+        )
+        session.flush()
+        return parcel
+
+
+@bp.post("/fulfilments/<id:fulfilment_id>/shipped")
+@staff("can_ship", DESK)
+@bp.response(200, FulfilmentSchema)
+def shipped(fulfilment_id: int) -> Any:
+    """Say that a parcel has left the house
+
+    A parcel leaves when it is made, so for one that is on its way this changes nothing; for one
+    that has arrived it is 409.
+    """
+    with transaction():
+        parcel = _parcel(_locked(fulfilment_id), fulfilment_id)
+        if parcel.status != "shipped":
+            raise WrongState(f"This parcel is {parcel.status} already.")
+        return parcel
+
+
+@bp.post("/fulfilments/<id:fulfilment_id>/delivered")
+@staff("can_deliver", DESK)
+@bp.response(200, FulfilmentSchema)
+def delivered(fulfilment_id: int) -> Any:
+    """Say that a parcel arrived; with the last one the order is complete"""
+    with transaction():
+        order = _locked(fulfilment_id)
+        orders.mark_delivered(order, fulfilment_id)
+        session.flush()
+        return _parcel(order, fulfilment_id)
+
+
+@bp.post("/orders/<string:number>/processing")
+@staff("can_process", DESK)
+@bp.response(200, StaffOrderSchema)
+def process(number: str) -> Any:
+    """Say that somebody packs the order now"""
+    with transaction():
+        order = orders.lock(orders.by_number(number).id)
+        orders.start_processing(order)
+    return jsonify(order_shown(orders.by_id(order.id), to_owner=False))
+
+
+@bp.post("/orders/<string:number>/notes")
+@staff("can_note", DESK)
+@bp.arguments(NoteSchema)
+@bp.response(201, NotedSchema)
+def note(given: dict[str, str], number: str) -> Any:
+    """Add a remark for staff to the timeline"""
+    with transaction():
+        orders.note(orders.lock(orders.by_number(number).id), given["text"])
+    return {"text": given["text"].strip(), "author": actor.current().name, "at": clock.now()}
+
+
+def _locked(fulfilment_id: int) -> orders.Order:
+    order_id = session.scalar(
+        select(orders.Fulfilment.order_id).where(orders.Fulfilment.id == fulfilment_id)
+    )
+    if order_id is None:
+        raise NotFound("There is no such parcel.")
+    return orders.lock(order_id)
+
+
+def _parcel(order: orders.Order, fulfilment_id: int) -> orders.Fulfilment:
+    return next(one for one in order.fulfilments if one.id == fulfilment_id)
