@@ -21,7 +21,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from bench.support.stack import PROJECT, gunicorn, scratch_shop, table
+from bench.support.stack import PROJECT, free_port, gunicorn, scratch_shop, table
 from shop.core import redis
 from shop.core.db import transaction
 
@@ -37,8 +37,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200, help="single messages, 50 ms apart")
     parser.add_argument("--burst", type=int, default=200, help="messages sent at once")
     parser.add_argument("--bursts", type=int, default=5)
-    parser.add_argument("--port", type=int, default=9001)
     chosen = parser.parse_args()
+    chosen.port = free_port()
     with scratch_shop() as environment:
         product_id = _product()
         options = ("-k", "gevent", "--worker-connections", "12000")
@@ -190,11 +190,16 @@ class Clients:
 
 def be_clients(count: int, port: int, product_id: int) -> None:
     """The other process: connect and subscribe, then obey the numbers on standard input."""
-    sockets = [_connect(port, product_id, number) for number in range(count)]
     poll = select.epoll()
-    for each in sockets:
-        poll.register(each.fileno(), select.EPOLLIN)
-    by_number = {each.fileno(): each for each in sockets}
+    by_number: dict[int, socket.socket] = {}
+    for _ in range(count):
+        one = _connect(port, product_id)
+        poll.register(one.fileno(), select.EPOLLIN)
+        by_number[one.fileno()] = one
+        # Connecting thousands takes longer than a heartbeat: so far only pings can be waiting.
+        for number, _ in poll.poll(0):
+            by_number[number].recv(4096)
+            by_number[number].sendall(PONG)
     print(json.dumps({"connected": count}), flush=True)
     while (size := int(sys.stdin.readline())) > 0:
         print("waiting", flush=True)
@@ -221,7 +226,7 @@ def _receive(poll: select.epoll, sockets: dict[int, socket.socket], size: int) -
     return {"at": at, "bytes": received}
 
 
-def _connect(port: int, product_id: int, number: int) -> socket.socket:
+def _connect(port: int, product_id: int) -> socket.socket:
     one = socket.socket()
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     one.connect(("127.0.0.1", port))

@@ -1,6 +1,7 @@
-"""Servers and programs for one measurement, gone when it ends."""
+"""Servers and programs for one measurement, gone when it ends; shared by the benchmarks."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -36,6 +37,13 @@ def scratch_shop() -> Iterator[dict[str, str]]:
             "DATABASE_URL": scratch.database_url,
             "REDIS_URL": scratch.redis_url,
         }
+
+
+def free_port() -> int:
+    """A port that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
