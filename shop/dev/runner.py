@@ -34,6 +34,8 @@ class Command:
 
     name: str
     argv: Sequence[str]
+    # The others call it until their end, so it stops after them.
+    stops_last: bool = False
 
 
 @dataclass
@@ -53,6 +55,7 @@ class _Watched:
 class _Child:
     """A running program with the thread that copies its words."""
 
+    command: Command
     process: subprocess.Popen[str]
     footprint: Footprint | None
     last_words: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
@@ -156,7 +159,12 @@ class Runner:
     def stop(self) -> None:
         """Stop every program and wait for it; watched servers are left to their owner."""
         self._watched.clear()
-        alive = [child for child in self._children.values() if child.process.poll() is None]
+        for is_last in (False, True):
+            self._stop([c for c in self._children.values() if c.command.stops_last is is_last])
+        self._children.clear()
+
+    def _stop(self, children: list[_Child]) -> None:
+        alive = [child for child in children if child.process.poll() is None]
         leaders = [child.footprint for child in alive if child.footprint]
         leftovers.signal_groups(leaders, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
@@ -167,7 +175,6 @@ class Runner:
         for child in alive:
             child.process.wait()
             child.finish_copying()
-        self._children.clear()
 
     def _begin(self, watched: _Watched, *, again: bool = False) -> None:
         watched.start_again_at = None
@@ -203,7 +210,7 @@ class Runner:
             errors="replace",
             start_new_session=True,
         )
-        child = _Child(process, Footprint.of(process.pid))
+        child = _Child(command, process, Footprint.of(process.pid))
         child.copier = threading.Thread(target=self._copy, args=(command.name, child), daemon=True)
         child.copier.start()
         self._children[command.name] = child

@@ -289,7 +289,8 @@ class Stack:
         arguments = ["--host", self._options.host, "--port", str(self._options.stripe)]
         arguments += ["--webhook-url", webhook, "--webhook-secret", secret]
         arguments += ["--state", str(self._var.path / "stripe.db")]
-        return Command("stripe", [sys.executable, "-m", "shop.dev.stripe", *arguments])
+        argv = [sys.executable, "-m", "shop.dev.stripe", *arguments]
+        return Command("stripe", argv, stops_last=True)
 
     def _flask(self, verb: str) -> Command:
         return Command(verb, [sys.executable, "-m", "flask", "--app", "app", "shop", verb])

