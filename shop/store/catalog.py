@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from flask import current_app, make_response, redirect, render_template, request, url_for
+from flask import Response, current_app, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, NotFound
@@ -75,6 +75,8 @@ def products() -> ResponseReturnValue:
 @bp.get("/c/<path:path>")
 def category(path: str) -> ResponseReturnValue:
     """One category and everything below it. An address that moved answers 301."""
+    if words(path) != path:
+        raise NotFound
     asked = filters_from(request.args, category_path=path)
     try:
         view = view_of(asked, url_for("store.category", path=path))
@@ -107,7 +109,7 @@ def filters_from(args: MultiDict[str, str], *, category_path: str = "") -> catal
     """
     sort = args.get("sort", "")
     if sort and sort not in SORTS and sort != "relevance":
-        raise BadRequest(f"There is no order called “{sort[:40]}”.")
+        raise BadRequest(f"Products cannot be sorted by “{words(sort)[:40]}”.")
     page = args.get("page", "1")
     if not (page.isascii() and page.isdecimal() and len(page) <= 9 and int(page) >= 1):
         raise NotFound
@@ -134,17 +136,15 @@ def view_of(filters: catalog.Filters, address: str) -> View:
 
     Raises the catalogue's ``NotFound`` for an unknown category, ``NotFound`` past the last page.
     """
-    listing = catalog.listing(filters)
-    if filters.page > max(listing.pages, 1):
-        first, last = (_href(address, replace(filters, page=n)) for n in (1, max(listing.pages, 1)))
-        page = render_template(
-            "store/errors/no_page.html", page=filters.page, first_href=first, last_href=last
-        )
-        raise NotFound(response=make_response(page, 404))
+    try:
+        listing = catalog.listing(filters)
+    except Unknown:
+        if filters.category_path:
+            catalog.category(filters.category_path)  # raises again if this is what is unknown
+        raise NotFound(response=_no_page(filters, address)) from None
     only = catalog.Filters(q=filters.q, category_path=filters.category_path, sort=filters.sort)
-    narrowed = replace(filters, sort=None, page=1)
     plain = replace(only, sort=None)
-    sorts = dict({"relevance": "Best match"} if filters.q else {}, **SORTS)
+    best: tuple[tuple[str, str], ...] = (("relevance", "Best match"),) if filters.q else ()
     page_at = {n: _href(address, replace(filters, page=n)) for n in range(1, listing.pages + 1)}
     return View(
         address=address,
@@ -153,14 +153,20 @@ def view_of(filters: catalog.Filters, address: str) -> View:
         chips=tuple(_chips(filters, address)),
         clear_href=_href(address, only),
         kept=tuple(_pairs(address, replace(filters, sort=None, page=1))),
-        sorts=tuple(sorts.items()),
+        sorts=(*best, *SORTS.items()),
         pages=tuple(_page_links(filters.page, page_at)),
         previous_href=page_at.get(filters.page - 1, ""),
         next_href=page_at.get(filters.page + 1, ""),
         canonical=frame.Storefront().base_url
         + _href(address, replace(plain, q="", page=filters.page)),
-        is_indexed=narrowed == plain and not filters.q,
+        is_indexed=replace(filters, sort=None, page=1) == plain and not filters.q,
     )
+
+
+def _no_page(filters: catalog.Filters, address: str) -> Response:
+    first = _href(address, replace(filters, page=1))
+    page = render_template("store/errors/no_page.html", page=filters.page, href=first)
+    return make_response(page, 404)
 
 
 def _price(args: MultiDict[str, str], name: str) -> int | None:
@@ -172,7 +178,7 @@ def _price(args: MultiDict[str, str], name: str) -> int | None:
     except ValueError:
         price = -1
     if not 0 <= price <= HIGHEST_PRICE:
-        raise BadRequest(f"“{typed[:40]}” is not a price. Write it like 25 or 24.50.")
+        raise BadRequest(f"“{words(typed)[:40]}” is not a price. Write it like 25 or 24.50.")
     return price
 
 

@@ -49,7 +49,7 @@ def failed(error: HTTPException) -> ResponseReturnValue:
         return _other_door(error)
     status = error.code or 500
     if error.response is not None:
-        return error.response  # type: ignore[return-value]  # werkzeug's own class, as Flask's is
+        return error.response
     if status in LOST:
         return lost(status)
     own_words = error.description if status in {400, 403, 409} and _is_ours(error) else ""
@@ -83,5 +83,5 @@ def _is_ours(error: HTTPException) -> bool:
 def _other_door(error: HTTPException) -> ResponseReturnValue:
     """Hand on to the handler that another door registered for all HTTP errors, if there is one."""
     general = current_app.error_handler_spec[None][None].get(HTTPException)
-    answer: ResponseReturnValue = current_app.ensure_sync(general)(error) if general else error  # type: ignore[assignment]
+    answer: ResponseReturnValue = current_app.ensure_sync(general)(error) if general else error
     return answer

@@ -2,7 +2,7 @@
 
 from datetime import date
 from email.utils import parseaddr
-from typing import Any
+from typing import Any, Literal
 
 from babel.dates import format_date
 from flask import current_app, request
@@ -93,7 +93,7 @@ def weekday(moment: date) -> str:
     return str(format_date(moment, "EEEE d MMMM", locale=LOCALE))
 
 
-def picture_url(image: catalog.ImageView, width: int, fmt: str) -> str:
+def picture_url(image: catalog.ImageView, width: int, fmt: Literal["avif", "webp"]) -> str:
     """The address of a rendition, or of the original while there are none."""
     return media.url(image.key, width, fmt) if image.widths else media.url(image.key)
 

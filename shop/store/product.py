@@ -107,7 +107,6 @@ def product(slug: str) -> ResponseReturnValue:
         delivery=delivery(),
         distribution=_distribution(shown),
         most_pieces=MOST_PIECES,
-        cart_add_url=_cart_add_url(),
         share_image=_share_image(shown, offer),
         json_ld=[seo.product_group(shown), seo.breadcrumbs(shown.breadcrumbs, last=shown.name)],
     )
@@ -221,9 +220,3 @@ def _share_image(shown: catalog.ProductPage, offer: Offer | None) -> str:
 def _distribution(shown: catalog.ProductPage) -> list[tuple[int, int]]:
     """How many reviews gave five stars, four, … one."""
     return [(n, sum(r.rating == n for r in shown.reviews)) for n in range(5, 0, -1)]
-
-
-def _cart_add_url() -> str:
-    """Where the buy form goes; the cart's pages are written by their own module."""
-    known = "store.cart_add" in current_app.view_functions
-    return url_for("store.cart_add") if known else "/cart/items"

@@ -67,7 +67,8 @@ def _answer(name: str, cache: str) -> Response:
     if packed:
         response.headers["Content-Encoding"] = packing
     response.set_etag(tag)
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 @lru_cache(maxsize=512)
