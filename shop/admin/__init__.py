@@ -10,6 +10,7 @@ from shop.admin.categories import CategoriesView
 from shop.admin.checkout import ShippingMethodsView, TaxRatesView
 from shop.admin.customers import AddressesView, CustomersView
 from shop.admin.dashboard import DashboardView
+from shop.admin.inventory import InventoryView
 from shop.admin.orders import OrdersView
 from shop.admin.staff import RolesView, StaffView
 from shop.core import db
@@ -22,6 +23,7 @@ VIEWS: tuple[type[Any], ...] = (
     PasswordView,
     DashboardView,
     OrdersView,
+    InventoryView,
     AddressesView,
     CustomersView,
     CategoriesView,

@@ -5,8 +5,9 @@ account; that costs one statement a request, and all permissions together one mo
 """
 
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Flask, Response, g, jsonify, redirect, request, session, url_for
+from flask import Flask, Response, g, jsonify, redirect, request, session
 from flask_appbuilder import AppBuilder
 from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_appbuilder.security.sqla.models import (
@@ -20,6 +21,7 @@ from flask_limiter import Limiter
 from flask_login import LoginManager, current_user
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import joinedload
+from werkzeug.exceptions import SecurityError
 from werkzeug.security import check_password_hash, generate_password_hash
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -116,6 +118,9 @@ def guard() -> WerkzeugResponse | tuple[Response, int] | None:
     """Send whoever is not signed in to the sign-in page; name the actor for everybody else."""
     if not shell.asked_for_admin() or request.endpoint in OPEN:
         return None
+    if isinstance(request.routing_exception, SecurityError):
+        # Without a trusted host there is no page to show and nowhere to go.
+        return Response("This host name is not ours.", 400, mimetype="text/plain")
     if current_user.is_authenticated:
         actor.set_current(
             actor.Actor("staff", current_user.id, current_user.get_full_name().strip())
@@ -123,8 +128,8 @@ def guard() -> WerkzeugResponse | tuple[Response, int] | None:
         return None
     if errors.wants_json():
         return jsonify({"error": "Sign in first.", "code": "signed_out"}), 401
-    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("SignInView.login", next=wanted), code=303)
+    wanted = {"next": request.full_path.rstrip("?")} if request.method == "GET" else {}
+    return redirect("/admin/login/" + (f"?{urlencode(wanted)}" if wanted else ""), code=303)
 
 
 def signed_in() -> User | None:

@@ -1,0 +1,101 @@
+// @ts-check
+// Stock follows what happens, and is corrected in place: before and after, a reason, and the answer.
+import "./dialogs.js";
+import { toast } from "./toasts.js";
+
+const TONES = { out: ["bad", "Sold out"], low: ["warn", "Low"], ok: ["good", "In stock"] };
+
+/** @typedef {{on_hand: number, reserved: number, committed: number, available: number}} Level */
+
+const dialog = /** @type {HTMLDialogElement | null} */ (document.getElementById("adjust-dialog"));
+if (dialog) watchAdjusting(dialog);
+followStock();
+
+/** @param {HTMLDialogElement} dialog */
+function watchAdjusting(dialog) {
+  const form = dialog.querySelector("form");
+  const amount = /** @type {HTMLInputElement} */ (form.querySelector("[data-amount]"));
+  const seen = /** @type {HTMLInputElement} */ (form.querySelector("[name=seen]"));
+  const wrong = /** @type {HTMLElement} */ (form.querySelector("[data-adjust-error]"));
+
+  function preview() {
+    const sets = new FormData(form).get("mode") === "set";
+    const before = Number(seen.value);
+    amount.name = sets ? "set" : "delta";
+    form.querySelector("[data-amount-label]").textContent = sets ? "Set to" : "Change by";
+    form.querySelector("[data-before]").textContent = before.toLocaleString("en");
+    const after = sets ? Number(amount.value || before) : before + Number(amount.value);
+    form.querySelector("[data-after]").textContent = after.toLocaleString("en");
+  }
+  form.addEventListener("input", preview);
+  document.addEventListener("click", (event) => {
+    const button = /** @type {HTMLElement | null} */ (
+      /** @type {Element} */ (event.target).closest("[data-adjust]")
+    );
+    if (!button) return;
+    form.reset();
+    form.action = button.dataset.address;
+    form.querySelector("[data-adjust-name]").textContent = button.dataset.name;
+    seen.value = button.closest("tr").querySelector("[data-on_hand]").textContent.replaceAll(",", "");
+    wrong.hidden = true;
+    preview();
+    dialog.showModal();
+    amount.focus();
+  });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const response = await fetch(form.action, {
+      method: "POST",
+      body: new FormData(form),
+      headers: { Accept: "application/json" },
+    });
+    const answer = await response.json();
+    if (!response.ok) {
+      wrong.hidden = false;
+      wrong.querySelector("p").textContent = answer.error;
+      return;
+    }
+    dialog.close();
+    toast({ title: "Stock saved", text: answer.message, tone: "success" });
+    const id = form.action.split("/").pop();
+    for (const place of places(id)) fill(place, answer);
+    if (document.querySelector("[data-reloads]")) location.reload();
+  });
+}
+
+function followStock() {
+  const region = document.querySelector("[data-stock-status]");
+  document.addEventListener("live:staff:stock", async (event) => {
+    const { type, data } = /** @type {CustomEvent} */ (event).detail;
+    if (type !== "stock.changed") return;
+    const shown = places(data.variant_id);
+    if (!shown.length) return;
+    const response = await fetch(`/admin/inventory/level/${data.variant_id}`);
+    if (!response.ok) return;
+    const level = await response.json();
+    for (const place of shown) fill(place, level);
+    if (region) region.textContent = `${data.sku}: ${level.available} available`;
+  });
+}
+
+/** @param {number | string} id */
+function places(id) {
+  return /** @type {HTMLElement[]} */ ([...document.querySelectorAll(`[data-variant="${id}"]`)]);
+}
+
+/** @param {HTMLElement} place @param {Level} level */
+function fill(place, level) {
+  for (const key of /** @type {(keyof Level)[]} */ (["on_hand", "reserved", "committed", "available"])) {
+    const cell = place.querySelector(`[data-${key}]`);
+    if (cell) cell.textContent = level[key].toLocaleString("en");
+  }
+  const state = level.available <= 0 ? "out" : level.available <= Number(place.dataset.low) ? "low" : "ok";
+  const pill = place.querySelector("[data-state] .pill");
+  if (pill) {
+    pill.className = `pill pill-${TONES[state][0]}`;
+    pill.textContent = TONES[state][1];
+  }
+  place.classList.remove("touched");
+  void place.offsetWidth; // restart the animation
+  place.classList.add("touched");
+}
