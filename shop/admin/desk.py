@@ -1,4 +1,4 @@
-"""Lists of our own on the parts of CrudView's: search box, chips, tabs and pager, all in the URL."""
+"""Lists of our own on CrudView's parts: search box, chips, tabs and pager, all in the URL."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar

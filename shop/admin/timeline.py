@@ -63,9 +63,9 @@ def _delivered(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
 
 
 def _cancelled(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
-    reason = orders.CANCEL_REASONS.get(payload["reason"], payload["reason"])
+    reason = str(payload["reason"])
     freed = "what was promised is free again" if payload["was_paid"] else "its stock is free again"
-    return f"Cancelled; {freed}", "bad", reason
+    return f"Cancelled; {freed}", "bad", orders.CANCEL_REASONS.get(reason, reason)
 
 
 def _amount(words: str, tone: str) -> Callable[[Payload, orders.Order], tuple[str, str, str]]:

@@ -80,7 +80,7 @@ def test_the_list_costs_eight_statements_at_most(
     owner: Desk, cast: Cast, statements: list[str]
 ) -> None:
     assert cast.paid_order
-    owner.token
+    assert owner.token
     statements.clear()
 
     owner.text("/admin/orders/list/?tab=to_pack&q=ada")

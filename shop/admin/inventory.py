@@ -1,0 +1,189 @@
+"""The stock page: what there is, what is promised, how to correct it, and why it is so."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import flash, jsonify, redirect, request
+from flask_appbuilder import expose
+from flask_appbuilder.security.decorators import has_access, permission_name
+from sqlalchemy import select
+
+from shop import analytics, inventory
+from shop.admin import charts, errors
+from shop.admin.base import Page
+from shop.admin.desk import PER_PAGE, Desk, Stale, existing, whole
+from shop.catalog import get_variant
+from shop.core.db import session, transaction
+from shop.core.errors import Invalid
+from shop.orders import Order
+
+STATES = {"": "All", "low": "Low", "out": "Sold out"}
+TONES = {"out": ("bad", "Sold out"), "low": ("warn", "Low"), "ok": ("good", "In stock")}
+KINDS = {
+    "receive": "Received",
+    "adjust": "Adjusted",
+    "count": "Counted",
+    "reserve": "Held for an order",
+    "release": "Hold given back",
+    "commit": "Promised to a paid order",
+    "ship": "Shipped",
+    "restock": "Came back",
+    "write_off": "Written off",
+    "transfer": "Moved",
+}
+# Verbs for the sentence that explains a number: what it adds (or takes), in the past tense.
+SUMMED = {
+    "receive": "received",
+    "restock": "came back",
+    "ship": "shipped",
+    "write_off": "written off",
+    "adjust": "adjusted",
+    "count": "corrected by counts",
+    "transfer": "moved",
+}
+SIGNED = {"adjust", "count", "transfer"}
+PER_HISTORY = 50
+
+
+class InventoryView(Desk):
+    """Stock by variant."""
+
+    route_base = "/admin/inventory"
+    default_view = "list"
+    search_hint = "SKU, product or barcode"
+
+    @expose("/list/")
+    @has_access
+    def list(self) -> Page:
+        """All variants on sale with their stock. Four statements."""
+        state = request.args.get("tab", "")
+        state = state if state in STATES else ""
+        found = inventory.stock_list(
+            q=self.quick_text(), state=state, page=self.page_number(), per_page=PER_PAGE
+        )
+        return self.page(
+            "admin/inventory/list.html",
+            title="Inventory",
+            found=found,
+            tabs=self.tab_links(STATES, analytics.stock_states(), state),
+            links=self.page_links(found.pages),
+            tones=TONES,
+            reasons=inventory.REASONS,
+            may_adjust=self.may("can_adjust"),
+        )
+
+    @expose("/show/<int:pk>")
+    @has_access
+    def show(self, pk: int) -> Page:
+        """One variant: its numbers, why they are so, and its ledger."""
+        variant = get_variant(existing(pk))
+        level = inventory.levels([pk]).get(pk, inventory.Level(0, 0, 0))
+        before = request.args.get("before", "")
+        movements = inventory.movements(
+            pk,
+            limit=PER_HISTORY + 1,
+            before=int(before) if before.isdecimal() and len(before) < 19 else None,
+        )
+        shown = movements[:PER_HISTORY]
+        history = analytics.on_hand_history(pk)
+        return self.page(
+            "admin/inventory/show.html",
+            title=variant.sku,
+            variant=variant,
+            level=level,
+            movements=shown,
+            numbers=_order_numbers(shown),
+            more=shown[-1].id if len(movements) > PER_HISTORY else None,
+            kinds=KINDS,
+            because=because(level, analytics.ledger_sums(pk)),
+            plot=charts.steps(history) if len(history) > 1 else None,
+            history=history,
+            reasons=inventory.REASONS,
+            may_adjust=self.may("can_adjust"),
+        )
+
+    @expose("/level/<int:pk>")
+    @has_access
+    @permission_name("list")
+    def level(self, pk: int) -> Page:
+        """The numbers of one variant as JSON, for pages that follow the stock."""
+        return jsonify(_as_json(inventory.levels([existing(pk)]).get(pk)))
+
+    @expose("/adjust/<int:pk>", methods=["POST"])
+    @has_access
+    def adjust(self, pk: int) -> Page:
+        """Change by so many, or set to what was counted; a reason is needed either way."""
+        reason = request.form.get("reason", "")
+        note = request.form.get("note", "").strip()
+        if len(note) > 500:
+            raise Invalid("A note has at most 500 characters.", field="note")
+        if request.form.get("mode") == "set":
+            now = self._count(existing(pk), reason, note)
+        else:
+            delta = whole("delta", what="The change")
+            with transaction():
+                now = inventory.adjust(existing(pk), delta, reason=reason, note=note)
+        message = f"{now} on hand now."
+        if errors.wants_json():
+            return jsonify(_as_json(inventory.levels([pk])[pk]) | {"message": message})
+        flash(message, "success")
+        return redirect(errors.back(self.address("show", pk=pk)), code=303)
+
+    def _count(self, pk: int, reason: str, note: str) -> int:
+        counted = whole("set", what="The count")
+        seen = whole("seen", what="The number seen") if request.form.get("seen") else None
+        with transaction():
+            variance = inventory.count(pk, counted, reason=reason, note=note)
+            if seen is not None and counted - variance != seen:
+                raise Stale(_changed_meanwhile(pk, counted - variance))
+        return counted
+
+
+def because(level: inventory.Level, sums: dict[str, int]) -> str:
+    """One sentence that answers why there are so many: what came, what went, what is promised."""
+    if not sums:
+        return "Nothing was ever received."
+    parts = [
+        f"{'+' if sums[kind] > 0 else '−'}{abs(sums[kind]):,} {verb}"
+        if kind in SIGNED
+        else f"{abs(sums[kind]):,} {verb}"
+        for kind, verb in SUMMED.items()
+        if sums.get(kind)
+    ]
+    held = [
+        f"{units:,} {words}"
+        for units, words in (
+            (level.reserved, "held for unpaid orders"),
+            (level.committed, "promised to paid orders"),
+        )
+        if units
+    ]
+    promised = f"; {' and '.join(held)}" if held else ""
+    left = f", so {level.available:,} can be sold" if held else ", all of them free to sell"
+    return (
+        f"{level.on_hand:,} on hand: {', '.join(parts)}{promised}{left if level.on_hand else ''}."
+    )
+
+
+def _changed_meanwhile(pk: int, now: int) -> str:
+    # The count of this transaction is the newest entry, if it wrote one; the one before is theirs.
+    last = next((m for m in inventory.movements(pk, limit=5) if m.on_hand_after == now), None)
+    who = last.actor_name if last else "Somebody"
+    return f"{who} changed this to {now:,} just now. Nothing was saved; look at the number again."
+
+
+def _order_numbers(movements: Sequence[Any]) -> dict[int, str]:
+    ids = {movement.order_id for movement in movements if movement.order_id}
+    if not ids:
+        return {}
+    return dict(session.execute(select(Order.id, Order.number).where(Order.id.in_(ids))).tuples())
+
+
+def _as_json(level: inventory.Level | None) -> dict[str, Any]:
+    known = level or inventory.Level(0, 0, 0)
+    return {
+        "on_hand": known.on_hand,
+        "reserved": known.reserved,
+        "committed": known.committed,
+        "available": known.available,
+    }
