@@ -16,6 +16,7 @@ import pytest
 
 from shop.dev import leftovers
 from shop.dev.leftovers import Footprint
+from shop.dev.postgres import Postgres
 from shop.dev.stack import PROJECT
 from shop.dev.var import RunRecord, VarFolder
 
@@ -64,6 +65,8 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     shop = Shop(tmp_path / "var", _three_free_ports())
     yield shop
     shop.call("--stop")
+    # As root the data may lie outside the temporary folder.
+    Postgres(shop.folder / "postgres", log=shop.folder / "log" / "postgres.log").remove()
 
 
 def test_a_killed_shop_comes_up_again_with_its_data(shop: Shop) -> None:
