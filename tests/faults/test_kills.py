@@ -1,0 +1,76 @@
+"""Processes die and Redis forgets, while people buy: no mail is lost, no order is wrong."""
+
+import random
+import threading
+from collections import Counter
+
+import redis as redis_client
+from sqlalchemy import func, select
+
+from shop import inventory
+from shop.core.db import session
+from shop.core.relay import Delivery
+from shop.notifications.models import MailMessage
+from shop.orders.models import Order
+from tests import cast as people
+from tests.faults.buyers import Errand, crowd
+from tests.support.stack import RunningShop, eventually
+
+ORDERS = 200
+SEED = 11
+
+
+def test_killed_workers_and_a_forgetful_redis_lose_nothing(shop: RunningShop) -> None:
+    print(f"seed {SEED}")
+    chance = random.Random(SEED)
+    is_over = threading.Event()
+    done = Counter[str]()
+
+    def trouble() -> None:
+        redis = redis_client.Redis.from_url(shop.settings["REDIS_URL"])
+        while not is_over.wait(chance.uniform(1, 2)):
+            redis.flushall()
+            done["flushed"] += 1
+            done["killed"] += shop.kill(r"shop worker")
+
+    with shop.database():
+        bowl = people.product("Durable bowl", stock=10 * ORDERS)
+        troublemaker = threading.Thread(target=trouble)
+        troublemaker.start()
+        try:
+            results = crowd(
+                Errand(shop.base_url, shop.stripe_url, bowl.id),
+                processes=4, threads=ORDERS // 4, name="bowl",
+            )  # fmt: skip
+        finally:
+            is_over.set()
+            troublemaker.join()
+        assert Counter(code for code, _ in results) == {"paid": ORDERS}
+        assert done["killed"] >= 1 and done["flushed"] >= 1
+
+        eventually(lambda: paid() == ORDERS, within_s=180, what="all orders are paid")
+        eventually(lambda: kept_receipts() == ORDERS, within_s=180, what="all receipts are there")
+        level = inventory.levels([bowl.id])[bowl.id]
+        assert (level.reserved, level.committed) == (0, ORDERS)
+        assert inventory.discrepancies() == []
+        assert session.scalar(select(func.count()).where(Delivery.state == "dead")) == 0
+
+
+def paid() -> int:
+    session.rollback()
+    condition = Order.email.like("bowl-%"), Order.payment_status == "paid"
+    return session.scalar(select(func.count()).select_from(Order).where(*condition)) or 0
+
+
+def kept_receipts() -> int:
+    session.rollback()
+    return (
+        session.scalar(
+            select(func.count()).where(
+                MailMessage.kind == "receipt",
+                MailMessage.recipient.like("bowl-%"),
+                MailMessage.state == "kept",
+            )
+        )
+        or 0
+    )
