@@ -1,0 +1,112 @@
+"""The front page, the frame around all pages, and the headers that come with them."""
+
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+from shop.store import home
+from shop.store.statics import ROOT
+from tests.store.shelf import filled
+
+
+@pytest.fixture(autouse=True)
+def _fresh_category_cards() -> None:
+    home.category_cards.cache_clear()  # type: ignore[attr-defined]
+
+
+def test_home_says_what_is_sold_with_one_picture_that_matters(browser: FlaskClient):
+    filled()
+
+    page = browser.get("/")
+
+    assert page.status_code == 200
+    assert page.text.count("<h1>") == 1
+    assert page.text.count('fetchpriority="high"') == 1
+    assert "Tidal Mug" in page.text
+    assert '"@type":"WebSite"' in page.text.replace(" ", "")
+
+
+def test_home_stands_even_with_an_empty_catalogue(browser: FlaskClient):
+    page = browser.get("/")
+
+    assert page.status_code == 200
+
+
+def test_every_picture_has_its_size_and_a_text(browser: FlaskClient):
+    filled()
+
+    for address in ("/", "/products", "/products/tidal-mug", "/pages/about"):
+        for tag in re.findall(r"<img[^>]*>", browser.get(address).text):
+            assert {"width", "height", "alt"} <= set(re.findall(r"([a-z]+)=", tag)), tag
+
+
+def test_pages_carry_a_strict_policy_and_nothing_inline(browser: FlaskClient):
+    filled()
+
+    for address in ("/", "/products", "/products/tidal-mug", "/search", "/pages/terms", "/nope"):
+        page = browser.get(address)
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "ws://localhost" in policy
+        assert not re.search(r"<[^>]+\s(style|on[a-z]+)=", page.text)
+        assert "<style" not in page.text
+        assert all(
+            "src=" in tag or "json" in tag for tag in re.findall(r"<script[^>]*>", page.text)
+        )
+
+
+def test_the_socket_address_is_on_every_page(browser: FlaskClient):
+    for address in ("/", "/products", "/nope", "/products?min_price=x"):
+        assert '<meta name="realtime-url" content="ws' in browser.get(address).text
+
+
+def test_a_chosen_theme_is_rendered_by_the_server(browser: FlaskClient):
+    assert 'data-theme="auto"' in browser.get("/").text
+
+    browser.set_cookie("theme", "dark")
+    assert 'data-theme="dark"' in browser.get("/").text
+
+    browser.set_cookie("theme", '"><script>')
+    assert 'data-theme="auto"' in browser.get("/").text
+
+
+def test_looking_around_leaves_no_cookie(browser: FlaskClient):
+    filled()
+
+    for address in ("/", "/products", "/c/kitchen", "/search?q=mug", "/pages/about"):
+        assert "Set-Cookie" not in browser.get(address).headers, address
+
+
+def test_versioned_files_are_kept_for_ever_and_packed(browser: FlaskClient):
+    address = re.search(r'href="(/static/[^"]+/css/shop.css)"', browser.get("/").text)
+    assert address
+
+    packed = browser.get(address[1], headers={"Accept-Encoding": "br"})
+    plain = browser.get("/static/css/shop.css", headers={"Accept-Encoding": "identity"})
+
+    assert "immutable" in packed.headers["Cache-Control"]
+    assert packed.headers["Content-Encoding"] == "br"
+    assert len(packed.data) < 12_000
+    assert plain.headers["Cache-Control"] == "no-cache"
+    assert plain.text.startswith("@layer")
+    again = browser.get("/static/css/shop.css", headers={"If-None-Match": plain.headers["ETag"]})
+    assert again.status_code == 304
+
+
+def test_only_files_of_the_shelf_are_served(browser: FlaskClient):
+    for name in ("../__init__.py", "%2e%2e/__init__.py", "css", "css/", "nope.css", "css/%00"):
+        assert browser.get(f"/static/{name}").status_code == 404
+
+
+def test_scripts_and_fonts_keep_their_budget(browser: FlaskClient):
+    packed = {"Accept-Encoding": "br"}
+    scripts = sum(
+        len(browser.get(f"/static/js/{path.name}", headers=packed).data)
+        for path in (ROOT / "js").glob("*.js")
+    )
+    fonts = sum(path.stat().st_size for path in (ROOT / "fonts").iterdir())
+
+    assert scripts <= 20_000
+    assert fonts <= 70_000

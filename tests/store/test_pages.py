@@ -1,0 +1,124 @@
+"""Standing pages, pictures, errors, and what machines read."""
+
+import secrets
+import string
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from shop import media
+from shop.store import seo
+from shop.store.pages import STANDING
+from tests.store.shelf import filled
+
+
+@pytest.mark.parametrize("slug", STANDING)
+def test_a_standing_page_has_title_text_and_address(browser: FlaskClient, slug: str):
+    page = browser.get(f"/pages/{slug}")
+
+    assert page.status_code == 200
+    assert f"<h1>{STANDING[slug]}</h1>" in page.text
+    assert f'rel="canonical" href="http://localhost/pages/{slug}"' in page.text
+
+
+def test_only_known_pages_stand(browser: FlaskClient):
+    for slug in ("layout", "nope", "../errors/plain", "sitemap.xml"):
+        assert browser.get(f"/pages/{slug}").status_code == 404
+
+
+def test_the_sitemap_lists_what_can_be_found(browser: FlaskClient):
+    seo._addresses.cache_clear()  # type: ignore[attr-defined]
+    filled()
+
+    tree = ElementTree.fromstring(browser.get("/sitemap.xml").text)
+
+    found = {node.text for node in tree.iter() if node.tag.endswith("loc")}
+    assert {
+        "http://localhost/",
+        "http://localhost/c/kitchen/mugs-cups",
+        "http://localhost/products/tidal-mug",
+        "http://localhost/pages/about",
+    } <= found
+
+
+def test_crawlers_are_told_where_nothing_is_to_be_found(browser: FlaskClient):
+    robots = browser.get("/robots.txt").text
+
+    assert "Disallow: /checkout" in robots
+    assert "Sitemap: http://localhost/sitemap.xml" in robots
+
+
+def test_nothing_private_is_loaded_ahead(browser: FlaskClient):
+    answer = browser.get("/speculation-rules.json")
+
+    assert answer.mimetype == "application/speculationrules+json"
+    assert browser.get("/").headers["Speculation-Rules"] == '"/speculation-rules.json"'
+    for word in ("cart", "checkout", "account", "logout"):
+        assert word not in answer.text
+
+
+def test_the_manifest_names_icons_that_exist(browser: FlaskClient):
+    manifest = browser.get("/manifest.webmanifest")
+
+    assert manifest.mimetype == "application/manifest+json"
+    for icon in (manifest.get_json(force=True))["icons"]:
+        assert browser.get(icon["src"]).status_code == 200
+    assert browser.get("/favicon.ico").status_code == 200
+
+
+def test_a_picture_is_kept_for_ever_and_the_original_stands_in_for_a_minute(
+    browser: FlaskClient, tmp_path: Path
+):
+    key = "".join(secrets.choice(string.ascii_lowercase) for _ in range(26))
+    file = tmp_path / "picture.webp"
+    file.write_bytes(b"RIFF....WEBP")
+    media.storage.current().put(f"{key}/original.webp", file)
+
+    original = browser.get(f"/media/{key}/original.webp")
+    pending = browser.get(f"/media/{key}/640.avif")
+
+    assert original.mimetype == "image/webp"
+    assert "immutable" in original.headers["Cache-Control"]
+    assert original.headers["X-Content-Type-Options"] == "nosniff"
+    assert pending.data == original.data
+    assert pending.mimetype == "image/webp"
+    assert pending.headers["Cache-Control"] == "public, max-age=60"
+
+
+def test_unknown_pictures_and_strange_names_are_404(browser: FlaskClient):
+    for name in ("x/y", "../../etc/passwd", "a" * 26 + "/640.avif", "a" * 26 + "/../x", "%00/%00"):
+        assert browser.get(f"/media/{name}").status_code == 404
+
+
+def test_a_wrong_method_gets_a_page(browser: FlaskClient):
+    answer = browser.post("/products")
+
+    assert answer.status_code == 405
+    assert "cannot be used in this way" in answer.text
+
+
+def test_a_failure_shows_a_calm_page_without_details(
+    app: Flask, browser: FlaskClient, monkeypatch: pytest.MonkeyPatch
+):
+    class BrokenDisk:
+        def open(self, name: str) -> None:
+            raise OSError("secret detail")
+
+    monkeypatch.setattr(media.storage, "_storage", BrokenDisk())
+    app.testing = False
+    try:
+        answer = browser.get("/media/x/y")
+    finally:
+        app.testing = True
+
+    assert answer.status_code == 500
+    assert "Something broke on our side" in answer.text
+    assert "secret detail" not in answer.text
+
+
+def test_other_doors_keep_their_own_errors(browser: FlaskClient):
+    assert browser.get("/api/v1/nope").mimetype == "application/problem+json"
+    assert browser.get("/nope").mimetype == "text/html"
