@@ -4,14 +4,19 @@ No answer here tells a stranger whether an address is known. Mailed links open a
 mail programs follow links to look at them, and looking must not use a link up.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from flask import flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from shop import checkout, customers, orders
 from shop.core.db import transaction
 from shop.core.errors import DomainError, Invalid, NotFound
+from shop.customers.models import Address
 from shop.store import visitors
 from shop.store.blueprint import bp
+from shop.store.checkout import with_country
 from shop.store.forms import (
     ForgotForm,
     LoginForm,
@@ -37,7 +42,11 @@ def account() -> ResponseReturnValue:
     latest = orders.of_customer(who.id, per_page=LATEST)
     saved = customers.own_addresses(who.id)
     return render_template(
-        "store/account/account.html", who=who, latest=latest, saved=saved, tones=TONES
+        "store/account/account.html",
+        who=who,
+        latest=latest,
+        saved=_shown(saved),
+        tones=TONES,
     )
 
 
@@ -276,9 +285,15 @@ def _addresses_page(
         "store/account/addresses.html",
         form=form,
         editing=editing,
-        saved=customers.own_addresses(visitors.signed_in().id),
+        saved=_shown(customers.own_addresses(visitors.signed_in().id)),
         above=above or [],
     )
+
+
+def _shown(saved: Sequence[Address]) -> list[dict[str, Any]]:
+    """Addresses as the components show them."""
+    fields = (*customers.ADDRESS_FIELDS, "id", "is_default")
+    return [with_country({field: getattr(one, field) for field in fields}) for one in saved]
 
 
 def _look_into_your_mail(email: str, purpose: str) -> ResponseReturnValue:

@@ -6,11 +6,13 @@ is refused comes back with its reason beside the line, and nothing has changed.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flask import flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from shop import cart, catalog, checkout
+from shop.core import clock
 from shop.core.db import transaction
 from shop.core.errors import DomainError, NotFound
 from shop.discounts import Quote
@@ -18,6 +20,7 @@ from shop.store import visitors
 from shop.store.blueprint import bp
 
 REMOVED = "removed"
+UNDO_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ def remove(item: str) -> ResponseReturnValue:
             "variant_id": gone.variant_id,
             "quantity": gone.quantity,
             "name": lines.get(item_id, ""),
+            "version": basket.version,
+            "until": int(clock.now().timestamp()) + UNDO_SECONDS,
         }
         return ""
 
@@ -204,9 +209,18 @@ def _answer(
         basket=basket,
         above=above,
         said=said,
-        removed=session.pop(REMOVED, None),
+        removed=_removed(basket.view.version),
     )
     return page, status
+
+
+def _removed(version: int) -> dict[str, Any] | None:
+    """What was just taken out, as long as nothing else happened to the cart since."""
+    removed: dict[str, Any] | None = session.get(REMOVED)
+    if removed and (removed["version"] != version or removed["until"] < clock.now().timestamp()):
+        session.pop(REMOVED)
+        return None
+    return removed
 
 
 def _existing() -> cart.Cart:

@@ -5,6 +5,8 @@ then, with none open, the payment is begun. All of it may be repeated: pressed t
 back.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import current_app, flash, redirect, render_template, request, url_for
@@ -48,14 +50,17 @@ def contact_save() -> ResponseReturnValue:
     found = visitors.basket()
     if found is None:
         return _to_cart("Your cart is empty.")
-    try:
-        with transaction():
-            _keep_contact(found, form, chosen)
-    except NotFound:
-        raise
-    except DomainError as error:
-        basket = load()
-        return _contact_page(basket, form, chosen=chosen, above=tell(form, error)), 422
+    above = _faults(form, is_new=chosen == NEW_ADDRESS or visitors.customer() is None)
+    if not form.errors and not above:
+        try:
+            with transaction():
+                _keep_contact(found, form, chosen)
+        except NotFound:
+            raise
+        except DomainError as error:
+            above = tell(form, error)
+    if form.errors or above:
+        return _contact_page(load(), form, chosen=chosen, above=above), 422
     return redirect(url_for("store.delivery"), code=303)
 
 
@@ -106,6 +111,7 @@ def payment() -> ResponseReturnValue:
     return render_template(
         "store/checkout/payment.html",
         order=order,
+        to=with_country(order.shipping_address),
         lines=order_lines(order),
         rows=order_rows(order),
         held_until=order.expires_at.astimezone(SHOP_ZONE),
@@ -156,6 +162,12 @@ def order_lines(order: orders.Order) -> list[tuple[orders.OrderLine, catalog.Ima
     return [(line, _thumb(line.image_key)) for line in order.lines]
 
 
+def with_country(address: Mapping[str, Any]) -> dict[str, Any]:
+    """An address with the name of its country, as the components show it."""
+    code = address["country"]
+    return {**address, "country_name": customers.country_names().get(code, code)}
+
+
 def order_rows(order: orders.Order) -> list[tuple[str, int | str]]:
     """What the total of an order is made of, for people."""
     rows: list[tuple[str, int | str]] = [("Subtotal", order.subtotal_minor)]
@@ -165,6 +177,20 @@ def order_rows(order: orders.Order) -> list[tuple[str, int | str]]:
     if not order.prices_include_tax:
         rows.append(("Tax", order.tax_minor))
     return rows
+
+
+def _faults(form: ContactForm, *, is_new: bool) -> list[str]:
+    """Everything that is wrong at once, so that nobody mends a form twice."""
+    above = []
+    checks: list[Callable[[], object]] = [lambda: customers.clean_email(form.email.data)]
+    if is_new:
+        checks.append(lambda: customers.clean_address(form.address()))
+    for check in checks:
+        try:
+            check()
+        except DomainError as error:
+            above += tell(form, error)
+    return above
 
 
 def _keep_contact(found: cart.Cart, form: ContactForm, chosen: str) -> None:
@@ -220,6 +246,7 @@ def _delivery_page(
     return render_template(
         "store/checkout/delivery.html",
         basket=basket,
+        to=with_country(basket.view.shipping_address or {"country": ""}),
         billing=billing,
         hold_minutes=checkout.terms().hold_minutes,
         offers=[(o, _total_with(basket, o), o.arrives(today)) for o in basket.options],

@@ -14,7 +14,7 @@ from shop.core.errors import NotFound, WrongState
 from shop.core.money import Money
 from shop.store import visitors
 from shop.store.blueprint import bp
-from shop.store.checkout import SHOP_ZONE, order_by_link, order_lines, order_rows
+from shop.store.checkout import SHOP_ZONE, order_by_link, order_lines, order_rows, with_country
 
 STEPS = ("Placed", "Paid", "Processing", "Shipped", "Delivered")
 TONES = {"good": "good", "warn": "busy", "info": "busy", "bad": "bad", "mute": "calm"}
@@ -67,6 +67,8 @@ def page_of(order: orders.Order, *, is_thanks: bool = False) -> str:
     return render_template(
         "store/orders/order.html",
         order=order,
+        to=with_country(order.shipping_address),
+        bill_to=with_country(order.billing_address) if order.billing_address else None,
         token=visitors.secret(token),
         lines=order_lines(order),
         rows=order_rows(order),

@@ -1,7 +1,7 @@
 // @ts-check
 /** Adding to the cart without leaving the page: the answer opens in a drawer. */
 import { post, show } from "./cart.js";
-import { announce, attach } from "./shop.js";
+import { attach } from "./shop.js";
 
 /** @param {HTMLFormElement} form */
 export default function cartAdd(form) {
@@ -16,15 +16,14 @@ export default function cartAdd(form) {
     for (const button of buttons) button.removeAttribute("aria-busy");
     isBusy = false;
     if (!fresh) return form.submit();
-    open(fresh);
-    const refused = fresh.querySelector("[role=alert]")?.textContent?.trim();
+    const refused = fresh.querySelector("[role=alert]");
     const name = document.querySelector("h1")?.textContent?.trim() ?? "It";
-    announce(refused || `Added: ${name}.`, { seconds: 3 });
+    open(fresh, refused ? "" : `Added: ${name}`);
   });
 }
 
-/** @param {HTMLElement} fresh */
-function open(fresh) {
+/** @param {HTMLElement} fresh @param {string} words what is said, once */
+function open(fresh, words) {
   const dialog = drawer();
   const cart = dialog.querySelector("[data-cart]");
   if (cart instanceof HTMLElement) show(cart, fresh);
@@ -37,6 +36,9 @@ function open(fresh) {
   }
   if (!dialog.open) dialog.showModal();
   dialog.querySelector("h2")?.focus();
+  // The page's own place for messages is asleep behind the dialog.
+  const said = dialog.querySelector("[role=status]");
+  if (said) said.textContent = words;
 }
 
 /** The drawer, made when it is needed for the first time. */
@@ -48,6 +50,9 @@ function drawer() {
   dialog.className = "dialog side cart-drawer";
   dialog.setAttribute("aria-labelledby", "cart-drawer-title");
   dialog.setAttribute("closedby", "any");
+  const said = document.createElement("p");
+  said.className = "added";
+  said.setAttribute("role", "status");
   const head = document.createElement("header");
   const title = document.createElement("h2");
   title.id = "cart-drawer-title";
@@ -60,10 +65,11 @@ function drawer() {
   const icon = document.querySelector("#menu-drawer .icon-button svg");
   if (icon) close.append(icon.cloneNode(true));
   close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => said.replaceChildren());
   head.append(title, close);
   const inside = document.createElement("div");
   inside.className = "inside";
-  dialog.append(head, inside);
+  dialog.append(head, said, inside);
   document.body.append(dialog);
   return dialog;
 }

@@ -28,10 +28,12 @@ export default function cart(cart) {
   /** @param {HTMLFormElement} form */
   async function send(form) {
     const mine = ++asked;
-    form.closest("[data-item]")?.setAttribute("aria-busy", "true");
+    form.closest("[data-item]")?.setAttribute("data-waiting", "");
+    cart.ariaBusy = "true";
     const fresh = await post(form);
     // A later change is on its way; its answer holds this one too.
     if (mine !== asked) return;
+    cart.ariaBusy = null;
     if (!fresh) return form.submit();
     const focused = document.activeElement?.id;
     const wasInside = cart.contains(document.activeElement);
@@ -40,7 +42,7 @@ export default function cart(cart) {
     else if (wasInside) cart.querySelector(/** @type {any} */ ("[data-undo] button, .button"))?.focus();
     hideUndo();
     const words = cart.querySelector(".line-error, [role=alert]")?.textContent?.trim();
-    announce(words || `Your cart has ${pieces(cart)}.`, { seconds: words ? 8 : 3 });
+    if (!cart.closest("dialog")) announce(words || `Your cart has ${pieces(cart)}.`, { seconds: words ? 8 : 3 });
   }
 
   function hideUndo() {

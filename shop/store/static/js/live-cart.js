@@ -19,6 +19,8 @@ export default function liveCart(link) {
     if (isNews && before !== badge.textContent) announce(`Your cart changed: ${cart.count} ${cart.count === 1 ? "item" : "items"}.`);
     const fragment = document.querySelector("[data-live-cart]");
     const shown = fragment instanceof HTMLElement ? fragment.dataset.version : undefined;
+    // While an own change is on its way, its answer brings the news.
+    if (fragment?.ariaBusy === "true") return;
     if (fragment?.id && changed && String(version) !== shown) await swap(location.href, [fragment.id]);
   }
 
