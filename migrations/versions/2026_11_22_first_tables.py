@@ -239,6 +239,23 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_address_customer_id"), "address", ["customer_id"], unique=False)
     op.create_table(
+        "api_token",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("sign_in_id", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("kind IN ('access', 'refresh')", name=op.f("ck_api_token_kind")),
+        sa.ForeignKeyConstraint(
+            ["sign_in_id"], ["sign_in.id"], name=op.f("fk_api_token_sign_in_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_token")),
+        sa.UniqueConstraint("digest", name=op.f("uq_api_token_digest")),
+    )
+    op.create_index(op.f("ix_api_token_sign_in_id"), "api_token", ["sign_in_id"], unique=False)
+    op.create_table(
         "cart",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("token", sa.Text(), nullable=False),
@@ -361,7 +378,10 @@ def upgrade() -> None:
     )
     op.create_index("ix_product_newest", "product", ["status", "published_at", "id"], unique=False)
     op.create_index(
-        op.f("ix_product_primary_category_id"), "product", ["primary_category_id"], unique=False
+        "ix_product_primary_category_id",
+        "product",
+        ["primary_category_id", "sold_count", "id"],
+        unique=False,
     )
     op.create_index(
         "ix_product_search", "product", ["search"], unique=False, postgresql_using="gin"
@@ -1114,7 +1134,7 @@ def downgrade() -> None:
     op.drop_table("option")
     op.drop_table("old_path")
     op.drop_index("ix_product_search", table_name="product", postgresql_using="gin")
-    op.drop_index(op.f("ix_product_primary_category_id"), table_name="product")
+    op.drop_index("ix_product_primary_category_id", table_name="product")
     op.drop_index("ix_product_newest", table_name="product")
     op.drop_index(
         "ix_product_name_trgm",
@@ -1135,6 +1155,8 @@ def downgrade() -> None:
         postgresql_where="status = 'open' AND customer_id IS NOT NULL",
     )
     op.drop_table("cart")
+    op.drop_index(op.f("ix_api_token_sign_in_id"), table_name="api_token")
+    op.drop_table("api_token")
     op.drop_index(op.f("ix_address_customer_id"), table_name="address")
     op.drop_table("address")
     op.drop_table("webhook_delivery")

@@ -38,11 +38,17 @@ def init(owner_email: str) -> None:
 
 
 @shop.command()
-@click.option("--orders/--no-orders", default=True, help="Also tell the story of 60 days of orders.")
+@click.option(
+    "--orders/--no-orders", default=True, help="Also tell the story of 60 days of orders."
+)
 @click.option("--renditions", is_flag=True, help="Make all picture sizes now, not by the workers.")
 def demo(orders: bool, renditions: bool) -> None:
     """Load the demo shop, through operations. Twice does no harm."""
-    click.echo(demo_catalogue.load(renditions=renditions))
+    loaded = demo_catalogue.load(renditions=renditions)
+    click.echo(
+        f"{loaded.products} demo products with {loaded.variants} variants,"
+        f" {loaded.pictures} pictures and {loaded.reviews} reviews."
+    )
     if orders:
         click.echo(demo_orders.load(current_app.config["SETTINGS"].stripe_api_base))
 

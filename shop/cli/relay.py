@@ -15,7 +15,7 @@ import psycopg
 from psycopg.rows import scalar_row
 from sqlalchemy.exc import DBAPIError
 
-from shop import payments
+from shop import media, payments
 from shop.core import db, queue, redis
 from shop.core import relay as core
 from shop.core.events import Event, EventRecord
@@ -43,6 +43,7 @@ class Turn:
 TIMETABLE = (
     Turn("expire unpaid orders", 10, payments.expire_unpaid),
     Turn("reconcile payments", 60, payments.reconcile),
+    Turn("remove files without a row", 24 * 3600, media.sweep),
 )
 
 

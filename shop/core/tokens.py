@@ -36,7 +36,9 @@ def digest(token: str) -> str:
 
 def matches(given: str | None, kept: str | None) -> bool:
     """Compare two secrets in constant time; empty never matches."""
-    return bool(given) and bool(kept) and secrets.compare_digest(str(given), str(kept))
+    if not given or not kept:
+        return False
+    return secrets.compare_digest(given.encode(), kept.encode())
 
 
 def issue(purpose: str, subject_id: int, *, minutes: int) -> str:
