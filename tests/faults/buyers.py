@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import threading
+import time
 import urllib.request
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
@@ -33,7 +34,7 @@ def buy(errand: Errand, key: str, wait: Barrier | None = None) -> tuple[str, str
         wait.wait()
     if status >= 400:
         return cart["code"], ""
-    status, order = post(
+    status, order = insist(
         f"{api}/orders",
         {
             "cart_token": cart["token"],
@@ -46,13 +47,23 @@ def buy(errand: Errand, key: str, wait: Barrier | None = None) -> tuple[str, str
     )
     if status >= 400:
         return order["code"], ""
-    status, intent = post(
-        f"{api}/orders/{order['number']}/payment-intent?token={order['token']}", {}
+    status, intent = insist(
+        f"{api}/orders/{order['number']}/payment-intent?token={order['token']}", {}, {}
     )
     if status >= 400:
         return intent["code"], order["number"]
     confirm(errand, intent)
     return "paid", order["number"]
+
+
+def insist(url: str, body: object, headers: dict[str, str]) -> tuple[int, dict]:
+    """POST, and again after a 503 or an "in progress", as the contract asks of programs."""
+    for _ in range(10):
+        status, answer = post(url, body, headers)
+        if status != 503 and answer.get("code") != "in_progress":
+            break
+        time.sleep(1)
+    return status, answer
 
 
 def confirm(errand: Errand, intent: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,13 +60,14 @@ class RunningShop:
         """This shop's own processes whose command line matches the regular expression."""
         record = json.loads((self.var / "run.json").read_text())
         mine = psutil.Process(record["supervisor"]["pid"]).children(recursive=True)
-        return [p for p in mine if re.search(words, " ".join(p.cmdline()))]
+        return [p for p in mine if re.search(words, _command_line(p))]
 
-    def kill(self, words: str) -> int:
-        """``kill -9`` these processes of this shop; gives how many."""
-        found = self.processes(words)
+    def kill(self, words: str, *, but_first: bool = False) -> int:
+        """``kill -9`` these processes of this shop, or only their children; gives how many."""
+        found = self.processes(words)[1 if but_first else 0 :]
         for process in found:
-            process.send_signal(signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
         return len(found)
 
 
@@ -87,6 +88,13 @@ def running_shop(var: Path, *options: str) -> Iterator[RunningShop]:
         subprocess.run(
             [*command, "--stop"], cwd=PROJECT, env=environment, check=False, timeout=120
         )
+
+
+def _command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.ZombieProcess, psutil.NoSuchProcess):
+        return ""
 
 
 def post(url: str, body: object, headers: dict[str, str] | None = None) -> tuple[int, dict]:
