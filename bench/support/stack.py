@@ -1,19 +1,25 @@
 """Servers and programs for one measurement, gone when it ends; shared by the benchmarks."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from alembic import command
 from alembic.config import Config
+from flask import Flask
 
+from bench.support.seed import seed
+from shop.config import Settings
 from shop.core import db, redis
 from shop.dev.scratch import Scratch
 
@@ -23,7 +29,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 @contextmanager
 def scratch_shop() -> Iterator[dict[str, str]]:
     """An empty, migrated shop, for this process too; gives the environment for its programs."""
-    with Scratch() as scratch:
+    with Scratch(durable=True) as scratch:
         url = scratch.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
         db.configure(url, name="bench")
         redis.configure(scratch.redis_url)
@@ -39,6 +45,96 @@ def scratch_shop() -> Iterator[dict[str, str]]:
         }
 
 
+@dataclass(frozen=True)
+class Shop:
+    """A shop with goods and orders: ``app`` is in this process, its programs are started by need.
+
+    Its database writes every commit to the disk, as a real one does.
+    """
+
+    app: Flask
+    environment: dict[str, str]
+    port: int
+    stripe_port: int
+    owner: dict[str, str]
+
+    @contextmanager
+    def web(self) -> Iterator[psutil.Process]:
+        """One web worker, started as the Procfile says; gives its process."""
+        options = ("--preload", "-k", "gthread", "--threads", "8")
+        with gunicorn(
+            "app:app", *options, port=self.port, environment=self.environment
+        ) as worker:
+            yield worker
+
+    @contextmanager
+    def stripe(self) -> Iterator[None]:
+        """The Stripe stand-in, with its messages to the web worker."""
+        arguments = ["--port", str(self.stripe_port), "--webhook-secret", "whsec_bench"]
+        webhook = f"http://127.0.0.1:{self.port}/api/v1/webhooks/stripe"
+        with program("shop.dev.stripe", *arguments, "--webhook-url", webhook) as process:
+            _wait(f"http://127.0.0.1:{self.stripe_port}/healthz", process)
+            yield
+
+    @contextmanager
+    def followers(self) -> Iterator[dict[str, psutil.Process]]:
+        """The worker and the relay."""
+        with (
+            program("shop", "worker", environment=self.environment) as worker,
+            program("shop", "relay", environment=self.environment) as relay,
+        ):
+            yield {"worker": psutil.Process(worker.pid), "relay": psutil.Process(relay.pid)}
+
+
+@contextmanager
+def seeded_shop() -> Iterator[Shop]:
+    """A shop with 1,000 products and 10,000 orders that nobody uses yet."""
+    # Only here: the sockets' measurement needs nothing of the web application.
+    from shop.factory import create_app
+
+    port, stripe_port = free_port(), free_port()
+    with tempfile.TemporaryDirectory(prefix="shop-bench-") as var, scratch_shop() as environment:
+        environment |= {
+            "SHOP_VAR": var,
+            "BASE_URL": f"http://127.0.0.1:{port}",
+            "STRIPE_API_BASE": f"http://127.0.0.1:{stripe_port}",
+            "STRIPE_SECRET_KEY": "sk_test_standin_bench",
+            "STRIPE_PUBLISHABLE_KEY": "pk_test_standin_bench",
+            "STRIPE_WEBHOOK_SECRET": "whsec_bench",
+        }
+        app = create_app(Settings.from_env(environment))
+        done = app.test_cli_runner().invoke(args=["shop", "init"])
+        if done.exit_code:
+            raise SystemExit(f"flask shop init: {done.output}")
+        seed()
+        owner = json.loads((Path(var) / "owner.json").read_text())
+        yield Shop(app, environment, port, stripe_port, owner)
+
+
+@contextmanager
+def program(
+    module: str, *arguments: str, environment: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """``python -m module …`` as long as the block runs, silent unless it fails."""
+    with subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=PROJECT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """The CPU time that a process has used so far."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 def free_port() -> int:
     """A port that nobody uses at this moment."""
     with socket.socket() as probe:
@@ -52,6 +148,7 @@ def gunicorn(
 ) -> Iterator[psutil.Process]:
     """A gunicorn with one worker, once ``/healthz`` answers; gives the worker's process."""
     base = [sys.executable, "-m", "gunicorn", "--no-control-socket", "-w", "1"]
+    base += ["--log-level", "warning"]
     arguments = [*base, "--bind", f"127.0.0.1:{port}", *options, target]
     with subprocess.Popen(arguments, cwd=PROJECT, env=environment) as process:
         try:

@@ -28,10 +28,16 @@ PREFIX = "shop-scratch-"
 
 
 class Scratch:
-    """Both servers in one temporary folder; used in a `with`, or started and stopped by hand."""
+    """Both servers in one temporary folder; used in a `with`, or started and stopped by hand.
+
+    durable: True where the speed of a real commit matters, as in measurements.
+    """
 
     database_url: str
     redis_url: str
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self._durable = durable
 
     def __enter__(self) -> Self:
         self.start()
@@ -52,7 +58,8 @@ class Scratch:
         self._owner = os.getpid()
         atexit.register(self.stop)
         log = self._var.open_log
-        self._postgres = Postgres(self._var.path / "postgres", log=log("postgres"), durable=False)
+        folder, durable = self._var.path / "postgres", self._durable
+        self._postgres = Postgres(folder, log=log("postgres"), durable=durable)
         self._valkey = Valkey(self._var.path / "valkey", log=log("valkey"), durable=False)
         self._remember()
         with ThreadPoolExecutor() as pool:
