@@ -44,6 +44,7 @@ from shop.payments.events import (
 )
 from shop.realtime.messages import cart_data, cart_topic
 from shop.realtime.topics import Refused, product_snapshot
+from shop.reviews.events import ReviewAdded
 
 
 def _apply_webhook(event: WebhookReceived) -> None:
@@ -90,6 +91,7 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     PasswordResetRequested: [_atomic(mails.send_password_link)],
     MailQueued: [_outside(_deliver_mail)],
     MediaStored: [_outside(_make_renditions, slow=True)],
+    ReviewAdded: [],  # nobody listens, but the relay must know every event it may meet
 }
 BY_NAME = {reaction.name: reaction for follows in REACTIONS.values() for reaction in follows}
 
