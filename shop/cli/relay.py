@@ -58,17 +58,20 @@ def run(
     timetable = threading.Thread(target=_keep_timetable, args=(stop,), name="timetable")
     timetable.start()
     bell = queue.Bell()
-    while not stop.is_set():
-        try:
-            with psycopg.connect(_plain_url(), autocommit=True) as listener:
-                listener.execute("LISTEN event")
-                log.info("relay listens")
-                _relay_until(stop, listener, bell, reactions, messages)
-        except (psycopg.OperationalError, DBAPIError) as error:
-            log.warning("relay lost the database", extra={"reason": str(error).split("\n")[0]})
-            db.session.remove()
-            stop.wait(1)
-    timetable.join(timeout=30)
+    try:
+        while not stop.is_set():
+            try:
+                with psycopg.connect(_plain_url(), autocommit=True) as listener:
+                    listener.execute("LISTEN event")
+                    log.info("relay listens")
+                    _relay_until(stop, listener, bell, reactions, messages)
+            except (psycopg.OperationalError, DBAPIError) as error:
+                log.warning("relay lost the database", extra={"reason": str(error).split("\n")[0]})
+                db.session.remove()
+                stop.wait(1)
+    finally:
+        stop.set()  # an unforeseen error must end the whole process: then it is started anew
+        timetable.join(timeout=30)
 
 
 def _relay_until(
