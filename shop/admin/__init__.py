@@ -12,6 +12,7 @@ from shop.admin.customers import AddressesView, CustomersView
 from shop.admin.dashboard import DashboardView
 from shop.admin.inventory import InventoryView
 from shop.admin.orders import OrdersView
+from shop.admin.products import ProductsView
 from shop.admin.staff import RolesView, StaffView
 from shop.core import db
 from shop.core.db import transaction
@@ -24,6 +25,7 @@ VIEWS: tuple[type[Any], ...] = (
     DashboardView,
     OrdersView,
     InventoryView,
+    ProductsView,
     AddressesView,
     CustomersView,
     CategoriesView,

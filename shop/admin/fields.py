@@ -292,7 +292,7 @@ class FormMaker(GeneralModelConverter):
         filter_rel_fields: Any,
         form_props: Any,
     ) -> Any:
-        form_props[col_name] = QuerySelectMultipleField(
+        form_props[col_name] = SeveralField(
             label,
             list(lst_validators),
             description=description,
@@ -301,6 +301,15 @@ class FormMaker(GeneralModelConverter):
             widget=Checkboxes(),
         )
         return form_props
+
+
+class SeveralField(QuerySelectMultipleField):
+    """Several rows of a small table; an unknown key is refused instead of being dropped."""
+
+    def pre_validate(self, form: Any) -> None:
+        # Only reading the data finds unknown keys; Flask-AppBuilder looks at the finding first.
+        _ = self.data
+        super().pre_validate(form)
 
 
 class Checkboxes:

@@ -21,9 +21,8 @@ from shop.core.db import session, transaction
 OWNER = "Owner"
 EVERYTHING = frozenset({"*"})
 ALL_VIEWS = "*"
-READ = frozenset({"can_list", "can_show"})
-WRITE = READ | {"can_add", "can_edit"}
-CRUD = WRITE | {"can_delete"}
+LIST = frozenset({"can_list"})
+READ = LIST | {"can_show"}
 FULFIL = frozenset({"can_process", "can_ship", "can_deliver", "can_note"})
 # What everybody with an account has: the dashboard, and one's own name and password.
 OWN = {
@@ -93,10 +92,10 @@ ROLES: dict[str, RoleSpec] = {
     "Finance": RoleSpec(
         "Payments, refunds, tax rates.",
         {
-            "OrdersView": READ | {"can_note", "can_refund"},
+            "OrdersView": READ | {"can_note"},
             "PaymentsView": EVERYTHING,
             "CustomersView": READ,
-            "TaxRatesView": CRUD,
+            "TaxRatesView": EVERYTHING,
             "ShippingMethodsView": READ,
         },
     ),
@@ -107,10 +106,10 @@ ROLES: dict[str, RoleSpec] = {
             "PaymentsView": READ,
             "CustomersView": READ,
             "ProductsView": READ,
-            "CategoriesView": READ,
+            "CategoriesView": LIST,
             "InventoryView": READ,
             "ShippingMethodsView": READ,
-            "TaxRatesView": READ,
+            "TaxRatesView": LIST,
         },
     ),
 }
