@@ -9,10 +9,10 @@ export function watchLists() {
 /** @param {Element} listing */
 function select(listing) {
   const bar = /** @type {HTMLElement | null} */ (listing.querySelector("[data-bulk]"));
-  if (!bar) return;
+  const all = /** @type {HTMLInputElement | null} */ (listing.querySelector("[data-all]"));
+  if (!bar || !all) return; // an empty list has nothing to select
   const boxes = () =>
     /** @type {HTMLInputElement[]} */ ([...listing.querySelectorAll("input[name=rowid]")]);
-  const all = /** @type {HTMLInputElement} */ (listing.querySelector("[data-all]"));
 
   function show() {
     const chosen = boxes().filter((box) => box.checked).length;
