@@ -118,7 +118,7 @@ def payment() -> ResponseReturnValue:
         seconds_left=int((order.expires_at - clock.now()).total_seconds()),
         can_pay=can_pay,
         client_secret=(attempt.client_secret if attempt and started else None),
-        failure=attempt.failure if attempt else "",
+        failure=failure_words(attempt.failure) if attempt else "",
         publishable_key=settings.stripe_publishable_key,
         stripe_js=f"{settings.stripe_api_base or STRIPE_JS}/v3/",
         return_url=settings.base_url + _return_url(order),
@@ -160,6 +160,11 @@ def payment_return() -> ResponseReturnValue:
 def order_lines(order: orders.Order) -> list[tuple[orders.OrderLine, catalog.ImageView | None]]:
     """The lines of an order with their pictures, as the components show them."""
     return [(line, _thumb(line.image_key)) for line in order.lines]
+
+
+def failure_words(reason: str) -> str:
+    """Why a payment did not work, for people; Stripe words some reasons for programmers."""
+    return "Your bank did not confirm this payment." if "PaymentMethod" in reason else reason
 
 
 def with_country(address: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,13 @@ class Needed:
         """Judge nothing here."""
 
 
-class AddressForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+class ReachableForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    """Whom to write to. Stands above the address, so that it comes first in lists of faults."""
+
+    email = EmailField("E-mail", [Needed()], description="For the receipt and news of the parcel.")
+
+
+class AddressForm(FlaskForm):  # type: ignore[misc]
     """A postal address; give ``countries`` as ISO codes."""
 
     name = StringField("Full name", [Needed()])
@@ -63,10 +69,9 @@ class SavedAddressForm(AddressForm):
     is_default = BooleanField("Use this address unless I choose another")
 
 
-class ContactForm(AddressForm):
+class ContactForm(AddressForm, ReachableForm):
     """Who orders, and where it goes."""
 
-    email = EmailField("E-mail", [Needed()], description="For the receipt and news of the parcel.")
     save_address = BooleanField("Keep this address in my account")
 
 

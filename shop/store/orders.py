@@ -14,7 +14,14 @@ from shop.core.errors import NotFound, WrongState
 from shop.core.money import Money
 from shop.store import visitors
 from shop.store.blueprint import bp
-from shop.store.checkout import SHOP_ZONE, order_by_link, order_lines, order_rows, with_country
+from shop.store.checkout import (
+    SHOP_ZONE,
+    failure_words,
+    order_by_link,
+    order_lines,
+    order_rows,
+    with_country,
+)
 
 STEPS = ("Placed", "Paid", "Processing", "Shipped", "Delivered")
 TONES = {"good": "good", "warn": "busy", "info": "busy", "bad": "bad", "mute": "calm"}
@@ -145,7 +152,8 @@ def _told(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[
         if entry.type in _TOLD:
             told.append(Happening(at, _TOLD[entry.type]))
         elif entry.type == "PaymentFailed":
-            told.append(Happening(at, "A payment did not work", str(payload.get("reason", ""))))
+            reason = failure_words(str(payload.get("reason", "")))
+            told.append(Happening(at, "A payment did not work", reason))
         elif entry.type in {"OrderShipped", "OrderDelivered"}:
             parcel = parcels.get(payload.get("fulfilment_id", 0))
             by = f"{parcel.carrier} {parcel.tracking_number}".strip() if parcel else ""

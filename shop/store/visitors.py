@@ -208,7 +208,7 @@ def keep_private(response: Response) -> Response:
     """Nobody else's machine keeps a personal page, and no other site learns its address."""
     if request.path.startswith(PERSONAL):
         response.headers["Cache-Control"] = "no-store"
-        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers.setdefault("Referrer-Policy", "same-origin")
     return response
 
 

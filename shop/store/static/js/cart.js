@@ -42,7 +42,8 @@ export default function cart(cart) {
     else if (wasInside) cart.querySelector(/** @type {any} */ ("[data-undo] button, .button"))?.focus();
     hideUndo();
     const words = cart.querySelector(".line-error, [role=alert]")?.textContent?.trim();
-    if (!cart.closest("dialog")) announce(words || `Your cart has ${pieces(cart)}.`, { seconds: words ? 8 : 3 });
+    const isSaid = cart.closest("dialog") || (!words && cart.querySelector("[data-undo]"));
+    if (!isSaid) announce(words || `Your cart has ${pieces(cart)}.`, { seconds: words ? 8 : 3 });
   }
 
   function hideUndo() {
