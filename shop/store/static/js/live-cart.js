@@ -3,10 +3,14 @@
 import { follow } from "./live.js";
 import { announce, swap } from "./shop.js";
 
+/** What this tab did itself arrives by socket too: its own answer goes first, and then there is no news. */
+const OWN_ANSWER = 500;
+
 /** @param {HTMLElement} link */
 export default function liveCart(link) {
   const badge = /** @type {HTMLElement} */ (link.querySelector(".cart-count"));
   /** @type {number | null} */ let version = null;
+  /** @type {any} */ let waiting;
 
   /** @param {{version?: number, count: number}} cart @param {boolean} isNews */
   async function show(cart, isNews) {
@@ -26,6 +30,9 @@ export default function liveCart(link) {
 
   follow("cart", {
     snapshot: (cart) => show(cart, false),
-    event: (cart) => show(cart, true),
+    event(cart) {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => show(cart, true), OWN_ANSWER);
+    },
   });
 }
