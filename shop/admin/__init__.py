@@ -11,7 +11,10 @@ from shop.admin.checkout import ShippingMethodsView, TaxRatesView
 from shop.admin.customers import AddressesView, CustomersView
 from shop.admin.dashboard import DashboardView
 from shop.admin.inventory import InventoryView
+from shop.admin.jobs import JobsView
+from shop.admin.mail import MailView
 from shop.admin.orders import OrdersView
+from shop.admin.payments import PaymentsView
 from shop.admin.products import ProductsView
 from shop.admin.staff import RolesView, StaffView
 from shop.core import db
@@ -26,6 +29,9 @@ VIEWS: tuple[type[Any], ...] = (
     OrdersView,
     InventoryView,
     ProductsView,
+    PaymentsView,
+    MailView,
+    JobsView,
     AddressesView,
     CustomersView,
     CategoriesView,

@@ -1,19 +1,207 @@
-"""The first page after signing in."""
+"""The first page: how the shop does, what waits for people, and what has just happened."""
 
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from flask import current_app, url_for
 from flask_appbuilder import expose
-from flask_appbuilder.security.decorators import has_access
+from flask_appbuilder.security.decorators import has_access, permission_name
 
-from shop.admin.base import Screen
+from shop import analytics, orders
+from shop.admin import charts, mail
+from shop.admin.base import Page
+from shop.admin.desk import Desk
+from shop.core import clock
+from shop.core.money import Money, exponent
+
+# key: label, days, what it is compared with
+RANGES = {
+    "today": ("Today", 1, "vs. the same day last week, until now"),
+    "7": ("7 days", 7, "vs. the 7 days before"),
+    "30": ("30 days", 30, "vs. the 30 days before"),
+}
+ZONE = ZoneInfo("Europe/Berlin")
+FEED = 6
+DEFINITIONS = {
+    "net": "Captured minus given back in this period, without tax and shipping.",
+    "orders": "Orders whose payment arrived in this period.",
+    "average": "What those orders cost with tax and shipping, divided by their number.",
+    "units": "Pieces in those orders.",
+}
 
 
-class DashboardView(Screen):
-    """Where everybody starts: the pages of one's role."""
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number with its change; ``trend`` is up, down or level."""
+
+    key: str
+    label: str
+    words: str
+    definition: str
+    change: str
+    trend: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Something that waits for people, with the way to it."""
+
+    label: str
+    count: int
+    href: str
+    icon: str
+    tone: str
+
+
+class DashboardView(Desk):
+    """Where everybody starts; shows what one's role may see."""
 
     route_base = "/admin"
     default_view = "index"
 
     @expose("/")
     @has_access
-    def index(self) -> str:
-        """Show the start page."""
-        return self.page("admin/dashboard.html", title="Welcome back")
+    def index(self) -> Page:
+        """The start page. Ten statements at most."""
+        return self.page("admin/dashboard/index.html", title="Dashboard", **self._facts())
+
+    @expose("/dashboard/part")
+    @has_access
+    @permission_name("index")
+    def part(self) -> Page:
+        """What ticks: put in place when something happened."""
+        return self.page("admin/dashboard/_part.html", **self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        asked = self.asked("range", RANGES) or "7"
+        sees_sales = self._sees("OrdersView")
+        counts = orders.tab_counts() if sees_sales else {}
+        return {
+            "range": asked,
+            "ranges": {key: label for key, (label, _, _) in RANGES.items()},
+            "compared": RANGES[asked][2],
+            "tiles": self._tiles(counts),
+            "now": clock.now(),
+            "sees_sales": sees_sales,
+            **(self._sales(asked) if sees_sales else {}),
+        }
+
+    def _sales(self, asked: str) -> dict[str, object]:
+        currency = str(current_app.config["SETTINGS"].currency)
+        now = clock.now()
+        days = RANGES[asked][1]
+        start = midnight(now, days_ago=days - 1)
+        # A part of a day is compared with the same part of an earlier day, or it would always lose.
+        back = timedelta(days=7 if asked == "today" else days)
+        this = analytics.totals(start, now, currency=currency)
+        before = analytics.totals(start - back, now - back, currency=currency)
+        shown = max(days, 14)
+        first = midnight(now, days_ago=shown - 1)
+        known = {
+            day.on: day for day in analytics.by_day(first, now, currency=currency, zone=str(ZONE))
+        }
+        dates = [
+            (first + timedelta(days=n, hours=12)).astimezone(ZONE).date() for n in range(shown)
+        ]
+        series = [known.get(on, analytics.Day(on, 0, 0)) for on in dates]
+        every = -(-shown // 7)
+        return {
+            "figures": figures(this, before, currency),
+            "series": series,
+            "plot": charts.columns(
+                [day.net_minor for day in series],
+                [f"{day.on:%-d %b}" if n % every == 0 else "" for n, day in enumerate(series)],
+                [
+                    f"{day.on:%a %-d %b}: {Money(day.net_minor, currency).format()},"
+                    f" {day.orders} {'order' if day.orders == 1 else 'orders'}"
+                    for day in series
+                ],
+                10 ** exponent(currency),
+            ),
+            "shown": shown,
+            "currency": currency,
+            "top": analytics.top_products(start, now, currency=currency),
+            "latest": orders.desk(orders.OrderFilters(per_page=FEED)).rows,
+        }
+
+    def _tiles(self, counts: dict[str, int]) -> list[Tile]:
+        waits = analytics.handling()
+        wanted = [
+            (
+                "OrdersView",
+                "To pack",
+                counts.get("to_pack", 0),
+                "package",
+                "info",
+                {"tab": "to_pack"},
+            ),
+            ("OrdersView", "Unpaid", counts.get("unpaid", 0), "clock", "warn", {"tab": "unpaid"}),
+            ("PaymentsView", "Needs a person", waits.open_tasks, "triangle-alert", "bad", {}),
+            ("InventoryView", "Low stock", waits.low_stock, "boxes", "warn", {"tab": "low"}),
+            ("InventoryView", "Sold out", waits.sold_out, "ban", "bad", {"tab": "out"}),
+            ("MailView", "Mails that failed", -1, "mail", "bad", {"tab": "failed"}),
+            ("JobsView", "Jobs that failed", waits.dead_jobs, "refresh-cw", "bad", {"tab": "dead"}),
+        ]
+        return [
+            Tile(
+                label,
+                mail.failed_count() if count < 0 else count,
+                self._list_of(view, arguments),
+                icon,
+                tone,
+            )
+            for view, label, count, icon, tone, arguments in wanted
+            if self._sees(view)
+        ]
+
+    def _sees(self, view: str) -> bool:
+        return bool(self.appbuilder.sm.has_access("can_list", view))
+
+    def _list_of(self, view: str, arguments: dict[str, str]) -> str:
+        return url_for(f"{view}.list", **arguments)  # type: ignore[arg-type]
+
+
+def midnight(now: datetime, *, days_ago: int) -> datetime:
+    """The start of a day in the shop's zone; a day is not always 24 hours long."""
+    day = now.astimezone(ZONE).date() - timedelta(days=days_ago)
+    return datetime.combine(day, time(), ZONE)
+
+
+def figures(this: analytics.Totals, before: analytics.Totals, currency: str) -> list[Figure]:
+    """The row of numbers on top, each with its change against an earlier period."""
+
+    def money(minor: int) -> str:
+        return Money(minor, currency).format()
+
+    def plain(units: int) -> str:
+        return f"{units:,}"
+
+    rows = [
+        ("net", "Net sales", this.net_minor, before.net_minor, money),
+        ("orders", "Orders", this.orders, before.orders, plain),
+        ("average", "Average order", this.average_minor, before.average_minor, money),
+        ("units", "Pieces sold", this.units, before.units, plain),
+    ]
+    return [
+        Figure(
+            key=key,
+            label=label,
+            words=say(now),
+            definition=DEFINITIONS[key],
+            change=_change(now, then),
+            trend="up" if now > then else "down" if now < then else "level",
+            before=say(then),
+        )
+        for key, label, now, then, say in rows
+    ]
+
+
+def _change(now: int, then: int) -> str:
+    if now == then:
+        return "±0 %"
+    if then <= 0:
+        return "new"
+    percent = (now - then) / then * 100
+    return f"{'+' if percent > 0 else '−'}{abs(percent):.1f} %"

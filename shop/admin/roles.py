@@ -108,6 +108,8 @@ ROLES: dict[str, RoleSpec] = {
             "ProductsView": READ,
             "CategoriesView": LIST,
             "InventoryView": READ,
+            "MailView": READ,
+            "JobsView": READ,
             "ShippingMethodsView": READ,
             "TaxRatesView": LIST,
         },
@@ -125,6 +127,7 @@ WORDS = {
     "can_change": "change",
     "can_reset": "set passwords",
     "can_process": "start processing",
+    "can_links": "open mails with sign-in links",
 }
 
 Pair = tuple[str, str]  # (permission, view)

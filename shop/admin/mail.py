@@ -1,0 +1,152 @@
+"""The mailbox: every mail the shop wrote, whether it left the house, and how it looks."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from flask import Response, current_app, flash, redirect
+from flask_appbuilder import expose
+from flask_appbuilder.security.decorators import has_access, permission_name
+from sqlalchemy import func, or_, select
+
+from shop import notifications
+from shop.admin import csp, errors
+from shop.admin.base import Page
+from shop.admin.desk import PER_PAGE, Desk, existing
+from shop.admin.interface import escaped
+from shop.core.db import session, transaction
+from shop.core.errors import DomainError, NotFound
+from shop.notifications import MailMessage
+from shop.orders import Order
+
+STATES = {"": "All", "queued": "Waiting", "sent": "Sent", "kept": "Kept here", "failed": "Failed"}
+TONES = {"queued": "info", "sent": "good", "kept": "mute", "failed": "bad"}
+# A mail is foreign ground: no scripts, nothing loaded from elsewhere; its links open a new page.
+MAIL_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none';"
+    " form-action 'none'; frame-ancestors 'self';"
+    " sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+
+
+class MailView(Desk):
+    """Mails, newest first."""
+
+    route_base = "/admin/mail"
+    default_view = "list"
+    search_hint = "Address or subject"
+    # Whoever can read a mail with a sign-in link can become its reader: that is a right of its own.
+    base_permissions: ClassVar[Sequence[str]] = ["can_list", "can_show", "can_retry", "can_links"]
+
+    @expose("/list/")
+    @has_access
+    def list(self) -> Page:
+        """The mailbox. Five statements."""
+        state, page = self.asked("tab", STATES), self.page_number()
+        matching = select(MailMessage)
+        if state:
+            matching = matching.where(MailMessage.state == state)
+        if self.quick_text():
+            pattern = f"%{escaped(self.quick_text())}%"
+            matching = matching.where(
+                or_(
+                    MailMessage.recipient.ilike(pattern, escape="\\"),
+                    MailMessage.subject.ilike(pattern, escape="\\"),
+                )
+            )
+        total = session.scalar(select(func.count()).select_from(matching.subquery())) or 0
+        rows = session.execute(
+            matching.with_only_columns(
+                MailMessage.id,
+                MailMessage.recipient,
+                MailMessage.subject,
+                MailMessage.kind,
+                MailMessage.state,
+                MailMessage.error,
+                MailMessage.order_id,
+                MailMessage.created_at,
+                Order.number,
+            )
+            .outerjoin(Order, Order.id == MailMessage.order_id)
+            .order_by(MailMessage.id.desc())
+            .limit(PER_PAGE)
+            .offset((page - 1) * PER_PAGE)
+        ).all()
+        pages = max(1, -(-total // PER_PAGE))
+        return self.page(
+            "admin/mail/list.html",
+            title="Mail",
+            rows=rows,
+            total=total,
+            number_of_page=page,
+            per_page=PER_PAGE,
+            pages=pages,
+            tones=TONES,
+            states=STATES,
+            tabs=self.tab_links(STATES, _counts(), state),
+            links=self.page_links(pages),
+        )
+
+    @expose("/show/<int:pk>")
+    @has_access
+    def show(self, pk: int) -> Page:
+        """One mail as its reader sees it, and as text."""
+        message = self._readable(pk)
+        page = self.page(
+            "admin/mail/show.html",
+            title=message.subject,
+            message=message,
+            tone=TONES[message.state],
+            state=STATES[message.state],
+            may_retry=self.may("can_retry") and message.state in {"failed", "queued"},
+        )
+        response = Response(page)
+        policy = csp.content_security_policy(current_app.config["SETTINGS"].realtime_url)
+        response.headers["Content-Security-Policy"] = f"{policy}; frame-src 'self'"
+        return response
+
+    @expose("/html/<int:pk>")
+    @has_access
+    @permission_name("show")
+    def html(self, pk: int) -> Page:
+        """The mail alone, for the frame on its page."""
+        response = Response(self._readable(pk).html)
+        response.headers["Content-Security-Policy"] = MAIL_POLICY
+        response.headers["X-Frame-Options"] = "SAMEORIGIN"
+        return response
+
+    @expose("/<int:pk>/retry", methods=["POST"])
+    @has_access
+    def retry(self, pk: int) -> Page:
+        """Send a mail again that the server did not take."""
+        with transaction():
+            notifications.retry(existing(pk))
+        flash("The mail waits to be sent again.", "success")
+        return redirect(errors.back(self.address("show", pk=pk)), code=303)
+
+    def _readable(self, pk: int) -> MailMessage:
+        message = session.get(MailMessage, existing(pk))
+        if message is None:
+            raise NotFound("There is no such mail.")
+        if message.kind.endswith("_link") and not self.may("can_links"):
+            raise Forbidden(
+                "This mail holds a link that signs its reader in; your role may not open it."
+            )
+        return message
+
+
+class Forbidden(DomainError):
+    """The role does not include this."""
+
+    code = "forbidden"
+
+
+def failed_count() -> int:
+    """How many mails did not leave. One statement."""
+    failed = select(func.count()).where(MailMessage.state == "failed")
+    return session.scalar(failed) or 0
+
+
+def _counts() -> dict[str, int]:
+    rows = session.execute(select(MailMessage.state, func.count()).group_by(MailMessage.state))
+    counts = dict(rows.tuples().all())
+    return counts | {"": sum(counts.values())}
