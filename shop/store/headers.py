@@ -24,12 +24,6 @@ def init_app(app: Flask) -> None:
     app.after_request(_add)
 
 
-def allow_stripe(response: Response) -> Response:
-    """Let this page load Stripe's (or the stand-in's) script and frames; for the payment page."""
-    response.headers["Content-Security-Policy"] = _policy(with_stripe=True)
-    return response
-
-
 def _add(response: Response) -> Response:
     if not is_store(request.path):
         return response
