@@ -1,0 +1,53 @@
+"""What people do again and again on a journey."""
+
+from playwright.sync_api import Page
+
+from tests.cast import ADDRESS
+from tests.support.browser import enter_card, expect
+
+
+def add_to_cart(page: Page) -> None:
+    """Press the product page's button and wait for the drawer."""
+    page.locator("#buy-form").get_by_role("button", name="Add to cart").click()
+    expect(page.get_by_role("dialog", name="Your cart")).to_be_visible()
+
+
+def fill_contact(page: Page, email: str) -> None:
+    """Who orders, and where it goes."""
+    page.get_by_label("E-mail").fill(email)
+    fill_address(page)
+
+
+def fill_address(page: Page) -> None:
+    """Ada's address into the fields of an address."""
+    page.get_by_label("Full name").fill(ADDRESS["name"])
+    page.get_by_label("Street and house number").fill(ADDRESS["line1"])
+    page.get_by_label("Postal code").fill(ADDRESS["postal_code"])
+    page.get_by_label("Town").fill(ADDRESS["city"])
+    page.get_by_label("Country").select_option(ADDRESS["country"])
+
+
+def to_payment(page: Page) -> None:
+    """From the delivery step to a card form that is ready."""
+    page.get_by_role("button", name="Continue to payment").click()
+    expect(page.locator("[data-pay]")).to_be_enabled()
+
+
+def check_out(page: Page, email: str) -> str:
+    """From a filled cart to the card form; gives the order's number."""
+    page.goto("/checkout")
+    fill_contact(page, email)
+    page.get_by_role("button", name="Continue to delivery").click()
+    to_payment(page)
+    return number_of(page)
+
+
+def pay_with(page: Page, number: str) -> None:
+    """Type a card and pay."""
+    enter_card(page, number)
+    page.locator("[data-pay]").click()
+
+
+def number_of(page: Page) -> str:
+    """The order's number on the payment page."""
+    return page.locator(".facts-card dd").first.inner_text()

@@ -1,0 +1,94 @@
+"""A real browser for journeys: people in windows of their own, who note every complaint."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import expect as expect
+
+from tests.support import chromium
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 30_000  # for what takes as long as the machine is busy
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+SMALLEST = {"width": 320, "height": 640}
+
+# What the browser itself says when a page answers 4xx: the tests look at the page instead.
+EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
+
+
+@contextmanager
+def chrome() -> Iterator[Browser]:
+    """One headless Chromium."""
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium.executable(), args=FLAGS)
+        try:
+            yield launched
+        finally:
+            launched.close()
+
+
+class Visitor:
+    """Somebody with a browser window of their own: cookies, a page, and what went wrong in it."""
+
+    def __init__(self, browser: Browser, base_url: str, name: str, **options: Any) -> None:
+        self.name = name
+        self.complaints: list[str] = []
+        self.context: BrowserContext = browser.new_context(
+            base_url=base_url, **{"viewport": DESKTOP, "locale": "en-IE", **options}
+        )
+        self.context.set_default_timeout(PATIENCE_MS)
+        self.context.on("console", self._hear)
+        self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        self.page: Page = self.context.new_page()
+
+    def goto(self, path: str) -> Page:
+        """Open a page of the shop."""
+        self.page.goto(path)
+        return self.page
+
+    def mark(self) -> None:
+        """Leave a mark that only a reload wipes out."""
+        self.page.evaluate("window.__mark = true")
+
+    def assert_not_reloaded(self) -> None:
+        """The page is still the one that was marked."""
+        assert self.page.evaluate("window.__mark") is True, f"{self.name}'s page was reloaded"
+
+    def snap(self, name: str) -> None:
+        """Keep a picture of the page if ``SHOP_PICTURES`` names a folder for them."""
+        if folder := os.environ.get("SHOP_PICTURES"):
+            self.page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not EXPECTED.match(message.text):
+            where = self.page.url if message.page == self.page else "another page"
+            self.complaints.append(f"{where}: {message.text}")
+
+
+def enter_card(page: Page, number: str = "4242424242424242") -> None:
+    """Type a card into the payment form."""
+    card = page.frame_locator("[data-fields] iframe")
+    card.get_by_label("Card number").fill(number)
+    card.get_by_label("Expiry").fill("12 / 34")
+    card.get_by_label("CVC").fill("123")
+
+
+def sideways(page: Page) -> int:
+    """By how many pixels the page is wider than its window."""
+    return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
