@@ -35,10 +35,11 @@ def _prepare() -> None:
     edges.configure(Settings.from_env(), name="worker", pool_size=2)
 
 
-def run_delivery(delivery_id: int) -> None:
-    """The one RQ job: run a reaction if it is still due."""
+def run_deliveries(delivery_ids: list[int]) -> None:
+    """The one RQ job: run each of these reactions if it is still due."""
     _prepare()
-    reactions.run_delivery(delivery_id)
+    for delivery_id in delivery_ids:
+        reactions.run_delivery(delivery_id)
 
 
 if __name__ == "__main__":

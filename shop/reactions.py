@@ -130,7 +130,7 @@ def messages(record: EventRecord) -> Iterable[Message]:
 
 
 def run_delivery(delivery_id: int) -> None:
-    """The one RQ job: run a reaction if it is still due."""
+    """Run a reaction if it is still due."""
     relay.deliver(delivery_id, BY_NAME)
 
 

@@ -25,6 +25,16 @@ from shop.payments.models import Payment, PaymentEvent, Refund, Task, WebhookDel
 from shop.payments.stripe_gateway import Intent, SentRefund
 
 PROCESSING_HOLD_MINUTES = 24 * 60
+# https://docs.stripe.com/api/events/types: what can change a payment or a refund of ours.
+TELLING = {
+    "payment_intent.succeeded",
+    "payment_intent.payment_failed",
+    "payment_intent.processing",
+    "payment_intent.canceled",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+}
 
 
 def open_payment(order: orders.Order) -> Payment:
@@ -65,7 +75,11 @@ def attach_intent(payment_id: int, intent: Intent) -> None:
 
 
 def record_delivery(event: dict[str, Any]) -> bool:
-    """Store a verified message of Stripe's; False if it was stored before."""
+    """Store a verified message of Stripe's; False if it was stored before.
+
+    Types that tell us nothing new are kept, marked as ignored, and wake nobody.
+    """
+    matters = event.get("type") in TELLING
     delivery_id = session.scalar(
         insert(WebhookDelivery)
         .values(
@@ -73,13 +87,16 @@ def record_delivery(event: dict[str, Any]) -> bool:
             type=str(event.get("type", "")),
             object_id=str(((event.get("data") or {}).get("object") or {}).get("id", "")),
             payload=event,
+            applied_at=None if matters else clock.now(),
+            outcome="" if matters else "ignored",
         )
         .on_conflict_do_nothing(index_elements=["stripe_event_id"])
         .returning(WebhookDelivery.id)
     )
     if delivery_id is None:
         return False
-    emit(WebhookReceived(delivery_id=delivery_id))
+    if matters:
+        emit(WebhookReceived(delivery_id=delivery_id))
     return True
 
 

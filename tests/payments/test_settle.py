@@ -141,13 +141,27 @@ def test_money_events_cannot_be_rewritten(cast: Cast) -> None:
 
 
 def test_a_stored_message_is_stored_once(cast: Cast) -> None:
-    message = {"id": "evt_1", "type": "charge.updated", "data": {"object": {"id": "ch_1"}}}
+    message = {
+        "id": "evt_1",
+        "type": "payment_intent.succeeded",
+        "data": {"object": {"id": "pi_1"}},
+    }
 
     with transaction():
         stored = [money.record_delivery(message) for _ in range(3)]
 
     assert stored == [True, False, False]
     assert events("WebhookReceived") == 1
+
+
+def test_a_message_that_tells_nothing_is_kept_and_wakes_nobody(cast: Cast) -> None:
+    message = {"id": "evt_2", "type": "charge.updated", "data": {"object": {"id": "ch_1"}}}
+
+    with transaction():
+        assert money.record_delivery(message)
+
+    assert events("WebhookReceived") == 0
+    assert [delivery.outcome for delivery in payments.deliveries()] == ["ignored"]
 
 
 def test_no_more_goes_back_than_came(cast: Cast) -> None:

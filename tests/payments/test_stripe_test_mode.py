@@ -24,9 +24,7 @@ def real_stripe() -> object:
         secret_key=KEY, publishable_key="pk_test_unused", webhook_secrets=(), api_base=""
     )
     yield
-    stripe_gateway.configure(
-        secret_key="", publishable_key="", webhook_secrets=(), api_base=""
-    )
+    stripe_gateway.configure(secret_key="", publishable_key="", webhook_secrets=(), api_base="")
 
 
 def test_a_purchase_and_its_refund_in_test_mode(cast: Cast) -> None:
