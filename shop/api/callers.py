@@ -10,6 +10,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from flask import current_app, g, request
+from sqlalchemy import select
 
 from shop import customers
 from shop.api import tokens
@@ -45,10 +46,19 @@ class Caller:
         if self.audience != "staff":
             return False
         security = current_app.extensions["appbuilder"].sm
-        return bool(
-            self.role_ids
-            and security.exist_permission_on_roles(view, permission, list(self.role_ids))
+        role, pair = security.role_model, security.permissionview_model
+        held = (
+            select(role.id)
+            .join(role.permissions)
+            .join(pair.permission)
+            .join(pair.view_menu)
+            .where(
+                role.id.in_(self.role_ids),
+                security.permission_model.name == permission,
+                security.viewmenu_model.name == view,
+            )
         )
+        return db.session.scalar(held.limit(1)) is not None
 
 
 GUEST = Caller()

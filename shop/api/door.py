@@ -14,11 +14,10 @@ from flask_smorest import Api, Blueprint
 from flask_smorest.utils import prepare_response
 from webargs.core import is_json, missing
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
-from werkzeug.routing import IntegerConverter
+from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
+from werkzeug.routing import BaseConverter
 
 from shop.api import errors
-from shop.api.fields import BIGGEST_ID
 
 PREFIX = "/api/v1"
 MAX_BODY = 1024 * 1024
@@ -26,11 +25,13 @@ NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-class IdConverter(IntegerConverter):
-    """A row's number in an address; what no row can have is an unknown address."""
+class IdConverter(BaseConverter):
+    """A row's number in an address. Eighteen digits: what no row can have is an unknown address."""
 
-    def __init__(self, map: Any) -> None:
-        super().__init__(map, min=1, max=BIGGEST_ID)
+    regex = "[1-9][0-9]{0,17}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
 
 
 class Parser(FlaskParser):
@@ -70,7 +71,8 @@ class Documentation(Api):
     ERROR_SCHEMA = errors.ProblemSchema
 
     def _register_error_handlers(self) -> None:
-        pass
+        """Only for what fails before a route is found; every blueprint has handlers of its own."""
+        self._app.register_error_handler(HTTPException, _unrouted)
 
     def _register_responses(self) -> None:
         """One description for all errors instead of one for each status."""
@@ -97,6 +99,10 @@ def seal(response: Response) -> Response:
         response.set_data(b"")
         del response.headers["Content-Type"]
     return response
+
+
+def _unrouted(error: HTTPException) -> Any:
+    return seal(errors.failed(error)) if request.path.startswith("/api/") else error
 
 
 def allow_body(size: int) -> None:

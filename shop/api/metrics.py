@@ -105,7 +105,7 @@ def _shop() -> Iterator[str]:
         .where(Delivery.state != "done")
         .group_by(Delivery.state)
     )
-    by_state = {"due": 0, "dead": 0} | dict(states.tuples())
+    by_state = {"due": 0, "dead": 0} | {row[0]: row[1] for row in states}
     yield from _family(
         "shop_deliveries",
         "gauge",

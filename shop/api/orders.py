@@ -124,7 +124,7 @@ def place(given: dict[str, Any]) -> Any:
     token = given.get("cart_token") or request.headers.get(HEADER)
     key = _key()
     if key is None:
-        return _place(given, token), 201
+        return jsonify(_place(given, token)), 201
     scope = _scope(token)
     with transaction():
         before = idempotency.claim(scope, key, idempotency.request_hash(["orders", given]))

@@ -1,0 +1,165 @@
+"""What operators ask, and what Stripe tells."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+import stripe
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from shop.core import db, redis
+from shop.payments.models import WebhookDelivery
+from tests.api.conftest import Program
+
+SECRET = "whsec_tests"
+
+
+def signed(payload: bytes, *, secret: str = SECRET, at: int | None = None) -> dict[str, str]:
+    """Stripe's header for a body."""
+    at = at or int(time.time())
+    signature = stripe.WebhookSignature._compute_signature(f"{at}.{payload.decode()}", secret)
+    return {"Stripe-Signature": f"t={at},v1={signature}", "Content-Type": "application/json"}
+
+
+def message(kind: str = "payment_intent.succeeded", event_id: str = "evt_1") -> bytes:
+    return json.dumps({"id": event_id, "type": kind, "data": {"object": {"id": "pi_1"}}}).encode()
+
+
+def stored(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(WebhookDelivery)) or 0
+
+
+def test_the_process_says_that_it_lives_without_asking_anybody(
+    client: FlaskClient, statements: list[str]
+) -> None:
+    assert client.get("/healthz").json == {"status": "alive"}
+    assert statements == []
+
+
+def test_the_shop_is_ready(client: FlaskClient) -> None:
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json == {
+        "database": "up",
+        "redis": "up",
+        "migrations": "current",
+        "relay_lag_s": answer.json["relay_lag_s"],
+    }
+
+
+def test_tables_of_another_version_are_not_ready(client: FlaskClient, session: Session) -> None:
+    session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["migrations"]) == (503, "not current")
+    assert answer.headers["Retry-After"]
+
+
+def test_without_redis_the_shop_still_serves(app: Flask, client: FlaskClient) -> None:
+    redis.configure("redis://127.0.0.1:1/0")
+    try:
+        answer = client.get("/readyz")
+    finally:
+        redis.configure(app.config["SETTINGS"].redis_url)
+    assert (answer.status_code, answer.json["redis"]) == (200, "down")
+
+
+def test_without_its_database_the_shop_is_not_ready_and_says_so_everywhere(
+    app: Flask, client: FlaskClient, live_database: str
+) -> None:
+    db.configure("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    try:
+        ready = client.get("/readyz")
+        program = Program(client)
+        answers = [
+            program.get("products"),
+            program.post("auth/token", json={"email": "a@example.com", "password": "x"}),
+            program.post("webhooks/stripe", data=message(), headers=signed(message())),
+        ]
+        alive = client.get("/healthz")
+    finally:
+        db.configure(live_database)
+    assert (ready.status_code, ready.json["database"]) == (503, "down")
+    assert alive.status_code == 200
+    for answer in answers:
+        assert (answer.status_code, answer.json["code"]) == (503, "unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "127.0.0.1" not in answer.text
+
+
+def test_figures_are_for_this_machine_and_for_who_has_the_token(
+    app: Flask, client: FlaskClient
+) -> None:
+    client.get("/healthz")
+    page = client.get("/metrics")
+    assert page.mimetype == "text/plain"
+    for line in page.text.splitlines():
+        assert (
+            line.startswith("#")
+            or line.rpartition(" ")[2].replace(".", "").lstrip("-e+0123456789") == ""
+        )
+    assert 'shop_http_requests_total{process="' in page.text
+    assert 'endpoint="health.alive",method="GET",status="200"' in page.text
+    assert 'le="+Inf"' in page.text
+    for name in ("shop_relay_lag_seconds", "shop_deliveries", "shop_orders", "shop_queue_jobs"):
+        assert f"\n{name}" in page.text
+    far = {"REMOTE_ADDR": "203.0.113.9"}
+    assert client.get("/metrics", environ_base=far).status_code == 403
+    behind = {"X-Forwarded-For": "203.0.113.9"}
+    assert client.get("/metrics", headers=behind).status_code == 403
+    wrong = {"Authorization": "Bearer "}
+    assert client.get("/metrics", environ_base=far, headers=wrong).status_code == 403
+
+
+def test_a_signed_message_is_stored_once(guest: Program, session: Session) -> None:
+    body = message()
+    answers = [guest.post("webhooks/stripe", data=body, headers=signed(body)) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert [answer.json["new"] for answer in answers] == [True, False, False, False, False]
+    assert stored(session) == 1
+
+
+def test_unknown_types_are_taken_too(guest: Program, session: Session) -> None:
+    body = message("radar.early_fraud_warning.created")
+    assert guest.post("webhooks/stripe", data=body, headers=signed(body)).status_code == 200
+    assert stored(session) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Stripe-Signature": ""},
+        {"Stripe-Signature": "t=1,v1=00"},
+        {"Stripe-Signature": "nonsense"},
+        signed(message(), secret="whsec_other"),
+        signed(message(), at=int(time.time()) - 301),
+        signed(message() + b" "),
+    ],
+)
+def test_a_message_that_stripe_did_not_sign_is_400(
+    guest: Program, session: Session, headers: dict[str, str]
+) -> None:
+    answer = guest.post("webhooks/stripe", data=message(), headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (400, "bad_signature")
+    assert stored(session) == 0
+
+
+def test_a_huge_message_is_not_read(guest: Program, session: Session) -> None:
+    body = b"x" * (1024 * 1024 + 1)
+    assert guest.post("webhooks/stripe", data=body, headers=signed(body)).status_code == 413
+    assert stored(session) == 0
+
+
+def test_a_failure_is_a_number_and_no_stack(app: Flask, guest: Program, monkeypatch: Any) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("SELECT secret FROM /etc/passwd")
+
+    monkeypatch.setitem(app.view_functions, "Catalogue.tree", broken)
+    answer = guest.get("categories/tree")
+    assert (answer.status_code, answer.json["code"]) == (500, "internal")
+    assert answer.json["request_id"] == answer.headers["X-Request-Id"]
+    assert "secret" not in answer.text and "RuntimeError" not in answer.text

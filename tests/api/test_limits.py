@@ -1,0 +1,72 @@
+"""Guessing is slowed down: by caller and by account, also while Redis is away."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from redis.exceptions import ConnectionError as Away
+
+from shop.api import limits
+from tests.api.conftest import Program
+
+
+class Broken:
+    """A Redis that is away."""
+
+    def hit(self, *_: object) -> bool:
+        raise Away
+
+
+class SwitchedOn:
+    """The application's limiter, counting with ``limiter``."""
+
+    enabled = True
+
+    def __init__(self, limiter: Any) -> None:
+        self.limiter = limiter
+
+
+@pytest.fixture(params=["counting", "away"])
+def limited(app: Flask, request: Any, monkeypatch: Any) -> Iterator[None]:
+    """The limiter switched on, on storage that works or on one that does not."""
+    works = FixedWindowRateLimiter(MemoryStorage())
+    counter = works if request.param == "counting" else Broken()
+    monkeypatch.setattr(limits, "_at_home", FixedWindowRateLimiter(MemoryStorage()))
+    monkeypatch.setitem(app.extensions, "limiter", {SwitchedOn(counter)})
+    yield
+
+
+def guess(program: Program, email: str, **given: Any) -> Any:
+    return program.post("auth/token", json={"email": email, "password": "guess"}, **given)
+
+
+def test_the_eleventh_guess_for_one_account_waits_whoever_asks(
+    guest: Program, limited: None
+) -> None:
+    for n in range(10):
+        far = {"REMOTE_ADDR": f"203.0.113.{n}"}
+        assert guess(guest, "ada@example.com", environ_base=far).status_code == 401
+    answer = guess(guest, " ADA@example.com", environ_base={"REMOTE_ADDR": "203.0.113.99"})
+    assert (answer.status_code, answer.json["code"]) == (429, "rate_limited")
+    assert 0 < int(answer.headers["Retry-After"]) <= 15 * 60 + 1
+    assert guess(guest, "bruno@example.com").status_code == 401
+
+
+def test_one_caller_cannot_try_on_and_on(guest: Program, limited: None) -> None:
+    answers = [
+        guest.post(
+            "auth/confirm",
+            json={"token": f"guess {n}"},
+            headers={"X-Forwarded-For": f"203.0.113.{n}"},
+        )
+        for n in range(31)
+    ]
+    assert [answer.status_code for answer in answers] == [404] * 30 + [429]
+
+
+def test_mails_are_not_sent_for_the_asking(guest: Program, limited: None) -> None:
+    answers = [guest.post("auth/password-reset", json={"email": "a@example.com"}) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [202] * 5 + [429]

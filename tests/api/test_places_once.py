@@ -1,0 +1,55 @@
+"""Many presses at once, each from a thread of its own, against a database with real commits."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from flask import Flask
+
+from shop import inventory, orders
+from shop.core import db
+from tests import cast as making
+from tests.api.conftest import Program
+from tests.api.test_sale import wish
+
+
+def test_one_key_pressed_sixteen_times_at_once_orders_once(app: Flask, live_database: str) -> None:
+    mug = making.product("Tidal mug", stock=10)
+    db.session.remove()
+    program = Program(app.test_client(use_cookies=False))
+    cart = program.post("cart/items", json={"variant_id": mug.id, "quantity": 2}).json
+
+    def press(_: int) -> tuple[int, str]:
+        mine = Program(app.test_client(use_cookies=False))
+        answer = mine.post("orders", json=wish(cart), headers={"Idempotency-Key": "one"})
+        return answer.status_code, answer.json.get("number") or answer.json["code"]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(press, range(16)))
+
+    numbers = {said for status, said in answers if status == 201}
+    refusals = {said for status, said in answers if status != 201}
+    assert len(numbers) == 1
+    assert refusals <= {"in_progress"}
+    assert press(0) == (201, next(iter(numbers)))
+    assert orders.tab_counts()[""] == 1
+    assert inventory.available([mug.id]) == {mug.id: 8}
+
+
+def test_ten_units_make_ten_orders_of_twenty_four_buyers(app: Flask, live_database: str) -> None:
+    mug = making.product("Tidal mug", stock=10)
+    db.session.remove()
+
+    def buy(_: int) -> tuple[int, str]:
+        mine = Program(app.test_client(use_cookies=False))
+        cart = mine.post("cart/items", json={"variant_id": mug.id})
+        if cart.status_code != 201:
+            return cart.status_code, cart.json["code"]
+        answer = mine.post("orders", json=wish(cart.json), headers={"Idempotency-Key": "k"})
+        return answer.status_code, answer.json.get("code", "")
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(buy, range(24)))
+
+    assert answers.count((201, "")) == 10
+    assert answers.count((409, "out_of_stock")) == 14
+    assert inventory.available([mug.id]) == {mug.id: 0}
+    assert inventory.discrepancies() == []
