@@ -11,6 +11,7 @@ from shop.checkout.queries import (
     Terms,
     configure,
     countries,
+    forget,
     quote,
     shipping_options,
     tax_rates,
@@ -19,6 +20,6 @@ from shop.checkout.queries import (
 
 __all__ = [
     "CartProblems", "NoDelivery", "ShippingOption", "Terms", "configure", "countries",
-    "install_defaults", "place_order", "quote", "set_contact", "set_method", "shipping_options",
-    "tax_rates", "terms",
+    "forget", "install_defaults", "place_order", "quote", "set_contact", "set_method",
+    "shipping_options", "tax_rates", "terms",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from shop.cart import CartChanged, CartView
 from shop.checkout import defaults
 from shop.checkout.errors import CartProblems, NoDelivery
 from shop.checkout.models import ShippingMethod, TaxRate
-from shop.checkout.queries import quote, shipping_options, terms
+from shop.checkout.queries import forget, quote, shipping_options, terms
 from shop.core.db import session
 from shop.customers import clean_address, clean_email
 
@@ -100,6 +100,7 @@ def install_defaults() -> None:
         )
         .on_conflict_do_nothing()
     )
+    forget()
 
 
 def _is_same(order: orders.Order, basket: cart.Cart) -> bool:

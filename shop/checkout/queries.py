@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from threading import Lock
+from typing import Any
 
-from sqlalchemy import any_, select
+from cachetools import TTLCache, cached
+from sqlalchemy import select
 
 from shop.cart import CartView
 from shop.checkout.models import ShippingMethod, TaxRate
@@ -39,7 +42,17 @@ class ShippingOption:
         return _working_days(today, self.min_days), _working_days(today, self.max_days)
 
 
+@dataclass(frozen=True, slots=True)
+class _Tariffs:
+    """All ways to send that are on offer, in order, and rates by country and tax class."""
+
+    methods: tuple[Any, ...]
+    rates: dict[str, dict[str, Decimal]]
+
+
+TARIFFS_KEPT_S = 5
 _terms = Terms("EUR", "DE", True, 15)
+_kept: TTLCache[Any, _Tariffs] = TTLCache(1, ttl=TARIFFS_KEPT_S)
 
 
 def configure(terms: Terms) -> None:
@@ -53,34 +66,30 @@ def terms() -> Terms:
     return _terms
 
 
+def forget() -> None:
+    """Read methods and rates anew at once; without it a change shows after a few seconds."""
+    _kept.clear()
+
+
 def shipping_options(country: str, subtotal_minor: int) -> list[ShippingOption]:
-    """Ways to send goods worth ``subtotal_minor`` to ``country``, cheapest first. One statement."""
-    methods = session.scalars(
-        select(ShippingMethod).where(
-            ShippingMethod.is_active, any_(ShippingMethod.countries) == country.upper()
-        )
-    )
-    options = [
+    """Ways to send goods worth ``subtotal_minor`` to ``country``, in the staff's order."""
+    return [
         ShippingOption(
             m.code, m.name, _price_for(m, subtotal_minor), m.free_over_minor, m.min_days, m.max_days
         )
-        for m in sorted(methods, key=lambda m: (m.position, m.id))
+        for m in _tariffs().methods
+        if country.upper() in m.countries
     ]
-    return options
 
 
 def countries() -> list[str]:
-    """ISO codes of the countries that some active shipping method serves. One statement."""
-    rows = session.scalars(select(ShippingMethod.countries).where(ShippingMethod.is_active))
-    return sorted({country for served in rows for country in served})
+    """ISO codes of the countries that some active shipping method serves."""
+    return sorted({country for method in _tariffs().methods for country in method.countries})
 
 
 def tax_rates(country: str) -> dict[str, Decimal]:
     """Rates by tax class for goods sent to ``country``; an unknown country is untaxed export."""
-    rows = session.execute(
-        select(TaxRate.tax_class, TaxRate.rate).where(TaxRate.country == country.upper())
-    )
-    return {row.tax_class: row.rate for row in rows}
+    return dict(_tariffs().rates.get(country.upper(), {}))
 
 
 def quote(
@@ -89,7 +98,7 @@ def quote(
     """What the cart would cost. Gives (quote, shipping options, the chosen one).
 
     Without a country, the address given so far or the shop's own counts; without a method, the one
-    chosen before or the first. Two statements.
+    chosen before or the first. No statement, or two after a few seconds.
     """
     to = (country or (view.shipping_address or {}).get("country") or _terms.country).upper()
     options = shipping_options(to, view.subtotal_minor)
@@ -105,7 +114,24 @@ def quote(
     return priced, options, chosen
 
 
-def _price_for(method: ShippingMethod, subtotal_minor: int) -> int:
+@cached(_kept, lock=Lock())
+def _tariffs() -> _Tariffs:
+    """Kept for a few seconds: who is shown an old price is stopped by ``place_order``'s check."""
+    m = ShippingMethod
+    methods = session.execute(
+        select(
+            m.code, m.name, m.price_minor, m.free_over_minor, m.countries, m.min_days, m.max_days
+        )
+        .where(m.is_active)
+        .order_by(m.position, m.id)
+    )
+    rates: dict[str, dict[str, Decimal]] = {}
+    for row in session.execute(select(TaxRate.country, TaxRate.tax_class, TaxRate.rate)):
+        rates.setdefault(row.country, {})[row.tax_class] = row.rate
+    return _Tariffs(tuple(methods.all()), rates)
+
+
+def _price_for(method: Any, subtotal_minor: int) -> int:
     free = method.free_over_minor is not None and subtotal_minor >= method.free_over_minor
     return 0 if free else method.price_minor
 

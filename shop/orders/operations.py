@@ -123,15 +123,17 @@ def place(items: Sequence[Item], quote: Quote, details: Details, *, hold_minutes
     return order
 
 
-def lock(order_id: int) -> Order:
+def lock(order_id: int, *, whole: bool = True) -> Order:
     """The order with its lines, its row locked until the transaction ends. Raises ``NotFound``.
 
-    Whoever changes an order, its payments or its stock locks the order first.
+    Whoever changes an order, its payments or its stock locks the order first. Unless ``whole``,
+    lines and parcels are read only when they are asked for.
     """
+    parts = [selectinload(Order.lines), selectinload(Order.fulfilments)] if whole else []
     order = session.scalar(
         select(Order)
         .where(Order.id == order_id)
-        .options(selectinload(Order.lines), selectinload(Order.fulfilments))
+        .options(*parts)
         .with_for_update(of=Order)
         .execution_options(populate_existing=True)
     )

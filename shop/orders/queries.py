@@ -134,9 +134,12 @@ def by_number(number: str) -> Order:
     return _one(Order.number == number)
 
 
-def by_token(number: str, token: str | None) -> Order:
-    """The order of who has its secret link. Raises ``NotFound``, also for a wrong token."""
-    order = _one(Order.number == number)
+def by_token(number: str, token: str | None, *, whole: bool = True) -> Order:
+    """The order of who has its secret link. Raises ``NotFound``, also for a wrong token.
+
+    Unless ``whole``, one statement; lines and parcels are read only when they are asked for.
+    """
+    order = _one(Order.number == number, whole=whole)
     if not tokens.matches(token, order.token):
         raise NotFound("There is no such order.")
     return order
@@ -250,17 +253,14 @@ def _conditions(filters: OrderFilters) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _one(condition: ColumnElement[bool]) -> Order:
-    order = session.scalar(
-        select(Order)
-        .where(condition)
-        .options(
-            selectinload(Order.lines),
-            selectinload(Order.fulfilments)
-            .selectinload(Fulfilment.lines)
-            .selectinload(FulfilmentLine.order_line),
-        )
+def _one(condition: ColumnElement[bool], *, whole: bool = True) -> Order:
+    parts = (
+        selectinload(Order.lines),
+        selectinload(Order.fulfilments)
+        .selectinload(Fulfilment.lines)
+        .selectinload(FulfilmentLine.order_line),
     )
+    order = session.scalar(select(Order).where(condition).options(*(parts if whole else ())))
     if order is None:
         raise NotFound("There is no such order.")
     return order

@@ -19,12 +19,12 @@ from shop.payments.procedures import (
     settle_order,
     start,
 )
-from shop.payments.queries import deliveries, of_order, open_tasks
+from shop.payments.queries import deliveries, latest, of_order, open_tasks
 from shop.payments.stripe_gateway import BadSignature, Refused
 
 __all__ = [
     "BadSignature", "Payment", "Refund", "Refused", "Started", "Task", "apply_delivery",
     "balance", "cancel_order", "close_intents", "close_task", "deliveries", "expire_unpaid",
-    "of_order", "open_task", "open_tasks", "reconcile", "record_webhook", "send_refund", "settle",
-    "settle_order", "start",
+    "latest", "of_order", "open_task", "open_tasks", "reconcile", "record_webhook",
+    "send_refund", "settle", "settle_order", "start",
 ]  # fmt: skip

@@ -105,7 +105,10 @@ def apply_intent(payment_id: int, intent: Intent) -> str:
 
     The only way to paid. Safe to call any number of times, in any order, by anybody.
     """
-    order = orders.lock(_order_id(payment_id))
+    order_id = _order_id(payment_id)
+    if intent.status == "succeeded":
+        _lock_cart_of(order_id)
+    order = orders.lock(order_id, whole=False)
     payment = _locked(payment_id)
     payment.card_brand = intent.card_brand or payment.card_brand
     payment.card_last4 = intent.card_last4 or payment.card_last4
@@ -300,6 +303,12 @@ def _order_id(payment_id: int) -> int:
     if order_id is None:
         raise NotFound("There is no such payment.")
     return order_id
+
+
+def _lock_cart_of(order_id: int) -> None:
+    """Placing an order locks cart, then order: whoever needs both must come the same way."""
+    cart_id = select(orders.Order.cart_id).where(orders.Order.id == order_id).scalar_subquery()
+    session.execute(select(cart.Cart.id).where(cart.Cart.id == cart_id).with_for_update())
 
 
 def _locked(payment_id: int) -> Payment:

@@ -36,7 +36,7 @@ def start(order_id: int) -> Started:
     the order stays pending and the same call works later.
     """
     with transaction():
-        order = orders.lock(order_id)
+        order = orders.lock(order_id, whole=False)
         payment = operations.open_payment(order)
         email, number = order.email, order.number
     if payment.intent_id is None:
@@ -67,6 +67,10 @@ def settle(payment_id: int) -> str:
     Called by the return page, by webhooks and by ``reconcile``; safe to repeat at any time.
     """
     intent_id = session.scalar(select(Payment.intent_id).where(Payment.id == payment_id))
+    return _settle(payment_id, intent_id)
+
+
+def _settle(payment_id: int, intent_id: str | None) -> str:
     end_read()
     if intent_id is None:
         return "waiting"
@@ -81,13 +85,13 @@ def settle(payment_id: int) -> str:
 
 def settle_order(order_id: int) -> str:
     """``settle`` for the newest attempt of an order; "waiting" when there is none."""
-    payment_id = session.scalar(
-        select(Payment.id)
+    found = session.execute(
+        select(Payment.id, Payment.intent_id)
         .where(Payment.order_id == order_id, Payment.intent_id.is_not(None))
         .order_by(Payment.attempt.desc())
         .limit(1)
-    )
-    return settle(payment_id) if payment_id else "waiting"
+    ).first()
+    return _settle(found.id, found.intent_id) if found else "waiting"
 
 
 def record_webhook(payload: bytes, signature: str) -> bool:

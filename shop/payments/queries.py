@@ -19,6 +19,16 @@ def of_order(order_id: int) -> Sequence[Payment]:
     ).all()
 
 
+def latest(order_id: int) -> Payment | None:
+    """The newest attempt to pay an order. One statement."""
+    return session.scalar(
+        select(Payment)
+        .where(Payment.order_id == order_id)
+        .order_by(Payment.attempt.desc())
+        .limit(1)
+    )
+
+
 def open_tasks() -> Sequence[Task]:
     """What people still have to look at, oldest first."""
     return session.scalars(

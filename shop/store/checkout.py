@@ -104,7 +104,7 @@ def payment() -> ResponseReturnValue:
     order = _own_order()
     if order.status != "pending":
         return redirect(_order_url(order), code=303)
-    attempt = next(iter(reversed(payments.of_order(order.id))), None)
+    attempt = payments.latest(order.id)
     settings = current_app.config["SETTINGS"]
     can_pay = order.expires_at > clock.now()
     started = can_pay and attempt and attempt.status == "started"
@@ -151,7 +151,7 @@ def payment_return() -> ResponseReturnValue:
         return redirect(_order_url(order, thanks=1), code=303)
     if order.status != "pending" or outcome in {"processing", "late"}:
         return redirect(_order_url(order), code=303)
-    attempt = next(iter(reversed(payments.of_order(order.id))), None)
+    attempt = payments.latest(order.id)
     if not (attempt and attempt.failure):
         flash("The payment was not finished. Nothing was charged; you can try again.", "warning")
     return redirect(_payment_url(order), code=303)
@@ -334,14 +334,14 @@ def _to_cart(words: str) -> Response:
 
 def _own_order() -> orders.Order:
     """The order of the secret link in this request. Raises ``NotFound`` for any other."""
-    return order_by_link(request.values.get("order", ""), request.values.get("token"))
+    return order_by_link(request.values.get("order", ""), request.values.get("token"), whole=False)
 
 
-def order_by_link(number: str, token: str | None) -> orders.Order:
+def order_by_link(number: str, token: str | None, *, whole: bool = True) -> orders.Order:
     """The order with this number and secret. Raises ``NotFound``, also for what is no number."""
     if not (number.isascii() and number.replace("-", "").isalnum() and len(number) <= 32):
         raise NotFound("There is no such order.")
-    return orders.by_token(number, visitors.secret(token))
+    return orders.by_token(number, visitors.secret(token), whole=whole)
 
 
 def _payment_url(order: orders.Order) -> str:
@@ -352,8 +352,8 @@ def _return_url(order: orders.Order) -> str:
     return url_for("store.payment_return", order=order.number, token=order.token)
 
 
-def _order_url(order: orders.Order, **more: int) -> str:
-    return url_for("store.order", number=order.number, token=order.token, **more)
+def _order_url(order: orders.Order, *, thanks: int | None = None) -> str:
+    return url_for("store.order", number=order.number, token=order.token, thanks=thanks)
 
 
 def _thumb(key: str) -> catalog.ImageView | None:
