@@ -61,11 +61,16 @@ def refused(error: DomainError) -> Answer:
     session.rollback()
     if wants_json():
         body = {"error": error.sentence, "code": error.code, "field": error.field}
-        return jsonify(body), STATUS.get(error.code, 409)
+        return jsonify(body), status_of(error)
     if isinstance(error, NotFound) or request.method == "GET":
-        return page(STATUS.get(error.code, 409), error.sentence)
+        return page(status_of(error), error.sentence)
     flash(error.sentence, "danger")
     return redirect(back(), code=303)
+
+
+def status_of(error: DomainError) -> int:
+    """The HTTP status that fits a refusal: 422 for a value that cannot be used, else mostly 409."""
+    return STATUS.get(error.code, 422 if isinstance(error, Invalid) else 409)
 
 
 def failed(error: HTTPException) -> Answer:

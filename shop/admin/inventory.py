@@ -176,7 +176,8 @@ def _order_numbers(movements: Sequence[Any]) -> dict[int, str]:
     ids = {movement.order_id for movement in movements if movement.order_id}
     if not ids:
         return {}
-    return dict(session.execute(select(Order.id, Order.number).where(Order.id.in_(ids))).tuples())
+    rows = session.execute(select(Order.id, Order.number).where(Order.id.in_(ids)))
+    return {row.id: row.number for row in rows}
 
 
 def _as_json(level: inventory.Level | None) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class JobsView(Desk):
             .offset((page - 1) * PER_PAGE)
         ).all()
         counted = select(Delivery.state, func.count()).group_by(Delivery.state)
-        counts = dict(session.execute(counted).tuples().all())
+        counts = {row[0]: row[1] for row in session.execute(counted)}
         total = counts.get(state, 0)
         pages = max(1, -(-total // PER_PAGE))
         return self.page(

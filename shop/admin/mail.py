@@ -148,5 +148,5 @@ def failed_count() -> int:
 
 def _counts() -> dict[str, int]:
     rows = session.execute(select(MailMessage.state, func.count()).group_by(MailMessage.state))
-    counts = dict(rows.tuples().all())
+    counts = {row[0]: row[1] for row in rows}
     return counts | {"": sum(counts.values())}

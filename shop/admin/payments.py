@@ -36,7 +36,7 @@ class PaymentsView(Desk):
         ).all()
         ids = {task.order_id for task in (*tasks, *closed) if task.order_id}
         named = select(Order.id, Order.number).where(Order.id.in_(ids))
-        numbers = dict(session.execute(named).tuples().all()) if ids else {}
+        numbers = {row.id: row.number for row in session.execute(named)} if ids else {}
         return self.page(
             "admin/payments/list.html",
             title="Payments",

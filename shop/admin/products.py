@@ -309,7 +309,6 @@ class ProductsView(Desk):
         except DomainError as refusal:
             if errors.wants_json():
                 raise
-            session.expunge_all()
             attempt = Attempt(part, refusal.sentence, request.form)
             return self._editor(_whole_product(pk), attempt=attempt)
         return self._back(pk, "Saved.", "options" if part == "options" else "variants")

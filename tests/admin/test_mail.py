@@ -1,0 +1,166 @@
+"""Mails, jobs and money tasks: what staff read there, and what they may do about it."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from shop import payments
+from shop.core.db import session, transaction
+from shop.core.events import EventRecord
+from shop.core.relay import Delivery
+from shop.notifications import MailMessage
+from shop.payments import Task
+from tests.admin.desk import Desk, sit
+from tests.cast import Cast
+
+
+@pytest.fixture
+def owner(app: Flask, cast: Cast) -> Desk:
+    return sit(app, "Owner")
+
+
+def mail(kind: str = "receipt", state: str = "failed", order_id: int | None = None) -> int:
+    with transaction():
+        made = MailMessage(
+            key=f"{kind}:1",
+            kind=kind,
+            recipient="ada@example.com",
+            subject="Thank you",
+            text="Hello Ada, https://shop.example/orders/1",
+            html='<p style="color:red">Hello <a href="https://shop.example/o">Ada</a></p>',
+            state=state,
+            error="No route to host" if state == "failed" else "",
+            order_id=order_id,
+        )
+        session.add(made)
+        session.flush()
+        return made.id
+
+
+def job(order_id: int, state: str = "dead") -> int:
+    with transaction():
+        event = session.scalars(
+            select(EventRecord).where(EventRecord.order_id == order_id).limit(1)
+        ).one()
+        made = Delivery(
+            event_id=event.id, reaction="send_receipt", state=state, attempts=8, error="It broke"
+        )
+        session.add(made)
+        session.flush()
+        return made.id
+
+
+def test_a_mail_is_listed_with_its_order_and_shown_in_a_closed_frame(
+    owner: Desk, cast: Cast
+) -> None:
+    order = cast.paid_order
+    pk = mail(order_id=order.id)
+
+    listed = owner.text("/admin/mail/list/?tab=failed&q=ada@")
+    page = owner.get(f"/admin/mail/show/{pk}")
+    letter = owner.get(f"/admin/mail/html/{pk}")
+
+    assert order.number in listed
+    assert "frame-src 'self'" in page.headers["Content-Security-Policy"]
+    policy = letter.headers["Content-Security-Policy"]
+    assert "sandbox allow-popups" in policy
+    assert "script" not in policy
+    assert letter.headers["X-Frame-Options"] == "SAMEORIGIN"
+
+
+def test_other_pages_cannot_be_framed(owner: Desk) -> None:
+    headers = owner.get("/admin/mail/list/").headers
+
+    assert headers["X-Frame-Options"] == "DENY"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+def test_a_failed_mail_is_sent_again(owner: Desk) -> None:
+    pk = mail()
+
+    owner.post(f"/admin/mail/{pk}/retry")
+
+    assert session.get_one(MailMessage, pk).state == "queued"
+
+
+def test_mails_with_sign_in_links_are_for_who_may_everything(app: Flask, owner: Desk) -> None:
+    pk = mail("password_link", "kept")
+    support = sit(app, "Support", "Sam")
+
+    assert owner.get(f"/admin/mail/html/{pk}").status_code == 200
+    for page in ("show", "html"):
+        assert support.get(f"/admin/mail/{page}/{pk}").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("role", "sees", "sends"),
+    [("Manager", 200, 303), ("Support", 200, 303), ("Viewer", 200, 403), ("Warehouse", 403, 403)],
+)
+def test_who_sees_and_who_sends_mails(
+    app: Flask, cast: Cast, role: str, sees: int, sends: int
+) -> None:
+    pk = mail()
+    desk = sit(app, role)
+
+    assert desk.get("/admin/mail/list/").status_code == sees
+    assert desk.post(f"/admin/mail/{pk}/retry").status_code == sends
+
+
+def test_a_dead_job_says_why_and_is_tried_again(owner: Desk, cast: Cast) -> None:
+    pk = job(cast.paid_order.id)
+
+    assert "It broke" in owner.text("/admin/jobs/list/?tab=dead")
+    owner.post(f"/admin/jobs/{pk}/retry")
+
+    state = session.execute(
+        select(Delivery.state, Delivery.attempts).where(Delivery.id == pk)
+    ).one()
+    assert tuple(state) == ("due", 0)
+
+
+def test_a_job_that_is_done_is_not_done_again(owner: Desk, cast: Cast) -> None:
+    pk = job(cast.paid_order.id, state="done")
+    session.execute(update(Delivery).where(Delivery.id == pk).values(attempts=1))
+
+    owner.post(f"/admin/jobs/{pk}/retry")
+
+    assert session.scalar(select(Delivery.state).where(Delivery.id == pk)) == "done"
+
+
+def test_a_task_about_money_is_closed_by_whoever_looked(owner: Desk, cast: Cast) -> None:
+    order = cast.paid_order
+    with transaction():
+        payments.open_task("late", "7", "The amount differs.", order_id=order.id)
+    pk = session.scalars(select(Task.id)).one()
+    before = owner.text("/admin/payments/list/")
+
+    owner.post(f"/admin/payments/tasks/{pk}/close")
+
+    assert "The amount differs." in before
+    assert order.number in before
+    assert session.get_one(Task, pk).closed_by == "Mara Lindt"
+
+
+@pytest.mark.parametrize(
+    ("role", "sees", "closes"),
+    [("Finance", 200, 303), ("Support", 200, 403), ("Viewer", 200, 403), ("Warehouse", 403, 403)],
+)
+def test_who_sees_and_who_closes_tasks(
+    app: Flask, cast: Cast, role: str, sees: int, closes: int
+) -> None:
+    order_id = cast.paid_order.id
+    with transaction():
+        payments.open_task("late", "7", "The amount differs.", order_id=order_id)
+    pk = session.scalars(select(Task.id)).one()
+    desk = sit(app, role)
+
+    assert desk.get("/admin/payments/list/").status_code == sees
+    assert desk.post(f"/admin/payments/tasks/{pk}/close").status_code == closes
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/admin/mail/show/999999", "/admin/mail/html/999999", "/admin/mail/show/99999999999999999999"],
+)
+def test_what_is_not_there_is_not_found(owner: Desk, path: str) -> None:
+    assert owner.get(path).status_code == 404

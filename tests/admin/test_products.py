@@ -1,0 +1,343 @@
+"""The product page: every part is saved by its operation, and refusals keep what was typed."""
+
+from io import BytesIO
+from typing import Any
+
+import pytest
+from flask import Flask
+from PIL import Image
+
+from shop import catalog, inventory, media
+from shop.catalog.models import Product, Variant
+from shop.core.db import session, transaction
+from tests.admin.desk import Desk, sit
+from tests.cast import Cast
+
+
+@pytest.fixture
+def editor(app: Flask, cast: Cast) -> Desk:
+    return sit(app, "Catalogue")
+
+
+@pytest.fixture
+def mug(cast: Cast) -> Variant:
+    found = cast.mug
+    assert found.product
+    session.expunge_all()
+    return found
+
+
+@pytest.fixture
+def bowl(cast: Cast) -> int:
+    """A draft with two colours and no variants."""
+    with transaction():
+        product = catalog.create_product("Low bowl")
+        colours = (catalog.ValueDraft("Ember", "#b4623e"), catalog.ValueDraft("Oat"))
+        catalog.set_options(product, [catalog.OptionDraft("Colour", colours)])
+    session.expunge_all()
+    return product.id
+
+
+def whole(product_id: int) -> Product:
+    session.remove()
+    return catalog.get_product(product_id)
+
+
+def details(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "Tidal mug",
+        "slug": "tidal-mug",
+        "primary_category": "0",
+        "tax_class": "standard",
+        **changes,
+    }
+
+
+def picture(width: int = 60, kind: str = "PNG") -> BytesIO:
+    made = BytesIO()
+    Image.new("RGB", (width, 75), "#b4623e").save(made, kind)
+    made.seek(0)
+    return made
+
+
+def test_a_draft_is_added_and_opens_for_the_rest(editor: Desk) -> None:
+    answer = editor.post("/admin/products/add", details(name="Tall vase", slug=""))
+
+    page = editor.text(answer.location)
+    assert "Tall vase" in page
+    assert "Draft" in page
+
+
+def test_words_are_saved_and_an_old_address_leads_on(editor: Desk, mug: Variant) -> None:
+    typed = details(slug="wave-mug", attributes="Material: stoneware\nCare: dishwasher safe")
+
+    answer = editor.post(f"/admin/products/edit/{mug.product_id}", typed)
+
+    product = whole(mug.product_id)
+    assert answer.status_code == 303
+    assert product.slug == "wave-mug"
+    assert product.attributes == {"Material": "stoneware", "Care": "dishwasher safe"}
+    assert catalog.redirect_for("/products/tidal-mug")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": ""}, "Fill in a name."),
+        ({"slug": "Not An Address"}, "address"),
+        ({"attributes": "no colon here"}, "has no “:” in it"),
+        ({"tax_class": "none-such"}, "Not a valid choice"),
+        ({"featured_rank": "-4"}, "whole number"),
+        ({"seo_title": "x" * 121}, "120"),
+    ],
+)
+def test_refused_words_stay_in_the_form_with_the_reason(
+    editor: Desk, mug: Variant, changes: dict[str, str], words: str
+) -> None:
+    typed = details(tagline="Typed with care") | changes
+
+    answer = editor.post(f"/admin/products/edit/{mug.product_id}", typed)
+
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert words in page
+    assert "Typed with care" in page
+    assert whole(mug.product_id).tagline == ""
+
+
+def test_the_second_of_two_editors_is_told_and_keeps_their_words(
+    editor: Desk, mug: Variant
+) -> None:
+    answer = editor.post(
+        f"/admin/products/edit/{mug.product_id}",
+        details(tagline="Mine", seen="2020-01-01T00:00:00+00:00"),
+    )
+
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert "Somebody changed this product while you edited it" in page
+    assert "Mine" in page
+
+
+def test_products_go_through_their_states(editor: Desk, mug: Variant) -> None:
+    for verb, status in [
+        ("unpublish", "draft"),
+        ("publish", "active"),
+        ("archive", "archived"),
+        ("restore", "draft"),
+    ]:
+        editor.post(f"/admin/products/{mug.product_id}/state/{verb}")
+        assert whole(mug.product_id).status == status
+
+
+def test_a_product_without_a_variant_is_not_published(editor: Desk, bowl: int) -> None:
+    editor.post(f"/admin/products/{bowl}/state/publish")
+
+    assert "has nothing to sell yet" in editor.said()
+    assert whole(bowl).status == "draft"
+
+
+def test_what_was_ordered_is_archived_instead_of_deleted(editor: Desk, cast: Cast) -> None:
+    product_id = cast.paid_order.lines[0].product_id
+
+    editor.post(f"/admin/products/{product_id}/delete")
+
+    assert "archive it instead" in editor.said()
+    assert whole(product_id).name == "Tidal mug"
+
+
+def test_missing_combinations_are_generated_then_priced_in_the_table(
+    editor: Desk, bowl: int
+) -> None:
+    editor.post(
+        f"/admin/products/{bowl}/variants/generate",
+        {"sku_pattern": "BOWL-{Colour:3}", "price": "24,50"},
+    )
+    made = whole(bowl).variants
+    ember, oat = (variant.id for variant in made)
+
+    editor.post(
+        f"/admin/products/{bowl}/variants",
+        {
+            f"sku-{ember}": "bowl-emb",
+            f"price-{ember}": "26.00",
+            f"compare-{ember}": "30",
+            f"low-{ember}": "5",
+            f"weight-{ember}": "700",
+            f"barcode-{ember}": "4006381333931",
+            f"backorder-{ember}": "1",
+        },
+    )
+
+    changed = catalog.get_variant(ember)
+    session.refresh(changed)
+    assert [v.sku for v in made] == ["BOWL-EMB", "BOWL-OAT"]
+    assert (changed.price_minor, changed.compare_at_minor) == (2600, 3000)
+    assert (changed.low_stock_level, changed.weight_g) == (5, 700)
+    assert changed.backorder_allowed
+    assert catalog.get_variant(oat).price_minor == 2450
+
+
+def test_one_wrong_price_saves_no_variant_and_keeps_what_was_typed(
+    editor: Desk, mug: Variant
+) -> None:
+    answer = editor.post(
+        f"/admin/products/{mug.product_id}/variants",
+        {f"sku-{mug.id}": "NEW-SKU", f"price-{mug.id}": "cheap"},
+    )
+
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert "must be an amount such as 19.90" in page
+    assert 'value="NEW-SKU"' in page
+    assert 'value="cheap"' in page
+    assert whole(mug.product_id).variants[0].sku == mug.sku
+
+
+def test_an_option_grows_and_values_in_use_stay(editor: Desk, bowl: int) -> None:
+    option = whole(bowl).options[0]
+    ember, oat = option.values
+    typed = {
+        f"option-{option.id}": "Glaze",
+        f"value-{ember.id}": "Ember",
+        f"swatch-{ember.id}": "#AA5533",
+        f"value-{oat.id}": "",
+        f"more-{option.id}": "Ink, Sage",
+        "new-option": "Size",
+        "new-values": "Small, Large",
+    }
+
+    editor.post(f"/admin/products/{bowl}/options", typed)
+
+    options = whole(bowl).options
+    assert [o.name for o in options] == ["Glaze", "Size"]
+    assert [v.name for v in options[0].values] == ["Ember", "Ink", "Sage"]
+    assert options[0].values[0].swatch == "#aa5533"
+
+
+def test_the_last_variant_of_a_product_on_sale_cannot_be_archived(
+    editor: Desk, mug: Variant
+) -> None:
+    editor.post(f"/admin/products/{mug.product_id}/variants/{mug.id}/archive")
+
+    assert "take the product out of the shop instead" in editor.said()
+
+
+def upload(desk: Desk, product_id: int, content: BytesIO, name: str) -> tuple[int, Any]:
+    return desk.ask(f"/admin/products/{product_id}/pictures", {"picture": (content, name)})
+
+
+def test_pictures_are_uploaded_described_reordered_and_removed(editor: Desk, mug: Variant) -> None:
+    product_id = mug.product_id
+    for width in (60, 61):
+        assert upload(editor, product_id, picture(width), "mug.png")[0] == 201
+    first, second = (image.id for image in whole(product_id).images)
+
+    base = f"/admin/products/{product_id}/pictures"
+    editor.post(f"{base}/{first}", {"alt": "A mug on a table"})
+    editor.post(f"{base}/order", {"order": f"{second},{first}"})
+    moved = [image.id for image in whole(product_id).images]
+    editor.post(f"{base}/{second}/move/1")
+    editor.post(f"{base}/{second}/delete")
+
+    left = whole(product_id).images
+    assert moved == [second, first]
+    assert [(image.id, image.alt) for image in left] == [(first, "A mug on a table")]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "words"),
+    [
+        (b"GIF89a nothing", "cat.gif", "is not a JPEG, PNG or WebP picture"),
+        (b"", "empty.png", "is empty"),
+        (b"\x89PNG\r\n\x1a\n broken", "broken.png", "damaged"),
+        (b"\xff\xd8\xff" + b"0" * (10 * 1024 * 1024), "huge.jpg", "larger than 10 MB"),
+    ],
+)
+def test_a_refused_picture_says_why_and_leaves_nothing(
+    editor: Desk, mug: Variant, content: bytes, name: str, words: str
+) -> None:
+    before = session.query(media.MediaFile).count()
+
+    status, answer = upload(editor, mug.product_id, BytesIO(content), name)
+
+    assert status == 422
+    assert words in answer["error"]
+    assert session.query(media.MediaFile).count() == before
+    assert not whole(mug.product_id).images
+
+
+@pytest.mark.parametrize("order", ["", "1", "1,abc", "99999999999999999999999"])
+def test_an_order_that_does_not_name_every_picture_is_refused(
+    editor: Desk, mug: Variant, order: str
+) -> None:
+    upload(editor, mug.product_id, picture(), "mug.png")
+
+    status, _ = editor.ask(f"/admin/products/{mug.product_id}/pictures/order", {"order": order})
+
+    assert status == 422
+
+
+def test_pictures_of_another_product_cannot_be_touched(
+    editor: Desk, mug: Variant, bowl: int
+) -> None:
+    upload(editor, mug.product_id, picture(), "mug.png")
+    image = whole(mug.product_id).images[0].id
+
+    answer = editor.post(f"/admin/products/{bowl}/pictures/{image}/delete")
+
+    assert answer.status_code == 404
+    assert len(whole(mug.product_id).images) == 1
+
+
+def test_the_preview_shows_markdown_without_its_dangers(editor: Desk) -> None:
+    html = editor.post(
+        "/admin/products/preview", {"text": "**Bold** <script>alert(1)</script>"}
+    ).get_data(as_text=True)
+
+    assert "<strong>Bold</strong>" in html
+    assert "<script>" not in html
+
+
+def test_the_list_finds_products_by_name_and_sku_under_their_tab(
+    editor: Desk, mug: Variant, bowl: int
+) -> None:
+    assert "Tidal mug" in editor.text(f"/admin/products/list/?q={mug.sku.lower()}")
+    drafts = editor.text("/admin/products/list/?tab=draft")
+
+    assert "Low bowl" in drafts
+    assert "Tidal mug" not in drafts
+
+
+def test_a_sold_out_product_stands_under_its_tab(editor: Desk, cast: Cast) -> None:
+    lamp = cast.lamp
+    with transaction():
+        inventory.count(lamp.id, 0)
+
+    assert "Pebble lamp" in editor.text("/admin/products/list/?tab=out")
+
+
+def test_the_list_costs_six_statements_at_most(
+    editor: Desk, mug: Variant, statements: list[str]
+) -> None:
+    assert editor.token
+    statements.clear()
+
+    editor.text("/admin/products/list/?q=mug")
+
+    assert len(statements) <= 6, "\n".join(statements)
+
+
+@pytest.mark.parametrize("role", ["Warehouse", "Support", "Viewer"])
+def test_who_may_only_look_sees_the_page_without_its_buttons(
+    app: Flask, mug: Variant, role: str
+) -> None:
+    desk = sit(app, role)
+
+    page = desk.text(f"/admin/products/show/{mug.product_id}")
+
+    assert "Save variants" not in page
+    assert "Choose pictures" not in page
+    assert desk.get(f"/admin/products/edit/{mug.product_id}").status_code == 403
+    assert desk.post(f"/admin/products/{mug.product_id}/state/archive").status_code == 403
+    assert upload(desk, mug.product_id, picture(), "mug.png")[0] == 403
