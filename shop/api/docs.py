@@ -79,6 +79,7 @@ def page() -> Response:
             for tag in spec["tags"]
         ],
         codes=errors.CODES,
+        pieces=_pieces,
     )
     response = Response(html, mimetype="text/html")
     response.headers["Content-Security-Policy"] = PAGE_POLICY
@@ -93,6 +94,11 @@ def style() -> Response:
     response = Response(STYLE.read_bytes(), mimetype="text/css")
     response.headers["Cache-Control"] = "public, max-age=300"
     return response
+
+
+def _pieces(words: str) -> list[tuple[bool, str]]:
+    """A text as (is code, words): backticks become code."""
+    return [(n % 2 == 1, piece) for n, piece in enumerate(words.split("`"))]
 
 
 def _spec() -> dict[str, Any]:
@@ -125,7 +131,7 @@ def _operations(spec: dict[str, Any], tag: str) -> Iterator[Operation]:
                     )
                     for one in parameters
                 ],
-                body=_members(spec, schema),
+                body=_members(spec, schema, deep=True),
                 body_kind=kind,
                 answers=list(_answers(spec, told)),
             )
@@ -154,15 +160,28 @@ def _content(holder: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
-def _members(spec: dict[str, Any], schema: dict[str, Any]) -> list[Field]:
-    schema = _resolved(spec, schema)
-    if schema.get("type") == "array":
-        schema = _resolved(spec, schema.get("items", {}))
+def _members(
+    spec: dict[str, Any], schema: dict[str, Any], *, within: str = "", deep: bool = False
+) -> list[Field]:
+    """The members of an object, or of the objects in a list; ``deep`` names theirs as well."""
+    schema = _object(spec, schema)
     required = schema.get("required", [])
-    return [
-        Field(name, _kind(spec, one), name in required, _resolved(spec, one).get("description", ""))
-        for name, one in schema.get("properties", {}).items()
-    ]
+    found = []
+    for name, one in schema.get("properties", {}).items():
+        words = _resolved(spec, one).get("description", "")
+        found.append(Field(within + name, _kind(spec, one), name in required, words))
+        if deep:
+            found += _members(spec, one, within=f"{within}{name}.", deep=True)
+    return found
+
+
+def _object(spec: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """What a schema is in the end, out of its wrappers and lists."""
+    schema = _resolved(spec, schema)
+    for wrapper in ("allOf", "anyOf"):
+        if schema.get(wrapper):
+            return _object(spec, schema[wrapper][0])
+    return _object(spec, schema["items"]) if schema.get("type") == "array" else schema
 
 
 def _kind(spec: dict[str, Any], schema: dict[str, Any]) -> str:
@@ -180,6 +199,8 @@ def _kind(spec: dict[str, Any], schema: dict[str, Any]) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
         words += f" {low}–{high}"
+    if schema.get("maxLength"):
+        words += f" ≤ {schema['maxLength']}"
     return words + (" or null" if schema.get("nullable") else "")
 
 
