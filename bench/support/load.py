@@ -13,11 +13,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from bench.support.stack import PROJECT
-
+PROJECT = Path(__file__).resolve().parents[2]
 HEADERS = {"Host": "127.0.0.1", "Accept": "text/html", "User-Agent": "bench"}
 
 

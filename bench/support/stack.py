@@ -62,9 +62,7 @@ class Shop:
     def web(self) -> Iterator[psutil.Process]:
         """One web worker, started as the Procfile says; gives its process."""
         options = ("--preload", "-k", "gthread", "--threads", "8")
-        with gunicorn(
-            "app:app", *options, port=self.port, environment=self.environment
-        ) as worker:
+        with gunicorn("app:app", *options, port=self.port, environment=self.environment) as worker:
             yield worker
 
     @contextmanager

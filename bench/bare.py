@@ -1,0 +1,190 @@
+"""The yardstick: Flask, SQLAlchemy and Jinja with nothing else, on the same rows.
+
+What one would write in an afternoon: no sessions, menus, secrets, facets or stock. Pages are padded
+with fixed text to the size of the shop's, given in ``BARE_SIZES``; served by the same gunicorn.
+"""
+
+import json
+import os
+from typing import Any
+
+from flask import Flask, jsonify, redirect, request
+from sqlalchemy import create_engine, func, select, text
+from sqlalchemy.orm import Session, scoped_session, selectinload, sessionmaker
+
+import shop.tables  # noqa: F401  # the mapper needs all tables
+from shop.catalog.models import Product
+from shop.orders.models import Order
+
+PER_PAGE = 24
+LAYOUT = """<!doctype html><html lang="en"><head><title>{{ title }}</title>
+<link rel="stylesheet" href="/static/shop.css"></head><body><main>{{ body }}</main>
+{{ filler }}</body></html>"""
+PICTURE = """{% macro picture(image) %}<picture><source type="image/avif" srcset="
+{%- for width in image.media.widths.split(",") %}/media/{{ image.media.key }}/{{ width }}.avif {{ width }}w, {% endfor %}">
+<img src="/media/{{ image.media.key }}/640.webp" alt="{{ image.alt }}" width="{{ image.media.width }}" height="{{ image.media.height }}"></picture>{% endmacro %}"""
+LIST = (
+    PICTURE
+    + """<h1>{{ total }} products</h1><ul>{% for p in products %}<li>{% for image in p.images[:2] %}{{ picture(image) }}{% endfor %}
+<h3><a href="{{ url_for('product', slug=p.slug) }}">{{ p.name }}</a></h3><p>{{ p.tagline }}</p>
+<p>€{{ "%.2f" | format(p.price_from_minor / 100) }}</p><p>{% for v in p.variants %}<i>{{ v.title }}</i>{% endfor %}</p></li>{% endfor %}</ul>"""
+)
+PRODUCT = (
+    PICTURE
+    + """<h1>{{ p.name }}</h1>{% for image in p.images %}{{ picture(image) }}{% endfor %}<p>{{ p.description }}</p>
+<form method="post" action="{{ url_for('cart_add') }}">{% for v in p.variants %}<label><input type="radio" name="variant_id" value="{{ v.id }}">
+{{ v.title }} €{{ "%.2f" | format(v.price_minor / 100) }} {{ stock[v.id] }}</label>{% endfor %}<button>Add</button></form>
+<dl>{% for k, v in p.attributes.items() %}<dt>{{ k }}</dt><dd>{{ v }}</dd>{% endfor %}</dl>
+{% for r in reviews %}<article><h3>{{ r.title }}</h3><p>{{ r.rating }} {{ r.author }}</p><p>{{ r.text }}</p></article>{% endfor %}"""
+)
+CART = """<h1>Cart</h1><table>{% for row in rows %}<tr><td>{{ row.name }}</td><td>{{ row.title }}</td><td>{{ row.quantity }}</td>
+<td>€{{ "%.2f" | format(row.price_minor / 100) }}</td></tr>{% endfor %}</table>"""
+ORDERS = """<h1>{{ total }} orders</h1><table>{% for o in orders %}<tr><td>{{ o.number }}</td><td>{{ o.placed_at.strftime("%d.%m.%Y %H:%M") }}</td>
+<td>{{ o.customer_name }}</td><td>{{ o.email }}</td><td>{{ o.status }}</td><td>{{ o.payment_status }}</td><td>{{ o.item_count }}</td>
+<td>€{{ "%.2f" | format(o.total_minor / 100) }}</td></tr>{% endfor %}</table>"""
+
+app = Flask("bare")
+engine = create_engine(os.environ["BARE_DATABASE_URL"], pool_size=10)
+session: scoped_session[Session] = scoped_session(sessionmaker(engine))
+sizes: dict[str, int] = json.loads(os.environ.get("BARE_SIZES", "{}"))
+layout = app.jinja_env.from_string(LAYOUT)
+pages = {
+    name: app.jinja_env.from_string(source)
+    for name, source in {
+        "list": LIST,
+        "product": PRODUCT,
+        "cart": CART,
+        "orders": ORDERS,
+    }.items()
+}
+fillers: dict[str, str] = {}
+CARD = (selectinload(Product.images), selectinload(Product.variants))
+
+
+def page(name: str, like: str, **values: Any) -> str:
+    """A page as large as the shop's page ``like``."""
+    body = pages[name].render(**values)
+    if like not in fillers:
+        fillers[like] = "x" * max(0, sizes.get(like, 0) - len(body) - 150)
+    return layout.render(title=name, body=body, filler=fillers[like])
+
+
+@app.teardown_appcontext
+def close(_error: BaseException | None) -> None:
+    """Give the connection back."""
+    session.remove()
+
+
+@app.get("/healthz")
+def healthz() -> str:
+    """It runs."""
+    return "ok"
+
+
+@app.get("/list")
+def listing() -> str:
+    """24 of all products: count, products, pictures, variants."""
+    number = int(request.args.get("page", "1"))
+    found = select(Product).where(Product.status == "active")
+    total = session.scalar(select(func.count()).select_from(found.subquery()))
+    products = session.scalars(
+        found.order_by(Product.sold_count.desc(), Product.id)
+        .limit(PER_PAGE)
+        .offset((number - 1) * PER_PAGE)
+        .options(*CARD)
+    ).all()
+    return page("list", request.args.get("like", "list"), products=products, total=total)
+
+
+@app.get("/search")
+def search() -> str:
+    """The same 24 by words."""
+    matches = Product.search.op("@@")(func.websearch_to_tsquery("shop_en", request.args["q"]))
+    total = session.scalar(select(func.count()).select_from(Product).where(matches))
+    products = session.scalars(
+        select(Product).where(matches).order_by(Product.id).limit(PER_PAGE).options(*CARD)
+    ).all()
+    return page("list", "search", products=products, total=total)
+
+
+@app.get("/products/<slug>")
+def product(slug: str) -> str:
+    """One product: itself, pictures, variants, stock, reviews."""
+    found = session.scalars(select(Product).where(Product.slug == slug)).one()
+    variants = [variant.id for variant in found.variants]
+    rows = session.execute(
+        text("SELECT variant_id, on_hand - reserved FROM stock_level WHERE variant_id = ANY(:ids)"),
+        {"ids": variants},
+    )
+    reviews = session.execute(
+        text("SELECT * FROM review WHERE product_id = :id ORDER BY id DESC LIMIT 10"),
+        {"id": found.id},
+    ).all()
+    return page("product", "product", p=found, stock=dict(rows.tuples().all()), reviews=reviews)
+
+
+@app.get("/api/products/<slug>")
+def product_json(slug: str) -> Any:
+    """The same as JSON, three statements."""
+    found = session.scalars(select(Product).where(Product.slug == slug).options(*CARD)).one()
+    return jsonify(
+        name=found.name,
+        description=found.description,
+        attributes=found.attributes,
+        images=[{"key": image.media.key, "alt": image.alt} for image in found.images],
+        variants=[{"id": v.id, "sku": v.sku, "price": v.price_minor} for v in found.variants],
+    )
+
+
+@app.post("/cart/add")
+def cart_add() -> Any:
+    """One variant into one cart: two statements and a commit."""
+    values = {"cart": request.cookies["cart"], "variant": int(request.form["variant_id"])}
+    session.execute(text("SELECT price_minor FROM variant WHERE id = :variant"), values).one()
+    session.execute(
+        text(
+            "INSERT INTO bare_item VALUES (:cart, :variant, 1)"
+            " ON CONFLICT (cart, variant_id) DO UPDATE SET quantity = bare_item.quantity + 1"
+        ),
+        values,
+    )
+    session.commit()
+    return redirect("/cart", code=303)
+
+
+@app.get("/cart")
+def cart() -> str:
+    """The lines of one cart, one statement."""
+    rows = session.execute(
+        text(
+            "SELECT p.name, v.title, v.price_minor, i.quantity FROM bare_item i"
+            " JOIN variant v ON v.id = i.variant_id JOIN product p ON p.id = v.product_id"
+            " WHERE i.cart = :cart ORDER BY v.id"
+        ),
+        {"cart": request.cookies["cart"]},
+    ).all()
+    return page("cart", "cart", rows=rows)
+
+
+@app.get("/orders")
+def orders() -> str:
+    """24 of all orders, newest first: count and rows."""
+    total = session.scalar(select(func.count()).select_from(Order))
+    rows = session.scalars(
+        select(Order).order_by(Order.placed_at.desc(), Order.id.desc()).limit(PER_PAGE)
+    ).all()
+    return page("orders", "orders", orders=rows, total=total)
+
+
+def prepare() -> None:
+    """Make the one table of its own; called once, before it is served."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "CREATE TABLE IF NOT EXISTS bare_item (cart text, variant_id bigint, quantity int,"
+                " PRIMARY KEY (cart, variant_id))"
+            )
+        )
+
+
+prepare()
