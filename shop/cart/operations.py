@@ -46,13 +46,12 @@ def add(cart: Cart, variant_id: int, quantity: int = 1, *, cap: bool = False) ->
     _check(quantity)
     _lock(cart)
     offer = _offer(cart, variant_id)
-    present = session.scalar(
-        select(CartItem.quantity).where(
-            CartItem.cart_id == cart.id, CartItem.variant_id == variant_id
-        )
-    )
-    wanted, note = _allowed((present or 0) + quantity, offer, cap)
-    if present is None and _lines(cart) >= MOST_LINES:
+    here = func.max(CartItem.quantity).filter(CartItem.variant_id == variant_id)
+    present, lines = session.execute(
+        select(func.coalesce(here, 0), func.count()).where(CartItem.cart_id == cart.id)
+    ).one()
+    wanted, note = _allowed(present + quantity, offer, cap)
+    if not present and lines >= MOST_LINES:
         raise Invalid(f"A cart holds up to {MOST_LINES} different things.")
     session.execute(
         insert(CartItem)
@@ -250,8 +249,3 @@ def _item(cart: Cart, item_id: int) -> CartItem:
     if item is None:
         raise NotFound("This is not in your cart.")
     return item
-
-
-def _lines(cart: Cart) -> int:
-    lines = select(func.count()).select_from(CartItem).where(CartItem.cart_id == cart.id)
-    return session.scalar(lines) or 0

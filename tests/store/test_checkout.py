@@ -20,7 +20,7 @@ from shop.payments.stripe_gateway import Intent
 from tests.cast import ADDRESS, PASSWORD, Cast
 
 SAVEPOINTS = ("SAVEPOINT", "RELEASE", "ROLLBACK")
-MOST_STATEMENTS = 49
+MOST_STATEMENTS = 50
 CONTACT = {"email": "ada@example.com", **ADDRESS}
 
 
