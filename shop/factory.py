@@ -64,6 +64,7 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "PROPAGATE_EXCEPTIONS": False,
         "RATELIMIT_ENABLED": settings.rate_limits,
         "RATELIMIT_STORAGE_URI": settings.redis_url,
+        "RATELIMIT_STORAGE_OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
     }
 
