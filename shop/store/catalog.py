@@ -145,7 +145,6 @@ def view_of(filters: catalog.Filters, address: str) -> View:
     only = catalog.Filters(q=filters.q, category_path=filters.category_path, sort=filters.sort)
     plain = replace(only, sort=None)
     best: tuple[tuple[str, str], ...] = (("relevance", "Best match"),) if filters.q else ()
-    page_at = {n: _href(address, replace(filters, page=n)) for n in range(1, listing.pages + 1)}
     return View(
         address=address,
         filters=filters,
@@ -154,9 +153,9 @@ def view_of(filters: catalog.Filters, address: str) -> View:
         clear_href=_href(address, only),
         kept=tuple(_pairs(address, replace(filters, sort=None, page=1))),
         sorts=(*best, *SORTS.items()),
-        pages=tuple(_page_links(filters.page, page_at)),
-        previous_href=page_at.get(filters.page - 1, ""),
-        next_href=page_at.get(filters.page + 1, ""),
+        pages=tuple(_page_links(address, filters, listing.pages)),
+        previous_href=_page_href(address, filters, filters.page - 1, listing.pages),
+        next_href=_page_href(address, filters, filters.page + 1, listing.pages),
         canonical=frame.Storefront().base_url
         + _href(address, replace(plain, q="", page=filters.page)),
         is_indexed=replace(filters, sort=None, page=1) == plain and not filters.q,
@@ -245,14 +244,20 @@ def _chips(filters: catalog.Filters, address: str) -> list[Chip]:
     return chips
 
 
-def _page_links(current: int, page_at: Mapping[int, str]) -> list[PageLink]:
+def _page_href(address: str, filters: catalog.Filters, number: int, last: int) -> str:
+    """The address of a page of this listing, or nothing if it has no such page."""
+    return _href(address, replace(filters, page=number)) if 1 <= number <= last else ""
+
+
+def _page_links(address: str, filters: catalog.Filters, last: int) -> list[PageLink]:
     """First, last and the neighbours; a gap of one page is filled rather than marked."""
-    last = len(page_at)
+    current = filters.page
     near = {n for n in (1, last, current - 1, current, current + 1) if 1 <= n <= last}
-    near |= {n for n in range(2, last) if n - 1 in near and n + 1 in near}
+    near |= {n + 1 for n in near if n + 2 in near}
     links: list[PageLink] = []
     for number in sorted(near):
         if links and links[-1].number != number - 1:
             links.append(PageLink(None, "", False))
-        links.append(PageLink(number, page_at[number], number == current))
+        href = _page_href(address, filters, number, last)
+        links.append(PageLink(number, href, number == current))
     return links

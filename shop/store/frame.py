@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from babel.dates import format_date
 from flask import current_app, request
+from markupsafe import Markup
 
 from shop import catalog, media
 from shop.core.money import Money, exponent
-from shop.store import visitors
+from shop.store import fragments, visitors
 
 LOCALE = "en_IE"
 THEMES = ("light", "dark")
@@ -98,9 +99,20 @@ def picture_url(image: catalog.ImageView, width: int, fmt: Literal["avif", "webp
     return media.url(image.key, width, fmt) if image.widths else media.url(image.key)
 
 
+def srcset(image: catalog.ImageView, fmt: Literal["avif", "webp"]) -> Markup:
+    """All renditions of a picture with their widths, as ``srcset`` takes them."""
+    # Keys have no characters that HTML would read, so nothing has to be escaped.
+    return Markup(", ".join(f"{media.url(image.key, n, fmt)} {n}w" for n in image.widths))
+
+
 FILTERS = {"money": money, "major": major, "day": day, "weekday": weekday}
 
 
 def template_globals() -> dict[str, Any]:
     """What templates and imported macros of the store can name."""
-    return {"store": Storefront(), "picture_url": picture_url}
+    return {
+        "store": Storefront(),
+        "picture_url": picture_url,
+        "srcset": srcset,
+        "kept": fragments.kept,
+    }

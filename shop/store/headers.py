@@ -1,5 +1,6 @@
 """What the browser may do with a page of the store: content policy, caching, prefetching."""
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, request
@@ -38,13 +39,18 @@ def _add(response: Response) -> Response:
 
 def _policy(*, with_stripe: bool) -> str:
     settings = current_app.config["SETTINGS"]
+    return _composed(settings.realtime_url, settings.stripe_api_base, with_stripe)
+
+
+@lru_cache(maxsize=16)
+def _composed(realtime_url: str, stripe_api_base: str, with_stripe: bool) -> str:
     rules = {
         "default-src": ["'none'"],
         "script-src": ["'self'"],
         "style-src": ["'self'"],
         "img-src": ["'self'", "data:"],
         "font-src": ["'self'"],
-        "connect-src": ["'self'", *_origins(settings.realtime_url)],
+        "connect-src": ["'self'", *_origins(realtime_url)],
         "form-action": ["'self'"],
         "base-uri": ["'none'"],
         "frame-ancestors": ["'none'"],
@@ -53,8 +59,8 @@ def _policy(*, with_stripe: bool) -> str:
     if with_stripe:
         for directive, sources in STRIPE.items():
             rules.setdefault(directive, []).extend(sources)
-        if settings.stripe_api_base:
-            stand_in = "{0.scheme}://{0.netloc}".format(urlsplit(settings.stripe_api_base))
+        if stripe_api_base:
+            stand_in = "{0.scheme}://{0.netloc}".format(urlsplit(stripe_api_base))
             for directive in STRIPE:
                 rules[directive].append(stand_in)
     return "; ".join(f"{name} {' '.join(sources)}" for name, sources in rules.items())
