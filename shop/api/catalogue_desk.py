@@ -132,12 +132,13 @@ class NewCategorySchema(CategoryWriteSchema):
 
 
 class StockChangeSchema(Schema):
-    """Either ``delta``, or ``set`` to what was counted; and why."""
+    """Either ``delta``, or ``set`` to what was counted; and why. ``location`` is a name."""
 
     delta = Whole(validate=validate.Range(-1_000_000, 1_000_000))
     set = Whole(validate=validate.Range(0, 1_000_000))
     reason = fields.String(required=True, validate=validate.OneOf(list(inventory.REASONS)))
     note = line(500, load_default="")
+    location = line(80)
 
     @validates_schema
     def _one(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -304,6 +305,9 @@ def change_stock(given: dict[str, Any], variant_id: int) -> Any:
     """Correct what is on hand, by a difference or to what was counted"""
     why = {"reason": given["reason"], "note": given["note"]}
     with transaction():
+        here = inventory.default_location().name
+        if given.get("location", here) != here:
+            raise Refused(422, faults=[("location", f"Stock is kept at: {here}.")])
         if "delta" in given:
             inventory.adjust(variant_id, given["delta"], **why)
         else:

@@ -28,18 +28,14 @@ class ParcelItemSchema(Schema):
 
 
 class ParcelSchema(Schema):
-    """A parcel; without ``lines`` all that is open. Customers are always told (``notify``)."""
+    """A parcel; without ``lines`` all that is open. ``notify`` false sends the customer no mail."""
 
     lines = fields.List(
         fields.Nested(ParcelItemSchema), allow_none=True, validate=validate.Length(1, 500)
     )
     carrier = line(60, load_default="", allow_none=True)
     tracking_number = line(80, load_default="", allow_none=True)
-    notify = fields.Boolean(
-        truthy={True},
-        falsy={False},
-        validate=validate.Equal(True, error="The customer is told about every parcel."),
-    )
+    notify = fields.Boolean(truthy={True}, falsy={False}, load_default=True)
 
 
 class NoteSchema(Schema):
@@ -76,6 +72,7 @@ def ship(given: dict[str, Any], number: str) -> Any:
             quantities,
             carrier=given["carrier"] or "",
             tracking_number=given["tracking_number"] or "",
+            notify=given["notify"],
         )
         session.flush()
         return parcel

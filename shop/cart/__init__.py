@@ -21,7 +21,7 @@ from shop.cart.operations import (
 from shop.cart.queries import CartLine, CartView, count_of, find, view
 
 __all__ = [
-    "MOST", "Cart", "CartChanged", "CartLine", "CartView", "NotEnough", "add", "count_of", "find",
-    "link_order", "lock", "merge", "open_cart", "remove", "set_details", "set_quantity",
+    "MOST", "Cart", "CartChanged", "CartLine", "CartView", "NotEnough", "add", "count_of",
+    "find", "link_order", "lock", "merge", "open_cart", "remove", "set_details", "set_quantity",
     "settle", "view",
 ]  # fmt: skip

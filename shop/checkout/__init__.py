@@ -19,7 +19,7 @@ from shop.checkout.queries import (
 )
 
 __all__ = [
-    "CartProblems", "NoDelivery", "ShippingOption", "Terms", "configure", "countries",
-    "forget", "install_defaults", "place_order", "quote", "set_contact", "set_method",
-    "shipping_options", "tax_rates", "terms",
+    "CartProblems", "NoDelivery", "ShippingOption", "Terms", "configure", "countries", "forget",
+    "install_defaults", "place_order", "quote", "set_contact", "set_method", "shipping_options",
+    "tax_rates", "terms",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from psycopg.rows import scalar_row
 from sqlalchemy.exc import DBAPIError
 
 from shop import media, payments
-from shop.core import db, queue, redis
+from shop.core import db, idempotency, queue, redis, sessions
 from shop.core import relay as core
 from shop.core.events import Event, EventRecord
 
@@ -44,6 +44,8 @@ TIMETABLE = (
     Turn("expire unpaid orders", 10, payments.expire_unpaid),
     Turn("reconcile payments", 60, payments.reconcile),
     Turn("remove files without a row", 24 * 3600, media.sweep),
+    Turn("forget old idempotency keys", 3600, idempotency.prune),
+    Turn("forget old sign-ins", 3600, sessions.prune),
 )
 
 

@@ -10,12 +10,12 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import delete, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.core import clock
-from shop.core.db import Base, session
+from shop.core.db import Base, session, transaction
 from shop.core.errors import DomainError
 
 LOCK_S = 60
@@ -102,3 +102,14 @@ def forget(scope: str, key: str) -> None:
     row = session.get(IdempotencyKey, (scope, key))
     if row is not None:
         session.delete(row)
+
+
+def prune() -> None:
+    """Forget keys that are a week old: who repeats a request does so within hours."""
+    week_ago = clock.now() - timedelta(days=7)
+    with transaction():
+        session.execute(
+            delete(IdempotencyKey).where(
+                IdempotencyKey.created_at < clock.now() - timedelta(days=7)
+            )
+        )

@@ -6,11 +6,11 @@ A signed cookie alone would outlive sign-out and password change; here each requ
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import BigInteger, Identity, Index, select, update
+from sqlalchemy import BigInteger, Identity, Index, delete, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.core import clock, tokens
-from shop.core.db import Base, session
+from shop.core.db import Base, session, transaction
 
 Audience = Literal["staff", "customer"]
 LIFETIME = {"staff": timedelta(hours=12), "customer": timedelta(days=30)}
@@ -83,3 +83,12 @@ def end_all(audience: Audience, subject_id: int, *, but: str | None = None) -> N
         )
         .values(ended_at=clock.now())
     )
+
+
+def prune() -> None:
+    """Forget sign-ins that ended or expired a month ago, with the API tokens that hung on them."""
+    long_ago = clock.now() - timedelta(days=30)
+    with transaction():
+        session.execute(
+            delete(SignIn).where(or_(SignIn.expires_at < long_ago, SignIn.ended_at < long_ago))
+        )

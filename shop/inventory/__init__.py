@@ -24,6 +24,7 @@ from shop.inventory.queries import (
     StockList,
     StockRow,
     available,
+    default_location,
     discrepancies,
     levels,
     movements,
@@ -32,6 +33,6 @@ from shop.inventory.queries import (
 
 __all__ = [
     "REASONS", "Level", "Line", "OutOfStock", "StockList", "StockRow", "adjust",
-    "allow_backorder", "available", "commit", "count", "discrepancies", "levels", "movements",
-    "receive", "release", "reserve", "restock", "ship", "stock_list",
+    "allow_backorder", "available", "commit", "count", "default_location", "discrepancies",
+    "levels", "movements", "receive", "release", "reserve", "restock", "ship", "stock_list",
 ]  # fmt: skip

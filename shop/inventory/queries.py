@@ -7,7 +7,7 @@ from sqlalchemy import func, or_, select
 
 from shop.catalog.models import Product, Variant
 from shop.core.db import session
-from shop.inventory.models import StockLevel, StockMovement
+from shop.inventory.models import Location, StockLevel, StockMovement
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,11 @@ def movements(
     if before is not None:
         query = query.where(StockMovement.id < before)
     return session.scalars(query.order_by(StockMovement.id.desc()).limit(limit)).all()
+
+
+def default_location() -> Location:
+    """Where goods lie when nobody says otherwise. One statement."""
+    return session.scalars(select(Location).where(Location.is_default)).one()
 
 
 def discrepancies() -> list[tuple[int, int, str]]:

@@ -31,6 +31,8 @@ def send_receipt(event: OrderPaid) -> None:
 
 def send_shipped(event: OrderShipped) -> None:
     """A parcel is on its way."""
+    if not event.notify:
+        return
     order = orders.by_id(event.order_id)
     parcel = next(f for f in order.fulfilments if f.id == event.fulfilment_id)
     rest = any(line.open_quantity for line in order.lines)

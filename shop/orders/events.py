@@ -29,9 +29,10 @@ class OrderProcessing(OrderEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderShipped(OrderEvent):
-    """A parcel left the house."""
+    """A parcel left the house; the customer is told unless ``notify`` says not to."""
 
     fulfilment_id: int
+    notify: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

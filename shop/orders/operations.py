@@ -179,11 +179,12 @@ def ship(
     *,
     carrier: str = "",
     tracking_number: str = "",
+    notify: bool = True,
 ) -> Fulfilment:
     """Hand over a parcel: all that is open, or ``quantities`` by order line id.
 
-    Raises ``TransitionRefused`` for an order that is not paid, ``Invalid`` for quantities that are
-    not open any more.
+    The customer gets a mail unless ``notify`` is false. Raises ``TransitionRefused`` for an order
+    that is not paid, ``Invalid`` for quantities that are not open any more.
     """
     if order.status != "confirmed":
         raise TransitionRefused(
@@ -214,7 +215,7 @@ def ship(
     inventory.ship(
         order.id, [inventory.Line(line.variant_id, quantity) for line, quantity in wanted.items()]
     )
-    emit(OrderShipped(order_id=order.id, fulfilment_id=fulfilment.id))
+    emit(OrderShipped(order_id=order.id, fulfilment_id=fulfilment.id, notify=notify))
     return fulfilment
 
 
