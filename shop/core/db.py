@@ -8,13 +8,16 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import Connection, DateTime, Engine, MetaData, Text, create_engine, event
 from sqlalchemy.dialects.postgresql import CITEXT, JSONB
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -51,9 +54,28 @@ class Base(DeclarativeBase):
 
 T = TypeVar("T")
 
-_factory = sessionmaker(expire_on_commit=False, autoflush=True)
-session: scoped_session[Session] = scoped_session(_factory)
+# A connection that rested this long is asked whether it still lives before it is used.
+RESTED_S = 1.0
+_only_reads: ContextVar[bool] = ContextVar("only_reads", default=False)
+
+
+class _Session(Session):
+    """Reads of a page that only shows go without BEGIN and ROLLBACK, each statement by itself."""
+
+    def get_bind(self, *args: Any, **options: Any) -> Engine | Connection:
+        chosen = super().get_bind(*args, **options)
+        if _reader is not None and chosen is _engine and self._just_reads():
+            return _reader
+        return chosen
+
+    def _just_reads(self) -> bool:
+        return _only_reads.get() and not self.info.get("open")
+
+
+_factory = sessionmaker(class_=_Session, expire_on_commit=False, autoflush=True)
+session: scoped_session[_Session] = scoped_session(_factory)
 _engine: Engine | None = None
+_reader: Engine | None = None
 
 
 def configure(url: str, *, pool_size: int = 10, name: str = "shop") -> Engine:
@@ -63,18 +85,34 @@ def configure(url: str, *, pool_size: int = 10, name: str = "shop") -> Engine:
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_pre_ping=True,
         pool_timeout=10,
         connect_args={"options": options, "application_name": name, "connect_timeout": 5},
     )
+    event.listen(made, "connect", _used)
+    event.listen(made, "checkin", _used)
+    event.listen(made, "checkout", _replaced_if_dead)
     use(made)
     return made
 
 
+def _used(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _replaced_if_dead(
+    connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
+) -> None:
+    """As ``pool_pre_ping``, but a busy process need not ask before every request."""
+    dialect = engine().dialect
+    rested = time.monotonic() - record.info["used"]
+    if rested > RESTED_S and not dialect._do_ping_w_event(connection):
+        raise InvalidatePoolError
+
+
 def use(chosen: Engine) -> None:
     """Make ``chosen`` the engine of this process."""
-    global _engine
-    _engine = chosen
+    global _engine, _reader
+    _engine, _reader = chosen, chosen.execution_options(isolation_level="AUTOCOMMIT")
     bind(chosen)
 
 
@@ -98,6 +136,8 @@ def transaction() -> Iterator[Session]:
     current = session()
     if current.info.get("open"):
         raise RuntimeError("a transaction is already open: operations must not open their own")
+    if current._just_reads():
+        current.commit()
     current.info["open"] = True
     try:
         yield current
@@ -107,6 +147,21 @@ def transaction() -> Iterator[Session]:
         raise
     finally:
         current.info.pop("open", None)
+
+
+def only_reads(whether: bool) -> None:
+    """Say whether this request or job only shows; inside ``transaction()`` it may change all the same.
+
+    Outside of it, a change is then refused with ``RuntimeError``. Postgres keeps its plans for
+    statements as long as nothing is rolled back, so this saves more than two round trips.
+    """
+    _only_reads.set(whether)
+
+
+@event.listens_for(_Session, "before_flush")
+def _refuse_change(current: _Session, *_: object) -> None:
+    if current._just_reads():
+        raise RuntimeError("this request only shows: changes need transaction()")
 
 
 def end_read() -> None:

@@ -108,8 +108,4 @@ def prune() -> None:
     """Forget keys that are a week old: who repeats a request does so within hours."""
     week_ago = clock.now() - timedelta(days=7)
     with transaction():
-        session.execute(
-            delete(IdempotencyKey).where(
-                IdempotencyKey.created_at < clock.now() - timedelta(days=7)
-            )
-        )
+        session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < week_ago))

@@ -1,6 +1,5 @@
 """Mails: written once per reason, sent until the server takes them."""
 
-
 import socket
 
 import pytest
