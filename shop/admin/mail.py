@@ -14,7 +14,7 @@ from shop.admin.base import Page
 from shop.admin.desk import PER_PAGE, Desk, existing
 from shop.admin.interface import escaped
 from shop.core.db import session, transaction
-from shop.core.errors import DomainError, NotFound
+from shop.core.errors import DomainError, NotFound, WrongState
 from shop.notifications import MailMessage
 from shop.orders import Order
 
@@ -97,7 +97,7 @@ class MailView(Desk):
             message=message,
             tone=TONES[message.state],
             state=STATES[message.state],
-            may_retry=self.may("can_retry") and message.state in {"failed", "queued"},
+            may_retry=self.may("can_retry") and message.state == "failed",
         )
         response = Response(page)
         policy = csp.content_security_policy(current_app.config["SETTINGS"].realtime_url)
@@ -119,7 +119,10 @@ class MailView(Desk):
     def retry(self, pk: int) -> Page:
         """Send a mail again that the server did not take."""
         with transaction():
-            notifications.retry(existing(pk))
+            message = session.get(MailMessage, existing(pk), with_for_update=True)
+            if message is not None and message.state != "failed":
+                raise WrongState("Only a mail that failed can be sent again.")
+            notifications.retry(pk)
         flash("The mail waits to be sent again.", "success")
         return redirect(errors.back(self.address("show", pk=pk)), code=303)
 

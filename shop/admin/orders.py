@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from babel import Locale
 from flask import Response, abort, flash, jsonify, redirect, request
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
@@ -30,6 +31,7 @@ PAYMENT_WORDS = {
 }
 SORTS = {"newest": "Newest first", "oldest": "Oldest first", "total": "Largest first"}
 CARRIERS = ("DHL", "DPD", "GLS", "Hermes", "UPS", "FedEx", "Deutsche Post", "Royal Mail")
+COUNTRIES = Locale("en").territories
 LATE = timedelta(hours=24)
 VERY_LATE = timedelta(hours=48)
 MOST_AT_ONCE = 500
@@ -309,6 +311,7 @@ class OrdersView(Desk):
             "may_cancel": self.may("can_cancel") and may_cancel(order),
             "reasons": orders.CANCEL_REASONS,
             "carriers": CARRIERS,
+            "countries": COUNTRIES,
             "now": clock.now(),
         }
 

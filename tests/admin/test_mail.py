@@ -83,6 +83,15 @@ def test_a_failed_mail_is_sent_again(owner: Desk) -> None:
     assert session.get_one(MailMessage, pk).state == "queued"
 
 
+def test_a_mail_that_left_is_not_sent_twice(owner: Desk) -> None:
+    pk = mail(state="sent")
+
+    status, answer = owner.ask(f"/admin/mail/{pk}/retry")
+
+    assert status == 409
+    assert answer["error"] == "Only a mail that failed can be sent again."
+
+
 def test_mails_with_sign_in_links_are_for_who_may_everything(app: Flask, owner: Desk) -> None:
     pk = mail("password_link", "kept")
     support = sit(app, "Support", "Sam")
