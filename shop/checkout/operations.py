@@ -47,7 +47,8 @@ def place_order(
     """
     basket = cart.lock(cart_id)
     earlier = orders.lock(basket.order_id) if basket.order_id else None
-    if earlier and (basket.status != "open" or _is_same(earlier, basket)):
+    billing = clean_address(billing_address) if billing_address else None
+    if earlier and (basket.status != "open" or _is_same(earlier, basket, billing)):
         return earlier
     if basket.status != "open":
         raise CartChanged("This cart is closed.")
@@ -70,7 +71,7 @@ def place_order(
         orders.Details(
             email=email,
             shipping_address=address,
-            billing_address=clean_address(billing_address) if billing_address else None,
+            billing_address=billing,
             shipping_method=chosen.code,
             shipping_method_name=chosen.name,
             customer_id=view.customer_id,
@@ -103,7 +104,7 @@ def install_defaults() -> None:
     forget()
 
 
-def _is_same(order: orders.Order, basket: cart.Cart) -> bool:
+def _is_same(order: orders.Order, basket: cart.Cart, billing: dict[str, str] | None) -> bool:
     """Whether the customer only pressed again: the same cart, the same way and place."""
     return (
         order.status in {"pending", "confirmed", "completed"}
@@ -111,6 +112,7 @@ def _is_same(order: orders.Order, basket: cart.Cart) -> bool:
         and order.email == basket.email
         and order.shipping_method == (basket.shipping_method or order.shipping_method)
         and order.shipping_address == (basket.shipping_address or {})
+        and order.billing_address == billing
     )
 
 

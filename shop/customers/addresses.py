@@ -16,6 +16,8 @@ REQUIRED = {
     "postal_code": "Please give a postal code.",
     "country": "Please choose a country.",
 }
+# Reserved, grouping and pseudo codes of CLDR.
+NO_COUNTRIES = set("AC CP CQ DG EA EU EZ IC QO TA UN XA XB ZZ".split())
 LONGEST = {"name": 100, "line1": 120, "line2": 120, "city": 80, "postal_code": 16, "region": 80,
            "country": 2, "phone": 32}  # fmt: skip
 
@@ -32,9 +34,10 @@ class InvalidAddress(DomainError):
 
 @lru_cache(maxsize=1)
 def country_names() -> dict[str, str]:
-    """English names by ISO 3166 code, from CLDR."""
+    """English names by ISO 3166 code, from CLDR (which also names some codes that are none)."""
     names = Locale("en").territories
-    return {code: str(name) for code, name in names.items() if len(code) == 2 and code.isalpha()}
+    codes = {code for code in names if len(code) == 2 and code.isalpha()} - NO_COUNTRIES
+    return {code: str(names[code]) for code in codes}
 
 
 def clean(data: Mapping[str, Any]) -> dict[str, str]:

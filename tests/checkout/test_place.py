@@ -68,6 +68,18 @@ def test_an_own_hold_does_not_block_its_buyer(cast: Cast) -> None:
     assert inventory.levels([cast.lamp.id])[cast.lamp.id].reserved == 2
 
 
+def test_another_billing_address_makes_another_order(cast: Cast) -> None:
+    basket = people.filled_cart(cast.mug)
+    first = place(basket)
+
+    with transaction():
+        second = checkout.place_order(basket.id, billing_address=people.ADDRESS)
+
+    assert second.id != first.id
+    assert second.billing_address is not None
+    assert inventory.levels([cast.mug.id])[cast.mug.id].reserved == 1
+
+
 def test_a_version_that_was_not_seen_orders_nothing(cast: Cast) -> None:
     basket = people.filled_cart(cast.mug)
 

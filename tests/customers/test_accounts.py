@@ -97,7 +97,7 @@ def test_signing_out_ends_a_session_at_once(cast: Cast) -> None:
 
 def test_every_fault_of_an_address_is_named_at_once() -> None:
     with pytest.raises(InvalidAddress) as refusal:
-        customers.clean_address({"name": "Ada", "country": "Atlantis", "phone": "1" * 40})
+        customers.clean_address({"name": "Ada", "country": "ZZ", "phone": "1" * 40})
 
     assert set(refusal.value.errors) == {"line1", "city", "postal_code", "country", "phone"}
 
