@@ -1,0 +1,182 @@
+"""The working pages in a browser: accessible, whole on a phone, and following what happens live."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, Page, expect
+from werkzeug.serving import make_server
+
+from shop import orders
+from shop.core.db import session, transaction
+from tests import cast as people
+from tests.admin.desk import sit
+from tests.cast import Cast
+from tests.support.axe import violations
+from tests.support.browser import DESKTOP, PHONE, chrome
+
+SESSION = "shop"
+
+
+class Shop:
+    """A shop with a paid, an unpaid and a shipped order, and an Owner's browser cookie."""
+
+    def __init__(self, app: Flask, address: str) -> None:
+        cast = Cast()
+        self.address = address
+        self.paid = cast.paid_order.id
+        self.number = cast.paid_order.number
+        self.unpaid = people.order(cast.lamp).id
+        shipped = people.order(cast.mug)
+        people.pay(shipped)
+        with transaction():
+            orders.ship(orders.lock(shipped.id), carrier="DHL", tracking_number="003404")
+        self.shipped = shipped.id
+        self.product, self.variant = cast.mug.product_id, cast.mug.id
+        client = sit(app, "Owner").client
+        cookie = client.get_cookie(SESSION)
+        assert cookie
+        self.cookie: Any = {"name": SESSION, "value": cookie.value, "url": address}
+        session.remove()
+
+    def pages(self) -> list[str]:
+        return [
+            "/admin/",
+            "/admin/orders/list/",
+            f"/admin/orders/show/{self.paid}",
+            f"/admin/orders/show/{self.shipped}",
+            "/admin/inventory/list/",
+            f"/admin/inventory/show/{self.variant}",
+            "/admin/products/list/",
+            f"/admin/products/edit/{self.product}",
+            f"/admin/products/show/{self.product}",
+            "/admin/products/add",
+            "/admin/mail/list/",
+            "/admin/jobs/list/",
+            "/admin/payments/list/",
+        ]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chrome() as launched:
+        yield launched
+
+
+@pytest.fixture
+def shop(app: Flask, live_database: str) -> Iterator[Shop]:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield Shop(app, f"http://127.0.0.1:{server.port}")
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+def window(browser: Browser, shop: Shop, **options: Any) -> Page:
+    context = browser.new_context(base_url=shop.address, **({"viewport": DESKTOP} | options))
+    context.add_cookies([shop.cookie])
+    return context.new_page()
+
+
+def happens(page: Page, kind: str, **data: Any) -> None:
+    """What the socket would tell the page."""
+    page.evaluate(
+        "([type, data]) => document.dispatchEvent("
+        "new CustomEvent('live:staff:orders', {detail: {type, data}}))",
+        [kind, data],
+    )
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        {"color_scheme": "light"},
+        {"color_scheme": "dark"},
+        {"color_scheme": "light", "viewport": PHONE},
+    ],
+)
+def test_every_page_is_accessible_and_fits(browser: Browser, shop: Shop, look: Any) -> None:
+    page = window(browser, shop, reduced_motion="reduce", **look)
+    problems = []
+    for path in shop.pages():
+        page.goto(path)
+        problems += [f"{path}: {line}" for line in violations(page)]
+        too_wide = "document.documentElement.scrollWidth > window.innerWidth"
+        problems += [f"{path}: wider than the window"] if page.evaluate(too_wide) else []
+
+    assert problems == []
+
+
+def test_a_new_order_slides_in_and_waits_while_rows_are_selected(
+    browser: Browser, shop: Shop
+) -> None:
+    page = window(browser, shop)
+    page.goto("/admin/orders/list/")
+    line = page.locator(f'tr[data-pk="{shop.paid}"]')
+    page.evaluate("pk => document.querySelector(`tr[data-pk='${pk}']`).remove()", shop.paid)
+
+    page.locator("input[name=rowid]").first.check()
+    happens(page, "order.placed", id=shop.paid)
+    expect(page.locator("[data-arrivals]")).to_contain_text("1 new order")
+    expect(line).to_have_count(0)
+    page.click("[data-show-arrivals]")
+
+    expect(line).to_have_count(1)
+    expect(page.locator("[data-arrived]")).to_have_text(f"New order {shop.number}")
+
+
+def test_the_queue_is_worked_with_the_keyboard(browser: Browser, shop: Shop) -> None:
+    page = window(browser, shop)
+    page.goto("/admin/orders/list/?tab=to_pack")
+
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("[data-bulk] [data-count]")).to_have_text("1")
+    page.click("[data-bulk] button[type=submit]")
+    page.click("#confirm [data-yes]")
+
+    expect(page.locator("[data-results]")).to_contain_text(f"{shop.number} Being processed.")
+
+
+def test_a_parcel_is_sent_from_the_dialog(browser: Browser, shop: Shop) -> None:
+    page = window(browser, shop)
+    page.goto(f"/admin/orders/show/{shop.paid}")
+
+    page.click("[commandfor=ship-dialog]")
+    page.locator("[data-ship] input[type=number]").fill("1")
+    expect(page.locator("[data-ship-label]")).to_have_text("Ship 1 item")
+    page.fill("#carrier", "DHL")
+    page.click("[data-ship] button[type=submit]")
+
+    expect(page.locator("[data-order-status]")).to_have_text("Partly shipped")
+
+
+def test_what_others_do_does_not_take_away_a_note_in_the_making(
+    browser: Browser, shop: Shop
+) -> None:
+    page = window(browser, shop)
+    page.goto(f"/admin/orders/show/{shop.paid}")
+    page.fill("#note", "Half a note")
+
+    happens(page, "order.updated", id=shop.paid, version=99, status_label="Shipped")
+
+    expect(page.locator("[data-changed]")).to_contain_text("it is Shipped")
+    expect(page.locator("#note")).to_have_value("Half a note")
+
+
+def test_stock_is_corrected_in_place_with_a_reason(browser: Browser, shop: Shop) -> None:
+    page = window(browser, shop)
+    page.goto("/admin/inventory/list/?q=tidal")
+
+    page.locator("[data-adjust]").click()
+    page.fill("[data-amount]", "-2")
+    expect(page.locator("[data-after]")).to_have_text("7")
+    page.select_option("#adjust-reason", "damage")
+    page.click("#adjust-dialog button[type=submit]")
+
+    expect(page.locator("[data-on_hand]")).to_have_text("7")
