@@ -78,6 +78,7 @@ def _requests(app: Flask, settings: Settings) -> None:
         g.request_id = given if given.isalnum() and len(given) <= 64 else secrets.token_hex(8)
         actor.set_request_id(g.request_id)
         actor.set_current(actor.GUEST)
+        db.only_reads(request.method in {"GET", "HEAD"})
 
     @app.after_request
     def finish(response: Response) -> Response:
@@ -97,5 +98,6 @@ def _requests(app: Flask, settings: Settings) -> None:
     @app.teardown_appcontext
     def close(_error: BaseException | None) -> None:
         db.session.remove()
+        db.only_reads(False)
         actor.set_current(actor.SYSTEM)
         actor.set_request_id("")

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
+import psycopg
 from sqlalchemy import Connection, DateTime, Engine, MetaData, Text, create_engine, event
 from sqlalchemy.dialects.postgresql import CITEXT, JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -103,10 +104,12 @@ def _replaced_if_dead(
     connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
 ) -> None:
     """As ``pool_pre_ping``, but a busy process need not ask before every request."""
-    dialect = engine().dialect
-    rested = time.monotonic() - record.info["used"]
-    if rested > RESTED_S and not dialect._do_ping_w_event(connection):
-        raise InvalidatePoolError
+    if time.monotonic() - record.info["used"] <= RESTED_S:
+        return
+    try:
+        engine().dialect.do_ping(connection)
+    except psycopg.Error as error:
+        raise InvalidatePoolError from error
 
 
 def use(chosen: Engine) -> None:
@@ -150,10 +153,10 @@ def transaction() -> Iterator[Session]:
 
 
 def only_reads(whether: bool) -> None:
-    """Say whether this request or job only shows; inside ``transaction()`` it may change all the same.
+    """Say whether this request or job only shows; ``transaction()`` may change things all the same.
 
-    Outside of it, a change is then refused with ``RuntimeError``. Postgres keeps its plans for
-    statements as long as nothing is rolled back, so this saves more than two round trips.
+    A change outside of it is then refused with ``RuntimeError``. psycopg forgets its prepared
+    statements with every rollback, so reading without one saves planning too.
     """
     _only_reads.set(whether)
 
