@@ -13,6 +13,7 @@ from shop.admin import charts, errors
 from shop.admin.base import Page
 from shop.admin.desk import PER_PAGE, Desk, Stale, existing, whole
 from shop.catalog import get_variant
+from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid
 from shop.orders import Order
@@ -96,7 +97,7 @@ class InventoryView(Desk):
             more=shown[-1].id if len(movements) > PER_HISTORY else None,
             kinds=KINDS,
             because=because(level, analytics.ledger_sums(pk)),
-            plot=charts.steps(history) if len(history) > 1 else None,
+            plot=charts.steps([*history, (clock.now(), level.on_hand)]) if history else None,
             history=history,
             reasons=inventory.REASONS,
             may_adjust=self.may("can_adjust"),
