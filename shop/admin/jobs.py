@@ -23,6 +23,7 @@ class JobsView(Desk):
     default_view = "list"
     search_by = ()
 
+    @expose("/")
     @expose("/list/")
     @has_access
     def list(self) -> Page:

@@ -37,6 +37,7 @@ class MailView(Desk):
     # Whoever can read a mail with a sign-in link can become its reader: that is a right of its own.
     base_permissions: ClassVar[Sequence[str]] = ["can_list", "can_show", "can_retry", "can_links"]
 
+    @expose("/")
     @expose("/list/")
     @has_access
     def list(self) -> Page:

@@ -23,6 +23,7 @@ class PaymentsView(Desk):
     route_base = "/admin/payments"
     default_view = "list"
 
+    @expose("/")
     @expose("/list/")
     @has_access
     def list(self) -> Page:

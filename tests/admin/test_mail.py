@@ -173,3 +173,9 @@ def test_who_sees_and_who_closes_tasks(
 )
 def test_what_is_not_there_is_not_found(owner: Desk, path: str) -> None:
     assert owner.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/admin/mail/", "/admin/jobs/", "/admin/payments/"])
+def test_the_short_addresses_lead_to_the_lists(owner: Desk, path: str) -> None:
+    assert owner.get(path).status_code == 200
+    assert owner.get(f"{path}list/").status_code == 200
