@@ -18,10 +18,10 @@ from shop.cart.operations import (
     set_quantity,
     settle,
 )
-from shop.cart.queries import CartLine, CartView, count_of, find, view
+from shop.cart.queries import CartLine, CartView, count_of, find, open_view, view
 
 __all__ = [
-    "MOST", "Cart", "CartChanged", "CartLine", "CartView", "NotEnough", "add", "count_of",
-    "find", "link_order", "lock", "merge", "open_cart", "remove", "set_details", "set_quantity",
-    "settle", "view",
+    "MOST", "Cart", "CartChanged", "CartLine", "CartView", "NotEnough", "add", "count_of", "find",
+    "link_order", "lock", "merge", "open_cart", "open_view", "remove", "set_details",
+    "set_quantity", "settle", "view",
 ]  # fmt: skip

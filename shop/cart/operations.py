@@ -46,12 +46,8 @@ def add(cart: Cart, variant_id: int, quantity: int = 1, *, cap: bool = False) ->
     _check(quantity)
     _lock(cart)
     offer = _offer(cart, variant_id)
-    here = func.max(CartItem.quantity).filter(CartItem.variant_id == variant_id)
-    present, lines = session.execute(
-        select(func.coalesce(here, 0), func.count()).where(CartItem.cart_id == cart.id)
-    ).one()
-    wanted, note = _allowed(present + quantity, offer, cap)
-    if not present and lines >= MOST_LINES:
+    wanted, note = _allowed(offer["present"] + quantity, offer, cap)
+    if not offer["present"] and offer["lines"] >= MOST_LINES:
         raise Invalid(f"A cart holds up to {MOST_LINES} different things.")
     session.execute(
         insert(CartItem)
@@ -161,12 +157,11 @@ def link_order(cart: Cart, order_id: int) -> None:
     cart.order_id = order_id
 
 
-def settle(cart_id: int, version: int, bought: Mapping[int, int]) -> None:
-    """The order placed from ``version`` of this cart is paid: empty it.
+def settle(cart: Cart, version: int, bought: Mapping[int, int]) -> None:
+    """The order placed from ``version`` of this cart, which the caller locked, is paid: empty it.
 
     What the customer put in since then stays: ``bought`` (variant → units) is taken away.
     """
-    cart = lock(cart_id)
     if cart.status != "open":
         return
     if cart.version == version:
@@ -210,8 +205,11 @@ _OFFER = text(
 SELECT v.price_minor, v.backorder_allowed,
        coalesce((SELECT sum(l.on_hand - l.reserved - l.committed) FROM stock_level l
                  WHERE l.variant_id = v.id), 0) + """
-    + queries.OWN_HOLD
-    + """ AS available
+    + queries.OWN_HOLD.format(cart_id=":cart_id")
+    + """ AS available,
+       coalesce((SELECT quantity FROM cart_item WHERE cart_id = :cart_id AND variant_id = :id), 0)
+           AS present,
+       (SELECT count(*) FROM cart_item WHERE cart_id = :cart_id) AS lines
 FROM variant v JOIN product p ON p.id = v.product_id
 WHERE v.id = :id AND v.archived_at IS NULL AND p.status = 'active' AND p.published_at <= now()
   AND (p.unpublish_at IS NULL OR p.unpublish_at > now())
@@ -220,6 +218,7 @@ WHERE v.id = :id AND v.archived_at IS NULL AND p.status = 'active' AND p.publish
 
 
 def _offer(cart: Cart, variant_id: int) -> Mapping[str, Any]:
+    """What is sold, how many there are and are in this cart already; the cart must be locked."""
     row = session.execute(_OFFER, {"id": variant_id, "cart_id": cart.id}).mappings().first()
     if row is None:
         raise NotFound("This is not sold (any more).")

@@ -1,9 +1,10 @@
 """Reading carts: one statement gives everything that a cart page shows."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import RowMapping, func, select, text
 
 from shop.cart.models import Cart, CartItem
 from shop.core.db import session
@@ -90,17 +91,19 @@ OWN_HOLD = """coalesce((
            SELECT sum(held.quantity) FROM cart mine
            JOIN "order" o ON o.id = mine.order_id AND o.status = 'pending'
            JOIN order_line held ON held.order_id = o.id AND held.variant_id = v.id
-           WHERE mine.id = :cart_id), 0)"""
-_LINES = text(
+           WHERE mine.id = {cart_id}), 0)"""
+_LINES = (
     """
-SELECT i.id AS item_id, i.variant_id, i.quantity, i.seen_price_minor, v.product_id, p.slug, p.name,
+SELECT c.id, c.token, c.version, c.customer_id, c.email, c.shipping_address, c.shipping_method,
+       c.order_id,
+       i.id AS item_id, i.variant_id, i.quantity, i.seen_price_minor, v.product_id, p.slug, p.name,
        v.title AS variant_title, v.sku, v.price_minor AS unit_price_minor, p.tax_class, v.weight_g,
        v.backorder_allowed,
        (v.archived_at IS NULL AND p.status = 'active' AND p.published_at <= now()
         AND (p.unpublish_at IS NULL OR p.unpublish_at > now())) AS is_sold,
        coalesce((SELECT sum(l.on_hand - l.reserved - l.committed) FROM stock_level l
                  WHERE l.variant_id = v.id), 0) + """
-    + OWN_HOLD
+    + OWN_HOLD.format(cart_id="c.id")
     + """ AS available,
        (SELECT jsonb_build_object('key', m.key, 'alt', g.alt, 'width', m.width, 'height', m.height,
                                   'colour', m.colour, 'widths', m.widths, 'state', m.state)
@@ -109,11 +112,19 @@ SELECT i.id AS item_id, i.variant_id, i.quantity, i.seen_price_minor, v.product_
         ORDER BY g.option_value_id IN (SELECT option_value_id FROM variant_value
                                        WHERE variant_id = v.id) DESC NULLS LAST, g.position
         LIMIT 1) AS image
-FROM cart_item i JOIN variant v ON v.id = i.variant_id JOIN product p ON p.id = v.product_id
-WHERE i.cart_id = :cart_id
+FROM cart c LEFT JOIN (
+    cart_item i JOIN variant v ON v.id = i.variant_id JOIN product p ON p.id = v.product_id
+) ON i.cart_id = c.id
+WHERE {mine}
 ORDER BY i.id
 """
 )
+_OF_CART = text(_LINES.replace("{mine}", "c.id = :cart_id"))
+_OF_BROWSER = text(
+    _LINES.replace("{mine}", "c.token = :token AND c.status = 'open' AND c.customer_id IS NULL")
+)
+_OF_CUSTOMER = text(_LINES.replace("{mine}", "c.customer_id = :customer_id AND c.status = 'open'"))
+_LINE_FIELDS = tuple(field.name for field in fields(CartLine))
 
 
 def find(token: str | None, customer_id: int | None = None) -> Cart | None:
@@ -134,7 +145,7 @@ def find(token: str | None, customer_id: int | None = None) -> Cart | None:
 
 def view(cart: Cart) -> CartView:
     """The cart with its lines as they are now. One statement."""
-    rows = session.execute(_LINES, {"cart_id": cart.id}).mappings()
+    rows = session.execute(_OF_CART, {"cart_id": cart.id}).mappings()
     return CartView(
         id=cart.id,
         token=cart.token,
@@ -144,7 +155,28 @@ def view(cart: Cart) -> CartView:
         shipping_address=cart.shipping_address,
         shipping_method=cart.shipping_method,
         order_id=cart.order_id,
-        lines=tuple(CartLine(**row) for row in rows),
+        lines=_lines(rows),
+    )
+
+
+def open_view(token: str | None, customer_id: int | None = None) -> CartView | None:
+    """``find`` and ``view`` in one statement, for pages that only show."""
+    if customer_id is None and not token:
+        return None
+    statement = _OF_BROWSER if customer_id is None else _OF_CUSTOMER
+    rows = session.execute(statement, {"token": token, "customer_id": customer_id}).mappings().all()
+    if not rows:
+        return None
+    head = {field.name: rows[0][field.name] for field in fields(CartView) if field.name != "lines"}
+    return CartView(**head, lines=_lines(rows))
+
+
+def _lines(rows: Iterable[RowMapping]) -> tuple[CartLine, ...]:
+    """An empty cart is one row without an item."""
+    return tuple(
+        CartLine(**{name: row[name] for name in _LINE_FIELDS})
+        for row in rows
+        if row["item_id"] is not None
     )
 
 

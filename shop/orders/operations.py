@@ -36,6 +36,10 @@ CANCEL_REASONS = {
 }
 
 
+# Why an unpaid order was closed when its cart was ordered anew; nobody called anything off then.
+REPLACED = "replaced by a newer order"
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One thing to be ordered, with the words and price that the customer saw."""
@@ -118,8 +122,8 @@ def place(items: Sequence[Item], quote: Quote, details: Details, *, hold_minutes
     )
     session.add(order)
     session.flush()
-    emit(OrderPlaced(order_id=order.id))
     inventory.reserve(order.id, _open_lines(order))
+    emit(OrderPlaced(order_id=order.id))
     return order
 
 
@@ -266,9 +270,13 @@ def extend_hold(order: Order, *, minutes: int) -> None:
 
 
 def mark_refunded(order: Order, *, captured_minor: int, refunded_minor: int) -> None:
-    """Set what the sums over money events say; amounts in the order's minor units."""
-    to = "refunded" if refunded_minor >= captured_minor else "partly_refunded"
-    if order.payment_status != to:
+    """Set what the sums over all payments say; amounts in the order's minor units.
+
+    As long as the whole total is kept, it stays paid: only what was paid twice went back.
+    """
+    kept = captured_minor - refunded_minor
+    to = "refunded" if kept <= 0 else "partly_refunded"
+    if kept < order.total_minor and order.payment_status != to:
         order.payment_status = PAYMENT.move(order.payment_status, to=to)
     order.version += 1
 

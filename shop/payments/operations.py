@@ -1,8 +1,9 @@
 """What we write down about money. Procedures talk to Stripe between two of these."""
 
+from contextlib import nullcontext
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shop import cart, orders
@@ -68,10 +69,11 @@ def open_payment(order: orders.Order) -> Payment:
 
 def attach_intent(payment_id: int, intent: Intent) -> None:
     """Remember which PaymentIntent belongs to this attempt."""
-    payment = _locked(payment_id)
-    if payment.intent_id is None:
-        payment.intent_id, payment.client_secret = intent.id, intent.client_secret
-        payment.status = "started"
+    session.execute(
+        update(Payment)
+        .where(Payment.id == payment_id, Payment.intent_id.is_(None))
+        .values(intent_id=intent.id, client_secret=intent.client_secret, status="started")
+    )
 
 
 def record_delivery(event: dict[str, Any]) -> bool:
@@ -106,14 +108,13 @@ def apply_intent(payment_id: int, intent: Intent) -> str:
     The only way to paid. Safe to call any number of times, in any order, by anybody.
     """
     order_id = _order_id(payment_id)
-    if intent.status == "succeeded":
-        _lock_cart_of(order_id)
+    basket = _cart_of(order_id) if intent.status == "succeeded" else None
     order = orders.lock(order_id, whole=False)
     payment = _locked(payment_id)
     payment.card_brand = intent.card_brand or payment.card_brand
     payment.card_last4 = intent.card_last4 or payment.card_last4
     if intent.status == "succeeded":
-        return _captured(order, payment, intent)
+        return _captured(order, basket, payment, intent)
     if intent.status == "processing":
         orders.extend_hold(order, minutes=PROCESSING_HOLD_MINUTES)
         return "processing"
@@ -236,7 +237,9 @@ def balance(payment_id: int) -> int:
     return int(captured or 0) - int(going or 0)
 
 
-def _captured(order: orders.Order, payment: Payment, intent: Intent) -> str:
+def _captured(
+    order: orders.Order, basket: cart.Cart | None, payment: Payment, intent: Intent
+) -> str:
     payment.status = "succeeded"
     if not _note(payment, "captured", intent.received_minor, intent.charge_id or intent.id):
         return "known"
@@ -252,19 +255,23 @@ def _captured(order: orders.Order, payment: Payment, intent: Intent) -> str:
     if order.payment_status != "unpaid":
         request_refund(order, payment, intent.received_minor, reason="paid twice")
         return "paid twice"
+    # An order that waits for its money holds its stock: only a closed one can come too late.
+    may_be_late = order.status != "pending"
     try:
-        with session.begin_nested():
+        with session.begin_nested() if may_be_late else nullcontext():
             orders.mark_paid(order)
     except OutOfStock:
+        if not may_be_late:
+            raise
         session.refresh(order)
         request_refund(order, payment, intent.received_minor, reason="sold out meanwhile")
         emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id))
         return "late"
-    if order.cart_id is not None and order.cart_version is not None:
+    if basket is not None and order.cart_version is not None:
         bought: dict[int, int] = {}
         for line in order.lines:
             bought[line.variant_id] = bought.get(line.variant_id, 0) + line.quantity
-        cart.settle(order.cart_id, order.cart_version, bought)
+        cart.settle(basket, order.cart_version, bought)
     return "paid"
 
 
@@ -305,10 +312,15 @@ def _order_id(payment_id: int) -> int:
     return order_id
 
 
-def _lock_cart_of(order_id: int) -> None:
-    """Placing an order locks cart, then order: whoever needs both must come the same way."""
+def _cart_of(order_id: int) -> cart.Cart | None:
+    """The cart that was ordered, locked: placing locks cart, then order, and so does paying."""
     cart_id = select(orders.Order.cart_id).where(orders.Order.id == order_id).scalar_subquery()
-    session.execute(select(cart.Cart.id).where(cart.Cart.id == cart_id).with_for_update())
+    return session.scalar(
+        select(cart.Cart)
+        .where(cart.Cart.id == cart_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
 
 
 def _locked(payment_id: int) -> Payment:

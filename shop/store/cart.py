@@ -121,10 +121,9 @@ def remove(item: str) -> ResponseReturnValue:
 
 
 def load(errors: dict[str, str] | None = None, notes: dict[str, str] | None = None) -> Basket:
-    """This visitor's cart at today's prices. Four statements, one more for who is signed in."""
+    """This visitor's cart at today's prices. One statement, and one for who is signed in."""
     errors, notes = errors or {}, notes or {}
-    found = visitors.basket()
-    view = cart.view(found) if found else _EMPTY
+    view = visitors.cart_view() or _EMPTY
     g.cart_count = view.count
     quote, options, chosen = checkout.quote(view) if view.lines else _nothing()
     return Basket(

@@ -143,6 +143,14 @@ def basket() -> cart.Cart | None:
     return found
 
 
+def cart_view() -> cart.CartView | None:
+    """The open cart with its lines, as it is now; of a cart that was looked up, that one's."""
+    if "basket" in g:
+        return cart.view(g.basket) if g.basket else None
+    who = customer()
+    return cart.open_view(cart_token(), who.id if who else None)
+
+
 def open_basket() -> cart.Cart:
     """The cart, made if there is none; then the browser keeps its secret. Inside a transaction."""
     found = basket()
