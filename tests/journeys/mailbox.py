@@ -1,47 +1,38 @@
-"""The development mailbox: what would have been sent."""
+"""The development mailbox, read by the owner in the admin as anybody would."""
 
-import re
+import time
 from dataclasses import dataclass
+from urllib.parse import quote
 
-from sqlalchemy import select
-
-from shop.core.db import session, transaction
-from shop.notifications.models import MailMessage
-from tests.support.stack import eventually
+from tests.support.browser import PATIENCE_MS, Visitor, expect
 
 
 @dataclass(frozen=True)
 class Mail:
     """One message as its reader gets it."""
 
-    id: int
-    subject: str
     text: str
-
-    @property
-    def links(self) -> list[str]:
-        """All addresses in it."""
-        return re.findall(r"https?://[^\s<>\"]+", self.text)
+    links: tuple[str, ...]
 
     def link(self, part: str) -> str:
         """The first address with ``part`` in it."""
         return next(link for link in self.links if part in link)
 
 
-def mail_to(recipient: str, kind: str) -> Mail:
-    """The newest mail of a kind to somebody, once a worker has dealt with it."""
-    newest = (
-        select(MailMessage.id, MailMessage.subject, MailMessage.text)
-        .filter_by(recipient=recipient, kind=kind, state="kept")
-        .order_by(MailMessage.id.desc())
-        .limit(1)
-    )
-    found: list[Mail] = []
-
-    def look() -> bool:
-        with transaction():
-            found.extend(Mail(*row) for row in session.execute(newest))
-        return bool(found)
-
-    eventually(look, within_s=30, what=f"a mail “{kind}” to {recipient}")
-    return found[0]
+def read_mail(owner: Visitor, recipient: str, subject: str) -> Mail:
+    """Open the newest mail to somebody with these words in its subject, waiting for it."""
+    page = owner.page
+    row = page.get_by_role("row").filter(has_text=recipient).filter(has_text="Kept here")
+    link = row.get_by_role("link", name=subject).first
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    owner.goto(f"/admin/mail/list/?q={quote(recipient)}")
+    while not link.is_visible():
+        assert time.monotonic() < deadline, f"no mail “{subject}” to {recipient}"
+        page.wait_for_timeout(250)
+        page.reload()
+    link.click()
+    expect(page.get_by_role("heading", level=1, name=subject)).to_be_visible()
+    letter = page.frame_locator("iframe.letter").locator("body")
+    expect(letter).to_be_visible()
+    addresses = letter.locator("a").evaluate_all("links => links.map((one) => one.href)")
+    return Mail(letter.inner_text(), tuple(addresses))

@@ -7,9 +7,16 @@ from tests.support.browser import enter_card, expect
 
 
 def add_to_cart(page: Page) -> None:
-    """Press the product page's button and wait for the drawer."""
+    """Press the button; the drawer opens, or the cart's page if the script is not there yet."""
     page.locator("#buy-form").get_by_role("button", name="Add to cart").click()
-    expect(page.get_by_role("dialog", name="Your cart")).to_be_visible()
+    expect(page.get_by_role("link", name="Check out")).to_be_visible()
+
+
+def choose(page: Page, *values: str) -> None:
+    """Choose values of the product's options, by clicking them."""
+    for value in values:
+        page.locator("#choices label").filter(has_text=value).click()
+        expect(page.get_by_role("radio", name=value)).to_be_checked()
 
 
 def fill_contact(page: Page, email: str) -> None:

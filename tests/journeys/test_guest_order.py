@@ -4,10 +4,11 @@ import re
 import time
 
 from tests.journeys.conftest import Visit
-from tests.journeys.mailbox import mail_to
+from tests.journeys.mailbox import read_mail
 from tests.journeys.shelf import Shelf
 from tests.journeys.steps import (
     add_to_cart,
+    choose,
     fill_contact,
     number_of,
     pay_with,
@@ -40,12 +41,13 @@ def test_a_guest_buys_and_both_see_it_happen(shelf: Shelf, visit: Visit, owner: 
 
     # A variant has an address of its own.
     wanted = shelf.of_mug["Ink", "420 ml"]
-    page.get_by_role("radio", name="Ink").check(force=True)
-    page.get_by_role("radio", name="420 ml").check(force=True)
+    choose(page, "Ink", "420 ml")
     expect(page).to_have_url(re.compile(rf"variant={wanted.sku}$"))
     expect(page.locator("[data-sku]")).to_have_text(wanted.sku)
+    expect(page.get_by_alt_text("The mug in Ink")).to_be_in_viewport(ratio=0.9)
     page.reload()
     expect(page.get_by_role("radio", name="Ink")).to_be_checked()
+    expect(page.get_by_alt_text("The mug in Ink")).to_be_in_viewport(ratio=0.9)
     guest.snap("04-variant")
 
     add_to_cart(page)
@@ -101,10 +103,12 @@ def test_a_guest_buys_and_both_see_it_happen(shelf: Shelf, visit: Visit, owner: 
     owner.snap("14-admin-shipped")
 
     # Both mails, and the link in them.
-    receipt = mail_to("guest@example.com", "receipt")
-    shipped = mail_to("guest@example.com", "shipped")
+    receipt = read_mail(owner, "guest@example.com", f"{number} is paid")
     assert shelf.mug.name in receipt.text
+    owner.snap("15-mail-receipt")
+    shipped = read_mail(owner, "guest@example.com", f"{number} is on its way")
     assert "JD0140" in shipped.text
+    owner.snap("16-mail-shipped")
 
     stranger = visit("stranger")
     stranger.goto(shipped.link(number))

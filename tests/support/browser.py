@@ -1,13 +1,22 @@
 """A real browser for journeys: people in windows of their own, who note every complaint."""
 
+import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    WebSocket,
+    sync_playwright,
+)
 from playwright.sync_api import expect as expect
 
 from tests.support import chromium
@@ -56,11 +65,20 @@ class Visitor:
         self.context.on("console", self._hear)
         self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
         self.page: Page = self.context.new_page()
+        self._topics: set[str] = set()
+        self.page.on("websocket", self._listen)
 
     def goto(self, path: str) -> Page:
         """Open a page of the shop."""
         self.page.goto(path)
         return self.page
+
+    def wait_until_following(self, topic: str) -> None:
+        """Wait until the page has a socket that follows a topic of this beginning."""
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while not any(one.startswith(topic) for one in self._topics):
+            assert time.monotonic() < deadline, f"{self.name} follows {self._topics}, not {topic}"
+            self.page.wait_for_timeout(50)
 
     def mark(self) -> None:
         """Leave a mark that only a reload wipes out."""
@@ -74,6 +92,15 @@ class Visitor:
         """Keep a picture of the page if ``SHOP_PICTURES`` names a folder for them."""
         if folder := os.environ.get("SHOP_PICTURES"):
             self.page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
+
+    def _listen(self, socket: WebSocket) -> None:
+        self._topics.clear()
+        socket.on("framereceived", self._note)
+
+    def _note(self, frame: bytes | str) -> None:
+        message = json.loads(frame)
+        if message.get("op") == "subscribed":
+            self._topics.add(message["topic"])
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"} and not EXPECTED.match(message.text):
