@@ -47,8 +47,7 @@ def ready() -> Response:
         "relay_lag_s": None,
     }
     try:
-        with session.connection().begin_nested():
-            heads = MigrationContext.configure(session.connection()).get_current_heads()
+        heads = MigrationContext.configure(session.connection()).get_current_heads()
         if set(heads) != _wanted_heads():
             state["migrations"] = "not current"
         else:
