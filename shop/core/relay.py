@@ -25,6 +25,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.core import actor
@@ -33,7 +34,9 @@ from shop.core.events import Event, EventPending, EventRecord
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 8
+# A day in all: a mail server or Stripe may be away for hours, and nobody should have to notice.
+WAITS_S = (2, 60, 300, 1200, 3600, 4 * 3600, 18 * 3600)
+MAX_ATTEMPTS = len(WAITS_S) + 1
 LEASE = "60 seconds"
 BATCH = 200
 
@@ -51,6 +54,10 @@ class Reaction:
     run: Callable[[Any], None]
     atomic: bool = True
     slow: bool = False
+
+
+class _Overtaken(Exception):
+    """The lease ran out and another worker has taken the delivery."""
 
 
 class Ring(NamedTuple):
@@ -110,7 +117,8 @@ def dispatch(
     """Claim up to 200 undispatched events and write their deliveries and broadcasts.
 
     Gives (deliveries to ring, broadcasts to publish, events claimed). One transaction; the
-    advisory lock makes ``seq`` grow in the order in which broadcasts become visible.
+    advisory lock makes ``seq`` grow in the order in which broadcasts become visible. Events of a
+    type that this release does not know wait for a relay that does, and stop nobody behind them.
     """
     with transaction():
         session.execute(text("SELECT pg_advisory_xact_lock(hashtext('shop.relay'))"))
@@ -119,9 +127,11 @@ def dispatch(
             .where(
                 EventPending.event_id.in_(
                     select(EventPending.event_id)
+                    .join(EventRecord, EventRecord.id == EventPending.event_id)
+                    .where(EventRecord.type.in_(list(Event.registry)))
                     .order_by(EventPending.event_id)
                     .limit(BATCH)
-                    .with_for_update(skip_locked=True)
+                    .with_for_update(of=EventPending, skip_locked=True)
                 )
             )
             .returning(EventPending.event_id)
@@ -139,7 +149,7 @@ def dispatch(
         told = [
             {"topic": m.topic, "type": m.type, "data": m.data, "at": record.occurred_at}
             for record in records
-            for m in messages(record)
+            for m in _messages_of(record, messages)
         ]
         rings: list[Ring] = []
         if due:
@@ -202,11 +212,13 @@ def deliver(delivery_id: int, reactions: Mapping[str, Reaction]) -> str:
         if reaction.atomic:
             with transaction():
                 reaction.run(record.event)
-                _finish(delivery_id)
+                _finish(delivery_id, attempts)
         else:
             reaction.run(record.event)
             with transaction():
-                _finish(delivery_id)
+                _finish(delivery_id, attempts)
+    except _Overtaken:
+        return "skipped"
     except Exception as error:  # a worker's loop: whatever went wrong is written down and retried
         log.exception("reaction failed", extra={"reaction": name, "event_id": record.id})
         return _postpone(delivery_id, attempts, error)
@@ -256,26 +268,51 @@ def _claim(delivery_id: int) -> tuple[EventRecord, str, int] | None:
         return record, row.reaction, row.attempts
 
 
-def _finish(delivery_id: int) -> None:
-    session.execute(
-        update(Delivery)
-        .where(Delivery.id == delivery_id)
-        .values(state="done", done_at=func.now(), lease_until=None, error=None)
-    )
+def _messages_of(
+    record: EventRecord, messages: Callable[[EventRecord], Iterable[Message]]
+) -> list[Message]:
+    """What sockets are told; an event that cannot be told must not stop the mails behind it."""
+    try:
+        return list(messages(record))
+    except DBAPIError:  # the transaction is lost: the whole batch comes round again
+        raise
+    except Exception:
+        log.exception("event not told", extra={"type": record.type, "event_id": record.id})
+        return []
+
+
+def _finish(delivery_id: int, attempts: int) -> None:
+    """Mark done, if it is still ours; an atomic reaction's work is undone otherwise."""
+    if not _settle(delivery_id, attempts, state="done", done_at=func.now(), error=None):
+        raise _Overtaken
 
 
 def _postpone(delivery_id: int, attempts: int, error: Exception) -> str:
     state = "dead" if attempts >= MAX_ATTEMPTS else "due"
-    wait_s = min(2**attempts, 3600)
+    wait_s = WAITS_S[min(attempts, len(WAITS_S)) - 1]
     with transaction():
-        session.execute(
-            update(Delivery)
-            .where(Delivery.id == delivery_id)
-            .values(
-                state=state,
-                lease_until=None,
-                error=f"{type(error).__name__}: {error}"[:500],
-                due_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, wait_s),
-            )
+        ours = _settle(
+            delivery_id,
+            attempts,
+            state=state,
+            error=f"{type(error).__name__}: {error}"[:500],
+            due_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, wait_s),
         )
-    return state
+    return state if ours else "skipped"
+
+
+def _settle(delivery_id: int, attempts: int, **values: Any) -> bool:
+    """End the lease that began with this attempt; False if a later one has begun or ended."""
+    return (
+        session.scalar(
+            update(Delivery)
+            .where(
+                Delivery.id == delivery_id,
+                Delivery.state == "due",
+                Delivery.attempts == attempts,
+            )
+            .values(lease_until=None, **values)
+            .returning(Delivery.id)
+        )
+        is not None
+    )

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from shop.core import events, relay
 from shop.core.db import session, transaction
@@ -98,6 +98,61 @@ def test_a_failing_reaction_leaves_nothing_behind_and_dies_after_eight_tries(
         assert row.error == "RuntimeError: the worker had a bad day"
         relay.retry(delivery_id)
     assert relay.deliver(delivery_id, {"fail": Reaction("fail", add_customer)}) == "done"
+
+
+def test_a_mail_server_that_is_away_for_hours_kills_no_delivery() -> None:
+    assert sum(relay.WAITS_S) >= 12 * 3600
+
+
+def test_who_fails_after_the_lease_was_taken_over_undoes_nothing(session: object) -> None:
+    ring(1)
+    rings, _, _ = relay.dispatch(ONCE, tell)
+    delivery_id = rings[0].delivery_id
+
+    def stall_and_fail(_event: BellRang) -> None:
+        with transaction() as current:  # the lease runs out, and another worker does it
+            row = current.get_one(Delivery, delivery_id, populate_existing=True)
+            row.lease_until = None
+        again = {"add_customer": Reaction("add_customer", add_customer)}
+        assert relay.deliver(delivery_id, again) == "done"
+        raise RuntimeError("too late")
+
+    slow = {"add_customer": Reaction("add_customer", stall_and_fail, atomic=False)}
+    assert relay.deliver(delivery_id, slow) == "skipped"
+
+    with transaction() as current:
+        row = current.get_one(Delivery, delivery_id, populate_existing=True)
+        assert (row.state, row.error) == ("done", None)
+    assert customers() == 1
+
+
+def test_an_event_of_a_newer_release_waits_and_stops_nobody(
+    session: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring(1)
+    with transaction() as current:
+        current.execute(
+            text(
+                "INSERT INTO event (type, payload, occurred_at, actor_kind, actor_name, request_id)"
+                " VALUES ('GiftWrapped', '{}', now(), 'system', '', '')"
+            )
+        )
+    ring(2)
+
+    assert relay.dispatch(ONCE, tell)[2] == 2
+    assert relay.dispatch(ONCE, tell)[2] == 0
+    monkeypatch.setitem(Event.registry, "GiftWrapped", BellRang)
+    assert relay.dispatch({}, lambda record: [])[2] == 1
+
+
+def test_an_event_that_cannot_be_told_still_gets_its_reactions(session: object) -> None:
+    def stumble(record: events.EventRecord) -> list[Message]:
+        raise TypeError("a payload of another release")
+
+    ring(1)
+    rings, told, claimed = relay.dispatch(ONCE, stumble)
+
+    assert (len(rings), told, claimed) == (1, [], 1)
 
 
 def test_a_leased_delivery_is_left_to_who_holds_it(session: object) -> None:
