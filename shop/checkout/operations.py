@@ -11,6 +11,7 @@ from shop.checkout import defaults
 from shop.checkout.errors import CartProblems, NoDelivery
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.checkout.queries import forget, quote, shipping_options, terms
+from shop.core import clock
 from shop.core.db import session
 from shop.customers import clean_address, clean_email
 
@@ -48,12 +49,16 @@ def place_order(
     basket = cart.lock(cart_id)
     earlier = orders.lock(basket.order_id) if basket.order_id else None
     billing = clean_address(billing_address) if billing_address else None
-    if earlier and (basket.status != "open" or _is_same(earlier, basket, billing)):
+    if earlier and (
+        basket.status != "open" or _is_same(earlier, basket, billing, seen_total_minor)
+    ):
+        if earlier.customer_id is None:
+            earlier.customer_id = basket.customer_id  # who signed in meanwhile finds it again
         return earlier
     if basket.status != "open":
         raise CartChanged("This cart is closed.")
     if earlier and earlier.status == "pending":
-        orders.cancel(earlier, reason="replaced by a newer order")
+        orders.cancel(earlier, reason=orders.REPLACED)
     view = cart.view(basket)
     if not view.lines or view.problems:
         raise CartProblems(view.problems)
@@ -104,11 +109,19 @@ def install_defaults() -> None:
     forget()
 
 
-def _is_same(order: orders.Order, basket: cart.Cart, billing: dict[str, str] | None) -> bool:
-    """Whether the customer only pressed again: the same cart, the same way and place."""
+def _is_same(
+    order: orders.Order,
+    basket: cart.Cart,
+    billing: dict[str, str] | None,
+    seen_total_minor: int | None,
+) -> bool:
+    """Whether the customer only pressed again: the same cart, total, way and place, still held."""
+    if order.status == "pending" and order.expires_at <= clock.now():
+        return False
     return (
         order.status in {"pending", "confirmed", "completed"}
-        and order.cart_version == basket.version
+        and (order.cart_id, order.cart_version) == (basket.id, basket.version)
+        and seen_total_minor in {None, order.total_minor}
         and order.email == basket.email
         and order.shipping_method == (basket.shipping_method or order.shipping_method)
         and order.shipping_address == (basket.shipping_address or {})

@@ -43,6 +43,7 @@ class Turn:
 TIMETABLE = (
     Turn("expire unpaid orders", 10, payments.expire_unpaid),
     Turn("reconcile payments", 60, payments.reconcile),
+    Turn("reconcile refunds", 3600, payments.reconcile_refunds),
     Turn("remove files without a row", 24 * 3600, media.sweep),
     Turn("forget old idempotency keys", 3600, idempotency.prune),
     Turn("forget old sign-ins", 3600, sessions.prune),

@@ -47,7 +47,7 @@ def send_delivered(event: OrderDelivered) -> None:
 
 def send_cancelled(event: OrderCancelled) -> None:
     """The order was called off; not told when the customer replaced it by a newer one."""
-    if event.reason == "replaced by a newer order":
+    if event.reason == orders.REPLACED:
         return
     order = orders.by_id(event.order_id)
     _about_order("cancelled", f"cancelled:{order.id}", order, was_paid=event.was_paid)

@@ -8,6 +8,7 @@ from shop.orders.errors import TransitionRefused
 from shop.orders.models import Fulfilment, Order, OrderLine
 from shop.orders.operations import (
     CANCEL_REASONS,
+    REPLACED,
     Details,
     Item,
     cancel,
@@ -41,9 +42,9 @@ from shop.orders.queries import (
 from shop.orders.states import Words, words
 
 __all__ = [
-    "CANCEL_REASONS", "TABS", "Details", "Fulfilment", "Item", "Order", "OrderFilters",
-    "OrderLine", "OrderList", "OrderRow", "TimelineEntry", "TransitionRefused", "Words",
-    "by_id", "by_number", "by_token", "cancel", "desk", "due_to_expire", "expire",
+    "CANCEL_REASONS", "REPLACED", "TABS", "Details", "Fulfilment", "Item", "Order",
+    "OrderFilters", "OrderLine", "OrderList", "OrderRow", "TimelineEntry", "TransitionRefused",
+    "Words", "by_id", "by_number", "by_token", "cancel", "desk", "due_to_expire", "expire",
     "extend_hold", "lock", "mark_delivered", "mark_paid", "mark_refunded", "neighbours", "note",
     "of_customer", "place", "ship", "start_processing", "tab_counts", "timeline", "words",
 ]  # fmt: skip

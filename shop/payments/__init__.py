@@ -13,6 +13,7 @@ from shop.payments.procedures import (
     close_intents,
     expire_unpaid,
     reconcile,
+    reconcile_refunds,
     record_webhook,
     send_refund,
     settle,
@@ -25,6 +26,6 @@ from shop.payments.stripe_gateway import BadSignature, Refused
 __all__ = [
     "BadSignature", "Payment", "Refund", "Refused", "Started", "Task", "apply_delivery",
     "balance", "cancel_order", "close_intents", "close_task", "deliveries", "expire_unpaid",
-    "latest", "of_order", "open_task", "open_tasks", "reconcile", "record_webhook",
-    "send_refund", "settle", "settle_order", "start",
+    "latest", "of_order", "open_task", "open_tasks", "reconcile",
+    "reconcile_refunds", "record_webhook", "send_refund", "settle", "settle_order", "start",
 ]  # fmt: skip

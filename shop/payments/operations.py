@@ -76,6 +76,15 @@ def attach_intent(payment_id: int, intent: Intent) -> None:
     )
 
 
+def abandon(payment_id: int, intent_id: str | None) -> None:
+    """Give up an attempt by which nobody can pay: Stripe does not know its intent, or none was made
+    whose secret we gave away. Changes nothing if it has got another intent meanwhile."""
+    orders.lock(_order_id(payment_id), whole=False)
+    payment = _locked(payment_id)
+    if payment.intent_id == intent_id and payment.status in {"created", "started"}:
+        payment.status = "cancelled"
+
+
 def record_delivery(event: dict[str, Any]) -> bool:
     """Store a verified message of Stripe's; False if it was stored before.
 
@@ -105,7 +114,8 @@ def record_delivery(event: dict[str, Any]) -> bool:
 def apply_intent(payment_id: int, intent: Intent) -> str:
     """Bring payment and order in step with what Stripe says *now*; gives what was done.
 
-    The only way to paid. Safe to call any number of times, in any order, by anybody.
+    The only way to paid. Safe to call any number of times, in any order, by anybody. An order that
+    somebody called off stays so: money that comes after that goes back.
     """
     order_id = _order_id(payment_id)
     basket = _cart_of(order_id) if intent.status == "succeeded" else None
@@ -163,7 +173,7 @@ def apply_refund(refund_id: int, sent: SentRefund) -> None:
         refund.status, refund.done_at = "done", clock.now()
         payment = _locked(refund.payment_id)
         if _note(payment, "refunded", refund.amount_minor, sent.id):
-            captured, refunded = _sums(payment.id)
+            captured, refunded = _sums(order.id)
             if order.payment_status != "unpaid":
                 orders.mark_refunded(order, captured_minor=captured, refunded_minor=refunded)
             emit(
@@ -255,6 +265,9 @@ def _captured(
     if order.payment_status != "unpaid":
         request_refund(order, payment, intent.received_minor, reason="paid twice")
         return "paid twice"
+    if order.status == "cancelled" and order.close_reason != orders.REPLACED:
+        request_refund(order, payment, intent.received_minor, reason="order cancelled before")
+        return "late"
     # An order that waits for its money holds its stock: only a closed one can come too late.
     may_be_late = order.status != "pending"
     try:
@@ -295,10 +308,12 @@ def _note(payment: Payment, kind: str, amount_minor: int, reference: str) -> boo
     )
 
 
-def _sums(payment_id: int) -> tuple[int, int]:
+def _sums(order_id: int) -> tuple[int, int]:
+    """What all attempts to pay an order captured and gave back."""
     rows = session.execute(
         select(PaymentEvent.kind, func.sum(PaymentEvent.amount_minor))
-        .where(PaymentEvent.payment_id == payment_id)
+        .join(Payment, Payment.id == PaymentEvent.payment_id)
+        .where(Payment.order_id == order_id)
         .group_by(PaymentEvent.kind)
     )
     sums = {kind: int(amount) for kind, amount in rows}

@@ -2,13 +2,14 @@
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import func, select, text
 
 from shop import orders
 from shop.core import clock
 from shop.core.db import end_read, retrying, session, transaction
-from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
+from shop.core.errors import DomainError, Unavailable
 from shop.payments import operations
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund, WebhookDelivery
@@ -16,6 +17,8 @@ from shop.payments.models import Payment, Refund, WebhookDelivery
 log = logging.getLogger(__name__)
 
 STUCK_AFTER = "2 minutes"
+# https://docs.stripe.com/api/idempotent_requests: keys may be forgotten after 24 hours.
+KEY_LIVES = timedelta(hours=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +128,15 @@ def send_refund(refund_id: int) -> None:
     if refund.status in {"done", "failed"}:
         return
     intent_id = session.scalar(select(Payment.intent_id).where(Payment.id == refund.payment_id))
-    amount = refund.amount_minor
+    amount, is_old = refund.amount_minor, clock.now() - refund.requested_at > KEY_LIVES
     end_read()
+    known = gateway.find_refund(intent_id=intent_id or "", refund_id=refund_id) if is_old else None
     try:
-        sent = gateway.create_refund(
-            key=f"refund:{refund_id}", intent_id=intent_id or "", amount_minor=amount
+        sent = known or gateway.create_refund(
+            key=f"refund:{refund_id}",
+            intent_id=intent_id or "",
+            amount_minor=amount,
+            metadata={"refund_id": str(refund_id)},
         )
     except gateway.Refused as error:
         with transaction():
@@ -142,20 +149,31 @@ def send_refund(refund_id: int) -> None:
 
 
 def close_intents(order_id: int) -> None:
-    """Cancel what could still be paid for a closed order; money that came first is settled."""
+    """Cancel what could still be paid for a closed order; money that came first is settled.
+
+    What Stripe never heard of, or does not know under our key, nobody can pay: it is given up.
+    """
     rows = session.execute(
         select(Payment.id, Payment.intent_id).where(
-            Payment.order_id == order_id,
-            Payment.status.in_(["created", "started"]),
-            Payment.intent_id.is_not(None),
+            Payment.order_id == order_id, Payment.status.in_(["created", "started"])
         )
     ).all()
     end_read()
     for payment_id, intent_id in rows:
-        assert intent_id is not None  # by the query
-        intent = gateway.cancel_intent(intent_id)
+        intent = _cancelled(intent_id) if intent_id else None
         with transaction():
-            operations.apply_intent(payment_id, intent)
+            if intent is None:
+                operations.abandon(payment_id, intent_id)
+            else:
+                operations.apply_intent(payment_id, intent)
+
+
+def _cancelled(intent_id: str) -> gateway.Intent | None:
+    try:
+        return gateway.cancel_intent(intent_id)
+    except gateway.Refused as error:
+        log.error("unknown to stripe", extra={"intent_id": intent_id, "reason": str(error)})
+        return None
 
 
 def expire_unpaid() -> int:
@@ -181,10 +199,12 @@ def expire_unpaid() -> int:
 def reconcile() -> int:
     """Settle every payment open for longer than a webhook should take; gives how many moved.
 
-    Also finds intents that were made just before a crash: the deterministic key gives them back.
+    Also finds intents that were made just before a crash: the deterministic key gives them back;
+    and closes attempts at orders that are closed, so that none is looked at for ever.
     """
     stuck = session.execute(
-        select(Payment.id, Payment.order_id, Payment.intent_id)
+        select(Payment.id, Payment.order_id, Payment.intent_id, orders.Order.status)
+        .join(orders.Order, orders.Order.id == Payment.order_id)
         .where(
             Payment.status.in_(["created", "started"]),
             Payment.created_at < func.now() - text(f"interval '{STUCK_AFTER}'"),
@@ -194,18 +214,47 @@ def reconcile() -> int:
     ).all()
     end_read()
     moved = 0
-    for payment_id, order_id, intent_id in stuck:
+    for payment_id, order_id, intent_id, status in stuck:
         try:
-            if intent_id is None:
+            if status != "pending":
+                close_intents(order_id)
+                moved += 1
+            elif intent_id is None:
                 start(order_id)
             elif settle(payment_id) not in {"waiting", "known", "processing"}:
                 moved += 1
         except Unavailable as error:
             log.warning("reconcile stopped", extra={"reason": str(error)})
             break
-        except (WrongState, NotFound) as error:
+        except DomainError as error:
             log.info("nothing to settle", extra={"payment_id": payment_id, "reason": str(error)})
     return moved
+
+
+def reconcile_refunds() -> int:
+    """Ask Stripe about every refund whose end we have not heard of; gives how many were asked."""
+    waiting = session.execute(
+        select(Refund.id, Refund.stripe_id)
+        .where(
+            Refund.status.in_(["requested", "sent"]),
+            Refund.requested_at < func.now() - text("interval '1 hour'"),
+        )
+        .order_by(Refund.id)
+        .limit(200)
+    ).all()
+    end_read()
+    for refund_id, stripe_id in waiting:
+        try:
+            if stripe_id is None:
+                send_refund(refund_id)
+            else:
+                _apply_refund(refund_id, stripe_id)
+        except Unavailable as error:
+            log.warning("refunds not reconciled", extra={"reason": str(error)})
+            break
+        except DomainError as error:
+            log.error("refund unknown", extra={"refund_id": refund_id, "reason": str(error)})
+    return len(waiting)
 
 
 def _payment_of(intent: dict[str, object]) -> int | None:
@@ -229,19 +278,29 @@ def _payment_of(intent: dict[str, object]) -> int | None:
 
 
 def _refund_message(payload: dict[str, object]) -> str:
-    refund_id = session.scalar(select(Refund.id).where(Refund.stripe_id == str(payload.get("id"))))
+    """Messages overtake each other, and our own answer: only who it is about is taken from one."""
+    stripe_id = str(payload.get("id"))
+    refund_id = session.scalar(select(Refund.id).where(Refund.stripe_id == stripe_id))
+    metadata = payload.get("metadata")
+    given = metadata.get("refund_id") if isinstance(metadata, dict) else None
+    if refund_id is None and isinstance(given, str) and given.isdecimal() and len(given) < 19:
+        refund_id = session.scalar(
+            select(Refund.id)
+            .join(Payment, Payment.id == Refund.payment_id)
+            .where(
+                Refund.id == int(given),
+                Refund.stripe_id.is_(None),
+                Payment.intent_id == str(payload.get("payment_intent")),
+            )
+        )
     end_read()
     if refund_id is None:
         return "unknown refund"
-    amount = payload.get("amount")
-    with transaction():
-        operations.apply_refund(
-            refund_id,
-            gateway.SentRefund(
-                id=str(payload.get("id")),
-                status=str(payload.get("status")),
-                amount_minor=amount if isinstance(amount, int) else 0,
-                failure=str(payload.get("failure_reason") or ""),
-            ),
-        )
+    _apply_refund(refund_id, stripe_id)
     return "refund"
+
+
+def _apply_refund(refund_id: int, stripe_id: str) -> None:
+    sent = gateway.fetch_refund(stripe_id)
+    with transaction():
+        operations.apply_refund(refund_id, sent)

@@ -116,16 +116,26 @@ def cancel_intent(intent_id: str) -> Intent:
         return fetch_intent(intent_id)
 
 
-def create_refund(*, key: str, intent_id: str, amount_minor: int) -> SentRefund:
+def create_refund(
+    *, key: str, intent_id: str, amount_minor: int, metadata: dict[str, str]
+) -> SentRefund:
     """Send money back. Raises ``Refused`` when Stripe does not allow it."""
-    params: Any = {"payment_intent": intent_id, "amount": amount_minor}
-    refund = _call(lambda c: c.v1.refunds.create(params, options={"idempotency_key": key}))
-    return SentRefund(
-        id=refund["id"],
-        status=refund.get("status") or "pending",
-        amount_minor=refund["amount"],
-        failure=refund.get("failure_reason") or "",
-    )
+    params: Any = {"payment_intent": intent_id, "amount": amount_minor, "metadata": metadata}
+    return _refund(_call(lambda c: c.v1.refunds.create(params, options={"idempotency_key": key})))
+
+
+def fetch_refund(stripe_id: str) -> SentRefund:
+    """The refund as it is now."""
+    return _refund(_call(lambda c: c.v1.refunds.retrieve(stripe_id)))
+
+
+def find_refund(*, intent_id: str, refund_id: int) -> SentRefund | None:
+    """Our refund among those of a PaymentIntent: Stripe forgets idempotency keys after a day."""
+    params: Any = {"payment_intent": intent_id, "limit": 100}
+    for one in _call(lambda c: c.v1.refunds.list(params))["data"]:
+        if (one.get("metadata") or {}).get("refund_id") == str(refund_id):
+            return _refund(one)
+    return None
 
 
 def verify(payload: bytes, signature: str) -> dict[str, Any]:
@@ -162,6 +172,15 @@ def _call(ask: Any) -> dict[str, Any]:
     except stripe.StripeError as error:
         log.warning("stripe did not answer", extra={"reason": str(error)})
         raise Unavailable("The payment service does not answer. Please try again.") from error
+
+
+def _refund(data: dict[str, Any]) -> SentRefund:
+    return SentRefund(
+        id=data["id"],
+        status=data.get("status") or "pending",
+        amount_minor=data["amount"],
+        failure=data.get("failure_reason") or "",
+    )
 
 
 def _intent(data: dict[str, Any]) -> Intent:

@@ -1,12 +1,14 @@
 """Placing an order: what was shown is what is ordered, or nothing is."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from shop import cart, checkout, inventory, orders
+from shop import cart, catalog, checkout, inventory, orders
 from shop.cart import CartChanged, NotEnough
 from shop.checkout import CartProblems, NoDelivery
+from shop.core import clock
 from shop.core.db import transaction
 from shop.core.errors import Invalid, NotFound
 from shop.discounts import price
@@ -195,3 +197,37 @@ def test_mixed_rates_split_delivery_and_add_up(included: bool) -> None:
     expected = goods + 490 + (0 if included else quote.tax_minor)
     assert quote.total_minor == expected
     assert quote.tax_minor == sum(line.tax_minor for line in quote.lines) + quote.shipping_tax_minor
+
+
+def test_a_price_that_changed_since_is_never_charged_by_an_older_order(cast: Cast) -> None:
+    basket = people.filled_cart(cast.mug)
+    first = place(basket)
+    with transaction():
+        catalog.update_variant(cast.mug, price_minor=2500)
+
+    second = place(basket, seen_total_minor=2500 + 490)
+
+    assert (first.status, second.total_minor) == ("cancelled", 2990)
+    assert inventory.levels([cast.mug.id])[cast.mug.id].reserved == 1
+
+
+def test_an_order_whose_time_is_up_does_not_stop_its_buyer_from_ordering_again(
+    cast: Cast,
+) -> None:
+    basket = people.filled_cart(cast.lamp, 2)
+    first = place(basket)
+
+    with clock.freeze(first.expires_at + timedelta(seconds=1)):
+        second = place(basket)
+
+    assert (first.status, second.status) == ("cancelled", "pending")
+
+
+def test_who_signs_in_between_finds_the_order_in_the_account(cast: Cast) -> None:
+    basket = people.filled_cart(cast.mug)
+    order, ada = place(basket), cast.ada
+    with transaction():
+        cart.merge(basket, ada.id)
+
+    assert place(basket).id == order.id
+    assert [row.id for row in orders.of_customer(ada.id).rows] == [order.id]

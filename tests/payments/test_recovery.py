@@ -1,0 +1,252 @@
+"""What is mended later: lost answers, overtaken messages, attempts that nobody finishes."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from shop import inventory, orders, payments
+from shop.core import clock
+from shop.core.db import session, transaction
+from shop.core.errors import Unavailable
+from shop.payments import operations as money
+from shop.payments import stripe_gateway as gateway
+from shop.payments.models import Payment, Refund
+from shop.payments.stripe_gateway import Intent, SentRefund
+from tests import cast as people
+from tests.cast import Cast
+
+
+class Stripe:
+    """Answers as told; knows only what was put into it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.intents: dict[str, Intent] = {}
+        self.refunds: dict[str, SentRefund] = {}
+        self.asked: list[str] = []
+        for name in ("fetch_intent", "cancel_intent", "fetch_refund", "create_refund"):
+            monkeypatch.setattr(gateway, name, getattr(self, name))
+        monkeypatch.setattr(gateway, "create_intent", self.away)
+
+    def away(self, **_: Any) -> Intent:
+        raise Unavailable("The payment service does not answer.")
+
+    def fetch_intent(self, intent_id: str) -> Intent:
+        self.asked.append(intent_id)
+        if intent_id not in self.intents:
+            raise gateway.Refused("No such payment_intent.")
+        return self.intents[intent_id]
+
+    cancel_intent = fetch_intent
+
+    def fetch_refund(self, stripe_id: str) -> SentRefund:
+        return self.refunds[stripe_id]
+
+    def create_refund(self, *, metadata: dict[str, str], amount_minor: int, **_: Any) -> SentRefund:
+        made = SentRefund(f"re_{metadata['refund_id']}", "pending", amount_minor, "")
+        return self.refunds.setdefault(made.id, made)
+
+
+@pytest.fixture
+def stripe(monkeypatch: pytest.MonkeyPatch) -> Stripe:
+    return Stripe(monkeypatch)
+
+
+def long_ago() -> None:
+    with transaction() as current:
+        current.execute(update(Payment).values(created_at=clock.now() - timedelta(minutes=5)))
+        current.execute(update(Refund).values(requested_at=clock.now() - timedelta(hours=2)))
+
+
+def end(order: orders.Order) -> None:
+    with clock.freeze(order.expires_at + timedelta(seconds=1)), transaction():
+        orders.expire(orders.lock(order.id))
+
+
+def status_of(payment: Payment) -> str | None:
+    return session.scalar(select(Payment.status).where(Payment.id == payment.id))
+
+
+def begun(order: orders.Order) -> Payment:
+    """An attempt that Stripe was not heard of."""
+    with transaction():
+        return money.open_payment(orders.lock(order.id))
+
+
+def told(kind: str, about: dict[str, Any], number: int = 1) -> str:
+    """A message of Stripe's arrives and is worked on; gives the outcome."""
+    with transaction():
+        money.record_delivery({"id": f"evt_{number}", "type": kind, "data": {"object": about}})
+    latest = payments.deliveries()[0]
+    payments.apply_delivery(latest.id)
+    session.refresh(latest)
+    return latest.outcome
+
+
+def refunded(order: orders.Order) -> Refund:
+    """A paid order was cancelled; its refund was decided, Stripe not yet asked."""
+    with transaction():
+        payments.cancel_order(orders.lock(order.id), reason="mistake")
+    (payment,) = payments.of_order(order.id)
+    return payment.refunds[0]
+
+
+def test_an_attempt_that_stripe_never_heard_of_ends_with_its_order(
+    cast: Cast, stripe: Stripe
+) -> None:
+    order = cast.unpaid_order
+    payment = begun(order)
+    end(order)
+
+    payments.close_intents(order.id)
+
+    assert status_of(payment) == "cancelled"
+
+
+def test_an_attempt_at_a_closed_order_is_not_looked_at_for_ever(cast: Cast, stripe: Stripe) -> None:
+    forgotten = begun(cast.unpaid_order)
+    payment = people.attempt(people.order(cast.lamp))
+    for order in (cast.unpaid_order, orders.by_id(payment.order_id)):
+        end(order)
+    stripe.intents[f"pi_{payment.id}"] = people.intent(payment, "canceled")
+    long_ago()
+
+    payments.reconcile()
+    stripe.asked.clear()
+    payments.reconcile()
+
+    assert (status_of(forgotten), status_of(payment)) == ("cancelled", "cancelled")
+    assert stripe.asked == []
+
+
+def test_one_unknown_intent_does_not_stop_the_others_from_being_settled(
+    cast: Cast, stripe: Stripe
+) -> None:
+    people.attempt(people.order(cast.lamp))
+    order = cast.unpaid_order
+    payment = people.attempt(order)
+    stripe.intents[f"pi_{payment.id}"] = people.intent(payment)
+    long_ago()
+
+    payments.reconcile()
+
+    assert orders.by_id(order.id).payment_status == "paid"
+
+
+def test_an_order_whose_intent_stripe_does_not_know_still_expires(
+    cast: Cast, stripe: Stripe
+) -> None:
+    order = cast.unpaid_order
+    people.attempt(order)
+    with transaction():
+        orders.lock(order.id).expires_at = clock.now() - timedelta(days=1)
+
+    assert payments.expire_unpaid() == 1
+    assert inventory.available([cast.mug.id])[cast.mug.id] == 10
+
+
+def test_money_for_an_order_that_was_called_off_goes_back(cast: Cast) -> None:
+    order = cast.unpaid_order
+    payment = people.attempt(order)
+    with transaction():
+        payments.cancel_order(orders.lock(order.id), reason="customer")
+
+    with transaction():
+        assert money.apply_intent(payment.id, people.intent(payment)) == "late"
+
+    assert (order.status, order.payment_status) == ("cancelled", "unpaid")
+    assert inventory.available([cast.mug.id])[cast.mug.id] == 10
+    assert money.balance(payment.id) == 0
+
+
+def test_what_was_paid_twice_goes_back_and_the_order_stays_paid(cast: Cast, stripe: Stripe) -> None:
+    order = cast.unpaid_order
+    first = people.attempt(order)
+    with transaction():
+        money.apply_intent(first.id, people.intent(first, "canceled"))
+    second = people.attempt(order)
+    with transaction():
+        money.apply_intent(second.id, people.intent(second))
+    with transaction():
+        assert money.apply_intent(first.id, people.intent(first)) == "paid twice"
+    (refund,) = session.scalars(select(Refund).where(Refund.payment_id == first.id))
+
+    payments.send_refund(refund.id)
+    stripe.refunds[f"re_{refund.id}"] = SentRefund(
+        f"re_{refund.id}", "succeeded", refund.amount_minor, ""
+    )
+    told("refund.updated", {"id": f"re_{refund.id}"})
+
+    paid = orders.by_id(order.id)
+    assert (paid.payment_status, orders.words(paid).label) == ("paid", "Paid")
+
+
+def test_a_refund_message_that_overtakes_our_own_answer_counts(cast: Cast, stripe: Stripe) -> None:
+    order = cast.paid_order
+    refund = refunded(order)
+    stripe.refunds["re_early"] = SentRefund("re_early", "succeeded", refund.amount_minor, "")
+    about = {
+        "id": "re_early",
+        "payment_intent": f"pi_{refund.payment_id}",
+        "metadata": {"refund_id": str(refund.id)},
+    }
+
+    assert told("refund.updated", about) == "refund"
+
+    assert orders.by_id(order.id).payment_status == "refunded"
+
+
+def test_a_refund_of_another_payment_is_not_taken_for_ours(cast: Cast, stripe: Stripe) -> None:
+    refund = refunded(cast.paid_order)
+    about = {
+        "id": "re_x",
+        "payment_intent": "pi_x",
+        "metadata": {"refund_id": str(refund.id)},
+    }
+
+    assert told("refund.updated", about) == "unknown refund"
+
+
+def test_an_old_success_does_not_undo_a_refund_that_failed_since(
+    cast: Cast, stripe: Stripe
+) -> None:
+    refund = refunded(cast.paid_order)
+    payments.send_refund(refund.id)
+    stripe_id = f"re_{refund.id}"
+    stripe.refunds[stripe_id] = SentRefund(stripe_id, "failed", refund.amount_minor, "Card lost.")
+
+    told("refund.failed", {"id": stripe_id, "status": "failed"}, 1)
+    told("refund.updated", {"id": stripe_id, "status": "succeeded"}, 2)
+
+    assert session.scalar(select(Refund.status).where(Refund.id == refund.id)) == "failed"
+
+
+def test_a_refund_whose_message_was_lost_is_asked_about(cast: Cast, stripe: Stripe) -> None:
+    order = cast.paid_order
+    refund = refunded(order)
+    payments.send_refund(refund.id)
+    stripe_id = f"re_{refund.id}"
+    stripe.refunds[stripe_id] = SentRefund(stripe_id, "succeeded", refund.amount_minor, "")
+    long_ago()
+
+    assert payments.reconcile_refunds() == 1
+
+    assert orders.by_id(order.id).payment_status == "refunded"
+    assert payments.reconcile_refunds() == 0
+
+
+def test_a_refund_that_was_made_a_day_ago_is_not_made_again(
+    cast: Cast, stripe: Stripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refund = refunded(cast.paid_order)
+    made = SentRefund("re_lost", "succeeded", refund.amount_minor, "")
+    monkeypatch.setattr(gateway, "find_refund", lambda **_: made)
+    monkeypatch.setattr(gateway, "create_refund", stripe.away)
+    with transaction() as current:
+        current.execute(update(Refund).values(requested_at=clock.now() - timedelta(days=2)))
+        current.expire_all()
+
+    payments.send_refund(refund.id)
+
+    assert session.scalar(select(Refund.stripe_id)) == "re_lost"
