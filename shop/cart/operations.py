@@ -127,6 +127,7 @@ def merge(guest: Cart | None, customer_id: int) -> tuple[Cart | None, list[str]]
     guest.status = "merged"
     own.email = own.email or guest.email
     own.shipping_address = own.shipping_address or guest.shipping_address
+    own.order_id = guest.order_id or own.order_id  # its hold is this buyer's, paying empties this
     _touch(own)
     return own, notes
 
@@ -157,10 +158,11 @@ def link_order(cart: Cart, order_id: int) -> None:
     cart.order_id = order_id
 
 
-def settle(cart: Cart, version: int, bought: Mapping[int, int]) -> None:
+def settle(cart: Cart, version: int | None, bought: Mapping[int, int]) -> None:
     """The order placed from ``version`` of this cart, which the caller locked, is paid: empty it.
 
-    What the customer put in since then stays: ``bought`` (variant → units) is taken away.
+    What the customer put in since then stays: ``bought`` (variant → units) is taken away. Without
+    a version, the order was placed from a cart that was merged into this one.
     """
     if cart.status != "open":
         return

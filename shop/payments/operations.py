@@ -3,7 +3,7 @@
 from contextlib import nullcontext
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shop import cart, orders
@@ -284,7 +284,7 @@ def _captured(
         bought: dict[int, int] = {}
         for line in order.lines:
             bought[line.variant_id] = bought.get(line.variant_id, 0) + line.quantity
-        cart.settle(basket, order.cart_version, bought)
+        cart.settle(basket, order.cart_version if basket.id == order.cart_id else None, bought)
     return "paid"
 
 
@@ -330,9 +330,17 @@ def _order_id(payment_id: int) -> int:
 def _cart_of(order_id: int) -> cart.Cart | None:
     """The cart that was ordered, locked: placing locks cart, then order, and so does paying."""
     cart_id = select(orders.Order.cart_id).where(orders.Order.id == order_id).scalar_subquery()
+    basket = _locked_cart(cart.Cart.id == cart_id)
+    if basket is not None and basket.status == "merged":  # its buyer has signed in since
+        return _locked_cart((cart.Cart.order_id == order_id) & (cart.Cart.status == "open"))
+    return basket
+
+
+def _locked_cart(which: ColumnElement[bool]) -> cart.Cart | None:
     return session.scalar(
         select(cart.Cart)
-        .where(cart.Cart.id == cart_id)
+        .where(which)
+        .order_by(cart.Cart.id)
         .with_for_update()
         .execution_options(populate_existing=True)
     )

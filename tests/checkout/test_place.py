@@ -231,3 +231,31 @@ def test_who_signs_in_between_finds_the_order_in_the_account(cast: Cast) -> None
 
     assert place(basket).id == order.id
     assert [row.id for row in orders.of_customer(ada.id).rows] == [order.id]
+
+
+def test_paying_after_signing_in_empties_the_cart_that_the_goods_moved_to(cast: Cast) -> None:
+    mug, lamp, ada = cast.mug, cast.lamp, cast.ada
+    own = people.filled_cart(mug, 3, customer_id=ada.id)
+    guest = people.filled_cart(lamp, 2)
+    order = place(guest)
+    with transaction():
+        cart.merge(guest, ada.id)
+
+    assert cart.view(own).problems == []
+    people.pay(order)
+
+    assert [(line.variant_id, line.quantity) for line in cart.view(own).lines] == [(mug.id, 3)]
+
+
+def test_ordering_anew_after_signing_in_replaces_the_guests_order(cast: Cast) -> None:
+    lamp, ada = cast.lamp, cast.ada
+    own = people.filled_cart(cast.mug, customer_id=ada.id)
+    guest = people.filled_cart(lamp, 2)
+    first = place(guest)
+    with transaction():
+        cart.merge(guest, ada.id)
+
+    second = place(own)
+
+    assert (first.status, second.status, second.customer_id) == ("cancelled", "pending", ada.id)
+    assert inventory.available([lamp.id])[lamp.id] == 0
