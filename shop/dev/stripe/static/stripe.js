@@ -153,7 +153,8 @@
       return { key, clientSecret, options, appearance: { ...appearance, systemDark: dark.matches } };
     }
 
-    #restyle = () => this.#post({ kind: "update", ...this.#setUp() });
+    // Before the frame says hello nobody is there to hear it; it then starts with the newest anyway.
+    #restyle = () => { if (this.#alive) this.#post({ kind: "update", ...this.#setUp() }); };
     restyle() { this.#restyle(); }
 
     #listen = (event) => {
