@@ -122,12 +122,26 @@ def restock(order_id: int, lines: Sequence[Line], *, reason: str = "return") -> 
 
 
 def allow_backorder(variant_id: int, allowed: bool) -> None:
-    """Let available go below zero for this variant, or no longer."""
+    """Let available go below zero for this variant, or no longer.
+
+    Raises ``Invalid`` while more is promised than there is: those orders come first.
+    """
     _ensure_level(variant_id)
-    session.execute(
-        text("UPDATE stock_level SET may_go_below = :allowed WHERE variant_id = :id"),
-        {"allowed": allowed, "id": variant_id},
-    )
+    levels = select(StockLevel).where(StockLevel.variant_id == variant_id)
+    for level in session.scalars(
+        levels.order_by(StockLevel.location_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ):
+        missing = level.reserved + level.committed - level.on_hand
+        if missing > 0 and not allowed:
+            raise Invalid(
+                f"{missing} more are promised to orders than there are. Receive them or cancel"
+                " orders first.",
+                field="backorder_allowed",
+            )
+        level.may_go_below = allowed
+    session.flush()
 
 
 # One statement: lock the levels in order, check them all, change them all, write the ledger.
@@ -219,6 +233,11 @@ def _move(
     }
     session.flush()
     rows = session.execute(_STATEMENT, values).all()
+    if kind == "reserve" and len(rows) < len(ordered):
+        # What nobody counted yet has no level, and may be sold as a backorder all the same.
+        for variant_id in totals.keys() - {row.variant_id for row in rows}:
+            _ensure_level(variant_id)
+        rows = session.execute(_STATEMENT, values).all()
     if not rows or not rows[0].done:
         seen = {row.variant_id: max(0, row.before) for row in rows}
         raise OutOfStock(

@@ -2,11 +2,13 @@
 
 import threading
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from shop import inventory
+from shop import catalog, inventory
+from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid
 from shop.inventory import Line, OutOfStock
@@ -84,6 +86,30 @@ def test_a_backorder_may_go_below_zero_only_while_allowed(cast: Cast) -> None:
         inventory.receive(lamp.id, 1)
 
     assert inventory.available([lamp.id]) == {lamp.id: -2}
+
+
+def test_a_backorder_that_was_never_counted_can_be_ordered(cast: Cast) -> None:
+    with clock.freeze(clock.now() - timedelta(days=1)), transaction():
+        product = catalog.create_product("Woven chair")
+        chair = catalog.add_variant(product, sku="CHAIR", price_minor=9900, backorder_allowed=True)
+        catalog.publish(product)
+
+    people.order(chair, 2)
+
+    assert inventory.available([chair.id]) == {chair.id: -2}
+
+
+def test_backorders_are_not_switched_off_while_orders_wait_for_them(cast: Cast) -> None:
+    lamp = cast.lamp
+    with transaction():
+        inventory.allow_backorder(lamp.id, True)
+        inventory.reserve(1, [Line(lamp.id, 5)])
+
+    with pytest.raises(Invalid, match="3 more are promised"), transaction():
+        inventory.allow_backorder(lamp.id, False)
+    with transaction():
+        inventory.release(1, [Line(lamp.id, 5)])
+        inventory.allow_backorder(lamp.id, False)
 
 
 def test_the_database_itself_refuses_to_oversell(cast: Cast) -> None:
