@@ -1,6 +1,10 @@
 """Mails: written once per reason, sent until the server takes them."""
 
+import shutil
 import socket
+import ssl
+import subprocess
+from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -147,6 +151,37 @@ def test_a_failing_server_delays_a_mail_and_loses_none(cast: Cast) -> None:
     (message,) = mails()
     assert (message.state, message.attempts, len(postman.taken)) == ("sent", 2, 1)
     assert f"Message-ID: <receipt.{message.order_id}@example.com>".encode() in postman.taken[0]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+@pytest.mark.parametrize(("who", "is_taken"), [("", True), ("shop:secret@", False)])
+def test_a_password_is_not_told_to_a_server_that_cannot_prove_its_name(
+    cast: Cast, tmp_path: Path, who: str, is_taken: bool
+) -> None:
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    subprocess.run(
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout {key}"
+        f" -out {certificate}".split(),
+        check=True,
+        capture_output=True,
+    )
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    postman = Postman(refusals=0)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    controller = Controller(postman, hostname="127.0.0.1", port=port, tls_context=tls)
+    controller.start()
+    try:
+        mail.configure(f"smtp://{who}127.0.0.1:{port}", "shop@example.com")
+        assert cast.paid_order.status == "confirmed"
+
+        assert work()[-1] == ("done" if is_taken else "due")
+    finally:
+        controller.stop()
+
+    assert bool(postman.taken) is is_taken
+    assert is_taken or "certificate" in mails()[0].error.lower()
 
 
 def test_a_retry_sends_a_failed_mail_again(cast: Cast) -> None:
