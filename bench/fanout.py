@@ -47,6 +47,8 @@ def measure(environment: dict[str, str], chosen: argparse.Namespace) -> dict[str
     """Start a realtime process in this shop and send to its clients; gives the figures."""
     chosen.port = free_port()
     product_id = _product()
+    # The clients say that they come from there.
+    environment = environment | {"BASE_URL": "http://127.0.0.1:8000"}
     options = ("-k", "gevent", "--worker-connections", "12000")
     target = "shop.realtime.wsgi:app"
     with gunicorn(target, *options, port=chosen.port, environment=environment) as server:
@@ -250,14 +252,19 @@ def _connect(port: int, product_id: int) -> socket.socket:
     said = json.dumps({"op": "subscribe", "topic": f"product:{product_id}"}).encode()
     answer = b""
     while b'"hello"' not in answer:
-        answer += one.recv(4096)
+        answer += _some(one)
     # Masked with zeros, as the rules demand a mask and not a secret one.
     one.sendall(bytes((0x81, 0x80 | len(said))) + b"\0\0\0\0" + said)
     while b'"subscribed"' not in answer:
-        answer += one.recv(4096)
-    if not answer.startswith(b"HTTP/1.1 101"):
-        raise SystemExit(answer.decode(errors="replace"))
+        answer += _some(one)
     return one
+
+
+def _some(one: socket.socket) -> bytes:
+    data = one.recv(4096)
+    if not data or data.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5")):
+        raise SystemExit(f"the server refused a client: {data.decode(errors='replace')}")
+    return data
 
 
 if __name__ == "__main__":

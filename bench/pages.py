@@ -52,7 +52,7 @@ PAGES = (
     ),
     Page(
         "category",
-        ("/c/table", "/c/rooms", "/c/light/plates?page=2", "/c/table?sort=price_asc"),
+        ("/c/table", "/c/rooms", "/c/table/mugs?page=2", "/c/table?sort=price_asc"),
         ("/list?like=category",),
         "category",
         aim=0.6,
