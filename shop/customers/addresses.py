@@ -35,9 +35,9 @@ class InvalidAddress(DomainError):
 @lru_cache(maxsize=1)
 def country_names() -> dict[str, str]:
     """English names by ISO 3166 code, from CLDR (which also names some codes that are none)."""
-    names = Locale("en").territories
+    names = {str(code): str(name) for code, name in Locale("en").territories.items()}
     codes = {code for code in names if len(code) == 2 and code.isalpha()} - NO_COUNTRIES
-    return {code: str(names[code]) for code in codes}
+    return {code: names[code] for code in codes}
 
 
 def clean(data: Mapping[str, Any]) -> dict[str, str]:
