@@ -1,14 +1,22 @@
 """Refusals and failures, in words for people and with the right status."""
 
+import logging
+
 from flask import Flask, current_app, g, render_template, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
 from shop import catalog
+from shop.core.db import RETRYABLE, session, sqlstate
 from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
 from shop.store.blueprint import bp
 from shop.store.headers import is_store
 
+log = logging.getLogger(__name__)
+
+CANCELLED_STATEMENT = "57014"
 STATUS: dict[type[DomainError], int] = {NotFound: 404, WrongState: 409, Unavailable: 503}
 WORDS = {
     400: ("That did not work", "Something in the address or the form cannot be used."),
@@ -26,11 +34,14 @@ WORDS = {
     503: ("Back in a moment", "The shop cannot answer just now. Try again in a minute."),
 }
 LOST = {404, 410}
+RETRY_AFTER_S = 5
 
 
 def init_app(app: Flask) -> None:
     """Answer the store's errors with the store's pages; other doors keep their own answers."""
     bp.register_error_handler(DomainError, refused)
+    bp.register_error_handler(DBAPIError, database_refused)
+    bp.register_error_handler(PoolTimeout, away)
     for status in (*LOST, *WORDS):
         app.register_error_handler(status, failed)
 
@@ -41,6 +52,27 @@ def refused(error: DomainError) -> ResponseReturnValue:
     if status in LOST:
         return lost(status)
     return plain(status, error.sentence)
+
+
+def database_refused(error: DBAPIError) -> ResponseReturnValue:
+    """What only the database noticed: a lost race, text that cannot be stored, or that it is busy
+    or away itself."""
+    for kind, status in ((IntegrityError, 409), (DataError, 422)):
+        if isinstance(error, kind):
+            session.rollback()
+            log.warning("refused by the database", extra={"sqlstate": sqlstate(error)})
+            return plain(status, WORDS[status][1])
+    busy = sqlstate(error) in RETRYABLE | {CANCELLED_STATEMENT}
+    if busy or error.connection_invalidated or isinstance(error, OperationalError):
+        return away(error)
+    raise error
+
+
+def away(error: Exception) -> ResponseReturnValue:
+    """The database does not answer, or not in time: nothing was changed, and trying again helps."""
+    session.rollback()
+    log.warning("the database does not answer", extra={"kind": type(error).__name__})
+    return failed(ServiceUnavailable(retry_after=RETRY_AFTER_S))
 
 
 def failed(error: HTTPException) -> ResponseReturnValue:

@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from psycopg import errors
+from sqlalchemy.exc import IntegrityError, OperationalError
 
-from shop import media
+from shop import customers, media
 from shop.store import seo
 from shop.store.pages import STANDING
 from tests.store.shelf import filled
@@ -117,6 +119,37 @@ def test_a_failure_shows_a_calm_page_without_details(
     assert answer.status_code == 500
     assert "Something broke on our side" in answer.text
     assert "secret detail" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.LockNotAvailable(), 503),
+        (errors.QueryCanceled(), 503),
+        (errors.AdminShutdown(), 503),
+        (errors.UniqueViolation(), 409),
+    ],
+)
+def test_a_busy_database_is_no_failure_of_the_shop(
+    browser: FlaskClient, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+):
+    def busy(*_: object) -> None:
+        kind = IntegrityError if status == 409 else OperationalError
+        raise kind("UPDATE secret", None, error)
+
+    monkeypatch.setattr(customers, "register", busy)
+    answer = browser.post("/account/register", data={"email": "a@example.com"})
+
+    assert answer.status_code == status
+    assert answer.headers.get("Retry-After") == ("5" if status == 503 else None)
+    assert "secret" not in answer.text
+
+
+def test_text_that_cannot_be_stored_is_refused_and_not_a_failure(browser: FlaskClient):
+    given = {"email": "a@example.com", "password": "correct horse battery", "name": "A\0da"}
+
+    assert browser.post("/account/register", data=given).status_code == 422
+    assert browser.get("/search?q=%00").status_code < 500
 
 
 def test_other_doors_keep_their_own_errors(browser: FlaskClient):
