@@ -8,8 +8,6 @@ import logging
 from collections.abc import Iterable
 
 from redis.exceptions import RedisError
-from rq import Queue
-from rq.serializers import JSONSerializer
 
 from shop.core import redis
 
@@ -27,7 +25,12 @@ class Bell:
     """Who rings: never waits longer than two seconds for Redis, and survives its absence."""
 
     def __init__(self) -> None:
+        # Not at the top: the web process needs only the names, and RQ takes 15 MiB.
+        from rq import Queue
+        from rq.serializers import JSONSerializer
+
         connection = redis.raw_client(timeout_s=2)
+        self._prepared = Queue.prepare_data
         self.queues = {
             name: Queue(name, connection=connection, serializer=JSONSerializer)
             for name in (NAME, SLOW)
@@ -38,7 +41,7 @@ class Bell:
         ids = list(delivery_ids)
         at_once = 1 if name == SLOW else MOST_AT_ONCE
         jobs = [
-            Queue.prepare_data(
+            self._prepared(
                 JOB,
                 (ids[start : start + at_once],),
                 result_ttl=0,
