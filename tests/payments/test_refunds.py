@@ -1,0 +1,67 @@
+"""A refund by the SDK, against the stand-in: told by message, asked about, found again."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from shop import orders, payments
+from shop.core import clock
+from shop.core.db import session, transaction
+from shop.payments import stripe_gateway
+from shop.payments.models import Refund
+from tests.cast import Cast
+from tests.dev import stripe_rig
+
+
+@pytest.fixture
+def stripe(app: Flask, tmp_path: Path) -> Iterator[stripe_rig.Rig]:
+    settings = app.config["SETTINGS"]
+    with stripe_rig.running(tmp_path) as (rig, _):
+        stripe_gateway.configure(
+            secret_key=settings.stripe_secret_key,
+            publishable_key=settings.stripe_publishable_key,
+            webhook_secrets=settings.stripe_webhook_secrets,
+            api_base=rig.url,
+        )
+        yield rig
+    stripe_gateway.configure(
+        secret_key=settings.stripe_secret_key,
+        publishable_key=settings.stripe_publishable_key,
+        webhook_secrets=settings.stripe_webhook_secrets,
+        api_base=settings.stripe_api_base,
+    )
+
+
+def test_a_refund_whose_answer_was_lost_for_days_is_found_and_not_made_again(
+    cast: Cast, stripe: stripe_rig.Rig
+) -> None:
+    order = cast.unpaid_order
+    started = payments.start(order.id)
+    intent_id = started.client_secret.partition("_secret")[0]
+    stripe.client.v1.payment_intents.confirm(
+        intent_id, {"payment_method": "pm_card_visa", "return_url": "https://example.com/"}
+    )
+    assert payments.settle(started.payment_id) == "paid"
+    with transaction():
+        payments.cancel_order(orders.lock(order.id), reason="mistake")
+    (refund,) = session.query(Refund)
+    made = stripe_gateway.create_refund(
+        key="an answer that never arrived",
+        intent_id=intent_id,
+        amount_minor=order.total_minor,
+        metadata={"refund_id": str(refund.id)},
+    )
+    with transaction() as current:
+        current.execute(update(Refund).values(requested_at=clock.now() - timedelta(days=2)))
+        current.expire_all()
+
+    payments.reconcile_refunds()
+
+    session.refresh(refund)
+    assert (refund.stripe_id, refund.status) == (made.id, "done")
+    assert stripe_gateway.fetch_refund(made.id).status == "succeeded"
+    assert orders.by_id(order.id).payment_status == "refunded"
