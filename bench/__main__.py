@@ -51,7 +51,8 @@ def main() -> None:
         session.remove()
     parts = [
         "# What was measured",
-        _head(loads, str(postgres)),
+        ("A short run (`--quick`), to be repeated in full. " if quick else "")
+        + _head(loads, str(postgres)),
         "## Aims",
         _aims(pairs, sale, sizes, fanout.p99_ms(sockets)),
         NOTES.read_text().strip(),

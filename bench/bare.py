@@ -6,9 +6,12 @@ with fixed text to the size of the shop's, given in ``BARE_SIZES``; served by th
 
 import json
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from flask import Flask, jsonify, redirect, request
+from flask import Flask, jsonify, redirect, render_template, request
+from markupsafe import Markup
 from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.orm import Session, scoped_session, selectinload, sessionmaker
 
@@ -17,56 +20,25 @@ from shop.catalog.models import Product
 from shop.orders.models import Order
 
 PER_PAGE = 24
-LAYOUT = """<!doctype html><html lang="en"><head><title>{{ title }}</title>
-<link rel="stylesheet" href="/static/shop.css"></head><body><main>{{ body }}</main>
-{{ filler }}</body></html>"""
-PICTURE = """{% macro picture(image) %}<picture><source type="image/avif" srcset="
-{%- for width in image.media.widths.split(",") %}/media/{{ image.media.key }}/{{ width }}.avif {{ width }}w, {% endfor %}">
-<img src="/media/{{ image.media.key }}/640.webp" alt="{{ image.alt }}" width="{{ image.media.width }}" height="{{ image.media.height }}"></picture>{% endmacro %}"""
-LIST = (
-    PICTURE
-    + """<h1>{{ total }} products</h1><ul>{% for p in products %}<li>{% for image in p.images[:2] %}{{ picture(image) }}{% endfor %}
-<h3><a href="{{ url_for('product', slug=p.slug) }}">{{ p.name }}</a></h3><p>{{ p.tagline }}</p>
-<p>€{{ "%.2f" | format(p.price_from_minor / 100) }}</p><p>{% for v in p.variants %}<i>{{ v.title }}</i>{% endfor %}</p></li>{% endfor %}</ul>"""
-)
-PRODUCT = (
-    PICTURE
-    + """<h1>{{ p.name }}</h1>{% for image in p.images %}{{ picture(image) }}{% endfor %}<p>{{ p.description }}</p>
-<form method="post" action="{{ url_for('cart_add') }}">{% for v in p.variants %}<label><input type="radio" name="variant_id" value="{{ v.id }}">
-{{ v.title }} €{{ "%.2f" | format(v.price_minor / 100) }} {{ stock[v.id] }}</label>{% endfor %}<button>Add</button></form>
-<dl>{% for k, v in p.attributes.items() %}<dt>{{ k }}</dt><dd>{{ v }}</dd>{% endfor %}</dl>
-{% for r in reviews %}<article><h3>{{ r.title }}</h3><p>{{ r.rating }} {{ r.author }}</p><p>{{ r.text }}</p></article>{% endfor %}"""
-)
-CART = """<h1>Cart</h1><table>{% for row in rows %}<tr><td>{{ row.name }}</td><td>{{ row.title }}</td><td>{{ row.quantity }}</td>
-<td>€{{ "%.2f" | format(row.price_minor / 100) }}</td></tr>{% endfor %}</table>"""
-ORDERS = """<h1>{{ total }} orders</h1><table>{% for o in orders %}<tr><td>{{ o.number }}</td><td>{{ o.placed_at.strftime("%d.%m.%Y %H:%M") }}</td>
-<td>{{ o.customer_name }}</td><td>{{ o.email }}</td><td>{{ o.status }}</td><td>{{ o.payment_status }}</td><td>{{ o.item_count }}</td>
-<td>€{{ "%.2f" | format(o.total_minor / 100) }}</td></tr>{% endfor %}</table>"""
-
-app = Flask("bare")
+app = Flask("bare", template_folder=str(Path(__file__).with_name("templates")))
 engine = create_engine(os.environ["BARE_DATABASE_URL"], pool_size=10)
 session: scoped_session[Session] = scoped_session(sessionmaker(engine))
 sizes: dict[str, int] = json.loads(os.environ.get("BARE_SIZES", "{}"))
-layout = app.jinja_env.from_string(LAYOUT)
-pages = {
-    name: app.jinja_env.from_string(source)
-    for name, source in {
-        "list": LIST,
-        "product": PRODUCT,
-        "cart": CART,
-        "orders": ORDERS,
-    }.items()
-}
 fillers: dict[str, str] = {}
 CARD = (selectinload(Product.images), selectinload(Product.variants))
+IMAGES = text(
+    "SELECT i.product_id, i.alt, m.key, m.widths, m.width, m.height FROM image i"
+    " JOIN media_file m ON m.id = i.media_id WHERE i.product_id = ANY(:ids) AND i.position < 2"
+)
+VARIANTS = text("SELECT product_id, title FROM variant WHERE product_id = ANY(:ids)")
 
 
 def page(name: str, like: str, **values: Any) -> str:
     """A page as large as the shop's page ``like``."""
-    body = pages[name].render(**values)
+    body = Markup(render_template(f"{name}.html", **values))
     if like not in fillers:
         fillers[like] = "x" * max(0, sizes.get(like, 0) - len(body) - 150)
-    return layout.render(title=name, body=body, filler=fillers[like])
+    return render_template("layout.html", title=name, body=body, filler=fillers[like])
 
 
 @app.teardown_appcontext
@@ -91,9 +63,9 @@ def listing() -> str:
         found.order_by(Product.sold_count.desc(), Product.id)
         .limit(PER_PAGE)
         .offset((number - 1) * PER_PAGE)
-        .options(*CARD)
     ).all()
-    return page("list", request.args.get("like", "list"), products=products, total=total)
+    like = request.args.get("like", "list")
+    return page("list", like, products=products, total=total, **_parts(products))
 
 
 @app.get("/search")
@@ -102,9 +74,21 @@ def search() -> str:
     matches = Product.search.op("@@")(func.websearch_to_tsquery("shop_en", request.args["q"]))
     total = session.scalar(select(func.count()).select_from(Product).where(matches))
     products = session.scalars(
-        select(Product).where(matches).order_by(Product.id).limit(PER_PAGE).options(*CARD)
+        select(Product).where(matches).order_by(Product.id).limit(PER_PAGE)
     ).all()
-    return page("list", "search", products=products, total=total)
+    return page("list", "search", products=products, total=total, **_parts(products))
+
+
+def _parts(products: Sequence[Product]) -> dict[str, Any]:
+    """Two pictures and all variants of each product, as plain rows: two statements."""
+    ids = {"ids": [product.id for product in products]}
+    images: dict[int, list[Any]] = {}
+    for row in session.execute(IMAGES, ids):
+        images.setdefault(row.product_id, []).append({"alt": row.alt, "media": row})
+    variants: dict[int, list[Any]] = {}
+    for row in session.execute(VARIANTS, ids):
+        variants.setdefault(row.product_id, []).append(row)
+    return {"images": images, "variants": variants}
 
 
 @app.get("/products/<slug>")

@@ -1,4 +1,4 @@
-"""The whole guest checkout, from the product page to the confirmation: flows a second, step by step.
+"""The whole guest checkout, product page to confirmation: flows a second, step by step.
 
     python -m bench.checkout --seconds 8
 

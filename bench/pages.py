@@ -155,6 +155,7 @@ def compressed(shop: Shop, worker: psutil.Process, *, seconds: float) -> Figures
     """The product page for clients that accept Brotli, as browsers do."""
     page = next(page for page in PAGES if page.name == "product")
     asked = [[load.request(path, accept="br") for path in page.paths]] * CLIENTS
+    load.run(shop.port, asked, seconds=WARM_UP_S)
     return _slice("product, Brotli", worker, shop.port, asked, seconds, None)
 
 

@@ -1,4 +1,4 @@
-"""A shop of a given size in a second or two: rows by SQL, past the operations, for measuring only."""
+"""A shop of a given size in seconds: rows by SQL, past the operations, for measuring only."""
 
 from sqlalchemy import text
 
@@ -94,7 +94,7 @@ _STATEMENTS = (
     """,
     """
     INSERT INTO review (product_id, author, rating, title, text, created_at)
-    SELECT p.id, 'Kim', 4 + n % 2, 'Lovely ' || n, 'A good piece, well packed, and it arrived early.',
+    SELECT p.id, 'Kim', 4 + n % 2, 'Lovely ' || n, 'A good piece, well packed, it arrived early.',
         now() - n * interval '1 day'
     FROM product p CROSS JOIN generate_series(1, :reviews) AS n
     """,
