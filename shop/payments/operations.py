@@ -56,6 +56,10 @@ def open_payment(order: orders.Order) -> Payment:
     )
     if latest is not None and latest.status in {"created", "started"}:
         return latest
+    if latest is not None and latest.status == "succeeded":
+        raise WrongState(
+            "Money for this order has come, and we are looking at it. Do not pay twice."
+        )
     payment = Payment(
         order_id=order.id,
         attempt=latest.attempt + 1 if latest else 1,

@@ -313,8 +313,9 @@ def _begin(order: orders.Order) -> None:
         payments.start(order.id)
     except Unavailable as error:
         flash(error.sentence, "error")
-    except WrongState:
-        return
+    except WrongState as error:
+        if order.status == "pending":
+            flash(error.sentence, "warning")
 
 
 def _ready(*, keep_problems: bool = False) -> Basket | Response:

@@ -68,6 +68,8 @@ def test_a_cent_too_little_is_never_paid_and_opens_a_task(cast: Cast) -> None:
     assert done == "amount differs"
     assert order.payment_status == "unpaid"
     assert [task.kind for task in payments.open_tasks()] == ["amount_differs"]
+    with pytest.raises(WrongState, match="Do not pay twice"), transaction():
+        money.open_payment(orders.lock(order.id))
 
 
 def test_another_currency_is_never_paid(cast: Cast) -> None:
