@@ -17,6 +17,8 @@ from shop.payments.models import Payment, Refund, WebhookDelivery
 log = logging.getLogger(__name__)
 
 STUCK_AFTER = "2 minutes"
+# Each failed call may take most of a minute; nothing else of the timetable runs meanwhile.
+PATIENCE = 3
 # https://docs.stripe.com/api/idempotent_requests: keys may be forgotten after 24 hours.
 KEY_LIVES = timedelta(hours=20)
 
@@ -177,11 +179,16 @@ def _cancelled(intent_id: str) -> gateway.Intent | None:
 
 
 def expire_unpaid() -> int:
-    """Close orders whose time is up: cancel at Stripe first, then release; gives how many."""
-    closed = 0
+    """Close orders whose time is up: cancel at Stripe first, then release; gives how many.
+
+    While Stripe does not answer, only orders that it never heard of are closed.
+    """
+    closed = failures = 0
     due = orders.due_to_expire()
     end_read()
     for order_id in due:
+        if failures >= PATIENCE and _is_known_to_stripe(order_id):
+            continue
         try:
             close_intents(order_id)
             with transaction():
@@ -190,10 +197,23 @@ def expire_unpaid() -> int:
                     orders.expire(order)
                     closed += 1
         except Unavailable as error:
+            failures += 1
             log.warning("order not expired", extra={"order_id": order_id, "reason": str(error)})
         except DomainError as error:
             log.info("order stays", extra={"order_id": order_id, "reason": str(error)})
     return closed
+
+
+def _is_known_to_stripe(order_id: int) -> bool:
+    intent = session.scalar(
+        select(Payment.intent_id).where(
+            Payment.order_id == order_id,
+            Payment.status == "started",
+            Payment.intent_id.is_not(None),
+        )
+    )
+    end_read()
+    return intent is not None
 
 
 def reconcile() -> int:

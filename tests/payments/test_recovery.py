@@ -146,6 +146,31 @@ def test_an_order_whose_intent_stripe_does_not_know_still_expires(
     assert inventory.available([cast.mug.id])[cast.mug.id] == 10
 
 
+def test_a_stripe_that_hangs_does_not_hold_up_the_timetable(
+    cast: Cast, stripe: Stripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        people.attempt(people.order(cast.mug))
+    unheard_of = people.order(cast.lamp)
+    begun(unheard_of)
+    with transaction() as current:
+        over = clock.now() - timedelta(days=1)
+        current.execute(update(orders.Order).values(expires_at=over))
+        current.expire_all()
+    asked: list[str] = []
+
+    def hang(intent_id: str) -> Intent:
+        asked.append(intent_id)
+        return stripe.away()
+
+    monkeypatch.setattr(gateway, "cancel_intent", hang)
+
+    assert payments.expire_unpaid() == 1
+
+    assert len(asked) == 3
+    assert orders.by_id(unheard_of.id).status == "expired"
+
+
 def test_money_for_an_order_that_was_called_off_goes_back(cast: Cast) -> None:
     order = cast.unpaid_order
     payment = people.attempt(order)
