@@ -32,9 +32,10 @@ function followOrder(place) {
   const id = Number(place.dataset.order);
   document.addEventListener("live:staff:orders", (event) => {
     const { type, data } = /** @type {CustomEvent} */ (event).detail;
-    if (type === "snapshot" || data.id !== id) return;
     const known = Number(place.querySelector("[data-version]")?.getAttribute("data-version"));
-    if (data.version <= known) return;
+    // Something may have happened after this page was made and before its socket was open.
+    if (type === "snapshot" && !isWorking(place)) refresh(place, known);
+    if (type === "snapshot" || data.id !== id || data.version <= known) return;
     note.querySelector("[data-changed-text]").textContent =
       `${place.dataset.number} was just changed: it is ${data.status_label}.`;
     note.hidden = false;
@@ -56,13 +57,15 @@ function isWorking(place) {
   return typed || document.querySelector("dialog[open]") !== null;
 }
 
-/** @param {HTMLElement} place */
-async function refresh(place) {
+/** Take the page's part anew, unless what came is no newer than `known`. @param {HTMLElement} place @param {number} [known] */
+async function refresh(place, known = 0) {
   const response = await fetch(place.dataset.part);
   if (!response.ok) return;
-  place.innerHTML = await response.text();
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const fresh = /** @type {HTMLElement | null} */ (page.querySelector("[data-version]"));
+  if (!fresh || Number(fresh.dataset.version) <= known) return;
+  place.replaceChildren(...page.body.childNodes);
   watchTimes(place);
-  const fresh = /** @type {HTMLElement} */ (place.querySelector("[data-version]"));
   const pill = document.querySelector("[data-order-status]");
   pill.className = `pill pill-${fresh.dataset.tone}`;
   pill.textContent = fresh.dataset.label;

@@ -3,7 +3,7 @@
 import { follow } from "./live.js";
 import { announce, swap } from "./shop.js";
 
-/** Needs data-order (the number) and, for guests, data-token. @param {HTMLElement} page */
+/** Needs data-order (the number), data-version and, for guests, data-token. @param {HTMLElement} page */
 export default function liveOrder(page) {
   let asked = false;
   async function refresh() {
@@ -18,16 +18,12 @@ export default function liveOrder(page) {
       if (words) announce(words);
     }
   }
-  let first = true;
-  follow(
-    `order:${page.dataset.order}`,
-    {
-      snapshot() {
-        if (!first) refresh();
-        first = false;
-      },
-      event: refresh,
-    },
-    { token: page.dataset.token },
-  );
+  // Something may have happened after this page was made and before its socket was open.
+  let known = Number(page.dataset.version);
+  const tell = (/** @type {{version: number}} */ order) => {
+    if (order.version <= known) return;
+    known = order.version;
+    refresh();
+  };
+  follow(`order:${page.dataset.order}`, { snapshot: tell, event: tell }, { token: page.dataset.token });
 }
