@@ -80,6 +80,7 @@ def test_a_guest_buys_and_both_see_it_happen(shelf: Shelf, visit: Visit, owner: 
     owner.assert_not_reloaded()
     guest.snap("10-confirmation")
     expect(page.locator("[data-cart-link] .cart-count")).to_have_text("")
+    expect(page.get_by_text("Cancel this order")).to_be_visible()
     guest.mark()
 
     # Staff ship it.
@@ -97,6 +98,7 @@ def test_a_guest_buys_and_both_see_it_happen(shelf: Shelf, visit: Visit, owner: 
     seen_s = time.monotonic() - began
     print(f"the customer's page said shipped {seen_s:.2f} s after the click")
     expect(page.locator(".state-line")).to_contain_text("Shipped")
+    expect(page.get_by_text("Cancel this order")).to_have_count(0)
     guest.assert_not_reloaded()
     guest.snap("13-shipped")
     expect(desk.locator("[data-order-status]")).to_have_text("Shipped")

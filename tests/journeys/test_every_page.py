@@ -1,0 +1,128 @@
+"""Every page that can be seen: nothing for axe to find in light and dark, nothing wider than the
+window, nothing that the browser complains about."""
+
+import re
+import secrets
+
+import pytest
+from playwright.sync_api import Page
+
+from tests import cast
+from tests.faults.buyers import Errand, buy
+from tests.journeys.conftest import Visit
+from tests.journeys.shelf import Shelf
+from tests.journeys.steps import add_to_cart, check_out
+from tests.journeys.test_account import sign_in as sign_in_customer
+from tests.support import axe
+from tests.support.browser import PHONE, SMALLEST, Visitor, expect, sideways
+from tests.support.stack import RunningShop
+
+# Colours that are still on their way are not what people see.
+SETTLED = """async () => {
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    await Promise.all(document.getAnimations().map((one) => one.finished.catch(() => null)));
+}"""
+STATIC_PAGES = ("about", "contact", "imprint", "privacy", "returns", "shipping", "terms")
+
+
+def faults_of(visitor: Visitor, path: str, window: dict[str, int]) -> list[str]:
+    """What is wrong with one page: in light, in dark, in the smallest window."""
+    page = visitor.page
+    wide = page.viewport_size
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        if path:
+            visitor.goto(path)
+        page.evaluate(SETTLED)
+        found += [f"{page.url} {scheme}: {fault}" for fault in axe.violations(page)]
+    name = re.sub(r"[^a-z0-9]+", "-", page.url.partition("//")[2].partition("/")[2]) or "home"
+    visitor.snap(f"dark-{visitor.name}-{name[:60]}")
+    page.set_viewport_size(window)  # type: ignore[arg-type]
+    page.emulate_media(color_scheme="light")
+    if (extra := sideways(page)) > 0:
+        found.append(f"{page.url} is {extra} px wider than {window['width']} px: {widest(page)}")
+    visitor.snap(f"small-{visitor.name}-{name[:60]}")
+    page.set_viewport_size(wide)  # type: ignore[arg-type]
+    return found
+
+
+def widest(page: Page) -> str:
+    """What sticks out on the right."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll("body *")]
+            .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5)
+            .slice(0, 3).map((one) => one.tagName + "." + one.className).join(", ")"""
+    )
+
+
+def test_the_store_s_pages(shelf: Shelf, visit: Visit) -> None:
+    guest = visit("guest")
+    paths = [
+        "/", "/products", f"/products?q={shelf.mug.name}", "/products?q=nothingatall",
+        f"/c/{shelf.kitchen.path}", f"/products/{shelf.mug.slug}", "/search", "/cart",
+        "/account/login", "/account/register", "/account/password/forgot", "/no-such-page",
+        *(f"/pages/{name}" for name in STATIC_PAGES),
+    ]  # fmt: skip
+
+    faults = [fault for path in paths for fault in faults_of(guest, path, SMALLEST)]
+
+    add_to_cart(guest.goto(f"/products/{shelf.mug.slug}"))
+    faults += faults_of(guest, "", SMALLEST)  # the drawer
+    faults += faults_of(guest, "/cart", SMALLEST)
+    faults += faults_of(guest, "/checkout", SMALLEST)
+    number = check_out(guest.page, "every@example.com")
+    faults += faults_of(guest, "", SMALLEST)  # the card form
+    faults += faults_of(guest, "/checkout/delivery", SMALLEST)
+    assert number
+    assert faults == []
+
+
+def test_a_customer_s_pages(shop: RunningShop, shelf: Shelf, visit: Visit) -> None:
+    email = f"page-{secrets.token_hex(3)}@example.com"
+    who = cast.customer(email, "Pia Page")
+    cast.pay(cast.order(shelf.of_mug["Ember", "300 ml"], customer_id=who.id))
+    customer = visit("customer")
+    sign_in_customer(customer.page, email, cast.PASSWORD)
+    expect(customer.page.get_by_role("heading", level=1, name="Pia Page")).to_be_visible()
+    customer.goto("/account/orders")
+    order = customer.page.get_by_role("link", name="EO-").first.get_attribute("href") or ""
+
+    faults = [
+        fault
+        for path in (
+            "/account",
+            "/account/orders",
+            order,
+            "/account/addresses",
+            "/account/password",
+        )
+        for fault in faults_of(customer, path, SMALLEST)
+    ]
+
+    assert faults == []
+
+
+def test_the_admin_s_pages(shop: RunningShop, shelf: Shelf, visit: Visit, owner: Visitor) -> None:
+    variant = shelf.of_mug["Ember", "420 ml"]
+    buy(Errand(shop.base_url, shop.stripe_url, variant.id), f"admin-{secrets.token_hex(3)}")
+    page = owner.goto("/admin/")
+    menu = page.locator("nav[aria-label=Pages] a")
+    paths = menu.evaluate_all("links => links.map((one) => one.pathname)")
+    paths += ["/admin/profile/", "/admin/categories/add", "/admin/products/add", "/admin/staff/add"]
+    for listing in ("orders", "products", "inventory", "customers", "mail", "payments"):
+        owner.goto(f"/admin/{listing}/list/")
+        row = page.locator("[data-listing] tbody .row-link")
+        if row.count():
+            paths.append(row.first.get_attribute("href") or "")
+
+    faults = [fault for path in paths for fault in faults_of(owner, path, PHONE)]
+    faults += faults_of(visit("stranger"), "/admin/login/", PHONE)
+
+    print(f"{len(paths) + 1} pages of the admin: {' '.join(paths)}")
+    assert faults == []
+
+
+@pytest.mark.parametrize("path", ["/admin/nothing-here", "/admin/orders/show/999999"])
+def test_the_admin_s_error_pages(owner: Visitor, path: str) -> None:
+    assert faults_of(owner, path, PHONE) == []
