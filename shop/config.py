@@ -125,8 +125,12 @@ class _Reader:
 
     def database(self, name: str) -> str:
         value = self.text(name)
-        if value and not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
-            self.problems.append(f"{name} must be a postgresql:// address: the shop runs on Postgres only.")
+        if value and not value.startswith(
+            ("postgresql://", "postgres://", "postgresql+psycopg://")
+        ):
+            self.problems.append(
+                f"{name} must be a postgresql:// address: the shop runs on Postgres only."
+            )
         scheme, _, rest = value.partition("://")
         return f"postgresql+psycopg://{rest}" if scheme else value
 
@@ -139,7 +143,9 @@ class _Reader:
     def whole(self, name: str, default: int, low: int, high: int) -> int:
         value = self.text(name, str(default))
         if not value.isdecimal() or not low <= int(value) <= high:
-            self.problems.append(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
+            self.problems.append(
+                f"{name} must be a whole number from {low} to {high}, not {value!r}."
+            )
             return default
         return int(value)
 

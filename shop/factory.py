@@ -1,5 +1,6 @@
 """The web application: edges first, then what every request gets, then the doors."""
 
+import os
 import secrets
 from typing import Any
 
@@ -7,7 +8,6 @@ from flask import Flask, Response, g, request
 from flask_compress import Compress
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
-from flask_migrate import Migrate
 from flask_wtf import CSRFProtect
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -31,8 +31,6 @@ def create_app(settings: Settings | None = None) -> Flask:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, hops, hops, hops)  # type: ignore[method-assign]
     Compress(app)
-    # Flask-Migrate only hands this on to our env.py, which needs nothing of Flask-SQLAlchemy.
-    Migrate(app, db, directory="migrations")  # type: ignore[arg-type]
     CSRFProtect(app)
     limiter = Limiter(get_remote_address, app=app)
     app.extensions.setdefault("limiter", {limiter})  # which it leaves out when switched off
@@ -40,7 +38,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     store.init_app(app)
     api.init_app(app)
     admin.init_app(app)
-    cli.init_app(app)
+    if os.environ.get("FLASK_RUN_FROM_CLI"):  # set by the flask command; servers need none of it
+        cli.init_app(app)
     return app
 
 

@@ -47,7 +47,9 @@ def customer(email: str, name: str) -> Customer:
     return found
 
 
-def filled_cart(variant: Variant, quantity: int = 1, *, customer_id: int | None = None) -> cart.Cart:
+def filled_cart(
+    variant: Variant, quantity: int = 1, *, customer_id: int | None = None
+) -> cart.Cart:
     """A cart that is ready to order: contact, address and method are given."""
     with transaction():
         basket = cart.open_cart(customer_id)

@@ -15,7 +15,7 @@ from flask_migrate import upgrade
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-from shop import catalog, checkout
+from shop import catalog, checkout, cli
 from shop.config import Settings
 from shop.core import db, redis
 from shop.factory import create_app
@@ -67,6 +67,7 @@ def app(running: servers.Servers, tmp_path_factory: pytest.TempPathFactory) -> F
     url = _url(running.postgres_url, TEMPLATE)
     made = create_app(make_settings(url, running.redis_url, var))
     made.testing = True
+    cli.init_app(made)
     with made.app_context():
         upgrade(directory=str(PROJECT / "migrations"))
         with db.transaction():

@@ -76,14 +76,9 @@ class EmailSchema(Schema):
 
 
 class LinkSchema(Schema):
-    """The token of a mailed link."""
+    """The token of a mailed link, and a password."""
 
     token = line(200, least=1, required=True)
-
-
-class NewPasswordSchema(LinkSchema):
-    """The token of a mailed link, and a new password."""
-
     password = line(256, least=1, required=True)
 
 
@@ -165,10 +160,10 @@ def register(given: dict[str, str]) -> dict[str, str]:
 @bp.arguments(LinkSchema)
 @bp.response(204)
 def confirm(given: dict[str, str]) -> None:
-    """Confirm an address with the token of the registration mail"""
+    """Confirm an address with the token of the registration mail and the password chosen then"""
     limits.count("confirm", per_caller=PER_CALLER)
     with transaction():
-        customers.confirm(given["token"])
+        customers.confirm(given["token"], given["password"])
 
 
 @bp.post("/auth/password-reset")
@@ -188,7 +183,7 @@ def ask_for_password(given: dict[str, str]) -> dict[str, str]:
 
 @bp.post("/auth/password-reset/confirm")
 @unasked
-@bp.arguments(NewPasswordSchema)
+@bp.arguments(LinkSchema)
 @bp.response(204)
 def set_password(given: dict[str, str]) -> None:
     """Choose a new password with the token of the mail; ends every sign-in of the account"""

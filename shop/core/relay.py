@@ -204,6 +204,9 @@ def deliver(delivery_id: int, reactions: Mapping[str, Reaction]) -> str:
     if claim is None:
         return "skipped"
     record, name, attempts = claim
+    if attempts > MAX_ATTEMPTS:
+        killed = RuntimeError("its worker died every time")
+        return _postpone(delivery_id, attempts, killed)
     reaction = reactions.get(name)
     actor.set_request_id(record.request_id)
     try:

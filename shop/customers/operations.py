@@ -24,7 +24,7 @@ SHORTEST_PASSWORD = 12
 LINK_MINUTES = 30
 MOST_ADDRESSES = 20
 _EMAIL = re.compile(
-    r"[^\s@,;<>\"'\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,}"
+    r"[^\s@,;<>\"\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,}"
 )
 
 
@@ -58,9 +58,20 @@ def register(email: str, password: str, name: str) -> None:
     emit(CustomerRegistered(customer_id=known.id))
 
 
-def confirm(token: str) -> Customer:
-    """Follow the link of the registration mail. Raises ``NotFound`` for a stale link."""
+def confirm(token: str, password: str) -> Customer:
+    """Follow the link of the registration mail, with the password chosen then.
+
+    The password shows that who reads the mail also asked for the account: otherwise a stranger
+    could register somebody's address and wait for them to follow the link. Raises ``NotFound`` for
+    a stale link and ``Invalid`` for another password; the link then stays good.
+    """
     customer = _redeem("confirm", token)
+    if not check_password_hash(customer.password_hash, password):
+        raise Invalid(
+            "This is not the password that was chosen for this account."
+            " If you did not choose one, ask for a new password instead.",
+            field="password",
+        )
     customer.confirmed_at = clock.now()
     return customer
 

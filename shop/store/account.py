@@ -18,6 +18,7 @@ from shop.store import visitors
 from shop.store.blueprint import bp
 from shop.store.checkout import with_country
 from shop.store.forms import (
+    ConfirmForm,
     ForgotForm,
     LoginForm,
     PasswordForm,
@@ -73,20 +74,30 @@ def register_save() -> ResponseReturnValue:
 
 @bp.get("/account/confirm/<token>")
 def confirm(token: str) -> ResponseReturnValue:
-    """A button that confirms the account; looking at the page changes nothing."""
-    return render_template("store/account/confirm.html", token=visitors.secret(token))
+    """The form that confirms the account; looking at the page changes nothing."""
+    return _confirm_page(token, ConfirmForm(), above=[])
 
 
 @bp.post("/account/confirm/<token>")
 def confirm_save(token: str) -> ResponseReturnValue:
     """Confirm the account and sign in."""
+    form = ConfirmForm()
     try:
         with transaction():
-            notes = visitors.sign_in(customers.confirm(visitors.secret(token)))
+            customer = customers.confirm(visitors.secret(token), form.password.data or "")
+            notes = visitors.sign_in(customer)
     except NotFound as error:
         return _stale(error, "Sign in", url_for("store.login"))
+    except Invalid as error:
+        return _confirm_page(token, form, above=tell(form, error)), 422
     flash("Welcome. Your account is ready.", "success")
     return _go_on(notes, url_for("store.account"))
+
+
+def _confirm_page(token: str, form: ConfirmForm, *, above: list[str]) -> str:
+    return render_template(
+        "store/account/confirm.html", token=visitors.secret(token), form=form, above=above
+    )
 
 
 @bp.get("/account/login")

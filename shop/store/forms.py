@@ -101,6 +101,12 @@ class LoginForm(FlaskForm):  # type: ignore[misc]
     next = HiddenField()
 
 
+class ConfirmForm(FlaskForm):  # type: ignore[misc]
+    """The password that was chosen when the account was asked for."""
+
+    password = PasswordField("Password", [Needed()])
+
+
 class ForgotForm(FlaskForm):  # type: ignore[misc]
     """Asking for a link to choose a new password."""
 

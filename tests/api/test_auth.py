@@ -149,10 +149,10 @@ def test_ended_sign_ins_and_deactivated_staff_are_out_at_once(
     viewer, support = hire("Viewer"), hire("Support")
     assert viewer.get("auth/me").status_code == support.get("auth/me").status_code == 200
     user_model = app.extensions["appbuilder"].sm.user_model
-    with db.transaction():
-        user = session.scalars(select(user_model).where(user_model.email.like("viewer%"))).one()
+    with db.transaction() as current:
+        user = current.scalars(select(user_model).where(user_model.email.like("viewer%"))).one()
         user.active = False
-        other = session.scalars(select(user_model).where(user_model.email.like("support%"))).one()
+        other = current.scalars(select(user_model).where(user_model.email.like("support%"))).one()
         sessions.end_all("staff", other.id)
     assert viewer.get("auth/me").status_code == 401
     assert support.get("auth/me").status_code == 401
@@ -186,8 +186,11 @@ def test_an_account_is_confirmed_and_given_a_new_password_by_links(
     assert guest.post("auth/token", json=sign_in).status_code == 401, "not confirmed yet"
     with db.transaction():
         link = tokens.issue("confirm", customer.id, minutes=30)
-    assert guest.post("auth/confirm", json={"token": link}).status_code == 204
-    assert guest.post("auth/confirm", json={"token": link}).status_code == 404
+    confirm = {"token": link, "password": PASSWORD}
+    guessed = guest.post("auth/confirm", json=confirm | {"password": "somebody elses"})
+    assert guessed.status_code == 422
+    assert guest.post("auth/confirm", json=confirm).status_code == 204
+    assert guest.post("auth/confirm", json=confirm).status_code == 404
     assert guest.post("auth/token", json=sign_in).status_code == 200
 
     with db.transaction():

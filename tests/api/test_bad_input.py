@@ -33,7 +33,7 @@ VALID: dict[str, dict[str, Any]] = {
     "POST auth/token": {"email": "a@example.com", "password": "x", "audience": "customer"},
     "POST auth/refresh": {"refresh_token": "x"},
     "POST auth/register": {"email": "not an address", "password": "x", "name": "N"},
-    "POST auth/confirm": {"token": "x"},
+    "POST auth/confirm": {"token": "x", "password": "a long enough one"},
     "POST auth/password-reset": {"email": "n@example.com"},
     "POST auth/password-reset/confirm": {"token": "x", "password": "x"},
     "POST cart/items": {"variant_id": 999999, "quantity": 1},

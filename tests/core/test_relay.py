@@ -166,6 +166,16 @@ def test_a_leased_delivery_is_left_to_who_holds_it(session: object) -> None:
     assert relay.overdue(patience_s=0, reactions=["add_customer"]) == []
 
 
+def test_a_reaction_that_kills_its_worker_every_time_dies_too(session: object) -> None:
+    ring(1)
+    rings, _, _ = relay.dispatch(ONCE, tell)
+    with transaction() as current:
+        current.get_one(Delivery, rings[0].delivery_id).attempts = relay.MAX_ATTEMPTS
+
+    assert relay.deliver(rings[0].delivery_id, {"add_customer": ONCE[BellRang][0]}) == "dead"
+    assert customers() == 0
+
+
 def test_what_was_not_answered_is_rung_again(session: object) -> None:
     ring(1)
     rings, _, _ = relay.dispatch(ONCE, tell)

@@ -25,8 +25,10 @@ def test_an_account_works_after_its_link_was_followed(session: Session) -> None:
         customer = session.query(Customer).one()
         link = tokens.issue("confirm", customer.id, minutes=30)
 
+    with pytest.raises(Invalid, match="not the password"), transaction():
+        customers.confirm(link, "what a stranger chose")
     with transaction():
-        customers.confirm(link)
+        customers.confirm(link, PASSWORD)
 
     assert customers.authenticate("ADA@example.com", PASSWORD).id == customer.id
 

@@ -38,6 +38,7 @@ def test_an_account_from_its_first_mail_to_its_first_order(
 
     # The link from the mailbox.
     page.goto(read_mail(owner, email, "Please confirm your account").link("/account/confirm/"))
+    page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Confirm my account").click()
     expect(page.get_by_role("heading", level=1, name="Mara Lindt")).to_be_visible()
     mara.snap("31-account")

@@ -157,10 +157,13 @@ def test_looking_at_a_mailed_link_uses_nothing_up(browser: FlaskClient) -> None:
         token = tokens.issue("confirm", db.session.query(Customer).one().id, minutes=30)
 
     looked = [browser.get(f"/account/confirm/{token}") for _ in range(2)]
-    done = browser.post(f"/account/confirm/{token}")
-    again = browser.post(f"/account/confirm/{token}")
+    wrong = browser.post(f"/account/confirm/{token}", data={"password": "somebody else's"})
+    right = {"password": data["password"]}
+    done = browser.post(f"/account/confirm/{token}", data=right)
+    again = browser.post(f"/account/confirm/{token}", data=right)
 
     assert [page.status_code for page in looked] == [200, 200]
+    assert wrong.status_code == 422 and "not the password" in wrong.text
     assert done.location == "/account" and browser.get("/account").status_code == 200
     assert again.status_code == 404 and "no longer valid" in again.text
 

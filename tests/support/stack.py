@@ -75,7 +75,11 @@ class RunningShop:
 def running_shop(var: Path, *options: str) -> Iterator[RunningShop]:
     """Start a shop on free ports in the folder ``var``, and stop it afterwards."""
     port = _three_free_ports()
-    environment = os.environ | {"SHOP_VAR": str(var), "RATE_LIMITS": "off", "SHOP_ENV": "development"}
+    environment = os.environ | {
+        "SHOP_VAR": str(var),
+        "RATE_LIMITS": "off",
+        "SHOP_ENV": "development",
+    }
     command = [sys.executable, "-m", "shop.dev", "--port", str(port)]
     try:
         subprocess.run(
@@ -85,9 +89,7 @@ def running_shop(var: Path, *options: str) -> Iterator[RunningShop]:
         settings = {key: value or "" for key, value in dotenv_values(var / "dev.env").items()}
         yield RunningShop(f"http://127.0.0.1:{port}", var, settings)
     finally:
-        subprocess.run(
-            [*command, "--stop"], cwd=PROJECT, env=environment, check=False, timeout=120
-        )
+        subprocess.run([*command, "--stop"], cwd=PROJECT, env=environment, check=False, timeout=120)
 
 
 def _command_line(process: psutil.Process) -> str:
