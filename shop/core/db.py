@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, DateTime, Engine, MetaData, Text, create_engine, event
-from sqlalchemy.dialects.postgresql import CITEXT, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session, sessionmaker
@@ -34,10 +34,6 @@ TIMEOUTS = {
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "15s",
 }
-
-
-class Citext(CITEXT):
-    """Case-insensitive text that hands out plain ``str``."""
 
 
 class Base(DeclarativeBase):

@@ -9,7 +9,7 @@ from shop.customers.models import Customer
 
 
 def by_session(token: str | None) -> Customer | None:
-    """Who is signed in with this session secret. One statement."""
+    """Who is signed in with this secret of a browser. One statement."""
     if not token:
         return None
     return session.scalar(
