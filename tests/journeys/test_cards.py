@@ -4,9 +4,8 @@ from playwright.sync_api import Page
 
 from shop.catalog.models import Variant
 from shop.core.db import transaction
-from tests import cast
 from tests.journeys.conftest import Visit
-from tests.journeys.shelf import available
+from tests.journeys.shelf import available, product
 from tests.journeys.steps import add_to_cart, check_out, pay_with
 from tests.support.browser import Visitor, expect
 from tests.support.stack import RunningShop
@@ -18,7 +17,7 @@ THREE_D_SECURE = "4000002500003155"
 
 def at_the_card_form(visitor: Visitor, name: str) -> Variant:
     """Somebody with one of five pieces in the cart, at the payment page."""
-    variant = cast.product(name, stock=5)
+    variant = product(name, stock=5)
     with transaction():
         slug = variant.product.slug
     add_to_cart(visitor.goto(f"/products/{slug}"))

@@ -17,11 +17,6 @@ from tests.support import axe
 from tests.support.browser import PHONE, SMALLEST, Visitor, expect, sideways
 from tests.support.stack import RunningShop
 
-# Colours that are still on their way are not what people see.
-SETTLED = """async () => {
-    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-    await Promise.all(document.getAnimations().map((one) => one.finished.catch(() => null)));
-}"""
 STATIC_PAGES = ("about", "contact", "imprint", "privacy", "returns", "shipping", "terms")
 
 
@@ -34,7 +29,7 @@ def faults_of(visitor: Visitor, path: str, window: dict[str, int]) -> list[str]:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         if path:
             visitor.goto(path)
-        page.evaluate(SETTLED)
+        visitor.settle()
         found += [f"{page.url} {scheme}: {fault}" for fault in axe.violations(page)]
     name = re.sub(r"[^a-z0-9]+", "-", page.url.partition("//")[2].partition("/")[2]) or "home"
     visitor.snap(f"dark-{visitor.name}-{name[:60]}")

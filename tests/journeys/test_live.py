@@ -5,6 +5,7 @@ import time
 
 from tests import cast
 from tests.journeys.conftest import Visit
+from tests.journeys.shelf import product
 from tests.journeys.steps import add_to_cart
 from tests.journeys.test_account import sign_in
 from tests.support.browser import Visitor, expect
@@ -14,7 +15,7 @@ CLAIM_S = 2.0
 
 
 def test_the_last_piece_is_gone_while_somebody_looks(shop: RunningShop, visit: Visit) -> None:
-    variant = cast.product("Last lantern", stock=1)
+    variant = product("Last lantern", stock=1)
     looker = visit("looker")
     page = looker.goto(f"/products/{variant.product.slug}")
     expect(page.locator("[data-stock]")).to_have_text("Only 1 left")
@@ -36,7 +37,7 @@ def test_the_last_piece_is_gone_while_somebody_looks(shop: RunningShop, visit: V
 def test_the_cart_follows_on_a_second_device(shop: RunningShop, visit: Visit) -> None:
     email = f"two-{secrets.token_hex(3)}@example.com"
     cast.customer(email, "Tove Two")
-    variant = cast.product("Shared tray", stock=9)
+    variant = product("Shared tray", stock=9)
     laptop, phone = visit("laptop"), visit("phone")
     for device in (laptop, phone):
         sign_in(device.page, email, cast.PASSWORD)
@@ -60,7 +61,7 @@ def test_the_cart_follows_on_a_second_device(shop: RunningShop, visit: Visit) ->
 def test_dead_sockets_are_said_and_made_up_for(
     shop: RunningShop, visit: Visit, owner: Visitor
 ) -> None:
-    variant = cast.product("Patient clock", stock=1)
+    variant = product("Patient clock", stock=1)
     looker = visit("looker")
     page = looker.goto(f"/products/{variant.product.slug}")
     looker.wait_until_following("product:")

@@ -9,11 +9,10 @@ from playwright.sync_api import Page
 
 from shop.catalog.models import Variant
 from shop.core.db import transaction
-from tests import cast
 from tests.faults.buyers import Errand, buy
 from tests.journeys.conftest import Visit, sign_in
 from tests.journeys.mailbox import read_mail
-from tests.journeys.shelf import MUG, available
+from tests.journeys.shelf import MUG, available, product
 from tests.support.browser import Visitor, expect
 from tests.support.stack import RunningShop
 
@@ -99,7 +98,7 @@ def test_a_product_from_nothing_to_the_shop(owner: Visitor, tmp_path: Path, visi
 @pytest.fixture
 def vase(shop: RunningShop) -> Variant:
     """Ten vases."""
-    return cast.product(f"Brief vase {secrets.token_hex(2)}", stock=10)
+    return product("Brief vase", stock=10)
 
 
 def test_a_paid_order_is_cancelled_and_the_money_goes_back(

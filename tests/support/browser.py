@@ -42,6 +42,14 @@ EXPECTED = re.compile(
     r"|WebSocket is closed before the connection is established"
 )
 
+# Colours that are still on their way are not what people see.
+SETTLED = """async () => {
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const endless = (one) => one.effect?.getComputedTiming().endTime === Infinity;
+    const ending = document.getAnimations().filter((one) => !endless(one));
+    await Promise.all(ending.map((one) => one.finished.catch(() => null)));
+}"""
+
 
 @contextmanager
 def chrome() -> Iterator[Browser]:
@@ -68,6 +76,7 @@ class Visitor:
         self.context.on("console", self._hear)
         self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
         self.page: Page = self.context.new_page()
+        self._has_scripts = options.get("java_script_enabled", True)
         self._topics: set[str] = set()
         self.page.on("websocket", self._listen)
 
@@ -91,9 +100,15 @@ class Visitor:
         """The page is still the one that was marked."""
         assert self.page.evaluate("window.__mark") is True, f"{self.name}'s page was reloaded"
 
+    def settle(self) -> None:
+        """Wait until nothing moves or fades any more."""
+        self.page.evaluate(SETTLED)
+
     def snap(self, name: str) -> None:
         """Keep a picture of the page if ``SHOP_PICTURES`` names a folder for them."""
         if folder := os.environ.get("SHOP_PICTURES"):
+            if self._has_scripts:
+                self.settle()
             self.page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
 
     def _listen(self, socket: WebSocket) -> None:
