@@ -7,6 +7,7 @@ Leaves money to payments.
 from shop.checkout.errors import CartProblems, NoDelivery
 from shop.checkout.operations import install_defaults, place_order, set_contact, set_method
 from shop.checkout.queries import (
+    ZONE,
     ShippingOption,
     Terms,
     configure,
@@ -19,7 +20,7 @@ from shop.checkout.queries import (
 )
 
 __all__ = [
-    "CartProblems", "NoDelivery", "ShippingOption", "Terms", "configure", "countries", "forget",
-    "install_defaults", "place_order", "quote", "set_contact", "set_method", "shipping_options",
-    "tax_rates", "terms",
+    "ZONE", "CartProblems", "NoDelivery", "ShippingOption", "Terms", "configure", "countries",
+    "forget", "install_defaults", "place_order", "quote", "set_contact", "set_method",
+    "shipping_options", "tax_rates", "terms",
 ]  # fmt: skip

@@ -42,7 +42,7 @@ SHIPPING_METHODS: list[dict[str, Any]] = [
         "free_over_minor": 6000,
         "countries": ["DE", "AT"],
         "min_days": 2,
-        "max_days": 3,
+        "max_days": 4,
         "position": 1,
     },
     {

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from threading import Lock
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cachetools import TTLCache, cached
 from sqlalchemy import select
@@ -14,6 +15,11 @@ from shop.cart import CartView
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.core.db import session
 from shop.discounts import Quote, price
+
+# Where the shop's clock hangs, and the hour after which a parcel leaves the next working day.
+ZONE = ZoneInfo("Europe/Berlin")
+CUT_OFF_HOUR = 14
+SATURDAY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +43,14 @@ class ShippingOption:
     min_days: int
     max_days: int
 
-    def arrives(self, today: date) -> tuple[date, date]:
-        """First and last day on which the parcel should arrive, counting Monday to Friday."""
-        return _working_days(today, self.min_days), _working_days(today, self.max_days)
+    def arrives(self, ordered_at: datetime) -> tuple[date, date]:
+        """First and last day on which the parcel should arrive; the days are the shop's.
+
+        Counts Monday to Friday from the day on which the parcel leaves, which is the next one for
+        an order after the cut-off. Public holidays are not known.
+        """
+        leaves = _leaves(ordered_at.astimezone(ZONE))
+        return _working_days(leaves, self.min_days), _working_days(leaves, self.max_days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +147,16 @@ def _price_for(method: Any, subtotal_minor: int) -> int:
     return 0 if free else method.price_minor
 
 
+def _leaves(ordered_at: datetime) -> date:
+    day = ordered_at.date() + timedelta(days=ordered_at.hour >= CUT_OFF_HOUR)
+    while day.weekday() >= SATURDAY:
+        day += timedelta(days=1)
+    return day
+
+
 def _working_days(start: date, days: int) -> date:
     day = start
     while days > 0:
         day += timedelta(days=1)
-        if day.weekday() < 5:
-            days -= 1
+        days -= day.weekday() < SATURDAY
     return day

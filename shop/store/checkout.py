@@ -7,7 +7,6 @@ back.
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -23,7 +22,7 @@ from shop.store.cart import Basket, load, status_of
 from shop.store.forms import BillingForm, ContactForm, tell
 from shop.store.frame import money
 
-SHOP_ZONE = ZoneInfo("Europe/Berlin")
+SHOP_ZONE = checkout.ZONE
 NEW_ADDRESS = "new"
 STRIPE_JS = "https://js.stripe.com"
 THUMB_WIDTH, THUMB_HEIGHT = 320, 400
@@ -247,14 +246,14 @@ def _delivery_page(
     billing.offer(checkout.countries())
     if not billing.country.data:
         billing.country.data = (basket.view.shipping_address or {}).get("country")
-    today = clock.now().astimezone(SHOP_ZONE).date()
+    now = clock.now()
     return render_template(
         "store/checkout/delivery.html",
         basket=basket,
         to=with_country(basket.view.shipping_address or {"country": ""}),
         billing=billing,
         hold_minutes=checkout.terms().hold_minutes,
-        offers=[(o, _total_with(basket, o), o.arrives(today)) for o in basket.options],
+        offers=[(o, _total_with(basket, o), o.arrives(now)) for o in basket.options],
         above=above or [],
         stopped=stopped,
     )

@@ -140,7 +140,7 @@ def _arrives(order: orders.Order) -> tuple[date, date] | None:
     way = next((option for option in options if option.code == order.shipping_method), None)
     if way is None:
         return None
-    return way.arrives(order.paid_at.astimezone(SHOP_ZONE).date())
+    return way.arrives(order.paid_at)
 
 
 def _told(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[Happening]:

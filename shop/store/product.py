@@ -1,14 +1,13 @@
 """The product page: one chosen variant, rendered by the server, and what to choose instead."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from shop import catalog
+from shop import catalog, checkout
 from shop.core import clock
 from shop.core.errors import NotFound as Unknown
 from shop.store import seo
@@ -16,10 +15,6 @@ from shop.store.blueprint import bp
 from shop.store.catalog import moved_or_unknown
 from shop.store.frame import money
 
-SHOP_ZONE = ZoneInfo("Europe/Berlin")
-CUT_OFF_HOUR = 14
-TRANSIT_DAYS = (2, 4)
-SATURDAY = 5
 MOST_PIECES = 99
 
 STOCK_WORDS = {"in_stock": "In stock", "sold_out": "Sold out", "backorder": "Made to order"}
@@ -122,22 +117,11 @@ def stock_of(variant: catalog.VariantView) -> Stock:
     return Stock(state, None, STOCK_WORDS[state])
 
 
-def delivery() -> Delivery:
-    """The days between which an order placed now arrives; working days, no public holidays."""
-    now = clock.now().astimezone(SHOP_ZONE)
-    leaves = now.date() + timedelta(days=now.hour >= CUT_OFF_HOUR)
-    while leaves.weekday() >= SATURDAY:
-        leaves += timedelta(days=1)
-    first, last = (_working_days_after(leaves, days) for days in TRANSIT_DAYS)
-    return Delivery(first, last)
-
-
-def _working_days_after(start: date, count: int) -> date:
-    day = start
-    while count:
-        day += timedelta(days=1)
-        count -= day.weekday() < SATURDAY
-    return day
+def delivery() -> Delivery | None:
+    """The days between which an order placed now arrives at home; None if nothing is sent there."""
+    here = checkout.terms().country
+    way = next(iter(checkout.shipping_options(here, 0)), None)
+    return Delivery(*way.arrives(clock.now())) if way else None
 
 
 def _chosen(shown: catalog.ProductPage, sku: str) -> catalog.VariantView | None:

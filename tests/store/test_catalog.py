@@ -220,10 +220,13 @@ def test_what_people_write_stays_text(browser: FlaskClient):
     ],
     ids=["monday morning", "monday evening", "saturday"],
 )
-def test_the_promised_days_skip_the_weekend(moment: datetime, first: date, last: date):
+def test_the_promised_days_skip_the_weekend(
+    session: object, moment: datetime, first: date, last: date
+):
     with clock.freeze(moment):
         promised = delivery()
 
+    assert promised is not None
     assert (promised.first, promised.last) == (first, last)
 
 
