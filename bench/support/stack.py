@@ -19,6 +19,7 @@ from alembic.config import Config
 from flask import Flask
 
 from bench.support.seed import seed
+from shop import cli
 from shop.config import Settings
 from shop.core import db, redis
 from shop.dev.scratch import Scratch
@@ -101,6 +102,7 @@ def seeded_shop() -> Iterator[Shop]:
             "STRIPE_WEBHOOK_SECRET": "whsec_bench",
         }
         app = create_app(Settings.from_env(environment))
+        cli.init_app(app)
         done = app.test_cli_runner().invoke(args=["shop", "init"])
         if done.exit_code:
             raise SystemExit(f"flask shop init: {done.output}")
