@@ -7,10 +7,11 @@ still running is told apart from one that is done.
 
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import ColumnElement, delete, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -19,6 +20,7 @@ from shop.core.db import Base, session, transaction
 from shop.core.errors import DomainError
 
 LOCK_S = 60
+RUNNING = "The first request with this Idempotency-Key is still being worked on."
 
 
 class IdempotencyKey(Base):
@@ -33,6 +35,24 @@ class IdempotencyKey(Base):
     status: Mapped[int | None]
     body: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key that one call may work under. ``until`` grows with each taking over, so it also tells
+    whether the key is still this call's."""
+
+    scope: str
+    key: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an earlier call with the same key was answered."""
+
+    status: int
+    body: dict[str, Any]
 
 
 class KeyReused(DomainError):
@@ -52,56 +72,67 @@ def request_hash(body: object) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def claim(scope: str, key: str, fingerprint: str) -> tuple[int, dict[str, Any]] | None:
-    """Take the key, or give the stored (status, body) of an earlier call.
+def claim(scope: str, key: str, fingerprint: str) -> Claim | Answer:
+    """Take the key, or give the stored answer of an earlier call.
 
     Call inside a short transaction of its own. Raises ``KeyReused`` or ``InProgress``.
     A claim whose process died is taken over after 60 s.
     """
     now = clock.now()
-    fresh = {"locked_until": now + timedelta(seconds=LOCK_S)}
+    mine = Claim(scope, key, now + timedelta(seconds=LOCK_S))
     claimed = session.execute(
         insert(IdempotencyKey)
-        .values(scope=scope, key=key, request_hash=fingerprint, **fresh)
+        .values(scope=scope, key=key, request_hash=fingerprint, locked_until=mine.until)
         .on_conflict_do_nothing()
         .returning(IdempotencyKey.key)
     ).first()
     if claimed:
-        return None
-    row = session.get_one(IdempotencyKey, (scope, key), populate_existing=True)
-    if row.request_hash != fingerprint:
+        return mine
+    row = session.get(IdempotencyKey, (scope, key), populate_existing=True)
+    if row is not None and row.request_hash != fingerprint:
         raise KeyReused("This Idempotency-Key was already used for a different request.")
-    if row.status is not None:
-        return row.status, row.body or {}
+    if row is not None and row.status is not None:
+        return Answer(row.status, row.body or {})
     taken_over = session.execute(
         update(IdempotencyKey)
-        .where(
-            IdempotencyKey.scope == scope,
-            IdempotencyKey.key == key,
-            IdempotencyKey.locked_until < now,
-        )
-        .values(**fresh)
+        .where(*_is(scope, key), IdempotencyKey.locked_until < now)
+        .values(locked_until=mine.until)
         .returning(IdempotencyKey.key)
     ).first()
     if taken_over is None:
-        raise InProgress("The first request with this Idempotency-Key is still being worked on.")
-    return None
+        raise InProgress(RUNNING)
+    return mine
 
 
-def store(scope: str, key: str, status: int, body: dict[str, Any]) -> None:
-    """Keep the answer for repeats."""
-    session.execute(
+def store(claimed: Claim, status: int, body: dict[str, Any]) -> None:
+    """Keep the answer for repeats, in the transaction that does the work.
+
+    Raises ``InProgress`` when this call was so slow that another took the key over: of the two,
+    one does the work.
+    """
+    kept = session.execute(
         update(IdempotencyKey)
-        .where(IdempotencyKey.scope == scope, IdempotencyKey.key == key)
+        .where(*_is(claimed.scope, claimed.key), IdempotencyKey.locked_until == claimed.until)
         .values(status=status, body=body)
+        .returning(IdempotencyKey.key)
+    ).first()
+    if kept is None:
+        raise InProgress(RUNNING)
+
+
+def give_back(claimed: Claim) -> None:
+    """Free the key after a call that changed nothing. What was done meanwhile stays stored."""
+    session.execute(
+        delete(IdempotencyKey).where(
+            *_is(claimed.scope, claimed.key),
+            IdempotencyKey.locked_until == claimed.until,
+            IdempotencyKey.status.is_(None),
+        )
     )
 
 
-def forget(scope: str, key: str) -> None:
-    """Give the key back after a refusal that changed nothing, for a corrected try."""
-    row = session.get(IdempotencyKey, (scope, key))
-    if row is not None:
-        session.delete(row)
+def _is(scope: str, key: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return IdempotencyKey.scope == scope, IdempotencyKey.key == key
 
 
 def prune() -> None:

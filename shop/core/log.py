@@ -35,5 +35,5 @@ def configure(level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("flask_appbuilder", "rq", "stripe", "PIL"):
+    for noisy in ("alembic.runtime.plugins", "flask_appbuilder", "rq", "stripe", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,11 +1,15 @@
 """Money: whole minor units and a currency. No floats, no silent mixing of currencies."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 
 from babel.numbers import format_currency, get_currency_precision
+
+# Decimal would read more than people type: 1e9, 1_000, NaN, ٣.
+TYPED = re.compile(r"[+-]?([0-9]{1,15}(\.[0-9]*)?|\.[0-9]+)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,12 +65,10 @@ def _formatted(amount_minor: int, currency: str, locale: str) -> str:
 def parse_major(text: str, currency: str) -> int:
     """Minor units of what somebody typed ("12.30", "12,30", "12"). Raises ``ValueError``."""
     cleaned = text.strip().replace(",", ".")
-    digits = exponent(currency)
-    try:
-        scaled = Decimal(cleaned).scaleb(digits)
-    except ArithmeticError:
-        raise ValueError(f"{text!r} is not an amount") from None
-    if not scaled.is_finite() or scaled != scaled.to_integral_value():
+    if not TYPED.fullmatch(cleaned):
+        raise ValueError(f"{text!r} is not an amount")
+    scaled = Decimal(cleaned).scaleb(exponent(currency))
+    if scaled != scaled.to_integral_value():
         raise ValueError(f"{text!r} is not an amount in {currency}")
     return int(scaled)
 

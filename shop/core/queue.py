@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from redis.exceptions import RedisError
 
-from shop.core import redis
+from shop.core import failpoints, redis
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,8 @@ class Bell:
         if not jobs:
             return
         try:
-            self.queues[name].enqueue_many(jobs)
+            with failpoints.around("ring"):
+                self.queues[name].enqueue_many(jobs)
         except RedisError as error:
             log.warning("doorbell not rung", extra={"reason": str(error)})
 

@@ -11,6 +11,8 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
+from shop.core import failpoints
+
 log = logging.getLogger(__name__)
 
 CHANNEL = "shop:broadcast"
@@ -54,7 +56,8 @@ def publish(broadcasts: Iterable[dict[str, Any]]) -> bool:
         pipe = client().pipeline(transaction=False)
         for line in lines:
             pipe.publish(CHANNEL, line)
-        pipe.execute()
+        with failpoints.around("publish"):
+            pipe.execute()
     except RedisError as error:
         log.warning("broadcast not published", extra={"reason": str(error), "count": len(lines)})
         return False

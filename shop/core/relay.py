@@ -120,7 +120,7 @@ def dispatch(
     advisory lock makes ``seq`` grow in the order in which broadcasts become visible. Events of a
     type that this release does not know wait for a relay that does, and stop nobody behind them.
     """
-    with transaction():
+    with transaction("dispatch-events"):
         session.execute(text("SELECT pg_advisory_xact_lock(hashtext('shop.relay'))"))
         claimed = session.scalars(
             delete(EventPending)
@@ -172,7 +172,7 @@ def overdue(*, patience_s: int, reactions: Iterable[str]) -> list[Ring]:
     Marks them rung.
     """
     waited = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, patience_s)
-    with transaction():
+    with transaction("ring-again"):
         return [
             Ring(*row)
             for row in session.execute(
@@ -213,12 +213,12 @@ def deliver(delivery_id: int, reactions: Mapping[str, Reaction]) -> str:
         if reaction is None:
             raise LookupError(f"no reaction is called {name}")
         if reaction.atomic:
-            with transaction():
+            with transaction("finish-delivery"):
                 reaction.run(record.event)
                 _finish(delivery_id, attempts)
         else:
             reaction.run(record.event)
-            with transaction():
+            with transaction("finish-delivery"):
                 _finish(delivery_id, attempts)
     except _Overtaken:
         return "skipped"
@@ -250,7 +250,7 @@ def lag_s() -> float:
 
 
 def _claim(delivery_id: int) -> tuple[EventRecord, str, int] | None:
-    with transaction():
+    with transaction("claim-delivery"):
         row = session.execute(
             update(Delivery)
             .where(

@@ -14,6 +14,9 @@ from shop.core.db import Base, session, transaction
 
 Audience = Literal["staff", "customer"]
 LIFETIME = {"staff": timedelta(hours=12), "customer": timedelta(days=30)}
+# Without being used, a sign-in of staff ends sooner: ``expires_at`` moves on with use.
+IDLE = {"staff": timedelta(minutes=30), "customer": LIFETIME["customer"]}
+NOTED_EVERY = timedelta(minutes=1)
 
 
 class SignIn(Base):
@@ -41,10 +44,34 @@ def start(audience: Audience, subject_id: int) -> str:
             audience=audience,
             subject_id=subject_id,
             started_at=now,
-            expires_at=now + LIFETIME[audience],
+            expires_at=lasts_until(audience, now),
         )
     )
     return token
+
+
+def lasts_until(audience: str, started_at: datetime) -> datetime:
+    """When a sign-in that is used now ends, if nobody uses it again."""
+    return min(started_at + LIFETIME[audience], clock.now() + IDLE[audience])
+
+
+def is_worth_noting(audience: Audience, started_at: datetime, expires_at: datetime) -> bool:
+    """Whether a use now would move the end by a minute: sooner need not be written down."""
+    return lasts_until(audience, started_at) - expires_at >= NOTED_EVERY
+
+
+def note_use(audience: Audience, token: str, started_at: datetime) -> None:
+    """Somebody uses this sign-in. One that has ended stays so. Inside a transaction."""
+    session.execute(
+        update(SignIn)
+        .where(
+            SignIn.digest == tokens.digest(token),
+            SignIn.audience == audience,
+            SignIn.ended_at.is_(None),
+            SignIn.expires_at > clock.now(),
+        )
+        .values(expires_at=lasts_until(audience, started_at))
+    )
 
 
 def subject(audience: Audience, token: str | None) -> int | None:

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Identity, delete, update
+from sqlalchemy import BigInteger, ColumnElement, Identity, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.core import clock
@@ -60,15 +60,16 @@ def redeem(purpose: str, token: str) -> int | None:
     """Use up a token; gives its subject, or None if it is wrong, expired or used."""
     return session.scalar(
         update(OneTimeToken)
-        .where(
-            OneTimeToken.digest == digest(token),
-            OneTimeToken.purpose == purpose,
-            OneTimeToken.used_at.is_(None),
-            OneTimeToken.expires_at > clock.now(),
-        )
+        .where(*_is_good(purpose, token))
         .values(used_at=clock.now())
         .returning(OneTimeToken.subject_id)
     )
+
+
+def is_good(purpose: str, token: str) -> bool:
+    """Whether a token could be redeemed now; looking does not use it up."""
+    found = select(OneTimeToken.id).where(*_is_good(purpose, token))
+    return session.scalar(found) is not None
 
 
 def revoke(purpose: str, subject_id: int) -> None:
@@ -77,4 +78,13 @@ def revoke(purpose: str, subject_id: int) -> None:
         delete(OneTimeToken).where(
             OneTimeToken.purpose == purpose, OneTimeToken.subject_id == subject_id
         )
+    )
+
+
+def _is_good(purpose: str, token: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        OneTimeToken.digest == digest(token),
+        OneTimeToken.purpose == purpose,
+        OneTimeToken.used_at.is_(None),
+        OneTimeToken.expires_at > clock.now(),
     )

@@ -53,3 +53,14 @@ def test_a_connection_that_died_while_it_rested_is_replaced(
     with psycopg.connect(live_database.replace("+psycopg", ""), autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s)", [pid])
     assert db.session.scalar(text("SELECT pg_backend_pid()")) != pid
+
+
+def test_a_host_that_is_gone_without_a_word_ends_every_wait(live_database: str) -> None:
+    with db.engine().connect() as connection:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, psycopg.Connection)
+        said = raw.info.get_parameters()
+
+    assert int(said["tcp_user_timeout"]) <= 10_000
+    silence_s = sum(int(said[f"keepalives_{name}"]) for name in ("idle", "interval"))
+    assert silence_s * int(said["keepalives_count"]) <= 30

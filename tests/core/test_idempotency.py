@@ -1,0 +1,64 @@
+"""One key, one piece of work: also when a call was so slow that another took its key over."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.orm import Session
+
+from shop.core import clock, idempotency
+from shop.core.db import transaction
+from shop.core.idempotency import Answer, Claim, InProgress
+
+
+def claim() -> Claim | Answer:
+    with transaction():
+        return idempotency.claim("caller", "k", "fingerprint")
+
+
+def taken_over() -> tuple[Claim, Claim]:
+    """The claim of a slow call, and that of the one that took its key over."""
+    slow = claim()
+    with clock.freeze(clock.now() + timedelta(seconds=idempotency.LOCK_S + 1)):
+        quick = claim()
+    assert isinstance(slow, Claim)
+    assert isinstance(quick, Claim)
+    return slow, quick
+
+
+@pytest.mark.usefixtures("session")
+def test_of_a_slow_call_and_the_one_that_took_over_only_the_second_does_the_work() -> None:
+    slow, quick = taken_over()
+
+    with pytest.raises(InProgress), transaction():
+        idempotency.store(slow, 201, {"by": "slow"})
+    with transaction():
+        idempotency.store(quick, 201, {"by": "quick"})
+
+    assert claim() == Answer(201, {"by": "quick"})
+
+
+@pytest.mark.usefixtures("session")
+def test_a_slow_call_does_not_give_back_what_another_holds() -> None:
+    slow, quick = taken_over()
+
+    with transaction():
+        idempotency.give_back(slow)
+    with pytest.raises(InProgress):
+        claim()
+
+    with transaction():
+        idempotency.give_back(quick)
+    assert isinstance(claim(), Claim)
+
+
+def test_what_was_done_stays_stored_whoever_gives_the_key_back(session: Session) -> None:
+    done = claim()
+    assert isinstance(done, Claim)
+    with transaction():
+        idempotency.store(done, 200, {"done": True})
+
+    with transaction():
+        idempotency.give_back(done)
+
+    session.expire_all()
+    assert claim() == Answer(200, {"done": True})

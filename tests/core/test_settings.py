@@ -1,0 +1,150 @@
+"""Settings are typed, and what cannot be used stops the start with a sentence that names it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from shop.config import Settings, SettingsError
+
+GIVEN = {
+    "SHOP_ENV": "test",
+    "SECRET_KEY": "only-for-tests",
+    "DATABASE_URL": "postgresql://localhost/shop",
+    "REDIS_URL": "redis://localhost",
+}
+IN_PRODUCTION = GIVEN | {
+    "SHOP_ENV": "production",
+    "SECRET_KEY": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "BASE_URL": "https://shop.example.com",
+    "STRIPE_SECRET_KEY": "sk_live_1",
+    "STRIPE_PUBLISHABLE_KEY": "pk_live_1",
+    "STRIPE_WEBHOOK_SECRET": "whsec_new,whsec_old",
+    "SMTP_URL": "smtp://shop:word@mail.example.com:587",
+}
+
+
+def test_the_shops_clock_is_a_setting() -> None:
+    usual = Settings.from_env(GIVEN)
+    own = Settings.from_env(
+        GIVEN | {"SHOP_TIME_ZONE": "America/New_York", "SHOP_CUT_OFF_HOUR": "9"}
+    )
+
+    assert (str(usual.time_zone), usual.cut_off_hour) == ("Europe/Berlin", 14)
+    assert (str(own.time_zone), own.cut_off_hour) == ("America/New_York", 9)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SHOP_TIME_ZONE", "Berlin"),
+        ("SHOP_TIME_ZONE", "Europe"),
+        ("SHOP_TIME_ZONE", "../../etc/passwd"),
+        ("SHOP_TIME_ZONE", "Europe/Berlin\0"),
+        ("SHOP_CUT_OFF_HOUR", "25"),
+        ("SHOP_CUT_OFF_HOUR", "-1"),
+        ("SHOP_CUT_OFF_HOUR", "14:00"),
+    ],
+)
+def test_a_clock_that_does_not_exist_stops_the_start(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} must be"):
+        Settings.from_env(GIVEN | {name: value})
+
+
+@pytest.mark.parametrize("value", ["EUR", "usd", "JPY", "HUF"])
+def test_a_currency_that_stripe_counts_as_we_do_is_taken(value: str) -> None:
+    assert Settings.from_env(GIVEN | {"CURRENCY": value}).currency == value.upper()
+
+
+@pytest.mark.parametrize("value", ["EURO", "€", "ZZZ", "RSD", "ISK", "UGX", "KWD"])
+def test_a_currency_whose_amounts_stripe_would_take_for_others_stops_the_start(value: str) -> None:
+    with pytest.raises(SettingsError, match="CURRENCY must be"):
+        Settings.from_env(GIVEN | {"CURRENCY": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://localhost/shop"),
+        ("DATABASE_URL", "postgresql://localhost:port/shop"),
+        ("REDIS_URL", "localhost:6379"),
+        ("REDIS_URL", "http://localhost"),
+        ("BASE_URL", "https://shop.example.com/store"),
+        ("BASE_URL", "https://me:word@shop.example.com"),
+        ("REALTIME_URL", "https://shop.example.com/ws"),
+        ("REALTIME_URL", "wss:///ws"),
+        ("SMTP_URL", "mail.example.com"),
+        ("SMTP_URL", "smtp://mail.example.com:many"),
+        ("SMTP_URL", "smtp://"),
+        ("MAIL_FROM", "Ember & Oak"),
+        ("MAIL_FROM", "shop@example.com\nBcc: all@example.com"),
+        ("STORAGE_URL", "/srv/shop/media"),
+        ("STORAGE_URL", "s3://bucket"),
+        ("CURRENCY", "EURO"),
+        ("SHOP_COUNTRY", "Germany"),
+    ],
+)
+def test_an_address_or_a_code_that_is_none_stops_the_start(name: str, value: str) -> None:
+    Settings.from_env(IN_PRODUCTION)
+
+    with pytest.raises(
+        SettingsError, match=f"^The shop cannot start: {name} (must be|must look|asks)"
+    ):
+        Settings.from_env(IN_PRODUCTION | {name: value})
+
+
+def test_what_is_refused_repeats_no_password() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_env(
+            GIVEN | {"REDIS_URL": "redis:/:secret@host", "SMTP_URL": "smtp://me:secret@host:x"}
+        )
+
+    assert "REDIS_URL" in str(refusal.value) and "SMTP_URL" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("STRIPE_SECRET_KEY", "pk_live_1", "must start with sk_… or rk_…"),
+        ("STRIPE_PUBLISHABLE_KEY", "sk_live_1", "must start with pk_…"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_new,old", "must start with whsec_…"),
+        ("STRIPE_WEBHOOK_SECRET", ",", "is not set"),
+        ("STRIPE_API_BASE", "http://127.0.0.1:8002", "is for the stand-in only"),
+        ("SMTP_URL", "", "is not set"),
+        ("SECRET_KEY", "short", "must have at least 32 characters"),
+        ("REDIS_URL", "", "is not set\\."),
+        ("RATE_LIMITS", "off", "is not accepted"),
+    ],
+)
+def test_production_asks_for_more(name: str, value: str, sentence: str) -> None:
+    Settings.from_env(IN_PRODUCTION)
+
+    with pytest.raises(SettingsError, match=f"{name}.*({sentence})"):
+        Settings.from_env(IN_PRODUCTION | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (["-m", "flask", "--app", "app", "shop", "--help"], 2),
+        (["-m", "shop", "worker"], 2),
+        (["-m", "gunicorn", "app:app", "--preload", "--no-control-socket"], 3),
+        (["-m", "gunicorn", "shop.realtime.wsgi:app", "-k", "gevent", "--no-control-socket"], 3),
+    ],
+)
+def test_every_process_ends_with_the_sentence_and_no_stack(line: list[str], code: int) -> None:
+    bind = ["--bind", "127.0.0.1:0"] if "gunicorn" in line else []
+
+    ended = subprocess.run(
+        [sys.executable, *line, *bind],
+        env=os.environ | IN_PRODUCTION | {"SMTP_URL": "nowhere"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert ended.returncode == code
+    assert "The shop cannot start: SMTP_URL must look like smtp://" in ended.stderr
+    assert "Traceback" not in ended.stderr
