@@ -13,6 +13,7 @@ from shop.inventory.operations import (
     allow_backorder,
     commit,
     count,
+    lock,
     receive,
     release,
     reserve,
@@ -28,11 +29,13 @@ from shop.inventory.queries import (
     discrepancies,
     levels,
     movements,
+    restocked,
     stock_list,
 )
 
 __all__ = [
     "REASONS", "Level", "Line", "OutOfStock", "StockList", "StockRow", "adjust",
     "allow_backorder", "available", "commit", "count", "default_location", "discrepancies",
-    "levels", "movements", "receive", "release", "reserve", "restock", "ship", "stock_list",
+    "levels", "lock", "movements", "receive", "release", "reserve", "restock", "restocked", "ship",
+    "stock_list",
 ]  # fmt: skip

@@ -1,4 +1,5 @@
-"""What happens to stock."""
+"""What happens to stock. The ledger's statement in ``operations`` writes these itself; here is how
+they are read."""
 
 from dataclasses import dataclass
 from typing import TypedDict
@@ -24,3 +25,10 @@ class StockChanged(Event):
     kind: str
     changes: list[Change]
     order_id: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockLow(Event):
+    """These variants have just crossed their level downwards; told once per crossing."""
+
+    changes: list[Change]

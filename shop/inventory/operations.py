@@ -2,19 +2,18 @@
 order, changes them, and writes the ledger; either all of its lines happen or none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import select, text
+from sqlalchemy import TextClause, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shop.catalog.models import Variant
 from shop.core import actor, clock
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
-from shop.core.events import emit
 from shop.inventory.errors import OutOfStock
-from shop.inventory.events import Change, StockChanged
 from shop.inventory.models import Location, StockLevel
 
 REASONS = {
@@ -51,8 +50,10 @@ def adjust(variant_id: int, delta: int, *, reason: str, note: str = "") -> int:
     Raises ``Invalid`` without a reason, or when it would take units that orders were promised.
     """
     _check_reason(reason)
-    if not 0 < abs(delta) <= MOST:
+    if not delta:
         raise Invalid("Say by how many units: a whole number other than 0.", field="delta")
+    if abs(delta) > MOST:
+        raise Invalid(f"A change is at most {MOST:,} units at once.", field="delta")
     _ensure_level(variant_id)
     try:
         moved = _move(
@@ -121,6 +122,17 @@ def restock(order_id: int, lines: Sequence[Line], *, reason: str = "return") -> 
     _move("restock", lines, on_hand=1, order_id=order_id, reason=reason)
 
 
+def lock(variant_ids: Iterable[int]) -> None:
+    """Lock levels in order. Whoever needs two verbs in one transaction locks all their levels
+    first: two such transactions could otherwise wait for each other."""
+    session.execute(
+        select(StockLevel.variant_id)
+        .where(StockLevel.variant_id.in_(set(variant_ids)), StockLevel.location_id == _DEFAULT)
+        .order_by(StockLevel.variant_id, StockLevel.location_id)
+        .with_for_update(key_share=True)
+    )
+
+
 def allow_backorder(variant_id: int, allowed: bool) -> None:
     """Let available go below zero for this variant, or no longer.
 
@@ -144,17 +156,20 @@ def allow_backorder(variant_id: int, allowed: bool) -> None:
     session.flush()
 
 
-# One statement: lock the levels in order, check them all, change them all, write the ledger.
+# One statement: lock the levels in order, check them all, change them all, write the ledger and say
+# so in the event table (as ``emit`` would: ``StockChanged``, ``StockLow``). Whoever waits for these
+# levels then waits for nothing but this and the COMMIT.
 # LockRows runs above the sort, so locks are taken in (variant, location) order; the UPDATE then
 # works on rows that this transaction has locked in their newest version.
-_STATEMENT = text("""
-WITH wanted AS (
-    SELECT * FROM unnest(CAST(:variants AS bigint[]), CAST(:quantities AS integer[]))
-        AS w (variant_id, quantity)
+# The lines stand there one by one: of an array Postgres does not know how long it is, and would
+# plan the statement anew each time, which takes as long as all the rest.
+_STATEMENT = """
+WITH wanted (variant_id, quantity) AS (
+    VALUES {lines}
 ), locked AS (
     SELECT l.variant_id, l.location_id, l.on_hand, l.reserved, l.committed, l.may_go_below
     FROM stock_level l
-    WHERE l.variant_id = ANY (CAST(:variants AS bigint[]))
+    WHERE l.variant_id IN ({variants})
       AND l.location_id = (SELECT id FROM location WHERE is_default)
     ORDER BY l.variant_id, l.location_id
     FOR NO KEY UPDATE
@@ -190,13 +205,38 @@ WITH wanted AS (
            on_hand, reserved, committed, :reason, :note, CAST(:order_id AS bigint),
            :actor_kind, CAST(:actor_id AS bigint), :actor_name, CAST(:at AS timestamptz)
     FROM changed
+), change AS (
+    SELECT c.variant_id, v.product_id, v.sku, c.before,
+           c.on_hand - c.reserved - c.committed AS after, v.low_stock_level AS low
+    FROM changed c JOIN variant v ON v.id = c.variant_id
+), news (type, payload, order_id) AS (
+    SELECT 'StockChanged', jsonb_build_object(
+        'kind', CAST(:kind AS text), 'order_id', CAST(:order_id AS bigint),
+        'changes', jsonb_agg(to_jsonb(c) ORDER BY variant_id)), CAST(:order_id AS bigint)
+    FROM change c WHERE before <> after OR :on_hand <> 0 HAVING count(*) > 0
+    UNION ALL
+    SELECT 'StockLow', jsonb_build_object(
+        'changes', jsonb_agg(to_jsonb(c) ORDER BY variant_id)), NULL
+    FROM change c WHERE after <= low AND low < before HAVING count(*) > 0
+), told AS (
+    INSERT INTO event (
+        type, payload, order_id, occurred_at, actor_kind, actor_id, actor_name, request_id)
+    SELECT type, payload, order_id, CAST(:at AS timestamptz),
+           :actor_kind, CAST(:actor_id AS bigint), :actor_name, :request_id
+    FROM news
 )
-SELECT p.variant_id, v.product_id, v.sku, v.low_stock_level AS low, p.before, p.on_hand,
-       p.on_hand - p.reserved - p.committed AS after,
-       EXISTS (SELECT FROM changed) AS done
-FROM planned p JOIN variant v ON v.id = p.variant_id
-ORDER BY p.variant_id
-""")
+SELECT variant_id, before, on_hand, EXISTS (SELECT FROM changed) AS done
+FROM planned
+ORDER BY variant_id
+"""
+
+
+@cache
+def _statement(lines: int) -> TextClause:
+    each = range(lines)
+    values = (f"(CAST(:variant_{n} AS bigint), CAST(:quantity_{n} AS integer))" for n in each)
+    variants = (f"CAST(:variant_{n} AS bigint)" for n in each)
+    return text(_STATEMENT.format(lines=", ".join(values), variants=", ".join(variants)))
 
 
 def _move(
@@ -217,8 +257,6 @@ def _move(
     ordered = sorted(totals.items())
     who = actor.current()
     values: dict[str, Any] = {
-        "variants": [variant_id for variant_id, _ in ordered],
-        "quantities": [quantity for _, quantity in ordered],
         "on_hand": on_hand,
         "reserved": reserved,
         "committed": committed,
@@ -229,15 +267,19 @@ def _move(
         "actor_kind": who.kind,
         "actor_id": who.id,
         "actor_name": who.name,
+        "request_id": actor.request_id(),
         "at": clock.now(),
     }
+    for number, (variant_id, quantity) in enumerate(ordered):
+        values |= {f"variant_{number}": variant_id, f"quantity_{number}": quantity}
+    statement = _statement(len(ordered))
     session.flush()
-    rows = session.execute(_STATEMENT, values).all()
+    rows = session.execute(statement, values).all()
     if kind == "reserve" and len(rows) < len(ordered):
         # What nobody counted yet has no level, and may be sold as a backorder all the same.
         for variant_id in totals.keys() - {row.variant_id for row in rows}:
             _ensure_level(variant_id)
-        rows = session.execute(_STATEMENT, values).all()
+        rows = session.execute(statement, values).all()
     if not rows or not rows[0].done:
         seen = {row.variant_id: max(0, row.before) for row in rows}
         raise OutOfStock(
@@ -247,16 +289,6 @@ def _move(
                 if seen.get(variant_id, 0) < quantity or on_hand or reserved < 0 or committed < 0
             }
         )
-    changes = [
-        Change(
-            variant_id=row.variant_id, product_id=row.product_id, sku=row.sku,
-            before=row.before, after=row.after, low=row.low,
-        )
-        for row in rows
-        if row.before != row.after or on_hand
-    ]  # fmt: skip
-    if changes:
-        emit(StockChanged(kind=kind, changes=changes, order_id=order_id))
     return [row.on_hand for row in rows]
 
 

@@ -146,6 +146,16 @@ def movements(
     return session.scalars(query.order_by(StockMovement.id.desc()).limit(limit)).all()
 
 
+def restocked(order_id: int) -> dict[int, int]:
+    """Units of an order that came back and are on the shelf again, by variant. One statement."""
+    rows = session.execute(
+        select(StockMovement.variant_id, func.sum(StockMovement.on_hand_delta))
+        .where(StockMovement.order_id == order_id, StockMovement.kind == "restock")
+        .group_by(StockMovement.variant_id)
+    )
+    return {variant_id: int(units) for variant_id, units in rows}
+
+
 def default_location() -> Location:
     """Where goods lie when nobody says otherwise. One statement."""
     return session.scalars(select(Location).where(Location.is_default)).one()

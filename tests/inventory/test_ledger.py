@@ -5,13 +5,18 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from shop import catalog, inventory
+from shop.catalog.models import Variant
 from shop.core import clock
+from shop.core.actor import Actor, acting_as
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid
+from shop.core.events import EventRecord
 from shop.inventory import Line, OutOfStock
+from shop.inventory.events import Change, StockChanged, StockLow
 from tests import cast as people
 from tests.cast import Cast
 
@@ -48,6 +53,36 @@ def test_what_orders_were_promised_cannot_be_taken_away(cast: Cast) -> None:
         inventory.count(mug_id, 1)
 
     assert inventory.levels([mug_id])[mug_id].on_hand == 10
+
+
+def test_what_happened_is_told_as_events_say_it(cast: Cast) -> None:
+    mug, lamp = cast.mug, cast.lamp
+    mug.low_stock_level, lamp.low_stock_level = 8, 0
+    seen = session.scalar(select(func.max(EventRecord.id)))
+    staff = Actor(kind="staff", id=3, name="Sam")
+    with acting_as(staff), transaction():
+        inventory.reserve(77, [Line(lamp.id, 1), Line(mug.id, 2)])
+        inventory.commit(77, [Line(mug.id, 2)])  # what is available stays the same
+        inventory.release(77, [Line(lamp.id, 1)])
+    told = session.scalars(
+        select(EventRecord).where(EventRecord.id > seen).order_by(EventRecord.id)
+    ).all()
+
+    def change(of: Variant, before: int, after: int, low: int) -> Change:
+        return Change(
+            variant_id=of.id, product_id=of.product_id, sku=of.sku, before=before, after=after,
+            low=low,
+        )  # fmt: skip
+
+    less_mugs, less_lamps = change(mug, 10, 8, 8), change(lamp, 2, 1, 0)
+    both = sorted([less_mugs, less_lamps], key=lambda one: one["variant_id"])
+    assert [record.event for record in told] == [
+        StockChanged(kind="reserve", changes=both, order_id=77),
+        StockLow(changes=[less_mugs]),
+        StockChanged(kind="release", changes=[change(lamp, 1, 2, 0)], order_id=77),
+    ]
+    assert [record.order_id for record in told] == [77, None, 77]
+    assert {(r.actor_kind, r.actor_id, r.actor_name) for r in told} == {("staff", 3, "Sam")}
 
 
 @pytest.mark.parametrize("delta", [0, 10**9, -(10**9)])
