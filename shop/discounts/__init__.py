@@ -1,9 +1,73 @@
-"""Prices: what lines, shipping and tax come to.
+"""Prices: what lines, discounts, shipping and tax come to.
 
-Promise: one pure calculation serves cart, checkout, order and refund, exact to the minor unit.
+Promise: one pure calculation serves cart, checkout, order and refund, exact to the minor unit; a
+limit is never exceeded, and a use is given back when its order is off.
 Leaves what may be bought to cart and catalog.
 """
 
-from shop.discounts.pricing import Priced, Quote, TaxedLine, price
+from shop.discounts.conditions import Facts, Rule, explain, offer
+from shop.discounts.errors import CodeRefused, UnknownCode, UsedUp
+from shop.discounts.models import Discount, DiscountCode
+from shop.discounts.operations import (
+    AUDIENCES,
+    KINDS,
+    LANE_WORDS,
+    MOST_CODES,
+    Draft,
+    add_code,
+    create_discount,
+    delete_discount,
+    draft_of,
+    generate_codes,
+    get_discount,
+    give_back,
+    lock_for,
+    redeem,
+    redeem_again,
+    remove_code,
+    set_active,
+    update_discount,
+)
+from shop.discounts.pricing import (
+    LANES,
+    Applied,
+    Offer,
+    Priced,
+    Quote,
+    Refused,
+    TaxedLine,
+    price,
+)
+from shop.discounts.queries import (
+    LONGEST_CODE,
+    DiscountList,
+    History,
+    Redeemed,
+    Usage,
+    automatic,
+    by_code,
+    by_codes,
+    clean_code,
+    codes,
+    count_codes,
+    forget,
+    history,
+    of_order,
+    page,
+    rule_of,
+    rules,
+    status_counts,
+    usage,
+)
+from shop.discounts.wording import STATUSES, Words, describe, status_of
 
-__all__ = ["Priced", "Quote", "TaxedLine", "price"]
+__all__ = [
+    "AUDIENCES", "KINDS", "LANES", "LANE_WORDS", "LONGEST_CODE", "MOST_CODES", "STATUSES",
+    "Applied", "CodeRefused", "Discount", "DiscountCode", "DiscountList", "Draft", "Facts",
+    "History", "Offer", "Priced", "Quote", "Redeemed", "Refused", "Rule", "TaxedLine",
+    "UnknownCode", "Usage", "UsedUp", "Words", "add_code", "automatic", "by_code", "by_codes",
+    "clean_code", "codes", "count_codes", "create_discount", "delete_discount", "describe",
+    "draft_of", "explain", "forget", "generate_codes", "get_discount", "give_back", "history",
+    "lock_for", "of_order", "offer", "page", "price", "redeem", "redeem_again", "remove_code",
+    "rule_of", "rules", "set_active", "status_counts", "status_of", "update_discount", "usage",
+]  # fmt: skip

@@ -1,0 +1,427 @@
+"""From a code in the cart to the order: what was shown is charged, uses are given back."""
+
+from collections.abc import Sequence
+from datetime import UTC, timedelta
+
+import pytest
+
+from shop import cart, catalog, checkout, discounts, inventory, orders, payments
+from shop.cart import CartChanged
+from shop.core import clock
+from shop.core.db import session, transaction
+from shop.core.errors import Invalid, NotFound
+from shop.discounts import CodeRefused, UnknownCode, UsedUp
+from shop.discounts.models import Discount
+from shop.payments import operations as money
+from tests import cast as people
+from tests.cast import Cast
+from tests.discounts.offers import offer
+
+
+def use(basket: cart.Cart, code: str) -> discounts.Applied:
+    with transaction():
+        return checkout.apply_code(basket, code)
+
+
+def place(basket: cart.Cart, **seen: int) -> orders.Order:
+    with transaction():
+        return checkout.place_order(basket.id, **seen)
+
+
+def quote(basket: cart.Cart) -> discounts.Quote:
+    return checkout.quote(cart.view(basket))[0]
+
+
+def used(discount: Discount) -> int:
+    session.refresh(discount)
+    return discount.used
+
+
+def test_a_code_is_part_of_the_order_that_was_shown(cast: Cast) -> None:
+    ten = offer(code="WELCOME10")
+    basket = people.filled_cart(cast.mug, 2)
+
+    applied = use(basket, " welcome10 ")
+    order = place(basket, seen_total_minor=3_420 + 490)
+
+    assert applied.saved_minor == 380
+    assert (order.subtotal_minor, order.discount_minor, order.total_minor) == (3_800, 380, 3_910)
+    assert [(line.discount_minor, line.total_minor) for line in order.lines] == [(380, 3_420)]
+    (got,) = discounts.of_order(order.id)
+    assert (got.name, got.code, got.amount_minor) == ("Ten", "WELCOME10", 380)
+    assert used(ten) == 1
+
+
+def test_an_automatic_discount_needs_no_code(cast: Cast) -> None:
+    ten = offer()
+
+    order = place(people.filled_cart(cast.mug, 2))
+
+    assert (order.discount_minor, used(ten)) == (380, 1)
+
+
+def test_a_cart_without_codes_costs_no_further_statement(cast: Cast, statements: list[str]) -> None:
+    offer()
+    basket = people.filled_cart(cast.mug, 2)
+    view = cart.view(basket)
+    checkout.quote(view)
+    statements.clear()
+
+    assert checkout.quote(view)[0].discount_minor == 380
+    assert statements == []
+
+
+def test_a_category_counts_with_all_below_it(cast: Cast) -> None:
+    mug = cast.mug
+    with transaction():
+        kitchen = catalog.create_category("Kitchen")
+        mugs = catalog.create_category("Mugs", parent=kitchen)
+        product = catalog.get_product(mug.product_id, to_change=True)
+        catalog.update_product(product, categories=[mugs])
+    offer(code="KITCHEN", is_targeted=True, category_ids=[kitchen.id])
+    basket, lamp = people.filled_cart(mug, 1), cast.lamp
+    with transaction():
+        cart.add(basket, lamp.id, 1)
+
+    use(basket, "KITCHEN")
+
+    assert [line.discount_minor for line in quote(basket).lines] == [190, 0]
+
+
+def test_an_offer_on_a_category_that_is_gone_is_an_offer_on_nothing(cast: Cast) -> None:
+    with transaction():
+        kitchen = catalog.create_category("Kitchen")
+    offer(code="KITCHEN", is_targeted=True, category_ids=[kitchen.id])
+    with transaction():
+        catalog.delete_category(kitchen)
+
+    with pytest.raises(CodeRefused, match="Nothing in your cart"):
+        use(people.filled_cart(cast.mug), "KITCHEN")
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ("", Invalid, "Please type a code"),
+        ("   ", Invalid, "Please type a code"),
+        ("NOBODY", UnknownCode, "no code “NOBODY”"),
+        ("x' OR 1=1", UnknownCode, "no code"),
+        ("ä" * 50, UnknownCode, "no code"),
+        (None, Invalid, "Please type a code"),
+    ],
+)
+def test_what_is_no_code_changes_nothing(
+    cast: Cast, given: object, error: type[Exception], words: str
+) -> None:
+    basket = people.filled_cart(cast.mug)
+    version = basket.version
+
+    with pytest.raises(error, match=words), transaction():
+        checkout.apply_code(basket, given)
+
+    assert (basket.version, cart.view(basket).code_ids) == (version, ())
+
+
+def test_a_refused_code_says_everything_and_changes_nothing(cast: Cast) -> None:
+    offer(code="BIG", min_subtotal_minor=10_000, countries=["AT"])
+    basket = people.filled_cart(cast.mug)
+
+    with pytest.raises(CodeRefused) as refused:
+        use(basket, "BIG")
+
+    assert len(refused.value.reasons) == 2
+    assert cart.view(basket).code_ids == ()
+
+
+def test_of_two_codes_of_a_lane_the_better_one_counts(cast: Cast) -> None:
+    offer("Twenty", code="TWENTY", value=2_000)
+    offer("Ten", code="TEN")
+    offer("Later", code="LATER", lane="last")
+    basket = people.filled_cart(cast.mug, 1)
+
+    use(basket, "TWENTY")
+    with pytest.raises(CodeRefused, match="“Twenty” saves you at least as much"):
+        use(basket, "TEN")
+    use(basket, "LATER")
+
+    assert quote(basket).discount_minor == 380 + 152
+
+
+def test_a_code_that_stops_applying_is_named_and_stops_a_blind_order(cast: Cast) -> None:
+    offer(code="TWO", min_subtotal_minor=3_000)
+    basket = people.filled_cart(cast.mug, 2)
+    use(basket, "TWO")
+    with transaction():
+        (line,) = cart.view(basket).lines
+        cart.set_quantity(basket, line.item_id, 1)
+
+    (refused,) = quote(basket).refused
+    assert refused.sentence == "TWO: This offer is for orders from €30.00: €11.00 are missing."
+    with pytest.raises(CartChanged, match="TWO: This offer is for orders from"):
+        place(basket)
+    with pytest.raises(CartChanged, match="TWO: This offer is for orders from"):
+        place(basket, seen_total_minor=1_710 + 490)
+    assert place(basket, seen_total_minor=1_900 + 490).discount_minor == 0
+
+
+def test_a_code_can_be_taken_out(cast: Cast) -> None:
+    offer(code="TEN")
+    basket = people.filled_cart(cast.mug)
+    use(basket, "TEN")
+
+    with transaction():
+        cart.remove_code(basket, "ten")
+
+    assert quote(basket).discount_minor == 0
+    with pytest.raises(NotFound, match="not in your cart"), transaction():
+        cart.remove_code(basket, "TEN")
+
+
+def test_a_guests_codes_come_along_at_sign_in(cast: Cast) -> None:
+    offer(code="TEN")
+    own = people.filled_cart(cast.mug, customer_id=cast.ada.id)
+    guest = people.filled_cart(cast.mug, 2)
+    use(guest, "TEN")
+
+    with transaction():
+        cart.merge(guest, cast.ada.id)
+
+    assert quote(own).discount_minor == 380
+
+
+def test_the_last_use_goes_to_one(cast: Cast) -> None:
+    ten = offer(code="LAST", limit_total=1)
+    mine, yours = people.filled_cart(cast.mug), people.filled_cart(cast.mug)
+    use(mine, "LAST")
+    use(yours, "LAST")
+    place(yours)
+
+    with pytest.raises(CartChanged, match="LAST: This offer has been used up"):
+        place(mine, seen_total_minor=1_710 + 490)
+    assert used(ten) == 1
+
+
+def test_a_use_that_is_gone_at_the_last_moment_stops_the_whole_order(cast: Cast) -> None:
+    offer(limit_total=1)
+    mine = people.filled_cart(cast.mug)
+    checkout.quote(cart.view(mine))  # remembers that one use is left
+    kept = discounts.automatic()
+    place(people.filled_cart(cast.mug))
+    assert discounts.automatic() is kept
+
+    with pytest.raises(UsedUp, match="just been used up"):
+        place(mine)
+
+    assert inventory.levels([cast.mug.id])[cast.mug.id].reserved == 1
+
+
+@pytest.mark.parametrize("how", ["cancel", "expire"])
+def test_a_use_is_given_back(cast: Cast, how: str) -> None:
+    ten = offer(code="TEN", code_limit=1, limit_total=1, limit_per_customer=1)
+    basket = people.filled_cart(cast.mug)
+    use(basket, "TEN")
+    order = place(basket)
+    assert used(ten) == 1
+
+    with clock.freeze(order.expires_at + timedelta(seconds=1)), transaction():
+        locked = orders.lock(order.id)
+        if how == "cancel":
+            payments.cancel_order(locked, reason="customer")
+        else:
+            orders.expire(locked)
+
+    assert used(ten) == 0
+    (got,) = discounts.of_order(order.id)
+    assert got.is_given_back
+    assert place(basket).discount_minor == 190
+
+
+def test_coming_back_from_the_payment_the_own_use_does_not_stand_in_the_way(cast: Cast) -> None:
+    ten = offer(code="TEN", limit_total=1, limit_per_customer=1, code_limit=1)
+    basket = people.filled_cart(cast.mug)
+    use(basket, "TEN")
+    first = place(basket)
+    assert quote(basket).discount_minor == 190
+
+    with transaction():
+        cart.add(basket, cast.mug.id, 1)
+    second = place(basket)
+
+    assert (first.status, second.discount_minor, used(ten)) == ("cancelled", 380, 1)
+
+
+def test_once_per_customer_holds_for_guests_by_address(cast: Cast) -> None:
+    offer(code="ONCE", limit_per_customer=1)
+    first = people.filled_cart(cast.mug)
+    use(first, "ONCE")
+    place(first)
+    second = people.filled_cart(cast.mug)
+    with transaction():
+        checkout.set_contact(second, email="ADA+again@Example.com", address=people.ADDRESS)
+
+    with pytest.raises(CodeRefused, match="each customer can use it once"):
+        use(second, "ONCE")
+
+
+def test_an_account_gives_no_second_use(cast: Cast) -> None:
+    offer(code="ONCE", limit_per_customer=1)
+    guest = people.filled_cart(cast.mug)
+    use(guest, "ONCE")
+    place(guest)
+
+    with pytest.raises(CodeRefused, match="each customer can use it once"):
+        use(people.filled_cart(cast.mug, customer_id=cast.ada.id), "ONCE")
+
+
+def test_a_first_order_is_one_that_was_paid(cast: Cast) -> None:
+    offer(code="FIRST", first_order=True)
+    people.pay(people.order(cast.mug))
+
+    with pytest.raises(CodeRefused, match="you have ordered before"):
+        use(people.filled_cart(cast.mug), "FIRST")
+
+
+def late(order: orders.Order) -> None:
+    payment = people.attempt(order)
+    with clock.freeze(order.expires_at + timedelta(seconds=1)), transaction():
+        orders.expire(orders.lock(order.id))
+    with transaction():
+        people.money.apply_intent(payment.id, people.intent(payment))
+
+
+def test_late_money_takes_its_use_again(cast: Cast) -> None:
+    ten = offer(code="TEN", limit_total=1)
+    basket = people.filled_cart(cast.mug)
+    use(basket, "TEN")
+    order = place(basket)
+
+    late(order)
+
+    session.refresh(order)
+    assert (order.status, used(ten)) == ("confirmed", 1)
+    assert not discounts.of_order(order.id)[0].is_given_back
+
+
+def test_late_money_keeps_its_price_when_the_limit_is_full_meanwhile(cast: Cast) -> None:
+    ten = offer(code="TEN", limit_total=1)
+    basket, other = people.filled_cart(cast.mug), people.filled_cart(cast.mug)
+    use(basket, "TEN")
+    order = place(basket)
+    payment = people.attempt(order)
+    with clock.freeze(order.expires_at + timedelta(seconds=1)), transaction():
+        orders.expire(orders.lock(order.id))
+    use(other, "TEN")
+    place(other)
+
+    with transaction():
+        people.money.apply_intent(payment.id, people.intent(payment))
+
+    session.refresh(order)
+    assert (order.status, order.discount_minor, used(ten)) == ("confirmed", 190, 1)
+    assert not discounts.of_order(order.id)[0].is_given_back
+
+
+def test_an_order_that_costs_nothing_needs_no_payment(cast: Cast) -> None:
+    offer("All", code="ALL", value=10_000)
+    offer("Delivery", code="SHIP", kind="free_shipping", value=0)
+    basket = people.filled_cart(cast.mug, 2)
+    use(basket, "ALL")
+    use(basket, "SHIP")
+
+    order = place(basket, seen_total_minor=0)
+
+    assert (order.total_minor, order.status, order.payment_status) == (0, "confirmed", "paid")
+    assert inventory.levels([cast.mug.id])[cast.mug.id].committed == 2
+    assert cart.find(basket.token) is None
+    with transaction():
+        payments.cancel_order(orders.lock(order.id), reason="customer")
+    assert inventory.available([cast.mug.id])[cast.mug.id] == 10
+
+
+def test_free_delivery_is_kept_with_the_order(cast: Cast) -> None:
+    offer("Delivery", code="SHIP", kind="free_shipping", value=0)
+    basket = people.filled_cart(cast.mug)
+    use(basket, "SHIP")
+
+    order = place(basket)
+
+    assert (order.shipping_minor, order.discount_minor, order.total_minor) == (0, 0, 1_900)
+    assert discounts.of_order(order.id)[0].shipping_minor == 490
+
+
+def test_more_than_five_codes_are_too_many(cast: Cast) -> None:
+    basket = people.filled_cart(cast.lamp, 2)
+    for number in range(6):
+        offer(f"Offer {number}", code=f"CODE{number}", value=1_000 * (number + 1))
+    for number in range(5):
+        use(basket, f"CODE{number}")
+
+    with pytest.raises(Invalid, match="up to 5 codes"):
+        use(basket, "CODE5")
+
+
+def names(found: Sequence[discounts.Discount]) -> list[str]:
+    return [one.name for one in found]
+
+
+def test_the_list_knows_how_each_stands(cast: Cast) -> None:
+    now = clock.now()
+    offer("Active", code="ACTIVE")
+    offer("Later", starts_at=now + timedelta(days=1))
+    offer("Over", ends_at=now - timedelta(days=1))
+    full = offer("Full", code="FULL", limit_total=1)
+    basket = people.filled_cart(cast.mug)
+    use(basket, "FULL")
+    place(basket)
+    off = offer("Off")
+    with transaction():
+        discounts.set_active(off, False)
+    session.refresh(full)
+
+    assert discounts.status_counts() == {
+        "": 5, "active": 1, "scheduled": 1, "ended": 1, "used_up": 1, "off": 1,
+    }  # fmt: skip
+    for status, name in {"active": "Active", "scheduled": "Later", "ended": "Over",
+                         "used_up": "Full", "off": "Off"}.items():  # fmt: skip
+        (found,) = discounts.page(status=status).rows
+        assert (found.name, discounts.status_of(found, clock.now())) == (name, status)
+    assert names(discounts.page(q="acti").rows) == ["Active"]
+    assert names(discounts.page(q="ful").rows) == ["Full"]
+
+
+def test_usage_counts_orders_and_money(cast: Cast) -> None:
+    ten = offer(code="TEN")
+    for _ in range(2):
+        basket = people.filled_cart(cast.mug)
+        use(basket, "TEN")
+        order = place(basket)
+    with transaction():
+        payments.cancel_order(orders.lock(order.id), reason="customer")
+
+    usage = discounts.usage(ten.id, checkout.terms().zone)
+
+    assert (usage.orders, usage.given_back, usage.given_minor) == (1, 1, 190)
+    assert usage.sales_minor == 1_710 + 490
+    assert [count for _, count in usage.by_day] == [1]
+
+
+def test_a_use_that_was_honoured_late_counts_no_more_when_its_order_is_off(cast: Cast) -> None:
+    one = offer(code="ONE", limit_total=1)
+    first, second = people.filled_cart(cast.mug), people.filled_cart(cast.mug)
+    use(first, "ONE")
+    late = place(first)
+    payment = people.attempt(late)
+    with clock.freeze(late.expires_at + timedelta(seconds=1)), transaction():
+        orders.expire(orders.lock(late.id))
+    use(second, "ONE")
+    place(second)
+    with transaction():
+        money.apply_intent(payment.id, people.intent(payment))
+    assert (late.status, discounts.of_order(late.id)[0].is_given_back) == ("confirmed", False)
+
+    with transaction():
+        payments.cancel_order(orders.lock(late.id), reason="customer")
+
+    assert discounts.of_order(late.id)[0].is_given_back
+    assert used(one) == 1
+    assert discounts.usage(one.id, UTC).orders == 1

@@ -1,0 +1,190 @@
+"""The one price calculation: exact to the minor unit, whatever is taken off."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shop.discounts import LANES, Offer, Quote, price
+
+RATES = {"standard": Decimal("0.19"), "reduced": Decimal("0.07")}
+
+
+@dataclass(frozen=True)
+class Line:
+    quantity: int
+    unit_price_minor: int
+    tax_class: str = "standard"
+
+
+lines = st.lists(
+    st.builds(
+        Line,
+        quantity=st.integers(1, 999),
+        unit_price_minor=st.integers(0, 500_000),
+        tax_class=st.sampled_from(["standard", "reduced", "zero"]),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@st.composite
+def carts(draw: st.DrawFn) -> tuple[list[Line], list[Offer]]:
+    goods = draw(lines)
+    chosen = st.lists(st.sampled_from(range(len(goods))), unique=True).map(sorted).map(tuple)
+
+    def offer(number: int) -> Offer:
+        kind = draw(st.sampled_from(["percentage", "fixed", "free_shipping", "buy_x_get_y"]))
+        return Offer(
+            discount_id=number,
+            name=f"Offer {number}",
+            kind=kind,
+            value=draw(st.integers(1, 100_000_000 if kind == "fixed" else 10_000)),
+            lines=draw(chosen),
+            lane=draw(st.sampled_from(LANES)),
+            buy_quantity=draw(st.integers(1, 5)),
+            get_quantity=draw(st.integers(1, 5)),
+        )
+
+    return goods, [offer(number) for number in range(draw(st.integers(0, 5)))]
+
+
+def quote(
+    goods: list[Line], offers: list[Offer], *, shipping: int = 490, included: bool = True
+) -> Quote:
+    return price(
+        goods,
+        rates=RATES,
+        shipping_minor=shipping,
+        currency="EUR",
+        prices_include_tax=included,
+        offers=offers,
+    )
+
+
+def off(kind: str, value: int, *on: int, **more: object) -> Offer:
+    return Offer(1, "Offer", kind, value, lines=on, **more)  # type: ignore[arg-type]
+
+
+@given(carts(), st.integers(0, 5_000), st.booleans())
+def test_every_sum_is_exact_and_nothing_goes_below_zero(
+    cart: tuple[list[Line], list[Offer]], shipping: int, included: bool
+) -> None:
+    goods, offers = cart
+
+    it = quote(goods, offers, shipping=shipping, included=included)
+
+    full = [line.quantity * line.unit_price_minor for line in goods]
+    assert it.subtotal_minor == sum(full)
+    for before, line in zip(full, it.lines, strict=True):
+        assert line.total_minor >= 0 and line.discount_minor >= 0
+        assert line.total_minor == before - line.discount_minor
+    assert it.discount_minor == sum(line.discount_minor for line in it.lines)
+    assert it.discount_minor == sum(one.amount_minor for one in it.discounts)
+    assert it.shipping_discount_minor == sum(one.shipping_minor for one in it.discounts)
+    assert it.shipping_minor == shipping - it.shipping_discount_minor >= 0
+    assert it.tax_minor == sum(line.tax_minor for line in it.lines) + it.shipping_tax_minor
+    paid = it.subtotal_minor - it.discount_minor + it.shipping_minor
+    assert it.total_minor == paid + (0 if included else it.tax_minor) >= 0
+
+
+@given(carts())
+def test_one_discount_of_each_lane_in_sequence_and_the_best_of_it(
+    cart: tuple[list[Line], list[Offer]],
+) -> None:
+    goods, offers = cart
+
+    applied = quote(goods, offers).discounts
+
+    on_goods = [one for one in applied if not one.shipping_minor]
+    lanes = [one.lane for one in on_goods]
+    assert lanes == sorted(set(lanes), key=LANES.index)
+    assert len(applied) - len(on_goods) <= 1
+    if lanes:
+        alone = [quote(goods, [one]).discount_minor for one in offers if one.lane == lanes[0]]
+        assert on_goods[0].amount_minor == max(alone)
+
+
+@given(carts())
+def test_discounts_only_touch_their_own_lines(cart: tuple[list[Line], list[Offer]]) -> None:
+    goods, offers = cart
+    eligible = {one.discount_id: set(one.lines) for one in offers}
+
+    for one in quote(goods, offers).discounts:
+        touched = {index for index, saved in enumerate(one.lines) if saved}
+        assert touched <= eligible[one.discount_id]
+
+
+@given(lines)
+def test_without_offers_nothing_is_taken_off(goods: list[Line]) -> None:
+    it = quote(goods, [])
+
+    assert (it.discount_minor, it.shipping_discount_minor, it.discounts) == (0, 0, ())
+
+
+def test_a_percentage_is_spread_by_largest_remainder() -> None:
+    it = quote([Line(1, 333), Line(1, 333), Line(1, 334)], [off("percentage", 1_000, 0, 1, 2)])
+
+    assert [line.discount_minor for line in it.lines] == [33, 33, 34]
+
+
+def test_a_fixed_amount_is_never_more_than_its_goods() -> None:
+    it = quote([Line(1, 500), Line(1, 900)], [off("fixed", 5_000, 0)])
+
+    assert [line.total_minor for line in it.lines] == [0, 900]
+
+
+def test_tax_is_of_the_discounted_line() -> None:
+    (line,) = quote([Line(1, 11_900)], [off("percentage", 5_000, 0)]).lines
+
+    assert (line.total_minor, line.tax_minor) == (5_950, 950)
+
+
+def test_of_each_full_set_the_cheapest_is_free() -> None:
+    goods = [Line(2, 1_000), Line(3, 700), Line(1, 2_000)]
+
+    it = quote(goods, [off("buy_x_get_y", 10_000, 0, 1, 2, buy_quantity=2, get_quantity=1)])
+
+    assert [line.discount_minor for line in it.lines] == [0, 1_400, 0]
+
+
+def test_half_price_for_the_second() -> None:
+    it = quote([Line(2, 999)], [off("buy_x_get_y", 5_000, 0, buy_quantity=1, get_quantity=1)])
+
+    assert it.discount_minor == 500  # 499.5, half-even
+
+
+def test_a_later_lane_works_on_what_is_left() -> None:
+    half = off("percentage", 5_000, 0, lane="first")
+    tenth = Offer(2, "Tenth", "percentage", 1_000, lines=(0,), lane="last")
+
+    assert quote([Line(1, 1_000)], [tenth, half]).discount_minor == 550
+
+
+def test_free_delivery_goes_beside_an_offer_on_goods() -> None:
+    free = Offer(2, "Free delivery", "free_shipping", 0, lines=(0,))
+
+    it = quote([Line(1, 1_000)], [off("percentage", 1_000, 0), free])
+
+    assert (it.discount_minor, it.shipping_minor, it.shipping_discount_minor) == (100, 0, 490)
+    assert it.shipping_tax_minor == 0
+
+
+def test_delivery_can_be_cheaper_instead_of_free() -> None:
+    assert quote([Line(1, 1_000)], [off("free_shipping", 200, 0)]).shipping_minor == 290
+
+
+def test_everything_can_be_free() -> None:
+    free = Offer(2, "Free delivery", "free_shipping", 0, lines=(0,))
+
+    it = quote([Line(3, 1_000)], [off("percentage", 10_000, 0), free])
+
+    assert (it.total_minor, it.tax_minor) == (0, 0)
+
+
+def test_the_parcel_of_goods_given_away_is_still_taxed_by_them() -> None:
+    it = quote([Line(1, 1_000, "reduced")], [off("percentage", 10_000, 0)])
+
+    assert (it.total_minor, it.shipping_tax_minor) == (490, 32)
