@@ -5,27 +5,65 @@ comes too late buys its goods if they are still there and goes back otherwise; n
 Leaves the order's states to orders. The only feature that knows Stripe.
 """
 
-from shop.payments.models import Payment, Refund, Task
-from shop.payments.operations import balance, cancel_order, close_task, open_task
+from shop.payments.amounts import check_amount
+from shop.payments.models import Dispute, Payment, ReconcileRun, Refund, RefundLine, Task
+from shop.payments.operations import cancel_lines, cancel_order
 from shop.payments.procedures import (
     Started,
     apply_delivery,
+    capture,
     close_intents,
     expire_unpaid,
-    reconcile,
-    reconcile_refunds,
     record_webhook,
     send_refund,
     settle,
     settle_order,
     start,
+    void,
 )
-from shop.payments.queries import deliveries, latest, of_order, open_tasks
+from shop.payments.queries import (
+    deliveries,
+    held,
+    is_going_back,
+    latest,
+    of_order,
+    open_disputes,
+    open_refunds,
+    open_tasks,
+    refunds_of,
+    runs,
+)
+from shop.payments.reconciling import (
+    compare,
+    compare_lately,
+    compare_nightly,
+    is_comparing,
+    reconcile,
+    reconcile_all,
+    reconcile_refunds,
+    request_comparison,
+)
+from shop.payments.records import balance_of, recount
+from shop.payments.refunds import (
+    REASONS,
+    Preview,
+    Wanted,
+    everything,
+    preview,
+    request_refund,
+    retry_refund,
+)
 from shop.payments.stripe_gateway import BadSignature, Refused
+from shop.payments.tasks import close_task, open_task
 
 __all__ = [
-    "BadSignature", "Payment", "Refund", "Refused", "Started", "Task", "apply_delivery",
-    "balance", "cancel_order", "close_intents", "close_task", "deliveries", "expire_unpaid",
-    "latest", "of_order", "open_task", "open_tasks", "reconcile",
-    "reconcile_refunds", "record_webhook", "send_refund", "settle", "settle_order", "start",
+    "REASONS", "BadSignature", "Dispute", "Payment", "Preview", "ReconcileRun", "Refund",
+    "RefundLine", "Refused", "Started", "Task", "Wanted", "apply_delivery", "balance_of",
+    "cancel_lines", "cancel_order", "capture", "check_amount", "close_intents", "close_task",
+    "compare", "compare_lately", "compare_nightly", "deliveries", "everything", "expire_unpaid",
+    "held", "is_comparing", "is_going_back", "latest", "of_order", "open_disputes",
+    "open_refunds", "open_task", "open_tasks", "preview", "reconcile", "reconcile_all",
+    "reconcile_refunds", "record_webhook", "recount", "refunds_of", "request_comparison",
+    "request_refund", "retry_refund", "runs", "send_refund", "settle", "settle_order", "start",
+    "void",
 ]  # fmt: skip

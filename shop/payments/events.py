@@ -71,3 +71,37 @@ class TaskClosed(Event):
 
     task_id: int
     order_id: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoidRequested(Event):
+    """Money that was only authorised is not wanted; Stripe was not asked yet."""
+
+    order_id: int
+    payment_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentVoided(Event):
+    """An authorisation ended without (all of) its money being captured."""
+
+    order_id: int
+    payment_id: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisputeChanged(Event):
+    """A dispute was opened, or there is news of it; ``status`` is Stripe's word."""
+
+    order_id: int
+    dispute_id: int
+    status: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonRequested(Event):
+    """A comparison with Stripe was asked for; its row waits to be filled."""
+
+    run_id: int

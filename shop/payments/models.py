@@ -13,36 +13,55 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shop.core.db import Base
-from shop.orders.models import Order
+from shop.orders.models import Order, OrderLine
 
 
 class Payment(Base):
-    """One attempt to pay an order: one PaymentIntent. Its Stripe idempotency key is derived from
-    the order and ``attempt``, so that starting again after a crash finds the same intent."""
+    """One attempt to pay an order: one PaymentIntent.
+
+    ``key`` is its idempotency key at Stripe, kept in the row: starting again after a crash finds
+    the same intent, and a database restored from a backup, which gives numbers out a second time,
+    never finds somebody else's.
+
+    ``captured_minor`` and ``refunding_minor`` are written by triggers only, from the insert-only
+    events and the refunds, so that a CHECK can refuse to give back more than was taken.
+    """
 
     __tablename__ = "payment"
     __table_args__ = (
         UniqueConstraint("order_id", "attempt"),
         CheckConstraint("amount_minor > 0", name="amount"),
-        CheckConstraint("status IN ('created','started','succeeded','cancelled')", name="status"),
+        CheckConstraint(
+            "status IN ('created','started','authorised','succeeded','cancelled')", name="status"
+        ),
+        CheckConstraint("capture IN ('automatic','manual')", name="capture"),
+        CheckConstraint("capturable_minor >= 0", name="capturable"),
+        CheckConstraint("refunding_minor BETWEEN 0 AND captured_minor", name="refunded"),
         Index(
             "ix_payment_open",
             "created_at",
-            postgresql_where=text("status IN ('created','started')"),
+            postgresql_where=text("status IN ('created','started','authorised')"),
         ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
     attempt: Mapped[int] = mapped_column(server_default="1", default=1)
+    key: Mapped[str] = mapped_column(server_default=text("gen_random_uuid()::text"))
+    capture: Mapped[str] = mapped_column(server_default="automatic", default="automatic")
     status: Mapped[str] = mapped_column(server_default="created", default="created")
     intent_id: Mapped[str | None] = mapped_column(unique=True)
     client_secret: Mapped[str | None]
     amount_minor: Mapped[int]
     currency: Mapped[str]
+    capturable_minor: Mapped[int] = mapped_column(server_default="0", default=0)
+    capture_before: Mapped[datetime | None]
+    captured_minor: Mapped[int] = mapped_column(server_default="0", default=0)
+    refunding_minor: Mapped[int] = mapped_column(server_default="0", default=0)
     card_brand: Mapped[str] = mapped_column(server_default="", default="")
     card_last4: Mapped[str] = mapped_column(server_default="", default="")
     failure: Mapped[str] = mapped_column(server_default="", default="")
@@ -53,18 +72,32 @@ class Payment(Base):
         back_populates="payment", order_by="PaymentEvent.id"
     )
     refunds: Mapped[list["Refund"]] = relationship(back_populates="payment", order_by="Refund.id")
+    disputes: Mapped[list["Dispute"]] = relationship(
+        back_populates="payment", order_by="Dispute.id"
+    )
+
+    @property
+    def balance_minor(self) -> int:
+        """Minor units captured and neither given back nor on their way back."""
+        return self.captured_minor - self.refunding_minor
 
 
 class PaymentEvent(Base):
     """What happened to the money of a payment; insert-only, totals are sums over it.
 
-    ``reference`` is Stripe's id of the thing (charge, refund), unique per kind: a fact counts once.
+    ``reference`` is Stripe's id of the thing (charge, refund, dispute), unique per kind: a fact
+    counts once. ``occurred_at`` is Stripe's time, ``at`` when we wrote it down: reports go by the
+    latter, so that last month's figures never move.
     """
 
     __tablename__ = "payment_event"
     __table_args__ = (
         UniqueConstraint("payment_id", "kind", "reference"),
-        CheckConstraint("kind IN ('captured','failed','cancelled','refunded')", name="kind"),
+        CheckConstraint(
+            "kind IN ('authorised','captured','failed','cancelled','refunded','refund_failed',"
+            "'dispute_opened','dispute_won','dispute_lost','fee')",
+            name="kind",
+        ),
         CheckConstraint("amount_minor >= 0", name="amount"),
     )
 
@@ -72,27 +105,41 @@ class PaymentEvent(Base):
     payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"))
     kind: Mapped[str]
     amount_minor: Mapped[int]
+    currency: Mapped[str]
     reference: Mapped[str]
     at: Mapped[datetime]
+    occurred_at: Mapped[datetime]
 
     payment: Mapped[Payment] = relationship(back_populates="events")
 
 
 class Refund(Base):
-    """Money on its way back. The row exists before Stripe is asked, and its id is in the key."""
+    """Money on its way back. The row exists before Stripe is asked; ``key`` and ``attempt`` make
+    the idempotency key. ``external``: somebody gave it back at Stripe, and we found it there."""
 
     __tablename__ = "refund"
     __table_args__ = (
         CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint("shipping_minor BETWEEN 0 AND amount_minor", name="shipping"),
         CheckConstraint("status IN ('requested','sent','done','failed')", name="status"),
+        CheckConstraint("source IN ('staff','customer','system','external')", name="source"),
+        Index(
+            "ix_refund_open",
+            "requested_at",
+            postgresql_where=text("status IN ('requested','sent')"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"), index=True)
     status: Mapped[str] = mapped_column(server_default="requested", default="requested")
     amount_minor: Mapped[int]
+    shipping_minor: Mapped[int] = mapped_column(server_default="0", default=0)
     currency: Mapped[str]
     reason: Mapped[str]
+    source: Mapped[str] = mapped_column(server_default="system", default="system")
+    key: Mapped[str] = mapped_column(server_default=text("gen_random_uuid()::text"))
+    attempt: Mapped[int] = mapped_column(server_default="1", default=1)
     stripe_id: Mapped[str | None] = mapped_column(unique=True)
     failure: Mapped[str] = mapped_column(server_default="", default="")
     requested_by: Mapped[str]
@@ -100,6 +147,61 @@ class Refund(Base):
     done_at: Mapped[datetime | None]
 
     payment: Mapped[Payment] = relationship(back_populates="refunds")
+    lines: Mapped[list["RefundLine"]] = relationship(
+        back_populates="refund", order_by="RefundLine.order_line_id", cascade="all, delete-orphan"
+    )
+
+
+class RefundLine(Base):
+    """Which units of an order line a refund is for; ``amount_minor`` is what the customer gets for
+    them, ``tax_minor`` the tax in it. ``restock``: they went back on the shelf."""
+
+    __tablename__ = "refund_line"
+    __table_args__ = (
+        CheckConstraint("quantity >= 1", name="quantity"),
+        CheckConstraint("amount_minor >= 0 AND tax_minor >= 0", name="amounts"),
+    )
+
+    refund_id: Mapped[int] = mapped_column(ForeignKey("refund.id"), primary_key=True)
+    order_line_id: Mapped[int] = mapped_column(
+        ForeignKey("order_line.id"), primary_key=True, index=True
+    )
+    quantity: Mapped[int]
+    amount_minor: Mapped[int]
+    tax_minor: Mapped[int]
+    restock: Mapped[bool] = mapped_column(server_default="false", default=False)
+
+    refund: Mapped[Refund] = relationship(back_populates="lines")
+    order_line: Mapped[OrderLine] = relationship()
+
+
+class Dispute(Base):
+    """A cardholder's bank asks for money back. ``status`` is Stripe's word for it; those that begin
+    with ``warning`` are inquiries, in which no money moved.
+
+    https://docs.stripe.com/api/disputes/object
+    """
+
+    __tablename__ = "dispute"
+    __table_args__ = (CheckConstraint("amount_minor >= 0", name="amount"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"), index=True)
+    stripe_id: Mapped[str] = mapped_column(unique=True)
+    status: Mapped[str]
+    amount_minor: Mapped[int]
+    currency: Mapped[str]
+    reason: Mapped[str] = mapped_column(server_default="", default="")
+    due_by: Mapped[datetime | None]
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+
+    payment: Mapped[Payment] = relationship(back_populates="disputes")
+
+    @property
+    def blocks_refunds(self) -> bool:
+        """Whether Stripe refuses refunds meanwhile: while money is held back, and after a loss."""
+        return self.status in {"needs_response", "under_review", "lost"}
 
 
 class WebhookDelivery(Base):
@@ -131,3 +233,18 @@ class Task(Base):
     opened_at: Mapped[datetime] = mapped_column(server_default=func.now())
     closed_at: Mapped[datetime | None]
     closed_by: Mapped[str] = mapped_column(server_default="", default="")
+
+
+class ReconcileRun(Base):
+    """One comparison of our payments, refunds and disputes with Stripe's. ``differences`` are those
+    that were found, as sentences with what was done about each."""
+
+    __tablename__ = "reconcile_run"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    since: Mapped[datetime]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+    checked: Mapped[int] = mapped_column(server_default="0", default=0)
+    differences: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'"), default=list)
+    failure: Mapped[str] = mapped_column(server_default="", default="")

@@ -1,49 +1,66 @@
-"""What we write down about money. Procedures talk to Stripe between two of these."""
+"""What we write down about attempts to pay. Procedures talk to Stripe between two of these."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shop import cart, orders
 from shop.core import actor, clock
-from shop.core.db import session
-from shop.core.errors import NotFound, WrongState
+from shop.core.db import session, table
+from shop.core.errors import Invalid, WrongState
 from shop.core.events import emit
+from shop.core.money import Money
 from shop.inventory import OutOfStock
+from shop.payments import refunds
 from shop.payments.events import (
     LatePaymentRefused,
-    OrderRefunded,
     PaymentFailed,
-    RefundFailed,
-    RefundRequested,
-    TaskClosed,
-    TaskOpened,
+    PaymentVoided,
+    VoidRequested,
     WebhookReceived,
 )
-from shop.payments.models import Payment, PaymentEvent, Refund, Task, WebhookDelivery
-from shop.payments.stripe_gateway import Intent, SentRefund
+from shop.payments.models import Payment, PaymentEvent, WebhookDelivery
+from shop.payments.records import locked, note, order_of, recount
+from shop.payments.stripe_gateway import Intent
+from shop.payments.tasks import close_about, open_task
 
 PROCESSING_HOLD_MINUTES = 24 * 60
-# https://docs.stripe.com/api/events/types: what can change a payment or a refund of ours.
+OPEN = ("created", "started", "authorised")
+# https://docs.stripe.com/api/events/types: what can change money of ours.
 TELLING = {
     "payment_intent.succeeded",
     "payment_intent.payment_failed",
     "payment_intent.processing",
     "payment_intent.canceled",
+    "payment_intent.amount_capturable_updated",
     "refund.created",
     "refund.updated",
     "refund.failed",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
 }
 
+_RECEIVE = (
+    insert(table(WebhookDelivery))
+    .on_conflict_do_nothing(index_elements=["stripe_event_id"])
+    .returning(table(WebhookDelivery).c.id)
+)
 
-def open_payment(order: orders.Order) -> Payment:
+
+def open_payment(order: orders.Order, *, capture: str) -> Payment:
     """The attempt by which this order is being paid, made if there is none.
 
     Raises ``WrongState`` when there is nothing to pay any more.
     """
-    if order.payment_status != "unpaid":
+    if order.status in {"confirmed", "completed"}:
+        if order.payment_status == "unpaid" and order.total_minor:
+            raise WrongState("What was reserved for this order is set free. Please write to us.")
         raise WrongState("This order is paid already.")
     if order.status != "pending" or order.expires_at <= clock.now():
         raise WrongState("The time to pay for this order is over. Please order again.")
@@ -53,16 +70,18 @@ def open_payment(order: orders.Order) -> Payment:
         .order_by(Payment.attempt.desc())
         .limit(1)
         .with_for_update()
+        .execution_options(populate_existing=True)
     )
     if latest is not None and latest.status in {"created", "started"}:
         return latest
-    if latest is not None and latest.status == "succeeded":
+    if latest is not None and (latest.status == "authorised" or latest.balance_minor > 0):
         raise WrongState(
             "Money for this order has come, and we are looking at it. Do not pay twice."
         )
     payment = Payment(
         order_id=order.id,
         attempt=latest.attempt + 1 if latest else 1,
+        capture=capture,
         amount_minor=order.total_minor,
         currency=order.currency,
     )
@@ -83,8 +102,8 @@ def attach_intent(payment_id: int, intent: Intent) -> None:
 def abandon(payment_id: int, intent_id: str | None) -> None:
     """Give up an attempt by which nobody can pay: Stripe does not know its intent, or none was made
     whose secret we gave away. Changes nothing if it has got another intent meanwhile."""
-    orders.lock(_order_id(payment_id), whole=False)
-    payment = _locked(payment_id)
+    orders.lock(order_of(payment_id), whole=False)
+    payment = locked(payment_id)
     if payment.intent_id == intent_id and payment.status in {"created", "started"}:
         payment.status = "cancelled"
 
@@ -96,17 +115,15 @@ def record_delivery(event: dict[str, Any]) -> bool:
     """
     matters = event.get("type") in TELLING
     delivery_id = session.scalar(
-        insert(WebhookDelivery)
-        .values(
-            stripe_event_id=str(event.get("id", "")),
-            type=str(event.get("type", "")),
-            object_id=str(((event.get("data") or {}).get("object") or {}).get("id", "")),
-            payload=event,
-            applied_at=None if matters else clock.now(),
-            outcome="" if matters else "ignored",
-        )
-        .on_conflict_do_nothing(index_elements=["stripe_event_id"])
-        .returning(WebhookDelivery.id)
+        _RECEIVE,
+        {
+            "stripe_event_id": str(event.get("id", "")),
+            "type": str(event.get("type", "")),
+            "object_id": str(((event.get("data") or {}).get("object") or {}).get("id", "")),
+            "payload": event,
+            "applied_at": None if matters else clock.now(),
+            "outcome": "" if matters else "ignored",
+        },
     )
     if delivery_id is None:
         return False
@@ -115,220 +132,262 @@ def record_delivery(event: dict[str, Any]) -> bool:
     return True
 
 
-def apply_intent(payment_id: int, intent: Intent) -> str:
+def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None) -> str:
     """Bring payment and order in step with what Stripe says *now*; gives what was done.
 
     The only way to paid. Safe to call any number of times, in any order, by anybody. An order that
-    somebody called off stays so: money that comes after that goes back.
+    somebody called off stays so: money that comes after that goes back. Without ``order_id``, its
+    order is looked up.
     """
-    order_id = _order_id(payment_id)
-    basket = _cart_of(order_id) if intent.status == "succeeded" else None
+    order_id = order_id or order_of(payment_id)
+    money_is_here = intent.status in {"succeeded", "requires_capture"}
+    basket = _cart_of(order_id) if money_is_here else None
     order = orders.lock(order_id, whole=False)
-    payment = _locked(payment_id)
+    payment = locked(payment_id)
     payment.card_brand = intent.card_brand or payment.card_brand
     payment.card_last4 = intent.card_last4 or payment.card_last4
     if intent.status == "succeeded":
         return _captured(order, basket, payment, intent)
+    if _is_old_news(payment, intent):
+        return "known"  # what was asked before the money came or went, and arrives after it
+    if intent.status == "requires_capture":
+        return _authorised(order, basket, payment, intent)
     if intent.status == "processing":
         orders.extend_hold(order, minutes=PROCESSING_HOLD_MINUTES)
         return "processing"
     if intent.status == "canceled":
-        if payment.status in {"created", "started"}:
-            payment.status = "cancelled"
-            _note(payment, "cancelled", 0, intent.id)
-        return "cancelled"
-    if intent.failure and _note(payment, "failed", 0, intent.failure_reference or intent.id):
+        return _ended(order, payment, intent)
+    if intent.failure and note(
+        payment,
+        "failed",
+        0,
+        intent.failure_reference or intent.id,
+        occurred_at=intent.charged_at,
+    ):
         payment.failure = intent.failure
         emit(PaymentFailed(order_id=order.id, payment_id=payment.id, reason=intent.failure))
         return "failed"
     return "waiting"
 
 
-def request_refund(
-    order: orders.Order, payment: Payment, amount_minor: int, *, reason: str
-) -> Refund:
-    """Decide that money goes back; a worker asks Stripe. ``amount_minor`` ≤ what is left of it.
+def check_capture(payment_id: int, amount_minor: int | None) -> tuple[str, str, int]:
+    """Whether so much of an authorised payment can be captured now; without an amount, all of it
+    but what was taken out of the order since.
 
-    Raises ``WrongState`` for more than was captured and not yet given back.
+    Gives its intent, its idempotency key and the amount. Raises ``WrongState``, ``Invalid``.
     """
-    left = balance(payment.id)
-    if not 0 < amount_minor <= left:
-        raise WrongState(f"Only {left} minor units of this payment can still be given back.")
-    refund = Refund(
-        payment_id=payment.id,
-        amount_minor=amount_minor,
-        currency=payment.currency,
-        reason=reason,
-        requested_by=actor.current().name,
-    )
-    session.add(refund)
-    session.flush()
-    emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=amount_minor))
-    return refund
+    order = orders.lock(order_of(payment_id), whole=False)
+    payment = locked(payment_id)
+    if payment.status != "authorised" or payment.intent_id is None:
+        raise WrongState("Only money that is authorised and not captured yet can be captured.")
+    if order.status != "confirmed":
+        raise WrongState(f"This order is {order.status}: its money is not captured any more.")
+    amount = amount_minor
+    if amount is None:
+        owed = order.total_minor - refunds.worth_of_cancelled(order)
+        amount = min(payment.capturable_minor, owed)
+    if isinstance(amount, bool) or not 0 < amount <= payment.capturable_minor:
+        most = Money(payment.capturable_minor, payment.currency).format()
+        raise Invalid(
+            f"Between the smallest coin and {most} can be captured.", field="amount_minor"
+        )
+    return payment.intent_id, f"{payment.key}:capture:{amount}", amount
 
 
-def apply_refund(refund_id: int, sent: SentRefund) -> None:
-    """Write down what Stripe said about a refund; safe to repeat."""
-    refund = session.get_one(Refund, refund_id)
-    order = orders.lock(_order_id(refund.payment_id))
-    refund = session.get_one(Refund, refund_id, with_for_update=True, populate_existing=True)
-    refund.stripe_id = sent.id
-    if sent.status == "succeeded" and refund.status != "done":
-        refund.status, refund.done_at = "done", clock.now()
-        payment = _locked(refund.payment_id)
-        if _note(payment, "refunded", refund.amount_minor, sent.id):
-            captured, refunded = _sums(order.id)
-            if order.payment_status != "unpaid":
-                orders.mark_refunded(order, captured_minor=captured, refunded_minor=refunded)
-            emit(
-                OrderRefunded(
-                    order_id=order.id, refund_id=refund.id, amount_minor=refund.amount_minor
-                )
-            )
-    elif sent.status in {"failed", "canceled"} and refund.status != "failed":
-        fail_refund(order, refund, sent.failure or "Stripe did not send it.")
-    elif refund.status == "requested":
-        refund.status = "sent"
+def cancel_order(order: orders.Order, *, reason: str, refund: bool = True) -> None:
+    """Cancel the order and, in the same step, give back what was paid for it.
 
-
-def fail_refund(order: orders.Order, refund: Refund, reason: str) -> None:
-    """Stripe did not give the money back: say so, and ask a person."""
-    refund.status, refund.failure = "failed", reason
-    emit(RefundFailed(order_id=order.id, refund_id=refund.id, reason=reason))
-    open_task(
-        "refund_failed",
-        str(refund.id),
-        f"The refund for order {order.number} failed: {reason}",
-        order_id=order.id,
-    )
-
-
-def cancel_order(order: orders.Order, *, reason: str) -> None:
-    """Cancel the order and, in the same step, give back what was paid for it."""
+    Without ``refund`` the money stays, for staff to decide. Money that was only authorised is
+    released in any case, by what follows the event.
+    """
+    wanted = refunds.everything(order)
+    is_paid = refunds.preview(order).balance_minor > 0
     orders.cancel(order, reason=reason)
-    for payment in session.scalars(
-        select(Payment).where(Payment.order_id == order.id).with_for_update()
-    ):
-        left = balance(payment.id)
-        if left:
-            request_refund(order, payment, left, reason=f"order cancelled: {reason}")
+    if refund and is_paid:
+        refunds.request_refund(order, wanted, reason="cancelled", source=_source())
 
 
-def open_task(kind: str, reference: str, sentence: str, *, order_id: int | None) -> None:
-    """Ask a person to look at something; once per kind and reference."""
-    task_id = session.scalar(
-        insert(Task)
-        .values(kind=kind, reference=reference, sentence=sentence, order_id=order_id)
-        .on_conflict_do_nothing()
-        .returning(Task.id)
-    )
-    if task_id is not None:
-        emit(TaskOpened(task_id=task_id, order_id=order_id, sentence=sentence))
+def cancel_lines(
+    order: orders.Order, quantities: dict[int, int], *, reason: str, refund: bool = True
+) -> None:
+    """Take units out of a paid order and, in the same step, give back what they cost.
+
+    When nothing is left of the order, all that is left of its money goes back: its shipping, and
+    what units cost that were taken out while the money was only authorised. Raises as
+    ``orders.cancel_lines`` and ``request_refund`` do; then nothing is changed.
+    """
+    left, wanted = refunds.preview(order), refunds.everything(order)
+    orders.cancel_lines(order, quantities, reason=reason)
+    if not refund or left.payment is None:
+        return
+    if order.status != "cancelled":
+        lines = {
+            one.line.id: min(quantities[one.line.id], one.left)
+            for one in left.lines
+            if quantities.get(one.line.id) and one.left
+        }
+        due = sum(one.steps[lines.get(one.line.id, 0)] for one in left.lines)
+        wanted = refunds.Wanted(lines, amount_minor=min(left.balance_minor, due))
+    if wanted.amount_minor:
+        refunds.request_refund(order, wanted, reason="cancelled", source=_source())
 
 
-def close_task(task_id: int) -> None:
-    """Somebody looked at it. Raises ``NotFound``."""
-    task = session.get(Task, task_id, with_for_update=True)
-    if task is None:
-        raise NotFound("There is no such task.")
-    if task.closed_at is None:
-        task.closed_at, task.closed_by = clock.now(), actor.current().name
-        emit(TaskClosed(task_id=task.id, order_id=task.order_id))
+def _is_old_news(payment: Payment, intent: Intent) -> bool:
+    """Whether Stripe said this before what we have written down since.
 
-
-def balance(payment_id: int) -> int:
-    """Minor units captured by a payment and neither given back nor on their way back."""
-    captured = session.scalar(
-        select(func.coalesce(func.sum(PaymentEvent.amount_minor), 0)).where(
-            PaymentEvent.payment_id == payment_id, PaymentEvent.kind == "captured"
+    Succeeded and canceled are for good there, and held money can only become one of the two. An
+    attempt that only we gave up (``abandon``) has no such end: news of it is new.
+    """
+    if payment.status == "authorised":
+        return intent.status not in {"requires_capture", "canceled"}
+    if payment.status == "cancelled" and intent.status != "canceled":
+        ended = select(PaymentEvent.id).where(
+            PaymentEvent.payment_id == payment.id, PaymentEvent.kind == "cancelled"
         )
+        return session.scalar(ended.limit(1)) is not None
+    return payment.status == "succeeded"
+
+
+def _source() -> str:
+    kind = actor.current().kind
+    return {"staff": "staff", "system": "system"}.get(kind, "customer")
+
+
+def _authorised(
+    order: orders.Order, basket: cart.Cart | None, payment: Payment, intent: Intent
+) -> str:
+    is_new = note(
+        payment,
+        "authorised",
+        intent.capturable_minor,
+        intent.charge_id or intent.id,
+        currency=intent.currency,
+        occurred_at=intent.charged_at,
     )
-    going = session.scalar(
-        select(func.coalesce(func.sum(Refund.amount_minor), 0)).where(
-            Refund.payment_id == payment_id, Refund.status != "failed"
-        )
-    )
-    return int(captured or 0) - int(going or 0)
+    payment.status, payment.capturable_minor = "authorised", intent.capturable_minor
+    payment.capture_before = intent.capture_before
+    if not is_new:
+        return "known"
+    recount(order)
+    if _differs(order, payment, intent.capturable_minor, intent.currency):
+        return "amount differs"
+    if order.status in {"confirmed", "completed"}:
+        return _unwanted(order, payment, "paid twice")
+    if order.status == "cancelled" and order.close_reason != orders.REPLACED:
+        return _unwanted(order, payment, "late")
+    if not _confirmed(order, orders.mark_authorised):
+        emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id))
+        return _unwanted(order, payment, "late")
+    _empty(basket, order)
+    return "authorised"
 
 
 def _captured(
     order: orders.Order, basket: cart.Cart | None, payment: Payment, intent: Intent
 ) -> str:
-    payment.status = "succeeded"
-    if not _note(payment, "captured", intent.received_minor, intent.charge_id or intent.id):
+    was_authorised = payment.status == "authorised"
+    promised, reference = payment.capturable_minor, intent.charge_id or intent.id
+    payment.status, payment.capturable_minor = "succeeded", 0
+    payment.capture_before = None
+    if not note(
+        payment,
+        "captured",
+        intent.received_minor,
+        reference,
+        currency=intent.currency,
+        occurred_at=intent.charged_at,
+    ):
         return "known"
-    if (intent.received_minor, intent.currency) != (order.total_minor, order.currency):
-        open_task(
-            "amount_differs",
-            str(payment.id),
-            f"Stripe received {intent.received_minor} {intent.currency} (minor units) for order"
-            f" {order.number}, which costs {order.total_minor} {order.currency}.",
-            order_id=order.id,
-        )
+    if was_authorised:
+        close_about("capture_soon", str(payment.id))
+    if was_authorised and intent.received_minor < promised:
+        note(payment, "cancelled", promised - intent.received_minor, reference)
+    recount(order)
+    if was_authorised and order.status == "confirmed":
+        orders.mark_paid(order)
+        return "paid"
+    if _differs(order, payment, intent.received_minor, intent.currency):
         return "amount differs"
-    if order.payment_status != "unpaid":
-        request_refund(order, payment, intent.received_minor, reason="paid twice")
+    if order.status in {"confirmed", "completed"}:
+        refunds.give_back(order, payment, reason="paid twice")
         return "paid twice"
     if order.status == "cancelled" and order.close_reason != orders.REPLACED:
-        request_refund(order, payment, intent.received_minor, reason="order cancelled before")
+        refunds.give_back(order, payment, reason="order cancelled before")
         return "late"
-    # An order that waits for its money holds its stock: only a closed one can come too late.
+    if not _confirmed(order, orders.mark_paid):
+        refunds.give_back(order, payment, reason="sold out meanwhile")
+        emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id))
+        return "late"
+    _empty(basket, order)
+    return "paid"
+
+
+def _ended(order: orders.Order, payment: Payment, intent: Intent) -> str:
+    """An attempt is over at Stripe: by us, by staff there, or because nobody captured in time."""
+    if payment.status == "cancelled":
+        return "cancelled"
+    was, released = payment.status, payment.capturable_minor
+    payment.status, payment.capturable_minor, payment.capture_before = "cancelled", 0, None
+    note(payment, "cancelled", released, intent.id)
+    recount(order)
+    if was == "authorised":
+        close_about("capture_soon", str(payment.id))
+        emit(PaymentVoided(order_id=order.id, payment_id=payment.id, amount_minor=released))
+        if order.status == "confirmed" and order.payment_status == "unpaid":
+            open_task(
+                "authorisation_ended",
+                str(payment.id),
+                f"Nothing was captured for order {order.number} and the authorisation is over."
+                " Cancel the order, or ask the customer to pay in another way.",
+                order_id=order.id,
+            )
+    return "cancelled"
+
+
+def _confirmed(order: orders.Order, mark: Callable[[orders.Order], None]) -> bool:
+    """Promise the stock. False when the order was closed before and its goods are gone.
+
+    An order that waits for its money holds its stock: only a closed one can come too late.
+    """
     may_be_late = order.status != "pending"
     try:
         with session.begin_nested() if may_be_late else nullcontext():
-            orders.mark_paid(order)
+            mark(order)
     except OutOfStock:
         if not may_be_late:
             raise
         session.refresh(order)
-        request_refund(order, payment, intent.received_minor, reason="sold out meanwhile")
-        emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id))
-        return "late"
-    if basket is not None and order.cart_version is not None:
-        bought: dict[int, int] = {}
-        for line in order.lines:
-            bought[line.variant_id] = bought.get(line.variant_id, 0) + line.quantity
-        cart.settle(basket, order.cart_version if basket.id == order.cart_id else None, bought)
-    return "paid"
+        return False
+    return True
 
 
-def _note(payment: Payment, kind: str, amount_minor: int, reference: str) -> bool:
-    """Write a money event down once; False if it is known."""
-    session.flush()
-    return (
-        session.scalar(
-            insert(PaymentEvent)
-            .values(
-                payment_id=payment.id,
-                kind=kind,
-                amount_minor=amount_minor,
-                reference=reference,
-                at=clock.now(),
-            )
-            .on_conflict_do_nothing()
-            .returning(PaymentEvent.id)
-        )
-        is not None
+def _unwanted(order: orders.Order, payment: Payment, outcome: str) -> str:
+    emit(VoidRequested(order_id=order.id, payment_id=payment.id))
+    return outcome
+
+
+def _differs(order: orders.Order, payment: Payment, amount_minor: int, currency: str) -> bool:
+    if (amount_minor, currency) == (order.total_minor, order.currency):
+        return False
+    open_task(
+        "amount_differs",
+        str(payment.id),
+        f"Stripe has {Money(amount_minor, currency).format()} for order {order.number}, which costs"
+        f" {Money(order.total_minor, order.currency).format()}. It does not count as paid: give the"
+        " money back in the order, or settle it with the customer.",
+        order_id=order.id,
     )
+    return True
 
 
-def _sums(order_id: int) -> tuple[int, int]:
-    """What all attempts to pay an order captured and gave back."""
-    rows = session.execute(
-        select(PaymentEvent.kind, func.sum(PaymentEvent.amount_minor))
-        .join(Payment, Payment.id == PaymentEvent.payment_id)
-        .where(Payment.order_id == order_id)
-        .group_by(PaymentEvent.kind)
-    )
-    sums = {kind: int(amount) for kind, amount in rows}
-    return sums.get("captured", 0), sums.get("refunded", 0)
-
-
-def _order_id(payment_id: int) -> int:
-    order_id = session.scalar(select(Payment.order_id).where(Payment.id == payment_id))
-    if order_id is None:
-        raise NotFound("There is no such payment.")
-    return order_id
+def _empty(basket: cart.Cart | None, order: orders.Order) -> None:
+    """What was bought leaves the cart, which may have been changed or merged since."""
+    if basket is None or order.cart_version is None:
+        return
+    bought: dict[int, int] = {}
+    for line in order.lines:
+        bought[line.variant_id] = bought.get(line.variant_id, 0) + line.quantity
+    cart.settle(basket, order.cart_version if basket.id == order.cart_id else None, bought)
 
 
 def _cart_of(order_id: int) -> cart.Cart | None:
@@ -348,10 +407,3 @@ def _locked_cart(which: ColumnElement[bool]) -> cart.Cart | None:
         .with_for_update()
         .execution_options(populate_existing=True)
     )
-
-
-def _locked(payment_id: int) -> Payment:
-    payment = session.get(Payment, payment_id, with_for_update=True, populate_existing=True)
-    if payment is None:
-        raise NotFound("There is no such payment.")
-    return payment

@@ -1,22 +1,26 @@
 """Money between us and Stripe. No transaction is ever open during a call to Stripe."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, select, text
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from shop import orders
 from shop.core import clock
 from shop.core.db import end_read, retrying, session, transaction
 from shop.core.errors import DomainError, Unavailable
-from shop.payments import operations
+from shop.core.money import Money
+from shop.payments import disputes, operations, refunds
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund, WebhookDelivery
+from shop.payments.records import order_of
+from shop.payments.tasks import open_task
 
 log = logging.getLogger(__name__)
 
-STUCK_AFTER = "2 minutes"
 # Each failed call may take most of a minute; nothing else of the timetable runs meanwhile.
 PATIENCE = 3
 # https://docs.stripe.com/api/idempotent_requests: keys may be forgotten after 24 hours.
@@ -40,19 +44,20 @@ def start(order_id: int) -> Started:
     Raises ``WrongState`` when it cannot be paid (any more), ``Unavailable`` when Stripe is away:
     the order stays pending and the same call works later.
     """
-    with transaction():
+    with transaction("open-payment"):
         order = orders.lock(order_id, whole=False)
-        payment = operations.open_payment(order)
+        payment = operations.open_payment(order, capture=gateway.capture_method())
         email, number = order.email, order.number
     if payment.intent_id is None:
         intent = gateway.create_intent(
-            key=f"order:{order_id}:pay:{payment.attempt}",
+            key=payment.key,
             amount_minor=payment.amount_minor,
             currency=payment.currency,
+            capture=payment.capture,
             email=email,
-            metadata={"order": number, "payment_id": str(payment.id)},
+            metadata={"order": number, "payment": payment.key},
         )
-        with transaction():
+        with transaction("attach-intent"):
             operations.attach_intent(payment.id, intent)
         client_secret = intent.client_secret
     else:
@@ -75,15 +80,15 @@ def settle(payment_id: int) -> str:
     return _settle(payment_id, intent_id)
 
 
-def _settle(payment_id: int, intent_id: str | None) -> str:
+def _settle(payment_id: int, intent_id: str | None, order_id: int | None = None) -> str:
     end_read()
     if intent_id is None:
         return "waiting"
     intent = gateway.fetch_intent(intent_id)
 
     def apply() -> str:
-        with transaction():
-            return operations.apply_intent(payment_id, intent)
+        with transaction("settle"):
+            return operations.apply_intent(payment_id, intent, order_id=order_id)
 
     return retrying(apply)
 
@@ -96,13 +101,13 @@ def settle_order(order_id: int) -> str:
         .order_by(Payment.attempt.desc())
         .limit(1)
     ).first()
-    return _settle(found.id, found.intent_id) if found else "waiting"
+    return _settle(found.id, found.intent_id, order_id) if found else "waiting"
 
 
 def record_webhook(payload: bytes, signature: str) -> bool:
     """Verify and store a message of Stripe's; False if we had it. Raises ``BadSignature``."""
     event = gateway.verify(payload, signature)
-    with transaction():
+    with transaction("store-message"):
         return operations.record_delivery(event)
 
 
@@ -115,13 +120,116 @@ def apply_delivery(delivery_id: int) -> None:
     about = (delivery.payload.get("data") or {}).get("object") or {}
     outcome = "ignored"
     if delivery.type.startswith("payment_intent."):
-        payment_id = _payment_of(about)
-        outcome = settle(payment_id) if payment_id else "unknown payment"
+        outcome = settle_intent(str(about.get("id")))
     elif delivery.type.startswith("refund."):
-        outcome = _refund_message(about)
-    with transaction():
+        outcome = settle_refund(str(about.get("id")))
+    elif delivery.type.startswith("charge.dispute."):
+        outcome = settle_dispute(str(about.get("id")))
+    with transaction("apply-message"):
         row = session.get_one(WebhookDelivery, delivery_id)
         row.applied_at, row.outcome = clock.now(), outcome
+
+
+def settle_intent(intent_id: str) -> str:
+    """``settle`` for the payment of a PaymentIntent. One that we do not know is taken over if we
+    made it and died before storing its id; if it holds money, a person is asked."""
+    payment_id = session.scalar(select(Payment.id).where(Payment.intent_id == intent_id))
+    end_read()
+    if payment_id is not None:
+        return _settle(payment_id, intent_id)
+    intent = gateway.fetch_intent(intent_id)
+    payment_id = _adopt(intent)
+    if payment_id is not None:
+        return _settle(payment_id, intent_id)
+    if "payment" in intent.metadata and intent.status in {"succeeded", "requires_capture"}:
+        with transaction():
+            _report_orphan(intent)
+    return "unknown payment"
+
+
+def settle_refund(stripe_id: str) -> str:
+    """Bring a refund in step with what Stripe says *now*; one made there is taken over."""
+    return apply_sent_refund(gateway.fetch_refund(stripe_id))
+
+
+def apply_sent_refund(sent: gateway.SentRefund) -> str:
+    """``settle_refund`` for a refund that was just read.
+
+    One of ours is known by Stripe's id or by its key and attempt; a failure of an earlier attempt
+    is old news, a success of one is money that somebody has to look at.
+    """
+    known = session.execute(
+        select(Refund.id, Refund.attempt, Refund.stripe_id)
+        .where((Refund.stripe_id == sent.id) | (Refund.key == sent.metadata.get("refund", "")))
+        # An earlier attempt of ours that was taken over has a row of its own: that one is meant.
+        .order_by(Refund.stripe_id.is_distinct_from(sent.id))
+        .limit(1)
+    ).first()
+    payment = session.execute(
+        select(Payment.id, Payment.captured_minor).where(Payment.intent_id == sent.intent_id)
+    ).first()
+    end_read()
+    if known is not None:
+        is_now = sent.metadata.get("attempt", str(known.attempt)) == str(known.attempt)
+        if known.stripe_id == sent.id or (known.stripe_id is None and is_now):
+            return _in_one(lambda: refunds.apply_refund(known.id, sent), "refund")
+        if sent.status in {"failed", "canceled"}:
+            return "earlier attempt"
+    if payment is None:
+        return "unknown refund"
+    if not payment.captured_minor:
+        _settle(payment.id, sent.intent_id)  # this message overtook the one of the money
+    return _in_one(lambda: refunds.adopt_refund(payment.id, sent), "external refund")
+
+
+def _in_one(work: Callable[[], object], outcome: str) -> str:
+    def apply() -> str:
+        with transaction("apply-refund"):
+            return outcome if work() is not False else "refund"
+
+    return retrying(apply)
+
+
+def settle_dispute(stripe_id: str) -> str:
+    """Bring a dispute in step with what Stripe says *now*."""
+    return apply_sent_dispute(gateway.fetch_dispute(stripe_id))
+
+
+def apply_sent_dispute(sent: gateway.SentDispute) -> str:
+    """``settle_dispute`` for a dispute that was just read."""
+    payment_id = session.scalar(select(Payment.id).where(Payment.intent_id == sent.intent_id))
+    end_read()
+    if payment_id is None:
+        return "unknown dispute"
+
+    def apply() -> str:
+        with transaction():
+            return f"dispute {disputes.apply_dispute(payment_id, sent)}"
+
+    return retrying(apply)
+
+
+def capture(payment_id: int, amount_minor: int | None = None) -> str:
+    """Take authorised money, all of it or ``amount_minor``; what is left is released for good.
+
+    Raises ``WrongState``, ``Invalid``, ``Refused``, ``Unavailable``. Safe to repeat.
+    """
+    with transaction():
+        intent_id, key, amount = operations.check_capture(payment_id, amount_minor)
+    intent = gateway.capture_intent(intent_id, key=key, amount_minor=amount)
+    with transaction("apply-capture"):
+        return operations.apply_intent(payment_id, intent)
+
+
+def void(payment_id: int) -> str:
+    """Release authorised money without taking it. Money that was captured meanwhile is settled."""
+    intent_id = session.scalar(select(Payment.intent_id).where(Payment.id == payment_id))
+    end_read()
+    if intent_id is None:
+        return "waiting"
+    intent = gateway.cancel_intent(intent_id)
+    with transaction("apply-void"):
+        return operations.apply_intent(payment_id, intent)
 
 
 def send_refund(refund_id: int) -> None:
@@ -130,40 +238,58 @@ def send_refund(refund_id: int) -> None:
     if refund.status in {"done", "failed"}:
         return
     intent_id = session.scalar(select(Payment.intent_id).where(Payment.id == refund.payment_id))
-    amount, is_old = refund.amount_minor, clock.now() - refund.requested_at > KEY_LIVES
+    amount, own_key, attempt = refund.amount_minor, refund.key, refund.attempt
+    is_old = clock.now() - refund.requested_at > KEY_LIVES
     end_read()
-    known = gateway.find_refund(intent_id=intent_id or "", refund_id=refund_id) if is_old else None
+    known = _sent_before(intent_id or "", own_key, attempt) if is_old else None
     try:
         sent = known or gateway.create_refund(
-            key=f"refund:{refund_id}",
+            key=own_key if attempt == 1 else f"{own_key}:{attempt}",
             intent_id=intent_id or "",
             amount_minor=amount,
-            metadata={"refund_id": str(refund_id)},
+            metadata={"refund": own_key, "attempt": str(attempt)},
         )
     except gateway.Refused as error:
         with transaction():
             row = session.get_one(Refund, refund_id)
-            order_id = session.scalar(select(Payment.order_id).where(Payment.id == row.payment_id))
-            operations.fail_refund(orders.lock(order_id or 0), row, error.sentence)
+            order = orders.lock(order_of(row.payment_id))
+            session.refresh(row, with_for_update=True)
+            if row.attempt == attempt and row.stripe_id is None:
+                refunds.fail_refund(order, row, error.sentence)
         return
-    with transaction():
-        operations.apply_refund(refund_id, sent)
+    with transaction("apply-refund"):
+        refunds.apply_refund(refund_id, sent)
+
+
+def _sent_before(intent_id: str, own_key: str, attempt: int) -> gateway.SentRefund | None:
+    """Our refund among those of a PaymentIntent: Stripe forgets idempotency keys after a day."""
+    wanted = {"refund": own_key, "attempt": str(attempt)}
+    return next(
+        (one for one in gateway.refunds_of(intent_id) if wanted.items() <= one.metadata.items()),
+        None,
+    )
 
 
 def close_intents(order_id: int) -> None:
     """Cancel what could still be paid for a closed order; money that came first is settled.
 
-    What Stripe never heard of, or does not know under our key, nobody can pay: it is given up.
+    Of an order that stands, money that is held stays: only further attempts are cancelled. What
+    Stripe never heard of, or does not know under our key, nobody can pay: it is given up.
     """
+    stands = orders.Order.status.in_(["confirmed", "completed"])
     rows = session.execute(
-        select(Payment.id, Payment.intent_id).where(
-            Payment.order_id == order_id, Payment.status.in_(["created", "started"])
+        select(Payment.id, Payment.intent_id)
+        .join(orders.Order, orders.Order.id == Payment.order_id)
+        .where(
+            Payment.order_id == order_id,
+            Payment.status.in_(operations.OPEN),
+            ~(stands & (Payment.status == "authorised")),
         )
     ).all()
     end_read()
     for payment_id, intent_id in rows:
         intent = _cancelled(intent_id) if intent_id else None
-        with transaction():
+        with transaction("close-attempt"):
             if intent is None:
                 operations.abandon(payment_id, intent_id)
             else:
@@ -191,7 +317,7 @@ def expire_unpaid() -> int:
             continue
         try:
             close_intents(order_id)
-            with transaction():
+            with transaction("expire-order"):
                 order = orders.lock(order_id)
                 if order.status == "pending" and order.expires_at <= clock.now():
                     orders.expire(order)
@@ -201,6 +327,10 @@ def expire_unpaid() -> int:
             log.warning("order not expired", extra={"order_id": order_id, "reason": str(error)})
         except DomainError as error:
             log.info("order stays", extra={"order_id": order_id, "reason": str(error)})
+        except DBAPIError as error:  # one that cannot be closed must not hide those behind it
+            if error.connection_invalidated:
+                raise
+            log.exception("order not expired", extra={"order_id": order_id})
     return closed
 
 
@@ -216,111 +346,28 @@ def _is_known_to_stripe(order_id: int) -> bool:
     return intent is not None
 
 
-def reconcile() -> int:
-    """Settle every payment open for longer than a webhook should take; gives how many moved.
-
-    Also finds intents that were made just before a crash: the deterministic key gives them back;
-    and closes attempts at orders that are closed, so that none is looked at for ever.
-    """
-    stuck = session.execute(
-        select(Payment.id, Payment.order_id, Payment.intent_id, orders.Order.status)
-        .join(orders.Order, orders.Order.id == Payment.order_id)
-        .where(
-            Payment.status.in_(["created", "started"]),
-            Payment.created_at < func.now() - text(f"interval '{STUCK_AFTER}'"),
+def _adopt(intent: gateway.Intent) -> int | None:
+    """Our payment for an intent that we made just before we died: known by its key alone."""
+    payment_id = session.scalar(
+        select(Payment.id).where(
+            Payment.key == intent.metadata.get("payment", ""), Payment.intent_id.is_(None)
         )
-        .order_by(Payment.id)
-        .limit(200)
-    ).all()
+    )
     end_read()
-    moved = 0
-    for payment_id, order_id, intent_id, status in stuck:
-        try:
-            if status != "pending":
-                close_intents(order_id)
-                moved += 1
-            elif intent_id is None:
-                start(order_id)
-            elif settle(payment_id) not in {"waiting", "known", "processing"}:
-                moved += 1
-        except Unavailable as error:
-            log.warning("reconcile stopped", extra={"reason": str(error)})
-            break
-        except DomainError as error:
-            log.info("nothing to settle", extra={"payment_id": payment_id, "reason": str(error)})
-    return moved
+    if payment_id is not None:
+        with transaction("attach-intent"):
+            operations.attach_intent(payment_id, intent)
+    return payment_id
 
 
-def reconcile_refunds() -> int:
-    """Ask Stripe about every refund whose end we have not heard of; gives how many were asked."""
-    waiting = session.execute(
-        select(Refund.id, Refund.stripe_id)
-        .where(
-            Refund.status.in_(["requested", "sent"]),
-            Refund.requested_at < func.now() - text("interval '1 hour'"),
-        )
-        .order_by(Refund.id)
-        .limit(200)
-    ).all()
-    end_read()
-    for refund_id, stripe_id in waiting:
-        try:
-            if stripe_id is None:
-                send_refund(refund_id)
-            else:
-                _apply_refund(refund_id, stripe_id)
-        except Unavailable as error:
-            log.warning("refunds not reconciled", extra={"reason": str(error)})
-            break
-        except DomainError as error:
-            log.error("refund unknown", extra={"refund_id": refund_id, "reason": str(error)})
-    return len(waiting)
-
-
-def _payment_of(intent: dict[str, object]) -> int | None:
-    """Our payment for a PaymentIntent: by its id or, if we died before storing it, its metadata."""
-    found = session.scalar(select(Payment.id).where(Payment.intent_id == str(intent.get("id"))))
-    end_read()
-    if found is not None:
-        return found
-    metadata = intent.get("metadata")
-    given = metadata.get("payment_id") if isinstance(metadata, dict) else None
-    if not isinstance(given, str) or not given.isdecimal():
-        return None
-    known = session.get(Payment, int(given))
-    end_read()
-    if known is None or known.intent_id is not None:
-        return None
-    fetched = gateway.fetch_intent(str(intent.get("id")))
-    with transaction():
-        operations.attach_intent(known.id, fetched)
-    return known.id
-
-
-def _refund_message(payload: dict[str, object]) -> str:
-    """Messages overtake each other, and our own answer: only who it is about is taken from one."""
-    stripe_id = str(payload.get("id"))
-    refund_id = session.scalar(select(Refund.id).where(Refund.stripe_id == stripe_id))
-    metadata = payload.get("metadata")
-    given = metadata.get("refund_id") if isinstance(metadata, dict) else None
-    if refund_id is None and isinstance(given, str) and given.isdecimal() and len(given) < 19:
-        refund_id = session.scalar(
-            select(Refund.id)
-            .join(Payment, Payment.id == Refund.payment_id)
-            .where(
-                Refund.id == int(given),
-                Refund.stripe_id.is_(None),
-                Payment.intent_id == str(payload.get("payment_intent")),
-            )
-        )
-    end_read()
-    if refund_id is None:
-        return "unknown refund"
-    _apply_refund(refund_id, stripe_id)
-    return "refund"
-
-
-def _apply_refund(refund_id: int, stripe_id: str) -> None:
-    sent = gateway.fetch_refund(stripe_id)
-    with transaction():
-        operations.apply_refund(refund_id, sent)
+def _report_orphan(intent: gateway.Intent) -> None:
+    """Money for an order that this database does not know, as after restoring a backup."""
+    amount = Money(intent.received_minor or intent.capturable_minor, intent.currency).format()
+    open_task(
+        "orphan_money",
+        intent.id,
+        f"Stripe has {amount} of {intent.email or 'somebody'} for order"
+        f" {intent.metadata.get('order', '?')}, which is not in this database ({intent.id})."
+        " Make the order anew, or give the money back at Stripe.",
+        order_id=None,
+    )

@@ -10,12 +10,14 @@ from shop import inventory, orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Unavailable
+from shop.discounts.models import Discount, Redemption
 from shop.payments import operations as money
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
 from shop.payments.stripe_gateway import Intent, SentRefund
 from tests import cast as people
 from tests.cast import Cast
+from tests.discounts.offers import offer
 
 
 class Stripe:
@@ -44,7 +46,8 @@ class Stripe:
         return self.refunds[stripe_id]
 
     def create_refund(self, *, metadata: dict[str, str], amount_minor: int, **_: Any) -> SentRefund:
-        made = SentRefund(f"re_{metadata['refund_id']}", "pending", amount_minor, "")
+        row = session.scalars(select(Refund).where(Refund.key == metadata["refund"])).one()
+        made = people.sent(row, "pending", amount_minor=amount_minor)
         return self.refunds.setdefault(made.id, made)
 
 
@@ -71,7 +74,7 @@ def status_of(payment: Payment) -> str | None:
 def begun(order: orders.Order) -> Payment:
     """An attempt that Stripe was not heard of."""
     with transaction():
-        return money.open_payment(orders.lock(order.id))
+        return money.open_payment(orders.lock(order.id), capture="automatic")
 
 
 def told(kind: str, about: dict[str, Any], number: int = 1) -> str:
@@ -134,6 +137,23 @@ def test_one_unknown_intent_does_not_stop_the_others_from_being_settled(
     assert orders.by_id(order.id).payment_status == "paid"
 
 
+def test_one_payment_that_stripe_cannot_tell_of_hides_none_behind_it(
+    cast: Cast, stripe: Stripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (people.attempt(people.order(v)) for v in (cast.lamp, cast.mug))
+    stripe.intents[f"pi_{second.id}"] = people.intent(second)
+    long_ago()
+
+    def fetch(intent_id: str) -> Intent:
+        return stripe.away() if intent_id == f"pi_{first.id}" else stripe.fetch_intent(intent_id)
+
+    monkeypatch.setattr(gateway, "fetch_intent", fetch)
+
+    assert payments.reconcile() == 1
+
+    assert (status_of(first), status_of(second)) == ("started", "succeeded")
+
+
 def test_an_order_whose_intent_stripe_does_not_know_still_expires(
     cast: Cast, stripe: Stripe
 ) -> None:
@@ -144,6 +164,43 @@ def test_an_order_whose_intent_stripe_does_not_know_still_expires(
 
     assert payments.expire_unpaid() == 1
     assert inventory.available([cast.mug.id])[cast.mug.id] == 10
+
+
+def test_an_order_that_cannot_be_closed_does_not_hide_those_behind_it(
+    cast: Cast, stripe: Stripe
+) -> None:
+    ten = offer(limit_total=5)
+    spoiled, behind = cast.unpaid_order, people.order(cast.lamp)
+    with transaction() as current:
+        for hours, order in ((2, spoiled), (1, behind)):
+            orders.lock(order.id).expires_at = clock.now() - timedelta(hours=hours)
+        current.execute(
+            update(Redemption)
+            .where(Redemption.order_id == behind.id)
+            .values(released_at=clock.now())
+        )
+        current.execute(update(Discount).where(Discount.id == ten.id).values(used=0))
+
+    assert payments.expire_unpaid() == 1
+
+    assert (orders.by_id(spoiled.id).status, orders.by_id(behind.id).status) == (
+        "pending",
+        "expired",
+    )
+
+
+def test_a_payment_that_cannot_be_settled_does_not_hide_those_behind_it(
+    cast: Cast, stripe: Stripe
+) -> None:
+    first, second = (people.attempt(people.order(v)) for v in (cast.mug, cast.lamp))
+    for payment in (first, second):
+        stripe.intents[f"pi_{payment.id}"] = people.intent(payment)
+    stripe.intents[f"pi_{first.id}"] = people.intent(first, received_minor=10**12)
+    long_ago()
+
+    assert payments.reconcile() == 1
+
+    assert status_of(second) == "succeeded"
 
 
 def test_a_stripe_that_hangs_does_not_hold_up_the_timetable(
@@ -180,9 +237,10 @@ def test_money_for_an_order_that_was_called_off_goes_back(cast: Cast) -> None:
     with transaction():
         assert money.apply_intent(payment.id, people.intent(payment)) == "late"
 
-    assert (order.status, order.payment_status) == ("cancelled", "unpaid")
+    assert (order.status, order.payment_status) == ("cancelled", "paid")
     assert inventory.available([cast.mug.id])[cast.mug.id] == 10
-    assert money.balance(payment.id) == 0
+    session.refresh(payment)
+    assert payment.balance_minor == 0
 
 
 def test_what_was_paid_twice_goes_back_and_the_order_stays_paid(cast: Cast, stripe: Stripe) -> None:
@@ -198,9 +256,7 @@ def test_what_was_paid_twice_goes_back_and_the_order_stays_paid(cast: Cast, stri
     (refund,) = session.scalars(select(Refund).where(Refund.payment_id == first.id))
 
     payments.send_refund(refund.id)
-    stripe.refunds[f"re_{refund.id}"] = SentRefund(
-        f"re_{refund.id}", "succeeded", refund.amount_minor, ""
-    )
+    stripe.refunds[f"re_{refund.id}"] = people.sent(refund)
     told("refund.updated", {"id": f"re_{refund.id}"})
 
     paid = orders.by_id(order.id)
@@ -210,27 +266,18 @@ def test_what_was_paid_twice_goes_back_and_the_order_stays_paid(cast: Cast, stri
 def test_a_refund_message_that_overtakes_our_own_answer_counts(cast: Cast, stripe: Stripe) -> None:
     order = cast.paid_order
     refund = refunded(order)
-    stripe.refunds["re_early"] = SentRefund("re_early", "succeeded", refund.amount_minor, "")
-    about = {
-        "id": "re_early",
-        "payment_intent": f"pi_{refund.payment_id}",
-        "metadata": {"refund_id": str(refund.id)},
-    }
+    stripe.refunds["re_early"] = people.sent(refund, id="re_early")
 
-    assert told("refund.updated", about) == "refund"
+    assert told("refund.updated", {"id": "re_early"}) == "refund"
 
     assert orders.by_id(order.id).payment_status == "refunded"
 
 
 def test_a_refund_of_another_payment_is_not_taken_for_ours(cast: Cast, stripe: Stripe) -> None:
     refund = refunded(cast.paid_order)
-    about = {
-        "id": "re_x",
-        "payment_intent": "pi_x",
-        "metadata": {"refund_id": str(refund.id)},
-    }
+    stripe.refunds["re_x"] = people.sent(refund, id="re_x", intent_id="pi_x", metadata={})
 
-    assert told("refund.updated", about) == "unknown refund"
+    assert told("refund.updated", {"id": "re_x"}) == "unknown refund"
 
 
 def test_an_old_success_does_not_undo_a_refund_that_failed_since(
@@ -239,7 +286,7 @@ def test_an_old_success_does_not_undo_a_refund_that_failed_since(
     refund = refunded(cast.paid_order)
     payments.send_refund(refund.id)
     stripe_id = f"re_{refund.id}"
-    stripe.refunds[stripe_id] = SentRefund(stripe_id, "failed", refund.amount_minor, "Card lost.")
+    stripe.refunds[stripe_id] = people.sent(refund, "failed", failure="Card lost.")
 
     told("refund.failed", {"id": stripe_id, "status": "failed"}, 1)
     told("refund.updated", {"id": stripe_id, "status": "succeeded"}, 2)
@@ -252,7 +299,7 @@ def test_a_refund_whose_message_was_lost_is_asked_about(cast: Cast, stripe: Stri
     refund = refunded(order)
     payments.send_refund(refund.id)
     stripe_id = f"re_{refund.id}"
-    stripe.refunds[stripe_id] = SentRefund(stripe_id, "succeeded", refund.amount_minor, "")
+    stripe.refunds[stripe_id] = people.sent(refund)
     long_ago()
 
     assert payments.reconcile_refunds() == 1
@@ -265,8 +312,8 @@ def test_a_refund_that_was_made_a_day_ago_is_not_made_again(
     cast: Cast, stripe: Stripe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refund = refunded(cast.paid_order)
-    made = SentRefund("re_lost", "succeeded", refund.amount_minor, "")
-    monkeypatch.setattr(gateway, "find_refund", lambda **_: made)
+    made = people.sent(refund, id="re_lost")
+    monkeypatch.setattr(gateway, "refunds_of", lambda _: [made])
     monkeypatch.setattr(gateway, "create_refund", stripe.away)
     with transaction() as current:
         current.execute(update(Refund).values(requested_at=clock.now() - timedelta(days=2)))
@@ -275,3 +322,24 @@ def test_a_refund_that_was_made_a_day_ago_is_not_made_again(
     payments.send_refund(refund.id)
 
     assert session.scalar(select(Refund.stripe_id)) == "re_lost"
+
+
+def test_many_attempts_that_nobody_finishes_hide_no_paid_one(cast: Cast, stripe: Stripe) -> None:
+    left, order = cast.unpaid_order, people.order(cast.mug)
+    with transaction():
+        session.add_all(
+            Payment(
+                order_id=left.id, attempt=n, status="started", intent_id=f"pi_left_{n}",
+                amount_minor=left.total_minor, currency=left.currency,
+            )
+            for n in range(1, 251)
+        )  # fmt: skip
+    payment = people.attempt(order)
+    paid = people.intent(payment)
+    stripe.intents[paid.id] = paid
+    long_ago()
+
+    payments.reconcile()
+
+    assert len(stripe.asked) == 251
+    assert order.payment_status == "paid"

@@ -1,11 +1,7 @@
 """A refund by the SDK, against the stand-in: told by message, asked about, found again."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
-import pytest
-from flask import Flask
 from sqlalchemy import update
 
 from shop import orders, payments
@@ -15,25 +11,6 @@ from shop.payments import stripe_gateway
 from shop.payments.models import Refund
 from tests.cast import Cast
 from tests.dev import stripe_rig
-
-
-@pytest.fixture
-def stripe(app: Flask, tmp_path: Path) -> Iterator[stripe_rig.Rig]:
-    settings = app.config["SETTINGS"]
-    with stripe_rig.running(tmp_path) as (rig, _):
-        stripe_gateway.configure(
-            secret_key=settings.stripe_secret_key,
-            publishable_key=settings.stripe_publishable_key,
-            webhook_secrets=settings.stripe_webhook_secrets,
-            api_base=rig.url,
-        )
-        yield rig
-    stripe_gateway.configure(
-        secret_key=settings.stripe_secret_key,
-        publishable_key=settings.stripe_publishable_key,
-        webhook_secrets=settings.stripe_webhook_secrets,
-        api_base=settings.stripe_api_base,
-    )
 
 
 def test_a_refund_whose_answer_was_lost_for_days_is_found_and_not_made_again(
@@ -53,7 +30,7 @@ def test_a_refund_whose_answer_was_lost_for_days_is_found_and_not_made_again(
         key="an answer that never arrived",
         intent_id=intent_id,
         amount_minor=order.total_minor,
-        metadata={"refund_id": str(refund.id)},
+        metadata={"refund": refund.key, "attempt": "1"},
     )
     with transaction() as current:
         current.execute(update(Refund).values(requested_at=clock.now() - timedelta(days=2)))

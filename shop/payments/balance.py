@@ -1,0 +1,66 @@
+"""What the money events of an order add up to. Pure: no database, no clock; minor units."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Sums over money events of one currency.
+
+    ``authorised_minor`` can still be captured; ``disputed_minor`` is held back while a bank
+    decides; ``lost_minor`` went to cardholders by disputes.
+    """
+
+    authorised_minor: int = 0
+    captured_minor: int = 0
+    refunded_minor: int = 0
+    disputed_minor: int = 0
+    lost_minor: int = 0
+    fees_minor: int = 0
+
+    @property
+    def kept_minor(self) -> int:
+        """What came and stayed, disputes that are not decided yet included."""
+        return self.captured_minor - self.refunded_minor - self.lost_minor
+
+
+def of_events(sums: Iterable[Mapping[str, int]]) -> Balance:
+    """The balance of an order from the sums by kind of each of its payments."""
+    authorised = captured = refunded = disputed = lost = fees = 0
+    for by_kind in sums:
+        get = by_kind.get
+        captured += get("captured", 0)
+        if get("authorised", 0):
+            ended = get("captured", 0) + get("cancelled", 0)
+            authorised += max(0, get("authorised", 0) - ended)
+        refunded += get("refunded", 0) - get("refund_failed", 0)
+        lost += get("dispute_lost", 0)
+        disputed += get("dispute_opened", 0) - get("dispute_won", 0) - get("dispute_lost", 0)
+        fees += get("fee", 0)
+    return Balance(authorised, captured, refunded, disputed, lost, fees)
+
+
+def status_of(total_minor: int, balance: Balance) -> str:
+    """The payment status of an order that costs ``total_minor``."""
+    if balance.disputed_minor > 0:
+        return "disputed"
+    if balance.captured_minor == 0:
+        if total_minor == 0:
+            return "paid"
+        return "authorised" if balance.authorised_minor else "unpaid"
+    if balance.kept_minor <= 0:
+        return "refunded"
+    if balance.kept_minor >= total_minor:
+        return "overpaid" if balance.kept_minor > total_minor else "paid"
+    has_left = balance.kept_minor < balance.captured_minor
+    return "partly_refunded" if has_left else "partly_paid"
+
+
+def part_due(whole_minor: int, units: int, *, of: int, before_minor: int) -> int:
+    """What is due for the first ``units`` of ``of`` equal units that cost ``whole_minor`` together,
+    when ``before_minor`` of it was given before.
+
+    Rounds down, and the last unit takes the rest, so that any order of parts adds up to the whole.
+    """
+    return max(0, whole_minor * units // of - before_minor)

@@ -1,0 +1,81 @@
+"""The rows of money: locking them, adding a fact once, and what the facts add up to."""
+
+from collections import defaultdict
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from shop import orders
+from shop.core import clock
+from shop.core.db import session, table
+from shop.core.errors import NotFound
+from shop.payments import balance as sums
+from shop.payments.balance import Balance
+from shop.payments.models import Payment, PaymentEvent
+
+_NOTE = insert(table(PaymentEvent)).on_conflict_do_nothing().returning(table(PaymentEvent).c.id)
+
+
+def locked(payment_id: int) -> Payment:
+    """The payment, its row locked; whoever wants it has locked its order before."""
+    payment = session.get(Payment, payment_id, with_for_update=True, populate_existing=True)
+    if payment is None:
+        raise NotFound("There is no such payment.")
+    return payment
+
+
+def order_of(payment_id: int) -> int:
+    """The id of the order that a payment is for. Raises ``NotFound``."""
+    order_id = session.scalar(select(Payment.order_id).where(Payment.id == payment_id))
+    if order_id is None:
+        raise NotFound("There is no such payment.")
+    return order_id
+
+
+def note(
+    payment: Payment,
+    kind: str,
+    amount_minor: int,
+    reference: str,
+    *,
+    currency: str = "",
+    occurred_at: datetime | None = None,
+) -> bool:
+    """Write a money event down once; False if it is known. Without a currency, the payment's."""
+    session.flush()
+    now = clock.now()
+    noted = session.scalar(
+        _NOTE,
+        {
+            "payment_id": payment.id,
+            "kind": kind,
+            "amount_minor": amount_minor,
+            "currency": currency or payment.currency,
+            "reference": reference,
+            "at": now,
+            "occurred_at": occurred_at or now,
+        },
+    )
+    return noted is not None
+
+
+def balance_of(order_id: int, currency: str) -> Balance:
+    """What all attempts to pay an order add up to, in its currency. One statement."""
+    rows = session.execute(
+        select(PaymentEvent.payment_id, PaymentEvent.kind, func.sum(PaymentEvent.amount_minor))
+        .join(Payment, Payment.id == PaymentEvent.payment_id)
+        .where(Payment.order_id == order_id, PaymentEvent.currency == currency)
+        .group_by(PaymentEvent.payment_id, PaymentEvent.kind)
+    )
+    by_payment: dict[int, dict[str, int]] = defaultdict(dict)
+    for payment_id, kind, amount in rows:
+        by_payment[payment_id][kind] = int(amount)
+    return sums.of_events(by_payment.values())
+
+
+def recount(order: orders.Order) -> Balance:
+    """Set the order's payment status to what its money events say. Gives what they add up to."""
+    balance = balance_of(order.id, order.currency)
+    orders.set_payment_status(order, sums.status_of(order.total_minor, balance))
+    return balance

@@ -1,0 +1,538 @@
+"""Giving money back: what a refund would be, deciding it, and what became of it.
+
+Whoever calls these has locked the order. The database refuses what exceeds the captured money.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import selectinload
+
+from shop import inventory, orders
+from shop.core import actor, clock
+from shop.core.db import session
+from shop.core.errors import Invalid, NotFound, WrongState
+from shop.core.events import emit
+from shop.core.money import Money
+from shop.payments.balance import part_due
+from shop.payments.events import OrderRefunded, RefundFailed, RefundRequested
+from shop.payments.models import Payment, PaymentEvent, Refund, RefundLine
+from shop.payments.records import locked, note, order_of, recount
+from shop.payments.stripe_gateway import SentRefund
+from shop.payments.tasks import close_about, open_task
+
+REASONS = {
+    "returned": "The customer sent it back",
+    "not delivered": "It did not arrive",
+    "damaged": "It arrived damaged",
+    "not as described": "It was not as described",
+    "goodwill": "Goodwill",
+    "cancelled": "Cancelled before shipping",
+    "mistake": "Charged by mistake",
+    "other": "Another reason",
+}
+MOST_MINOR = 2_000_000_000
+GIVEN_BACK = "given back"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What should go back. ``lines``: units by order line id. ``amount_minor``: this much instead
+    of what lines and shipping come to. ``restock``: the lines whose units can be sold again; units
+    that were not sent yet are cancelled with that."""
+
+    lines: Mapping[int, int] = field(default_factory=dict)
+    shipping_minor: int = 0
+    amount_minor: int | None = None
+    restock: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class LinePreview:
+    """How much of a line can still go back. ``steps``: what 0, 1, 2 … units come to."""
+
+    line: orders.OrderLine
+    left: int
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What can still be given back of an order; minor units of ``currency``.
+
+    ``refusal`` says why nothing can, or is empty.
+    """
+
+    payment: Payment | None
+    currency: str
+    balance_minor: int
+    shipping_left_minor: int
+    lines: tuple[LinePreview, ...]
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    line: orders.OrderLine
+    quantity: int
+    amount_minor: int
+    tax_minor: int
+
+
+def preview(order: orders.Order) -> Preview:
+    """What can still be given back of this order. Five statements at most."""
+    payments = session.scalars(
+        select(Payment)
+        .where(Payment.order_id == order.id)
+        .options(selectinload(Payment.disputes))
+        .order_by(Payment.attempt)
+        .execution_options(populate_existing=True)  # triggers write it, too
+    ).all()
+    payment = _fullest(payments)
+    given, shipping = _given(order.id)
+    lines = []
+    for line in order.lines:
+        left = line.quantity - line.refunded
+        steps = tuple(_due(line, units, given[line.id])[0] for units in range(left + 1))
+        lines.append(LinePreview(line, left, steps))
+    balance = payment.balance_minor if payment else 0
+    return Preview(
+        payment=payment,
+        currency=_currency(payment) if payment else order.currency,
+        balance_minor=balance,
+        shipping_left_minor=max(0, _shipping(order) - shipping),
+        lines=tuple(lines),
+        refusal=_refusal(payment),
+    )
+
+
+def worth_of_cancelled(order: orders.Order) -> int:
+    """What the units come to that were taken out of the order before they were sent."""
+    return sum(
+        part_due(_gross(line), line.cancelled, of=line.quantity, before_minor=0)
+        for line in order.lines
+    )
+
+
+def everything(order: orders.Order) -> Wanted:
+    """All that is left: every unit, the shipping, and the whole balance."""
+    now = preview(order)
+    return Wanted(
+        lines={one.line.id: one.left for one in now.lines if one.left},
+        shipping_minor=now.shipping_left_minor,
+        amount_minor=now.balance_minor,
+    )
+
+
+def request_refund(
+    order: orders.Order, wanted: Wanted, *, reason: str, source: str = "staff"
+) -> Refund:
+    """Decide that money goes back, exact to the minor unit; a worker asks Stripe.
+
+    Raises ``Invalid`` for units, shipping or an amount that are not there to be given back, and
+    ``WrongState`` when nothing was captured, all is back already, or a dispute blocks it.
+    """
+    payments = session.scalars(
+        select(Payment)
+        .where(Payment.order_id == order.id)
+        .options(selectinload(Payment.disputes))
+        .order_by(Payment.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    payment = _fullest(payments)
+    refusal = _refusal(payment)
+    if payment is None or refusal:
+        raise WrongState(refusal)
+    given, shipping_given = _given(order.id)
+    parts = _parts(order, wanted.lines, given)
+    shipping = _whole(wanted.shipping_minor, "shipping_minor")
+    if shipping > max(0, _shipping(order) - shipping_given):
+        left = _say(max(0, _shipping(order) - shipping_given), order.currency)
+        raise Invalid(f"Only {left} of the shipping can still go back.", field="shipping_minor")
+    computed = sum(part.amount_minor for part in parts) + shipping
+    amount = (
+        computed if wanted.amount_minor is None else _whole(wanted.amount_minor, "amount_minor")
+    )
+    if amount == 0:
+        raise Invalid("Choose what to give back, or type an amount.", field="amount_minor")
+    if amount > payment.balance_minor:
+        left = _say(payment.balance_minor, _currency(payment))
+        raise Invalid(f"Only {left} of this payment can still go back.", field="amount_minor")
+    unknown = wanted.restock - {part.line.id for part in parts}
+    if unknown:
+        raise Invalid("Only what goes back can be put on the shelf.", field="restock")
+    refund = _decide(payment, amount, min(shipping, amount), reason=reason, source=source)
+    for part in parts:
+        refund.lines.append(
+            RefundLine(
+                order_line_id=part.line.id,
+                quantity=part.quantity,
+                amount_minor=part.amount_minor,
+                tax_minor=part.tax_minor,
+                restock=part.line.id in wanted.restock,
+            )
+        )
+        part.line.refunded += part.quantity
+    order.version += 1
+    session.flush()
+    if wanted.restock:
+        _restock(order, [part for part in parts if part.line.id in wanted.restock])
+    emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=amount))
+    return refund
+
+
+def give_back(order: orders.Order, payment: Payment, *, reason: str) -> Refund | None:
+    """Send back all that is left of one payment: nobody wanted it. None if nothing is left."""
+    session.flush()
+    session.refresh(payment)
+    if payment.balance_minor <= 0:
+        return None
+    refund = _decide(payment, payment.balance_minor, 0, reason=reason, source="system")
+    session.flush()
+    emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=refund.amount_minor))
+    return refund
+
+
+def retry_refund(refund_id: int) -> Refund:
+    """Ask Stripe once more for a refund that failed. Raises ``WrongState``, ``Invalid``."""
+    found = session.scalar(select(Refund.payment_id).where(Refund.id == refund_id))
+    if found is None:
+        raise NotFound("There is no such refund.")
+    order = orders.lock(order_of(found))
+    payment = locked(found)
+    refund = _locked(refund_id)
+    if refund.status != "failed" or refund.source == "external":
+        raise WrongState("Only a refund of ours that failed can be tried again.")
+    amount = refund.amount_minor + _price_again(order, refund)
+    if not 0 < amount <= payment.balance_minor:
+        left = _say(payment.balance_minor, refund.currency)
+        raise WrongState(f"Only {left} of this payment can still go back.")
+    refund.amount_minor = amount
+    refund.status, refund.failure, refund.stripe_id = "requested", "", None
+    refund.attempt += 1
+    refund.requested_at = clock.now()
+    order.version += 1
+    session.flush()
+    close_about("refund_failed", f"{refund.id}:{refund.attempt - 1}")
+    emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=refund.amount_minor))
+    return refund
+
+
+def apply_refund(refund_id: int, sent: SentRefund) -> None:
+    """Write down what Stripe says about a refund; safe to repeat, in any order."""
+    payment_id = session.get_one(Refund, refund_id).payment_id
+    order = orders.lock(order_of(payment_id))
+    payment = locked(payment_id)
+    refund = _locked(refund_id)
+    is_now = sent.metadata.get("attempt", str(refund.attempt)) == str(refund.attempt)
+    if refund.stripe_id != sent.id and (refund.stripe_id is not None or not is_now):
+        return  # news of an earlier attempt
+    if refund.status == "failed" and refund.stripe_id is not None:
+        return  # at Stripe that is for good: whatever else was said of it was said before
+    if sent.status in {"failed", "canceled"}:
+        if refund.status == "done":
+            note(payment, "refund_failed", refund.amount_minor, sent.id, currency=refund.currency)
+        refund.stripe_id = sent.id
+        fail_refund(order, refund, sent.failure or "Stripe did not send it.")
+        recount(order)
+        return
+    if refund.status == "failed":
+        _count_again(order, refund)
+    refund.stripe_id = sent.id
+    if sent.status != "succeeded":
+        if refund.status != "done":
+            refund.status = "sent"
+        return
+    if refund.status != "done":
+        refund.status, refund.done_at, refund.failure = "done", clock.now(), ""
+    known = note(
+        payment,
+        "refunded",
+        refund.amount_minor,
+        sent.id,
+        currency=refund.currency,
+        occurred_at=sent.created,
+    )
+    if known:
+        recount(order)
+        emit(
+            OrderRefunded(order_id=order.id, refund_id=refund.id, amount_minor=refund.amount_minor)
+        )
+
+
+def fail_refund(order: orders.Order, refund: Refund, reason: str) -> None:
+    """Stripe did not give the money back: the units count as not given back, and a person is
+    asked. Safe to repeat."""
+    if refund.status == "failed":
+        return
+    refund.status, refund.failure = "failed", reason
+    lines = {line.id: line for line in order.lines}
+    for part in refund.lines:
+        lines[part.order_line_id].refunded -= part.quantity
+    order.version += 1
+    session.flush()
+    emit(RefundFailed(order_id=order.id, refund_id=refund.id, reason=reason))
+    open_task(
+        "refund_failed",
+        f"{refund.id}:{refund.attempt}",
+        f"The refund of {_say(refund.amount_minor, refund.currency)} for order {order.number}"
+        f" failed: {reason}",
+        order_id=order.id,
+    )
+
+
+def adopt_refund(payment_id: int, sent: SentRefund) -> bool:
+    """Take over a refund that somebody made at Stripe; False if it is known.
+
+    Ours that were not sent yet and no longer fit are called off: the money went once already. One
+    that failed there took no money, so it takes no room.
+    """
+    order = orders.lock(order_of(payment_id))
+    payment = locked(payment_id)
+    if session.scalar(select(Refund.id).where(Refund.stripe_id == sent.id)) is not None:
+        return False
+    has_failed = sent.status in {"failed", "canceled"}
+    if not has_failed:
+        _make_room(order, payment, sent.amount_minor)
+    refund = Refund(
+        payment_id=payment.id,
+        status="failed" if has_failed else "sent",
+        amount_minor=sent.amount_minor,
+        currency=sent.currency,
+        reason="made at Stripe",
+        source="external",
+        stripe_id=sent.id,
+        failure=sent.failure,
+        requested_by="Stripe",
+        requested_at=sent.created,
+    )
+    session.add(refund)
+    session.flush()
+    if has_failed:
+        return True
+    open_task(
+        "external_refund",
+        sent.id,
+        f"{_say(sent.amount_minor, sent.currency)} for order {order.number} went back, by a refund"
+        " made at Stripe. Say in the order what it was for.",
+        order_id=order.id,
+    )
+    apply_refund(refund.id, sent)
+    return True
+
+
+def _decide(payment: Payment, amount: int, shipping: int, *, reason: str, source: str) -> Refund:
+    refund = Refund(
+        payment_id=payment.id,
+        amount_minor=amount,
+        shipping_minor=shipping,
+        currency=_currency(payment),
+        reason=reason,
+        source=source,
+        requested_by=actor.current().name,
+        requested_at=clock.now(),
+    )
+    session.add(refund)
+    return refund
+
+
+def _parts(
+    order: orders.Order, wanted: Mapping[int, int], given: Mapping[int, tuple[int, int]]
+) -> list[_Part]:
+    lines = {line.id: line for line in order.lines}
+    parts = []
+    for line_id, quantity in wanted.items():
+        line = lines.get(line_id)
+        if line is None:
+            raise Invalid("This line is not part of the order.", field="lines")
+        units = _whole(quantity, "lines")
+        if units > line.quantity - line.refunded:
+            raise Invalid(
+                f"{line.name}: {line.quantity - line.refunded} can still go back, not {units}.",
+                field="lines",
+            )
+        if units:
+            parts.append(_Part(line, units, *_due(line, units, given[line.id])))
+    return parts
+
+
+def _due(line: orders.OrderLine, units: int, given: tuple[int, int]) -> tuple[int, int]:
+    """What ``units`` more of a line come to, and the tax in it."""
+    up_to = line.refunded + units
+    return (
+        part_due(_gross(line), up_to, of=line.quantity, before_minor=given[0]),
+        part_due(line.tax_minor, up_to, of=line.quantity, before_minor=given[1]),
+    )
+
+
+def _gross(line: orders.OrderLine) -> int:
+    return line.total_minor + (0 if line.order.prices_include_tax else line.tax_minor)
+
+
+def _given(order_id: int) -> tuple[Mapping[int, tuple[int, int]], int]:
+    """By line, the amount and tax that are back or on their way; and so much of the shipping."""
+    rows = session.execute(
+        select(
+            RefundLine.order_line_id,
+            func.sum(RefundLine.amount_minor),
+            func.sum(RefundLine.tax_minor),
+        )
+        .join(Refund, Refund.id == RefundLine.refund_id)
+        .join(Payment, Payment.id == Refund.payment_id)
+        .where(Payment.order_id == order_id, Refund.status != "failed")
+        .group_by(RefundLine.order_line_id)
+    )
+    given: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    given.update({line_id: (int(amount), int(tax)) for line_id, amount, tax in rows})
+    shipping = session.scalar(
+        select(func.coalesce(func.sum(Refund.shipping_minor), 0))
+        .join(Payment, Payment.id == Refund.payment_id)
+        .where(Payment.order_id == order_id, Refund.status != "failed")
+    )
+    return given, int(shipping or 0)
+
+
+def _shipping(order: orders.Order) -> int:
+    return order.shipping_minor + (0 if order.prices_include_tax else order.shipping_tax_minor)
+
+
+def _restock(order: orders.Order, parts: Sequence[_Part]) -> None:
+    """Units that were not sent are cancelled; those that were are back on the shelf.
+
+    Either happens once to a unit, also when the refund that did it has failed since and this is
+    another one, or when the unit was called off before and its money kept.
+    """
+    given = _restocked(order.id)
+    back_before = inventory.restocked(order.id)
+    cancelled_before = orders.cancelled_units(order.id, reason=GIVEN_BACK)
+    still_open: dict[int, int] = {}
+    back: list[inventory.Line] = []
+    for part in parts:
+        line = part.line
+        with_goods = given[line.id] - part.quantity
+        without = line.refunded - given[line.id]
+        returned = back_before.get(line.variant_id, 0)
+        taken_out = cancelled_before.get(line.id, 0)
+        # Units that moved before, and whose money is still with us, come first.
+        moved = max(0, returned + taken_out - with_goods)
+        moved += max(0, line.cancelled - taken_out - without)
+        units = max(0, part.quantity - moved)
+        unsent = min(units, line.open_quantity)
+        sent = min(units - unsent, max(0, line.shipped - returned))
+        if unsent:
+            still_open[line.id] = unsent
+        if sent:
+            back.append(inventory.Line(line.variant_id, sent))
+    if still_open and back:
+        inventory.lock(part.line.variant_id for part in parts)
+    if still_open and order.status == "confirmed":
+        orders.cancel_lines(order, still_open, reason=GIVEN_BACK)
+    if back:
+        inventory.restock(order.id, back)
+
+
+def _restocked(order_id: int) -> Mapping[int, int]:
+    """Units by line that go back, or have gone, together with their goods."""
+    rows = session.execute(
+        select(RefundLine.order_line_id, func.sum(RefundLine.quantity))
+        .join(Refund, Refund.id == RefundLine.refund_id)
+        .join(Payment, Payment.id == Refund.payment_id)
+        .where(Payment.order_id == order_id, Refund.status != "failed", RefundLine.restock)
+        .group_by(RefundLine.order_line_id)
+    )
+    return {line_id: int(units) for line_id, units in rows}
+
+
+def _make_room(order: orders.Order, payment: Payment, amount: int) -> None:
+    waiting = session.scalars(
+        select(Refund)
+        .where(Refund.payment_id == payment.id, Refund.status == "requested")
+        .order_by(Refund.id.desc())
+        .with_for_update()
+    )
+    for refund in waiting:
+        session.refresh(payment)
+        if payment.balance_minor >= amount:
+            return
+        fail_refund(order, refund, "The money went back at Stripe meanwhile.")
+    session.flush()
+    session.refresh(payment)
+
+
+def _count_again(order: orders.Order, refund: Refund) -> None:
+    """A refund that we had given up was sent after all."""
+    lines = {line.id: line for line in order.lines}
+    for part in refund.lines:
+        line = lines[part.order_line_id]
+        line.refunded = min(line.quantity, line.refunded + part.quantity)
+    close_about("refund_failed", f"{refund.id}:{refund.attempt}")
+
+
+def _price_again(order: orders.Order, refund: Refund) -> int:
+    """Count a failed refund's units once more, at what they come to after what went back
+    meanwhile; gives by how much that differs. An amount that somebody typed stays."""
+    given, shipping_given = _given(order.id)
+    lines = {line.id: line for line in order.lines}
+    before = refund.amount_minor
+    is_typed = before != refund.shipping_minor + sum(part.amount_minor for part in refund.lines)
+    left = max(0, _shipping(order) - shipping_given)
+    if refund.shipping_minor > left and not is_typed:
+        raise WrongState(f"Only {_say(left, order.currency)} of the shipping can still go back.")
+    refund.shipping_minor = min(refund.shipping_minor, left)
+    for part in refund.lines:
+        line = lines[part.order_line_id]
+        if line.refunded + part.quantity > line.quantity:
+            raise WrongState(f"{line.name} has been given back meanwhile.")
+        part.amount_minor, part.tax_minor = _due(line, part.quantity, given[line.id])
+        line.refunded += part.quantity
+    if is_typed:
+        return 0
+    return refund.shipping_minor + sum(part.amount_minor for part in refund.lines) - before
+
+
+def _fullest(payments: Iterable[Payment]) -> Payment | None:
+    captured = [payment for payment in payments if payment.captured_minor]
+    return max(captured, key=lambda payment: payment.balance_minor, default=None)
+
+
+def _refusal(payment: Payment | None) -> str:
+    if payment is None:
+        return "Nothing was captured for this order, so nothing can go back."
+    if any(dispute.blocks_refunds for dispute in payment.disputes):
+        return (
+            "The cardholder's bank disputes this payment. Stripe refuses refunds meanwhile; answer"
+            " the dispute there."
+        )
+    if payment.balance_minor <= 0:
+        return "All of this payment is back with the customer, or on its way."
+    return ""
+
+
+def _currency(payment: Payment) -> str:
+    """The currency in which the money came; nearly always the order's."""
+    came = session.scalar(
+        select(PaymentEvent.currency).where(
+            PaymentEvent.payment_id == payment.id, PaymentEvent.kind == "captured"
+        )
+    )
+    return came or payment.currency
+
+
+def _locked(refund_id: int) -> Refund:
+    return session.get_one(Refund, refund_id, with_for_update=True, populate_existing=True)
+
+
+def _whole(value: Any, name: str) -> int:
+    if isinstance(value, int) and value > MOST_MINOR:
+        raise Invalid("This is more than can ever go back.", field=name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise Invalid("This must be a whole number, 0 or more.", field=name)
+    return value
+
+
+def _say(amount_minor: int, currency: str) -> str:
+    return Money(amount_minor, currency).format()
