@@ -9,11 +9,13 @@ from shop.cart.models import Cart
 from shop.cart.operations import (
     MOST,
     add,
+    add_code,
     link_order,
     lock,
     merge,
     open_cart,
     remove,
+    remove_code,
     set_details,
     set_quantity,
     settle,
@@ -21,7 +23,7 @@ from shop.cart.operations import (
 from shop.cart.queries import CartLine, CartView, count_of, find, open_view, view
 
 __all__ = [
-    "MOST", "Cart", "CartChanged", "CartLine", "CartView", "NotEnough", "add", "count_of", "find",
-    "link_order", "lock", "merge", "open_cart", "open_view", "remove", "set_details",
-    "set_quantity", "settle", "view",
+    "MOST", "Cart", "CartChanged", "CartLine", "CartView", "NotEnough", "add", "add_code",
+    "count_of", "find", "link_order", "lock", "merge", "open_cart", "open_view", "remove",
+    "remove_code", "set_details", "set_quantity", "settle", "view",
 ]  # fmt: skip

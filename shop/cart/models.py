@@ -43,6 +43,19 @@ class Cart(Base):
     )
 
 
+class CartDiscount(Base):
+    """A code that the customer typed; it stays until it is taken out, also while it is useless."""
+
+    __tablename__ = "cart_discount"
+
+    cart_id: Mapped[int] = mapped_column(
+        ForeignKey("cart.id", ondelete="CASCADE"), primary_key=True
+    )
+    code_id: Mapped[int] = mapped_column(
+        ForeignKey("discount_code.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
 class CartItem(Base):
     """A variant and how many of it; ``seen_price_minor`` is the price last seen."""
 

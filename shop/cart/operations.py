@@ -3,31 +3,46 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm.attributes import set_committed_value
 
 from shop.cart import queries
 from shop.cart.errors import NotEnough
 from shop.cart.events import CartChanged
-from shop.cart.models import Cart, CartItem
+from shop.cart.models import Cart, CartDiscount, CartItem
 from shop.core import clock, tokens
-from shop.core.db import session
+from shop.core.db import session, table
 from shop.core.errors import Invalid, NotFound
 from shop.core.events import emit
+from shop.discounts import DiscountCode, clean_code
 
 MOST = 999
 MOST_LINES = 100
+MOST_CODES = 5
+
+_OPEN = insert(Cart).on_conflict_do_nothing().returning(Cart)
+_PUT = insert(table(CartItem))
+_PUT = _PUT.on_conflict_do_update(
+    index_elements=["cart_id", "variant_id"],
+    set_={
+        "quantity": _PUT.excluded.quantity,
+        "seen_price_minor": _PUT.excluded.seen_price_minor,
+    },
+)
 
 
 def open_cart(customer_id: int | None = None) -> Cart:
     """A new, empty cart (or the customer's open one, if another device just made it)."""
     now = clock.now()
     made = session.execute(
-        insert(Cart)
-        .values(token=tokens.new_token(), customer_id=customer_id, created_at=now, updated_at=now)
-        .on_conflict_do_nothing()
-        .returning(Cart)
+        _OPEN,
+        {
+            "token": tokens.new_token(),
+            "customer_id": customer_id,
+            "created_at": now,
+            "updated_at": now,
+        },
     ).scalar_one_or_none()
     return (
         made
@@ -50,17 +65,13 @@ def add(cart: Cart, variant_id: int, quantity: int = 1, *, cap: bool = False) ->
     if not offer["present"] and offer["lines"] >= MOST_LINES:
         raise Invalid(f"A cart holds up to {MOST_LINES} different things.")
     session.execute(
-        insert(CartItem)
-        .values(
-            cart_id=cart.id,
-            variant_id=variant_id,
-            quantity=wanted,
-            seen_price_minor=offer["price_minor"],
-        )
-        .on_conflict_do_update(
-            index_elements=["cart_id", "variant_id"],
-            set_={"quantity": wanted, "seen_price_minor": offer["price_minor"]},
-        )
+        _PUT,
+        {
+            "cart_id": cart.id,
+            "variant_id": variant_id,
+            "quantity": wanted,
+            "seen_price_minor": offer["price_minor"],
+        },
     )
     _touch(cart)
     return note
@@ -85,6 +96,40 @@ def remove(cart: Cart, item_id: int) -> CartItem:
     session.delete(item)
     _touch(cart)
     return item
+
+
+def add_code(cart: Cart, code_id: int) -> None:
+    """Keep a discount code with the cart; checkout says before whether it applies.
+
+    Raises ``Invalid`` when there are too many. A code that is there already changes nothing.
+    """
+    _lock(cart)
+    mine = CartDiscount.cart_id == cart.id
+    known = session.scalars(select(CartDiscount.code_id).where(mine)).all()
+    if code_id in known:
+        return
+    if len(known) >= MOST_CODES:
+        raise Invalid(f"A cart takes up to {MOST_CODES} codes.", field="code")
+    session.add(CartDiscount(cart_id=cart.id, code_id=code_id))
+    _touch(cart)
+
+
+def remove_code(cart: Cart, code: str) -> None:
+    """Take a discount code out of the cart. Raises ``NotFound`` if it is not there."""
+    _lock(cart)
+    gone = session.scalars(
+        delete(CartDiscount)
+        .where(
+            CartDiscount.cart_id == cart.id,
+            CartDiscount.code_id == DiscountCode.id,
+            DiscountCode.code == clean_code(code),
+        )
+        .returning(CartDiscount.code_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    if not gone:
+        raise NotFound("This code is not in your cart.")
+    _touch(cart)
 
 
 def merge(guest: Cart | None, customer_id: int) -> tuple[Cart | None, list[str]]:
@@ -124,6 +169,14 @@ def merge(guest: Cart | None, customer_id: int) -> tuple[Cart | None, list[str]]
                 index_elements=["cart_id", "variant_id"], set_={"quantity": quantity}
             )
         )
+    session.execute(
+        insert(CartDiscount)
+        .from_select(
+            ["cart_id", "code_id"],
+            select(literal(own.id), CartDiscount.code_id).where(CartDiscount.cart_id == guest.id),
+        )
+        .on_conflict_do_nothing()
+    )
     guest.status = "merged"
     own.email = own.email or guest.email
     own.shipping_address = own.shipping_address or guest.shipping_address
@@ -223,7 +276,7 @@ def _offer(cart: Cart, variant_id: int) -> Mapping[str, Any]:
     """What is sold, how many there are and are in this cart already; the cart must be locked."""
     row = session.execute(_OFFER, {"id": variant_id, "cart_id": cart.id}).mappings().first()
     if row is None:
-        raise NotFound("This is not sold (any more).")
+        raise NotFound("This is no longer sold here.")
     return dict(row)
 
 

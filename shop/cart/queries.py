@@ -30,6 +30,7 @@ class CartLine:
     available: int
     backorder_allowed: bool
     is_sold: bool
+    category_ids: tuple[int, ...] = ()
 
     @property
     def total_minor(self) -> int:
@@ -71,6 +72,7 @@ class CartView:
     shipping_address: dict[str, Any] | None
     shipping_method: str
     order_id: int | None
+    code_ids: tuple[int, ...] = ()
     lines: tuple[CartLine, ...] = field(default=())
 
     @property
@@ -96,6 +98,8 @@ _LINES = (
     """
 SELECT c.id, c.token, c.version, c.customer_id, c.email, c.shipping_address, c.shipping_method,
        c.order_id,
+       ARRAY(SELECT code_id FROM cart_discount WHERE cart_id = c.id ORDER BY code_id) AS code_ids,
+       ARRAY(SELECT category_id FROM product_category WHERE product_id = p.id) AS category_ids,
        i.id AS item_id, i.variant_id, i.quantity, i.seen_price_minor, v.product_id, p.slug, p.name,
        v.title AS variant_title, v.sku, v.price_minor AS unit_price_minor, p.tax_class, v.weight_g,
        v.backorder_allowed,
@@ -145,7 +149,7 @@ def find(token: str | None, customer_id: int | None = None) -> Cart | None:
 
 def view(cart: Cart) -> CartView:
     """The cart with its lines as they are now. One statement."""
-    rows = session.execute(_OF_CART, {"cart_id": cart.id}).mappings()
+    rows = session.execute(_OF_CART, {"cart_id": cart.id}).mappings().all()
     return CartView(
         id=cart.id,
         token=cart.token,
@@ -155,6 +159,7 @@ def view(cart: Cart) -> CartView:
         shipping_address=cart.shipping_address,
         shipping_method=cart.shipping_method,
         order_id=cart.order_id,
+        code_ids=tuple(rows[0]["code_ids"]) if rows else (),
         lines=_lines(rows),
     )
 

@@ -5,22 +5,29 @@ Leaves money to payments.
 """
 
 from shop.checkout.errors import CartProblems, NoDelivery
-from shop.checkout.operations import install_defaults, place_order, set_contact, set_method
+from shop.checkout.operations import (
+    apply_code,
+    install_defaults,
+    place_order,
+    set_contact,
+    set_method,
+)
 from shop.checkout.queries import (
-    ZONE,
     ShippingOption,
     Terms,
     configure,
     countries,
     forget,
     quote,
+    quotes,
     shipping_options,
     tax_rates,
     terms,
 )
+from shop.checkout.trial import Trial, try_discount
 
 __all__ = [
-    "ZONE", "CartProblems", "NoDelivery", "ShippingOption", "Terms", "configure", "countries",
-    "forget", "install_defaults", "place_order", "quote", "set_contact", "set_method",
-    "shipping_options", "tax_rates", "terms",
+    "CartProblems", "NoDelivery", "ShippingOption", "Terms", "Trial", "apply_code", "configure",
+    "countries", "forget", "install_defaults", "place_order", "quote", "quotes", "set_contact",
+    "set_method", "shipping_options", "tax_rates", "terms", "try_discount",
 ]  # fmt: skip

@@ -1,18 +1,20 @@
 """From a cart to an order, in one transaction."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 
-from shop import cart, orders
+from shop import cart, discounts, inventory, orders, payments
 from shop.cart import CartChanged, CartView
 from shop.checkout import defaults
 from shop.checkout.errors import CartProblems, NoDelivery
 from shop.checkout.models import ShippingMethod, TaxRate
-from shop.checkout.queries import forget, quote, shipping_options, terms
+from shop.checkout.queries import forget, quote, refusals, shipping_options, terms
 from shop.core import clock
 from shop.core.db import session
+from shop.core.money import Money
 from shop.customers import clean_address, clean_email
 
 
@@ -33,6 +35,23 @@ def set_method(basket: cart.Cart, code: str) -> None:
     cart.set_details(basket, {"shipping_method": code})
 
 
+def apply_code(basket: cart.Cart, given: object) -> discounts.Applied:
+    """Put a discount code into the cart; gives what it saves.
+
+    Raises ``Invalid`` for an empty code, ``UnknownCode``, and ``CodeRefused`` with every reason if
+    it saves nothing now; then nothing has changed.
+    """
+    rule = discounts.by_code(given)
+    view = cart.view(basket)
+    tried = replace(view, code_ids=tuple({*view.code_ids, rule.code_id or 0}))
+    priced, _, _ = quote(tried)
+    found = next((one for one in priced.discounts if one.code_id == rule.code_id), None)
+    if found is None:
+        raise discounts.CodeRefused(rule.code, refusals(priced, rule.code))
+    cart.add_code(basket, rule.code_id or 0)
+    return found
+
+
 def place_order(
     cart_id: int,
     *,
@@ -44,7 +63,10 @@ def place_order(
 
     The cart must carry e-mail, address and method. Pressing twice gives the same order; a cart that
     changed since an unpaid order replaces that order. Raises ``CartChanged`` when version or total
-    differ from what was seen, ``CartProblems``, ``OutOfStock``, ``NoDelivery``, ``InvalidAddress``.
+    differ from what was seen, or when a code stopped applying and no total was seen; ``UsedUp``,
+    ``CartProblems``, ``OutOfStock``, ``NoDelivery``, ``InvalidAddress``; ``Invalid`` for a total
+    that no card can be charged. An order that costs nothing is confirmed at once: there is no
+    payment to wait for.
     """
     basket = cart.lock(cart_id)
     earlier = orders.lock(basket.order_id) if basket.order_id else None
@@ -57,8 +79,6 @@ def place_order(
         return earlier
     if basket.status != "open":
         raise CartChanged("This cart is closed.")
-    if earlier and earlier.status == "pending":
-        orders.cancel(earlier, reason=orders.REPLACED)
     view = cart.view(basket)
     if not view.lines or view.problems:
         raise CartProblems(view.problems)
@@ -68,8 +88,20 @@ def place_order(
     priced, _, chosen = quote(view)
     if chosen is None or (view.shipping_method and chosen.code != view.shipping_method):
         raise NoDelivery("Please choose a way to send it.", field="shipping_method")
-    if seen_total_minor is not None and seen_total_minor != priced.total_minor:
-        raise CartChanged("The total has changed. Please look at it again before you pay.")
+    if seen_total_minor != priced.total_minor:
+        if priced.refused:  # whoever saw the total without the code saw the reasons too
+            raise CartChanged(" ".join(one.sentence for one in priced.refused))
+        if seen_total_minor is not None:
+            raise CartChanged("The total has changed. Please look at it again before you pay.")
+    payments.check_amount(
+        Money(priced.total_minor, priced.currency),
+        goods=Money(priced.subtotal_minor, priced.currency),
+    )
+    if earlier and earlier.status == "pending":
+        discounts.lock_for(earlier.id, priced.discounts)
+        held = {line.variant_id for line in earlier.lines}
+        inventory.lock(held | {line.variant_id for line in view.lines})
+        orders.cancel(earlier, reason=orders.REPLACED)
     order = orders.place(
         _items(view),
         priced,
@@ -86,6 +118,10 @@ def place_order(
         hold_minutes=terms().hold_minutes,
     )
     cart.link_order(basket, order.id)
+    if not order.total_minor:
+        orders.mark_paid(order)
+        orders.set_payment_status(order, "paid")
+        cart.settle(basket, view.version, {})
     return order
 
 

@@ -1,7 +1,7 @@
 """What checkout offers and what it would cost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from threading import Lock
@@ -11,25 +11,27 @@ from zoneinfo import ZoneInfo
 from cachetools import TTLCache, cached
 from sqlalchemy import select
 
+from shop import discounts
 from shop.cart import CartView
 from shop.checkout.models import ShippingMethod, TaxRate
+from shop.core import clock
 from shop.core.db import session
-from shop.discounts import Quote, price
+from shop.discounts import Facts, Quote, Refused, Rule, price
 
-# Where the shop's clock hangs, and the hour after which a parcel leaves the next working day.
-ZONE = ZoneInfo("Europe/Berlin")
-CUT_OFF_HOUR = 14
 SATURDAY = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How this shop sells: its currency, its home country, and whether prices include tax."""
+    """How this shop sells. An order after ``cut_off_hour`` by the clock of ``zone`` leaves on the
+    next working day."""
 
     currency: str
     country: str
     prices_include_tax: bool
     hold_minutes: int
+    zone: ZoneInfo
+    cut_off_hour: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class ShippingOption:
         Counts Monday to Friday from the day on which the parcel leaves, which is the next one for
         an order after the cut-off. Public holidays are not known.
         """
-        leaves = _leaves(ordered_at.astimezone(ZONE))
+        leaves = _leaves(ordered_at.astimezone(_terms.zone))
         return _working_days(leaves, self.min_days), _working_days(leaves, self.max_days)
 
 
@@ -62,7 +64,7 @@ class _Tariffs:
 
 
 TARIFFS_KEPT_S = 5
-_terms = Terms("EUR", "DE", True, 15)
+_terms = Terms("EUR", "DE", True, 15, ZoneInfo("Europe/Berlin"), 14)
 _kept: TTLCache[Any, _Tariffs] = TTLCache(1, ttl=TARIFFS_KEPT_S)
 
 
@@ -109,20 +111,94 @@ def quote(
     """What the cart would cost. Gives (quote, shipping options, the chosen one).
 
     Without a country, the address given so far or the shop's own counts; without a method, the one
-    chosen before or the first. No statement, or two after a few seconds.
+    chosen before or the first. No statement, or a few after some seconds; with codes one more, and
+    one for discounts that depend on what this customer had before.
     """
+    to, options, chosen = sent(view, country, method)
+    rules = _rules(view)
+    facts = discount_facts(view, rules, to)
+    return priced_with(view, rules, facts, chosen), options, chosen
+
+
+def quotes(view: CartView) -> list[tuple[ShippingOption, Quote]]:
+    """What the cart would cost with each way to send it."""
+    to, options, _ = sent(view, None, None)
+    rules = _rules(view)
+    facts = discount_facts(view, rules, to)
+    return [(option, priced_with(view, rules, facts, option)) for option in options]
+
+
+def refusals(quote: Quote, code: str) -> Sequence[str]:
+    """Every reason why a code of the cart saves nothing."""
+    return next((one.reasons for one in quote.refused if one.code == code), ())
+
+
+def sent(
+    view: CartView, country: str | None, method: str | None
+) -> tuple[str, Sequence[ShippingOption], ShippingOption | None]:
+    """Where to, the ways to send it there, and the chosen one."""
     to = (country or (view.shipping_address or {}).get("country") or _terms.country).upper()
     options = shipping_options(to, view.subtotal_minor)
     wanted = method or view.shipping_method
     chosen = next((o for o in options if o.code == wanted), options[0] if options else None)
-    priced = price(
+    return to, options, chosen
+
+
+def _rules(view: CartView) -> Sequence[Rule]:
+    """All discounts that might apply to the cart: those without a code first."""
+    return (*discounts.automatic(), *discounts.by_codes(view.code_ids))
+
+
+def discount_facts(view: CartView, rules: Sequence[Rule], country: str) -> Facts:
+    """What ``rules`` need to know about the cart and its customer."""
+    known = discounts.history(
+        rules, customer_id=view.customer_id, email=view.email, order_id=view.order_id
+    )
+    return Facts(
+        lines=view.lines,
+        currency=_terms.currency,
+        now=clock.now(),
+        zone=_terms.zone,
+        country=country,
+        customer_id=view.customer_id,
+        has_ordered=known.has_ordered,
+        uses=known.uses,
+        held=known.held,
+        held_codes=known.held_codes,
+    )
+
+
+def priced_with(
+    view: CartView, rules: Sequence[Rule], facts: Facts, chosen: ShippingOption | None
+) -> Quote:
+    """The cart's price with those of ``rules`` that apply; codes that do not say why."""
+    offers = [offer for rule in rules if (offer := discounts.offer(rule, facts))]
+    quote = price(
         view.lines,
-        rates=tax_rates(to),
+        rates=tax_rates(facts.country),
         shipping_minor=chosen.price_minor if chosen and view.lines else 0,
         currency=_terms.currency,
         prices_include_tax=_terms.prices_include_tax,
+        offers=offers,
     )
-    return priced, options, chosen
+    used = {one.code_id for one in quote.discounts if one.code_id}
+    refused = tuple(
+        Refused(rule.code, tuple(discounts.explain(rule, facts) or [outdone(rule, quote)]))
+        for rule in rules
+        if rule.code and rule.code_id not in used
+    )
+    return replace(quote, refused=refused) if refused else quote
+
+
+def outdone(rule: Rule, quote: Quote) -> str:
+    """Why a code whose conditions hold saves nothing."""
+    free = rule.kind == "free_shipping"
+    if free and not quote.shipping_minor and not quote.shipping_discount_minor:
+        return "Delivery is free already."
+    for one in quote.discounts:
+        if bool(one.shipping_minor) == free and (free or one.lane == rule.lane):
+            return f"“{one.name}” saves you at least as much, and only one of the two can be used."
+    return "There is nothing left that it could make cheaper."
 
 
 @cached(_kept, lock=Lock())
@@ -148,7 +224,7 @@ def _price_for(method: Any, subtotal_minor: int) -> int:
 
 
 def _leaves(ordered_at: datetime) -> date:
-    day = ordered_at.date() + timedelta(days=ordered_at.hour >= CUT_OFF_HOUR)
+    day = ordered_at.date() + timedelta(days=ordered_at.hour >= _terms.cut_off_hour)
     while day.weekday() >= SATURDAY:
         day += timedelta(days=1)
     return day

@@ -11,15 +11,18 @@ from shop.orders.operations import (
     REPLACED,
     Details,
     Item,
+    adopt,
     cancel,
+    cancel_lines,
     expire,
     extend_hold,
     lock,
+    mark_authorised,
     mark_delivered,
     mark_paid,
-    mark_refunded,
     note,
     place,
+    set_payment_status,
     ship,
     start_processing,
 )
@@ -32,19 +35,24 @@ from shop.orders.queries import (
     by_id,
     by_number,
     by_token,
+    cancelled_units,
     desk,
     due_to_expire,
     neighbours,
     of_customer,
+    redeemed,
     tab_counts,
     timeline,
+    waiting,
 )
-from shop.orders.states import Words, words
+from shop.orders.states import Words, customer_may_cancel, words
 
 __all__ = [
     "CANCEL_REASONS", "REPLACED", "TABS", "Details", "Fulfilment", "Item", "Order",
     "OrderFilters", "OrderLine", "OrderList", "OrderRow", "TimelineEntry", "TransitionRefused",
-    "Words", "by_id", "by_number", "by_token", "cancel", "desk", "due_to_expire", "expire",
-    "extend_hold", "lock", "mark_delivered", "mark_paid", "mark_refunded", "neighbours", "note",
-    "of_customer", "place", "ship", "start_processing", "tab_counts", "timeline", "words",
+    "Words", "adopt", "by_id", "by_number", "by_token", "cancel", "cancel_lines",
+    "cancelled_units", "customer_may_cancel", "desk",
+    "due_to_expire", "expire", "extend_hold", "lock", "mark_authorised", "mark_delivered",
+    "mark_paid", "neighbours", "note", "of_customer", "place", "redeemed", "set_payment_status",
+    "ship", "start_processing", "tab_counts", "timeline", "waiting", "words",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """What happens to orders: together, their timeline."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from shop.core.events import Event
 
@@ -20,6 +21,23 @@ class OrderPlaced(OrderEvent):
 @dataclass(frozen=True, kw_only=True)
 class OrderPaid(OrderEvent):
     """The money is here; the stock is promised."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderAuthorised(OrderEvent):
+    """The money is held on the card and still to be captured; the stock is promised."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinesCancelled(OrderEvent):
+    """Some units were taken out before they were sent; ``lines`` have line_id, name, quantity.
+
+    ``version`` is the order's by then: it tells two of the same apart.
+    """
+
+    reason: str
+    lines: list[dict[str, Any]]
+    version: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

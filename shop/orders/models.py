@@ -25,7 +25,10 @@ order_number = Sequence("order_number", start=10001, metadata=Base.metadata)
 
 
 class Order(Base):
-    """One order. ``payment_status`` and ``fulfilment_status`` are kept by ``orders`` for lists."""
+    """One order. ``payment_status`` and ``fulfilment_status`` are kept for lists.
+
+    ``shipping_minor`` is after ``shipping_discount_minor``; ``discount_minor`` is off the goods.
+    """
 
     __tablename__ = "order"
     __table_args__ = (
@@ -33,7 +36,8 @@ class Order(Base):
             "status IN ('pending','confirmed','completed','cancelled','expired')", name="status"
         ),
         CheckConstraint(
-            "payment_status IN ('unpaid','paid','partly_refunded','refunded','disputed')",
+            "payment_status IN ('unpaid','authorised','partly_paid','paid','overpaid',"
+            "'partly_refunded','refunded','disputed')",
             name="payment_status",
         ),
         CheckConstraint(
@@ -82,6 +86,7 @@ class Order(Base):
     subtotal_minor: Mapped[int]
     discount_minor: Mapped[int] = mapped_column(server_default="0", default=0)
     shipping_minor: Mapped[int]
+    shipping_discount_minor: Mapped[int] = mapped_column(server_default="0", default=0)
     shipping_tax_minor: Mapped[int] = mapped_column(server_default="0", default=0)
     tax_minor: Mapped[int]
     total_minor: Mapped[int]
@@ -122,7 +127,10 @@ class OrderLine(Base):
     __tablename__ = "order_line"
     __table_args__ = (
         CheckConstraint("quantity >= 1", name="quantity"),
-        CheckConstraint("shipped BETWEEN 0 AND quantity", name="shipped"),
+        CheckConstraint(
+            "shipped >= 0 AND cancelled >= 0 AND shipped + cancelled <= quantity", name="shipped"
+        ),
+        CheckConstraint("refunded BETWEEN 0 AND quantity", name="refunded"),
         CheckConstraint("total_minor = unit_price_minor * quantity - discount_minor", name="total"),
         CheckConstraint("discount_minor >= 0 AND total_minor >= 0", name="amounts"),
         Index("ix_order_line_variant_id", "variant_id"),
@@ -145,13 +153,15 @@ class OrderLine(Base):
     tax_rate: Mapped[Any] = mapped_column(Numeric(6, 4))
     tax_minor: Mapped[int]
     shipped: Mapped[int] = mapped_column(server_default="0", default=0)
+    cancelled: Mapped[int] = mapped_column(server_default="0", default=0)
+    refunded: Mapped[int] = mapped_column(server_default="0", default=0)
 
     order: Mapped[Order] = relationship(back_populates="lines")
 
     @property
     def open_quantity(self) -> int:
-        """Units that have not left the house."""
-        return self.quantity - self.shipped
+        """Units that are still to be sent."""
+        return self.quantity - self.shipped - self.cancelled
 
 
 class Fulfilment(Base):

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import selectinload
 
-from shop import inventory
+from shop import discounts, inventory
 from shop.core import clock, tokens
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
@@ -15,6 +15,8 @@ from shop.core.events import emit
 from shop.discounts import Quote
 from shop.orders.errors import TransitionRefused
 from shop.orders.events import (
+    LinesCancelled,
+    OrderAuthorised,
     OrderCancelled,
     OrderDelivered,
     OrderExpired,
@@ -25,7 +27,8 @@ from shop.orders.events import (
     OrderShipped,
 )
 from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
-from shop.orders.states import FULFILMENT, ORDER, PAYMENT
+from shop.orders.queries import waiting
+from shop.orders.states import FULFILMENT, ORDER
 
 CANCEL_REASONS = {
     "customer": "The customer asked for it",
@@ -73,8 +76,8 @@ class Details:
 def place(items: Sequence[Item], quote: Quote, details: Details, *, hold_minutes: int) -> Order:
     """Write the order down and hold its stock until ``hold_minutes`` from now.
 
-    Raises ``OutOfStock``, and then nothing is ordered. The stock statement comes last, so that its
-    row locks are held for the shortest time.
+    Raises ``OutOfStock`` or ``UsedUp``, and then nothing is ordered. The stock statement comes
+    last, so that its row locks are held for the shortest time.
     """
     if not items:
         raise Invalid("There is nothing to order.")
@@ -91,6 +94,7 @@ def place(items: Sequence[Item], quote: Quote, details: Details, *, hold_minutes
         subtotal_minor=quote.subtotal_minor,
         discount_minor=quote.discount_minor,
         shipping_minor=quote.shipping_minor,
+        shipping_discount_minor=quote.shipping_discount_minor,
         shipping_tax_minor=quote.shipping_tax_minor,
         tax_minor=quote.tax_minor,
         total_minor=quote.total_minor,
@@ -112,6 +116,7 @@ def place(items: Sequence[Item], quote: Quote, details: Details, *, hold_minutes
                 image_key=item.image_key,
                 quantity=item.quantity,
                 unit_price_minor=item.unit_price_minor,
+                discount_minor=taxed.discount_minor,
                 total_minor=taxed.total_minor,
                 tax_class=item.tax_class,
                 tax_rate=taxed.tax_rate,
@@ -122,8 +127,15 @@ def place(items: Sequence[Item], quote: Quote, details: Details, *, hold_minutes
     )
     session.add(order)
     session.flush()
-    inventory.reserve(order.id, _open_lines(order))
+    discounts.redeem(
+        order.id,
+        quote.discounts,
+        customer_id=details.customer_id,
+        email=details.email,
+        currency=quote.currency,
+    )
     emit(OrderPlaced(order_id=order.id))
+    inventory.reserve(order.id, _open_lines(order))
     return order
 
 
@@ -147,23 +159,31 @@ def lock(order_id: int, *, whole: bool = True) -> Order:
 
 
 def mark_paid(order: Order) -> None:
-    """The whole total is captured: promise the stock.
+    """The money is captured: promise the stock, unless it was promised when it was authorised.
 
     For an order that was closed meanwhile, takes the stock anew; raises ``OutOfStock`` when it is
     gone, and the order stays as it is.
     """
-    late = order.status in {"expired", "cancelled"}
-    status = ORDER.move(order.status, to="confirmed")
-    if late:
-        inventory.reserve(order.id, _open_lines(order))
-    order.status = status
-    order.payment_status = PAYMENT.move(order.payment_status, to="paid")
+    is_promised = order.status in {"confirmed", "completed"}
     order.paid_at = clock.now()
-    order.closed_at, order.close_reason = None, ""
     order.version += 1
-    inventory.commit(order.id, _open_lines(order))
-    _count_sales(order, 1)
+    if not is_promised:
+        _confirm(order)
     emit(OrderPaid(order_id=order.id))
+
+
+def mark_authorised(order: Order) -> None:
+    """The money is held on the card for us: promise the stock. Raises as ``mark_paid`` does."""
+    order.version += 1
+    _confirm(order)
+    emit(OrderAuthorised(order_id=order.id))
+
+
+def set_payment_status(order: Order, status: str) -> None:
+    """What the money events add up to; only payments knows."""
+    if order.payment_status != status:
+        order.payment_status = status
+        order.version += 1
 
 
 def start_processing(order: Order) -> None:
@@ -188,7 +208,7 @@ def ship(
     """Hand over a parcel: all that is open, or ``quantities`` by order line id.
 
     The customer gets a mail unless ``notify`` is false. Raises ``TransitionRefused`` for an order
-    that is not paid, ``Invalid`` for quantities that are not open any more.
+    that is not paid, ``Invalid`` for quantities that are not open any more, or that wait for stock.
     """
     if order.status != "confirmed":
         raise TransitionRefused(
@@ -196,8 +216,13 @@ def ship(
             if order.status == "pending"
             else f"This order is {order.status}, so nothing can be shipped."
         )
+    if order.payment_status == "authorised":
+        raise TransitionRefused("The money is only authorised. Capture it before you ship.")
+    if order.payment_status == "unpaid":
+        raise TransitionRefused("The authorised money was let go, so nothing is paid. Do not ship.")
     carrier, tracking_number = _short(carrier, 60), _short(tracking_number, 80)
     wanted = _parcel(order, quantities)
+    _check_is_here(order, wanted)
     fulfilment = Fulfilment(
         order=order,
         carrier=carrier,
@@ -211,9 +236,7 @@ def ship(
     for line, quantity in wanted.items():
         line.shipped += quantity
     order.processing_at = order.processing_at or clock.now()
-    order.fulfilment_status = (
-        "partly_shipped" if any(line.open_quantity for line in order.lines) else "shipped"
-    )
+    _follow_parcels(order)
     order.version += 1
     session.flush()
     inventory.ship(
@@ -230,11 +253,7 @@ def mark_delivered(order: Order, fulfilment_id: int) -> None:
         raise NotFound("There is no such parcel.")
     parcel.status = FULFILMENT.move(parcel.status, to="delivered")
     parcel.delivered_at = clock.now()
-    if order.fulfilment_status == "shipped" and all(
-        f.status == "delivered" for f in order.fulfilments
-    ):
-        order.fulfilment_status = "delivered"
-        order.status = ORDER.move(order.status, to="completed")
+    _follow_parcels(order)
     order.version += 1
     emit(OrderDelivered(order_id=order.id, fulfilment_id=parcel.id))
 
@@ -248,10 +267,53 @@ def cancel(order: Order, *, reason: str) -> None:
         raise TransitionRefused("Something of this order was shipped, so it cannot be cancelled.")
     was_paid = order.status == "confirmed"
     _close(order, "cancelled", reason)
+    discounts.give_back(order.id)
     inventory.release(order.id, _open_lines(order), committed=was_paid)
     if was_paid:
-        _count_sales(order, -1)
+        _count_sales({line: -line.open_quantity for line in order.lines})
     emit(OrderCancelled(order_id=order.id, reason=reason, was_paid=was_paid))
+
+
+def cancel_lines(order: Order, quantities: Mapping[int, int], *, reason: str) -> None:
+    """Take units out of a paid order before they are sent; ``quantities`` by order line id.
+
+    With the last ones, an order of which nothing was sent is cancelled as a whole. Giving money
+    back is for payments, in the same step. Raises ``TransitionRefused``, ``Invalid``.
+    """
+    if order.status != "confirmed":
+        raise TransitionRefused(
+            "Single lines can only be cancelled when the order is paid; cancel all of it instead."
+            if order.status == "pending"
+            else f"This order is {order.status}, so nothing of it can be cancelled."
+        )
+    wanted = _units(order, quantities, to="cancel")
+    if order.fulfilment_status == "unfulfilled" and all(
+        wanted.get(line, 0) == line.open_quantity for line in order.lines
+    ):
+        cancel(order, reason=reason)
+        return
+    for line, quantity in wanted.items():
+        line.cancelled += quantity
+    _follow_parcels(order)
+    order.version += 1
+    session.flush()
+    inventory.release(
+        order.id,
+        [inventory.Line(line.variant_id, quantity) for line, quantity in wanted.items()],
+        committed=True,
+    )
+    _count_sales({line: -quantity for line, quantity in wanted.items()})
+    emit(
+        LinesCancelled(
+            order_id=order.id,
+            reason=reason,
+            lines=[
+                {"line_id": line.id, "name": line.name, "title": line.variant_title, "quantity": n}
+                for line, n in wanted.items()
+            ],
+            version=order.version,
+        )
+    )
 
 
 def expire(order: Order) -> None:
@@ -259,6 +321,7 @@ def expire(order: Order) -> None:
     if order.status == "pending" and order.expires_at > clock.now():
         raise TransitionRefused("This order can still be paid.")
     _close(order, "expired", "not paid in time")
+    discounts.give_back(order.id)
     inventory.release(order.id, _open_lines(order))
     emit(OrderExpired(order_id=order.id))
 
@@ -269,16 +332,16 @@ def extend_hold(order: Order, *, minutes: int) -> None:
         order.expires_at = max(order.expires_at, clock.now() + timedelta(minutes=minutes))
 
 
-def mark_refunded(order: Order, *, captured_minor: int, refunded_minor: int) -> None:
-    """Set what the sums over all payments say; amounts in the order's minor units.
+def adopt(customer_id: int, email: str) -> None:
+    """Give a customer the orders that were placed with this address without an account.
 
-    As long as the whole total is kept, it stays paid: only what was paid twice went back.
+    Only for an address that was proven just now, by following a link that was mailed to it.
     """
-    kept = captured_minor - refunded_minor
-    to = "refunded" if kept <= 0 else "partly_refunded"
-    if kept < order.total_minor and order.payment_status != to:
-        order.payment_status = PAYMENT.move(order.payment_status, to=to)
-    order.version += 1
+    session.execute(
+        update(Order)
+        .where(Order.email == email, Order.customer_id.is_(None))
+        .values(customer_id=customer_id)
+    )
 
 
 def note(order: Order, text: str) -> None:
@@ -296,12 +359,52 @@ def _close(order: Order, status: str, reason: str) -> None:
     order.version += 1
 
 
+def _confirm(order: Order) -> None:
+    late = order.status in {"expired", "cancelled"}
+    status = ORDER.move(order.status, to="confirmed")
+    if late:
+        discounts.redeem_again(order.id)
+        inventory.reserve(order.id, _open_lines(order))
+    order.status = status
+    order.closed_at, order.close_reason = None, ""
+    inventory.commit(order.id, _open_lines(order))
+    _count_sales({line: line.open_quantity for line in order.lines})
+
+
+def _follow_parcels(order: Order) -> None:
+    """Set how far the order is on its way, from its lines and parcels."""
+    if any(line.open_quantity for line in order.lines):
+        order.fulfilment_status = "partly_shipped" if order.fulfilments else "unfulfilled"
+    elif all(parcel.status == "delivered" for parcel in order.fulfilments):
+        order.fulfilment_status = "delivered"
+        order.status = ORDER.move(order.status, to="completed")
+    else:
+        order.fulfilment_status = "shipped"
+
+
 def _parcel(order: Order, quantities: Mapping[int, int] | None) -> dict[OrderLine, int]:
-    if quantities is None:
-        wanted = {line: line.open_quantity for line in order.lines if line.open_quantity}
-        if not wanted:
-            raise TransitionRefused("Everything of this order was shipped already.")
-        return wanted
+    if quantities is not None:
+        return _units(order, quantities, to="ship")
+    wanted = {line: line.open_quantity for line in order.lines if line.open_quantity}
+    if not wanted:
+        raise TransitionRefused("Everything of this order was shipped already.")
+    return wanted
+
+
+def _check_is_here(order: Order, wanted: Mapping[OrderLine, int]) -> None:
+    missing = waiting(order)
+    for line, quantity in wanted.items():
+        here = line.open_quantity - missing.get(line.id, 0)
+        if quantity > here:
+            raise Invalid(
+                f"{line.name}: {here or 'none'} of {line.open_quantity} can be sent now. The others"
+                " wait for a delivery, which goes to orders in the order of their payment.",
+                field="lines",
+            )
+
+
+def _units(order: Order, quantities: Mapping[int, int], *, to: str) -> dict[OrderLine, int]:
+    """What is named, as far as it is still open. Raises ``Invalid``."""
     lines = {line.id: line for line in order.lines}
     wanted = {}
     for line_id, quantity in quantities.items():
@@ -310,12 +413,12 @@ def _parcel(order: Order, quantities: Mapping[int, int] | None) -> dict[OrderLin
         line = lines[line_id]
         if isinstance(quantity, bool) or not 0 <= quantity <= line.open_quantity:
             raise Invalid(
-                f"{line.name}: {line.open_quantity} left to ship, not {quantity}.", field="lines"
+                f"{line.name}: {line.open_quantity} left to {to}, not {quantity}.", field="lines"
             )
         if quantity:
             wanted[line] = quantity
     if not wanted:
-        raise Invalid("Choose at least one thing to ship.", field="lines")
+        raise Invalid(f"Choose at least one thing to {to}.", field="lines")
     return wanted
 
 
@@ -328,16 +431,20 @@ def _open_lines(order: Order) -> list[inventory.Line]:
 
 
 _COUNT = text("""
-UPDATE product p SET sold_count = greatest(0, p.sold_count + :sign * l.units)
-FROM (SELECT product_id, sum(quantity) AS units FROM order_line WHERE order_id = :order_id
+UPDATE product p SET sold_count = greatest(0, p.sold_count + l.units)
+FROM (SELECT product_id, sum(units) AS units
+      FROM unnest(CAST(:products AS bigint[]), CAST(:units AS integer[])) AS u (product_id, units)
       GROUP BY product_id ORDER BY product_id) l
 WHERE p.id = l.product_id
 """)
 
 
-def _count_sales(order: Order, sign: int) -> None:
+def _count_sales(units: Mapping[OrderLine, int]) -> None:
     """Keep what "most popular" sorts by."""
-    session.execute(_COUNT, {"order_id": order.id, "sign": sign})
+    session.execute(
+        _COUNT,
+        {"products": [line.product_id for line in units], "units": list(units.values())},
+    )
 
 
 def _short(value: str, longest: int) -> str:

@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, case, func, select, tuple_
 from sqlalchemy.orm import selectinload
 
+from shop import discounts, inventory
 from shop.core import tokens
 from shop.core.db import session
 from shop.core.errors import NotFound
 from shop.core.events import EventRecord
-from shop.orders.models import Fulfilment, FulfilmentLine, Order
+from shop.orders.events import LinesCancelled
+from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
 from shop.orders.states import Words, words
 
 TABS: dict[str, tuple[str, ColumnElement[bool]]] = {
@@ -46,7 +48,7 @@ class OrderFilters:
     payment_status: str = ""
     placed_from: date | None = None
     placed_to: date | None = None
-    zone: str = "Europe/Berlin"
+    zone: str = "UTC"
     sort: str = "newest"
     page: int = 1
     per_page: int = 24
@@ -172,6 +174,29 @@ def timeline(order_id: int) -> list[TimelineEntry]:
     ]
 
 
+def cancelled_units(order_id: int, *, reason: str) -> dict[int, int]:
+    """Units that were taken out of an order for this reason, by line id. One statement."""
+    payloads = session.scalars(
+        select(EventRecord.payload).where(
+            EventRecord.order_id == order_id,
+            EventRecord.type == LinesCancelled.__name__,
+            EventRecord.payload["reason"].astext == reason,
+        )
+    )
+    units: dict[int, int] = {}
+    for payload in payloads:
+        for line in payload["lines"]:
+            units[line["line_id"]] = units.get(line["line_id"], 0) + line["quantity"]
+    return units
+
+
+def redeemed(order: Order) -> tuple[discounts.Redeemed, ...]:
+    """The discounts that an order got, as they were then. One statement, or none if it got none."""
+    if not (order.discount_minor or order.shipping_discount_minor):
+        return ()
+    return discounts.of_order(order.id)
+
+
 def due_to_expire(limit: int = 100) -> list[int]:
     """Ids of unpaid orders whose time is up."""
     return list(
@@ -264,3 +289,45 @@ def _one(condition: ColumnElement[bool], *, whole: bool = True) -> Order:
     if order is None:
         raise NotFound("There is no such order.")
     return order
+
+
+def waiting(order: Order) -> dict[int, int]:
+    """Open units that are not on hand for this order yet, by order line; the others are left out.
+
+    Only backorders wait: what is on hand belongs to paid orders in the order of their payment. One
+    statement, one more while somebody waits for the same things.
+    """
+    open_variants = {line.variant_id for line in order.lines if line.open_quantity}
+    if order.status != "confirmed" or not open_variants:
+        return {}
+    levels = inventory.levels(open_variants)
+    here = {n: level.on_hand for n, level in levels.items() if level.on_hand < level.committed}
+    if not here:
+        return {}
+    paid_before: ColumnElement[bool] = Order.paid_at.is_not(None)
+    if order.paid_at is not None:
+        paid_before = tuple_(Order.paid_at, Order.id) < (order.paid_at, order.id)
+    before = session.execute(
+        select(
+            OrderLine.variant_id,
+            func.sum(OrderLine.quantity - OrderLine.shipped - OrderLine.cancelled),
+        )
+        .join(Order)
+        .where(
+            OrderLine.variant_id.in_(here),
+            Order.id != order.id,
+            Order.status == "confirmed",
+            paid_before,
+        )
+        .group_by(OrderLine.variant_id)
+    )
+    for variant_id, units in before:
+        here[variant_id] = max(0, here[variant_id] - units)
+    missing = {}
+    for line in order.lines:
+        if line.variant_id in here and line.open_quantity:
+            taken = min(line.open_quantity, here[line.variant_id])
+            here[line.variant_id] -= taken
+            if taken < line.open_quantity:
+                missing[line.id] = line.open_quantity - taken
+    return missing

@@ -1,4 +1,7 @@
-"""Three axes of an order, one table each, and the words that people read."""
+"""The states of an order and of a parcel, and the words that people read.
+
+The third axis, the payment status, has no table: it is what the money events add up to.
+"""
 
 from typing import NamedTuple, Protocol
 
@@ -12,15 +15,6 @@ ORDER = StateTable(
         # Late money: a payment that succeeds after the hold is gone, with stock still to be had.
         "cancelled": {"confirmed"},
         "expired": {"confirmed"},
-    },
-)
-PAYMENT = StateTable(
-    "payment",
-    {
-        "unpaid": {"paid"},
-        "paid": {"partly_refunded", "refunded", "disputed"},
-        "partly_refunded": {"refunded", "disputed"},
-        "disputed": {"paid", "partly_refunded", "refunded"},
     },
 )
 FULFILMENT = StateTable("parcel", {"shipped": {"delivered"}})
@@ -66,4 +60,19 @@ def words(order: HasStates) -> Words:
     }
     if order.fulfilment_status in by_fulfilment:
         return by_fulfilment[order.fulfilment_status]
-    return Words("Processing", "info") if order.processing_at else Words("Paid", "good")
+    if order.processing_at:
+        return Words("Processing", "info")
+    by_payment = {
+        "authorised": Words("Confirmed", "good"),
+        "unpaid": Words("Unpaid", "bad"),  # its authorisation is over and nothing was captured
+    }
+    return by_payment.get(order.payment_status, Words("Paid", "good"))
+
+
+def customer_may_cancel(order: HasStates) -> bool:
+    """Whether its customer may still call it off, or units of it: nobody has begun to pack."""
+    if order.status == "pending":
+        return True
+    untouched = order.fulfilment_status == "unfulfilled" and order.processing_at is None
+    untouched = untouched and order.payment_status in {"paid", "authorised", "partly_refunded"}
+    return order.status == "confirmed" and untouched

@@ -14,6 +14,7 @@ from shop.core.errors import Invalid, NotFound
 from shop.discounts import price
 from tests import cast as people
 from tests.cast import Cast
+from tests.discounts.offers import offer
 
 
 def place(basket: cart.Cart, **seen: int) -> orders.Order:
@@ -259,3 +260,25 @@ def test_ordering_anew_after_signing_in_replaces_the_guests_order(cast: Cast) ->
 
     assert (first.status, second.status, second.customer_id) == ("cancelled", "pending", ada.id)
     assert inventory.available([lamp.id])[lamp.id] == 0
+
+
+def test_what_no_card_can_be_charged_is_not_ordered(cast: Cast) -> None:
+    offer(kind="free_shipping", value=0)
+    pin = people.product("Pin", price_minor=49)
+    yacht = people.product("Yacht", price_minor=2_000_000_000)
+
+    with pytest.raises(Invalid, match=r"The least that can be paid by card is €0\.50"):
+        place(people.filled_cart(pin))
+    with pytest.raises(Invalid, match=r"At most €999,999\.99 can be paid at once"):
+        place(people.filled_cart(yacht, 3))
+
+    assert inventory.available([pin.id, yacht.id]) == {pin.id: 10, yacht.id: 10}
+
+
+def test_goods_of_any_price_can_be_given_away_but_not_beyond_all_bounds(cast: Cast) -> None:
+    offer(kind="free_shipping", value=0)
+    offer(kind="percentage", value=10_000)
+
+    assert place(people.filled_cart(people.product("Pin", price_minor=1))).status == "confirmed"
+    with pytest.raises(Invalid, match="At most"):
+        place(people.filled_cart(people.product("Yacht", price_minor=2_000_000_000), 3))

@@ -121,3 +121,40 @@ def test_the_desk_finds_by_number_mail_and_name(cast: Cast) -> None:
         found = orders.desk(orders.OrderFilters(q=q))
         assert [row.number for row in found.rows] == [order.number]
     assert orders.desk(orders.OrderFilters(q="%")).total == 0
+
+
+def test_what_arrives_belongs_to_the_orders_that_were_paid_first(cast: Cast) -> None:
+    lamp = cast.lamp  # there are two
+    with transaction():
+        inventory.allow_backorder(lamp.id, True)
+        lamp.backorder_allowed = True
+    first, second, third = (people.order(lamp, 2) for _ in range(3))
+    for order in (first, third, second):
+        people.pay(order)
+
+    def waits(order: orders.Order) -> list[int]:
+        return list(orders.waiting(orders.by_id(order.id)).values())
+
+    assert [waits(order) for order in (first, third, second)] == [[], [2], [2]]
+    with transaction():
+        inventory.receive(lamp.id, 1)
+    assert [waits(order) for order in (first, third, second)] == [[], [1], [2]]
+
+    line = third.lines[0].id
+    with pytest.raises(Invalid, match="1 of 2 can be sent now"), transaction():
+        orders.ship(orders.lock(third.id))
+    with pytest.raises(Invalid, match="none of 2 can be sent now"), transaction():
+        orders.ship(orders.lock(second.id))
+    with transaction():
+        orders.ship(orders.lock(third.id), {line: 1})
+        orders.ship(orders.lock(first.id))
+        inventory.receive(lamp.id, 5)
+
+    assert [waits(order) for order in (third, second)] == [[], []]
+    assert inventory.discrepancies() == []
+
+
+def test_nobody_waits_for_what_is_here(cast: Cast) -> None:
+    order = cast.paid_order
+
+    assert orders.waiting(order) == {}
