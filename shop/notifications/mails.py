@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from shop import customers, orders
+from shop import customers, orders, payments
 from shop.core import tokens
 from shop.core.db import session
 from shop.core.events import emit
@@ -19,7 +19,14 @@ from shop.customers.events import (
 from shop.notifications import templates
 from shop.notifications.events import MailQueued
 from shop.notifications.models import MailMessage
-from shop.orders.events import OrderCancelled, OrderDelivered, OrderPaid, OrderShipped
+from shop.orders.events import (
+    LinesCancelled,
+    OrderAuthorised,
+    OrderCancelled,
+    OrderDelivered,
+    OrderPaid,
+    OrderShipped,
+)
 from shop.payments.events import LatePaymentRefused, OrderRefunded
 
 
@@ -27,6 +34,12 @@ def send_receipt(event: OrderPaid) -> None:
     """The order is paid."""
     order = orders.by_id(event.order_id)
     _about_order("receipt", f"receipt:{order.id}", order)
+
+
+def send_confirmed(event: OrderAuthorised) -> None:
+    """The money is held; it is charged when staff capture it."""
+    order = orders.by_id(event.order_id)
+    _about_order("confirmed", f"confirmed:{order.id}", order)
 
 
 def send_shipped(event: OrderShipped) -> None:
@@ -50,13 +63,32 @@ def send_cancelled(event: OrderCancelled) -> None:
     if event.reason == orders.REPLACED:
         return
     order = orders.by_id(event.order_id)
-    _about_order("cancelled", f"cancelled:{order.id}", order, was_paid=event.was_paid)
+    _about_order(
+        "cancelled",
+        f"cancelled:{order.id}",
+        order,
+        was_charged=order.paid_at is not None,
+        goes_back=payments.is_going_back(order.id),
+    )
+
+
+def send_lines_cancelled(event: LinesCancelled) -> None:
+    """Some units will not come."""
+    order = orders.by_id(event.order_id)
+    _about_order(
+        "lines_cancelled",
+        f"lines_cancelled:{order.id}:{event.version or order.version}",
+        order,
+        cancelled=event.lines,
+        goes_back=payments.is_going_back(order.id),
+    )
 
 
 def send_refunded(event: OrderRefunded) -> None:
     """Money went back."""
     order = orders.by_id(event.order_id)
-    _about_order("refunded", f"refunded:{event.refund_id}", order, amount_minor=event.amount_minor)
+    refund = session.get_one(payments.Refund, event.refund_id)
+    _about_order("refunded", f"refunded:{refund.id}", order, refund=refund)
 
 
 def send_late_payment(event: LatePaymentRefused) -> None:
@@ -74,7 +106,7 @@ def send_already_registered(event: RegistrationRepeated) -> None:
     """You have an account already."""
     customer = customers.by_id(event.customer_id)
     if customer is not None:
-        _queue(
+        queue(
             "already_registered",
             f"already_registered:{customer.id}:{tokens.new_token()}",
             customer.email,
@@ -92,7 +124,7 @@ def _link(kind: str, customer_id: int, path: str) -> None:
     if customer is None:
         return
     token = tokens.issue(kind, customer.id, minutes=customers.LINK_MINUTES)
-    _queue(
+    queue(
         f"{kind}_link",
         f"{kind}:{tokens.digest(token)[:24]}",
         customer.email,
@@ -103,20 +135,22 @@ def _link(kind: str, customer_id: int, path: str) -> None:
 
 
 def _about_order(kind: str, key: str, order: orders.Order, **facts: Any) -> None:
-    _queue(
+    queue(
         kind,
         key,
         order.email,
         order_id=order.id,
         order=order,
+        redeemed=orders.redeemed(order),
         path=f"/orders/{order.number}?token={order.token}",
         **facts,
     )
 
 
-def _queue(
+def queue(
     kind: str, key: str, recipient: str, *, order_id: int | None = None, **facts: Any
 ) -> None:
+    """Write a mail of this kind down, unless there is one with this key."""
     if session.scalar(select(MailMessage.id).where(MailMessage.key == key)):
         return
     rendered = templates.render(kind, **facts)

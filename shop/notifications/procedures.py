@@ -27,11 +27,10 @@ def deliver(message_id: int) -> None:
         _mark(message_id, "kept")
         return
     try:
-        mail.send(_email(message))
+        mail.send(_email(message), taken=lambda: _mark(message_id, "sent"))
     except Unavailable as error:
         _mark(message_id, "failed", error=error.sentence)
         raise
-    _mark(message_id, "sent")
 
 
 def retry(message_id: int) -> None:
@@ -69,7 +68,7 @@ def _email(message: MailMessage) -> EmailMessage:
 
 
 def _mark(message_id: int, state: str, *, error: str = "") -> None:
-    with transaction():
+    with transaction("mark-mail"):
         row = session.get_one(MailMessage, message_id)
         row.state, row.error, row.attempts = state, error, row.attempts + 1
         if state in {"sent", "kept"}:

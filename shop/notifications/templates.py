@@ -1,13 +1,15 @@
 """Turning a mail's facts into its subject, text and HTML. Knows no Flask: workers render mails."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from shop import customers
 from shop.core.money import Money
 
 FOLDER = Path(__file__).parents[2] / "templates" / "email"
@@ -26,8 +28,8 @@ def _money(amount_minor: int, currency: str) -> str:
     return Money(amount_minor, currency).format()
 
 
-def _day(value: date | datetime) -> str:
-    return format_date(value, "d MMMM y", locale="en_IE")
+def _country(code: str) -> str:
+    return customers.country_names().get(code, code)
 
 
 _html = Environment(
@@ -39,13 +41,18 @@ _html = Environment(
 )
 _text = _html.overlay(autoescape=False)
 for environment in (_html, _text):
-    environment.filters.update(money=_money, day=_day)
+    environment.filters.update(money=_money, country=_country)
 
 
-def configure(*, base_url: str, shop_name: str) -> None:
-    """Set what every mail may use: the shop's address (for links) and name."""
+def configure(*, base_url: str, shop_name: str, zone: ZoneInfo) -> None:
+    """Set what every mail may use: the shop's address (for links), its name, and its own days."""
+
+    def day(moment: datetime) -> str:
+        return format_date(moment.astimezone(zone), "d MMMM y", locale="en_IE")
+
     for environment in (_html, _text):
         environment.globals.update(base_url=base_url, shop_name=shop_name)
+        environment.filters.update(day=day)
 
 
 def render(kind: str, **facts: Any) -> Rendered:

@@ -4,17 +4,20 @@ import shutil
 import socket
 import ssl
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
 from sqlalchemy import select
 
-from shop import customers, notifications, orders, reactions
-from shop.core import mail, relay
+from shop import customers, notifications, orders, payments, reactions
+from shop.core import clock, mail, relay
 from shop.core.db import session, transaction
 from shop.core.relay import Delivery
 from shop.notifications.models import MailMessage
+from shop.payments import refunds
+from tests import cast as people
 from tests.cast import PASSWORD, Cast
 
 
@@ -55,6 +58,7 @@ def test_a_paid_order_gets_one_receipt_with_text_html_and_the_secret_link(cast: 
     assert order.number in receipt.subject
     assert link in receipt.text and link.replace("&", "&amp;") in receipt.html
     assert "€42.90" in receipt.text and "2 x Tidal mug" in receipt.text
+    assert "10117 Berlin\n  Germany" in receipt.text and "10117 Berlin<br>Germany" in receipt.html
 
 
 def test_each_parcel_gets_its_own_mail_with_its_number(cast: Cast) -> None:
@@ -68,6 +72,18 @@ def test_each_parcel_gets_its_own_mail_with_its_number(cast: Cast) -> None:
     shipped = [m for m in mails() if m.kind == "shipped"]
     assert ["T-1" in shipped[0].text, "T-2" in shipped[1].text] == [True, True]
     assert "follows in another parcel" in shipped[0].text
+
+
+def test_a_day_in_a_mail_is_the_shops_own(cast: Cast) -> None:
+    order = cast.paid_order
+    late = clock.now().replace(hour=23, minute=30)  # in Berlin it is the next day already
+    with clock.freeze(late), transaction():
+        orders.ship(orders.lock(order.id))
+
+    work()
+
+    (shipped,) = [m for m in mails() if m.kind == "shipped"]
+    assert f"{late + timedelta(days=1):%-d %B %Y}" in shipped.text
 
 
 def test_names_cannot_forge_html_or_headers(cast: Cast) -> None:
@@ -196,3 +212,35 @@ def test_a_retry_sends_a_failed_mail_again(cast: Cast) -> None:
     work()
 
     assert mails()[0].state == "kept"
+
+
+def test_a_refund_names_its_amount_its_lines_and_how_long_banks_take(cast: Cast) -> None:
+    order = cast.paid_order
+    with transaction():
+        locked = orders.lock(order.id)
+        wanted = payments.Wanted(lines={locked.lines[0].id: 1}, shipping_minor=100)
+        refund = payments.request_refund(locked, wanted, reason="returned")
+    with transaction():
+        refunds.apply_refund(refund.id, people.sent(refund))
+
+    relay.dispatch(reactions.REACTIONS, reactions.messages)
+    for delivery in session.scalars(select(Delivery).where(Delivery.reaction == "send_refunded")):
+        relay.deliver(delivery.id, reactions.BY_NAME)
+
+    (told,) = (one for one in mails() if one.kind == "refunded")
+    for words in (told.text, told.html):
+        assert "€20.00" in words and "Tidal mug" in words and "€19.00" in words
+        assert "€1.00" in words and "Banks take up to ten days" in words
+
+
+def test_units_that_are_taken_out_one_by_one_are_told_each_time(cast: Cast) -> None:
+    order = people.order(cast.mug, 3)
+    people.pay(order)
+    line = orders.by_id(order.id).lines[0].id
+    for _ in range(2):
+        with transaction():
+            payments.cancel_lines(orders.lock(order.id), {line: 1}, reason="customer")
+
+    work()
+
+    assert [mail.kind for mail in mails()].count("lines_cancelled") == 2

@@ -1,0 +1,93 @@
+"""Who runs the shop is told once when something runs low, not for each further sale."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from shop import inventory, orders
+from shop.catalog.models import Variant
+from shop.config import Settings, SettingsError
+from shop.core import mail
+from shop.core.db import session, transaction
+from shop.notifications import alerts
+from shop.notifications.models import MailMessage
+from tests import cast as people
+from tests.admin.desk import sit
+from tests.cast import Cast
+from tests.notifications.test_mails import work
+
+
+@pytest.fixture(autouse=True)
+def alert_address() -> Iterator[None]:
+    mail.configure("", "Ember & Oak <shop@example.com>")
+    alerts.configure(to="stock@example.com")
+    yield
+    alerts.configure(to="")
+
+
+def low() -> list[MailMessage]:
+    work()
+    session.expire_all()
+    return list(
+        session.scalars(
+            select(MailMessage).where(MailMessage.kind == "low_stock").order_by(MailMessage.id)
+        )
+    )
+
+
+def set_level(variant_id: int, level: int) -> None:
+    with transaction():
+        session.get_one(Variant, variant_id).low_stock_level = level
+
+
+def test_one_mail_for_each_crossing_and_none_for_further_sales(cast: Cast) -> None:
+    mug = cast.mug
+    set_level(mug.id, 5)
+    people.order(mug, 4)
+    assert low() == []
+
+    first = people.order(mug, 1)
+    (told,) = low()
+    people.order(mug, 1)
+    people.order(mug, 2)
+    people.pay(first)
+
+    assert len(low()) == 1
+    assert told.recipient == "stock@example.com"
+    assert told.subject == "Running low: Tidal mug"
+    assert "5 left" in told.text and f"/admin/inventory/show/{mug.id}" in told.text
+    assert "5 left" in told.html and "TIDAL-MUG" in told.html
+    with transaction():
+        inventory.receive(mug.id, 10)
+    people.order(mug, 8)
+    assert len(low()) == 2
+
+
+def test_stock_that_comes_in_and_stays_low_is_not_told(cast: Cast) -> None:
+    set_level(cast.lamp.id, 5)
+    with transaction():
+        inventory.receive(cast.lamp.id, 1)
+
+    assert low() == []
+
+
+def test_without_an_address_the_owner_is_told_and_else_nobody(app: Flask, cast: Cast) -> None:
+    alerts.configure(to="")
+    set_level(cast.mug.id, 9)
+    made = people.order(cast.mug, 1)
+    assert low() == []
+    sit(app, "Owner")
+    with transaction():
+        orders.cancel(orders.lock(made.id), reason="other")
+
+    people.order(cast.mug, 1)
+
+    assert [one.recipient for one in low()] == ["mara.owner@example.com"]
+
+
+@pytest.mark.parametrize("address", ["nobody", "a@b@c", "a@example.com, b@example.com", "<a@b>"])
+def test_an_address_that_is_none_is_refused_at_the_start(address: str) -> None:
+    with pytest.raises(SettingsError, match="ALERT_MAIL must be one e-mail address"):
+        Settings.from_env({"SHOP_ENV": "test", "ALERT_MAIL": address})
