@@ -10,11 +10,12 @@ from flask.cli import AppGroup
 from flask_migrate import upgrade
 
 from shop import checkout, payments
-from shop.cli import demo_catalogue, demo_orders
+from shop.cli import demo_catalogue, demo_discounts, demo_orders, doctor
 from shop.core import tokens
 from shop.core.db import transaction
 
 shop = AppGroup("shop", help="Run the shop: set it up, fill it, look after it.")
+shop.add_command(doctor.command)
 
 
 @shop.command()
@@ -49,12 +50,48 @@ def demo(orders: bool, renditions: bool) -> None:
         f"{loaded.products} demo products with {loaded.variants} variants,"
         f" {loaded.pictures} pictures and {loaded.reviews} reviews."
     )
+    click.echo(f"{demo_discounts.load()} demo discounts, such as the code WELCOME10.")
     if orders:
         click.echo(demo_orders.load(current_app.config["SETTINGS"].stripe_api_base))
 
 
 @shop.command()
-def reconcile() -> None:
-    """Ask Stripe about every payment that is stuck, and settle it."""
-    moved = payments.reconcile()
-    click.echo(f"{moved} payments were settled.")
+@click.option(
+    "--days", type=click.FloatRange(1 / 24, 366), help="Compare everything of so many days."
+)
+@click.option("--look", is_flag=True, help="With --days: list the differences, mend nothing.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def reconcile(days: float | None, look: bool, as_json: bool) -> None:
+    """Ask Stripe about every payment that is stuck, and settle it.
+
+    With --days, also compare all payments, refunds and disputes. Exit code 1 when differences
+    were found, 2 when Stripe could not be asked.
+    """
+    moved = payments.reconcile() if not look else 0
+    run = payments.reconcile_all(days=days, mend=not look) if days else None
+    differences = run.differences if run else []
+    failure = run.failure if run else ""
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "settled": moved,
+                    "checked": run.checked if run else 0,
+                    "differences": differences,
+                    "failure": failure,
+                }
+            )
+        )
+    else:
+        click.echo(f"{moved} payments were settled.")
+        if run:
+            click.echo(f"{run.checked} things compared, {len(differences)} differences.")
+        for one in differences:
+            mended = f" → {one['done']}" if one["done"] else ""
+            click.echo(
+                f"{one['what']} {one['reference']} ({one['order']}):"
+                f" here {one['ours']}, at Stripe {one['stripe']}{mended}"
+            )
+        if failure:
+            click.echo(f"Cut short: {failure}", err=True)
+    raise SystemExit(2 if failure else 1 if differences else 0)

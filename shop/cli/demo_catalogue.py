@@ -55,7 +55,7 @@ def load(*, renditions: bool = False, folder: Path = FOLDER) -> Loaded:
     with transaction():
         shelves, new_shelves = _categories(content["category"])
     now = clock.now()
-    ranks = {entry["slug"]: n for n, entry in enumerate(entries)}
+    ranks = {entry["slug"]: n for n, entry in enumerate(entries, start=1)}
     said = 0
     for entry in missing:
         with transaction():

@@ -6,22 +6,32 @@ with the clock set to when it happened. Orders that are there already are left a
 
 import json
 import random
+import secrets
+from contextlib import suppress
 from datetime import datetime, timedelta
 from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from shop import cart, checkout, inventory, orders, payments
+from shop import cart, checkout, customers, inventory, orders, payments
 from shop.catalog.models import Product, Variant
 from shop.core import clock
 from shop.core.actor import GUEST, SYSTEM, Actor, acting_as
 from shop.core.db import session, transaction
+from shop.core.errors import DomainError
+from shop.customers.models import Customer
 from shop.inventory.models import StockLevel
 
 DAYS = 60
 SEED = 7
+# Orders above this share of luck come back.
+RETURNED = 0.96
+# One buyer of so many makes an account.
+EVERY = 7
+LATELY = timedelta(days=2, hours=12)
+WELCOME, WITH_CODE = "WELCOME10", 0.2
 PACKER = Actor("staff", None, "Mara Lindt")
 PEOPLE = (
     ("Noah de Vries", "Prinsengracht 263", "1016 GV", "Amsterdam", "NL"),
@@ -61,6 +71,7 @@ def load(stripe_api_base: str) -> str:
         except URLError:
             return f"{told} demo orders were made; then the Stripe stand-in did not answer."
         told += 1
+    told += _leave_one_unpaid(now)
     return f"{told} demo orders."
 
 
@@ -109,13 +120,54 @@ def _tell(
     if ending < 0.10:
         cancelled_at = placed_at + timedelta(hours=3)
         if cancelled_at < now:
-            with clock.freeze(cancelled_at), acting_as(PACKER), transaction():
-                payments.cancel_order(orders.lock(order.id), reason="customer")
+            with clock.freeze(cancelled_at), acting_as(PACKER):
+                with transaction():
+                    payments.cancel_order(orders.lock(order.id), reason="customer")
+                _give_back(order.id)
         return
-    _fulfil(story, order.id, placed_at, age)
+    if number % EVERY == 0:
+        with clock.freeze(placed_at + timedelta(minutes=9)):
+            _make_account(order)
+    arrived_at = _fulfil(story, order.id, placed_at, age)
+    returned_at = arrived_at + timedelta(days=2) if arrived_at else now
+    if ending > RETURNED and returned_at < now:
+        with clock.freeze(returned_at), acting_as(PACKER):
+            with transaction():
+                kept = orders.lock(order.id)
+                line = kept.lines[0].id
+                back = payments.Wanted(lines={line: 1}, restock=frozenset({line}))
+                payments.request_refund(kept, back, reason="returned", source="staff")
+            _give_back(order.id)
 
 
-def _fulfil(story: random.Random, order_id: int, placed_at: datetime, age: timedelta) -> None:
+def _make_account(order: orders.Order) -> None:
+    """The buyer chose a password on the order's page, and followed the mailed link."""
+    with transaction():
+        customers.register(order.email, secrets.token_urlsafe(), order.customer_name)
+        found = session.scalars(select(Customer).where(Customer.email == order.email)).one()
+        found.created_at = found.confirmed_at = clock.now()
+        orders.adopt(found.id, found.email)
+
+
+def _give_back(order_id: int) -> None:
+    """Send refunds right away: a worker would date them today."""
+    for refund in payments.refunds_of(order_id):
+        payments.send_refund(refund.id)
+
+
+def _leave_one_unpaid(now: datetime) -> int:
+    """Somebody who is looking for the card just now; the hold ends by itself."""
+    if _is_told(0):
+        return 0
+    with clock.freeze(now - timedelta(minutes=2)), acting_as(GUEST):
+        _place(random.Random(SEED), 0)
+    return 1
+
+
+def _fulfil(
+    story: random.Random, order_id: int, placed_at: datetime, age: timedelta
+) -> datetime | None:
+    """Pack, ship and deliver as far as it would be by now; gives when all of it arrived."""
     packed = timedelta(hours=story.randrange(4, 30))
     shipped = packed + timedelta(hours=story.randrange(1, 20))
     delivered = shipped + timedelta(days=story.randrange(2, 5))
@@ -125,26 +177,39 @@ def _fulfil(story: random.Random, order_id: int, placed_at: datetime, age: timed
             orders.start_processing(orders.lock(order_id))
     if age > shipped:
         with clock.freeze(placed_at + shipped), acting_as(PACKER), transaction():
+            order = orders.lock(order_id)
+            # Of a late order with several pieces one went ahead, and the rest waits.
+            goes_ahead = age < LATELY and order.item_count > 1
             parcel = orders.ship(
-                orders.lock(order_id),
+                order,
+                {order.lines[0].id: 1} if goes_ahead else None,
                 carrier=carrier,
                 tracking_number=f"{prefix}{story.randrange(10**9, 10**10)}",
             )
+        if goes_ahead:
+            return None
     if age > delivered:
         with clock.freeze(placed_at + delivered), acting_as(PACKER), transaction():
             orders.mark_delivered(orders.lock(order_id), parcel.id)
+        return placed_at + delivered
+    return None
 
 
 def _place(story: random.Random, number: int) -> orders.Order:
     name, line1, postal_code, city, country = PEOPLE[number % len(PEOPLE)]
     with transaction():
         basket = cart.open_cart()
-        for variant_id in story.sample(_on_sale(), story.choice((1, 1, 1, 2, 2, 3))):
+        offered = _on_sale()
+        kinds = min(story.choice((1, 1, 1, 2, 2, 3)), len(offered))
+        for variant_id in story.sample(offered, kinds):
             quantity = story.choice((1, 1, 1, 2))
             # What the story sells was delivered for it, so that today's stock is the catalogue's.
             with acting_as(PACKER):
                 inventory.receive(variant_id, quantity, reason="delivery")
             cart.add(basket, variant_id, quantity)
+        if story.random() < WITH_CODE:
+            with suppress(DomainError):  # the cart may be too small for it
+                checkout.apply_code(basket, WELCOME)
         checkout.set_contact(
             basket,
             email=_email(number),
@@ -167,7 +232,7 @@ def _on_sale() -> list[int]:
             select(Variant.id)
             .join(Product, Product.id == Variant.product_id)
             .join(StockLevel, StockLevel.variant_id == Variant.id)
-            .where(Product.status == "active", Product.published_at <= func.now())
+            .where(Product.status == "active", Product.published_at <= clock.now())
             .where(Variant.archived_at.is_(None), StockLevel.on_hand > 0)
             .order_by(Variant.sku)
         )

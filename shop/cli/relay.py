@@ -42,8 +42,10 @@ class Turn:
 
 TIMETABLE = (
     Turn("expire unpaid orders", 10, payments.expire_unpaid),
-    Turn("reconcile payments", 60, payments.reconcile),
-    Turn("reconcile refunds", 3600, payments.reconcile_refunds),
+    Turn("reconcile payments", 30, payments.reconcile),
+    Turn("reconcile refunds", 600, payments.reconcile_refunds),
+    Turn("compare the last hours with Stripe", 600, payments.compare_lately),
+    Turn("compare a month with Stripe", 3600, payments.compare_nightly),
     Turn("remove files without a row", 24 * 3600, media.sweep),
     Turn("forget old idempotency keys", 3600, idempotency.prune),
     Turn("forget old sign-ins", 3600, sessions.prune),
@@ -64,7 +66,7 @@ def run(
     try:
         while not stop.is_set():
             try:
-                with psycopg.connect(_plain_url(), autocommit=True) as listener:
+                with psycopg.connect(_plain_url(), **db.LINE, autocommit=True) as listener:
                     listener.execute("LISTEN event")
                     log.info("relay listens")
                     _relay_until(stop, listener, bell, reactions, messages)
@@ -134,7 +136,9 @@ def _keep_timetable(stop: threading.Event) -> None:
 def _take(turn: Turn) -> None:
     """Do a turn unless another relay is doing it."""
     try:
-        with psycopg.connect(_plain_url(), autocommit=True, row_factory=scalar_row) as lock:
+        with psycopg.connect(
+            _plain_url(), **db.LINE, autocommit=True, row_factory=scalar_row
+        ) as lock:
             mine = lock.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [turn.name])
             if mine.fetchone():
                 turn.run()

@@ -1,0 +1,70 @@
+"""Whether all is well: the last look at everything that must hold, and the next one."""
+
+from typing import Any
+
+from flask import flash, redirect, request, url_for
+from flask_appbuilder import expose
+from flask_appbuilder.security.decorators import has_access
+
+from shop import doctor
+from shop.admin.base import Page
+from shop.admin.desk import Desk
+from shop.core.db import transaction
+
+# Where the rows of a check are looked at: endpoint, argument, and the permission it needs.
+PLACES = {
+    "order": ("OrdersView.show", "pk", "can_show"),
+    "variant": ("InventoryView.show", "pk", "can_show"),
+    "product": ("ProductsView.edit", "pk", "can_edit"),
+    "discount": ("DiscountsView.show", "pk", "can_show"),
+    "mail": ("MailView.show", "pk", "can_show"),
+}
+
+
+class DoctorView(Desk):
+    """What the doctor saw last. A worker looks: it may take seconds."""
+
+    route_base = "/admin/doctor"
+    default_view = "list"
+
+    @expose("/")
+    @has_access
+    def list(self) -> Page:
+        """The last look: what is broken first, then what holds."""
+        last, waiting = doctor.latest(), doctor.running()
+        result = last.result if last else None
+        checks = result["checks"] if result else []
+        return self.page(
+            "admin/doctor/index.html",
+            title="Doctor",
+            last=last,
+            result=result,
+            waiting=waiting,
+            broken=[check for check in checks if check["count"]],
+            unseen=[check for check in checks if check["failure"]],
+            held=[check for check in checks if not check["count"] and not check["failure"]],
+            runs=doctor.recent(),
+            fixable=doctor.FIXABLE,
+            address_of=self._address,
+            may_run=self.may("can_run"),
+        )
+
+    @expose("/run", methods=["POST"])
+    @has_access
+    def run(self) -> Page:
+        """Have a worker look now."""
+        with transaction():
+            doctor.ask(with_stripe=request.form.get("stripe") == "on")
+        flash("The doctor is looking; this page follows.", "success")
+        return redirect(self.address("list"), code=303)
+
+    def _address(self, about: str, pk: Any) -> str:
+        """Where a row of a check is looked at; empty when it has no page or it is not allowed."""
+        if about == "job":
+            may = self.appbuilder.sm.has_access("can_list", "JobsView")
+            return url_for("JobsView.list", tab="dead") if may else ""
+        if about not in PLACES or pk is None:
+            return ""
+        endpoint, argument, permission = PLACES[about]
+        may = self.appbuilder.sm.has_access(permission, endpoint.partition(".")[0])
+        return url_for(endpoint, **{argument: pk}) if may else ""

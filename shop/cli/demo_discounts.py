@@ -1,0 +1,43 @@
+"""The demo shop's discounts: a welcome code, a seasonal one, and free delivery for large orders."""
+
+from sqlalchemy import select
+
+from shop import checkout, discounts
+from shop.catalog.models import Category
+from shop.core.db import session, transaction
+from shop.discounts import Discount, Draft
+
+WELCOME = Draft(
+    name="Welcome",
+    kind="percentage",
+    value=1_000,
+    min_subtotal_minor=3_000,
+    limit_per_customer=1,
+)
+DELIVERY = Draft(name="Delivery on us", kind="free_shipping", value=0, limit_total=500, lane="last")
+KITCHEN = "kitchen"
+
+
+def load() -> int:
+    """Make those that are missing, by name; gives how many discounts the demo has."""
+    wanted = [(WELCOME, "WELCOME10"), (DELIVERY, "FREESHIP")]
+    kitchen = session.scalar(select(Category).where(Category.path == KITCHEN))
+    if kitchen is not None:
+        three_for_two = Draft(
+            name=f"{kitchen.name}: three for two",
+            kind="buy_x_get_y",
+            value=10_000,
+            buy_quantity=2,
+            get_quantity=1,
+            is_targeted=True,
+            category_ids=[kitchen.id],
+            limit_total=1_000,
+        )
+        wanted.append((three_for_two, "THREEFORTWO"))
+    known = set(session.scalars(select(Discount.name)))
+    for draft, code in wanted:
+        if draft.name not in known:
+            with transaction():
+                made = discounts.create_discount(draft, currency=checkout.terms().currency)
+                discounts.add_code(made, code)
+    return len(wanted)

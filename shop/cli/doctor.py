@@ -1,0 +1,85 @@
+"""``flask shop doctor``: is all well? Exit codes: 0 well, 1 faults found, 2 could not look."""
+
+import json
+import sys
+from collections.abc import Sequence
+from textwrap import indent
+
+import click
+from sqlalchemy.exc import DBAPIError
+
+from shop import doctor
+from shop.core.errors import DomainError
+
+FAULTS, COULD_NOT = 1, 2
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option(
+    "--since",
+    type=click.FloatRange(min=0, max=36500),
+    metavar="DAYS",
+    help="Leave out older orders, where that is sensible.",
+)
+@click.option(
+    "--stripe", is_flag=True, help="Also compare with Stripe (the last 30 days, or DAYS)."
+)
+@click.option("--fix", is_flag=True, help="Count again what is only kept for speed; no more.")
+@click.option(
+    "--most",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="How many examples of each fault.",
+)
+def command(as_json: bool, since: float | None, stripe: bool, fix: bool, most: int) -> None:
+    """Look at all that must hold, in one snapshot; change nothing unless --fix is given.
+
+    Exit codes: 0 all is well, 1 faults were found, 2 not everything could be looked at.
+    """
+    mended: Sequence[doctor.Mended] = ()
+    try:
+        result = doctor.examine(since_days=since, with_stripe=stripe, most=most)
+        if fix and result.faults:
+            mended = doctor.mend(result)
+            result = doctor.examine(since_days=since, with_stripe=stripe, most=most)
+    except (DomainError, DBAPIError) as error:
+        reason = str(getattr(error, "orig", error)).strip().split("\n")[0]
+        if as_json:
+            click.echo(json.dumps({"well": False, "exit_code": COULD_NOT, "failure": reason}))
+        else:
+            click.echo(f"The doctor could not look. {reason}", err=True)
+        sys.exit(COULD_NOT)
+    if as_json:
+        told = result.as_json() | {"fixed": [one.as_json() for one in mended]}
+        click.echo(json.dumps(told, indent=2))
+    else:
+        _tell(result, mended)
+    sys.exit(result.exit_code)
+
+
+def _tell(result: doctor.Result, mended: Sequence[doctor.Mended]) -> None:
+    for one in mended:
+        click.echo(
+            f"{'fixed' if one.done else 'left '}  {one.check.id}: {one.name}: {one.sentence}"
+        )
+    for verdict in result.verdicts:
+        check = verdict.check
+        if verdict.failure:
+            click.echo(
+                f"?      {check.title}\n{indent('Could not look: ' + verdict.failure, ' ' * 7)}"
+            )
+        if not verdict.count:
+            continue
+        click.echo(f"FAULT  {check.title} ({check.id}, {check.invariant}): {verdict.count}")
+        for fault in verdict.faults:
+            click.echo(f"         {fault.name}: {fault.fact}")
+        if verdict.count > len(verdict.faults):
+            click.echo(f"         … and {verdict.count - len(verdict.faults):,} more")
+        click.echo(f"       Why it matters: {check.why}\n       What to do: {check.todo}")
+    looked = len(result.verdicts) - len(result.failures)
+    click.echo(
+        f"{looked} of {len(result.verdicts)} rules looked at in {result.seconds:.1f} s,"
+        f" {len(result.faults)} broken."
+    )

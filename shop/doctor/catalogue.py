@@ -1,0 +1,126 @@
+"""What must hold of the catalogue: what is kept for lists, and pictures with their files."""
+
+from sqlalchemy import Connection, text
+
+from shop import media
+from shop.doctor.checks import Asked, Check, Fault
+
+# Files come before the row that names them; the nightly sweep leaves what is younger than a day.
+SWEPT_AFTER_S = 2 * 24 * 3600
+FORMATS = ("webp", "avif")
+
+# Shared with mending: what each product's kept columns should say.
+SOLD = """
+    SELECT l.product_id, sum(l.quantity - l.cancelled) AS sold_count
+    FROM order_line l JOIN "order" o ON o.id = l.order_id
+    WHERE o.status IN ('confirmed', 'completed') GROUP BY l.product_id
+"""
+RATED = """
+    SELECT product_id, sum(rating) AS rating_sum, count(*) AS rating_count
+    FROM review GROUP BY product_id
+"""
+PRICED = """
+    SELECT product_id, min(price_minor) AS price_from_minor, max(price_minor) AS price_to_minor
+    FROM variant WHERE archived_at IS NULL GROUP BY product_id
+"""
+
+
+def _files(connection: Connection, asked: Asked) -> tuple[int, list[Fault]]:
+    """Pictures without their original, or without a size that pages ask for."""
+    present = {key: set(names) for key, names in media.storage.current().names()}
+    faults = []
+    for row in connection.execute(text("SELECT id, key, state, widths FROM media_file")):
+        there = present.get(row.key, set())
+        wanted = {f"{width}.{kind}" for width in row.widths.split(",") if width for kind in FORMATS}
+        missing = sorted(({"original.webp"} | wanted) - there)
+        if missing:
+            faults.append(Fault(row.id, row.key, f"without {', '.join(missing)}"))
+    return len(faults), faults[: asked.most]
+
+
+def _strays(connection: Connection, asked: Asked) -> tuple[int, list[Fault]]:
+    """Files that no row names and that the nightly sweep should have removed."""
+    old = set(media.storage.current().keys(older_than_seconds=SWEPT_AFTER_S))
+    named = set(connection.scalars(text("SELECT key FROM media_file")))
+    strays = sorted(old - named)
+    return len(strays), [Fault(None, key, "no picture names it") for key in strays[: asked.most]]
+
+
+CHECKS = (
+    Check(
+        id="sold-count",
+        invariant="I26",
+        title="How often a product was sold is what its orders say",
+        why="“Most popular” sorts by it.",
+        todo="`flask shop doctor --fix` counts it again.",
+        about="product",
+        sql=f"""
+        SELECT p.id, p.name, format('says %s, its orders say %s', p.sold_count,
+            coalesce(s.sold_count, 0)) AS fact
+        FROM product p LEFT JOIN ({SOLD}) s ON s.product_id = p.id
+        WHERE p.sold_count <> coalesce(s.sold_count, 0)
+        """,
+    ),
+    Check(
+        id="ratings",
+        invariant="I26",
+        title="The stars of a product are those of its reviews",
+        why="Customers go by them.",
+        todo="`flask shop doctor --fix` counts them again.",
+        about="product",
+        sql=f"""
+        SELECT p.id, p.name, format('says %s stars in %s reviews, there are %s in %s',
+            p.rating_sum, p.rating_count, coalesce(r.rating_sum, 0), coalesce(r.rating_count, 0))
+            AS fact
+        FROM product p LEFT JOIN ({RATED}) r ON r.product_id = p.id
+        WHERE (p.rating_sum, p.rating_count)
+            <> (coalesce(r.rating_sum, 0), coalesce(r.rating_count, 0))
+        """,
+    ),
+    Check(
+        id="price-span",
+        invariant="I26",
+        title="The prices that lists show are those of the variants",
+        why="A customer would see another price in the list than on the page.",
+        todo="`flask shop doctor --fix` looks them up again.",
+        about="product",
+        sql=f"""
+        SELECT p.id, p.name, format('says %s to %s, its variants say %s to %s', p.price_from_minor,
+            p.price_to_minor, coalesce(v.price_from_minor, 0), coalesce(v.price_to_minor, 0))
+            AS fact
+        FROM product p LEFT JOIN ({PRICED}) v ON v.product_id = p.id
+        WHERE (p.price_from_minor, p.price_to_minor)
+            <> (coalesce(v.price_from_minor, 0), coalesce(v.price_to_minor, 0))
+        """,
+    ),
+    Check(
+        id="category-paths",
+        invariant="I26",
+        title="The address of a category is that of its parent and its own name",
+        why="Its page could not be found, or another one would be shown.",
+        todo="Save the category once more with its name.",
+        sql="""
+        SELECT c.id, c.name, format('its address is %s, its parent''s is %s', c.path,
+            coalesce(p.path, '—')) AS fact
+        FROM category c LEFT JOIN category p ON p.id = c.parent_id
+        WHERE c.path <> concat_ws('/', p.path, c.slug)
+        """,
+    ),
+    Check(
+        id="picture-files",
+        invariant="I23",
+        title="Every picture has its files",
+        why="Customers would see a gap.",
+        todo="`flask shop doctor --fix` has missing sizes made again; upload anew what lacks its"
+        " original.",
+        look=_files,
+    ),
+    Check(
+        id="stray-files",
+        invariant="I23",
+        title="Every file in the picture folder belongs to a picture",
+        why="They fill the disk, and nobody can remove them by name.",
+        todo="`flask shop doctor --fix` removes those older than a day, as the relay does nightly.",
+        look=_strays,
+    ),
+)  # fmt: skip

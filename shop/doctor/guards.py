@@ -1,0 +1,94 @@
+"""The guards that the database itself must have: as ``guards.txt`` lists them, whole and in force.
+
+The file is what the migrations leave behind. Tests compare it with a fresh database and with the
+models, so that a new migration cannot forget it.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from shop.doctor.checks import Asked, Check, Fault
+
+FILE = Path(__file__).with_name("guards.txt")
+
+_GUARDS = text("""
+SELECT 'constraint' AS kind, conrelid::regclass || '.' || conname AS name,
+    CASE WHEN convalidated THEN '' ELSE 'not checked: ' END
+        || regexp_replace(pg_get_constraintdef(oid), '\\s+', ' ', 'g') AS means
+FROM pg_constraint
+WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'f', 'p', 'u', 'x')
+    AND conrelid <> 0
+UNION ALL
+SELECT 'trigger', tgrelid::regclass || '.' || tgname,
+    CASE tgenabled WHEN 'O' THEN '' ELSE 'switched off: ' END || pg_get_triggerdef(t.oid)
+        || ' AS ' || md5(regexp_replace(p.prosrc, '\\s+', ' ', 'g'))
+FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid
+WHERE NOT tgisinternal AND c.relnamespace = 'public'::regnamespace
+UNION ALL
+SELECT 'unique index', i.indexrelid::regclass::text,
+    CASE WHEN i.indisvalid THEN '' ELSE 'not built: ' END || pg_get_indexdef(i.indexrelid)
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indisunique AND c.relnamespace = 'public'::regnamespace
+    AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid)
+UNION ALL
+SELECT 'never empty', a.attrelid::regclass || '.' || a.attname, 'NOT NULL'
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+    AND a.attnum > 0 AND a.attnotnull AND NOT a.attisdropped
+UNION ALL
+SELECT 'foreign key in force', t.tgrelid::regclass || '.' || k.conname, 'its triggers are on'
+FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint AND k.contype = 'f'
+WHERE t.tgisinternal AND k.connamespace = 'public'::regnamespace
+GROUP BY t.tgrelid, k.conname HAVING bool_and(t.tgenabled = 'O')
+""")
+
+
+def present(connection: Connection) -> dict[str, str]:
+    """Every guard of this database, by kind and name, with what it means."""
+    return {
+        f"{row.kind} {row.name.replace(chr(34), '')}": row.means
+        for row in connection.execute(_GUARDS)
+        if "alembic_version" not in row.name
+    }
+
+
+@lru_cache(maxsize=1)
+def declared() -> dict[str, str]:
+    """Every guard that there must be."""
+    lines = FILE.read_text().splitlines()
+    return {name: means for name, _, means in (line.partition("\t") for line in lines)}
+
+
+def written(guards: dict[str, str]) -> str:
+    """The text of the file for these guards."""
+    return "".join(f"{name}\t{means}\n" for name, means in sorted(guards.items()))
+
+
+def _look(connection: Connection, asked: Asked) -> tuple[int, list[Fault]]:
+    here, wanted = present(connection), declared()
+    faults = [Fault(None, name, "is missing") for name in sorted(wanted.keys() - here.keys())]
+    faults += [
+        Fault(None, name, f"is “{here[name]}”, not “{wanted[name]}”")
+        for name in sorted(wanted.keys() & here.keys())
+        if here[name] != wanted[name]
+    ]
+    faults += [
+        Fault(None, name, here[name])
+        for name in sorted(here.keys() - wanted.keys())
+        if here[name].startswith(("not ", "switched off"))
+    ]
+    return len(faults), faults[: asked.most]
+
+
+CHECKS = (
+    Check(
+        id="guards",
+        invariant="I27",
+        title="The database refuses by itself what must never be",
+        why="What the code forgets, a CHECK, a key or a trigger still stops.",
+        todo="Run `flask db upgrade`; then make what is named as the migrations do.",
+        look=_look,
+    ),
+)

@@ -1,0 +1,120 @@
+"""Looking at the whole shop at one moment: a snapshot that cannot be written to."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from shop import payments
+from shop.core import clock, db
+from shop.core.errors import DomainError, Unavailable
+from shop.doctor import catalogue, guards, messages, money, orders, stock
+from shop.doctor.checks import EVER, MOST_SHOWN, Asked, Check, Fault, Result, Verdict, rows
+
+log = logging.getLogger(__name__)
+
+CHECKS: tuple[Check, ...] = (
+    *stock.CHECKS,
+    *money.CHECKS,
+    *orders.CHECKS,
+    *messages.CHECKS,
+    *catalogue.CHECKS,
+    *guards.CHECKS,
+)
+STRIPE_DAYS = 30.0
+STRIPE = Check(
+    id="stripe",
+    invariant="I24",
+    title="Our payments, refunds and disputes are Stripe's",
+    why="A lost message means money that nobody knows of.",
+    todo="`flask shop reconcile --days 30` settles what differs.",
+)
+# A look may take longer than a page, and sorts more.
+_SETTINGS = (
+    "SET LOCAL statement_timeout = '60s'",
+    "SET LOCAL idle_in_transaction_session_timeout = '120s'",
+    "SET LOCAL work_mem = '64MB'",
+    "SET LOCAL jit = off",
+)
+
+
+@contextmanager
+def snapshot() -> Iterator[Connection]:
+    """The database as it is at one moment; the database itself refuses to be written to."""
+    with db.engine().connect() as connection:
+        connection = connection.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        with connection.begin():
+            for setting in _SETTINGS:
+                connection.execute(text(setting))
+            yield connection
+
+
+def look(connection: Connection, asked: Asked, checks: Iterable[Check] = CHECKS) -> list[Verdict]:
+    """Go through the checks on this connection, inside its transaction. One that cannot be looked
+    at does not keep the others from being."""
+    verdicts = []
+    for check in checks:
+        began = time.perf_counter()
+        count, faults, failure = 0, list[Fault](), ""
+        try:
+            with connection.begin_nested():
+                count, faults = rows(connection, check, asked)
+        except (DBAPIError, OSError) as error:
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                raise Unavailable("The database went away while the doctor looked.") from error
+            failure = str(getattr(error, "orig", error)).strip().split("\n")[0]
+            log.warning("check failed", extra={"check": check.id, "reason": failure})
+        verdicts.append(Verdict(check, count, faults, time.perf_counter() - began, failure))
+    return verdicts
+
+
+def examine(
+    *,
+    since_days: float | None = None,
+    with_stripe: bool = False,
+    most: int = MOST_SHOWN,
+    checks: Iterable[Check] = CHECKS,
+) -> Result:
+    """Look at everything; writes nothing.
+
+    ``since_days`` leaves out older orders where that is sensible. Raises ``Unavailable`` when the
+    database cannot be asked.
+    """
+    now = clock.now()
+    since = now - timedelta(days=since_days) if since_days is not None else None
+    asked = Asked(now, since or EVER, most)
+    began = time.perf_counter()
+    db.end_read()
+    try:
+        with snapshot() as connection:
+            verdicts = look(connection, asked, checks)
+    except DBAPIError as error:
+        reason = str(error.orig).strip().split("\n")[0]
+        raise Unavailable(f"The database cannot be asked: {reason}") from error
+    if with_stripe:
+        verdicts.append(_compare(since_days or STRIPE_DAYS, asked))
+    return Result(now, time.perf_counter() - began, since, tuple(verdicts))
+
+
+def _compare(days: float, asked: Asked) -> Verdict:
+    began = time.perf_counter()
+    try:
+        run = payments.reconcile_all(days=days, mend=False)
+    except DomainError as error:
+        return Verdict(STRIPE, seconds=time.perf_counter() - began, failure=error.sentence)
+    faults = [
+        Fault(
+            None,
+            f"{one['what']} {one['reference']}".strip(),
+            f"order {one['order'] or '?'}: we have {one['ours']}, Stripe has {one['stripe']}",
+        )
+        for one in run.differences
+    ]
+    seconds = time.perf_counter() - began
+    return Verdict(STRIPE, len(faults), faults[: asked.most], seconds, run.failure)

@@ -1,0 +1,24 @@
+"""Table of what the doctor was asked from the admin, and what it said."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Identity
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shop.core.db import Base
+
+
+class DoctorRun(Base):
+    """One look at the whole shop. ``result`` is what ``flask shop doctor --json`` prints;
+    ``failure`` says why there is none."""
+
+    __tablename__ = "doctor_run"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    asked_by: Mapped[str]
+    asked_at: Mapped[datetime]
+    with_stripe: Mapped[bool]
+    finished_at: Mapped[datetime | None]
+    result: Mapped[dict[str, Any] | None]
+    failure: Mapped[str] = mapped_column(server_default="", default="")

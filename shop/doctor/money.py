@@ -1,0 +1,365 @@
+"""What must hold of money: payments, refunds, disputes, and what a person must be asked about."""
+
+from shop.doctor.checks import Check
+
+# What the money events of an order's own currency add up to, as in payments.balance.
+_BALANCE = """
+    SELECT order_id, sum(captured) AS captured, sum(refunded) AS refunded, sum(lost) AS lost,
+        sum(opened - won - lost) AS disputed,
+        sum(CASE WHEN authorised > 0 THEN greatest(0, authorised - captured - cancelled) ELSE 0
+            END) AS authorised
+    FROM (
+        SELECT p.order_id, e.payment_id,
+            coalesce(sum(e.amount_minor) FILTER (WHERE e.kind = 'captured'), 0) AS captured,
+            coalesce(sum(e.amount_minor) FILTER (WHERE e.kind = 'authorised'), 0) AS authorised,
+            coalesce(sum(e.amount_minor) FILTER (WHERE e.kind = 'cancelled'), 0) AS cancelled,
+            coalesce(sum(e.amount_minor) FILTER (WHERE e.kind = 'refunded'), 0)
+                - coalesce(sum(e.amount_minor) FILTER (WHERE e.kind = 'refund_failed'), 0)
+                AS refunded,
+            coalesce(sum(e.amount_minor) FILTER (WHERE e.kind = 'dispute_opened'), 0) AS opened,
+            coalesce(sum(e.amount_minor) FILTER (WHERE e.kind = 'dispute_won'), 0) AS won,
+            coalesce(sum(e.amount_minor) FILTER (WHERE e.kind = 'dispute_lost'), 0) AS lost
+        FROM payment_event e JOIN payment p ON p.id = e.payment_id
+        JOIN "order" o ON o.id = p.order_id AND o.currency = e.currency
+        WHERE o.placed_at >= :since
+        GROUP BY p.order_id, e.payment_id
+    ) one GROUP BY order_id
+"""
+
+CHECKS = (
+    Check(
+        id="captured",
+        invariant="I9",
+        title="What a payment took is the sum of its money events",
+        why="The limit for refunds is counted from it.",
+        todo="Compare it with Stripe (`flask shop doctor --stripe`), then correct the guard.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('payment %s says %s, its events say %s',
+            p.id, p.captured_minor, coalesce(e.amount, 0)) AS fact
+        FROM payment p JOIN "order" o ON o.id = p.order_id
+        LEFT JOIN (SELECT payment_id, sum(amount_minor) AS amount FROM payment_event
+                   WHERE kind = 'captured' GROUP BY payment_id) e ON e.payment_id = p.id
+        WHERE p.captured_minor <> coalesce(e.amount, 0) AND o.placed_at >= :since
+        """,
+    ),
+    Check(
+        id="refunding",
+        invariant="I9",
+        title="What a payment gives back is the sum of its refunds",
+        why="Without this guard a refund may exceed what was taken.",
+        todo="Compare it with Stripe (`flask shop doctor --stripe`), then correct the guard.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('payment %s says %s, its refunds say %s',
+            p.id, p.refunding_minor, coalesce(r.amount, 0)) AS fact
+        FROM payment p JOIN "order" o ON o.id = p.order_id
+        LEFT JOIN (SELECT payment_id, sum(amount_minor) AS amount FROM refund
+                   WHERE status <> 'failed' GROUP BY payment_id) r ON r.payment_id = p.id
+        WHERE p.refunding_minor <> coalesce(r.amount, 0) AND o.placed_at >= :since
+        """,
+    ),
+    Check(
+        id="refunds-within",
+        invariant="I9",
+        title="No payment gives back more than it took, or in another currency",
+        why="That is the shop's own money.",
+        todo="Stop the refunds that were not sent yet, and look the payment up at Stripe.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('payment %s took %s and gives back %s %s',
+            p.id, coalesce(e.amount, 0), r.amount, r.currency) AS fact
+        FROM (SELECT payment_id, currency, sum(amount_minor) AS amount FROM refund
+              WHERE status <> 'failed' GROUP BY payment_id, currency) r
+        JOIN payment p ON p.id = r.payment_id JOIN "order" o ON o.id = p.order_id
+        LEFT JOIN (SELECT payment_id, currency, sum(amount_minor) AS amount FROM payment_event
+                   WHERE kind = 'captured' GROUP BY payment_id, currency) e
+            ON e.payment_id = r.payment_id AND e.currency = r.currency
+        WHERE r.amount > coalesce(e.amount, 0) AND o.placed_at >= :since
+        """,
+    ),
+    Check(
+        id="payment-amount",
+        invariant="I7",
+        title="Every attempt asks for exactly what its order costs",
+        why="The customer would be charged something else than was agreed.",
+        todo="Cancel the attempt at Stripe if it is open; otherwise give the difference back.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('payment %s asks for %s %s, the order costs %s %s',
+            p.id, p.amount_minor, p.currency, o.total_minor, o.currency) AS fact
+        FROM payment p JOIN "order" o ON o.id = p.order_id
+        WHERE (p.amount_minor, p.currency) IS DISTINCT FROM (o.total_minor, o.currency)
+            AND o.placed_at >= :since
+        """,
+    ),
+    Check(
+        id="payment-state",
+        invariant="I7",
+        title="A payment's state is what its money events say",
+        why="The state decides whether money is waited for, captured or released.",
+        todo="`flask shop reconcile` asks Stripe how it stands.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('payment %s is %s, but its events say otherwise',
+            p.id, p.status) AS fact
+        FROM payment p JOIN "order" o ON o.id = p.order_id
+        LEFT JOIN (
+            SELECT payment_id, bool_or(kind = 'captured') AS captured,
+                bool_or(kind = 'authorised') AND NOT bool_or(kind <> 'authorised') AS held
+            FROM payment_event WHERE kind IN ('captured', 'authorised', 'cancelled')
+            GROUP BY payment_id
+        ) e ON e.payment_id = p.id
+        WHERE o.placed_at >= :since AND (
+            (p.status = 'succeeded') <> coalesce(e.captured, false)
+            OR (p.status = 'authorised') <> coalesce(e.held, false)
+            OR p.status <> 'authorised' AND p.capturable_minor > 0)
+        """,
+    ),
+    Check(
+        id="paid-in-full",
+        invariant="I7",
+        title="Goods are promised only for orders that are paid or whose money is held",
+        why="The shop would send goods that nobody paid for.",
+        todo="Do not send it. Look the order up at Stripe and settle or cancel it.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('%s of %s %s came, and the order is %s',
+            coalesce(m.captured, 0), o.total_minor, o.currency, o.status) AS fact
+        FROM "order" o
+        LEFT JOIN (
+            SELECT p.order_id,
+                sum(e.amount_minor) FILTER (WHERE e.kind = 'captured') AS captured,
+                bool_or(p.capture = 'manual' AND p.status IN ('authorised', 'succeeded')) AS held
+            FROM payment p JOIN payment_event e ON e.payment_id = p.id
+            WHERE e.currency = p.currency GROUP BY p.order_id
+        ) m ON m.order_id = o.id
+        WHERE o.status IN ('confirmed', 'completed') AND o.placed_at >= :since
+            AND coalesce(m.captured, 0) < o.total_minor AND NOT coalesce(m.held, false)
+            AND NOT EXISTS (SELECT FROM task t
+                            WHERE t.order_id = o.id AND t.kind = 'authorisation_ended')
+        """,
+    ),
+    Check(
+        id="orphan-money",
+        invariant="I8",
+        title="All money that came belongs to an order, is on its way back, or somebody was asked",
+        why="A customer paid and gets neither goods nor money.",
+        todo="Give the money back in the order, or settle it with the customer.",
+        about="order",
+        sql=f"""
+        SELECT o.id, o.number AS name, format(
+            '%s %s stay with us; the order costs %s and is %s', b.captured - b.lost - r.amount,
+            o.currency, o.total_minor, o.status) AS fact
+        FROM ({_BALANCE}) b JOIN "order" o ON o.id = b.order_id
+        JOIN (SELECT order_id, sum(refunding_minor) AS amount FROM payment GROUP BY order_id) r
+            ON r.order_id = o.id
+        WHERE b.captured - b.lost - r.amount > CASE
+                WHEN o.status IN ('confirmed', 'completed') THEN o.total_minor
+                -- Staff cancelled a paid order and kept the money: they were asked.
+                WHEN o.status = 'cancelled' AND o.paid_at <= o.closed_at THEN o.total_minor
+                ELSE 0 END
+            AND NOT EXISTS (SELECT FROM task t WHERE t.order_id = o.id
+                            AND t.kind IN ('amount_differs', 'refund_failed'))
+        """,
+    ),
+    Check(
+        id="amount-differs-task",
+        invariant="I8",
+        title="Somebody was asked about every amount that differs from its order",
+        why="It does not count as paid, and nothing happens unless somebody decides.",
+        todo="Give the money back in the order, or settle it with the customer.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('Stripe has %s %s, the order costs %s %s',
+            e.amount_minor, e.currency, o.total_minor, o.currency) AS fact
+        FROM payment_event e JOIN payment p ON p.id = e.payment_id
+        JOIN "order" o ON o.id = p.order_id
+        WHERE e.kind = CASE p.capture WHEN 'manual' THEN 'authorised' ELSE 'captured' END
+            AND (e.amount_minor, e.currency) <> (o.total_minor, o.currency)
+            AND o.placed_at >= :since
+            AND NOT EXISTS (SELECT FROM task t WHERE t.kind = 'amount_differs'
+                            AND t.reference = p.id::text)
+        """,
+    ),
+    Check(
+        id="refund-failed-task",
+        invariant="I8",
+        title="Somebody was asked about every refund that failed",
+        why="The customer was promised the money.",
+        todo="Try it again in the order, or pay it in another way.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('refund %s failed: %s', r.id, r.failure) AS fact
+        FROM refund r JOIN payment p ON p.id = r.payment_id JOIN "order" o ON o.id = p.order_id
+        WHERE r.status = 'failed' AND r.source <> 'external' AND o.placed_at >= :since
+            AND NOT EXISTS (SELECT FROM task t WHERE t.kind = 'refund_failed'
+                            AND t.reference = r.id || ':' || r.attempt)
+        """,
+    ),
+    Check(
+        id="dispute-task",
+        invariant="I8",
+        title="Somebody was asked about every open dispute, and its money is counted",
+        why="A dispute that nobody answers in time is lost.",
+        todo="Answer it in Stripe's dashboard.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('dispute %s is %s', d.stripe_id, d.status) AS fact
+        FROM dispute d JOIN payment p ON p.id = d.payment_id JOIN "order" o ON o.id = p.order_id
+        WHERE o.placed_at >= :since AND (
+            d.status NOT IN ('won', 'lost', 'warning_closed', 'prevented')
+            AND NOT EXISTS (SELECT FROM task t WHERE t.kind = 'dispute'
+                            AND t.reference = d.stripe_id)
+            OR d.status NOT LIKE 'warning%' AND d.status <> 'prevented'
+            AND NOT EXISTS (SELECT FROM payment_event e WHERE e.payment_id = p.id
+                            AND e.kind = 'dispute_opened' AND e.reference = d.stripe_id))
+        """,
+    ),
+    Check(
+        id="payment-status",
+        invariant="I26",
+        title="The payment status of an order is what its money events add up to",
+        why="Lists, mails and staff go by it.",
+        todo="`flask shop doctor --fix` counts it again.",
+        about="order",
+        sql=f"""
+        SELECT id, number AS name, format('says %s, the events say %s', status, counted) AS fact
+        FROM (
+            SELECT o.id, o.number, o.payment_status AS status, CASE
+                WHEN coalesce(b.disputed, 0) > 0 THEN 'disputed'
+                WHEN coalesce(b.captured, 0) = 0 AND o.total_minor = 0 THEN 'paid'
+                WHEN coalesce(b.captured, 0) = 0 AND b.authorised > 0 THEN 'authorised'
+                WHEN coalesce(b.captured, 0) = 0 THEN 'unpaid'
+                WHEN kept <= 0 THEN 'refunded'
+                WHEN kept > o.total_minor THEN 'overpaid'
+                WHEN kept = o.total_minor THEN 'paid'
+                WHEN kept < b.captured THEN 'partly_refunded'
+                ELSE 'partly_paid' END AS counted
+            FROM "order" o LEFT JOIN ({_BALANCE}) b ON b.order_id = o.id
+            CROSS JOIN LATERAL (SELECT b.captured - b.refunded - b.lost AS kept) k
+            WHERE o.placed_at >= :since
+        ) s WHERE status <> counted
+        """,
+    ),
+    Check(
+        id="line-refunded",
+        invariant="I9",
+        title="The units given back of a line are those of its refunds",
+        why="Units could be given back twice, or no more.",
+        todo="Compare the order's refunds with its lines.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('%s: the line says %s, its refunds say %s',
+            l.sku, l.refunded, coalesce(r.units, 0)) AS fact
+        FROM order_line l JOIN "order" o ON o.id = l.order_id
+        LEFT JOIN (
+            SELECT rl.order_line_id, sum(rl.quantity) AS units
+            FROM refund_line rl JOIN refund r ON r.id = rl.refund_id
+            WHERE r.status <> 'failed' GROUP BY rl.order_line_id
+        ) r ON r.order_line_id = l.id
+        WHERE l.refunded <> coalesce(r.units, 0) AND o.placed_at >= :since
+        """,
+    ),
+    Check(
+        id="refund-parts",
+        invariant="I9",
+        title="No line and no delivery is given back for more than it cost",
+        why="The parts of a refund are what the books and the customer's mail go by.",
+        todo="Look at the order's refunds; correct the books for the one that exceeds.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('%s: %s of %s given back', l.sku, g.amount,
+            l.total_minor + CASE WHEN o.prices_include_tax THEN 0 ELSE l.tax_minor END) AS fact
+        FROM (
+            SELECT rl.order_line_id, sum(rl.amount_minor) AS amount, sum(rl.tax_minor) AS tax
+            FROM refund_line rl JOIN refund r ON r.id = rl.refund_id
+            WHERE r.status <> 'failed' GROUP BY rl.order_line_id
+        ) g
+        JOIN order_line l ON l.id = g.order_line_id JOIN "order" o ON o.id = l.order_id
+        WHERE o.placed_at >= :since AND (g.tax > l.tax_minor OR g.amount > l.total_minor
+            + CASE WHEN o.prices_include_tax THEN 0 ELSE l.tax_minor END)
+        UNION ALL
+        SELECT o.id, o.number, format('delivery: %s of %s given back', g.amount, o.shipping_minor)
+        FROM (
+            SELECT p.order_id, sum(r.shipping_minor) AS amount
+            FROM refund r JOIN payment p ON p.id = r.payment_id
+            WHERE r.status <> 'failed' AND r.shipping_minor > 0 GROUP BY p.order_id
+        ) g JOIN "order" o ON o.id = g.order_id
+        WHERE o.placed_at >= :since AND g.amount > o.shipping_minor
+            + CASE WHEN o.prices_include_tax THEN 0 ELSE o.shipping_tax_minor END
+        """,
+    ),
+    Check(
+        id="refund-events",
+        invariant="I9",
+        title="Every refund that is done is among the money events, and the reverse",
+        why="Totals are sums over the events: what is missing there was never given back.",
+        todo="`flask shop reconcile --days 30` asks Stripe about it.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('payment %s: refunds say %s, events say %s',
+            p.id, coalesce(r.amount, 0), coalesce(e.amount, 0)) AS fact
+        FROM (SELECT payment_id, sum(amount_minor) AS amount FROM refund
+              WHERE status = 'done' GROUP BY payment_id) r
+        FULL JOIN (
+            SELECT payment_id, sum(CASE kind WHEN 'refunded' THEN amount_minor
+                                   ELSE -amount_minor END) AS amount
+            FROM payment_event WHERE kind IN ('refunded', 'refund_failed') GROUP BY payment_id
+        ) e USING (payment_id)
+        JOIN payment p ON p.id = payment_id JOIN "order" o ON o.id = p.order_id
+        WHERE coalesce(r.amount, 0) <> coalesce(e.amount, 0) AND o.placed_at >= :since
+        """,
+    ),
+    Check(
+        id="refund-stuck",
+        invariant="I9",
+        title="Every refund that was decided was sent, and came to an end",
+        why="The customer waits for money that nobody asked Stripe to send.",
+        todo="See under Jobs whether “send refund” failed; look the refund up at Stripe.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name,
+            format('refund %s is “%s” since %s', r.id, r.status,
+                   to_char(r.requested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')) AS fact
+        FROM refund r JOIN payment p ON p.id = r.payment_id JOIN "order" o ON o.id = p.order_id
+        WHERE o.placed_at >= :since
+            AND (r.status = 'requested' AND r.requested_at < :now - interval '1 hour'
+                 OR r.status = 'sent' AND r.requested_at < :now - interval '14 days')
+        """,
+    ),
+    Check(
+        id="open-at-stripe",
+        invariant="I8",
+        title="Nothing can be paid any more for an order that is paid or closed",
+        why="The customer could pay twice, or for nothing.",
+        todo="See whether Stripe answers; `flask shop reconcile` closes the attempt there.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name,
+            format('payment %s is %s, the order is %s', p.id, p.status, o.status) AS fact
+        FROM payment p JOIN "order" o ON o.id = p.order_id
+        WHERE o.placed_at >= :since
+            AND coalesce(o.closed_at, o.paid_at) < :now - interval '10 minutes'
+            AND (o.status IN ('cancelled', 'expired')
+                 AND p.status IN ('created', 'started', 'authorised')
+                 OR o.status IN ('confirmed', 'completed') AND p.status IN ('created', 'started'))
+        """,
+    ),
+    Check(
+        id="capture-before",
+        invariant="I7",
+        title="No authorised money is past the moment until which it can be captured",
+        why="The authorisation is gone, and with it the money for these goods.",
+        todo="`flask shop reconcile` asks Stripe; then ask the customer to pay in another way.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name,
+            format('payment %s could be captured until %s', p.id,
+                   to_char(p.capture_before AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')) AS fact
+        FROM payment p JOIN "order" o ON o.id = p.order_id
+        WHERE p.status = 'authorised' AND p.capture_before < :now - interval '1 hour'
+            AND o.placed_at >= :since
+        """,
+    ),
+)  # fmt: skip

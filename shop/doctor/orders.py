@@ -1,0 +1,264 @@
+"""What must hold of orders, their parcels and their discounts."""
+
+from shop.doctor.checks import Check
+
+# Half-even, as core.money rounds. A tie ends in .5 exactly, whatever the scale.
+_ROUNDED = "CASE WHEN x - floor(x) = 0.5 THEN 2 * floor((x + 1) / 2) ELSE round(x) END"
+_PATH = "('OrderPlaced', 'OrderPaid', 'OrderAuthorised', 'OrderCancelled', 'OrderExpired')"
+
+CHECKS = (
+    Check(
+        id="order-lines",
+        invariant="I10",
+        title="Every order has lines, and each line adds up",
+        why="The customer agreed to exactly these amounts, and tax is paid by them.",
+        todo="Compare the order with its receipt; correct the books by hand.",
+        about="order",
+        sql=f"""
+        SELECT o.id, o.number AS name, CASE WHEN l.units IS NULL THEN 'it has no lines'
+            ELSE format('it counts %s units, its lines have %s', o.item_count, l.units) END AS fact
+        FROM "order" o
+        LEFT JOIN (SELECT order_id, sum(quantity) AS units FROM order_line GROUP BY order_id) l
+            ON l.order_id = o.id
+        WHERE o.item_count IS DISTINCT FROM l.units AND o.placed_at >= :since
+        UNION ALL
+        SELECT o.id, o.number, format('%s: %s × %s − %s is not %s with %s tax', l.sku, l.quantity,
+            l.unit_price_minor, l.discount_minor, l.total_minor, l.tax_minor)
+        FROM order_line l JOIN "order" o ON o.id = l.order_id
+        CROSS JOIN LATERAL (SELECT l.total_minor * l.tax_rate
+            / CASE WHEN o.prices_include_tax THEN 1 + l.tax_rate ELSE 1 END AS x) tax
+        WHERE o.placed_at >= :since AND (l.quantity < 1 OR l.discount_minor < 0
+            OR l.total_minor < 0
+            OR l.total_minor <> l.unit_price_minor * l.quantity - l.discount_minor
+            OR l.tax_minor <> {_ROUNDED})
+        """,
+    ),
+    Check(
+        id="order-total",
+        invariant="I11",
+        title="The total of an order is its lines, less discounts, plus delivery and tax",
+        why="The customer agreed to exactly this amount.",
+        todo="Compare the order with its receipt; correct the books by hand.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format(
+            'the order says %s − %s + %s = %s with %s tax; its lines say %s − %s with %s tax',
+            o.subtotal_minor, o.discount_minor, o.shipping_minor, o.total_minor, o.tax_minor,
+            l.subtotal, l.discount, l.tax + o.shipping_tax_minor) AS fact
+        FROM "order" o
+        JOIN (
+            SELECT order_id, sum(unit_price_minor * quantity) AS subtotal,
+                sum(discount_minor) AS discount, sum(tax_minor) AS tax
+            FROM order_line GROUP BY order_id
+        ) l ON l.order_id = o.id
+        WHERE o.placed_at >= :since AND (
+            (o.subtotal_minor, o.discount_minor, o.tax_minor)
+                <> (l.subtotal, l.discount, l.tax + o.shipping_tax_minor)
+            OR o.total_minor < 0
+            OR o.total_minor <> o.subtotal_minor - o.discount_minor + o.shipping_minor
+                + CASE WHEN o.prices_include_tax THEN 0 ELSE o.tax_minor END)
+        """,
+    ),
+    Check(
+        id="order-path",
+        invariant="I13",
+        title="Each order came to its state by steps that are allowed, one after another in time",
+        why="An order in a state that nothing led to was changed past the shop's operations.",
+        todo="Read the order's timeline, and ask who wrote to the database directly.",
+        about="order",
+        sql=f"""
+        SELECT o.id, o.number AS name, CASE
+            WHEN t.id IS NULL THEN format('it is %s, and nothing ever happened to it', o.status)
+            WHEN t.occurred_at < t.earlier THEN
+                format('event %s (%s) is older than the one before it', t.id, t.type)
+            WHEN t.allowed THEN format('it is %s, but the last step was %s', o.status, t.type)
+            ELSE format('event %s: %s cannot follow %s', t.id, t.type,
+                        coalesce(t.before, 'nothing')) END AS fact
+        FROM "order" o
+        LEFT JOIN (
+            SELECT *, (coalesce(before, ''), type) IN (
+                ('', 'OrderPlaced'),
+                ('OrderPlaced', 'OrderPaid'), ('OrderPlaced', 'OrderAuthorised'),
+                ('OrderPlaced', 'OrderCancelled'), ('OrderPlaced', 'OrderExpired'),
+                ('OrderAuthorised', 'OrderPaid'), ('OrderAuthorised', 'OrderCancelled'),
+                ('OrderPaid', 'OrderCancelled'),
+                ('OrderCancelled', 'OrderPaid'), ('OrderCancelled', 'OrderAuthorised'),
+                ('OrderExpired', 'OrderPaid'), ('OrderExpired', 'OrderAuthorised')) AS allowed
+            FROM (
+                SELECT id, order_id, type, occurred_at, lag(type) OVER w AS before,
+                    -- Clocks of two servers may differ.
+                    lag(occurred_at) OVER w - interval '15 minutes' AS earlier,
+                    lead(id) OVER w IS NULL AS is_last
+                FROM event WHERE type IN {_PATH}
+                WINDOW w AS (PARTITION BY order_id ORDER BY id)
+            ) step
+        ) t ON t.order_id = o.id
+        WHERE o.placed_at >= :since AND (t.id IS NULL OR NOT t.allowed
+            OR t.occurred_at < t.earlier
+            OR t.is_last AND o.status <> ALL (CASE t.type
+                WHEN 'OrderPlaced' THEN ARRAY['pending']
+                WHEN 'OrderCancelled' THEN ARRAY['cancelled']
+                WHEN 'OrderExpired' THEN ARRAY['expired']
+                ELSE ARRAY['confirmed', 'completed'] END))
+        """,
+    ),
+    Check(
+        id="order-numbers",
+        invariant="I21",
+        title="Order numbers are unique, and the next one is free",
+        why="Two orders with one number cannot be told apart by anybody.",
+        todo="Raise the sequence above the highest number; give one of two orders a new number.",
+        about="order",
+        sql="""
+        SELECT max(id) AS id, number AS name, format('%s orders have it', count(*)) AS fact
+        FROM "order" GROUP BY number HAVING count(*) > 1
+        UNION ALL
+        SELECT o.id, o.number, format('the sequence stands at %s', s.last_value)
+        FROM "order" o CROSS JOIN order_number s
+        WHERE o.number ~ '^EO-[0-9]{1,15}$'
+            AND substr(o.number, 4)::bigint > CASE WHEN s.is_called THEN s.last_value
+                                                   ELSE s.last_value - 1 END
+        """,
+    ),
+    Check(
+        id="one-open-order",
+        invariant="I18",
+        title="A cart has at most one unpaid order",
+        why="Pressing twice must not order twice.",
+        todo="Cancel the older one.",
+        about="order",
+        sql="""
+        SELECT max(id) AS id, string_agg(number, ', ' ORDER BY id) AS name,
+            format('%s unpaid orders of cart %s', count(*), cart_id) AS fact
+        FROM "order" WHERE status = 'pending' AND cart_id IS NOT NULL
+        GROUP BY cart_id HAVING count(*) > 1
+        """,
+    ),
+    Check(
+        id="parcels",
+        invariant="I13",
+        title="What an order says was sent is what is in its parcels",
+        why="Units could be sent twice, or never.",
+        todo="Compare the order's parcels with what was handed over.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('%s: the line says %s were sent, the parcels say %s',
+            l.sku, l.shipped, coalesce(f.units, 0)) AS fact
+        FROM order_line l JOIN "order" o ON o.id = l.order_id
+        LEFT JOIN (
+            SELECT fl.order_line_id, f.order_id, sum(fl.quantity) AS units
+            FROM fulfilment_line fl JOIN fulfilment f ON f.id = fl.fulfilment_id
+            GROUP BY fl.order_line_id, f.order_id
+        ) f ON f.order_line_id = l.id
+        WHERE o.placed_at >= :since
+            AND (l.shipped <> coalesce(f.units, 0) OR f.order_id <> l.order_id
+                 OR l.shipped + l.cancelled > l.quantity)
+        """,
+    ),
+    Check(
+        id="fulfilment-status",
+        invariant="I26",
+        title="How far an order is on its way is what its lines and parcels say",
+        why="Staff pack by it and customers read it.",
+        todo="Compare the order's parcels with what was handed over.",
+        about="order",
+        sql="""
+        SELECT id, number AS name,
+            format('says %s and %s, the parcels say %s', status, fulfilment_status, counted) AS fact
+        FROM (
+            SELECT o.id, o.number, o.status, o.fulfilment_status, CASE
+                WHEN f.parcels IS NULL THEN 'unfulfilled'
+                WHEN l.is_open THEN 'partly_shipped'
+                WHEN f.arrived THEN 'delivered' ELSE 'shipped' END AS counted
+            FROM "order" o
+            LEFT JOIN (
+                SELECT order_id, bool_or(quantity > shipped + cancelled) AS is_open
+                FROM order_line GROUP BY order_id
+            ) l ON l.order_id = o.id
+            LEFT JOIN (
+                SELECT order_id, count(*) AS parcels,
+                    bool_and(status = 'delivered' AND delivered_at IS NOT NULL) AS arrived
+                FROM fulfilment GROUP BY order_id
+            ) f ON f.order_id = o.id
+            WHERE o.placed_at >= :since
+        ) s
+        WHERE fulfilment_status <> counted OR (status = 'completed') <> (counted = 'delivered')
+        """,
+    ),
+    Check(
+        id="discount-uses",
+        invariant="I12",
+        title="Uses of discounts are those of orders that have them, and within their limits",
+        why="Too few counted: given more often than meant. Too many: refused too early.",
+        todo="`flask shop doctor --fix` counts them again.",
+        about="discount",
+        sql="""
+        WITH taken AS (
+            SELECT discount_id, code_id, holders FROM redemption WHERE released_at IS NULL
+        )
+        SELECT d.id, d.name, format('says %s of %s uses, orders have %s', d.used,
+            coalesce(d.limit_total::text, 'any number of'), coalesce(t.n, 0)) AS fact
+        FROM discount d
+        LEFT JOIN (SELECT discount_id, count(*) AS n FROM taken GROUP BY discount_id) t
+            ON t.discount_id = d.id
+        WHERE d.used <> coalesce(t.n, 0) OR t.n > d.limit_total
+        UNION ALL
+        SELECT d.id, d.name, format('code %s says %s of %s uses, orders have %s', c.code, c.used,
+            coalesce(c.limit_total::text, 'any number of'), coalesce(t.n, 0))
+        FROM discount_code c JOIN discount d ON d.id = c.discount_id
+        LEFT JOIN (SELECT code_id, count(*) AS n FROM taken GROUP BY code_id) t
+            ON t.code_id = c.id
+        WHERE c.used <> coalesce(t.n, 0) OR t.n > c.limit_total
+        UNION ALL
+        SELECT d.id, d.name, format('one customer: says %s uses, orders have %s; %s allowed',
+            coalesce(h.used, 0), coalesce(t.n, 0),
+            coalesce(d.limit_per_customer::text, 'any number'))
+        FROM discount_holder h
+        FULL JOIN (
+            SELECT discount_id, holder, count(*) AS n
+            FROM taken CROSS JOIN unnest(holders) AS holder GROUP BY discount_id, holder
+        ) t USING (discount_id, holder)
+        JOIN discount d ON d.id = discount_id
+        WHERE coalesce(h.used, 0) <> coalesce(t.n, 0)
+            -- A discount that was changed may have had a wider limit before.
+            OR t.n > d.limit_per_customer AND d.version = 1
+        """,
+    ),
+    Check(
+        id="discount-held",
+        invariant="I12",
+        title="Orders that stand have their discounts' uses, and closed ones gave them back",
+        why="Limits count what orders have.",
+        todo="Compare the order with the discount's statistics.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('it is %s, but its use of “%s” %s', o.status, r.name,
+            CASE WHEN r.released_at IS NULL THEN 'still counts' ELSE 'was given back' END) AS fact
+        FROM redemption r JOIN "order" o ON o.id = r.order_id
+        WHERE o.placed_at >= :since AND CASE WHEN o.status IN ('cancelled', 'expired')
+            THEN r.released_at IS NULL ELSE r.released_at IS NOT NULL AND r.honoured_at IS NULL END
+        """,
+    ),
+    Check(
+        id="discount-amounts",
+        invariant="I12",
+        title="What an order saved is what its discounts took off",
+        why="The receipt names each discount with its amount.",
+        todo="Compare the order with its receipt; correct the books by hand.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format(
+            'the order saved %s and %s of delivery, its discounts took off %s and %s',
+            o.discount_minor, o.shipping_discount_minor, coalesce(r.amount, 0),
+            coalesce(r.shipping, 0)) AS fact
+        FROM "order" o
+        LEFT JOIN (
+            SELECT order_id, sum(amount_minor) AS amount, sum(shipping_minor) AS shipping
+            FROM redemption GROUP BY order_id
+        ) r ON r.order_id = o.id
+        WHERE (o.discount_minor, o.shipping_discount_minor)
+                <> (coalesce(r.amount, 0), coalesce(r.shipping, 0))
+            AND o.placed_at >= :since
+        """,
+    ),
+)  # fmt: skip

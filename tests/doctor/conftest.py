@@ -1,0 +1,81 @@
+"""One healthy shop for all tests that leave it as it is, and copies for those that spoil it."""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from flask import Flask
+
+from shop import catalog, discounts
+from shop.core import db, redis
+from shop.media import storage
+from tests import conftest as shared
+from tests.doctor.healthy import Shop, Stripe
+from tests.support import servers
+
+
+@dataclass
+class Told:
+    """A shop that was told once: its database, its pictures, and who is who."""
+
+    name: str
+    url: str
+    folder: Path
+    shop: Shop
+
+
+def _open(url: str, folder: Path) -> None:
+    db.configure(url, pool_size=5)
+    storage.configure(f"file:{folder}")
+    catalog.forget()
+    discounts.forget()
+
+
+def _close() -> None:
+    db.session.remove()
+    db.engine().dispose()
+
+
+@pytest.fixture(scope="session")
+def told(
+    app: Flask, running: servers.Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Told]:
+    """A shop with orders in every state, in a database of its own with real commits."""
+    name, url = shared._fresh(running)
+    folder = tmp_path_factory.mktemp("media")
+    redis.client().flushall()
+    _open(url, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        shop = Shop(Stripe(patch))
+    _close()
+    yield Told(name, url, folder, shop)
+    shared._drop(running, name)
+
+
+@pytest.fixture
+def healthy(told: Told, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """That shop, for tests that leave it as it is."""
+    told.shop.stripe.answers(monkeypatch)
+    _open(told.url, told.folder)
+    yield told.shop
+    _close()
+
+
+@pytest.fixture
+def own_shop(
+    told: Told, running: servers.Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Shop]:
+    """A copy of it that this test may spoil."""
+    name = f"shop_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(running.postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {told.name}")
+    folder = Path(shutil.copytree(told.folder, tmp_path / "media"))
+    told.shop.stripe.answers(monkeypatch)
+    _open(told.url.replace(told.name, name), folder)
+    yield told.shop
+    _close()
+    shared._drop(running, name)

@@ -1,0 +1,70 @@
+"""The list of guards is what the migrations leave behind, and knows every rule of the models."""
+
+import os
+
+import pytest
+from flask import Flask
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy.orm import Session
+
+from shop import tables
+from shop.doctor import guards
+
+
+def test_the_list_is_what_the_migrations_leave_behind(session: Session) -> None:
+    here = guards.present(session.connection())
+    if os.environ.get("WRITE_GUARDS"):
+        guards.FILE.write_text(guards.written(here))
+        guards.declared.cache_clear()
+
+    lost = {name: means for name, means in here.items() if guards.declared().get(name) != means}
+    assert lost == {}, "run WRITE_GUARDS=1 bin/test tests/doctor/test_guards.py, and look at it"
+    assert guards.declared().keys() == here.keys()
+
+
+def test_every_rule_of_the_models_is_in_the_list(app: Flask) -> None:
+    listed = guards.declared()
+    wanted = set()
+    for table in tables.metadata.tables.values():
+        for rule in table.constraints:
+            named = rule.name if isinstance(rule, CheckConstraint | UniqueConstraint) else None
+            if named:
+                wanted.add(f"constraint {table.name}.{named}")
+        wanted |= {f"unique index {index.name}" for index in table.indexes if index.unique}
+        wanted |= {
+            f"never empty {table.name}.{column.name}"
+            for column in table.columns
+            if not column.nullable
+        }
+
+    assert len(wanted) > 200
+    assert wanted - listed.keys() == set()
+
+
+@pytest.mark.parametrize("table", ["event", "stock_movement", "payment_event"])
+def test_what_is_only_added_to_is_guarded(table: str) -> None:
+    assert f"trigger {table}.{table}_insert_only" in guards.declared()
+    assert f"trigger {table}.{table}_no_truncate" in guards.declared()
+
+
+def test_every_foreign_key_of_the_models_is_in_the_list(app: Flask) -> None:
+    means = [
+        (name.split(".")[0].removeprefix("constraint "), text)
+        for name, text in guards.declared().items()
+        if name.startswith("constraint ") and text.startswith("FOREIGN KEY")
+    ]
+    missing = []
+    for table in tables.metadata.tables.values():
+        for rule in table.constraints:
+            if isinstance(rule, ForeignKeyConstraint):
+                columns = ", ".join(column.name for column in rule.columns)
+                start = f"FOREIGN KEY ({columns}) REFERENCES "
+                target = rule.referred_table.name
+                if not any(
+                    t == table.name
+                    and text.startswith((f"{start}{target}(", f'{start}"{target}"('))
+                    for t, text in means
+                ):
+                    missing.append((table.name, columns))
+
+    assert missing == []
