@@ -12,3 +12,10 @@ def refuse_production(server: str, setting: str, shop_env: str | None) -> None:
             f"The embedded {server} is for development only. In production, set {setting} "
             "to a server that is backed up and watched."
         )
+
+
+def failure(what: str, said: str) -> str:
+    """A sentence for a failed start, with the advice that the program's last words call for."""
+    if "No space left on device" in said:
+        return f"{what}: the disk is full. Free some space, then run it again; nothing was lost."
+    return f"{what}. Its last words:\n{said.strip()}"

@@ -25,7 +25,7 @@ import psutil
 import psycopg
 
 from shop.dev import leftovers
-from shop.dev.errors import CannotStart, refuse_production
+from shop.dev.errors import CannotStart, failure, refuse_production
 
 OUTSIDE = Path("/var/lib/shop-dev")
 DATABASE = "shop"
@@ -201,7 +201,7 @@ class Postgres:
             *([] if self._durable else ["--no-sync"]),
         )
         if made.returncode != 0:
-            raise CannotStart(_failure("Postgres could not make its data folder", made.stderr))
+            raise CannotStart(failure("Postgres could not make its data folder", made.stderr))
         try:
             fresh.rename(data)
         except OSError:
@@ -237,7 +237,7 @@ class Postgres:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise CannotStart(_failure("Postgres did not start", _tail(self._log)))
+                raise CannotStart(failure("Postgres did not start", _tail(self._log)))
             lines = _lines(data / "postmaster.pid")
             if (
                 len(lines) >= 8
@@ -248,7 +248,7 @@ class Postgres:
             time.sleep(0.02)
         self.stop()
         raise CannotStart(
-            _failure(f"Postgres was not ready after {START_SECONDS} s", _tail(self._log))
+            failure(f"Postgres was not ready after {START_SECONDS} s", _tail(self._log))
         )
 
 
@@ -368,13 +368,6 @@ def _create_database(maintenance_url: str) -> None:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
         if known.fetchone() is None:
             connection.execute(f'CREATE DATABASE "{DATABASE}"')
-
-
-def _failure(what: str, said: str) -> str:
-    """A sentence for a failed start, with the advice that its last words call for."""
-    if "No space left on device" in said:
-        return f"{what}: the disk is full. Free some space, then run it again; nothing was lost."
-    return f"{what}. Its last words:\n{said.strip()}"
 
 
 def _tail(path: Path, lines: int = 12) -> str:

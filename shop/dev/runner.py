@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shop.dev import leftovers
-from shop.dev.errors import CannotStart
+from shop.dev.errors import CannotStart, failure
 from shop.dev.leftovers import Footprint
 from shop.dev.servers import Server
 
@@ -133,10 +133,8 @@ class Runner:
         while (code := child.process.poll()) is None:
             self._pause(0.05)
         if code != 0:
-            raise CannotStart(
-                f"{command.name} failed {_describe(code)}. Its last words:\n"
-                f"{self._tail(command.name)}"
-            )
+            what = f"{command.name} failed {_describe(code)}"
+            raise CannotStart(failure(what, self._tail(command.name)))
         child.finish_copying()
         del self._children[command.name]
 
@@ -188,10 +186,8 @@ class Runner:
             watched.quick_deaths = 0
         watched.quick_deaths += 1
         if watched.quick_deaths >= MOST_QUICK_DEATHS:
-            raise CannotStart(
-                f"{watched.name} ended {watched.quick_deaths} times shortly after its start, "
-                f"so it is given up. Its last words:\n{self._tail(watched.name)}"
-            )
+            what = f"{watched.name} ended {watched.quick_deaths} times shortly after its start, "
+            raise CannotStart(failure(what + "so it is given up", self._tail(watched.name)))
         pause = FIRST_PAUSE * 2 ** (watched.quick_deaths - 1)
         self._say(
             f"{watched.name} ended {watched.describe_end()}; it is started again in {pause:g} s."
@@ -218,13 +214,13 @@ class Runner:
     def _copy(self, name: str, child: _Child) -> None:
         """Copy what a program says into its log and onto the terminal, until it ends."""
         assert child.process.stdout is not None
-        with self._log(name).open("a") as log, child.process.stdout as words:
+        # Unbuffered: what a full disk does not take is not tried again when the log is closed.
+        with self._log(name).open("ab", buffering=0) as log, child.process.stdout as words:
             for line in words:
                 child.last_words.append(line.rstrip())
                 # A full disk must not block the program on a pipe that nobody empties.
                 with contextlib.suppress(OSError):
-                    log.write(line)
-                    log.flush()
+                    log.write(line.encode())
                 self._echo(f"{name:<9}| {line.rstrip()}")
 
     def _tail(self, name: str) -> str:

@@ -31,6 +31,14 @@ ENOUGH_BYTES = 300_000_000
 READY_SECONDS = 120
 GRACE_SECONDS = 8
 STANDIN_KEY = "sk_test_standin"
+# As docs/operations/payments.md says to choose them at Stripe.
+WEBHOOK_EVENTS = (
+    "payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.processing",
+    "payment_intent.canceled", "payment_intent.amount_capturable_updated",
+    "refund.created", "refund.updated", "refund.failed",
+    "charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
+)  # fmt: skip
 OK = "200"
 
 
@@ -155,7 +163,7 @@ class Stack:
         if self._given.get("SHOP_ENV", "development") == "production":
             raise CannotStart(
                 "bin/dev is for development: it makes its own servers and secrets. SHOP_ENV is "
-                "production here; docs/operations tells how to run the shop there."
+                "production here; docs/operations/production.md tells how to run the shop there."
             )
 
     def _tidy_up(self) -> None:
@@ -288,6 +296,7 @@ class Stack:
         secret = (settings | self._given)["STRIPE_WEBHOOK_SECRET"].split(",")[0]
         arguments = ["--host", self._options.host, "--port", str(self._options.stripe)]
         arguments += ["--webhook-url", webhook, "--webhook-secret", secret]
+        arguments += ["--webhook-events", ",".join(WEBHOOK_EVENTS)]
         arguments += ["--state", str(self._var.path / "stripe.db")]
         argv = [sys.executable, "-m", "shop.dev.stripe", *arguments]
         return Command("stripe", argv, stops_last=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import redis
 
-from shop.dev.errors import CannotStart, refuse_production
+from shop.dev.errors import CannotStart, failure, refuse_production
 
 START_SECONDS = 20
 STOP_SECONDS = 10
@@ -60,7 +60,8 @@ class Valkey:
                 self._port = port
                 return f"redis://:{self._password}@127.0.0.1:{port}/0"
             self.stop()
-        raise CannotStart(self._failure())
+        said = "\n".join(self._log.read_text(errors="replace").splitlines()[-12:])
+        raise CannotStart(failure("Valkey did not start", said))
 
     def stop(self) -> None:
         """Stop the server and wait for it; what it was told is on disk then."""
@@ -112,12 +113,6 @@ class Valkey:
                 else:
                     return self.is_alive()
         return False
-
-    def _failure(self) -> str:
-        said = "\n".join(self._log.read_text(errors="replace").splitlines()[-12:])
-        if "No space left on device" in said:
-            return "Valkey did not start: the disk is full. Free some space, then run it again."
-        return f"Valkey did not start. Its last words:\n{said}"
 
 
 def _binary() -> Path:

@@ -124,9 +124,9 @@ def card(number: str, **details: Any) -> dict[str, Any]:
 
 @contextmanager
 def running(
-    folder: Path, *, state: Path | None = None, receiver: Receiver | None = None
+    folder: Path, *more: str, state: Path | None = None, receiver: Receiver | None = None
 ) -> Iterator[tuple[Rig, subprocess.Popen[bytes]]]:
-    """The stand-in on a free port for as long as the block runs."""
+    """The stand-in on a free port for as long as the block runs; ``more``: options of its own."""
     receiver = receiver or Receiver()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -141,6 +141,7 @@ def running(
         receiver.url,
         "--webhook-secret",
         SECRET,
+        *more,
     ]
     if state is not None:
         command += ["--state", str(state)]

@@ -16,13 +16,13 @@ from shop.dev.runner import Command, Runner
 class Heard:
     """What a runner said, and a runner that says it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, log: Path | None = None) -> None:
         self.sentences: list[str] = []
         self.lines: list[str] = []
         self.runner = Runner(
             environment=os.environ,
             folder=folder,
-            log=lambda name: folder / f"{name}.log",
+            log=lambda name: log or folder / f"{name}.log",
             say=self.sentences.append,
             echo=self.lines.append,
         )
@@ -90,6 +90,27 @@ def test_a_program_that_cannot_live_is_given_up_with_its_last_words(
 def test_a_failed_step_says_its_last_words(heard: Heard) -> None:
     with pytest.raises(CannotStart, match=r"init failed with exit code 2(.|\n)*table is missing"):
         heard.runner.run(python("init", "print('table is missing'); exit(2)"))
+
+
+def test_a_step_that_fails_for_want_of_room_says_so(heard: Heard) -> None:
+    complaint = "print('could not extend file: No space left on device'); exit(1)"
+
+    with pytest.raises(
+        CannotStart, match=r"^init failed with exit code 1: the disk is full\. Free"
+    ):
+        heard.runner.run(python("init", complaint))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
+def test_a_log_on_a_full_disk_costs_lines_and_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    heard = Heard(tmp_path, log=Path("/dev/full"))
+
+    heard.runner.run(python("greeter", "print('good morning ' * 10_000); print('good night')"))
+
+    assert [line[-10:] for line in heard.lines] == ["od morning", "good night"]
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_stopping_takes_the_children_of_programs_along_even_stubborn_ones(

@@ -203,6 +203,8 @@ def test_metadata_is_merged_and_amounts_can_change_before_payment(rig: Rig) -> N
 def test_manual_capture_takes_a_part_and_gives_back_the_rest(rig: Rig) -> None:
     intent = rig.pay(rig.intent(capture_method="manual"), WORKS)
     assert (intent.status, intent.amount_capturable) == ("requires_capture", 2500)
+    held = rig.client.v1.charges.retrieve(str(intent.latest_charge))
+    assert held.payment_method_details.card.capture_before - held.created == 7 * 24 * 3600
 
     with pytest.raises(stripe.InvalidRequestError):
         rig.client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 2501})
@@ -497,6 +499,17 @@ def test_webhooks_are_sent_again_until_the_shop_takes_them(rig: Rig) -> None:
     rig.receiver.status = 200
 
     assert rig.received(intent.id) == ["payment_intent.created"]
+
+
+def test_an_endpoint_gets_the_types_of_events_that_it_asked_for(tmp_path: Path) -> None:
+    with running(tmp_path, "--webhook-events", "payment_intent.succeeded") as (rig, _process):
+        rig.pay(rig.intent(), WORKS)
+        assert rig.control("/flush") == {"done": True, "left": 0}
+
+        assert [event.type for event in rig.receiver.events] == ["payment_intent.succeeded"]
+        listed = [event.type for event in rig.client.v1.events.list().data]
+        assert "payment_intent.created" in listed
+        assert rig.control("/redeliver")["events"] == []
 
 
 def test_dropped_events_never_come_but_can_be_listed_and_redelivered(rig: Rig) -> None:

@@ -21,6 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--webhook-url", help="where events are posted; without it none are sent")
     parser.add_argument("--webhook-secret", default="", help="signs events, starts with whsec_")
+    parser.add_argument(
+        "--webhook-events", default="", help="types of events to send, with commas; default: all"
+    )
     parser.add_argument("--state", type=Path, help="a file that keeps everything over a restart")
     options = parser.parse_args(arguments)
     if os.environ.get("SHOP_ENV", "").strip().lower() == "production":
@@ -37,7 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
     try:
         stand_in = StandIn(
-            webhook_url=options.webhook_url, secret=options.webhook_secret, state_file=options.state
+            webhook_url=options.webhook_url,
+            secret=options.webhook_secret,
+            wanted=[name for name in options.webhook_events.split(",") if name],
+            state_file=options.state,
         )
     except OSError as problem:
         return _refuse(f"The state file {options.state} cannot be used: {problem.strerror}.")

@@ -132,7 +132,8 @@ class Control:
         else:
             rows = self._ledger.all("delivery")
             everything = body.get("all") is True
-            wanted = [row["id"] for row in rows if everything or row["state"] != "delivered"]
+            settled = () if everything else ("delivered", "unwanted")
+            wanted = [row["id"] for row in rows if row["state"] not in settled]
         for event_id in wanted:
             self._courier.redeliver(event_id)
         return {"events": wanted}

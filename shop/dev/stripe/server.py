@@ -5,6 +5,7 @@ import logging
 import socket
 import sys
 import time
+from collections.abc import Collection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,19 @@ class StandIn:
     """The whole stand-in without its socket: give it a request, get an answer."""
 
     def __init__(
-        self, *, webhook_url: str | None = None, secret: str = "", state_file: Path | None = None
+        self,
+        *,
+        webhook_url: str | None = None,
+        secret: str = "",
+        wanted: Collection[str] = (),
+        state_file: Path | None = None,
     ) -> None:
         self.ledger = Ledger(state_file)
         self.faults = Faults()
         payments, refunds, disputes = Payments(self.faults), Refunds(self.faults), Disputes()
-        self.courier = Courier(self.ledger, self.faults, url=webhook_url, secret=secret)
+        self.courier = Courier(
+            self.ledger, self.faults, url=webhook_url, secret=secret, wanted=wanted
+        )
         self._chores = Chores(
             self.ledger,
             {
@@ -158,6 +166,7 @@ class Handler(BaseHTTPRequestHandler):
             )
         if int(length) > MAX_BODY:
             self.close_connection = True
+            self.rfile.read(min(int(length), 4 * MAX_BODY))  # or its sender hears no answer
             return Answer(
                 413,
                 b'{"error": {"message": "The request body is too large.", '

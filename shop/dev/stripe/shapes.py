@@ -109,6 +109,8 @@ def charge(intent: Json, method: Json, *, authenticated: bool, decline: Decline 
     """The attempt to take an intent's money; with a decline, the failed one."""
     captured = decline is None and intent["capture_method"] != "manual"
     card = method["card"]
+    # https://docs.stripe.com/payments/place-a-hold-on-a-payment-method: most cards hold 7 days.
+    until = {"capture_before": now() + 7 * DAY} if decline is None and not captured else {}
     return {
         "id": new_id("ch"),
         "object": "charge",
@@ -143,6 +145,7 @@ def charge(intent: Json, method: Json, *, authenticated: bool, decline: Decline 
                 "amount_authorized": intent["amount"] if decline is None else None,
                 "authorization_code": None,
                 "brand": card["brand"],
+                **until,
                 "checks": _checks(card["checks"]["cvc_check"] is not None, done=True),
                 "country": card["country"],
                 "exp_month": card["exp_month"],

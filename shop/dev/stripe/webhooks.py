@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -39,17 +40,28 @@ class Parcel:
     lane: str | None = None
     copies: int = 1
     attempt: int = 1
-    dropped: bool = False
+    unsent: str = ""  # why it stays here: dropped, unwanted
 
 
 class Courier:
     """The queue of events to send and the threads that send them."""
 
-    def __init__(self, ledger: Ledger, faults: Faults, *, url: str | None, secret: str) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        faults: Faults,
+        *,
+        url: str | None,
+        secret: str,
+        wanted: Collection[str] = (),
+    ) -> None:
+        """``wanted``: the types of events that are sent, or all of them, as an endpoint's
+        ``enabled_events`` (https://docs.stripe.com/api/webhook_endpoints/object)."""
         self._ledger = ledger
         self._faults = faults
         self._url = urlsplit(url) if url else None
         self._secret = secret
+        self._wanted = frozenset(wanted)
         self._due: list[tuple[float, int, Parcel]] = []
         self._lanes: dict[str, deque[tuple[float, Parcel]]] = {}
         self._busy = 0
@@ -75,7 +87,7 @@ class Courier:
                 self._queue(value)
 
     def redeliver(self, event_id: str) -> None:
-        """Send an event (again), whatever `drop` and `webhooks` say."""
+        """Send an event (again), whatever was decided about it before."""
         if self._url is not None:
             self._enlist(Parcel(event_id, self._era, time.time()), 0.0)
 
@@ -101,9 +113,11 @@ class Courier:
     def _queue(self, event: Json) -> None:
         settings = self._faults.settings
         parcel = Parcel(event["id"], self._era, time.time())
+        if self._wanted and event["type"] not in self._wanted:
+            self._enlist(replace(parcel, unsent="unwanted"), 0.0)
         # The dice are rolled here, in the order of the commits, so that a seed repeats a run.
-        if self._url is None or not settings.webhooks or self._faults.happens(settings.drop):
-            self._enlist(replace(parcel, dropped=True), 0.0)
+        elif self._url is None or not settings.webhooks or self._faults.happens(settings.drop):
+            self._enlist(replace(parcel, unsent="dropped"), 0.0)
         elif settings.shuffle:
             for _copy in range(settings.duplicate):
                 wait = self._faults.between(settings.delay_s)
@@ -150,8 +164,8 @@ class Courier:
         event = self._ledger.get("event", parcel.event_id)
         if event is None or parcel.era != self._era:
             return
-        if parcel.dropped:
-            self._mark(parcel, None, state="dropped")
+        if parcel.unsent:
+            self._mark(parcel, None, state=parcel.unsent)
             return
         for _copy in range(parcel.copies - 1):
             self._enlist(replace(parcel, lane=None, copies=1), 0.0)
@@ -218,7 +232,7 @@ class Courier:
             fresh = {
                 **delivery,
                 "state": state,
-                "attempts": delivery["attempts"] + (0 if parcel.dropped else 1),
+                "attempts": delivery["attempts"] + (0 if parcel.unsent else 1),
                 "received": delivery["received"] + (1 if answer and 200 <= answer < 300 else 0),
                 "last_answer": answer,
             }
