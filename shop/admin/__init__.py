@@ -10,6 +10,8 @@ from shop.admin.categories import CategoriesView
 from shop.admin.checkout import ShippingMethodsView, TaxRatesView
 from shop.admin.customers import AddressesView, CustomersView
 from shop.admin.dashboard import DashboardView
+from shop.admin.discounts import DiscountsView
+from shop.admin.doctor import DoctorView
 from shop.admin.inventory import InventoryView
 from shop.admin.jobs import JobsView
 from shop.admin.mail import MailView
@@ -29,9 +31,11 @@ VIEWS: tuple[type[Any], ...] = (
     OrdersView,
     InventoryView,
     ProductsView,
+    DiscountsView,
     PaymentsView,
     MailView,
     JobsView,
+    DoctorView,
     AddressesView,
     CustomersView,
     CategoriesView,

@@ -38,6 +38,9 @@ More of CrudView
 - ``create(form)``, ``change(item, form)``, ``remove(item)`` run inside one transaction; override
   them to call operations. A ``DomainError`` with ``field`` shows at that field; what was typed
   stays.
+- Two people at one form: who saves second is told which fields the first one changed, and nothing
+  is lost or overwritten. ``hold(item)`` takes the lock for that; override it where operations lock
+  something else first.
 - ``@action("publish", "Publish", "Publish these products?", icon="eye")`` gets one row or a list:
   use ``self.rows(items)``, and return ``self.to_list("3 products published.")``. With
   ``base_filters`` the rows are already within them.
@@ -59,13 +62,13 @@ Ctrl+S), ``data-search-select``, ``data-local`` (times). Live events arrive on `
 ``live:staff:orders`` with detail {type, data, at}: static/js/live-admin.js.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from copy import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import Any, ClassVar
-from urllib.parse import urlencode
 
 from flask import (
     Blueprint,
@@ -73,7 +76,6 @@ from flask import (
     abort,
     flash,
     g,
-    has_request_context,
     jsonify,
     redirect,
     render_template,
@@ -85,27 +87,26 @@ from flask_appbuilder.actions import ActionItem
 from flask_appbuilder.baseviews import BaseView
 from flask_appbuilder.security.decorators import has_access, permission_name
 from flask_appbuilder.widgets import RenderTemplateWidget
-from sqlalchemy import func, select
+from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import InstanceState
+from sqlalchemy.orm.collections import InstrumentedList
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shop.admin import errors
+from shop.admin.errors import Stale
 from shop.admin.fields import FormMaker
-from shop.admin.filters import Condition, Filter, Narrow, Quick
 from shop.admin.formatters import Formatter, money, plain
 from shop.admin.interface import Table
-from shop.core.db import session, transaction
+from shop.admin.narrowing import PAGE_SIZES, Narrowed
+from shop.core.db import transaction
 from shop.core.errors import DomainError
 
 Page = str | WerkzeugResponse
 # Inside CrudView the name ``list`` is the page; annotations there use these.
 Items = list[Any]
-Links = list[tuple[str, str, int, bool]]
-Chips = list[tuple[str, str, str]]
 Related = list[tuple[str, Any]]
 Actions = list[ActionItem]
-PAGE_SIZES = (25, 50, 100)
-LAST_PAGE = 100_000
 
 
 class _InTheAdmin:
@@ -152,15 +153,6 @@ class Screen(_InTheAdmin, BaseView):
 
 
 @dataclass(frozen=True)
-class Tab:
-    """A saved view above a list; ``condition`` gives the SQL condition, None means all rows."""
-
-    key: str
-    label: str
-    condition: Callable[[], Any] | None = None
-
-
-@dataclass(frozen=True)
 class Cell:
     """One shown value: the column's name, its heading and safe HTML."""
 
@@ -197,16 +189,13 @@ class _NoSearch(RenderTemplateWidget):
     template = ""
 
 
-class CrudView(_InTheAdmin, ModelView):
+class CrudView(_InTheAdmin, Narrowed, ModelView):
     """A table of ours on the staff side; see the top of this file."""
 
     noun: ClassVar[str] = ""
     plural: ClassVar[str] = ""
     intro: ClassVar[str] = ""
-    search_by: ClassVar[Sequence[str]] = ()
     search_hint: ClassVar[str] = ""
-    filters: ClassVar[Sequence[Filter]] = ()
-    tabs: ClassVar[Sequence[Tab]] = ()
     hints: ClassVar[dict[str, str]] = {}
     lookups: ClassVar[dict[str, Sequence[str]]] = {}
     main_columns: ClassVar[tuple[str, ...]] = ()
@@ -277,22 +266,6 @@ class CrudView(_InTheAdmin, ModelView):
             labels, self.edit_columns, hints, checks, self.edit_form_extra_fields
         )
 
-    @property
-    def _filters(self) -> Any:
-        # One view object serves all threads; Flask-AppBuilder would share the filters between them.
-        template = self.__dict__["_filter_template"]
-        if not has_request_context():
-            return template
-        own = g.setdefault("crud_filters", {})
-        if id(self) not in own:
-            own[id(self)] = copy(template)
-            own[id(self)].clear_filters()
-        return own[id(self)]
-
-    @_filters.setter
-    def _filters(self, filters: Any) -> None:
-        self.__dict__["_filter_template"] = filters
-
     # -- hooks -----------------------------------------------------------------------------------
 
     def create(self, form: Any) -> Any:
@@ -301,6 +274,10 @@ class CrudView(_InTheAdmin, ModelView):
         form.populate_obj(item)
         self.datamodel.add(item)
         return item
+
+    def hold(self, item: Any) -> None:
+        """Lock ``item`` until the transaction ends and read it anew. Raises ``NotFound``."""
+        self.datamodel.hold(item)
 
     def change(self, item: Any, form: Any) -> None:
         """Write a valid form to ``item``, inside the transaction."""
@@ -438,16 +415,22 @@ class CrudView(_InTheAdmin, ModelView):
         if not self.may_edit(item):
             abort(403)
         if request.method == "POST":
+            seen = request.form.get("seen", "")
             form = self.edit_form.refresh(request.form)
             form._id = self.datamodel.get_pk_value(item)
-            if form.validate() and self._try(form, lambda: self.change(item, form)) is not _REFUSED:
-                g.saved_row = item
-                flash(f"{self.show_title} saved.", "success")
-                return self.post_edit_redirect()
+            if form.validate():
+                if self._try(form, lambda: self._change(item, form, seen)) is not _REFUSED:
+                    g.saved_row = item
+                    flash(f"{self.show_title} saved.", "success")
+                    return self.post_edit_redirect()
+                if g.get("was_stale"):
+                    # Now the person knows: saving once more replaces what is there.
+                    seen = self._fingerprint(item)
         else:
+            seen = self._fingerprint(item)
             form = self.edit_form.refresh(obj=item)
             self.prefill_form(form, item)
-        return self._form_page(self.edit_template, self.edit_title, form, "edit", item)
+        return self._form_page(self.edit_template, self.edit_title, form, "edit", item, seen)
 
     @expose("/delete/<pk>", methods=["POST"])
     @has_access
@@ -516,9 +499,39 @@ class CrudView(_InTheAdmin, ModelView):
         field = self._refused_field(form, refusal.field)
         if field is not None:
             field.errors = [*field.errors, refusal.sentence]
+        elif form is not None and isinstance(refusal, Stale):
+            form.form_errors.append(refusal.sentence)  # above the form: a message could cover it
         else:
             flash(refusal.sentence, "danger")
         return _REFUSED
+
+    def _change(self, item: Any, form: Any, seen: str) -> None:
+        self.hold(item)
+        self._check_unchanged(item, form, seen)
+        self.change(item, form)
+
+    def _check_unchanged(self, item: Any, form: Any, seen: str) -> None:
+        """Refuse with ``Stale`` what was typed on values that are no longer there.
+
+        A form that does not say what it was made from, as a script may send it, is believed.
+        """
+        now = self._fingerprint(item)
+        if not seen or seen == now:
+            return
+        g.was_stale = True
+        pairs = zip_longest(self.edit_columns, seen.split("."), now.split("."))
+        for name, before, after in pairs:
+            if before != after and name in form:
+                form[name].errors = [*form[name].errors, "Somebody has changed this meanwhile."]
+        raise Stale(
+            f"Somebody changed this {self.noun or 'record'} while you edited it. What you typed is"
+            " still here: look at the marked fields, then save again to replace what is there."
+        )
+
+    def _fingerprint(self, item: Any) -> str:
+        """What the form for ``item`` is made from: a short hash for each column of the form."""
+        values = (_plain_value(getattr(item, name, None)) for name in self.edit_columns)
+        return ".".join(hashlib.sha256(value.encode()).hexdigest()[:8] for value in values)
 
     def _refused_field(self, form: Any, name: str | None) -> Any | None:
         if form is None or not name:
@@ -541,7 +554,9 @@ class CrudView(_InTheAdmin, ModelView):
         answer: Page = chosen.func(items)
         return answer
 
-    def _form_page(self, template: str, title: str, form: Any, kind: str, item: Any = None) -> Page:
+    def _form_page(
+        self, template: str, title: str, form: Any, kind: str, item: Any = None, seen: str = ""
+    ) -> Page:
         columns, fieldsets = (
             (self.add_columns, self.add_fieldsets)
             if kind == "add"
@@ -562,6 +577,7 @@ class CrudView(_InTheAdmin, ModelView):
             kind=kind,
             item=item,
             back=back,
+            seen=seen,
             **self.extra(kind, item),
         )
 
@@ -651,103 +667,6 @@ class CrudView(_InTheAdmin, ModelView):
             return "title"
         return "end" if column == (end or self.list_columns[-1]) else "line"
 
-    def _asked_filters(self) -> Any:
-        filters = self._filters
-        tab = self._current_tab()
-        if tab is not None and tab.condition is not None:
-            filters._add_filter(Condition(self.datamodel), tab.condition())
-        text = self.quick_text()
-        if text:
-            filters._add_filter(Quick(self.search_by, self.datamodel), text)
-        for own in self.filters:
-            value = own.read(request.args)
-            if value is not None:
-                filters._add_filter(Narrow(own, self.datamodel), value)
-        return filters
-
-    def quick_text(self) -> str:
-        """What the search box says."""
-        return request.args.get("q", "").strip()[:200] if self.search_by else ""
-
-    def _current_tab(self) -> Tab | None:
-        if not self.tabs:
-            return None
-        asked = request.args.get("tab")
-        return next((tab for tab in self.tabs if tab.key == asked), self.tabs[0])
-
-    def _counted_tabs(self) -> Links:
-        """(label, address, count, is current) of the tabs; one statement."""
-        if not self.tabs:
-            return []
-        counts = [
-            func.count() if tab.condition is None else func.count().filter(tab.condition())
-            for tab in self.tabs
-        ]
-        numbers = session.execute(select(*counts).select_from(self.datamodel.obj)).one()
-        current = self._current_tab()
-        return [
-            (tab.label, self.here(tab=tab.key, drop=self._tab_drops()), number, tab is current)
-            for tab, number in zip(self.tabs, numbers, strict=True)
-        ]
-
-    def _tab_drops(self) -> tuple[str, ...]:
-        return (f"page_{self.endpoint}",)
-
-    def _chips(self) -> Chips:
-        """(label, words, address without it) of the filters in force."""
-        return [
-            (
-                own.label,
-                own.words(value),
-                self.here(drop=(*own.parameters(), f"page_{self.endpoint}")),
-            )
-            for own in self.filters
-            if (value := own.read(request.args)) is not None
-        ]
-
-    def kept_arguments(self, *without: str) -> Iterable[tuple[str, str]]:
-        """The present arguments of the address but these, for forms that must keep them."""
-        dropped = {*without, f"page_{self.endpoint}"}
-        return [(name, value) for name, value in request.args.items() if name not in dropped]
-
-    def here(self, drop: Sequence[str] = (), **changed: Any) -> str:
-        """This page's address with some arguments changed or dropped."""
-        kept = {k: v for k, v in request.args.items() if k not in drop} | changed
-        return f"{request.path}?{urlencode(kept)}" if kept else request.path
-
-    def _asked_order(self) -> tuple[str, str]:
-        column = request.args.get(f"_oc_{self.endpoint}", "")
-        direction = request.args.get(f"_od_{self.endpoint}", "asc")
-        if column not in self.order_columns or direction not in {"asc", "desc"}:
-            return "", ""
-        return column, direction
-
-    def _order_links(self, column: str, direction: str) -> dict[str, str]:
-        names = f"_oc_{self.endpoint}", f"_od_{self.endpoint}"
-        return {
-            name: self.here(
-                drop=(f"page_{self.endpoint}",),
-                **dict(
-                    zip(names, (name, _other(direction) if name == column else "asc"), strict=True)
-                ),
-            )
-            for name in self.order_columns
-        }
-
-    def _page_links(self, page: int, pages: int) -> dict[int, str]:
-        near = range(max(0, page - 2), min(pages, page + 3))
-        wanted = {0, pages - 1, page - 1, page + 1, *near}
-        name = f"page_{self.endpoint}"
-        return {n: self.here(**{name: n}) for n in sorted(wanted) if 0 <= n < pages}
-
-    def _check_arguments(self) -> None:
-        """Refuse page numbers that are none: Flask-AppBuilder would fail on them."""
-        for name, value in request.args.items():
-            if name.startswith("page_") and not (value.isdecimal() and int(value) <= LAST_PAGE):
-                abort(400)
-            if name.startswith("psize_") and value not in {str(size) for size in PAGE_SIZES}:
-                abort(400)
-
 
 class _Refused:
     """Stands for “the operation said no”, which None cannot."""
@@ -756,5 +675,10 @@ class _Refused:
 _REFUSED = _Refused()
 
 
-def _other(direction: str) -> str:
-    return "desc" if direction == "asc" else "asc"
+def _plain_value(value: Any) -> str:
+    """A value of a row as text; rows of other tables by their keys."""
+    if isinstance(value, InstrumentedList):
+        return ",".join(sorted(_plain_value(row) for row in value))
+    if isinstance(inspect(value, raiseerr=False), InstanceState):
+        return str(inspect(value).identity)
+    return repr(value)

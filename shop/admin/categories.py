@@ -1,19 +1,65 @@
 """The category tree, changed only through the catalogue's operations."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
+from flask_appbuilder.models.filters import Filters
 from markupsafe import Markup
 from sqlalchemy import select
-from wtforms import IntegerField, SelectField, StringField
-from wtforms.validators import InputRequired, Length, NumberRange, Optional
+from wtforms import SelectField, StringField
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
 
 from shop import catalog
 from shop.admin.base import CrudView
-from shop.admin.fields import number_widget, select_widget, text_widget
+from shop.admin.fields import WholeField, number_widget, select_widget, text_widget
 from shop.admin.formatters import number
 from shop.admin.interface import Table
 from shop.catalog.models import Category
 from shop.core.db import session
+
+Placed = TypeVar("Placed", bound=Any)
+PLACED = (Category.id, Category.parent_id, Category.name, Category.path, Category.position)
+
+
+def in_tree_order(rows: Iterable[Placed]) -> list[Placed]:
+    """Categories as the shop's menu shows them: by place among neighbours, each above its own.
+
+    ``rows`` have at least the columns of ``PLACED``. Where a row's parent is not among them, as in
+    a search, the row stands on top.
+    """
+    found = sorted(rows, key=lambda row: (row.position, row.id))
+    known = {row.id for row in found}
+    below: dict[int | None, list[Placed]] = {}
+    for row in found:
+        below.setdefault(row.parent_id if row.parent_id in known else None, []).append(row)
+    ordered, waiting = [], below.get(None, [])[::-1]
+    while waiting:
+        row = waiting.pop()
+        ordered.append(row)
+        waiting += below.get(row.id, [])[::-1]
+    return ordered
+
+
+class CategoryTable(Table):
+    """The tree in its own order, unless another order is asked for."""
+
+    def query(
+        self,
+        filters: Filters | None = None,
+        order_column: str = "",
+        order_direction: str = "",
+        page: int | None = None,
+        page_size: int | None = None,
+        select_columns: list[str] | None = None,
+        outer_default_load: bool = False,
+    ) -> tuple[int, list[Any]]:
+        """As a table does; for the tree's order all categories are read, as for the shop's menu."""
+        if order_column:
+            return super().query(filters, order_column, order_direction, page, page_size)
+        rows = in_tree_order(self.apply_filters(self.session.query(self.obj), filters).all())
+        size = page_size or len(rows)
+        start = (page or 0) * size
+        return len(rows), rows[start : start + size]
 
 
 class ParentField(SelectField):
@@ -22,19 +68,22 @@ class ParentField(SelectField):
     widget = select_widget
 
     def iter_choices(self) -> Any:
-        rows = session.execute(
-            select(Category.id, Category.name, Category.path).order_by(Category.path)
-        )
+        rows = in_tree_order(session.execute(select(*PLACED)).all())
         yield "", "Top level", not self.data, {}
-        for id_, name, path in rows:
-            yield str(id_), "– " * path.count("/") + name, str(id_) == str(self.data or ""), {}
+        for row in rows:
+            words = "– " * row.path.count("/") + row.name
+            yield str(row.id), words, str(row.id) == str(self.data or ""), {}
 
     def process_data(self, value: Any) -> None:
         self.data = str(value.id) if value is not None else ""
 
     def pre_validate(self, form: Any) -> None:
-        if self.data and not str(self.data).isdecimal():
-            raise ValueError("Choose one of the categories.")
+        if self.data and not self._may_exist():
+            raise ValidationError("Choose one of the categories.")
+
+    def _may_exist(self) -> bool:
+        text = str(self.data)
+        return text.isascii() and text.isdecimal() and len(text) < 19
 
     def category(self) -> Category | None:
         """The chosen category; None is the top level. Raises ``NotFound``."""
@@ -62,7 +111,7 @@ FIELDS = {
     ),
     "parent": ParentField("Inside of"),
 }
-PLACE = IntegerField(
+PLACE = WholeField(
     "Place among its neighbours",
     [Optional(), NumberRange(1, 1000, "Type a number from 1.")],
     description="1 is first. Leave empty to keep its place.",
@@ -74,7 +123,7 @@ class CategoriesView(CrudView):
     """The tree that customers browse."""
 
     route_base = "/admin/categories"
-    datamodel = Table(Category)
+    datamodel = CategoryTable(Category)
     noun = "category"
     plural = "Categories"
     exclude_route_methods = {"show", "download", "lookup"}
@@ -90,8 +139,7 @@ class CategoriesView(CrudView):
         "position": lambda value, row: number(value + 1),
     }
     hints = {"description": "Shown above the products of the category."}
-    order_columns = ["name", "path"]
-    base_order = ("path", "asc")
+    order_columns = ["path"]
     search_by = ("name", "path")
     page_size = 100
     main_columns = ("name", "position")
@@ -103,6 +151,10 @@ class CategoriesView(CrudView):
             parent=form.parent.category(),
             description=form.description.data or "",
         )
+
+    def hold(self, item: Category) -> None:
+        catalog.lock_tree()
+        super().hold(item)
 
     def change(self, item: Category, form: Any) -> None:
         fields: dict[str, str] = {

@@ -3,15 +3,40 @@
 import re
 from typing import Any
 
-from shop.admin.base import CrudView, Tab
+from babel import Locale
+from wtforms.validators import Length, NumberRange, Regexp, ValidationError
+
+from shop.admin.base import CrudView
 from shop.admin.fields import CodesField, DataRequiredOrZero
 from shop.admin.filters import Flag
 from shop.admin.formatters import number, percent, yes_no
 from shop.admin.interface import Table
+from shop.admin.narrowing import Tab
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.core.errors import Invalid
 
 COUNTRY = re.compile(r"[A-Z]{2}")
+# What CLDR names with two letters besides countries.
+UNIONS_AND_TESTS = {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}
+COUNTRIES = Locale("en").territories.keys() - UNIONS_AND_TESTS
+CODE = re.compile(r"(?=.{1,40}\Z)[a-z0-9]+([-_][a-z0-9]+)*\Z")
+MOST_DAYS = 365
+RATE_DIGITS = 4
+
+
+def _days(form: Any, field: Any) -> None:
+    if field.data is not None and not 0 <= field.data <= MOST_DAYS:
+        raise ValidationError(f"A number of days from 0 to {MOST_DAYS}.")
+
+
+def _rate(form: Any, field: Any) -> None:
+    rate = field.data
+    if rate is None:
+        return
+    if not (rate.is_finite() and 0 <= rate < 1):
+        raise ValidationError("A rate is a fraction from 0 to less than 1: 0.19 means 19 %.")
+    if rate != round(rate, RATE_DIGITS):
+        raise ValidationError(f"At most {RATE_DIGITS} digits after the point.")
 
 
 class ShippingMethodsView(CrudView):
@@ -51,6 +76,13 @@ class ShippingMethodsView(CrudView):
         "is_active": "Offered", "free_over_minor": "Free over", "min_days": "Fastest (days)",
         "max_days": "Slowest (days)", "price_minor": "Price",
     }  # fmt: skip
+    validators_columns = {
+        "name": [Length(max=80, message="At most 80 characters.")],
+        "code": [Regexp(CODE, message="Small letters, digits and hyphens, at most 40.")],
+        "min_days": [_days],
+        "max_days": [_days],
+        "position": [NumberRange(-1000, 1000, "A number from −1,000 to 1,000.")],
+    }
     formatters_columns = {
         "is_active": yes_no("Yes", "No"),
         "min_days": number,
@@ -84,6 +116,10 @@ class TaxRatesView(CrudView):
     add_columns = ["country", "tax_class", "rate"]
     edit_columns = ["rate"]
     label_columns = {"tax_class": "Tax class"}
+    validators_columns = {
+        "tax_class": [Regexp(CODE, message="Small letters, digits and hyphens, at most 40.")],
+        "rate": [_rate],
+    }
     formatters_columns = {"rate": percent}
     base_order = ("country", "asc")
     order_columns = ["country", "tax_class", "rate"]
@@ -110,5 +146,7 @@ def _checked(form: Any) -> None:
 def _country(code: str, field: str) -> str:
     code = code.strip().upper()
     if not COUNTRY.fullmatch(code):
-        raise Invalid(f"“{code}” is not a country code of two letters.", field=field)
+        raise Invalid(f"“{code[:20]}” is not a country code of two letters.", field=field)
+    if code not in COUNTRIES:
+        raise Invalid(f"There is no country with the code {code}.", field=field)
     return code

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from flask import current_app, url_for
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
 
-from shop import analytics, orders
+from shop import analytics, checkout, orders
 from shop.admin import charts, mail
 from shop.admin.base import Page
 from shop.admin.desk import Desk
@@ -21,7 +20,6 @@ RANGES = {
     "7": ("7 days", 7, "vs. the 7 days before"),
     "30": ("30 days", 30, "vs. the 30 days before"),
 }
-ZONE = ZoneInfo("Europe/Berlin")
 FEED = 6
 DEFINITIONS = {
     "net": "Captured minus given back in this period, without tax and shipping.",
@@ -92,6 +90,7 @@ class DashboardView(Desk):
         currency = str(current_app.config["SETTINGS"].currency)
         now = clock.now()
         days = RANGES[asked][1]
+        zone = checkout.terms().zone
         start = midnight(now, days_ago=days - 1)
         # A part of a day is compared with the same part of an earlier day, or it would always lose.
         back = timedelta(days=7 if asked == "today" else days)
@@ -100,10 +99,10 @@ class DashboardView(Desk):
         shown = max(days, 14)
         first = midnight(now, days_ago=shown - 1)
         known = {
-            day.on: day for day in analytics.by_day(first, now, currency=currency, zone=str(ZONE))
+            day.on: day for day in analytics.by_day(first, now, currency=currency, zone=str(zone))
         }
         dates = [
-            (first + timedelta(days=n, hours=12)).astimezone(ZONE).date() for n in range(shown)
+            (first + timedelta(days=n, hours=12)).astimezone(zone).date() for n in range(shown)
         ]
         series = [known.get(on, analytics.Day(on, 0, 0)) for on in dates]
         every = -(-shown // 7)
@@ -165,8 +164,9 @@ class DashboardView(Desk):
 
 def midnight(now: datetime, *, days_ago: int) -> datetime:
     """The start of a day in the shop's zone; a day is not always 24 hours long."""
-    day = now.astimezone(ZONE).date() - timedelta(days=days_ago)
-    return datetime.combine(day, time(), ZONE)
+    zone = checkout.terms().zone
+    day = now.astimezone(zone).date() - timedelta(days=days_ago)
+    return datetime.combine(day, time(), zone)
 
 
 def figures(this: analytics.Totals, before: analytics.Totals, currency: str) -> list[Figure]:

@@ -11,18 +11,12 @@ from shop.admin.base import Screen
 from shop.admin.filters import Filter
 from shop.admin.formatters import moment, money, number
 from shop.admin.interface import BIGINT_MAX
-from shop.core.errors import DomainError, Invalid
+from shop.core.errors import Invalid
 
 PER_PAGE = 25
 LAST_PAGE = 100_000
 Links = list[tuple[str, str, int, bool, str]]
 Chips = list[tuple[str, str, str]]
-
-
-class Stale(DomainError):
-    """Somebody changed the thing since the person looked at it."""
-
-    code = "stale"
 
 
 class Desk(Screen):

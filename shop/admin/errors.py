@@ -29,6 +29,12 @@ BUSY = {"40001", "40P01", "55P03", "57014"}
 Answer = tuple[str | Response, int] | WerkzeugResponse
 
 
+class Stale(DomainError):
+    """Somebody changed the thing since the person looked at it."""
+
+    code = "stale"
+
+
 def explain(error: DBAPIError) -> DomainError:
     """A database refusal as a sentence, with the field it is about when that can be told."""
     state, constraint = sqlstate(error), violated(error)

@@ -21,7 +21,7 @@ from wtforms import (
     widgets,
 )
 from wtforms.utils import unset_value
-from wtforms.validators import DataRequired, Optional, ValidationError
+from wtforms.validators import DataRequired, Length, Optional, ValidationError
 
 from shop.admin.formatters import shop_currency
 from shop.core.money import Money, exponent, parse_major
@@ -70,9 +70,25 @@ class _Select(widgets.Select):
 class WholeField(IntegerField):
     """A whole number that fits its column; anything else is answered in words."""
 
+    def process_formdata(self, valuelist: list[str]) -> None:
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError("Type a whole number.") from None
+
     def pre_validate(self, form: Any) -> None:
         if self.data is not None and not -INT_MAX <= self.data <= INT_MAX:
             raise ValidationError("This number is too large.")
+
+
+class PartsField(DecimalField):
+    """A number that may have a fraction; anything else is answered in words."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError("Type a number.") from None
 
 
 class UtcDateTimeField(DateTimeLocalField):
@@ -198,7 +214,7 @@ class _Columns(FieldConverter):
         ("is_json", TextAreaField, _Area),
         ("is_string", StringField, _Text),
         ("is_integer", WholeField, _Number),
-        ("is_numeric", DecimalField, _Number),
+        ("is_numeric", PartsField, _Number),
         ("is_float", FloatField, _Number),
         ("is_boolean", BooleanField, None),
         ("is_date", DateField, _Day),
@@ -248,7 +264,11 @@ class FormMaker(GeneralModelConverter):
         blank_is_fine = column.nullable or column.default is not None
         if self.datamodel.is_boolean(col_name):
             return []
-        return [Optional()] if blank_is_fine else [DataRequiredOrZero("Fill this in.")]
+        needed: list[Any] = [Optional() if blank_is_fine else DataRequiredOrZero("Fill this in.")]
+        longest = getattr(column.type, "length", None)
+        if self.datamodel.is_string(col_name) and longest:
+            needed.append(Length(max=longest, message=f"At most {longest} characters."))
+        return needed
 
     def _convert_many_to_one(
         self,

@@ -13,6 +13,8 @@ from flask_appbuilder.models.sqla.interface import SQLAInterface
 from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Query, RelationshipProperty, joinedload, selectinload
 
+from shop.core.errors import NotFound
+
 BIGINT_MAX = 2**63 - 1
 INT_MAX = 2**31 - 1
 # Columns of plain ``text`` that deserve more than one line in a form.
@@ -72,6 +74,15 @@ class Table(SQLAInterface):
         if not self._may_exist(id):
             return None
         return super().get(id, filters)
+
+    def hold(self, item: Any) -> None:
+        """Lock the row until the transaction ends and read it anew. Raises ``NotFound``."""
+        mapper = inspect(self.obj)
+        key = zip(mapper.primary_key, mapper.primary_key_from_instance(item), strict=True)
+        row = select(*mapper.primary_key).where(*(column == value for column, value in key))
+        if self.session.execute(row.with_for_update(key_share=True)).first() is None:
+            raise NotFound("It has been deleted in the meantime.")
+        self.session.expire(item)
 
     def add(self, item: Any, commit: bool = True) -> None:
         """Insert; the view's transaction commits."""

@@ -11,7 +11,8 @@ from sqlalchemy import select
 from shop import analytics, inventory
 from shop.admin import charts, errors
 from shop.admin.base import Page
-from shop.admin.desk import PER_PAGE, Desk, Stale, existing, whole
+from shop.admin.desk import PER_PAGE, Desk, existing, whole
+from shop.admin.errors import Stale
 from shop.catalog import get_variant
 from shop.core import clock
 from shop.core.db import session, transaction

@@ -39,6 +39,7 @@ MENU = (
             Entry("Orders", "OrdersView", "shopping-bag", key="o"),
             Entry("Payments", "PaymentsView", "credit-card"),
             Entry("Customers", "CustomersView", "users", key="c"),
+            Entry("Discounts", "DiscountsView", "tag", key="d"),
         ),
     ),
     Group(
@@ -54,6 +55,7 @@ MENU = (
         (
             Entry("Mail", "MailView", "mail"),
             Entry("Jobs", "JobsView", "refresh-cw"),
+            Entry("Doctor", "DoctorView", "circle-check"),
         ),
     ),
     Group(
@@ -70,6 +72,7 @@ MENU = (
 # What the palette (Ctrl+K) offers besides the pages: label, endpoint, needed permission, icon.
 ACTIONS = (
     ("New product", "ProductsView.add", ("can_add", "ProductsView"), "plus"),
+    ("New discount", "DiscountsView.add", ("can_add", "DiscountsView"), "plus"),
     ("New category", "CategoriesView.add", ("can_add", "CategoriesView"), "plus"),
     ("New shipping method", "ShippingMethodsView.add", ("can_add", "ShippingMethodsView"), "plus"),
     ("New staff member", "StaffView.add", ("can_add", "StaffView"), "plus"),

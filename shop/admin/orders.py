@@ -1,30 +1,35 @@
 """The orders desk: the queue, one order with its next step, and every step that staff may take."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from babel import Locale
-from flask import Response, abort, flash, jsonify, redirect, request
+from flask import Response, flash, jsonify, redirect, request
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
 from sqlalchemy import select
 
-from shop import analytics, orders, payments
+from shop import analytics, checkout, orders, payments
 from shop.admin import errors
 from shop.admin.base import Page
-from shop.admin.desk import PER_PAGE, Desk, Stale, existing, seen_version, whole
+from shop.admin.desk import PER_PAGE, existing
 from shop.admin.filters import Choice, Dates
+from shop.admin.order_money import QUANTITY, OrderMoney, money_facts, quantities_of
 from shop.admin.timeline import story
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, NotFound
 from shop.notifications import MailMessage
+from shop.payments import Payment
 
 PAYMENT_WORDS = {
     "unpaid": ("warn", "Unpaid"),
+    "authorised": ("info", "Authorised"),
+    "partly_paid": ("warn", "Partly paid"),
     "paid": ("good", "Paid"),
+    "overpaid": ("warn", "Overpaid"),
     "partly_refunded": ("info", "Partly refunded"),
     "refunded": ("mute", "Refunded"),
     "disputed": ("bad", "Disputed"),
@@ -57,7 +62,7 @@ class Result:
     sentence: str
 
 
-class OrdersView(Desk):
+class OrdersView(OrderMoney):
     """Orders as staff work on them."""
 
     route_base = "/admin/orders"
@@ -109,13 +114,6 @@ class OrdersView(Desk):
             query=self._query(),
             age=age_tone,
         )
-
-    @expose("/counts")
-    @has_access
-    @permission_name("list")
-    def counts(self) -> Response:
-        """How many orders each tab holds, as JSON."""
-        return jsonify(orders.tab_counts())
 
     @expose("/find")
     @has_access
@@ -179,27 +177,23 @@ class OrdersView(Desk):
         """Somebody packs it now."""
         return self._change(pk, orders.start_processing, "{number} is being processed.")
 
-    @expose("/<int:pk>/ship", methods=["POST"])
+    @expose("/<int:pk>/ship", methods=["GET", "POST"])
     @has_access
     @permission_name("ship")
     def ship(self, pk: int) -> Page:
         """Hand over a parcel with all or some of the lines."""
-        prefix = "quantity-"
-        quantities = {
-            int(name.removeprefix(prefix)): whole(name, what="A quantity")
-            for name in request.form
-            if name.startswith(prefix) and name.removeprefix(prefix).isdecimal()
-        }
 
         def ship(order: orders.Order) -> None:
+            has_chosen = any(name.startswith(QUANTITY) for name in request.form)
             orders.ship(
                 order,
-                quantities or None,
+                quantities_of(request.form) if has_chosen else None,
                 carrier=request.form.get("carrier", ""),
                 tracking_number=request.form.get("tracking_number", ""),
             )
 
-        return self._change(pk, ship, "Shipped. {email} gets an e-mail about this parcel.")
+        done = "Shipped. {email} gets an e-mail about this parcel."
+        return self._answer(pk, "ship", ship, done)
 
     @expose("/<int:pk>/deliver/<int:parcel>", methods=["POST"])
     @has_access
@@ -211,18 +205,6 @@ class OrdersView(Desk):
             pk, lambda order: orders.mark_delivered(order, parcel), "The parcel is delivered."
         )
 
-    @expose("/<int:pk>/cancel", methods=["POST"])
-    @has_access
-    @permission_name("cancel")
-    def cancel(self, pk: int) -> Page:
-        """Call it off: stock is free again, and what was paid goes back."""
-        reason = request.form.get("reason", "")
-        if reason not in orders.CANCEL_REASONS:
-            abort(400)
-        return self._change(
-            pk, lambda order: payments.cancel_order(order, reason=reason), "{number} is cancelled."
-        )
-
     @expose("/<int:pk>/note", methods=["POST"])
     @has_access
     @permission_name("note")
@@ -232,20 +214,6 @@ class OrdersView(Desk):
         return self._change(pk, lambda order: orders.note(order, text), "Your note is saved.")
 
     # -- inside ----------------------------------------------------------------------------------
-
-    def _change(self, pk: int, work: Callable[[orders.Order], object], done: str) -> Page:
-        """Lock the order, make sure it is what the person saw, do the work, say so."""
-        seen = seen_version()
-        with transaction():
-            order = orders.lock(existing(pk))
-            if seen is not None and seen != order.version:
-                raise Stale(_changed_by(order))
-            work(order)
-        message = done.format(number=order.number, email=order.email)
-        if errors.wants_json():
-            return jsonify(message=message, version=order.version)
-        flash(message, "success")
-        return redirect(errors.back(self.address("show", pk=pk)), code=303)
 
     def _process_one(self, pk: int) -> Result:
         number = f"Order {pk}"
@@ -273,6 +241,7 @@ class OrdersView(Desk):
             payment_status=self.filters[0].read(request.args) or "",
             placed_from=first,
             placed_to=last,
+            zone=str(checkout.terms().zone),
             sort=self.asked("sort", SORTS) or "newest",
             page=page,
             per_page=per_page,
@@ -283,11 +252,16 @@ class OrdersView(Desk):
         kept = ("tab", "q", "payment", "placed.from", "placed.to", "sort")
         return {name: request.args[name] for name in kept if request.args.get(name)}
 
+    def _form_facts(self, order: orders.Order, money: Iterable[Payment]) -> dict[str, Any]:
+        return money_facts(order, money, self.may) | {
+            "may_ship": self.may("can_ship") and may_ship(order),
+            "carriers": CARRIERS,
+            "waiting": orders.waiting(order),
+        }
+
     def _facts(self, order: orders.Order) -> dict[str, Any]:
         money = payments.of_order(order.id)
         entries = orders.timeline(order.id)
-        captured = _sum(money, "captured")
-        refunded = _sum(money, "refunded")
         mails = session.execute(
             select(MailMessage.id, MailMessage.subject, MailMessage.state, MailMessage.created_at)
             .where(MailMessage.order_id == order.id)
@@ -300,30 +274,22 @@ class OrdersView(Desk):
             "steps": steps(order),
             "next_step": next_step(order, self.may),
             "open_parcels": [f for f in order.fulfilments if f.status == "shipped"],
-            "payments": money,
-            "captured_minor": captured,
-            "refunded_minor": refunded,
+            "redeemed": orders.redeemed(order),
             "regular": analytics.regular(order.email, order.customer_id),
             "story": story(entries, order),
             "mails": mails,
             "may": self.may,
-            "may_ship": self.may("can_ship") and may_ship(order),
-            "may_cancel": self.may("can_cancel") and may_cancel(order),
             "reasons": orders.CANCEL_REASONS,
-            "carriers": CARRIERS,
+            "typed": {},
+            "fault": None,
             "countries": COUNTRIES,
-            "now": clock.now(),
+            **self._form_facts(order, money),
         }
 
 
 def may_ship(order: orders.Order) -> bool:
     """Whether something of the order can leave the house."""
     return order.status == "confirmed" and any(line.open_quantity for line in order.lines)
-
-
-def may_cancel(order: orders.Order) -> bool:
-    """Whether the order can still be called off."""
-    return order.status in {"pending", "confirmed"} and order.fulfilment_status == "unfulfilled"
 
 
 def next_step(order: orders.Order, may: Callable[[str], bool]) -> str:
@@ -373,28 +339,8 @@ def age_tone(order: orders.OrderRow) -> str:
     return "bad" if age > VERY_LATE else "warn" if age > LATE else ""
 
 
-def _changed_by(order: orders.Order) -> str:
-    entries = [entry for entry in orders.timeline(order.id) if entry.type != "OrderNoted"]
-    who = entries[-1].actor_name if entries else "Somebody"
-    return (
-        f"{who} changed this order just now: it is {orders.words(order).label}."
-        " Nothing of yours was done; look at it again."
-    )
-
-
 def _with_number(asked: orders.OrderFilters, number: str) -> orders.OrderFilters:
-    return orders.OrderFilters(
-        tab=asked.tab,
-        q=f"{number} {asked.q}",
-        payment_status=asked.payment_status,
-        placed_from=asked.placed_from,
-        placed_to=asked.placed_to,
-        per_page=1,
-    )
-
-
-def _sum(money: Any, kind: str) -> int:
-    return sum(e.amount_minor for p in money for e in p.events if e.kind == kind)
+    return replace(asked, q=f"{number} {asked.q}", page=1, per_page=1)
 
 
 def _as_json(result: Result) -> dict[str, Any]:

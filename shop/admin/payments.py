@@ -1,6 +1,6 @@
-"""Money that needs a person, and what Stripe told us."""
+"""Money that needs a person, what is on its way, and whether our books agree with Stripe's."""
 
-from flask import flash, redirect
+from flask import flash, jsonify, redirect
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access
 from sqlalchemy import select
@@ -8,17 +8,28 @@ from sqlalchemy import select
 from shop import payments
 from shop.admin import errors
 from shop.admin.base import Page
-from shop.admin.desk import Desk, existing
+from shop.admin.desk import Desk, existing, whole
+from shop.admin.order_money import DISPUTE_WORDS, REFUND_WORDS, day
 from shop.core.db import session, transaction
+from shop.core.errors import WrongState
 from shop.orders import Order
 from shop.payments import Task
 
+# What a person does about each kind of task.
+TO_DO = {
+    "refund_failed": "Press Retry in the order, or pay the customer back another way.",
+    "external_refund": "Write a note in the order that says what it was for.",
+    "dispute": "Answer at Stripe; this closes when the bank has decided.",
+    "orphan_money": "Make the order anew, or give the money back at Stripe.",
+    "amount_differs": "Give the money back in the order, or settle it with the customer.",
+    "capture_soon": "Capture the money in the order, or release it.",
+}
 CLOSED_SHOWN = 20
 MESSAGES_SHOWN = 50
 
 
 class PaymentsView(Desk):
-    """Tasks about money and Stripe's messages."""
+    """Tasks about money, refunds and disputes, comparisons with Stripe, and its messages."""
 
     route_base = "/admin/payments"
     default_view = "list"
@@ -44,9 +55,32 @@ class PaymentsView(Desk):
             tasks=tasks,
             closed=closed,
             numbers=numbers,
+            to_do=TO_DO,
+            refunds=payments.open_refunds(),
+            refund_words=REFUND_WORDS,
+            disputes=payments.open_disputes(),
+            dispute_words=DISPUTE_WORDS,
+            day=day,
+            runs=payments.runs(),
+            is_comparing=payments.is_comparing(),
+            may_compare=self.may("can_compare"),
             messages=payments.deliveries(limit=MESSAGES_SHOWN),
             may_close=self.may("can_close"),
         )
+
+    @expose("/compare", methods=["POST"])
+    @has_access
+    def compare(self) -> Page:
+        """Have a worker compare our books with Stripe's."""
+        days = whole("days", what="The number of days")
+        with transaction():
+            if payments.is_comparing():
+                raise WrongState("A comparison is running already.")
+            payments.request_comparison(days=days)
+        if errors.wants_json():
+            return jsonify(message="The comparison is running.")
+        flash("The comparison is running; its result appears here.", "success")
+        return redirect(self.address("list"), code=303)
 
     @expose("/tasks/<int:pk>/close", methods=["POST"])
     @has_access

@@ -1,5 +1,6 @@
 """What people type about a product, read into what the catalogue's operations take."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,10 +9,13 @@ from typing import Any
 from flask import current_app, request
 from flask_wtf import FlaskForm
 from sqlalchemy import select
-from wtforms import IntegerField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from shop import catalog, inventory
+from shop.admin.categories import PLACED, in_tree_order
+from shop.admin.errors import Stale
+from shop.admin.fields import WholeField
 from shop.catalog.models import Category, Product
 from shop.checkout.models import TaxRate
 from shop.core.db import session
@@ -41,7 +45,7 @@ class DetailsForm(FlaskForm):
         "Main category", coerce=int, description="Where the path above the name leads."
     )
     tax_class = SelectField("Tax class")
-    featured_rank = IntegerField(
+    featured_rank = WholeField(
         "Place on the home page",
         [Optional(), NumberRange(0, 1_000_000, "A whole number from 0.")],
         description="1 comes first; empty: not there.",
@@ -49,9 +53,14 @@ class DetailsForm(FlaskForm):
     keywords = StringField(
         "Search words", [Length(max=500)], description="Found by search, shown nowhere."
     )
-    seo_title = StringField("Title", [Length(max=120)], description="Empty: the product's name.")
+    seo_title = StringField(
+        "Title for search engines", [Length(max=120)], description="Empty: the product's name."
+    )
     seo_description = TextAreaField(
-        "Description", [Length(max=320)], description="Empty: the tagline.", render_kw={"rows": 3}
+        "Description for search engines",
+        [Length(max=320)],
+        description="Empty: the tagline.",
+        render_kw={"rows": 3},
     )
 
 
@@ -71,7 +80,7 @@ class Attempt:
 
     def ticked(self, part: str, name: str, otherwise: bool) -> bool:
         """Whether a box of a part should be ticked."""
-        return name in self.typed if self.part == part else otherwise
+        return bool(self.typed.get(name)) if self.part == part else otherwise
 
 
 # ── what is written about it ─────────────────────────────────────────────────────────────────────
@@ -79,10 +88,7 @@ class Attempt:
 
 def details_form(product: Product | None, *, fill: bool = False) -> DetailsForm:
     form = DetailsForm(formdata=None) if fill or request.method == "GET" else DetailsForm()
-    tree = session.execute(
-        select(Category.id, Category.path, Category.name).order_by(Category.path)
-    )
-    rows = tree.all()
+    rows = in_tree_order(session.execute(select(*PLACED)).all())
     names = {row.path: row.name for row in rows}
     places = [(row.id, " › ".join(_names_above(row.path, names))) for row in rows]
     form.categories.choices = places
@@ -159,7 +165,83 @@ def check_unchanged(product: Product) -> None:
         )
 
 
+# ── two people at one table ──────────────────────────────────────────────────────────────────────
+
+
+def seen_of(shown: Typed) -> str:
+    """What a table shows, for a hidden field of its form."""
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+
+
+def merged(shown: Typed, typed: Typed) -> dict[str, str]:
+    """What was typed, where it was typed; elsewhere what is there now, whoever wrote it.
+
+    A form that does not say what it showed, as a script may send it, is believed.
+    """
+    kept = {name: text.strip() for name, text in typed.items()}
+    seen = _seen_in(typed)
+    if not seen:
+        return kept
+    untouched = {name for name in shown if kept.get(name, "") == seen.get(name, "")}
+    return kept | {name: shown[name] for name in untouched}
+
+
+def check_merged(shown: Typed, typed: Typed) -> None:
+    """Refuse with ``Stale`` what two people changed differently."""
+    for name, before in _seen_in(typed).items():
+        mine, now = typed.get(name, "").strip(), shown.get(name, "")
+        if before not in (mine, now) and mine != now:
+            change = f"changed “{before}” to “{now}”" if now else f"removed “{before}”"
+            change = change if before else f"filled in “{now}”"
+            raise Stale(
+                f"Somebody {change} while you edited it. What you typed is still here:"
+                " save again to replace it."
+            )
+
+
+def _seen_in(typed: Typed) -> dict[str, str]:
+    try:
+        seen = json.loads(typed.get("seen", ""))
+    except ValueError:
+        return {}
+    if not isinstance(seen, dict):
+        return {}
+    return {name: text for name, text in seen.items() if isinstance(text, str)}
+
+
 # ── options and variants ─────────────────────────────────────────────────────────────────────────
+
+
+def shown_options(product: Product) -> dict[str, str]:
+    """The fields of the form for options as they are now."""
+    shown = {f"option-{option.id}": option.name for option in product.options}
+    for option in product.options:
+        for value in option.values:
+            shown[f"value-{value.id}"] = value.name
+            shown[f"swatch-{value.id}"] = value.swatch or ""
+    return shown
+
+
+def shown_variants(product: Product) -> dict[str, str]:
+    """The fields of the table of variants as they are now."""
+    shown: dict[str, str] = {}
+    for v in product.variants:
+        shown |= {
+            f"sku-{v.id}": v.sku,
+            f"price-{v.id}": major(v.price_minor),
+            f"compare-{v.id}": major(v.compare_at_minor),
+            f"low-{v.id}": str(v.low_stock_level),
+            f"weight-{v.id}": str(v.weight_g),
+            f"barcode-{v.id}": v.barcode or "",
+            f"backorder-{v.id}": "1" if v.backorder_allowed else "",
+        }
+    return shown
+
+
+def save_options(product: Product, typed: Typed) -> None:
+    shown = shown_options(product)
+    check_merged(shown, typed)
+    catalog.set_options(product, option_drafts(product, merged(shown, typed)))
 
 
 def option_drafts(product: Product, typed: Typed) -> list[catalog.OptionDraft]:
@@ -188,6 +270,9 @@ def _swatch(typed: Typed, name: str) -> str | None:
 
 
 def save_variants(product: Product, typed: Typed) -> None:
+    shown = shown_variants(product)
+    check_merged(shown, typed)
+    typed = merged(shown, typed)
     for variant in product.variants:
         pk = variant.id
         if f"sku-{pk}" not in typed:
@@ -201,7 +286,7 @@ def save_variants(product: Product, typed: Typed) -> None:
             "barcode": typed.get(f"barcode-{pk}", "").strip(),
             "weight_g": _number(typed, f"weight-{pk}", f"The weight of {variant.sku}"),
             "low_stock_level": _number(typed, f"low-{pk}", f"The low level of {variant.sku}"),
-            "backorder_allowed": f"backorder-{pk}" in typed,
+            "backorder_allowed": bool(typed.get(f"backorder-{pk}")),
         }
         changed = {k: v for k, v in fields.items() if v != getattr(variant, k)}
         if changed:

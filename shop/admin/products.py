@@ -21,9 +21,13 @@ from shop.admin.product_forms import (
     currency,
     details_form,
     major,
-    option_drafts,
+    merged,
     price_of,
+    save_options,
     save_variants,
+    seen_of,
+    shown_options,
+    shown_variants,
     sku_pattern_of,
     written_fields,
 )
@@ -46,6 +50,7 @@ VARIANT_VERBS: dict[str, tuple[Callable[[Variant], object], str]] = {
     "restore": (catalog.restore_variant, "{sku} is sold again."),
     "delete": (catalog.delete_variant, "{sku} is deleted."),
 }
+SHOWN = {"options": shown_options, "variants": shown_variants}
 MOST_PREVIEWED = 20_000
 
 
@@ -151,9 +156,7 @@ class ProductsView(Desk):
     @permission_name("edit")
     def options(self, pk: int) -> Page:
         """What a customer chooses between."""
-        return self._part(
-            pk, "options", lambda p: catalog.set_options(p, option_drafts(p, request.form))
-        )
+        return self._part(pk, "options", lambda product: save_options(product, request.form))
 
     @expose("/<int:pk>/variants", methods=["POST"])
     @has_access
@@ -309,8 +312,10 @@ class ProductsView(Desk):
         except DomainError as refusal:
             if errors.wants_json():
                 raise
-            attempt = Attempt(part, refusal.sentence, request.form)
-            return self._editor(_whole_product(pk), attempt=attempt)
+            product = _whole_product(pk)
+            shown = SHOWN[part](product) if part in SHOWN else {}
+            attempt = Attempt(part, refusal.sentence, merged(shown, request.form))
+            return self._editor(product, attempt=attempt)
         return self._back(pk, "Saved.", "options" if part == "options" else "variants")
 
     def _back(self, pk: int, message: str, anchor: str = "") -> Page:
@@ -356,6 +361,8 @@ class ProductsView(Desk):
                 for value in option.values
             ],
             "pattern": sku_pattern_of(product),
+            "seen_options": seen_of(shown_options(product)),
+            "seen_variants": seen_of(shown_variants(product)),
         }
 
 

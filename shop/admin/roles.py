@@ -51,11 +51,13 @@ ROLES: dict[str, RoleSpec] = {
             "OrdersView": EVERYTHING,
             "PaymentsView": EVERYTHING,
             "CustomersView": EVERYTHING,
+            "DiscountsView": EVERYTHING,
             "ProductsView": EVERYTHING,
             "CategoriesView": EVERYTHING,
             "InventoryView": EVERYTHING,
             "MailView": EVERYTHING,
             "JobsView": EVERYTHING,
+            "DoctorView": EVERYTHING,
             "ShippingMethodsView": EVERYTHING,
             "TaxRatesView": EVERYTHING,
             "StaffView": READ,
@@ -79,10 +81,12 @@ ROLES: dict[str, RoleSpec] = {
         },
     ),
     "Support": RoleSpec(
+        # What is paid goes back with each of their cancellations; keeping it needs can_refund.
         "Answers customers: orders, notes, cancellations, mail.",
         {
             "OrdersView": READ | {"can_note", "can_cancel"},
             "CustomersView": READ,
+            "DiscountsView": READ,
             "PaymentsView": LIST,
             "ProductsView": READ,
             "InventoryView": READ,
@@ -92,9 +96,10 @@ ROLES: dict[str, RoleSpec] = {
     "Finance": RoleSpec(
         "Payments, refunds, tax rates.",
         {
-            "OrdersView": READ | {"can_note"},
+            "OrdersView": READ | {"can_note", "can_refund", "can_capture"},
             "PaymentsView": EVERYTHING,
             "CustomersView": READ,
+            "DiscountsView": READ,
             "TaxRatesView": EVERYTHING,
             "ShippingMethodsView": READ,
         },
@@ -105,6 +110,7 @@ ROLES: dict[str, RoleSpec] = {
             "OrdersView": READ,
             "PaymentsView": LIST,
             "CustomersView": READ,
+            "DiscountsView": READ,
             "ProductsView": READ,
             "CategoriesView": LIST,
             "InventoryView": READ,
@@ -127,6 +133,9 @@ WORDS = {
     "can_change": "change",
     "can_reset": "set passwords",
     "can_process": "start processing",
+    "can_refund": "give money back",
+    "can_capture": "capture and release money",
+    "can_compare": "compare with Stripe",
     "can_links": "open mails with sign-in links",
 }
 

@@ -7,7 +7,7 @@ account; that costs one statement a request, and all permissions together one mo
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Flask, Response, g, jsonify, redirect, request, session
+from flask import Flask, Response, abort, g, jsonify, redirect, request, session
 from flask_appbuilder import AppBuilder
 from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_appbuilder.security.sqla.models import (
@@ -122,6 +122,9 @@ def guard() -> WerkzeugResponse | tuple[Response, int] | None:
         # Without a trusted host there is no page to show and nowhere to go.
         return Response("This host name is not ours.", 400, mimetype="text/plain")
     if current_user.is_authenticated:
+        if _has_unstorable_text():
+            abort(400)
+        _note_use()
         actor.set_current(
             actor.Actor("staff", current_user.id, current_user.get_full_name().strip())
         )
@@ -132,13 +135,41 @@ def guard() -> WerkzeugResponse | tuple[Response, int] | None:
     return redirect("/admin/login/" + (f"?{urlencode(wanted)}" if wanted else ""), code=303)
 
 
+def _has_unstorable_text() -> bool:
+    """Whether an address or form has a NUL, which Postgres cannot keep and nobody types."""
+    return any(
+        "\0" in value
+        for given in (request.args, request.form)
+        for values in given.listvalues()
+        for value in values
+    )
+
+
+def _note_use() -> None:
+    """A person at work keeps the sign-in alive; what a page fetches by itself does not.
+
+    Written at most once a minute, in a transaction of its own.
+    """
+    started_at, expires_at = g.staff_sign_in
+    if _is_person() and sessions.is_worth_noting("staff", started_at, expires_at):
+        with transaction():
+            sessions.note_use("staff", session[SESSION_KEY], started_at)
+
+
+def _is_person() -> bool:
+    """Whether somebody opened a page, sent something, or is typing (typing.js says so)."""
+    if request.method not in {"GET", "HEAD"} or "X-Typing" in request.headers:
+        return True
+    return request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+
+
 def signed_in() -> User | None:
     """The member of staff behind this browser's token, with roles; one statement."""
     token = session.get(SESSION_KEY)
     if not token:
         return None
     alive = (
-        select(User)
+        select(User, sessions.SignIn.started_at, sessions.SignIn.expires_at)
         .join(sessions.SignIn, sessions.SignIn.subject_id == User.id)
         .where(
             sessions.SignIn.digest == tokens.digest(token),
@@ -149,7 +180,11 @@ def signed_in() -> User | None:
         )
         .options(joinedload(User.roles))
     )
-    return db.session.scalars(alive).unique().one_or_none()
+    found = db.session.execute(alive).unique().one_or_none()
+    if found is None:
+        return None
+    g.staff_sign_in = found.started_at, found.expires_at
+    return found.User
 
 
 def held_permissions(role_ids: list[int]) -> set[tuple[str, str]]:

@@ -15,10 +15,11 @@ from wtforms.validators import InputRequired
 
 from shop.admin import accounts, roles
 from shop.admin.account import NewPasswordForm
-from shop.admin.base import CrudView, Page, Screen, Tab
+from shop.admin.base import CrudView, Page, Screen
 from shop.admin.filters import Dates, Flag
 from shop.admin.formatters import mail_link, moment, yes_no
 from shop.admin.interface import Table
+from shop.admin.narrowing import Tab
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid
 
@@ -163,7 +164,7 @@ class RolesView(Screen):
     def list(self) -> Page:
         """All roles with the number of people who hold them."""
         held = select(Role.name, func.count(User.id)).outerjoin(Role.user).group_by(Role.name)
-        people: dict[str, int] = dict(session.execute(held).tuples().all())
+        people: dict[str, int] = dict(session.execute(held).all())
         return self.page("admin/roles/list.html", title="Roles", roles=roles.ROLES, people=people)
 
     @expose("/show/<name>")

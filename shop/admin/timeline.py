@@ -68,6 +68,19 @@ def _cancelled(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
     return f"Cancelled; {freed}", "bad", orders.CANCEL_REASONS.get(reason, reason)
 
 
+def _lines_cancelled(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
+    units = ", ".join(f"{line['quantity']} × {line['name']}" for line in payload["lines"])
+    reason = str(payload["reason"])
+    return f"Cancelled: {units}", "bad", orders.CANCEL_REASONS.get(reason, reason)
+
+
+def _dispute(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
+    amount = Money(payload["amount_minor"], order.currency).format()
+    status = str(payload["status"])
+    tone = {"won": "good", "warning_closed": "good"}.get(status, "bad")
+    return f"Dispute of {amount}: {status.replace('_', ' ')}", tone, ""
+
+
 def _amount(words: str, tone: str) -> Callable[[Payload, orders.Order], tuple[str, str, str]]:
     def say(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
         return words.format(Money(payload["amount_minor"], order.currency).format()), tone, ""
@@ -101,6 +114,11 @@ _SENTENCES: dict[str, Callable[[Payload, orders.Order], tuple[str, str, str]]] =
     "OrderRefunded": _amount("{} given back", "good"),
     "RefundFailed": _because("The refund failed", "reason", "bad"),
     "LatePaymentRefused": _plain("Paid too late: the goods are gone, the money goes back", "bad"),
+    "OrderAuthorised": _plain("Authorised; the stock is promised", "good"),
+    "PaymentVoided": _amount("{} released: it was authorised and not captured", ""),
+    "VoidRequested": _plain("The authorised money is to be released"),
+    "LinesCancelled": _lines_cancelled,
+    "DisputeChanged": _dispute,
     "TaskOpened": _because("Needs a look", "sentence", "bad"),
     "TaskClosed": _plain("Looked at and closed"),
 }

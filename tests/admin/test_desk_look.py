@@ -10,12 +10,14 @@ from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
 from shop import orders
+from shop.admin.orders import OrdersView
 from shop.core.db import session, transaction
 from tests import cast as people
 from tests.admin.desk import sit
 from tests.cast import Cast
+from tests.discounts.offers import offer
 from tests.support.axe import violations
-from tests.support.browser import DESKTOP, PHONE, chrome
+from tests.support.browser import DESKTOP, PHONE, SMALLEST, chrome, sideways
 
 SESSION = "shop"
 
@@ -35,6 +37,7 @@ class Shop:
             orders.ship(orders.lock(shipped.id), carrier="DHL", tracking_number="003404")
         self.shipped = shipped.id
         self.product, self.variant = cast.mug.product_id, cast.mug.id
+        self.discount = offer("Welcome", code="WELCOME10", min_subtotal_minor=5_000).id
         client = sit(app, "Owner").client
         cookie = client.get_cookie(SESSION)
         assert cookie
@@ -56,6 +59,10 @@ class Shop:
             "/admin/mail/list/",
             "/admin/jobs/list/",
             "/admin/payments/list/",
+            "/admin/discounts/list/",
+            "/admin/discounts/add",
+            f"/admin/discounts/edit/{self.discount}",
+            f"/admin/discounts/show/{self.discount}?try=1&variant-0={self.variant}",
         ]
 
 
@@ -106,8 +113,11 @@ def test_every_page_is_accessible_and_fits(browser: Browser, shop: Shop, look: A
     for path in shop.pages():
         page.goto(path)
         problems += [f"{path}: {line}" for line in violations(page)]
-        too_wide = "document.documentElement.scrollWidth > window.innerWidth"
-        problems += [f"{path}: wider than the window"] if page.evaluate(too_wide) else []
+        for size in (page.viewport_size, SMALLEST):
+            page.set_viewport_size(size)
+            extra = sideways(page)
+            problems += [f"{path}: {extra} px too wide at {size['width']}"] if extra > 0 else []
+        page.set_viewport_size(look.get("viewport", DESKTOP))
 
     assert problems == []
 
@@ -128,6 +138,57 @@ def test_a_new_order_slides_in_and_waits_while_rows_are_selected(
 
     expect(line).to_have_count(1)
     expect(page.locator("[data-arrived]")).to_have_text(f"New order {shop.number}")
+
+
+def test_the_numbers_below_the_list_follow_a_new_order(browser: Browser, shop: Shop) -> None:
+    page = window(browser, shop)
+    page.goto("/admin/orders/list/")
+    expect(page.locator(".pager p")).to_have_text("1–3 of 3")
+    page.evaluate("window.stayed = true")
+
+    another = people.order(people.product("Another lamp", stock=2)).id
+    happens(page, "order.placed", id=another)
+
+    expect(page.locator(f'tr[data-pk="{another}"]')).to_be_visible()
+    expect(page.locator(".pager p")).to_have_text("1–4 of 4")
+    expect(page.locator('[data-tab-count=""]')).to_have_text("4")
+    assert page.evaluate("window.stayed")
+
+
+def test_a_full_page_stays_as_long_as_it_is(
+    browser: Browser, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OrdersView._asked.__kwdefaults__, "per_page", 3)
+    page = window(browser, shop)
+    page.goto("/admin/orders/list/")
+    assert page.locator("[data-rows] tr").count() == 3
+
+    another = people.order(people.product("Another lamp", stock=2)).id
+    happens(page, "order.placed", id=another)
+
+    expect(page.locator(".pager p")).to_have_text("1–3 of 4")
+    expect(page.locator("[data-rows] tr")).to_have_count(3)
+    expect(page.locator(".pager nav")).to_be_visible()
+
+
+def test_the_first_order_brings_the_table_with_it(browser: Browser, shop: Shop) -> None:
+    page = window(browser, shop)
+    page.goto("/admin/orders/list/?q=olive@example.org")
+    expect(page.get_by_role("heading", name="No order fits")).to_be_visible()
+    page.evaluate("window.stayed = true")
+
+    first = people.order(people.product("Another lamp", stock=2)).id
+    with transaction():
+        orders.lock(first).email = "olive@example.org"
+    happens(page, "order.placed", id=first)
+
+    expect(page.locator(f'tr[data-pk="{first}"]')).to_be_visible()
+    expect(page.locator(".pager p")).to_have_text("1–1 of 1")
+    page.locator("input[name=rowid]").check()
+    expect(page.locator("[data-bulk] [data-count]")).to_have_text("1")
+    page.locator("[data-clear]").click()
+    expect(page.locator("[data-bulk]")).to_be_hidden()
+    assert page.evaluate("window.stayed")
 
 
 def test_the_queue_is_worked_with_the_keyboard(browser: Browser, shop: Shop) -> None:

@@ -143,14 +143,28 @@ def test_an_unpaid_order_cannot_be_shipped_and_the_page_says_why(owner: Desk, ca
     assert not fresh(order).fulfilments
 
 
+def test_units_that_wait_for_stock_are_named_and_not_offered(owner: Desk, cast: Cast) -> None:
+    lamp = cast.lamp  # there are two
+    with transaction():
+        inventory.allow_backorder(lamp.id, True)
+        lamp.backorder_allowed = True
+    order = people.order(lamp, 3)
+    people.pay(order)
+
+    page = owner.text(f"/admin/orders/show/{order.id}")
+
+    assert "1 waits for stock" in page
+    assert 'max="2"' in page
+
+
 def test_a_shipped_order_cannot_be_cancelled(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
     with transaction():
         orders.ship(orders.lock(order.id))
 
-    owner.post(f"/admin/orders/{order.id}/cancel", {"reason": "customer"})
+    answer = owner.post(f"/admin/orders/{order.id}/cancel", {"reason": "customer"})
 
-    assert "cannot be cancelled" in owner.said()
+    assert answer.status_code == 409 and "cannot be cancelled" in answer.text
     assert fresh(order).status == "confirmed"
 
 
@@ -175,7 +189,7 @@ def test_an_order_is_not_cancelled_without_a_reason(owner: Desk, cast: Cast) -> 
 
     answer = owner.post(f"/admin/orders/{order.id}/cancel", {"reason": "because"})
 
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert fresh(order).status == "confirmed"
 
 
@@ -289,3 +303,57 @@ def test_the_catalogue_role_does_not_see_orders(app: Flask, cast: Cast) -> None:
     assert desk.get("/admin/orders/list/").status_code == 403
     assert desk.get(f"/admin/orders/show/{cast.paid_order.id}").status_code == 403
     assert desk.get(f"/admin/orders/row/{cast.paid_order.id}").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ({"pieces": "9"}, "left to ship, not 9."),
+        ({"pieces": "-1"}, "left to ship, not -1."),
+        ({"pieces": "1.5"}, "A quantity must be a whole number."),
+        ({"pieces": ""}, "Choose at least one thing to ship."),
+        ({"carrier": "x" * 61}, "60 characters are the most."),
+        ({"version": "0"}, "changed this order just now"),
+    ],
+)
+def test_a_parcel_that_is_refused_keeps_what_was_typed(
+    owner: Desk, cast: Cast, typed: dict[str, str], sentence: str
+) -> None:
+    order = kept(cast.paid_order)
+    form = {
+        "pieces": "1",
+        "carrier": "DHL",
+        "tracking_number": "00340434",
+        "version": order.version,
+    }
+    form |= typed
+    form[f"quantity-{order.lines[0].id}"] = form.pop("pieces")
+
+    refused = owner.post(f"/admin/orders/{order.id}/ship", form)
+
+    assert refused.status_code in {409, 422}
+    assert sentence in refused.text
+    assert 'value="00340434"' in refused.text
+    assert fresh(order).fulfilments == []
+    assert (
+        owner.post(f"/admin/orders/{order.id}/ship", form | typed_right(order)).status_code == 303
+    )
+
+
+def typed_right(order: orders.Order) -> dict[str, str]:
+    return {
+        f"quantity-{order.lines[0].id}": "1",
+        "carrier": "DHL",
+        "version": str(fresh(order).version),
+    }
+
+
+def test_a_line_says_what_became_of_it(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+    pieces = {f"quantity-{order.lines[0].id}": "1"}
+    path = f"/admin/orders/show/{order.id}"
+    assert "1 cancelled" not in owner.text(path)
+
+    owner.post(f"/admin/orders/{order.id}/cancel", pieces | {"what": "lines", "reason": "customer"})
+
+    assert "1 cancelled" in owner.text(path)

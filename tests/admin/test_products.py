@@ -1,5 +1,8 @@
 """The product page: every part is saved by its operation, and refusals keep what was typed."""
 
+import json
+import re
+from html import unescape
 from io import BytesIO
 from typing import Any
 
@@ -117,6 +120,69 @@ def test_the_second_of_two_editors_is_told_and_keeps_their_words(
     assert answer.status_code == 422
     assert "Somebody changed this product while you edited it" in page
     assert "Mine" in page
+
+
+def rows_of(editor: Desk, product_id: int, part: str) -> dict[str, str]:
+    """The form of a part as the page shows it: every field with its value, and what it saw."""
+    page = editor.text(f"/admin/products/edit/{product_id}")
+    found = next(seen for seen in re.findall(r'name="seen" value="([^"]+)"', page) if part in seen)
+    seen = unescape(found)
+    return {name: text for name, text in json.loads(seen).items() if text} | {"seen": seen}
+
+
+def test_two_people_at_the_table_of_variants_lose_nothing(editor: Desk, mug: Variant) -> None:
+    path, row = f"/admin/products/{mug.product_id}/variants", f"-{mug.id}"
+    first = second = rows_of(editor, mug.product_id, f"sku{row}")
+
+    editor.post(path, first | {f"price{row}": "25.00", f"backorder{row}": "1"})
+    editor.post(path, second | {f"low{row}": "7"})
+
+    session.remove()
+    both = catalog.get_variant(mug.id)
+    assert (both.price_minor, both.low_stock_level) == (2500, 7)
+    assert both.backorder_allowed
+
+    refused = editor.post(path, second | {f"price{row}": "18.00"})
+    session.remove()
+    assert refused.status_code == 422
+    assert f"Somebody changed “{second[f'price{row}']}” to “25.00” while you" in refused.text
+    assert 'value="18.00"' in refused.text
+    assert catalog.get_variant(mug.id).price_minor == 2500
+
+    again = json.loads(
+        unescape(
+            next(
+                seen
+                for seen in re.findall(r'name="seen" value="([^"]+)"', refused.text)
+                if f"sku{row}" in seen
+            )
+        )
+    )
+    typed = again | {f"price{row}": "18.00", "seen": json.dumps(again)}
+    assert editor.post(path, typed).status_code == 303
+    session.remove()
+    assert catalog.get_variant(mug.id).price_minor == 1800
+    assert catalog.get_variant(mug.id).low_stock_level == 7
+
+
+def test_two_people_at_the_options_lose_nothing(editor: Desk, bowl: int) -> None:
+    path = f"/admin/products/{bowl}/options"
+    first = second = rows_of(editor, bowl, "option-")
+    ember = next(name for name, text in first.items() if text == "Ember")
+    oat = next(name for name, text in first.items() if text == "Oat")
+    option = next(name for name in first if name.startswith("option-"))
+    more = option.replace("option", "more")
+
+    editor.post(path, first | {ember: "Flame", more: "Ink"})
+    editor.post(path, second | {oat: "Oats"})
+
+    values = whole(bowl).options[0].values
+    assert [value.name for value in values] == ["Flame", "Oats", "Ink"]
+
+    refused = editor.post(path, second | {ember: "Blaze"})
+    assert "Somebody changed “Ember” to “Flame” while you edited it" in refused.text
+    assert 'value="Blaze"' in refused.text
+    assert whole(bowl).options[0].values[0].name == "Flame"
 
 
 def test_products_go_through_their_states(editor: Desk, mug: Variant) -> None:

@@ -168,10 +168,52 @@ def test_a_sign_in_ends_after_twelve_hours(app: Flask, mara: User) -> None:
     sign_in(client)
     start = clock.now()
 
+    for minutes in range(0, 12 * 60, 29):
+        with clock.freeze(start + timedelta(minutes=minutes)):
+            assert is_in(client), minutes
     with clock.freeze(start + timedelta(hours=11, minutes=59)):
         assert is_in(client)
     with clock.freeze(start + timedelta(hours=12, minutes=1)):
         assert not is_in(client)
+
+
+def test_a_sign_in_that_nobody_uses_ends_after_half_an_hour(app: Flask, mara: User) -> None:
+    client = app.test_client()
+    sign_in(client)
+    start = clock.now()
+    by_itself = {"Sec-Fetch-Mode": "cors"}  # what a page fetches to follow along
+
+    with clock.freeze(start + timedelta(minutes=29)):
+        assert client.get("/admin/profile/", headers=by_itself).status_code == 200
+    with clock.freeze(start + timedelta(minutes=31)):
+        assert not is_in(client)
+    with clock.freeze(start + timedelta(minutes=1)):
+        assert is_in(client)
+
+
+def test_who_types_a_long_text_stays_signed_in(app: Flask, mara: User) -> None:
+    client = app.test_client()
+    sign_in(client)
+    start = clock.now()
+
+    with clock.freeze(start + timedelta(minutes=20)):
+        client.head("/admin/profile/", headers={"Sec-Fetch-Mode": "cors", "X-Typing": "1"})
+    with clock.freeze(start + timedelta(minutes=49)):
+        assert is_in(client)
+
+
+def test_a_use_is_written_down_once_a_minute(app: Flask, mara: User, statements: list[str]) -> None:
+    client = app.test_client()
+    sign_in(client)
+    start = clock.now()
+    written = []
+    for seconds in (30, 59, 61, 90, 122):
+        del statements[:]
+        with clock.freeze(start + timedelta(seconds=seconds)):
+            assert is_in(client)
+        written.append(sum(s.startswith("UPDATE sign_in") for s in statements))
+
+    assert written == [0, 0, 1, 0, 1]
 
 
 def test_a_new_password_ends_all_other_sign_ins(app: Flask, mara: User) -> None:

@@ -213,7 +213,7 @@ def test_a_list_costs_at_most_eight_statements(
 
     owner.text(f"/admin/{path}?q=e")
 
-    assert 4 <= len(statements) <= 8, statements
+    assert 3 <= len(statements) <= 8, statements
 
 
 def test_lists_turn_pages_sort_and_say_how_many(owner: Desk, session: Session) -> None:
@@ -264,11 +264,11 @@ def test_a_shipping_method_is_added_changed_and_deleted(owner: Desk, session: Se
     [
         ({"price_minor": "1.234"}, "Type an amount in EUR"),
         ({"price_minor": "-1"}, "not possible"),
-        ({"price_minor": "1e30"}, "not possible"),
+        ({"price_minor": "1e30"}, "Type an amount in EUR"),
         ({"price_minor": "NaN"}, "Type an amount"),
         ({"min_days": "5"}, "cannot be faster"),
         ({"min_days": "99999999999"}, "too large"),
-        ({"min_days": "-3"}, "not allowed here"),
+        ({"min_days": "-3"}, "A number of days from 0 to 365."),
         ({"countries": "DE, Atlantis"}, "not a country code"),
         ({"countries": ""}, "at least one country"),
         ({"code": "standard"}, "already taken"),
@@ -339,3 +339,20 @@ def test_what_others_still_use_is_not_deleted(owner: Desk, cast: Cast) -> None:
 
     db.session.remove()
     assert db.session.get(Category, made.id) is None
+
+
+def test_categories_stand_as_in_the_shop_each_above_its_own(owner: Desk, session: Session) -> None:
+    with db.transaction():
+        zoo = Category(name="Zoo", slug="zoo", path="zoo", position=0)
+        ark = Category(name="Ark", slug="ark", path="ark", position=1)
+        cat = Category(name="Cats", slug="cats", path="zoo/cats", position=1, parent=zoo)
+        ape = Category(name="Apes", slug="zz", path="zoo/zz", position=0, parent=zoo)
+        db.session.add_all([ark, cat, ape, zoo])
+
+    rows = re.findall(
+        r'<span class="tree-(\d)">(\w+)</span>', owner.text("/admin/categories/list/")
+    )
+    found = re.findall(r'<span class="tree-\d">(\w+)<', owner.text("/admin/categories/list/?q=c"))
+
+    assert rows == [("0", "Zoo"), ("1", "Apes"), ("1", "Cats"), ("0", "Ark")]
+    assert found == ["Cats"]

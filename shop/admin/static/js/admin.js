@@ -10,6 +10,7 @@ import { watchPreferences } from "./preferences.js";
 import { watchSearchSelects } from "./search-select.js";
 import { watchTimes } from "./times.js";
 import { watchToasts } from "./toasts.js";
+import { watchTyping } from "./typing.js";
 import { followStaffTopics } from "./live-admin.js";
 
 watchTimes();
@@ -19,6 +20,7 @@ watchPreferences();
 watchConfirmations();
 watchLists();
 watchForms();
+watchTyping();
 watchSearchSelects();
 watchPalette();
 watchKeys();

@@ -2,12 +2,12 @@
 // Lists: selecting rows, the selection bar, moving with the keyboard.
 
 export function watchLists() {
-  for (const listing of document.querySelectorAll("[data-listing]")) select(listing);
+  for (const listing of document.querySelectorAll("[data-listing]")) watchSelection(listing);
   document.addEventListener("keydown", move);
 }
 
 /** @param {Element} listing */
-function select(listing) {
+export function watchSelection(listing) {
   const bar = /** @type {HTMLElement | null} */ (listing.querySelector("[data-bulk]"));
   const all = /** @type {HTMLInputElement | null} */ (listing.querySelector("[data-all]"));
   if (!bar || !all) return; // an empty list has nothing to select

@@ -1,9 +1,10 @@
 // @ts-check
 // The admin on the shop's sockets: connection light, toasts, sound, count in the tab's title.
 // Pages listen to `live:<topic>` on document, with detail {type, data, at}, and to `live:resync`.
+import { followPresence } from "./presence.js";
+import { chime, watchSound } from "./sound.js";
 import { toast } from "./toasts.js";
 
-const SOUND = "admin-sound";
 const WORDS = { on: "Live", trying: "Reconnecting…", off: "Offline" };
 /** @type {Record<string, "on" | "trying" | "off">} */
 const LIGHTS = { connecting: "trying", open: "on", waiting: "trying", paused: "off" };
@@ -28,6 +29,7 @@ export async function followStaffTopics() {
       resync: () => tell("resync", { type: "resync", data: { topic } }),
     });
   }
+  followPresence(live);
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) count(0);
   });
@@ -75,40 +77,6 @@ const title = document.title;
 function count(more) {
   unseen = more && document.hidden ? unseen + more : 0;
   document.title = unseen ? `(${unseen}) ${title}` : title;
-}
-
-function watchSound() {
-  const button = document.querySelector("[data-sound]");
-  if (!button) return;
-  button.setAttribute("aria-pressed", String(localStorage.getItem(SOUND) === "on"));
-  button.addEventListener("click", () => {
-    const on = localStorage.getItem(SOUND) !== "on";
-    localStorage.setItem(SOUND, on ? "on" : "off");
-    button.setAttribute("aria-pressed", String(on));
-    // The click is also what browsers want before a page may make a sound.
-    if (on) chime();
-  });
-}
-
-/** @type {AudioContext | undefined} */
-let audio;
-
-/** Two short soft tones. */
-function chime() {
-  if (localStorage.getItem(SOUND) !== "on") return;
-  audio ??= new AudioContext();
-  for (const [n, pitch] of [880, 1174.7].entries()) {
-    const tone = audio.createOscillator();
-    const volume = audio.createGain();
-    const start = audio.currentTime + n * 0.12;
-    tone.frequency.value = pitch;
-    volume.gain.setValueAtTime(0.0001, start);
-    volume.gain.exponentialRampToValueAtTime(0.12, start + 0.02);
-    volume.gain.exponentialRampToValueAtTime(0.0001, start + 0.25);
-    tone.connect(volume).connect(audio.destination);
-    tone.start(start);
-    tone.stop(start + 0.3);
-  }
 }
 
 /** Minor units as people read them; the number of digits depends on the currency. @param {number} minor @param {string} currency */

@@ -1,6 +1,7 @@
 // @ts-check
 // One order's page: dialogs, copying, printing, and what others do to it meanwhile.
 import "./dialogs.js";
+import "./money.js";
 import { watchTimes } from "./times.js";
 import { toast } from "./toasts.js";
 

@@ -1,6 +1,7 @@
 // @ts-check
 // The queue: new orders slide in on top, badges follow, a selection is processed and answered row by row.
 import { ask } from "./confirm.js";
+import { watchSelection } from "./lists.js";
 import { watchTimes } from "./times.js";
 import { toast } from "./toasts.js";
 
@@ -24,7 +25,7 @@ function watchQueue(queue) {
     const { type, data } = /** @type {CustomEvent} */ (event).detail;
     if (type === "snapshot") return;
     clearTimeout(timer);
-    timer = setTimeout(() => recount(queue), QUIET_MS);
+    timer = setTimeout(() => follow(queue), QUIET_MS);
     const shown = row(data.id);
     if (shown) badge(shown, data);
     else if ("takesNew" in queue.dataset) arrive(data.id);
@@ -35,8 +36,11 @@ function watchQueue(queue) {
     pill.hidden = true;
     window.scrollTo({ top: 0 });
     for (const id of ids) await put(queue, id);
+    follow(queue);
   });
-  watchBulk(queue);
+  const dialog = /** @type {HTMLDialogElement} */ (document.querySelector("[data-results]"));
+  dialog.querySelector("[data-close-results]").addEventListener("click", () => dialog.close());
+  watchBulk(queue, dialog);
 
   /** @param {number} id */
   async function arrive(id) {
@@ -64,15 +68,17 @@ function isBusy(queue) {
 /** @param {HTMLElement} queue @param {number} id */
 async function put(queue, id) {
   const html = await fetchRow(queue, id);
-  const rows = queue.querySelector("[data-rows]");
   if (!html || row(id)) return;
-  if (!rows) {
-    location.reload();
-    return;
+  const rows = /** @type {HTMLElement | null} */ (queue.querySelector("[data-rows]"));
+  if (rows) {
+    rows.insertAdjacentHTML("afterbegin", html);
+    watchTimes(rows.firstElementChild);
+    if (rows.childElementCount > Number(rows.dataset.rows)) rows.lastElementChild.remove();
+  } else {
+    await again(queue); // the first row brings the table with it
   }
-  rows.insertAdjacentHTML("afterbegin", html);
-  const made = /** @type {HTMLElement} */ (rows.firstElementChild);
-  watchTimes(made);
+  const made = row(id);
+  if (!made) return;
   made.classList.add("new");
   setTimeout(() => made.classList.remove("new"), TINT_MS);
   queue.querySelector("[data-arrived]").textContent = `New order ${made.dataset.number}`;
@@ -103,35 +109,46 @@ function badge(shown, data) {
   shown.classList.add("touched");
 }
 
-/** @param {HTMLElement} queue */
-async function recount(queue) {
-  const response = await fetch(queue.dataset.countsAddress, { headers: { Accept: "application/json" } });
-  if (!response.ok) return;
-  const counts = await response.json();
+/** The page as it would be shown now. @returns {Promise<HTMLElement | null>} */
+async function fetchQueue() {
+  const response = await fetch(location.href);
+  if (!response.ok) return null;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  return page.querySelector("[data-queue]");
+}
+
+/** Numbers follow what happened; rows stay where they are. @param {HTMLElement} queue */
+async function follow(queue) {
+  const fresh = await fetchQueue();
+  if (!fresh) return;
+  recount(queue, fresh);
+  const pager = fresh.querySelector(".pager");
+  if (pager && !isBusy(queue)) queue.querySelector(".pager")?.replaceWith(pager);
+}
+
+/** @param {HTMLElement} queue @param {HTMLElement} fresh */
+function recount(queue, fresh) {
   for (const place of /** @type {NodeListOf<HTMLElement>} */ (queue.querySelectorAll("[data-tab-count]"))) {
-    place.textContent = (counts[place.dataset.tabCount] ?? 0).toLocaleString("en");
+    place.textContent = fresh.querySelector(`[data-tab-count="${place.dataset.tabCount}"]`).textContent;
   }
 }
 
 /** After a gap in the connection: take the list anew, unless that would move things. @param {HTMLElement} queue */
 async function again(queue) {
-  recount(queue);
+  const fresh = await fetchQueue();
+  if (!fresh) return;
+  recount(queue, fresh);
   if (isBusy(queue)) return;
-  const response = await fetch(location.href);
-  if (!response.ok) return;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const fresh = page.querySelector("[data-queue] [data-rows]");
-  const rows = queue.querySelector("[data-rows]");
-  if (!fresh || !rows) return;
-  rows.replaceChildren(...fresh.children);
-  watchTimes(rows);
+  const listing = fresh.querySelector("[data-listing]");
+  queue.querySelector("[data-listing]").replaceWith(listing);
+  watchTimes(listing);
+  watchSelection(listing);
+  watchBulk(queue, document.querySelector("[data-results]"));
 }
 
-/** @param {HTMLElement} queue */
-function watchBulk(queue) {
+/** @param {HTMLElement} queue @param {HTMLDialogElement} dialog */
+function watchBulk(queue, dialog) {
   const form = /** @type {HTMLFormElement | null} */ (queue.querySelector("[data-bulk-orders]"));
-  const dialog = /** @type {HTMLDialogElement} */ (document.querySelector("[data-results]"));
-  dialog.querySelector("[data-close-results]").addEventListener("click", () => dialog.close());
   form?.addEventListener("submit", async (event) => {
     event.preventDefault();
     const all = /** @type {HTMLInputElement | null} */ (form.querySelector("[name=all]"));
@@ -155,7 +172,6 @@ function watchBulk(queue) {
     }
     form.hidden = true;
     await again(queue);
-    recount(queue);
   });
 }
 

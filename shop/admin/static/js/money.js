@@ -1,0 +1,119 @@
+// @ts-check
+// Forms about money: the sum and what stays, while one types. Whole minor units only; the server decides.
+
+document.addEventListener("input", (event) => {
+  const form = /** @type {HTMLFormElement | null} */ (
+    /** @type {Element} */ (event.target).closest("form[data-refund], form[data-cancel]")
+  );
+  if (form) say(form);
+});
+// A dialog may have come with a fresh part of the page.
+document.addEventListener("click", (event) => {
+  if (/** @type {Element} */ (event.target).closest("[commandfor]")) sayAll();
+});
+sayAll();
+
+function sayAll() {
+  for (const form of document.querySelectorAll("form[data-refund], form[data-cancel]")) {
+    say(/** @type {HTMLFormElement} */ (form));
+  }
+}
+
+/** @param {HTMLFormElement} form */
+function say(form) {
+  if (form.dataset.refund !== undefined) sayRefund(form);
+  else sayCancel(form);
+}
+
+/** @param {HTMLFormElement} form */
+function sayRefund(form) {
+  const balance = Number(form.dataset.balance);
+  const { total, fault } = sumOf(form, balance);
+  const sum = /** @type {HTMLElement} */ (form.querySelector("[data-sum]"));
+  const rest = /** @type {HTMLElement} */ (form.querySelector("[data-rest]"));
+  const give = /** @type {HTMLElement} */ (form.querySelector("[data-give]"));
+  const isRight = !fault && total > 0 && total <= balance;
+  const amount = money(total, form);
+  sum.textContent = fault || amount;
+  sum.classList.toggle("over", fault !== "" || total > balance);
+  rest.textContent = fault ? "—" : total > balance ? `Only ${money(balance, form)} can go back` : money(balance - total, form);
+  give.textContent = isRight ? `Give back ${amount}` : "Give back";
+  /** @type {HTMLInputElement} */ (form.elements.namedItem("agreed")).value = isRight ? String(total) : "";
+  if (isRight) {
+    form.dataset.confirm = `Give back ${amount} to ${form.dataset.card}? Stripe sends it right away; it cannot be called back.`;
+    form.dataset.ok = `Give back ${amount}`;
+  } else {
+    delete form.dataset.confirm;
+  }
+}
+
+/** What the form comes to. @param {HTMLFormElement} form @param {number} balance @returns {{total: number, fault: string}} */
+function sumOf(form, balance) {
+  const what = new FormData(form).get("what");
+  if (what === "all") return { total: balance, fault: "" };
+  const digits = Number(form.dataset.digits);
+  if (what === "amount") {
+    const amount = minor(box(form, "[data-amount]")?.value ?? "", digits);
+    return amount === null ? { total: 0, fault: "Not an amount" } : { total: amount, fault: "" };
+  }
+  let total = 0;
+  let fault = "";
+  for (const row of form.querySelectorAll("[data-line]")) {
+    const steps = (/** @type {HTMLElement} */ (row).dataset.steps ?? "").split(" ").map(Number);
+    const typed = row.querySelector("input[type=number]");
+    const words = typed instanceof HTMLInputElement ? typed.value.trim() || "0" : "0";
+    const part = /^\d+$/.test(words) ? steps[Number(words)] : undefined;
+    if (part === undefined) fault = "More than can go back";
+    const shown = /** @type {HTMLElement} */ (row.querySelector("[data-line-sum]"));
+    shown.textContent = part ? money(part, form) : "";
+    total += part ?? 0;
+  }
+  const shipping = box(form, "[data-shipping]");
+  if (shipping) {
+    const amount = minor(shipping.value, digits);
+    if (amount === null) fault = "Not an amount";
+    else if (amount > Number(shipping.dataset.most)) fault = "More shipping than was paid";
+    total += amount ?? 0;
+  }
+  return { total, fault };
+}
+
+/** @param {HTMLFormElement} form */
+function sayCancel(form) {
+  const label = form.querySelector("[data-cancel-label]");
+  if (!label) return;
+  const isAll = new FormData(form).get("what") !== "lines";
+  const units = [.../** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll("input[type=number]"))].reduce(
+    (sum, one) => sum + (Number(one.value) || 0),
+    0,
+  );
+  label.textContent = isAll ? "Cancel the order" : units === 1 ? "Cancel 1 piece" : `Cancel ${units} pieces`;
+}
+
+/** Typed words as minor units; nothing is 0, nonsense is null. @param {string} typed @param {number} digits */
+function minor(typed, digits) {
+  const words = typed.trim().replace(",", ".");
+  if (!words) return 0;
+  const parts = /^(\d{1,10})(?:\.(\d*))?$/.exec(words);
+  if (!parts || (parts[2] ?? "").length > digits) return null;
+  return Number(parts[1] + (parts[2] ?? "").padEnd(digits, "0"));
+}
+
+/** Exact: the digits are moved as text. @param {number} amount @param {HTMLFormElement} form */
+function money(amount, form) {
+  const digits = Number(form.dataset.digits);
+  const text = String(amount).padStart(digits + 1, "0");
+  const exact = digits ? `${text.slice(0, -digits)}.${text.slice(-digits)}` : text;
+  const look = new Intl.NumberFormat("en-IE", {
+    style: "currency",
+    currency: form.dataset.currency,
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+  return look.format(/** @type {any} */ (exact));
+}
+
+/** @param {HTMLFormElement} form @param {string} selector */
+function box(form, selector) {
+  return /** @type {HTMLInputElement | null} */ (form.querySelector(selector));
+}

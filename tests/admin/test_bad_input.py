@@ -1,0 +1,110 @@
+"""Forms of settings and staff: what cannot be is refused at its field, in its own words."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask_appbuilder.security.sqla.models import Role, User
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from shop.catalog.models import Category
+from shop.checkout.models import ShippingMethod, TaxRate
+from shop.core import db
+from tests.admin.desk import Desk, sit
+
+METHOD = {
+    "name": "Pigeon", "code": "pigeon", "price_minor": "3,50", "free_over_minor": "",
+    "countries": "DE, AT", "min_days": "1", "max_days": "2", "position": "9", "is_active": "y",
+}  # fmt: skip
+RATE = {"country": "CH", "tax_class": "standard", "rate": "0.081"}
+CATEGORY = {"name": "Shed", "slug": "", "parent": "", "description": ""}
+PERSON = {
+    "first_name": "Eve", "last_name": "X", "email": "eve@example.com",
+    "password": "an unusual sentence 7",
+}  # fmt: skip
+FORMS: dict[str, tuple[type[Any], dict[str, str]]] = {
+    "shipping": (ShippingMethod, METHOD),
+    "tax-rates": (TaxRate, RATE),
+    "categories": (Category, CATEGORY),
+    "staff": (User, PERSON),
+}
+
+
+@pytest.fixture
+def owner(app: Flask, session: Session) -> Desk:
+    return sit(app, "Owner")
+
+
+def how_many(table: type[Any]) -> int:
+    db.session.remove()
+    return db.session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def complete(form: str, typed: dict[str, str]) -> dict[str, Any]:
+    role = db.session.scalars(select(Role.id).filter_by(name="Viewer")).one()
+    return FORMS[form][1] | ({"roles": role} if form == "staff" else {}) | typed
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_forms_take_what_is_right(owner: Desk, form: str) -> None:
+    table, _ = FORMS[form]
+    before = how_many(table)
+
+    assert owner.post(f"/admin/{form}/add", complete(form, {})).status_code == 303
+    assert how_many(table) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "typed", "sentence"),
+    [
+        ("shipping", "price_minor", "-1", "This amount is not possible."),
+        ("shipping", "price_minor", "1e3", "Type an amount in EUR, such as 12.30."),
+        ("shipping", "price_minor", "1_000", "Type an amount in EUR, such as 12.30."),
+        ("shipping", "price_minor", "1.234", "Type an amount in EUR, such as 12.30."),
+        ("shipping", "min_days", "-1", "A number of days from 0 to 365."),
+        ("shipping", "max_days", "366", "A number of days from 0 to 365."),
+        ("shipping", "max_days", "0", "cannot be faster than the fastest"),
+        ("shipping", "code", "a b!", "Small letters, digits and hyphens, at most 40."),
+        ("shipping", "code", "a" * 41, "Small letters, digits and hyphens, at most 40."),
+        ("shipping", "countries", "DE, XX", "There is no country with the code XX."),
+        ("shipping", "countries", "DE, EU", "There is no country with the code EU."),
+        ("shipping", "name", "x" * 81, "At most 80 characters."),
+        ("tax-rates", "rate", "-0.1", "A rate is a fraction from 0 to less than 1"),
+        ("tax-rates", "rate", "1", "A rate is a fraction from 0 to less than 1"),
+        ("tax-rates", "rate", "Infinity", "A rate is a fraction from 0 to less than 1"),
+        ("tax-rates", "rate", "NaN", "A rate is a fraction from 0 to less than 1"),
+        ("tax-rates", "rate", "0.12345", "At most 4 digits after the point."),
+        ("tax-rates", "rate", "much", "Type a number."),
+        ("shipping", "position", "1.5", "Type a whole number."),
+        ("tax-rates", "country", "XX", "There is no country with the code XX."),
+        ("tax-rates", "tax_class", "a b", "Small letters, digits and hyphens, at most 40."),
+        ("categories", "parent", "abc", "Choose one of the categories."),
+        ("categories", "parent", "-1", "Choose one of the categories."),
+        ("categories", "parent", "9" * 30, "Choose one of the categories."),
+        ("staff", "first_name", "x" * 65, "At most 64 characters."),
+    ],
+)
+def test_what_cannot_be_is_refused_in_its_own_words(
+    owner: Desk, form: str, name: str, typed: str, sentence: str
+) -> None:
+    table, _ = FORMS[form]
+    before = how_many(table)
+
+    refused = owner.post(f"/admin/{form}/add", complete(form, {name: typed}))
+
+    assert refused.status_code == 200
+    assert sentence in refused.text
+    assert "Not saved yet" in refused.text
+    assert how_many(table) == before
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_character_that_cannot_be_kept_is_not_a_failure(owner: Desk, form: str) -> None:
+    table, typed = FORMS[form]
+    before = how_many(table)
+    first = next(iter(typed))
+
+    assert owner.post(f"/admin/{form}/add", complete(form, {first: "a\0b"})).status_code == 400
+    assert owner.get(f"/admin/{form}/list/?q=a%00b").status_code == 400
+    assert how_many(table) == before

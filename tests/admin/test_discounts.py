@@ -1,0 +1,329 @@
+"""Discounts on the staff side: made, tried, changed, switched off; codes by the thousand."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from shop import catalog, checkout, discounts
+from shop.core.db import transaction
+from shop.discounts.models import Discount, DiscountCode
+from tests import cast as people
+from tests.admin.desk import Desk, sit
+from tests.cast import Cast
+from tests.discounts.offers import offer
+
+FORM: dict[str, Any] = {
+    "name": "Winter",
+    "how": "code",
+    "code": "winter15",
+    "is_active": "y",
+    "kind": "percentage",
+    "percent": "15",
+    "applies_to": "all",
+    "audience": "everyone",
+    "lane": "main",
+}
+BASE = "/admin/discounts"
+
+
+@pytest.fixture
+def owner(app: Flask, session: Session) -> Desk:
+    return sit(app, "Owner")
+
+
+def made(session: Session) -> Discount:
+    return session.scalars(select(Discount).order_by(Discount.id.desc()).limit(1)).one()
+
+
+def test_a_discount_is_made_with_its_code(owner: Desk, session: Session) -> None:
+    answer = owner.post(
+        f"{BASE}/add",
+        FORM | {"min_subtotal": "50", "ends_at": "2030-12-31T00:00", "limit_per_customer": "1"},
+    )
+
+    discount = made(session)
+    assert answer.location.endswith(f"{BASE}/show/{discount.id}")
+    assert (discount.value, discount.min_subtotal_minor) == (1_500, 5_000)
+    assert discount.ends_at == datetime(2030, 12, 30, 23, tzinfo=UTC)
+    assert session.scalars(select(DiscountCode.code)).all() == ["WINTER15"]
+    page = owner.text(f"{BASE}/show/{discount.id}")
+    sentence = "15 % off everything, from €50, once per customer, until 31 December 2030, with a"
+    assert sentence in page and "WINTER15" in page
+    assert sentence in owner.text(f"{BASE}/list/")
+
+
+def test_a_discount_on_goods_and_people(owner: Desk, session: Session, cast: Cast) -> None:
+    ada, mug = cast.ada, cast.mug
+    with transaction():
+        kitchen = catalog.create_category("Kitchen")
+    owner.post(
+        f"{BASE}/add",
+        FORM
+        | {
+            "kind": "buy_x_get_y", "percent": "100", "buy_quantity": "2", "get_quantity": "1",
+            "applies_to": "chosen", "categories": str(kitchen.id), "products": "TIDAL-MUG",
+            "audience": "chosen", "customers": ada.email, "countries": "de, at",
+        },
+    )  # fmt: skip
+
+    discount = made(session)
+    assert (discount.buy_quantity, discount.get_quantity, discount.value) == (2, 1, 10_000)
+    assert [row.id for row in discount.products] == [mug.product_id]
+    assert [row.id for row in discount.categories] == [kitchen.id]
+    assert [row.id for row in discount.customers] == [ada.id]
+    assert discount.countries == ["AT", "DE"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"name": ""}, "Fill in a name"),
+        ({"name": "x" * 81}, "80 characters"),
+        ({"percent": ""}, "Type a percentage such as 10 or 12.5"),
+        ({"percent": "0"}, "more than 0 and at most 100"),
+        ({"percent": "-5"}, "more than 0 and at most 100"),
+        ({"percent": "101"}, "more than 0 and at most 100"),
+        ({"percent": "12.345"}, "Type a percentage such as 10 or 12.5"),
+        ({"percent": "NaN"}, "Type a percentage such as 10 or 12.5"),
+        ({"percent": "ten"}, "Type a number."),
+        ({"kind": "fixed", "amount": ""}, "Type an amount such as 5.00"),
+        ({"kind": "fixed", "amount": "0"}, "An amount off is more than 0."),
+        ({"kind": "fixed", "amount": "-1"}, "This amount is not possible"),
+        ({"kind": "fixed", "amount": "1.234"}, "Type an amount in EUR"),
+        ({"kind": "fixed", "amount": "9" * 12}, "This amount is not possible"),
+        ({"kind": "buy_x_get_y", "buy_quantity": "0", "get_quantity": "1"}, "from 1 to 99"),
+        (
+            {"kind": "buy_x_get_y", "buy_quantity": "2", "get_quantity": "1.5"},
+            "Type a whole number.",
+        ),
+        ({"kind": "gift"}, "Not a valid choice"),
+        ({"applies_to": "chosen"}, "Choose at least one category or product"),
+        ({"applies_to": "chosen", "categories": "999999"}, "valid choice"),
+        ({"applies_to": "chosen", "products": "nothing"}, "There is no product “nothing”"),
+        ({"audience": "chosen"}, "Choose at least one customer"),
+        ({"audience": "chosen", "customers": "x@y.z"}, "no customer with an account “x@y.z”"),
+        ({"countries": "DE, XX"}, "There is no country “XX”"),
+        (
+            {"starts_at": "2030-01-02T00:00", "ends_at": "2030-01-01T00:00"},
+            "It cannot end before it starts",
+        ),
+        ({"limit_total": "0"}, "The limit is a whole number from 1"),
+        ({"limit_per_customer": "-1"}, "The limit per customer is a whole number from 1"),
+        ({"limit_total": "9" * 12}, "This number is too large"),
+        ({"min_subtotal": "-1"}, "This amount is not possible"),
+        ({"code": "x"}, "A code has 3 to 40 letters and digits"),
+        ({"code": "no spaces"}, "A code has 3 to 40 letters and digits"),
+    ],
+)
+def test_what_cannot_be_is_said_at_its_field_and_saves_nothing(
+    owner: Desk, session: Session, changed: dict[str, str], words: str
+) -> None:
+    answer = owner.post(f"{BASE}/add", FORM | changed)
+
+    assert answer.status_code == 422
+    assert words in answer.get_data(as_text=True)
+    assert session.scalar(select(func.count()).select_from(Discount)) == 0
+
+
+def test_a_code_that_is_taken_makes_no_discount(owner: Desk, session: Session) -> None:
+    offer(code="WINTER15")
+
+    answer = owner.post(f"{BASE}/add", FORM)
+
+    assert "The code WINTER15 exists already" in answer.get_data(as_text=True)
+    assert session.scalar(select(func.count()).select_from(Discount)) == 1
+
+
+def test_two_at_one_discount(owner: Desk, session: Session) -> None:
+    discount = offer(code="TEN")
+    owner.post(f"{BASE}/edit/{discount.id}", FORM | {"seen": "1"})
+    discount = made(session)
+    assert (discount.name, discount.version) == ("Winter", 2)
+
+    answer = owner.post(f"{BASE}/edit/{discount.id}", FORM | {"seen": "1", "percent": "20"})
+
+    assert answer.status_code == 422
+    assert "Somebody changed this discount" in answer.get_data(as_text=True)
+    assert made(session).value == 1_500
+
+
+def test_the_form_shows_what_is_kept(owner: Desk) -> None:
+    discount = offer("Half of a half", code="TEN", value=1_250, limit_total=7)
+
+    page = owner.text(f"{BASE}/edit/{discount.id}")
+
+    assert re.search(r'name="percent"[^>]*value="12.5"', page)
+    assert re.search(r'name="limit_total"[^>]*value="7"', page)
+
+
+def test_a_limit_below_what_was_used_is_refused(owner: Desk, cast: Cast) -> None:
+    discount = offer()
+    for _ in range(2):
+        people.order(cast.mug)
+
+    answer = owner.post(
+        f"{BASE}/edit/{discount.id}", FORM | {"how": "automatic", "limit_total": "1"}
+    )
+
+    assert "It was used 2 times already" in answer.get_data(as_text=True)
+
+
+def test_the_sentence_follows_what_is_typed(owner: Desk, session: Session) -> None:
+    status, answer = owner.ask(f"{BASE}/sentence", FORM | {"min_subtotal": "20"})
+    assert (status, answer["sentence"]) == (200, "15 % off everything, from €20, with a code")
+
+    status, answer = owner.ask(f"{BASE}/sentence", {"kind": "percentage"})
+    assert (status, answer["sentence"][:18]) == (200, "Fill in the fields")
+    assert session.scalar(select(func.count()).select_from(Discount)) == 0
+
+
+def test_switching_off_and_deleting(owner: Desk, session: Session, cast: Cast) -> None:
+    used, unused = offer("Used"), offer("Unused", code="UNUSED")
+    people.order(cast.mug)
+    owner.post(f"{BASE}/{used.id}/state/off")
+    assert not discounts.get_discount(used.id).is_active
+
+    owner.post(f"{BASE}/{unused.id}/delete")
+    owner.post(f"{BASE}/{used.id}/delete")
+
+    assert "Switch it off instead" in owner.said()
+    assert session.scalars(select(Discount.name)).all() == ["Used"]
+
+
+def test_ten_thousand_codes_at_once(owner: Desk, session: Session) -> None:
+    discount = offer(code="FIRST")
+
+    owner.post(
+        f"{BASE}/{discount.id}/codes",
+        {"mode": "many", "count": "10000", "prefix": "xmas-", "limit": "1"},
+    )
+
+    assert "10,000 codes are made" in owner.said()
+    lines = owner.text(f"{BASE}/{discount.id}/codes.csv").splitlines()
+    assert lines[:2] == ["code,used,limit", "FIRST,0,"]
+    made_codes = [line.split(",")[0] for line in lines[2:]]
+    assert len(set(made_codes)) == 10_000
+    assert all(re.fullmatch(r"XMAS-[A-HJ-NP-Y3-9]{8}", code) for code in made_codes)
+    assert not set("".join(code[5:] for code in made_codes)) & set("0O1IL2Z5S8BUV")
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"count": "10001"}, "The number of codes is a whole number from 1 to 10,000"),
+        ({"count": "0"}, "The number of codes is a whole number from 1 to 10,000"),
+        ({"count": "-5"}, "The number of codes is a whole number from 1 to 10,000"),
+        ({"count": "1.5"}, "The number of codes is a whole number from 1 to 10,000"),
+        ({"count": ""}, "The number of codes is a whole number from 1 to 10,000"),
+        ({"count": "5", "prefix": "a b"}, "A prefix has up to 20 letters and digits"),
+        ({"count": "5", "prefix": "x" * 21}, "A prefix has up to 20 letters and digits"),
+        ({"count": "5", "limit": "0"}, "The uses of each code is a whole number from 1"),
+        ({"mode": "one", "code": "first"}, "The code FIRST exists already"),
+        ({"mode": "one", "code": ""}, "A code has 3 to 40 letters and digits"),
+    ],
+)
+def test_impossible_codes_are_refused(
+    owner: Desk, session: Session, form: dict[str, str], words: str
+) -> None:
+    discount = offer(code="FIRST")
+
+    status, answer = owner.ask(f"{BASE}/{discount.id}/codes", form)
+
+    assert (status, words in answer["error"]) == (422, True), answer
+    assert discounts.count_codes(discount.id) == 1
+
+
+def test_refused_codes_keep_what_was_typed(owner: Desk) -> None:
+    discount = offer(code="FIRST")
+    form = {"mode": "many", "count": "20000", "prefix": "SPRING-", "limit": "3"}
+
+    answer = owner.post(f"{BASE}/{discount.id}/codes", form)
+
+    assert answer.status_code == 422
+    assert "The number of codes is a whole number from 1 to 10,000" in answer.text
+    assert all(f'value="{typed}"' in answer.text for typed in ("20000", "SPRING-", "3"))
+
+
+def test_an_automatic_discount_has_no_codes(owner: Desk) -> None:
+    discount = offer()
+
+    status, answer = owner.ask(f"{BASE}/{discount.id}/codes", {"count": "5"})
+
+    assert (status, answer["error"]) == (409, "This discount applies by itself: it has no codes.")
+
+
+def test_trying_it_on_a_cart(owner: Desk, cast: Cast) -> None:
+    mug = cast.mug
+    discount = offer(code="AUSTRIA", countries=["AT"], min_subtotal_minor=3_000)
+    here = f"{BASE}/show/{discount.id}?try=1&variant-0={mug.id}"
+
+    page = owner.text(f"{here}&quantity-0=2&country=AT")
+    assert "It applies and saves" in page and "€3.80" in page
+
+    page = owner.text(f"{here}&quantity-0=1&country=DE")
+    assert "This offer is for orders to Austria, not to Germany." in page
+    assert "This offer is for orders from €30.00: €11.00 are missing." in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("variant-0=999999", "There is no variant 999999"),
+        ("variant-0=x", "A variant is a whole number"),
+        ("variant-0={mug}&quantity-0=0", "A quantity is a whole number from 1 to 999"),
+        ("variant-0={mug}&quantity-0=1000", "A quantity is a whole number from 1 to 999"),
+        ("variant-0={mug}&country=XX", "There is no country “XX”"),
+        ("variant-0={mug}&customer=ada", "Type the whole e-mail address"),
+        ("", "Your cart is empty"),
+    ],
+)
+def test_a_cart_that_cannot_be_is_said(owner: Desk, cast: Cast, asked: str, words: str) -> None:
+    mug = cast.mug
+    discount = offer(code="TEN")
+
+    page = owner.text(f"{BASE}/show/{discount.id}?try=1&{asked.format(mug=mug.id)}")
+
+    assert words in page
+
+
+def test_finding_something_to_try(owner: Desk, cast: Cast) -> None:
+    mug = cast.mug
+    found = owner.get(f"{BASE}/variants?q=tidal").get_json()
+
+    assert found == [{"id": mug.id, "text": "Tidal mug (TIDAL-MUG)"}]
+    assert owner.get(f"{BASE}/variants?q=%25").get_json() == []
+
+
+@pytest.mark.parametrize("role", ["Support", "Finance", "Viewer"])
+def test_who_may_look_changes_nothing(app: Flask, session: Session, role: str) -> None:
+    discount = offer(code="SECRET")
+    person = sit(app, role)
+
+    assert "SECRET" in person.text(f"{BASE}/show/{discount.id}")
+    assert "Add discount" not in person.text(f"{BASE}/list/")
+    for path in ("add", f"edit/{discount.id}", f"{discount.id}/codes.csv"):
+        assert person.get(f"{BASE}/{path}").status_code == 403
+    for path in ("codes", "state/off", "delete"):
+        assert person.post(f"{BASE}/{discount.id}/{path}").status_code == 403
+
+
+def test_the_order_shows_what_applied(owner: Desk, cast: Cast) -> None:
+    offer("Winter sale", code="WINTER")
+    basket = people.filled_cart(cast.mug)
+    with transaction():
+        checkout.apply_code(basket, "WINTER")
+        order = checkout.place_order(basket.id)
+
+    page = owner.text(f"/admin/orders/show/{order.id}")
+
+    assert "Winter sale" in page and "WINTER" in page and "€1.90" in page
+
+
+def test_nothing_that_is_not_there_is_shown(owner: Desk) -> None:
+    for path in ("show/999999", "edit/999999", "999999/codes.csv"):
+        assert owner.get(f"{BASE}/{path}").status_code == 404

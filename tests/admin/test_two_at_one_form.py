@@ -1,0 +1,140 @@
+"""Two people at the form of one record: the second is told, and nothing typed is lost."""
+
+import re
+import threading
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask_appbuilder.security.sqla.models import Role, User
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shop.catalog.models import Category
+from shop.checkout.models import ShippingMethod, TaxRate
+from shop.core import db
+from tests.admin.desk import Desk, sit
+from tests.cast import Cast
+
+SEEN = re.compile(r'name="seen" value="([^"]+)"')
+METHOD = {
+    "name": "Pigeon", "code": "pigeon", "price_minor": "3,50", "free_over_minor": "",
+    "countries": "DE, AT", "min_days": "1", "max_days": "2", "position": "9", "is_active": "y",
+}  # fmt: skip
+
+
+@pytest.fixture
+def owner(app: Flask, session: Session) -> Desk:
+    return sit(app, "Owner")
+
+
+def opened(desk: Desk, path: str) -> str:
+    """What the form at ``path`` says that it was made from."""
+    return seen_in(desk.text(path))
+
+
+def seen_in(page: str) -> str:
+    found = SEEN.search(page)
+    assert found, page
+    return found[1]
+
+
+def saves(desk: Desk, path: str, typed: dict[str, Any], seen: str) -> Any:
+    return desk.post(path, typed | {"seen": seen})
+
+
+def test_the_second_save_is_refused_and_keeps_what_was_typed(owner: Desk) -> None:
+    owner.post("/admin/shipping/add", METHOD)
+    made = db.session.scalars(select(ShippingMethod).filter_by(code="pigeon")).one()
+    path = f"/admin/shipping/edit/{made.id}"
+    first = second = opened(owner, path)
+
+    assert saves(owner, path, METHOD | {"price_minor": "4,50"}, first).status_code == 303
+    refused = saves(owner, path, METHOD | {"name": "Fast pigeon"}, second)
+
+    assert refused.status_code == 200
+    assert "Somebody changed this shipping method while you edited it" in refused.text
+    assert refused.text.count("Somebody has changed this meanwhile.") == 1  # at the price
+    assert 'value="Fast pigeon"' in refused.text
+    db.session.remove()
+    kept = db.session.get_one(ShippingMethod, made.id)
+    assert (kept.name, kept.price_minor) == ("Pigeon", 450)
+
+    again = saves(owner, path, METHOD | {"name": "Fast pigeon"}, seen_in(refused.text))
+    assert again.status_code == 303
+    db.session.remove()
+    assert db.session.get_one(ShippingMethod, made.id).price_minor == 350
+
+
+def test_a_form_that_was_refused_for_its_values_still_notices(owner: Desk) -> None:
+    owner.post("/admin/shipping/add", METHOD)
+    made = db.session.scalars(select(ShippingMethod).filter_by(code="pigeon")).one()
+    path = f"/admin/shipping/edit/{made.id}"
+    seen = opened(owner, path)
+
+    saves(owner, path, METHOD | {"name": "Dove"}, seen)
+    bad = saves(owner, path, METHOD | {"price_minor": "much"}, seen)
+    then = saves(owner, path, METHOD, seen_in(bad.text))
+
+    assert "while you edited it" in then.text
+    db.session.remove()
+    assert db.session.get_one(ShippingMethod, made.id).name == "Dove"
+
+
+def test_categories_rates_and_staff_are_guarded_too(owner: Desk, cast: Cast) -> None:
+    with db.transaction():
+        garden = Category(name="Garden", slug="garden", path="garden")
+        person = User(
+            email="eve@example.com", username="eve@example.com", first_name="Eve", last_name="X",
+            password="", active=True, roles=[role("Support")],
+        )  # fmt: skip
+        db.session.add_all(
+            [garden, person, TaxRate(country="XK", tax_class="standard", rate="0.1")]
+        )
+    viewer = role("Viewer").id
+    eve = {"first_name": "Eve", "last_name": "X", "email": "eve@example.com"}
+    forms = [
+        (f"/admin/categories/edit/{garden.id}", {"name": "A", "slug": "garden", "parent": ""},
+         {"name": "B", "slug": "garden", "parent": ""}),
+        ('/admin/tax-rates/edit/["XK", "standard"]', {"rate": "0.2"}, {"rate": "0.3"}),
+        (f"/admin/staff/edit/{person.id}", eve | {"roles": [viewer]},
+         eve | {"last_name": "Y", "roles": [role("Support").id]}),
+    ]  # fmt: skip
+    for path, first, second in forms:
+        seen = opened(owner, path)
+        assert saves(owner, path, first, seen).status_code == 303, path
+        refused = saves(owner, path, second, seen)
+        assert "while you edited it" in refused.text, path
+    db.session.remove()
+    assert db.session.get_one(Category, garden.id).name == "A"
+    assert str(db.session.get_one(TaxRate, ("XK", "standard")).rate) == "0.2000"
+    assert [held.name for held in db.session.get_one(User, person.id).roles] == ["Viewer"]
+
+
+def role(name: str) -> Role:
+    return db.session.scalars(select(Role).filter_by(name=name)).one()
+
+
+def test_of_many_who_save_at_once_one_wins(app: Flask, live_database: str) -> None:
+    app.extensions["staff"].install()
+    people = [sit(app, "Owner", f"Mara{n}") for n in range(4)]
+    people[0].post("/admin/categories/add", {"name": "Garden", "slug": "", "parent": ""})
+    garden = db.session.scalars(select(Category.id).filter_by(path="garden")).one()
+    db.session.remove()
+    path = f"/admin/categories/edit/{garden}"
+    seen = [opened(desk, path) for desk in people]
+    answers: list[int] = []
+    start = threading.Barrier(len(people))
+
+    def save(n: int) -> None:
+        start.wait()
+        typed = {"name": f"Garden {n}", "slug": "garden", "parent": ""}
+        answers.append(saves(people[n], path, typed, seen[n]).status_code)
+
+    threads = [threading.Thread(target=save, args=(n,)) for n in range(len(people))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(answers) == [200, 200, 200, 303]
