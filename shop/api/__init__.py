@@ -14,10 +14,12 @@ from shop.api import (
     catalogue,
     catalogue_desk,
     customers,
+    discounts,
     docs,
     health,
     live,
     metrics,
+    money,
     orders,
     orders_desk,
     unknown,
@@ -34,14 +36,17 @@ DOORS = (
     live.bp,
     catalogue_desk.bp,
     orders_desk.bp,
+    money.bp,
     customers.bp,
+    discounts.bp,
     webhooks.bp,
 )
 DESCRIPTION = """\
 JSON over HTTPS. Amounts are whole numbers in minor units of `currency` (1230 is €12.30) and always
 computed by the shop. Errors are problem details (RFC 9457) with a stable `code`. Lists take `page`
 and `per_page` (at most 100) and answer with `X-Pagination`. Editable things carry an `ETag`; send
-it as `If-Match` to change only what you have seen (412 otherwise)."""
+it as `If-Match` to change only what you have seen (412 otherwise). Writes that cost money or stock
+take an `Idempotency-Key`: a repeat with the same key gets the same answer and changes nothing."""
 
 
 def init_app(app: Flask) -> None:

@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 from sqlalchemy import func, select
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from shop import cart, customers
+from shop import cart, customers, orders
 from shop.api import limits, tokens
 from shop.api.callers import caller, signed_in, unasked
 from shop.api.door import Door
@@ -163,7 +163,8 @@ def confirm(given: dict[str, str]) -> None:
     """Confirm an address with the token of the registration mail and the password chosen then"""
     limits.count("confirm", per_caller=PER_CALLER)
     with transaction():
-        customers.confirm(given["token"], given["password"])
+        known = customers.confirm(given["token"], given["password"])
+        orders.adopt(known.id, known.email)
 
 
 @bp.post("/auth/password-reset")
@@ -189,7 +190,8 @@ def set_password(given: dict[str, str]) -> None:
     """Choose a new password with the token of the mail; ends every sign-in of the account"""
     limits.count("confirm", per_caller=PER_CALLER)
     with transaction():
-        customers.reset_password(given["token"], given["password"])
+        known = customers.reset_password(given["token"], given["password"])
+        orders.adopt(known.id, known.email)
 
 
 def _sign_customer_in(email: str, password: str) -> tokens.Pair:

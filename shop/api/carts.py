@@ -6,9 +6,10 @@ from flask import request
 from marshmallow import EXCLUDE, fields, validate
 
 from shop import cart, checkout
+from shop.api import limits
 from shop.api.callers import anybody, caller
 from shop.api.door import Door
-from shop.api.fields import Schema, Whole, identity
+from shop.api.fields import Schema, Whole, identity, line
 from shop.core.db import transaction
 from shop.core.errors import NotFound
 
@@ -18,6 +19,7 @@ bp = Door(
     "With a customer's access token it is the customer's cart and the header is not looked at.",
 )
 HEADER = "X-Cart-Token"
+CODES_PER_CALLER = "30 per minute"
 PARAMETER = {
     "in": "header",
     "name": HEADER,
@@ -39,9 +41,19 @@ class CartItemSchema(Schema):
     quantity = fields.Integer(required=True)
     unit_price_minor = fields.Integer(required=True)
     total_minor = fields.Integer(required=True)
+    discount_minor = fields.Integer(required=True)
     problem = fields.Function(
-        lambda line: line.problem or None, metadata={"type": "string", "nullable": True}
+        lambda item: item["problem"] or None, metadata={"type": "string", "nullable": True}
     )
+
+
+class CartDiscountSchema(Schema):
+    """A discount that applies; ``code`` is empty for one that needs none."""
+
+    name = fields.String(required=True)
+    code = fields.String(required=True)
+    amount_minor = fields.Integer(required=True)
+    shipping_minor = fields.Integer(required=True)
 
 
 class CartSchema(Schema):
@@ -56,7 +68,14 @@ class CartSchema(Schema):
     shipping_minor = fields.Integer(required=True)
     tax_minor = fields.Integer(required=True)
     total_minor = fields.Integer(required=True)
+    discounts = fields.List(fields.Nested(CartDiscountSchema), required=True)
     problems = fields.List(fields.String(), required=True)
+
+
+class CodeSchema(Schema):
+    """A discount code, in any case."""
+
+    code = line(200, required=True)
 
 
 class AddSchema(Schema):
@@ -145,6 +164,37 @@ def remove(item_id: int) -> Any:
         return _answer(cart.view(basket))
 
 
+@bp.post("/cart/discount")
+@anybody
+@bp.arguments(CodeSchema)
+@bp.response(200, CartSchema)
+@bp.doc(parameters=[PARAMETER])
+def add_code(given: dict[str, str]) -> Any:
+    """Use a discount code
+
+    404 `unknown_code` if there is none like it, 409 `code_refused` with every reason if it saves
+    nothing; then the cart is as it was. A code that stops applying later stays in the cart and is
+    named in `problems`; an order waits until it is taken out.
+    """
+    limits.count("discount code", per_caller=CODES_PER_CALLER)
+    with transaction():
+        basket = _existing_cart()
+        checkout.apply_code(basket, given["code"])
+        return _answer(cart.view(basket))
+
+
+@bp.delete("/cart/discount/<string:code>")
+@anybody
+@bp.response(200, CartSchema)
+@bp.doc(parameters=[PARAMETER])
+def remove_code(code: str) -> Any:
+    """Take a discount code out"""
+    with transaction():
+        basket = _existing_cart()
+        cart.remove_code(basket, code)
+        return _answer(cart.view(basket))
+
+
 @bp.get("/shipping-methods")
 @anybody
 @bp.arguments(ShippingQuerySchema, location="query")
@@ -166,6 +216,12 @@ def shipping_methods(given: dict[str, str]) -> Any:
         {name: getattr(option, name) for name in option.__slots__} | {"currency": currency}
         for option in options
     ]
+
+
+_ITEM = (
+    "item_id variant_id product_id sku slug name variant_title quantity unit_price_minor"
+    " total_minor problem"
+).split()
 
 
 def named_cart(token: str | None) -> cart.Cart | None:
@@ -194,13 +250,17 @@ def _answer(view: cart.CartView) -> tuple[dict[str, Any], None, dict[str, str]]:
         "token": view.token,
         "version": view.version,
         "currency": priced.currency,
-        "items": view.lines,
+        "items": [
+            {name: getattr(item, name) for name in _ITEM} | {"discount_minor": taxed.discount_minor}
+            for item, taxed in zip(view.lines, priced.lines, strict=True)
+        ],
         "subtotal_minor": priced.subtotal_minor,
         "discount_minor": priced.discount_minor,
         "shipping_minor": priced.shipping_minor,
         "tax_minor": priced.tax_minor,
         "total_minor": priced.total_minor,
-        "problems": view.problems,
+        "discounts": priced.discounts,
+        "problems": view.problems + [one.sentence for one in priced.refused],
     }
     return shown, None, {HEADER: view.token}
 
@@ -209,4 +269,11 @@ def _empty() -> dict[str, Any]:
     amounts = ("subtotal", "discount", "shipping", "tax", "total")
     nothing = {"version": 0} | {f"{name}_minor": 0 for name in amounts}
     currency = checkout.terms().currency
-    return nothing | {"token": None, "currency": currency, "items": [], "problems": []}
+    return (
+        nothing
+        | {"token": None, "currency": currency, "items": []}
+        | {
+            "discounts": [],
+            "problems": [],
+        }
+    )

@@ -27,6 +27,7 @@ bp = Door(
 PRODUCTS = "ProductsView"
 HIGHEST_PRICE = 10**9
 MOST_OPTIONS = 8
+AS_ON_THE_PAGE = {"description": "As a person would write it: `20` or `19.90`."}
 
 
 class ProductsQuerySchema(PageSchema):
@@ -40,8 +41,8 @@ class ProductsQuerySchema(PageSchema):
         load_default=None,
         validate=validate.OneOf(["relevance", "popular", "newest", "price_asc", "price_desc"]),
     )
-    min_price = fields.String(validate=validate.Length(max=40))
-    max_price = fields.String(validate=validate.Length(max=40))
+    min_price = fields.String(validate=validate.Length(max=40), metadata=AS_ON_THE_PAGE)
+    max_price = fields.String(validate=validate.Length(max=40), metadata=AS_ON_THE_PAGE)
     in_stock = fields.Boolean(load_default=False)
 
 

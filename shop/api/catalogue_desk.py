@@ -8,7 +8,7 @@ from marshmallow import EXCLUDE, ValidationError, fields, validate, validates_sc
 
 from shop import catalog, inventory, media
 from shop.api import catalogue_shapes as shapes
-from shop.api import etags
+from shop.api import etags, repeats
 from shop.api.callers import staff
 from shop.api.catalogue import PRODUCTS
 from shop.api.door import Door, allow_body
@@ -301,10 +301,12 @@ def delete_variant(variant_id: int) -> None:
 @staff("can_adjust", INVENTORY)
 @bp.arguments(StockChangeSchema)
 @bp.response(200, LevelSchema)
+@bp.doc(parameters=[repeats.PARAMETER])
 def change_stock(given: dict[str, Any], variant_id: int) -> Any:
     """Correct what is on hand, by a difference or to what was counted"""
     why = {"reason": given["reason"], "note": given["note"]}
-    with transaction():
+
+    def work() -> dict[str, Any]:
         here = inventory.default_location().name
         if given.get("location", here) != here:
             raise Refused(422, faults=[("location", f"Stock is kept at: {here}.")])
@@ -313,7 +315,10 @@ def change_stock(given: dict[str, Any], variant_id: int) -> Any:
         else:
             inventory.count(variant_id, given["set"], **why)
         level = inventory.levels([variant_id])[variant_id]
-    return shapes.stock(level) | {"variant_id": variant_id}
+        shown: dict[str, Any] = LevelSchema().dump(shapes.stock(level) | {"variant_id": variant_id})
+        return shown
+
+    return repeats.once(given, repeats.in_transaction(work), status=200)
 
 
 @bp.get("/variants/<id:variant_id>/movements")
@@ -499,7 +504,9 @@ def _details(given: Mapping[str, Any]) -> Any:
     }
     details = {name: value for name, value in given.items() if name not in apart}
     if "category_ids" in given:
-        details["categories"] = [_category(one, "category_ids") for one in given["category_ids"]]
+        details["categories"] = [
+            _category(one, "category_ids") for one in dict.fromkeys(given["category_ids"])
+        ]
     if "primary_category_id" in given:
         number = given["primary_category_id"]
         details["primary_category"] = _category(number, "primary_category_id")

@@ -14,7 +14,12 @@ from flask_smorest import Api, Blueprint
 from flask_smorest.utils import prepare_response
 from webargs.core import is_json, missing
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 from werkzeug.routing import BaseConverter
 
 from shop.api import errors
@@ -23,6 +28,7 @@ PREFIX = "/api/v1"
 MAX_BODY = 1024 * 1024
 NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
 View = TypeVar("View", bound=Callable[..., Any])
+Described = dict[str, Any]
 
 
 class IdConverter(BaseConverter):
@@ -38,8 +44,8 @@ class Parser(FlaskParser):
     """Reads bodies strictly: the right type, valid JSON, text that can be stored."""
 
     def load_json(self, req: Any, schema: Any) -> Any:
-        """The body; an absent one counts as an empty object. Raises 400 or 415."""
-        body = req.get_data(cache=True)
+        """The body; an absent one counts as an empty object. Raises 400, 413 or 415."""
+        body = whole_body()
         if not body:
             return missing
         if not is_json(req.mimetype):
@@ -60,6 +66,7 @@ class Door(Blueprint):
 
     def __init__(self, name: str, description: str) -> None:
         super().__init__(name, __name__, url_prefix=PREFIX, description=description)
+        self._prepare_doc_cbks.append(_with_arguments)
         errors.handle(self)
         self.before_request(_bound)
         self.after_request(seal)
@@ -101,6 +108,14 @@ def seal(response: Response) -> Response:
     return response
 
 
+def _with_arguments(doc: Described, doc_info: Described, **_known: Any) -> Described:
+    """flask-smorest lets parameters that a route spells out replace those of its arguments."""
+    spelt_out = doc_info.get("manual_doc", {})
+    if "parameters" in spelt_out:
+        spelt_out["parameters"] = doc.get("parameters", []) + spelt_out["parameters"]
+    return doc
+
+
 def _unrouted(error: HTTPException) -> Any:
     return seal(errors.failed(error)) if request.path.startswith("/api/") else error
 
@@ -108,6 +123,16 @@ def _unrouted(error: HTTPException) -> Any:
 def allow_body(size: int) -> None:
     """Take a larger body than usual in this request. Call before anything reads it."""
     request.max_content_length = size
+
+
+def whole_body() -> bytes:
+    """The body as it was sent. Raises 413 for one that is too large."""
+    body = request.get_data(cache=True)
+    # A body that comes in chunks says no length, and Werkzeug just stops reading at the limit.
+    stopped = request.content_length is None and len(body) == request.max_content_length
+    if stopped and request.environ["wsgi.input"].read(1):
+        raise RequestEntityTooLarge
+    return body
 
 
 def _bound() -> None:

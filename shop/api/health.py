@@ -2,6 +2,8 @@
 
 import logging
 import re
+import threading
+from contextvars import copy_context
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,6 +27,9 @@ bp.after_request(seal)
 
 _REVISION = re.compile(r'^(revision|down_revision) = "(\w+)"', re.MULTILINE)
 LOOPBACK = {"127.0.0.1", "::1"}
+PATIENCE_S = 4.0
+State = dict[str, object]
+DOWN: State = {"database": "down", "migrations": "unknown", "relay_lag_s": None}
 
 
 @bp.get("/healthz")
@@ -41,25 +46,7 @@ def ready() -> Response:
 
     Without Redis it serves, with delays: sockets, mails and rate limits wait or fall back.
     """
-    state: dict[str, object] = {
-        "database": "up",
-        "redis": "up" if _redis_answers() else "down",
-        "migrations": "current",
-        "relay_lag_s": None,
-    }
-    try:
-        heads = set(session.scalars(text("SELECT version_num FROM alembic_version")))
-        if heads != _wanted_heads():
-            state["migrations"] = "not current"
-        else:
-            state["relay_lag_s"] = round(relay.lag_s(), 3)
-    except ProgrammingError:  # there is no table of versions: the database is empty
-        session.rollback()
-        state["migrations"] = "missing"
-    except (DBAPIError, PoolTimeout) as error:
-        session.rollback()
-        log.warning("not ready: the database does not answer", extra={"kind": type(error).__name__})
-        state |= {"database": "down", "migrations": "unknown"}
+    state = _look.answer() | {"redis": "up" if _redis_answers() else "down"}
     response = jsonify(state)
     if state["database"] != "up" or state["migrations"] != "current":
         response.status_code = 503
@@ -84,6 +71,58 @@ def _may_read_metrics() -> bool:
         return True
     forwarded = {"X-Forwarded-For", "Forwarded", "X-Real-Ip"} & set(request.headers.keys())
     return request.remote_addr in LOOPBACK and not forwarded
+
+
+def _database() -> State:
+    """What the database says of itself."""
+    state: State = {"database": "up", "migrations": "current", "relay_lag_s": None}
+    try:
+        heads = set(session.scalars(text("SELECT version_num FROM alembic_version")))
+        if heads != _wanted_heads():
+            state["migrations"] = "not current"
+        else:
+            state["relay_lag_s"] = round(relay.lag_s(), 3)
+    except ProgrammingError:  # there is no table of versions: the database is empty
+        state["migrations"] = "missing"
+    except (DBAPIError, PoolTimeout) as error:
+        log.warning("not ready: the database does not answer", extra={"kind": type(error).__name__})
+        return DOWN
+    finally:
+        session.remove()
+    return state
+
+
+class _Look:
+    """One look at the database at a time, on a thread of its own.
+
+    No time-out of the database's own helps when its machine stands still, and who asks whether the
+    shop is ready must be answered then too.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread = threading.Thread()
+        self._seen: list[State] = []
+
+    def answer(self) -> State:
+        """What is seen now, within ``PATIENCE_S``."""
+        with self._lock:
+            if not self._thread.is_alive():
+                seen = self._seen = []
+                look = copy_context().run
+                self._thread = threading.Thread(
+                    target=lambda: seen.append(look(_database)), daemon=True
+                )
+                self._thread.start()
+            thread, seen = self._thread, self._seen
+        thread.join(PATIENCE_S)
+        if seen:
+            return seen[0]
+        log.warning("not ready: the database does not answer", extra={"kind": "silence"})
+        return DOWN
+
+
+_look = _Look()
 
 
 def _redis_answers() -> bool:

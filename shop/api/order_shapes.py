@@ -1,10 +1,11 @@
 """Orders as answered: to their owners, and to staff without the owner's secret."""
 
+import dataclasses
 from typing import Any
 
 from marshmallow import fields
 
-from shop import orders
+from shop import orders, payments
 from shop.api.fields import Schema
 
 
@@ -19,6 +20,8 @@ class LineSchema(Schema):
     variant_title = fields.String(required=True)
     quantity = fields.Integer(required=True)
     shipped = fields.Integer(required=True)
+    cancelled = fields.Integer(required=True)
+    refunded = fields.Integer(required=True)
     unit_price_minor = fields.Integer(required=True)
     discount_minor = fields.Integer(required=True)
     total_minor = fields.Integer(required=True)
@@ -43,6 +46,70 @@ class FulfilmentSchema(Schema):
     shipped_at = fields.DateTime(required=True)
     delivered_at = fields.DateTime(required=True, allow_none=True)
     lines = fields.List(fields.Nested(ParcelLineSchema), required=True)
+
+
+class RedeemedSchema(Schema):
+    """A discount as it was when the order was placed: what it took off goods and delivery."""
+
+    name = fields.String(required=True)
+    code = fields.String(required=True)
+    amount_minor = fields.Integer(required=True)
+    shipping_minor = fields.Integer(required=True)
+
+
+class RefundedLineSchema(Schema):
+    """Units of a line that a refund is for, and what they came to. ``restock``: sold again."""
+
+    line_id = fields.Integer(required=True, attribute="order_line_id")
+    quantity = fields.Integer(required=True)
+    amount_minor = fields.Integer(required=True)
+    tax_minor = fields.Integer(required=True)
+    restock = fields.Boolean(required=True)
+
+
+class RefundSchema(Schema):
+    """Money on its way back: requested, sent, done or failed. ``source`` external: at Stripe."""
+
+    id = fields.Integer(required=True)
+    status = fields.String(required=True)
+    amount_minor = fields.Integer(required=True)
+    shipping_minor = fields.Integer(required=True)
+    currency = fields.String(required=True)
+    reason = fields.String(required=True)
+    source = fields.String(required=True)
+    failure = fields.String(required=True)
+    requested_by = fields.String(required=True)
+    requested_at = fields.DateTime(required=True)
+    done_at = fields.DateTime(required=True, allow_none=True)
+    lines = fields.List(fields.Nested(RefundedLineSchema), required=True)
+
+
+class DisputeSchema(Schema):
+    """A cardholder's bank asks for money back; ``status`` is Stripe's word for it."""
+
+    id = fields.Integer(required=True)
+    stripe_id = fields.String(required=True)
+    status = fields.String(required=True)
+    amount_minor = fields.Integer(required=True)
+    currency = fields.String(required=True)
+    reason = fields.String(required=True)
+    due_by = fields.DateTime(required=True, allow_none=True)
+    opened_at = fields.DateTime(required=True)
+    closed_at = fields.DateTime(required=True, allow_none=True)
+
+
+class MoneySchema(Schema):
+    """What the money events of an order add up to. ``balance_minor`` can still be given back."""
+
+    authorised_minor = fields.Integer(required=True)
+    capture_before = fields.DateTime(required=True, allow_none=True)
+    captured_minor = fields.Integer(required=True)
+    refunded_minor = fields.Integer(required=True)
+    on_its_way_minor = fields.Integer(required=True)
+    disputed_minor = fields.Integer(required=True)
+    lost_minor = fields.Integer(required=True)
+    fees_minor = fields.Integer(required=True)
+    balance_minor = fields.Integer(required=True)
 
 
 class ShortOrderSchema(Schema):
@@ -82,7 +149,11 @@ class StaffOrderSchema(ShortOrderSchema):
     paid_at = fields.DateTime(required=True, allow_none=True)
     closed_at = fields.DateTime(required=True, allow_none=True)
     lines = fields.List(fields.Nested(LineSchema), required=True)
+    discounts = fields.List(fields.Nested(RedeemedSchema), required=True)
     fulfilments = fields.List(fields.Nested(FulfilmentSchema), required=True)
+    money = fields.Nested(MoneySchema, metadata={"description": "For staff."})
+    refunds = fields.List(fields.Nested(RefundSchema), metadata={"description": "For staff."})
+    disputes = fields.List(fields.Nested(DisputeSchema), metadata={"description": "For staff."})
 
 
 class OrderSchema(StaffOrderSchema):
@@ -93,6 +164,10 @@ class OrderSchema(StaffOrderSchema):
 
 _full = OrderSchema()
 _for_staff = StaffOrderSchema()
+_redeemed = RedeemedSchema(many=True)
+_money = MoneySchema()
+_refunds = RefundSchema(many=True)
+_disputes = DisputeSchema(many=True)
 
 
 def _label(order: orders.Order | orders.OrderRow) -> str:
@@ -103,4 +178,25 @@ def _label(order: orders.Order | orders.OrderRow) -> str:
 def order_shown(order: orders.Order, *, to_owner: bool) -> dict[str, Any]:
     """The order as plain data."""
     shown: dict[str, Any] = (_full if to_owner else _for_staff).dump(order)
-    return shown
+    shown["discounts"] = _redeemed.dump(orders.redeemed(order))
+    return shown if to_owner else shown | _money_shown(order)
+
+
+def _money_shown(order: orders.Order) -> dict[str, Any]:
+    """What only staff are told of an order's money."""
+    attempts = payments.of_order(order.id)
+    refunds = [refund for one in attempts for refund in one.refunds]
+    balance = payments.balance_of(order.id, order.currency)
+    waiting = (refund for refund in refunds if refund.status in {"requested", "sent"})
+    sums = {field.name: getattr(balance, field.name) for field in dataclasses.fields(balance)}
+    held = (one.capture_before for one in attempts if one.status == "authorised")
+    sums |= {
+        "capture_before": next(held, None),
+        "on_its_way_minor": sum(refund.amount_minor for refund in waiting),
+        "balance_minor": sum(one.balance_minor for one in attempts),
+    }
+    return {
+        "money": _money.dump(sums),
+        "refunds": _refunds.dump(refunds),
+        "disputes": _disputes.dump([dispute for one in attempts for dispute in one.disputes]),
+    }

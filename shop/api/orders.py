@@ -1,28 +1,25 @@
 """Orders for who places them: place once, look, pay, call off."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from flask import jsonify, request
 from marshmallow import EXCLUDE, fields, validate
-from sqlalchemy.exc import DBAPIError
 
 from shop import cart, checkout, customers, orders, payments
+from shop.api import limits, repeats
 from shop.api.callers import anybody, caller, signed_in
 from shop.api.carts import HEADER, named_cart
 from shop.api.carts import PARAMETER as CART_PARAMETER
 from shop.api.door import Door
 from shop.api.errors import Refused
-from shop.api.fields import Schema, Whole, line
+from shop.api.fields import Schema, Whole, identity, line
 from shop.api.order_shapes import OrderSchema, ShortOrderSchema, order_shown
 from shop.api.paging import HEADERS, PageSchema, paged
-from shop.core import idempotency, tokens
+from shop.api.repeats import Remember
+from shop.core import tokens
 from shop.core.db import retrying, session, transaction
-from shop.core.errors import DomainError, NotFound, WrongState
-from shop.core.idempotency import IdempotencyKey
-
-log = logging.getLogger(__name__)
+from shop.core.errors import NotFound, WrongState
 
 bp = Door(
     "Orders",
@@ -30,6 +27,13 @@ bp = Door(
     "else it does not exist (404).",
 )
 DESK = "OrdersView"
+# Each order holds goods that others cannot buy. A storefront's server may call for many people.
+PER_CALLER = "120 per minute"
+PER_CART = "10 per minute"
+PAYMENT_STATES = (
+    "unpaid", "authorised", "partly_paid", "paid", "overpaid", "partly_refunded", "refunded",
+    "disputed",
+)  # fmt: skip
 
 
 class AddressSchema(Schema):
@@ -72,7 +76,7 @@ class OrdersQuerySchema(PageSchema):
     tab = fields.String(load_default="", validate=validate.OneOf(["", *orders.TABS]))
     payment_status = fields.String(
         load_default="",
-        validate=validate.OneOf(["", "unpaid", "paid", "partly_refunded", "refunded", "disputed"]),
+        validate=validate.OneOf(["", *PAYMENT_STATES]),
     )
     placed_from = fields.Date()
     placed_to = fields.Date()
@@ -90,28 +94,31 @@ class StartedSchema(Schema):
     currency = fields.String(required=True)
 
 
+class UnitsSchema(Schema):
+    """So many units of a line."""
+
+    line_id = identity(required=True)
+    quantity = Whole(required=True, validate=validate.Range(1, 1_000_000))
+
+
 class CancelSchema(Schema):
-    """Why; for staff one of the shop's reasons."""
+    """Why, for staff one of the shop's reasons; without ``lines`` the whole order.
+
+    ``refund`` false keeps the money; only for staff who may refund.
+    """
 
     reason = line(200)
+    lines = fields.List(
+        fields.Nested(UnitsSchema), allow_none=True, validate=validate.Length(1, 500)
+    )
+    refund = fields.Boolean(truthy={True}, falsy={False}, load_default=True)
 
 
 @bp.post("/orders")
 @anybody
 @bp.arguments(PlaceSchema)
 @bp.response(201, OrderSchema)
-@bp.doc(
-    parameters=[
-        CART_PARAMETER,
-        {
-            "in": "header",
-            "name": "Idempotency-Key",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-            "description": "Makes a repeat of the same request safe: it gets the same answer, with "
-            "`Idempotent-Replayed: true`. Another body under the same key is refused with 422.",
-        },
-    ]
-)
+@bp.doc(parameters=[CART_PARAMETER, repeats.PARAMETER])
 def place(given: dict[str, Any]) -> Any:
     """Order what is in the cart and hold its stock
 
@@ -120,24 +127,13 @@ def place(given: dict[str, Any]) -> Any:
     order waits for its payment until `expires_at`. Without an `Idempotency-Key` a second press
     still gives the same order, as long as the cart and the details are the same.
     """
-    given = _filled(given)
     token = given.get("cart_token") or request.headers.get(HEADER)
-    key = _key()
-    if key is None:
-        return jsonify(_place(given, token)), 201
-    scope = _scope(token)
-    with transaction():
-        before = idempotency.claim(scope, key, idempotency.request_hash(["orders", given]))
-    if before is not None:
-        replayed = jsonify(before[1])
-        replayed.status_code = before[0]
-        replayed.headers["Idempotent-Replayed"] = "true"
-        return replayed
-    try:
-        return jsonify(_place(given, token, remember=(scope, key))), 201
-    except (DomainError, DBAPIError):
-        _give_back(scope, key)
-        raise
+    account = repeats.scope(token or "")
+    limits.count("orders", per_caller=PER_CALLER, per_account=PER_CART, account=account)
+    given = _filled(given)
+    return repeats.once(
+        given, lambda remember: _place(given, token, remember), status=201, token=token or ""
+    )
 
 
 @bp.get("/orders")
@@ -150,7 +146,7 @@ def listing(given: dict[str, Any]) -> Any:
     if customer_id is not None:
         found = orders.of_customer(customer_id, page=given["page"], per_page=given["per_page"])
     elif caller().may("can_list", DESK):
-        found = orders.desk(orders.OrderFilters(**given))
+        found = orders.desk(orders.OrderFilters(**given, zone=str(checkout.terms().zone)))
     else:
         raise Refused(403)
     return paged(found.rows, total=found.total, page=found.page, per_page=found.per_page)
@@ -187,27 +183,49 @@ def start_payment(given: dict[str, str], number: str) -> payments.Started:
 @bp.arguments(OrderQuerySchema, location="query")
 @bp.arguments(CancelSchema)
 @bp.response(200, OrderSchema)
-def cancel(query: dict[str, str], given: dict[str, str], number: str) -> Any:
-    """Call an order off
+@bp.doc(parameters=[repeats.PARAMETER])
+def cancel(query: dict[str, str], given: dict[str, Any], number: str) -> Any:
+    """Call an order off, or units of it that were not sent
 
-    Its owner can while it is unpaid; staff can until something was shipped, and what was paid goes
-    back in the same step.
+    Its owner can until somebody begins to pack it; staff can until it was shipped. What was paid
+    for it goes back in the same step.
     """
     order, is_owner = _visible(number, query.get("token"), "can_cancel")
     reason = given.get("reason") or ("customer" if is_owner else "other")
     if reason not in orders.CANCEL_REASONS and not is_owner:
         listed = ", ".join(orders.CANCEL_REASONS)
         raise Refused(422, faults=[("reason", f"Choose one of: {listed}.")])
-    with transaction():
+    if not given["refund"] and (is_owner or not caller().may("can_refund", DESK)):
+        raise Refused(403, "Whoever cancels gives the money back, unless they may refund.")
+    lines = units_of(given.get("lines"))
+
+    def work() -> dict[str, Any]:
         locked = orders.lock(order.id)
-        if is_owner and locked.status != "pending":
-            raise WrongState(
-                "This order is paid already. Please write to us to call it off."
-                if locked.status == "confirmed"
-                else f"This order is {locked.status} and cannot be called off."
-            )
-        payments.cancel_order(locked, reason="customer" if is_owner else reason)
-    return jsonify(order_shown(orders.by_id(order.id), to_owner=is_owner))
+        if is_owner and not orders.customer_may_cancel(locked):
+            raise WrongState("This order can no longer be called off here. Please write to us.")
+        because = "customer" if is_owner else reason
+        if lines is None:
+            payments.cancel_order(locked, reason=because, refund=given["refund"])
+        else:
+            payments.cancel_lines(locked, lines, reason=because, refund=given["refund"])
+        session.flush()
+        return order_shown(locked, to_owner=is_owner)
+
+    return repeats.once(
+        given, repeats.in_transaction(work), status=200, token=query.get("token", "")
+    )
+
+
+def units_of(lines: list[dict[str, int]] | None) -> dict[int, int] | None:
+    """Quantities by line id. Raises ``Refused`` for a line that is named twice."""
+    if lines is None:
+        return None
+    units: dict[int, int] = {}
+    for one in lines:
+        if one["line_id"] in units:
+            raise Refused(422, faults=[("lines", "A line is named twice.")])
+        units[one["line_id"]] = one["quantity"]
+    return units
 
 
 def address_of(data: Mapping[str, Any], field: str) -> dict[str, str]:
@@ -230,13 +248,11 @@ def _filled(given: dict[str, Any]) -> dict[str, Any]:
     return cleaned
 
 
-def _place(
-    given: dict[str, Any], token: str | None, *, remember: tuple[str, str] | None = None
-) -> dict[str, Any]:
+def _place(given: dict[str, Any], token: str | None, remember: Remember) -> dict[str, Any]:
     """Place the order and, in the same transaction, remember the answer."""
 
     def work() -> dict[str, Any]:
-        with transaction():
+        with transaction("place-order"):
             basket = named_cart(token)
             if basket is None:
                 raise NotFound("There is no cart to order.")
@@ -251,44 +267,9 @@ def _place(
                 seen_version=given["cart_version"],
                 billing_address=given.get("billing_address"),
             )
-            shown = order_shown(order, to_owner=True)
-            if remember:
-                idempotency.store(*remember, 201, shown)
-            return shown
+            return remember(order_shown(order, to_owner=True))
 
     return retrying(work)
-
-
-def _give_back(scope: str, key: str) -> None:
-    """Nothing was ordered: let a corrected try, or the same one, use the key again.
-
-    After a lost connection the order may be there all the same; then its answer stays stored.
-    """
-    session.rollback()
-    try:
-        with transaction():
-            kept = session.get(IdempotencyKey, (scope, key), populate_existing=True)
-            if kept is not None and kept.status is None:
-                idempotency.forget(scope, key)
-    except DBAPIError:
-        log.warning("idempotency key stays claimed for a minute")
-
-
-def _key() -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
-        said = "1 to 255 printable ASCII characters."
-        raise Refused(422, faults=[("Idempotency-Key", said)])
-    return key
-
-
-def _scope(token: str | None) -> str:
-    """Whose keys these are: the customer's, or those of a guest's cart."""
-    if caller().customer_id is not None:
-        return f"customer:{caller().customer_id}"
-    return f"cart:{tokens.digest(token or '')}"
 
 
 def _visible(number: str, token: str | None, permission: str) -> tuple[orders.Order, bool]:

@@ -7,12 +7,12 @@ from marshmallow import fields, validate
 from sqlalchemy import select
 
 from shop import orders
+from shop.api import repeats
 from shop.api.callers import staff
 from shop.api.door import Door
-from shop.api.errors import Refused
-from shop.api.fields import Schema, Whole, identity, line
+from shop.api.fields import Schema, line
 from shop.api.order_shapes import FulfilmentSchema, StaffOrderSchema, order_shown
-from shop.api.orders import DESK
+from shop.api.orders import DESK, UnitsSchema, units_of
 from shop.core import actor, clock
 from shop.core.db import session, transaction
 from shop.core.errors import NotFound, WrongState
@@ -20,18 +20,11 @@ from shop.core.errors import NotFound, WrongState
 bp = Door("Orders desk", "Packing, shipping and remarks, for staff.")
 
 
-class ParcelItemSchema(Schema):
-    """How many of a line go into the parcel."""
-
-    line_id = identity(required=True)
-    quantity = Whole(required=True, validate=validate.Range(1, 1_000_000))
-
-
 class ParcelSchema(Schema):
     """A parcel; without ``lines`` all that is open. ``notify`` false sends the customer no mail."""
 
     lines = fields.List(
-        fields.Nested(ParcelItemSchema), allow_none=True, validate=validate.Length(1, 500)
+        fields.Nested(UnitsSchema), allow_none=True, validate=validate.Length(1, 500)
     )
     carrier = line(60, load_default="", allow_none=True)
     tracking_number = line(80, load_default="", allow_none=True)
@@ -56,26 +49,25 @@ class NotedSchema(Schema):
 @staff("can_ship", DESK)
 @bp.arguments(ParcelSchema)
 @bp.response(201, FulfilmentSchema)
+@bp.doc(parameters=[repeats.PARAMETER])
 def ship(given: dict[str, Any], number: str) -> Any:
     """Hand a parcel over: some lines, or all that are open"""
-    quantities: dict[int, int] | None = None
-    if given.get("lines") is not None:
-        quantities = {}
-        for one in given["lines"]:
-            if one["line_id"] in quantities:
-                raise Refused(422, faults=[("lines", "A line is named twice.")])
-            quantities[one["line_id"]] = one["quantity"]
-    with transaction():
-        order = orders.lock(orders.by_number(number).id)
+    quantities = units_of(given.get("lines"))
+    order_id = orders.by_number(number).id
+
+    def work() -> dict[str, Any]:
         parcel = orders.ship(
-            order,
+            orders.lock(order_id),
             quantities,
             carrier=given["carrier"] or "",
             tracking_number=given["tracking_number"] or "",
             notify=given["notify"],
         )
         session.flush()
-        return parcel
+        shown: dict[str, Any] = FulfilmentSchema().dump(parcel)
+        return shown
+
+    return repeats.once(given, repeats.in_transaction(work), status=201)
 
 
 @bp.post("/fulfilments/<id:fulfilment_id>/shipped")

@@ -83,6 +83,7 @@ def rotate(refresh_token: str) -> Pair | None:
     sign_in = session.get_one(SignIn, taken, with_for_update=True, populate_existing=True)
     if sign_in.ended_at is not None or sign_in.expires_at <= now:
         return None
+    sign_in.expires_at = sessions.lasts_until(sign_in.audience, sign_in.started_at)
     return _issue(sign_in)
 
 

@@ -5,7 +5,7 @@ from marshmallow import fields
 
 from shop import payments
 from shop.api.callers import unasked
-from shop.api.door import Door
+from shop.api.door import Door, whole_body
 from shop.api.fields import Schema
 
 bp = Door("Webhooks", "Messages from outside, each signed by its sender.")
@@ -39,5 +39,5 @@ def stripe() -> dict[str, bool]:
     the database is away: Stripe sends it again for three days.
     """
     signature = request.headers.get("Stripe-Signature", "")
-    is_new = payments.record_webhook(request.get_data(cache=False), signature)
+    is_new = payments.record_webhook(whole_body(), signature)
     return {"received": True, "new": is_new}

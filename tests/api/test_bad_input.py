@@ -1,5 +1,6 @@
 """Whatever is sent: a clear refusal, nothing changed, and never a failure."""
 
+import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from flask import Flask
 from tests.api.conftest import Program
 from tests.api.test_sale import wish
 from tests.cast import ADDRESS, Cast
+from tests.discounts.offers import offer
 
 BAD_QUANTITIES = [-1, 0, 1000, 10**9, 10**30, 1.5, 2.0, True, "1", "abc", "", None, [1], {}]
 NASTY = [
@@ -29,6 +31,26 @@ NASTY = [
     [[]],
     {},
 ]
+DISCOUNT: dict[str, Any] = {
+    "buy_quantity": 0,
+    "get_quantity": 0,
+    "currency": "EUR",
+    "lane": "main",
+    "is_automatic": False,
+    "is_active": True,
+    "is_targeted": False,
+    "category_ids": [],
+    "product_ids": [],
+    "min_subtotal_minor": 1,
+    "audience": "everyone",
+    "customer_ids": [],
+    "first_order": False,
+    "countries": ["DE"],
+    "starts_at": "2026-01-01T00:00:00Z",
+    "ends_at": None,
+    "limit_total": 1,
+    "limit_per_customer": None,
+}
 VALID: dict[str, dict[str, Any]] = {
     "POST auth/token": {"email": "a@example.com", "password": "x", "audience": "customer"},
     "POST auth/refresh": {"refresh_token": "x"},
@@ -39,7 +61,18 @@ VALID: dict[str, dict[str, Any]] = {
     "POST cart/items": {"variant_id": 999999, "quantity": 1},
     "PATCH cart/items/{item}": {"quantity": 1},
     "POST orders": wish({"token": "x", "version": 1}, billing_address=ADDRESS),
-    "POST orders/{number}/cancel": {"reason": "nobody's"},
+    "POST orders/{number}/cancel": {
+        "reason": "nobody's",
+        "lines": [{"line_id": 1, "quantity": 1}],
+        "refund": True,
+    },
+    "POST orders/{number}/refunds": {
+        "lines": [{"line_id": 1, "quantity": 1}],
+        "shipping_minor": 0,
+        "reason": "nobody's",
+        "restock": False,
+    },
+    "POST orders/{number}/capture": {"amount_minor": 1},
     "POST orders/{number}/fulfilments": {
         "lines": [{"line_id": 1, "quantity": 1}],
         "carrier": "DHL",
@@ -91,6 +124,16 @@ VALID: dict[str, dict[str, Any]] = {
         "position": 0,
     },
     "PATCH categories/{category}": {"name": "X", "parent_id": None, "position": 0},
+    "POST cart/discount": {"code": "NOPE"},
+    "POST discounts": {"name": "X", "kind": "percentage", "value": 1_000} | DISCOUNT,
+    "PATCH discounts/{discount}": {"name": "X", "value": 1_000} | DISCOUNT,
+    "POST discounts/{discount}/codes": {"count": 2, "prefix": "X", "limit": 1},
+    "POST discounts/validate": {
+        "code": "TEN",
+        "items": [{"variant_id": 999999, "quantity": 1}],
+        "country": "DE",
+        "customer_id": None,
+    },
 }
 FORBIDDEN = (
     "id",
@@ -119,6 +162,7 @@ def send(ada: Program, cast: Cast, hire: Callable[[str], Program]) -> Callable[.
         "product": cast.lamp.product_id,
         "variant": cast.lamp.id,
         "image": 999999,
+        "discount": offer(code="TEN").id,
     }
     of_ada = ("auth", "cart", "addresses")
 
@@ -187,6 +231,20 @@ def test_bodies_that_are_no_objects_of_json(send: Callable[..., Any]) -> None:
         assert is_refusal(send(entry, data=b" " * (2**20 + 1), **as_json), 413), entry
 
 
+@pytest.mark.parametrize("path", ["auth/token", "webhooks/stripe"])
+def test_a_large_body_in_chunks_is_refused_as_such(guest: Program, path: str) -> None:
+    def answer_to(body: bytes) -> Any:
+        return guest.post(
+            path,
+            input_stream=io.BytesIO(body),
+            content_type="application/json",
+            environ_overrides={"wsgi.input_terminated": True},
+        )
+
+    assert is_refusal(answer_to(b" " * (2**20 + 1)), 413)
+    assert is_refusal(answer_to(b" " * 2**20), 400)
+
+
 def test_fields_that_nobody_may_write_are_named(send: Callable[..., Any]) -> None:
     for entry, body in VALID.items():
         for field in FORBIDDEN:
@@ -219,6 +277,15 @@ def test_a_quantity_is_a_whole_number_from_1_to_999(
         assert is_refusal(answer, 422), answer.json
         assert answer.json["errors"][0]["field"] == "quantity"
     assert ada.get("cart").json == added
+
+
+def test_a_category_that_is_named_twice_is_one(send: Callable[..., Any]) -> None:
+    shelf = send("POST categories", json={"name": "Shelf"}).json
+
+    answer = send("POST products", json={"name": "Twice", "category_ids": [shelf["id"]] * 2})
+
+    assert answer.status_code == 201, answer.json
+    assert answer.json["category_ids"] == [shelf["id"]]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ def test_a_cart_is_named_on_its_first_write(guest: Program, cast: Cast) -> None:
         "items": [],
         "subtotal_minor": 3800,
         "discount_minor": 0,
+        "discounts": [],
         "shipping_minor": 490,
         "tax_minor": made.json["tax_minor"],
         "total_minor": 4290,

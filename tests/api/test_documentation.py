@@ -59,3 +59,25 @@ def test_readers_find_every_operation_on_a_page_without_scripts(
     for path in spec["paths"]:
         assert f"<code>{path}</code>" in page.text
     assert guest.get("docs.css").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "names"),
+    [
+        (
+            "get",
+            "products",
+            {"q", "category", "sort", "page", "per_page", "min_price", "max_price", "in_stock"}
+            | {"option.<name>"},
+        ),
+        ("get", "shipping-methods", {"country", "cart_token", "X-Cart-Token"}),
+        ("post", "orders/{number}/cancel", {"token", "Idempotency-Key"}),
+    ],
+)
+def test_parameters_of_both_kinds_are_described(
+    guest: Program, spec: dict[str, Any], method: str, path: str, names: set[str]
+) -> None:
+    told = spec["paths"][f"/api/v1/{path}"][method]["parameters"]
+    assert {one["name"] for one in told} == names
+    page = guest.get("docs").text
+    assert all(name in page for name in names - {"option.<name>"})

@@ -1,6 +1,7 @@
 """What operators ask, and what Stripe tells."""
 
 import json
+import socket
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from shop.api import health
 from shop.core import db, redis
 from shop.payments.models import WebhookDelivery
 from tests.api.conftest import Program
@@ -88,6 +90,26 @@ def test_without_its_database_the_shop_is_not_ready_and_says_so_everywhere(
         assert (answer.status_code, answer.json["code"]) == (503, "unavailable")
         assert int(answer.headers["Retry-After"]) > 0
         assert "127.0.0.1" not in answer.text
+
+
+def test_a_database_that_stands_still_is_called_down_in_time_and_up_again_after(
+    client: FlaskClient, live_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "PATIENCE_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        db.configure(f"postgresql+psycopg://nobody@127.0.0.1:{silent.getsockname()[1]}/none")
+        began = time.monotonic()
+        answers = [client.get("/readyz") for _ in range(3)]
+        took_s = time.monotonic() - began
+    db.configure(live_database)
+    monkeypatch.undo()
+    deadline = time.monotonic() + 20
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < deadline
+
+    assert {answer.status_code for answer in answers} == {503}
+    assert {answer.json["database"] for answer in answers} == {"down"}
+    assert 0.8 < took_s < 4
 
 
 def test_figures_are_for_this_machine_and_for_who_has_the_token(

@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as Away
 
 from shop.api import limits
 from tests.api.conftest import Program
+from tests.api.test_sale import wish
 
 
 class Broken:
@@ -67,6 +68,18 @@ def test_one_caller_cannot_try_on_and_on(guest: Program, limited: None) -> None:
     assert [answer.status_code for answer in answers] == [404] * 30 + [429]
 
 
+def test_codes_cannot_be_guessed_on_and_on(guest: Program, limited: None) -> None:
+    answers = [guest.post("cart/discount", json={"code": f"GUESS{n}"}) for n in range(31)]
+    assert [answer.status_code for answer in answers] == [404] * 30 + [429]
+
+
 def test_mails_are_not_sent_for_the_asking(guest: Program, limited: None) -> None:
     answers = [guest.post("auth/password-reset", json={"email": "a@example.com"}) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [202] * 5 + [429]
+
+
+def test_one_cart_is_not_ordered_on_and_on(guest: Program, limited: None) -> None:
+    answers = [
+        guest.post("orders", json=wish({"token": "x" * 43, "version": 1})) for _ in range(11)
+    ]
+    assert [answer.status_code for answer in answers] == [404] * 10 + [429]

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from shop import inventory
+from shop import inventory, orders
 from shop.api.order_shapes import OrderSchema
+from shop.core.db import transaction
 from shop.orders.models import Order
 from tests import cast as making
 from tests.api.conftest import Program
@@ -148,7 +149,7 @@ def test_customers_list_their_own_and_staff_all_orders(
     assert found.get("orders?tab=nonsense").status_code == 422
 
 
-def test_a_customer_calls_an_unpaid_order_off_and_not_a_paid_one(
+def test_a_customer_calls_an_order_off_until_it_is_packed(
     ada: Program, guest: Program, cast: Cast
 ) -> None:
     order = placed(ada, cast.mug.id)
@@ -159,7 +160,16 @@ def test_a_customer_calls_an_unpaid_order_off_and_not_a_paid_one(
     assert (again.status_code, again.json["code"]) == (409, "wrong_state")
 
     paid = cast.paid_order
-    answer = guest.post(f"orders/{paid.number}/cancel?token={paid.token}")
+    path, order_id = f"orders/{paid.number}/cancel?token={paid.token}", paid.id
+    units = [{"line_id": paid.lines[0].id, "quantity": 1}]
+    keep = guest.post(path, json={"refund": False})
+    assert (keep.status_code, keep.json["code"]) == (403, "forbidden")
+    answer = guest.post(path, json={"lines": units})
+    assert (answer.status_code, answer.json["lines"][0]["cancelled"]) == (200, 1), answer.json
+    assert "refunds" not in answer.json
+    with transaction():
+        orders.start_processing(orders.lock(order_id))
+    answer = guest.post(path)
     assert (answer.status_code, answer.json["code"]) == (409, "wrong_state")
     answer = guest.post(f"orders/{paid.number}/payment-intent?token={paid.token}")
     assert (answer.status_code, answer.json["code"]) == (409, "wrong_state")

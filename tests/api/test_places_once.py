@@ -1,11 +1,18 @@
 """Many presses at once, each from a thread of its own, against a database with real commits."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
+import psycopg
+import pytest
 from flask import Flask
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
 
 from shop import inventory, orders
 from shop.core import db
+from shop.core.db import Statements
 from tests import cast as making
 from tests.api.conftest import Program
 from tests.api.test_sale import wish
@@ -32,6 +39,48 @@ def test_one_key_pressed_sixteen_times_at_once_orders_once(app: Flask, live_data
     assert press(0) == (201, next(iter(numbers)))
     assert orders.tab_counts()[""] == 1
     assert inventory.available([mug.id]) == {mug.id: 8}
+
+
+@pytest.mark.parametrize("after", ["INSERT INTO idempotency_key", "UPDATE idempotency_key"])
+def test_when_only_the_answer_to_a_commit_is_lost_the_same_key_works_at_once(
+    app: Flask, live_database: str, after: str
+) -> None:
+    mug = making.product("Tidal mug", stock=10)
+    db.session.remove()
+    program = Program(app.test_client(use_cookies=False))
+    cart = program.post("cart/items", json={"variant_id": mug.id, "quantity": 2}).json
+
+    with lost_answer(after) as lost:
+        first = program.post("orders", json=wish(cart), headers={"Idempotency-Key": "one"})
+    again = program.post("orders", json=wish(cart), headers={"Idempotency-Key": "one"})
+
+    assert (first.status_code, lost) == (503, [after])
+    assert again.status_code == 201, again.json
+    assert orders.tab_counts()[""] == 1
+    assert inventory.available([mug.id]) == {mug.id: 8}
+
+
+@contextmanager
+def lost_answer(after: str) -> Iterator[list[str]]:
+    """The first transaction with such a statement is committed, and the line breaks before the
+    answer comes."""
+    said, lost = Statements(), []
+
+    def lose(connection: Connection) -> None:
+        if not lost and any(after in statement for statement in said.seen):
+            lost.append(after)
+            line = connection.connection.driver_connection
+            assert isinstance(line, psycopg.Connection)
+            line.commit()
+            line.close()
+            raise OperationalError("COMMIT", None, psycopg.OperationalError("the line broke"))
+
+    event.listen(db.engine(), "commit", lose)
+    try:
+        with said:
+            yield lost
+    finally:
+        event.remove(db.engine(), "commit", lose)
 
 
 def test_ten_units_make_ten_orders_of_twenty_four_buyers(app: Flask, live_database: str) -> None:

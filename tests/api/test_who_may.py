@@ -11,12 +11,14 @@ from tests.cast import Cast
 
 ALL = frozenset(ROLES)
 RUN = frozenset({"Owner", "Manager"})
+MONEY = RUN | {"Finance"}
 SHIP = RUN | {"Warehouse"}
 SEES_ORDERS = ALL - {"Catalogue"}
 WRITES_CATALOGUE = RUN | {"Catalogue"}
 SEES_PRODUCTS = ALL - {"Finance"}
 COUNTS = RUN | {"Warehouse"}
 SEES_STOCK = ALL - {"Finance"}
+SEES_DISCOUNTS = RUN | {"Support", "Finance", "Viewer"}
 SEES_CUSTOMERS = RUN | {"Support", "Finance", "Viewer"}
 
 EVERYBODY = """
@@ -25,6 +27,7 @@ EVERYBODY = """
     GET products · GET products/1 · GET products/1/variants
     GET categories · GET categories/tree · GET categories/1
     GET cart · POST cart/items · PATCH cart/items/1 · DELETE cart/items/1 · GET shipping-methods
+    POST cart/discount · DELETE cart/discount/NONE
     POST orders · POST webhooks/stripe
 """
 # For guests and strangers the order does not exist; staff need a role that sees orders.
@@ -59,7 +62,19 @@ STAFF = {
     "POST fulfilments/1/shipped": SHIP,
     "POST fulfilments/1/delivered": SHIP,
     "POST orders/EO-1/processing": SHIP,
+    "POST orders/EO-1/refunds": MONEY,
+    "POST refunds/1/retry": MONEY,
+    "POST orders/EO-1/capture": MONEY,
+    "POST orders/EO-1/void": MONEY,
     "POST orders/EO-1/notes": RUN | {"Warehouse", "Support", "Finance"},
+    "GET discounts": SEES_DISCOUNTS,
+    "POST discounts": RUN,
+    "GET discounts/1": SEES_DISCOUNTS,
+    "PATCH discounts/1": RUN,
+    "DELETE discounts/1": RUN,
+    "GET discounts/1/codes": SEES_DISCOUNTS,
+    "POST discounts/1/codes": RUN,
+    "POST discounts/validate": SEES_DISCOUNTS,
     "GET customers": SEES_CUSTOMERS,
     "GET customers/1": SEES_CUSTOMERS,
     "GET customers/1/orders": SEES_CUSTOMERS,

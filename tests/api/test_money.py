@@ -1,0 +1,240 @@
+"""Refunds, capturing and releasing through the API; what cannot be is refused and named."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from shop import inventory, orders, payments
+from shop.api.order_shapes import RefundSchema, StaffOrderSchema
+from shop.core.db import session, transaction
+from shop.payments import operations as money
+from shop.payments import refunds
+from shop.payments import stripe_gateway as gateway
+from shop.payments.models import Payment, Refund
+from tests import cast as people
+from tests.api.conftest import Program
+from tests.cast import Cast
+
+
+@pytest.fixture
+def finance(hire: Callable[[str], Program]) -> Program:
+    return hire("Finance")
+
+
+def held(cast: Cast) -> tuple[orders.Order, Payment]:
+    """An order whose money is authorised."""
+    order = cast.unpaid_order
+    payment = people.attempt(order, capture="manual")
+    with transaction():
+        money.apply_intent(payment.id, people.intent(payment, "requires_capture"))
+    return order, payment
+
+
+def is_untouched(order: orders.Order, version: int) -> bool:
+    session.expire_all()
+    made = session.scalar(select(func.count()).select_from(Refund))
+    return made == 0 and orders.by_id(order.id).version == version
+
+
+def test_units_of_a_line_and_shipping_go_back(finance: Program, cast: Cast) -> None:
+    order = cast.paid_order
+    line_id = order.lines[0].id
+    path = f"orders/{order.number}"
+    body = {
+        "lines": [{"line_id": line_id, "quantity": 1}],
+        "shipping_minor": 100,
+        "reason": "returned",
+        "restock": True,
+    }
+
+    made = finance.post(f"{path}/refunds", json=body)
+
+    assert made.status_code == 201, made.json
+    assert RefundSchema().validate(made.json) == {}
+    assert (made.json["status"], made.json["amount_minor"]) == ("requested", 2000)
+    assert made.json["requested_by"] == "Finance Person"
+    assert made.json["lines"][0] | {"tax_minor": 0} == {
+        "line_id": line_id, "quantity": 1, "amount_minor": 1900, "tax_minor": 0, "restock": True,
+    }  # fmt: skip
+    shown = finance.get(path).json
+    assert shown["refunds"] == [made.json]
+    assert shown["lines"][0]["refunded"] == shown["lines"][0]["cancelled"] == 1
+    assert shown["money"] == {
+        "authorised_minor": 0, "capture_before": None, "captured_minor": order.total_minor,
+        "refunded_minor": 0, "on_its_way_minor": 2000, "disputed_minor": 0, "lost_minor": 0,
+        "fees_minor": 0, "balance_minor": order.total_minor - 2000,
+    }  # fmt: skip
+    described = {name: said for name, said in shown.items() if name != "status_label"}
+    assert StaffOrderSchema().validate(described) == {}
+    assert inventory.levels([cast.mug.id])[cast.mug.id].committed == 1
+
+
+def test_an_amount_goes_back_and_its_owner_is_not_told_of_our_books(
+    finance: Program, guest: Program, cast: Cast
+) -> None:
+    order = cast.paid_order
+    body = {"amount_minor": 123, "reason": "goodwill"}
+
+    made = finance.post(f"orders/{order.number}/refunds", json=body)
+
+    assert (made.status_code, made.json["amount_minor"], made.json["lines"]) == (201, 123, [])
+    mine = guest.get(f"orders/{order.number}?token={order.token}").json
+    assert not {"money", "refunds", "disputes"} & set(mine)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "amount_minor"),
+        ({"amount_minor": 0}, "amount_minor"),
+        ({"amount_minor": -1}, "amount_minor"),
+        ({"amount_minor": 1.5}, "amount_minor"),
+        ({"amount_minor": "100"}, "amount_minor"),
+        ({"amount_minor": True}, "amount_minor"),
+        ({"amount_minor": 10**12}, "amount_minor"),
+        ({"amount_minor": 1_000_000}, "amount_minor"),
+        ({"amount_minor": 100, "currency": "USD"}, "currency"),
+        ({"amount_minor": 100, "reason": "because"}, "reason"),
+        ({"amount_minor": 100, "reason": None}, "reason"),
+        ({"amount_minor": 100, "restock": True}, "amount_minor"),
+        ({"amount_minor": 100, "shipping_minor": 100}, "amount_minor"),
+        ({"shipping_minor": -1}, "shipping_minor"),
+        ({"shipping_minor": 1_000_000}, "shipping_minor"),
+        ({"shipping_minor": 100, "restock": [1]}, "restock"),
+        ({"shipping_minor": 100, "restock": "all"}, "restock"),
+        ({"shipping_minor": 100, "restock": [True]}, "restock"),
+        ({"shipping_minor": 100, "restock": [10**30]}, "restock"),
+        ({"lines": []}, "lines"),
+        ({"lines": [{"line_id": 1}]}, "lines.0.quantity"),
+        ({"units": 0}, "lines.0.quantity"),
+        ({"units": -1}, "lines.0.quantity"),
+        ({"units": 3}, "lines"),
+        ({"units": 10**9}, "lines.0.quantity"),
+        ({"units": 1.0}, "lines.0.quantity"),
+        ({"foreign": 1}, "lines"),
+        ({"twice": 1}, "lines"),
+    ],
+)
+def test_what_cannot_go_back_is_named(
+    finance: Program, cast: Cast, body: dict[str, Any], field: str
+) -> None:
+    order = cast.paid_order
+    line_id, version = order.lines[0].id, order.version
+    other_line = people.order(cast.lamp).lines[0].id
+    written: dict[str, Any] = {
+        "units": {"lines": [{"line_id": line_id, "quantity": body.get("units")}]},
+        "foreign": {"lines": [{"line_id": other_line, "quantity": 1}]},
+        "twice": {"lines": [{"line_id": line_id, "quantity": 1}] * 2},
+    }
+    short = next(iter(body), "")
+
+    answer = finance.post(
+        f"orders/{order.number}/refunds", json={"reason": "returned"} | written.get(short, body)
+    )
+
+    assert answer.status_code == 422, answer.json
+    assert field in {fault["field"] for fault in answer.json["errors"]}, answer.json
+    assert is_untouched(order, version)
+
+
+def test_nothing_goes_back_of_an_unpaid_order(finance: Program, cast: Cast) -> None:
+    order = cast.unpaid_order
+    body = {"amount_minor": 100, "reason": "goodwill"}
+
+    answer = finance.post(f"orders/{order.number}/refunds", json=body)
+
+    assert (answer.status_code, answer.json["code"]) == (409, "wrong_state")
+    assert answer.json["detail"].startswith("Nothing was captured")
+    assert finance.post("orders/EO-0/refunds", json=body).status_code == 404
+
+
+def test_a_failed_refund_is_tried_again_once(finance: Program, cast: Cast) -> None:
+    order = cast.paid_order
+    body = {"amount_minor": 100, "reason": "goodwill"}
+    made = finance.post(f"orders/{order.number}/refunds", json=body).json
+    path = f"refunds/{made['id']}/retry"
+    assert finance.post(path).status_code == 409
+    refund = session.get_one(Refund, made["id"])
+    with transaction():
+        refunds.apply_refund(refund.id, people.sent(refund, "failed", failure="lost card"))
+
+    again = finance.post(path)
+
+    assert (again.status_code, again.json["status"]) == (200, "requested")
+    assert finance.post(path).status_code == 409
+    assert finance.post("refunds/999999/retry").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"amount_minor": 0}, {"amount_minor": -1}, {"amount_minor": 1.5}, {"amount_minor": 10**7},
+     {"amount_minor": 10**12}, {"currency": "USD"}],
+)  # fmt: skip
+def test_what_is_not_held_is_not_captured(
+    finance: Program, cast: Cast, body: dict[str, Any]
+) -> None:
+    order, _ = held(cast)
+
+    answer = finance.post(f"orders/{order.number}/capture", json=body)
+
+    assert answer.status_code == 422, answer.json
+    assert answer.json["errors"][0]["field"] in body
+    assert orders.by_id(order.id).payment_status == "authorised"
+
+
+def test_capturing_and_releasing_need_something_held(finance: Program, cast: Cast) -> None:
+    path = f"orders/{cast.paid_order.number}"
+
+    for what in ("capture", "void"):
+        answer = finance.post(f"{path}/{what}")
+        assert (answer.status_code, answer.json["code"]) == (409, "wrong_state")
+        assert finance.post(f"orders/EO-0/{what}").status_code == 404
+
+
+def test_money_is_captured_in_part_and_the_rest_released(
+    finance: Program, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, payment = held(cast)
+    assert finance.get(f"orders/{order.number}").json["money"]["capture_before"]
+
+    def capture(intent_id: str, *, key: str, amount_minor: int) -> gateway.Intent:
+        return people.intent(payment, received_minor=amount_minor)
+
+    monkeypatch.setattr(gateway, "capture_intent", capture)
+
+    answer = finance.post(f"orders/{order.number}/capture", json={"amount_minor": 1000})
+
+    assert answer.status_code == 200, answer.json
+    assert answer.json["payment_status"] == "partly_paid"
+    assert answer.json["money"]["captured_minor"] == 1000
+
+
+def test_only_who_may_refund_cancels_and_keeps_the_money(
+    cast: Cast, hire: Callable[[str], Program]
+) -> None:
+    support, manager = hire("Support"), hire("Manager")
+    path, body = f"orders/{cast.paid_order.number}/cancel", {"reason": "fraud", "refund": False}
+
+    refused = support.post(path, json=body)
+    done = manager.post(path, json=body)
+
+    assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
+    assert (done.status_code, done.json["status"], done.json["refunds"]) == (200, "cancelled", [])
+
+
+@pytest.mark.parametrize(("quantity", "status"), [(3, 422), (0, 422), (-1, 422), (1, 200)])
+def test_staff_cancel_units(
+    cast: Cast, hire: Callable[[str], Program], quantity: int, status: int
+) -> None:
+    order = cast.paid_order
+    lines = [{"line_id": order.lines[0].id, "quantity": quantity}]
+
+    answer = hire("Support").post(
+        f"orders/{order.number}/cancel", json={"reason": "out of stock", "lines": lines}
+    )
+
+    assert answer.status_code == status, answer.json
+    given = payments.of_order(order.id)[0].refunding_minor
+    assert given == (1900 if status == 200 else 0)
