@@ -9,11 +9,13 @@ from shop.catalog.categories import (
     create_category,
     delete_category,
     get_category,
+    lock_tree,
     move_category,
     update_category,
 )
 from shop.catalog.errors import HasHistory, NotEmpty, NotReady, Taken, WouldCircle
 from shop.catalog.events import CategoryChanged, ProductChanged
+from shop.catalog.lists import forget, listing, suggest
 from shop.catalog.pages import (
     Breadcrumb,
     CategoryView,
@@ -49,13 +51,11 @@ from shop.catalog.queries import (
     cards,
     category,
     featured,
-    forget,
-    listing,
     menu,
     newest,
     product_page,
     redirect_for,
-    suggest,
+    shelf_pictures,
 )
 from shop.catalog.variants import (
     OptionDraft,
@@ -79,8 +79,8 @@ __all__ = [
     "add_image", "add_variant", "addresses", "archive", "archive_variant", "cards", "category",
     "create_category", "create_product", "delete_category", "delete_product", "delete_variant",
     "featured", "forget", "generate_variants", "get_category", "get_image", "get_product",
-    "get_variant", "listing", "menu", "move_category", "newest", "product_page", "publish",
-    "redirect_for", "remove_image", "reorder_images", "reorder_variants", "restore",
-    "restore_variant", "set_options", "suggest", "unpublish", "update_category", "update_image",
-    "update_product", "update_variant",
+    "get_variant", "listing", "lock_tree", "menu", "move_category", "newest", "product_page",
+    "publish", "redirect_for", "remove_image", "reorder_images", "reorder_variants", "restore",
+    "restore_variant", "set_options", "shelf_pictures", "suggest", "unpublish", "update_category",
+    "update_image", "update_product", "update_variant",
 ]  # fmt: skip

@@ -43,7 +43,7 @@ def create_category(
 
     Raises ``Invalid``, or ``Taken`` when a neighbour has the same address.
     """
-    _take_turns()
+    lock_tree()
     name = readable(name, field="name", what="The name", most=120, least=1)
     description = readable(description, field="description", what="The description", most=5_000)
     slug = checked_slug(slug or slug_of(name))
@@ -65,7 +65,7 @@ def create_category(
 
 def update_category(category: Category, **fields: Unpack[CategoryFields]) -> Category:
     """Change what is written about a category; a new slug moves its whole subtree's addresses."""
-    _take_turns()
+    lock_tree()
     name = readable(fields.get("name", category.name), field="name", what="The name", most=120,
                     least=1)  # fmt: skip
     text_below = readable(fields.get("description", category.description), field="description",
@@ -87,7 +87,7 @@ def move_category(
 
     Raises ``WouldCircle`` below itself, ``Taken`` if the address is used there.
     """
-    _take_turns()
+    lock_tree()
     above = parent
     while above is not None:
         if above is category:
@@ -107,7 +107,7 @@ def move_category(
 
 def delete_category(category: Category) -> None:
     """Remove an empty category. Raises ``NotEmpty`` while it has categories or products."""
-    _take_turns()
+    lock_tree()
     if session.scalar(select(exists().where(Category.parent_id == category.id))):
         raise NotEmpty(f"{category.name} still has categories in it: move or delete them first.")
     held = session.scalar(
@@ -128,6 +128,15 @@ def delete_category(category: Category) -> None:
     _changed(category, "deleted")
     session.delete(category)
     session.flush()
+
+
+def lock_tree() -> None:
+    """Wait for whoever changes the tree, then look at it anew: what was read before may be old."""
+    session.flush()
+    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": TREE_LOCK})
+    for known in session().identity_map.values():
+        if isinstance(known, Category):
+            session.expire(known)
 
 
 def checked_slug(slug: str) -> str:
@@ -190,15 +199,6 @@ def _children(parent: Category | None) -> list[Category]:
 def _last_position(parent: Category | None) -> int:
     children = _children(parent)
     return children[-1].position + 1 if children else 0
-
-
-def _take_turns() -> None:
-    """Wait for whoever changes the tree, then look at it anew: what was read before may be old."""
-    session.flush()
-    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": TREE_LOCK})
-    for known in session().identity_map.values():
-        if isinstance(known, Category):
-            session.expire(known)
 
 
 def _changed(category: Category, what: str) -> Category:

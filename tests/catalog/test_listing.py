@@ -261,8 +261,26 @@ def test_the_parts_of_a_home_page_cost_one_statement_each(session):
     assert len(statements) == 3
 
 
+def test_the_shelves_show_what_sells_best_in_one_statement(session):
+    kitchen, _bath = shelf("Kitchen"), shelf("Bath")
+    mugs = shelf("Mugs", parent=kitchen)
+    slow, best, bare = mug("Slow", category=kitchen), mug("Best", category=mugs), mug("Bare")
+    for product, key, sold in ((slow, "s" * 26, 1), (best, "b" * 26, 5)):
+        catalog.add_image(product, picture(key))
+        product.sold_count = sold
+    bare.sold_count = 9
+    session.flush()
+    catalog.menu()
+
+    with Statements() as seen:
+        found = catalog.shelf_pictures(["kitchen", "bath", "nowhere"])
+
+    assert {path: image.key for path, image in found.items()} == {"kitchen": "b" * 26}
+    assert len(seen) == 1
+
+
 def test_a_very_long_list_is_counted_without_facets(session, monkeypatch):
-    monkeypatch.setattr("shop.catalog.queries.FACETS_UP_TO", 1)
+    monkeypatch.setattr("shop.catalog.lists.FACETS_UP_TO", 1)
     mug("One", options=(colours("Ember"),)), mug("Two", options=(colours("Ember", "Oat"),))
 
     listing = catalog.listing(Filters(options={"Colour": ("Oat",)}))
