@@ -4,19 +4,15 @@ No answer here tells a stranger whether an address is known. Mailed links open a
 mail programs follow links to look at them, and looking must not use a link up.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 from flask import flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from shop import checkout, customers, orders
 from shop.core.db import transaction
 from shop.core.errors import DomainError, Invalid, NotFound
-from shop.customers.models import Address
 from shop.store import visitors
 from shop.store.blueprint import bp
-from shop.store.checkout import with_country
+from shop.store.checkout import shown_address
 from shop.store.forms import (
     ConfirmForm,
     ForgotForm,
@@ -32,7 +28,6 @@ from shop.store.orders import TONES, own_order, page_of
 PER_PAGE = 10
 LATEST = 3
 RESET = "reset"
-STALE = "This link is no longer valid. Please ask for a new one."
 
 
 @bp.get("/account")
@@ -46,7 +41,7 @@ def account() -> ResponseReturnValue:
         "store/account/account.html",
         who=who,
         latest=latest,
-        saved=_shown(saved),
+        saved=[shown_address(one) for one in saved],
         tones=TONES,
     )
 
@@ -75,6 +70,10 @@ def register_save() -> ResponseReturnValue:
 @bp.get("/account/confirm/<token>")
 def confirm(token: str) -> ResponseReturnValue:
     """The form that confirms the account; looking at the page changes nothing."""
+    try:
+        customers.check_link("confirm", visitors.secret(token))
+    except NotFound as error:
+        return _stale(error)
     return _confirm_page(token, ConfirmForm(), above=[])
 
 
@@ -85,9 +84,10 @@ def confirm_save(token: str) -> ResponseReturnValue:
     try:
         with transaction():
             customer = customers.confirm(visitors.secret(token), form.password.data or "")
+            orders.adopt(customer.id, customer.email)
             notes = visitors.sign_in(customer)
     except NotFound as error:
-        return _stale(error, "Sign in", url_for("store.login"))
+        return _stale(error)
     except Invalid as error:
         return _confirm_page(token, form, above=tell(form, error)), 422
     flash("Welcome. Your account is ready.", "success")
@@ -188,8 +188,10 @@ def reset_link(token: str) -> ResponseReturnValue:
 @bp.get("/account/password/new")
 def reset() -> ResponseReturnValue:
     """The form to choose a new password, for who has followed a mailed link."""
-    if not session.get(RESET):
-        return _stale(NotFound(STALE), "Ask for a new link", url_for("store.forgot"))
+    try:
+        customers.check_link("password", session.get(RESET) or "")
+    except NotFound as error:
+        return _stale(error)
     return render_template("store/account/reset.html", form=ResetForm(), above=[])
 
 
@@ -200,9 +202,10 @@ def reset_save() -> ResponseReturnValue:
     try:
         with transaction():
             who = customers.reset_password(session.get(RESET) or "", form.password.data or "")
+            orders.adopt(who.id, who.email)
             notes = visitors.sign_in(who)
     except NotFound as error:
-        return _stale(error, "Ask for a new link", url_for("store.forgot"))
+        return _stale(error)
     except Invalid as error:
         above = tell(form, error)
         return render_template("store/account/reset.html", form=form, above=above), 422
@@ -296,15 +299,9 @@ def _addresses_page(
         "store/account/addresses.html",
         form=form,
         editing=editing,
-        saved=_shown(customers.own_addresses(visitors.signed_in().id)),
+        saved=[shown_address(one) for one in customers.own_addresses(visitors.signed_in().id)],
         above=above or [],
     )
-
-
-def _shown(saved: Sequence[Address]) -> list[dict[str, Any]]:
-    """Addresses as the components show them."""
-    fields = (*customers.ADDRESS_FIELDS, "id", "is_default")
-    return [with_country({field: getattr(one, field) for field in fields}) for one in saved]
 
 
 def _look_into_your_mail(email: str, purpose: str) -> ResponseReturnValue:
@@ -316,11 +313,9 @@ def _look_into_your_mail(email: str, purpose: str) -> ResponseReturnValue:
     )
 
 
-def _stale(error: NotFound, label: str, href: str) -> ResponseReturnValue:
-    page = render_template(
-        "store/account/stale.html", sentence=error.sentence, label=label, href=href
-    )
-    return page, 404
+def _stale(error: NotFound) -> ResponseReturnValue:
+    """A link that is over. A new one to a new password confirms an account as well."""
+    return render_template("store/account/stale.html", sentence=error.sentence), 404
 
 
 def _next(given: str | None) -> str:

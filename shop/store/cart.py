@@ -11,15 +11,17 @@ from typing import Any
 from flask import flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from shop import cart, catalog, checkout
+from shop import cart, catalog, checkout, discounts
 from shop.core import clock
-from shop.core.db import transaction
+from shop.core.db import only_reads, transaction
 from shop.core.errors import DomainError, NotFound
 from shop.discounts import Quote
 from shop.store import visitors
 from shop.store.blueprint import bp
 
 REMOVED = "removed"
+CODE = "code"  # what was said of a code, for the page that the browser is sent to
+FIELD = "code"
 UNDO_SECONDS = 60
 
 
@@ -31,6 +33,17 @@ class ShownLine:
     image: catalog.ImageView | None
     error: str
     note: str
+    saved_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCode:
+    """A code in the cart: what it saves, or every reason why it saves nothing."""
+
+    code: str
+    name: str
+    saved_minor: int
+    reasons: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,18 @@ class Basket:
     options: tuple[checkout.ShippingOption, ...]
     chosen: checkout.ShippingOption | None
     free_delivery: FreeDelivery | None
+    tried_code: str
+    code_error: str
+
+    @property
+    def codes(self) -> list[ShownCode]:
+        """The codes in the cart, those that apply first."""
+        applied = [
+            ShownCode(one.code, one.name, one.saved_minor, ())
+            for one in self.quote.discounts
+            if one.code
+        ]
+        return applied + [ShownCode(one.code, "", 0, one.reasons) for one in self.quote.refused]
 
     @property
     def can_be_ordered(self) -> bool:
@@ -120,11 +145,57 @@ def remove(item: str) -> ResponseReturnValue:
     return _change(take, item=item)
 
 
-def load(errors: dict[str, str] | None = None, notes: dict[str, str] | None = None) -> Basket:
+@bp.post("/cart/discount", endpoint="code_add")
+def add_code() -> ResponseReturnValue:
+    """Use a discount code; a refusal says every reason, beside the field."""
+    given = request.form.get("code", "")[: 2 * discounts.LONGEST_CODE]
+
+    def put() -> None:
+        with transaction():
+            checkout.apply_code(_existing(), given)
+
+    return _change_code(put, given.strip())
+
+
+@bp.post("/cart/discount/remove", endpoint="code_remove")
+def remove_code() -> ResponseReturnValue:
+    """Take a discount code out."""
+
+    def take() -> None:
+        with transaction():
+            cart.remove_code(_existing(), request.form.get("code", ""))
+
+    return _change_code(take, "")
+
+
+def _change_code(work: Callable[[], None], given: str) -> ResponseReturnValue:
+    """Do it, and go back to where the form was: the cart or a step of checkout."""
+    back = visitors.local_path(request.form.get("next"), url_for("store.cart"))
+    try:
+        work()
+    except DomainError as error:
+        g.pop("basket", None)
+        if visitors.wants_fragment() or back == url_for("store.cart"):
+            return _answer(
+                errors={FIELD: error.sentence}, tried_code=given, status=status_of(error)
+            )
+        session[CODE] = [given, error.sentence]
+    return _answer() if visitors.wants_fragment() else redirect(back, code=303)
+
+
+def load(
+    errors: dict[str, str] | None = None,
+    notes: dict[str, str] | None = None,
+    *,
+    tried_code: str = "",
+) -> Basket:
     """This visitor's cart at today's prices. One statement, and one for who is signed in."""
     errors, notes = errors or {}, notes or {}
     view = visitors.cart_view() or _EMPTY
     g.cart_count = view.count
+    code_error = errors.pop(FIELD, "")
+    if CODE in session:
+        tried_code, code_error = session.pop(CODE)
     quote, options, chosen = checkout.quote(view) if view.lines else _nothing()
     return Basket(
         view=view,
@@ -134,26 +205,37 @@ def load(errors: dict[str, str] | None = None, notes: dict[str, str] | None = No
                 image=image_of(line),
                 error=errors.get(str(line.item_id)) or line.problem,
                 note=notes.get(str(line.item_id)) or line.notice,
+                saved_minor=priced.discount_minor,
             )
-            for line in view.lines
+            for line, priced in zip(view.lines, quote.lines, strict=True)
         ),
         quote=quote,
         options=tuple(options),
         chosen=chosen,
-        free_delivery=_free_delivery(view.subtotal_minor, options),
+        free_delivery=_free_delivery(view.subtotal_minor, options, quote),
+        tried_code=tried_code,
+        code_error=code_error,
     )
 
 
 def sum_rows(quote: Quote, delivery: str, *, to_pay: bool = True) -> list[tuple[str, int | str]]:
-    """Subtotal, delivery and, where prices exclude it, tax."""
+    """Subtotal, each discount, delivery and, where prices exclude it, tax."""
     rows: list[tuple[str, int | str]] = [("Subtotal", quote.subtotal_minor)]
-    if quote.discount_minor:
-        rows.append(("Discount", -quote.discount_minor))
+    rows += [
+        (discount_words(one.name, one.code), -one.amount_minor)
+        for one in quote.discounts
+        if one.amount_minor
+    ]
     if to_pay and delivery:
         rows.append((delivery, quote.shipping_minor or "Free"))
     if not quote.prices_include_tax:
         rows.append(("Tax", quote.tax_minor))
     return rows
+
+
+def discount_words(name: str, code: str) -> str:
+    """A discount as a sum names it."""
+    return f"{name} ({code})" if code and code.casefold() != name.casefold() else name
 
 
 def image_of(line: cart.CartLine) -> catalog.ImageView | None:
@@ -186,6 +268,7 @@ def _change(work: Callable[[], str], *, item: str = "", success: str = "") -> Re
         g.pop("basket", None)
         return _answer(errors={item: error.sentence}, status=status_of(error))
     if visitors.wants_fragment():
+        only_reads(True)  # all is done; the page that follows must not end in a rollback
         return _answer(notes={item: note}, said=note if not item else "")
     if note or success:
         flash(note or success, "warning" if note else "success")
@@ -197,9 +280,10 @@ def _answer(
     errors: dict[str, str] | None = None,
     notes: dict[str, str] | None = None,
     said: str = "",
+    tried_code: str = "",
     status: int = 200,
 ) -> ResponseReturnValue:
-    basket = load(errors, notes)
+    basket = load(errors, notes, tried_code=tried_code)
     known = {str(shown.line.item_id) for shown in basket.lines}
     above = [words for item, words in (errors or {}).items() if words and item not in known]
     template = "fragment" if visitors.wants_fragment() else "page"
@@ -230,12 +314,14 @@ def _existing() -> cart.Cart:
 
 
 def _free_delivery(
-    subtotal_minor: int, options: Sequence[checkout.ShippingOption]
+    subtotal_minor: int, options: Sequence[checkout.ShippingOption], quote: Quote
 ) -> FreeDelivery | None:
     limits = [o.free_over_minor for o in options if o.free_over_minor]
     if not limits or not subtotal_minor:
         return None
     limit = min(limits)
+    if quote.shipping_discount_minor and not quote.shipping_minor:
+        return FreeDelivery(0, limit, limit)
     return FreeDelivery(max(0, limit - subtotal_minor), min(limit, subtotal_minor), limit)
 
 

@@ -45,11 +45,23 @@ class PageLink:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a query string asks for. A price that is none is left out; ``typed`` and ``faults`` hold
+    what was typed and the sentence about it, by the name of the field."""
+
+    filters: catalog.Filters
+    typed: Mapping[str, str]
+    faults: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """A listing as its page shows it: links instead of values."""
 
     address: str
     filters: catalog.Filters
+    prices: Mapping[str, str]
+    faults: Mapping[str, str]
     listing: catalog.Listing
     chips: tuple[Chip, ...]
     clear_href: str
@@ -61,15 +73,21 @@ class View:
     canonical: str
     is_indexed: bool
 
+    @property
+    def status(self) -> int:
+        """The HTTP status of its page."""
+        return 400 if self.faults else 200
+
 
 @bp.get("/products")
 def products() -> ResponseReturnValue:
     """All that is sold, or what a query finds in it."""
-    view = view_of(filters_from(request.args), url_for("store.products"))
+    view = view_of(asked_for(request.args), url_for("store.products"))
     title = f"Results for “{view.filters.q}”" if view.filters.q else "All products"
-    return render_template(
+    page = render_template(
         "store/catalog/products.html", view=view, title=title, json_ld=[seo.item_list(view.listing)]
     )
+    return page, view.status
 
 
 @bp.get("/c/<path:path>")
@@ -77,19 +95,20 @@ def category(path: str) -> ResponseReturnValue:
     """One category and everything below it. An address that moved answers 301."""
     if words(path) != path:
         raise NotFound
-    asked = filters_from(request.args, category_path=path)
+    asked = asked_for(request.args, category_path=path)
     try:
         view = view_of(asked, url_for("store.category", path=path))
     except Unknown:
         return moved_or_unknown()
     shown = view.listing.category
     assert shown is not None  # a listing of a category always knows it
-    return render_template(
+    page = render_template(
         "store/catalog/category.html",
         view=view,
         category=shown,
         json_ld=[seo.item_list(view.listing), seo.breadcrumbs(shown.breadcrumbs)],
     )
+    return page, view.status
 
 
 def moved_or_unknown() -> ResponseReturnValue:
@@ -101,11 +120,11 @@ def moved_or_unknown() -> ResponseReturnValue:
     return redirect(f"{target}?{query}" if query else target, code=301)
 
 
-def filters_from(args: MultiDict[str, str], *, category_path: str = "") -> catalog.Filters:
+def asked_for(args: MultiDict[str, str], *, category_path: str = "") -> Asked:
     """Read what a listing is asked for from a query string.
 
-    Raises ``BadRequest`` with a sentence for a price or an order that cannot be used and
-    ``NotFound`` for a page that cannot exist.
+    Raises ``BadRequest`` with a sentence for an order that cannot be used and ``NotFound`` for a
+    page that cannot exist.
     """
     sort = args.get("sort", "")
     if sort and sort not in SORTS and sort != "relevance":
@@ -113,17 +132,19 @@ def filters_from(args: MultiDict[str, str], *, category_path: str = "") -> catal
     page = args.get("page", "1")
     if not (page.isascii() and page.isdecimal() and len(page) <= 9 and int(page) >= 1):
         raise NotFound
-    return catalog.Filters(
+    prices, faults = _prices(args)
+    filters = catalog.Filters(
         q=words(args.get("q", "")),
         category_path=category_path or words(args.get("category", "")).strip("/"),
         sort=sort or None,  # type: ignore[arg-type]  # checked above
         page=int(page),
         per_page=PER_PAGE,
-        min_price_minor=_price(args, "min_price"),
-        max_price_minor=_price(args, "max_price"),
+        min_price_minor=prices.get("min_price"),
+        max_price_minor=prices.get("max_price"),
         in_stock=args.get("in_stock", "") in {"1", "on", "true", "yes"},
         options=_options(args),
     )
+    return Asked(filters, {name: words(args[name])[:40] for name in faults}, faults)
 
 
 def words(text: str) -> str:
@@ -131,11 +152,14 @@ def words(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST_QUERY]
 
 
-def view_of(filters: catalog.Filters, address: str) -> View:
+def view_of(asked: Asked, address: str) -> View:
     """Ask the catalogue and turn its answer into links.
 
     Raises the catalogue's ``NotFound`` for an unknown category, ``NotFound`` past the last page.
     """
+    filters = asked.filters
+    limits = {"min_price": filters.min_price_minor, "max_price": filters.max_price_minor}
+    shown = {name: frame.major(price) for name, price in limits.items() if price is not None}
     try:
         listing = catalog.listing(filters)
     except Unknown:
@@ -148,6 +172,8 @@ def view_of(filters: catalog.Filters, address: str) -> View:
     return View(
         address=address,
         filters=filters,
+        prices={**shown, **asked.typed},
+        faults=asked.faults,
         listing=listing,
         chips=tuple(_chips(filters, address)),
         clear_href=_href(address, only),
@@ -168,17 +194,22 @@ def _no_page(filters: catalog.Filters, address: str) -> Response:
     return make_response(page, 404)
 
 
-def _price(args: MultiDict[str, str], name: str) -> int | None:
-    typed = args.get(name, "").strip()
-    if not typed:
-        return None
-    try:
-        price = parse_major(typed[:40], current_app.config["SETTINGS"].currency)
-    except ValueError:
-        price = -1
-    if not 0 <= price <= HIGHEST_PRICE:
-        raise BadRequest(f"“{words(typed)[:40]}” is not a price. Write it like 25 or 24.50.")
-    return price
+def _prices(args: MultiDict[str, str]) -> tuple[dict[str, int], dict[str, str]]:
+    """The limits of the price that were given, and a sentence about each that is no price."""
+    prices, faults = {}, {}
+    for name in ("min_price", "max_price"):
+        typed = words(args.get(name, ""))[:40]
+        if not typed:
+            continue
+        try:
+            price = parse_major(typed, current_app.config["SETTINGS"].currency)
+        except ValueError:
+            price = -1
+        if 0 <= price <= HIGHEST_PRICE:
+            prices[name] = price
+        else:
+            faults[name] = f"“{typed}” is not a price. Write it like 25 or 24.50."
+    return prices, faults
 
 
 def _options(args: MultiDict[str, str]) -> dict[str, tuple[str, ...]]:

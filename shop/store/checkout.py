@@ -16,13 +16,13 @@ from shop import cart, catalog, checkout, customers, orders, payments
 from shop.core import clock
 from shop.core.db import end_read, retrying, transaction
 from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
+from shop.customers.models import Address
 from shop.store import visitors
 from shop.store.blueprint import bp
-from shop.store.cart import Basket, load, status_of
+from shop.store.cart import Basket, discount_words, load, status_of
 from shop.store.forms import BillingForm, ContactForm, tell
 from shop.store.frame import money
 
-SHOP_ZONE = checkout.ZONE
 NEW_ADDRESS = "new"
 STRIPE_JS = "https://js.stripe.com"
 THUMB_WIDTH, THUMB_HEIGHT = 320, 400
@@ -93,6 +93,8 @@ def place() -> ResponseReturnValue:
         order = retrying(lambda: _place(basket, method, billing, seen))
     except DomainError as error:
         return _not_placed(error, billing, seen)
+    if not order.total_minor:
+        return redirect(_order_url(order, thanks=1), code=303)
     _begin(order)
     return redirect(_payment_url(order), code=303)
 
@@ -113,7 +115,7 @@ def payment() -> ResponseReturnValue:
         to=with_country(order.shipping_address),
         lines=order_lines(order),
         rows=order_rows(order),
-        held_until=order.expires_at.astimezone(SHOP_ZONE),
+        held_until=order.expires_at.astimezone(checkout.terms().zone),
         seconds_left=int((order.expires_at - clock.now()).total_seconds()),
         can_pay=can_pay,
         client_secret=(attempt.client_secret if attempt and started else None),
@@ -172,12 +174,27 @@ def with_country(address: Mapping[str, Any]) -> dict[str, Any]:
     return {**address, "country_name": customers.country_names().get(code, code)}
 
 
+def shown_address(saved: Address) -> dict[str, Any]:
+    """A saved address as the components show it."""
+    fields = (*customers.ADDRESS_FIELDS, "id", "is_default")
+    return with_country({field: getattr(saved, field) for field in fields})
+
+
 def order_rows(order: orders.Order) -> list[tuple[str, int | str]]:
     """What the total of an order is made of, for people."""
     rows: list[tuple[str, int | str]] = [("Subtotal", order.subtotal_minor)]
-    if order.discount_minor:
-        rows.append(("Discount", -order.discount_minor))
+    redeemed = orders.redeemed(order)
+    rows += [
+        (discount_words(one.name, one.code), -one.amount_minor)
+        for one in redeemed
+        if one.amount_minor
+    ]
     rows.append((order.shipping_method_name, order.shipping_minor or "Free"))
+    rows += [
+        (f"{discount_words(one.name, one.code)}: off delivery", "included")
+        for one in redeemed
+        if one.shipping_minor
+    ]
     if not order.prices_include_tax:
         rows.append(("Tax", order.tax_minor))
     return rows
@@ -235,7 +252,7 @@ def _contact_page(
         form=form,
         chosen=chosen,
         new_address=NEW_ADDRESS,
-        saved=customers.own_addresses(who.id) if who else [],
+        saved=[shown_address(one) for one in customers.own_addresses(who.id)] if who else [],
         above=above or [],
     )
 
@@ -253,17 +270,10 @@ def _delivery_page(
         to=with_country(basket.view.shipping_address or {"country": ""}),
         billing=billing,
         hold_minutes=checkout.terms().hold_minutes,
-        offers=[(o, _total_with(basket, o), o.arrives(now)) for o in basket.options],
+        offers=[(o, priced, o.arrives(now)) for o, priced in checkout.quotes(basket.view)],
         above=above or [],
         stopped=stopped,
     )
-
-
-def _total_with(basket: Basket, option: checkout.ShippingOption) -> int:
-    """What the whole would cost if it were sent in this way."""
-    if basket.quote.prices_include_tax:
-        return basket.quote.total_minor - basket.quote.shipping_minor + option.price_minor
-    return checkout.quote(basket.view, method=option.code)[0].total_minor
 
 
 def _seen(method: str) -> tuple[int, int]:
@@ -279,7 +289,7 @@ def _whole(text: str) -> int:
 def _place(
     basket: cart.Cart, method: str, billing: BillingForm, seen: tuple[int, int]
 ) -> orders.Order:
-    with transaction():
+    with transaction("place-order"):
         checkout.set_method(basket, method)
         return checkout.place_order(
             basket.id,
@@ -310,7 +320,7 @@ def _begin(order: orders.Order) -> None:
     end_read()
     try:
         payments.start(order.id)
-    except Unavailable as error:
+    except (Unavailable, payments.Refused) as error:
         flash(error.sentence, "error")
     except WrongState as error:
         if order.status == "pending":

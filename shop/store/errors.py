@@ -6,7 +6,7 @@ from flask import Flask, current_app, g, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException, ServiceUnavailable
+from werkzeug.exceptions import HTTPException, SecurityError, ServiceUnavailable
 
 from shop import catalog
 from shop.core.db import RETRYABLE, session, sqlstate
@@ -26,7 +26,11 @@ WORDS = {
     413: ("That is too much", "What was sent is larger than the shop accepts."),
     415: ("That did not work", "The shop cannot read this kind of content."),
     422: ("That did not work", "Something in the form cannot be used."),
-    429: ("A little slower, please", "There were very many requests from you. Wait a minute."),
+    429: (
+        "A little slower, please",
+        "There were very many requests from you; the last one did nothing."
+        " Wait a minute, then try again.",
+    ),
     500: (
         "Something broke on our side",
         "It is written down and we will look at it. Your cart is safe.",
@@ -77,7 +81,8 @@ def away(error: Exception) -> ResponseReturnValue:
 
 def failed(error: HTTPException) -> ResponseReturnValue:
     """Any HTTP error. One that brings its own page keeps it."""
-    if not is_store(request.path):
+    # Under a host name that is not ours Flask makes no links, and a page is full of them.
+    if not is_store(request.path) or isinstance(error, SecurityError):
         return _other_door(error)
     status = error.code or 500
     if error.response is not None:

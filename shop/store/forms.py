@@ -4,9 +4,11 @@ So there is one rule for pages, API and programs: a field here only says what it
 whether it is needed, and ``tell`` puts a refusal of a feature beside the field that it is about.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from threading import Lock
 from typing import Any
 
+from cachetools import LRUCache, cached
 from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
@@ -19,6 +21,7 @@ from wtforms import (
     StringField,
     TelField,
 )
+from wtforms.meta import DefaultMeta
 
 from shop import customers
 from shop.core.errors import DomainError
@@ -33,13 +36,37 @@ class Needed:
         """Judge nothing here."""
 
 
-class ReachableForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+def _shows(field: Field, attributes: Mapping[str, Any]) -> Hashable:
+    """Everything that the HTML of a control follows from."""
+    choices = tuple(field.choices or ()) if isinstance(field, SelectField) else ()
+    flags = tuple(vars(field.flags).items())
+    return (type(field), field.id, field.name, field.data, choices, flags, *attributes.items())
+
+
+@cached(LRUCache(512), key=_shows, lock=Lock())
+def _kept(field: Field, attributes: Mapping[str, Any]) -> str:
+    return DefaultMeta().render_field(field, dict(attributes))
+
+
+class LongForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    """A form with so many controls that those nobody has typed into are rendered only once."""
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+        """How WTForms is told."""
+
+        def render_field(self, field: Field, render_kw: Mapping[str, Any]) -> str:
+            if field.data and not isinstance(field, SelectField):
+                return super().render_field(field, render_kw)  # type: ignore[no-any-return]
+            return _kept(field, render_kw)
+
+
+class ReachableForm(LongForm):
     """Whom to write to. Stands above the address, so that it comes first in lists of faults."""
 
     email = EmailField("E-mail", [Needed()], description="For the receipt and news of the parcel.")
 
 
-class AddressForm(FlaskForm):  # type: ignore[misc]
+class AddressForm(LongForm):
     """A postal address; give ``countries`` as ISO codes."""
 
     name = StringField("Full name", [Needed()])

@@ -1,6 +1,6 @@
 """What every page's frame needs: menu, cart count, theme. Templates know it as ``store``."""
 
-from datetime import date
+from datetime import date, datetime
 from email.utils import parseaddr
 from typing import Any, Literal
 
@@ -83,9 +83,11 @@ def major(amount_minor: int) -> str:
     return f"{Money(amount_minor, currency).major:.{exponent(currency)}f}"
 
 
-def day(written: date | str) -> str:
-    """``2026-11-22`` as ``22 November 2026``."""
+def day(written: date | datetime | str) -> str:
+    """``2026-11-22`` as ``22 November 2026``; of a point in time the day that the shop had then."""
     moment = date.fromisoformat(written) if isinstance(written, str) else written
+    if isinstance(moment, datetime):
+        moment = moment.astimezone(current_app.config["SETTINGS"].time_zone)
     return str(format_date(moment, "d MMMM yyyy", locale=LOCALE))
 
 

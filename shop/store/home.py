@@ -41,11 +41,6 @@ def home() -> ResponseReturnValue:
 @cached(TTLCache(maxsize=1, ttl=60))
 def category_cards() -> tuple[CategoryCard, ...]:
     """The top of the tree, each with its best-selling product's picture. Kept for a minute."""
-    return tuple(
-        CategoryCard(top.name, top.path, _picture_of(top.path)) for top in catalog.menu()[:6]
-    )
-
-
-def _picture_of(path: str) -> catalog.ImageView | None:
-    asked = catalog.Filters(category_path=path, sort="popular", per_page=1)
-    return next((card.image for card in catalog.listing(asked).cards), None)
+    tops = catalog.menu()[:6]
+    pictures = catalog.shelf_pictures([top.path for top in tops])
+    return tuple(CategoryCard(top.name, top.path, pictures.get(top.path)) for top in tops)

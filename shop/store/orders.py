@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -10,12 +10,12 @@ from flask.typing import ResponseReturnValue
 from shop import checkout, orders, payments
 from shop.core import clock
 from shop.core.db import end_read, transaction
-from shop.core.errors import NotFound, WrongState
+from shop.core.errors import DomainError, Invalid, NotFound, WrongState
 from shop.core.money import Money
 from shop.store import visitors
 from shop.store.blueprint import bp
+from shop.store.cart import status_of
 from shop.store.checkout import (
-    SHOP_ZONE,
     failure_words,
     order_by_link,
     order_lines,
@@ -24,6 +24,7 @@ from shop.store.checkout import (
 )
 
 STEPS = ("Placed", "Paid", "Processing", "Shipped", "Delivered")
+JUST_PAID = timedelta(hours=1)  # who keeps the address that paying led to is not thanked for ever
 TONES = {"good": "good", "warn": "busy", "info": "busy", "bad": "bad", "mute": "calm"}
 
 
@@ -34,6 +35,17 @@ class Happening:
     at: datetime
     words: str
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyBack:
+    """A refund in the customer's words."""
+
+    amount: str
+    words: str
+    tone: str
+    at: datetime
+    pieces: str
 
 
 @bp.get("/orders/<number>", endpoint="order")
@@ -48,35 +60,74 @@ def show(number: str) -> ResponseReturnValue:
 
 @bp.post("/orders/<number>/cancel", endpoint="order_cancel")
 def cancel(number: str) -> ResponseReturnValue:
-    """Call an order off that nobody has begun to pack; what was paid goes back."""
+    """Call an order off that nobody has begun to pack, or some pieces of it; what was paid for
+    them goes back. A refusal shows the order as it is now, with the reason."""
     order = _found(number)
     address = url_for("store.order", number=order.number, token=request.form.get("token") or None)
     end_read()
-    with transaction():
-        locked = orders.lock(order.id)
-        if not can_cancel(locked):
-            raise WrongState("This order can no longer be cancelled here. Please write to us.")
-        was_paid = locked.payment_status == "paid"
-        payments.cancel_order(locked, reason="customer")
-    flash(
-        "Your order is cancelled. The money goes back the way it came."
-        if was_paid
-        else "Your order is cancelled. Nothing was charged.",
-        "success",
-    )
+    try:
+        said = _cancel(order.id)
+    except NotFound:
+        raise
+    except DomainError as error:
+        return page_of(_found(number), refused=error.sentence), status_of(error)
+    flash(said, "success")
     return redirect(address, code=303)
 
 
-def page_of(order: orders.Order, *, is_thanks: bool = False) -> str:
-    """The page of an order that this visitor may see."""
-    words = orders.words(order)
-    token = request.args.get("token", "")
+def _cancel(order_id: int) -> str:
+    """Do what the form asks for; gives what to say about it."""
+    with transaction("change-order"):
+        locked = orders.lock(order_id)
+        if not orders.customer_may_cancel(locked):
+            raise WrongState("This order can no longer be cancelled here. Please write to us.")
+        seen = request.form.get("version")
+        if seen is not None and seen != str(locked.version):
+            raise WrongState("Your order has changed since you looked. Nothing was cancelled.")
+        was_paid = payments.preview(locked).balance_minor > 0
+        was_held = locked.payment_status == "authorised"
+        if request.form.get("what") == "lines":
+            payments.cancel_lines(locked, _pieces(), reason="customer")
+        else:
+            payments.cancel_order(locked, reason="customer")
+        is_whole = locked.status == "cancelled"
+    what = "Your order is cancelled." if is_whole else "These pieces are cancelled."
+    money = "Nothing was charged."
+    if was_paid:
+        money = "The money goes back the way it came."
+    elif was_held:
+        money = "What was reserved on your card is set free." if is_whole else _LESS
+    return f"{what} {money}"
+
+
+_LESS = "We charge only for what we send."
+
+
+def _pieces() -> dict[int, int]:
+    """Quantities by order line from the form. Raises ``Invalid``."""
+    wanted = {}
+    for name, typed in request.form.items():
+        line_id = name.removeprefix("quantity-")
+        if line_id == name or not (line_id.isascii() and line_id.isdecimal() and len(line_id) < 19):
+            continue
+        if not (typed.isascii() and typed.isdecimal() and len(typed) < 10):
+            raise Invalid("A number of pieces must be a whole number.", field=name)
+        wanted[int(line_id)] = int(typed)
+    return wanted
+
+
+def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") -> str:
+    """The page of an order that this visitor may see; ``refused``: why nothing was cancelled."""
+    words, who = orders.words(order), visitors.customer()
+    token = request.values.get("token", "")
+    held = payments.held(order.id) if order.payment_status == "authorised" else None
     return render_template(
         "store/orders/order.html",
         order=order,
         to=with_country(order.shipping_address),
         bill_to=with_country(order.billing_address) if order.billing_address else None,
         token=visitors.secret(token),
+        refused=refused,
         lines=order_lines(order),
         rows=order_rows(order),
         label=words.label,
@@ -84,20 +135,50 @@ def page_of(order: orders.Order, *, is_thanks: bool = False) -> str:
         steps=[(name, "") for name in STEPS],
         step=_step(order),
         timeline=_told(order, orders.timeline(order.id)),
-        can_cancel=can_cancel(order),
+        money_back=_money_back(payments.refunds_of(order.id)),
+        held=held and Money(held.capturable_minor, held.currency).format(),
+        can_cancel=orders.customer_may_cancel(order),
         can_pay=order.status == "pending" and order.expires_at > clock.now(),
-        is_thanks=is_thanks and order.payment_status == "paid",
-        is_guest=order.customer_id is None and visitors.customer() is None,
+        is_thanks=is_thanks and _is_just_paid(order),
+        is_guest=order.customer_id is None and who is None,
+        is_own=who is not None and order.customer_id == who.id,
         arrives=_arrives(order),
     )
 
 
-def can_cancel(order: orders.Order) -> bool:
-    """Whether the customer may still call it off: nobody has begun to pack."""
-    if order.status == "pending":
-        return True
-    untouched = order.fulfilment_status == "unfulfilled" and order.processing_at is None
-    return order.status == "confirmed" and order.payment_status == "paid" and untouched
+def _money_back(refunds: Sequence[payments.Refund]) -> list[MoneyBack]:
+    """What went back to the customer or is on its way, newest first."""
+    shown = []
+    for refund in refunds:
+        if refund.status == "failed" and refund.source == "external":
+            continue
+        words, tone = _REFUND_WORDS[refund.status]
+        names = [
+            _units(part.quantity, part.order_line.name, part.order_line.variant_title)
+            for part in refund.lines
+        ]
+        shown.append(
+            MoneyBack(
+                amount=Money(refund.amount_minor, refund.currency).format(),
+                words=words,
+                tone=tone,
+                at=(refund.done_at or refund.requested_at).astimezone(checkout.terms().zone),
+                pieces=", ".join([*names, "delivery"] if refund.shipping_minor else names),
+            )
+        )
+    return shown[::-1]
+
+
+def _units(quantity: int, name: str, title: str) -> str:
+    return f"{quantity} × {name} ({title})" if title else f"{quantity} × {name}"
+
+
+_REFUND_WORDS = {
+    "requested": ("On its way", "busy"),
+    "sent": ("On its way", "busy"),
+    "done": ("Sent back", "good"),
+    "failed": ("Delayed: we are looking into it", "bad"),
+}
 
 
 def _found(number: str) -> orders.Order:
@@ -120,6 +201,12 @@ def own_order(number: str, customer_id: int) -> orders.Order:
     return order
 
 
+def _is_just_paid(order: orders.Order) -> bool:
+    if order.payment_status != "paid" or order.paid_at is None:
+        return False
+    return order.paid_at > clock.now() - JUST_PAID
+
+
 def _step(order: orders.Order) -> int:
     """How far along the step bar it is; 0 for an order that will not go on."""
     if order.status in {"cancelled", "expired"} or order.payment_status == "refunded":
@@ -129,7 +216,7 @@ def _step(order: orders.Order) -> int:
         return by_fulfilment[order.fulfilment_status]
     if order.processing_at is not None:
         return 3
-    return 2 if order.payment_status == "paid" else 1
+    return 2 if order.status == "confirmed" else 1
 
 
 def _arrives(order: orders.Order) -> tuple[date, date] | None:
@@ -148,7 +235,7 @@ def _told(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[
     parcels = {parcel.id: parcel for parcel in order.fulfilments}
     told = []
     for entry in reversed(entries):
-        payload, at = entry.payload, entry.at.astimezone(SHOP_ZONE)
+        payload, at = entry.payload, entry.at.astimezone(checkout.terms().zone)
         if entry.type in _TOLD:
             told.append(Happening(at, _TOLD[entry.type]))
         elif entry.type == "PaymentFailed":
@@ -163,6 +250,12 @@ def _told(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[
             )
         elif entry.type == "OrderCancelled":
             told.append(Happening(at, "The order was cancelled"))
+        elif entry.type == "LinesCancelled":
+            units = [
+                _units(line["quantity"], line["name"], line.get("title", ""))
+                for line in payload["lines"]
+            ]
+            told.append(Happening(at, "Some pieces were cancelled", ", ".join(units)))
         elif entry.type == "OrderRefunded":
             amount = Money(int(payload.get("amount_minor", 0)), order.currency).format()
             told.append(Happening(at, f"We sent {amount} back", "Banks take up to ten days."))
@@ -172,6 +265,7 @@ def _told(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[
 _TOLD = {
     "OrderPlaced": "We have your order",
     "OrderPaid": "Your payment is here",
+    "OrderAuthorised": "Your order is confirmed; we charge your card when we send it",
     "OrderProcessing": "We are packing it",
     "OrderExpired": "It was not paid in time, so its pieces were set free",
     "LatePaymentRefused": "Your payment came when the pieces were gone. We are sending it back",

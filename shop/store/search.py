@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from shop import catalog
 from shop.store.blueprint import bp
-from shop.store.catalog import filters_from, view_of, words
+from shop.store.catalog import asked_for, view_of, words
 
 SHORTEST = 2
 
@@ -16,12 +16,12 @@ SHORTEST = 2
 @bp.get("/search")
 def search() -> ResponseReturnValue:
     """What a query finds, with the same filters as any listing; without one, where to begin."""
-    filters = filters_from(request.args)
-    if not filters.q:
+    asked = asked_for(request.args)
+    if not asked.filters.q:
         return render_template("store/search/start.html")
-    view = view_of(filters, url_for("store.search"))
+    view = view_of(asked, url_for("store.search"))
     others = () if view.listing.total else catalog.featured(4)
-    return render_template("store/search/results.html", view=view, others=others)
+    return render_template("store/search/results.html", view=view, others=others), view.status
 
 
 @bp.get("/search/suggest")

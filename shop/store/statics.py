@@ -3,12 +3,15 @@
 Every address carries a version made of all their contents (``/static/v-3f2a…/css/shop.css``), so
 browsers may keep them for ever and modules can import each other by relative names. The plain
 address (``/static/js/live.js``) works too, but is asked for again each time. ``css/shop.css`` is
-all of ``css/`` in one piece: one file per component to read, one request to load.
+all of ``css/`` in one piece, ``js/store.js`` all of ``js/``: one file per component to read, one
+request to load.
 """
 
 import gzip
 import hashlib
+import json
 import mimetypes
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +24,26 @@ from shop.store.blueprint import bp
 ROOT = Path(__file__).parent / "static"
 BUNDLE = "css/shop.css"
 LAYERS = "@layer reset, tokens, base, layout, components, utilities;\n"
+SCRIPT = "js/store.js"
+FIRST = "shop"
+# Each module becomes a function that is run when it is first asked for, as with import().
+LOADER = """\
+const ready = {};
+function use(name) {
+  if (!ready[name]) parts[name]((ready[name] = {}));
+  return ready[name];
+}
+"""
+# The only forms of import and export that our modules use; what is left of others is refused.
+_MODULE = (
+    (re.compile(r'^import \{ ([\w, ]+) \} from "\./([\w-]+)\.js";$', re.M),
+     r'const { \1 } = use("\2");'),
+    (re.compile(r"^export default (async )?function (\w+)", re.M),
+     r"module.default = \2; \1function \2"),
+    (re.compile(r"^export (async )?function (\w+)", re.M), r"module.\2 = \2; \1function \2"),
+    (re.compile(r"\bimport\(`\./\$\{(\w+)\}\.js`\)"), r"use(\1)"),
+)  # fmt: skip
+_LEFT_OVER = re.compile(r"^\s*(?:import|export)\b|\bimport\(", re.M)
 FOR_EVER = "public, max-age=31536000, immutable"
 _TEXT = {".css", ".js", ".svg", ".json", ".webmanifest"}
 
@@ -92,9 +115,30 @@ def _content(name: str) -> bytes:
     if name == BUNDLE:
         sheets = [path for known, path in _files().items() if known.startswith("css/")]
         return LAYERS.encode() + b"\n".join(path.read_bytes() for path in sheets)
+    if name == SCRIPT:
+        return bundled({Path(known).stem: path.read_text() for known, path in _scripts()}).encode()
     if name not in _files():
         raise FileNotFoundError(name)
     return _files()[name].read_bytes()
+
+
+def bundled(modules: dict[str, str]) -> str:
+    """One module out of many, by name; ``shop`` is run, the others when they are asked for.
+
+    Raises ``ValueError`` for an import or export of a form that it does not know.
+    """
+    parts = []
+    for name, source in modules.items():
+        for form, by in _MODULE:
+            source = form.sub(by, source)
+        if strange := _LEFT_OVER.search(source):
+            raise ValueError(f"{name}.js: {strange[0].strip()} is of a form that is not bundled.")
+        parts.append(f"{json.dumps(name)}(module) {{\n{source}}},\n")
+    return f"const parts = {{\n{''.join(parts)}}};\n{LOADER}use({json.dumps(FIRST)});\n"
+
+
+def _scripts() -> list[tuple[str, Path]]:
+    return [(known, path) for known, path in _files().items() if known.startswith("js/")]
 
 
 @lru_cache(maxsize=1)

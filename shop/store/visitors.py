@@ -27,7 +27,7 @@ from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFError
 
 from shop import cart, customers
-from shop.core import actor
+from shop.core import actor, tokens
 from shop.core.db import transaction
 from shop.core.errors import Invalid, NotFound
 from shop.customers.models import Customer
@@ -51,8 +51,11 @@ LIMITS: dict[str, tuple[str, str]] = {
     "store.reset_save": ("20 per minute", ""),
     "store.confirm_save": ("20 per minute", ""),
     "store.password_save": ("10 per minute", ""),
+    "store.code_add": ("20 per minute; 200 per hour", ""),
     "store.place": ("30 per minute; 200 per hour", ""),
 }
+# Per browser or customer, wherever they come from. Each order holds goods that others cannot buy.
+PER_VISITOR = {"store.place": "10 per minute; 60 per hour"}
 
 
 def init_app(app: Flask) -> None:
@@ -63,6 +66,11 @@ def init_app(app: Flask) -> None:
         view = limiter.limit(per_network, key_func=get_remote_address)(view)
         if per_email:
             view = limiter.limit(per_email, key_func=_tried_email)(view)
+        if endpoint in PER_VISITOR:
+            asked = limiter.limit(
+                PER_VISITOR[endpoint], key_func=_visitor, exempt_when=lambda: not _known()
+            )
+            view = asked(view)
         app.view_functions[endpoint] = view
 
 
@@ -232,6 +240,15 @@ def form_too_old(_error: CSRFError) -> ResponseReturnValue:
 
 def _tried_email() -> str:
     return f"email:{request.form.get('email', '').strip().lower()[:254]}"
+
+
+def _known() -> str:
+    """What this visitor is known by: the customer's sign-in, else the browser's cart."""
+    return str(session.get(CUSTOMER_TOKEN) or cart_token())
+
+
+def _visitor() -> str:
+    return f"visitor:{tokens.digest(_known())}"
 
 
 def _renew_session() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -9,7 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from shop import customers, orders
-from shop.core import db, tokens
+from shop.core import clock, db, tokens
 from shop.core.sessions import SignIn
 from shop.customers.models import Address, Customer
 from tests.cast import ADDRESS, PASSWORD, Cast, order, pay
@@ -22,6 +23,11 @@ def sign_in(
 ) -> TestResponse:
     """Send the form."""
     return browser.post("/account/login", data={"email": email, "password": password, **more})
+
+
+def main(text: str) -> str:
+    """What a page says, without the frame around it."""
+    return text.partition("<main")[2].partition("</main>")[0]
 
 
 @pytest.fixture
@@ -166,6 +172,50 @@ def test_looking_at_a_mailed_link_uses_nothing_up(browser: FlaskClient) -> None:
     assert wrong.status_code == 422 and "not the password" in wrong.text
     assert done.location == "/account" and browser.get("/account").status_code == 200
     assert again.status_code == 404 and "no longer valid" in again.text
+    looked_again = browser.get(f"/account/confirm/{token}")
+    assert looked_again.status_code == 404 and "Ask for a new link" in looked_again.text
+
+
+def test_a_link_that_is_too_old_is_refused_on_sight(browser: FlaskClient, cast: Cast) -> None:
+    ada = cast.ada.id
+    with db.transaction():
+        kinds = {
+            "confirm": tokens.issue("confirm", ada, minutes=30),
+            "password": tokens.issue("password", ada, minutes=30),
+        }
+
+    with clock.freeze(clock.now() + timedelta(minutes=31)):
+        old = {kind: browser.get(f"/account/{kind}/{link}", follow_redirects=True)
+               for kind, link in kinds.items()}  # fmt: skip
+    unknown = {kind: browser.get(f"/account/{kind}/{'a' * 32}", follow_redirects=True)
+               for kind in kinds}  # fmt: skip
+
+    for kind, page in old.items():
+        assert page.status_code == 404 and "<form" not in main(page.text)
+        assert main(page.text) == main(unknown[kind].text)
+
+
+def test_orders_without_an_account_follow_the_proven_address(
+    browser: FlaskClient, cast: Cast
+) -> None:
+    as_guest, of_bruno = order(cast.mug), order(cast.mug, customer_id=cast.bruno.id)
+    data = {"email": "Ada@Example.com", "password": "quite a long sentence", "name": "Ada"}
+    browser.post("/account/register", data=data)
+    with db.transaction():
+        ada = db.session.query(Customer).filter_by(email="ada@example.com").one().id
+        token = tokens.issue("confirm", ada, minutes=30)
+    assert orders.by_id(as_guest.id).customer_id is None
+
+    browser.post(f"/account/confirm/{token}", data={"password": "not the one that was chosen"})
+    db.session.expire_all()
+    assert orders.by_id(as_guest.id).customer_id is None
+    browser.post(f"/account/confirm/{token}", data={"password": data["password"]})
+    db.session.expire_all()
+
+    assert orders.by_id(as_guest.id).customer_id == ada
+    assert orders.by_id(of_bruno.id).customer_id == cast.bruno.id
+    listed = browser.get("/account/orders").text
+    assert as_guest.number in listed and of_bruno.number not in listed
 
 
 def test_a_forgotten_password_is_replaced_by_a_mailed_link(
@@ -184,6 +234,8 @@ def test_a_forgotten_password_is_replaced_by_a_mailed_link(
     assert done.location == "/account"
     assert sign_in(browser, password="my brand new sentence").location == "/account"
     assert browser.post(link.location, data={"password": "my next new sentence"}).status_code == 404
+    again = browser.get(link.location)
+    assert again.status_code == 404 and "no longer valid" in again.text
 
 
 def test_asking_for_a_link_says_the_same_to_all(browser: FlaskClient, cast: Cast) -> None:
@@ -205,12 +257,23 @@ def test_only_ones_own_orders_are_shown(ada: FlaskClient, cast: Cast) -> None:
     listed = ada.get("/account/orders").text
 
     assert mine.number in listed and theirs.number not in listed
-    assert ada.get(f"/account/orders/{mine.number}").status_code == 200
-    assert ada.get(f"/orders/{mine.number}").status_code == 200
+    for address in (f"/account/orders/{mine.number}", f"/orders/{mine.number}"):
+        page = ada.get(address)
+        assert page.status_code == 200 and 'href="/account/orders">Orders' in page.text
     for address in (f"/account/orders/{theirs.number}", f"/orders/{theirs.number}"):
         assert ada.get(address).status_code == 404
     assert ada.post(f"/orders/{theirs.number}/cancel").status_code == 404
     assert orders.by_id(theirs.id).status == "pending"
+
+
+def test_the_day_of_an_order_is_the_shops_own(ada: FlaskClient, cast: Cast) -> None:
+    late = clock.now().replace(hour=23, minute=30)  # in Berlin it is the next day already
+    with clock.freeze(late):
+        order(cast.mug, customer_id=cast.ada.id)
+
+    listed = ada.get("/account/orders").text
+
+    assert f"{late + timedelta(days=1):%-d %B %Y}</time>" in listed
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "abc", "9" * 30, "2", "\x00"])
@@ -227,6 +290,15 @@ def test_addresses_are_added_changed_and_deleted(ada: FlaskClient) -> None:
     assert 'value="Potsdam"' in ada.get(f"/account/addresses/{saved}").text
     assert ada.post(f"/account/addresses/{saved}/delete").status_code == 303
     assert db.session.query(Address).count() == 0
+
+
+def test_a_saved_address_is_offered_at_checkout_in_full(ada: FlaskClient, cast: Cast) -> None:
+    ada.post("/account/addresses", data=ADDRESS)
+    ada.post("/cart/add", data={"variant_id": str(cast.mug.id)})
+
+    page = ada.get("/checkout").text
+
+    assert "Unter den Linden 1, 10117 Berlin, Germany" in page
 
 
 def test_a_foreign_address_is_out_of_reach(ada: FlaskClient, cast: Cast) -> None:

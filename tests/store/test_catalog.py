@@ -106,6 +106,21 @@ def test_a_query_that_cannot_be_used_is_refused_in_words(
     assert words in page.text
 
 
+@pytest.mark.parametrize("address", ["/products", "/c/kitchen", "/search"])
+def test_a_price_that_is_none_keeps_the_listing_and_the_other_filters(
+    browser: FlaskClient, address: str
+):
+    filled()
+
+    page = browser.get(f"{address}?q=mug&min_price=cheap&max_price=50&option.Colour=Ember")
+
+    assert page.status_code == 400
+    assert "“cheap” is not a price" in page.text
+    assert re.search(r'name="min_price"[^>]* value="cheap"[^>]* aria-invalid="true"', page.text)
+    assert re.search(r'name="max_price"[^>]* value="50.00"', page.text)
+    assert "Tidal Mug" in page.text and "Up to €50.00" in page.text
+
+
 @pytest.mark.parametrize(
     "query", ["q=%00", "q=((((", "q=%27%26%7C", "option.Colour=%00", "option.=x", "q=" + "a" * 5000]
 )

@@ -6,7 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from flask import request
 from flask.testing import FlaskClient
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
 from werkzeug.test import TestResponse
 
 from shop import checkout, customers, inventory
@@ -43,11 +46,15 @@ class FakeStripe:
                 amount_minor=amount_minor,
                 received_minor=0,
                 currency=currency,
+                capturable_minor=0,
+                capture_before=None,
                 charge_id="",
+                charged_at=clock.now(),
                 card_brand="",
                 card_last4="",
                 failure="",
                 failure_reference="",
+                email="",
                 metadata={},
             ),
         )
@@ -298,6 +305,51 @@ def test_only_the_payment_page_may_load_the_payment_script(
     ]
 
     assert ["stripe.com" in policy for policy in policies] == [False, True]
+
+
+@pytest.fixture
+def limited(browser: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    """A visitor of the shop with its limits switched on."""
+    (limiter,) = browser.application.extensions["limiter"]
+    storage = MemoryStorage()
+    for name, value in {
+        "enabled": True,
+        "initialized": True,
+        "_storage": storage,
+        "_limiter": FixedWindowRateLimiter(storage),
+        "_request_identifier": lambda: request.endpoint or "",
+    }.items():
+        monkeypatch.setattr(limiter, name, value)
+    return browser
+
+
+def test_orders_are_not_placed_on_and_on(
+    limited: FlaskClient, cast: Cast, stripe: FakeStripe
+) -> None:
+    fill(limited, cast)
+    form = seen_on(limited.get("/checkout/delivery").text) | {"version": "0"}
+
+    def press(n: int) -> TestResponse:
+        return limited.post(
+            "/checkout/delivery", data=form, environ_base={"REMOTE_ADDR": f"203.0.113.{n}"}
+        )
+
+    assert [press(n).status_code for n in range(10)] == [409] * 10
+    refused = press(11)
+    assert refused.status_code == 429
+    assert "the last one did nothing" in refused.text
+    assert int(refused.headers["Retry-After"]) > 0
+
+    another = limited.application.test_client()
+    fill(another, cast)
+    assert another.get(place(another)).status_code == 200
+
+
+def test_one_network_cannot_empty_the_shelves(limited: FlaskClient) -> None:
+    visitors = [limited.application.test_client() for _ in range(31)]
+    answers = [each.post("/checkout/delivery").status_code for each in visitors]
+    assert answers == [303] * 30 + [429]
+    assert limited.get("/").status_code == 200
 
 
 def test_a_foreign_address_cannot_be_chosen(browser: FlaskClient, cast: Cast) -> None:

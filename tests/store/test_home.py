@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from shop.store import home
-from shop.store.statics import ROOT
+from shop.store.statics import ROOT, bundled
 from tests.store.shelf import filled
 
 
@@ -101,12 +101,39 @@ def test_only_files_of_the_shelf_are_served(browser: FlaskClient):
 
 
 def test_scripts_and_fonts_keep_their_budget(browser: FlaskClient):
-    packed = {"Accept-Encoding": "br"}
-    scripts = sum(
-        len(browser.get(f"/static/js/{path.name}", headers=packed).data)
-        for path in (ROOT / "js").glob("*.js")
-    )
+    scripts = len(browser.get("/static/js/store.js", headers={"Accept-Encoding": "br"}).data)
     fonts = sum(path.stat().st_size for path in (ROOT / "fonts").iterdir())
 
-    assert scripts <= 20_000
+    assert 5_000 <= scripts <= 20_000
     assert fonts <= 70_000
+
+
+def test_all_scripts_are_in_the_one_that_pages_load(browser: FlaskClient):
+    bundle = browser.get("/static/js/store.js").text
+
+    assert re.search(r'<script type="module" src="/static/[^"]+/js/store.js">', home_page(browser))
+    for path in (ROOT / "js").glob("*.js"):
+        assert f'"{path.stem}"(module) {{' in bundle
+        assert path.read_text().splitlines()[-2] in bundle
+
+
+def test_modules_are_rewritten_or_refused():
+    rewritten = bundled(
+        {
+            "shop": "export async function swap(a) {}\nconst m = await import(`./${name}.js`);\n",
+            "live": 'import { swap, attach } from "./shop.js";\n'
+            "export default function live() {}\n",
+        }
+    )
+
+    assert "module.swap = swap; async function swap(a) {}" in rewritten
+    assert "const m = await use(name);" in rewritten
+    assert 'const { swap, attach } = use("shop");' in rewritten
+    assert "module.default = live; function live() {}" in rewritten
+    for strange in ('import all from "./shop.js";', "export const a = 1;", 'import("./x.js")'):
+        with pytest.raises(ValueError, match=r"odd\.js"):
+            bundled({"odd": strange})
+
+
+def home_page(browser: FlaskClient) -> str:
+    return browser.get("/").text

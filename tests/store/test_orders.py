@@ -1,11 +1,16 @@
 """An order's page: for who has its link, and for nobody else."""
 
+from datetime import timedelta
+
 import pytest
 from flask.testing import FlaskClient
 
-from shop import orders
-from shop.core import db
+from shop import orders, payments
+from shop.core import clock, db
+from shop.payments import operations as money
+from shop.payments import refunds
 from shop.payments.models import Refund
+from tests import cast as people
 from tests.cast import Cast
 
 
@@ -21,6 +26,20 @@ def test_the_link_opens_the_order_for_a_guest(browser: FlaskClient, cast: Cast) 
     assert '<meta name="robots" content="noindex' in page.text
     assert page.headers["Cache-Control"] == "no-store"
     assert page.headers["Referrer-Policy"] == "same-origin"
+
+
+def test_the_receipt_is_promised_only_to_who_just_paid(browser: FlaskClient, cast: Cast) -> None:
+    order = cast.paid_order
+
+    just_paid = browser.get(link(order) + "&thanks=1").text
+    later = browser.get(link(order)).text
+    with clock.freeze(clock.now() + timedelta(hours=2)):
+        bookmarked = browser.get(link(order) + "&thanks=1").text
+
+    assert "The receipt goes to" in just_paid and "Thank you" in just_paid
+    for text in (later, bookmarked):
+        assert "receipt" not in text and "Thank you" not in text
+        assert "Keep this page’s address" in text
 
 
 @pytest.mark.parametrize("token", ["", "x", "None", "\x00", "ü" * 32, "a" * 32])
@@ -40,6 +59,18 @@ def test_a_wrong_link_looks_like_an_unknown_order(
 def test_a_number_that_is_none_is_unknown(browser: FlaskClient, number: str) -> None:
     assert browser.get(f"/orders/{number}?token={'a' * 32}").status_code == 404
     assert browser.get(f"/checkout/payment?order={number}&token={'a' * 32}").status_code == 404
+
+
+def test_the_page_of_a_paid_order_asks_five_things(
+    browser: FlaskClient, cast: Cast, statements: list[str]
+) -> None:
+    address = link(cast.paid_order)
+    browser.get(address)
+    statements.clear()
+
+    assert browser.get(address).status_code == 200
+
+    assert len(statements) == 5, statements
 
 
 def test_the_page_tells_of_the_parcel(browser: FlaskClient, cast: Cast) -> None:
@@ -76,7 +107,112 @@ def test_an_order_that_is_being_packed_cannot_be_cancelled(
     answer = browser.post(address, data=data)
 
     assert answer.status_code == 409 and "can no longer be cancelled" in answer.text
+    assert "Processing" in answer.text and "Cancel this order" not in answer.text
     assert orders.by_id(order_id).status == "confirmed"
+
+
+def cancel(order: orders.Order, **form: str) -> tuple[str, dict[str, str]]:
+    line = order.lines[0]
+    named = {
+        f"quantity-{line.id}" if name == "pieces" else name: value for name, value in form.items()
+    }
+    usual = {"token": order.token, "what": "lines", "version": str(order.version)}
+    return f"/orders/{order.number}/cancel", usual | named
+
+
+def test_some_pieces_are_cancelled_and_paid_back(browser: FlaskClient, cast: Cast) -> None:
+    order = cast.paid_order
+    with db.transaction():
+        orders.lock(order.id).lines[0].variant_title = "Ember"
+    address, form = cancel(order, pieces="1")
+    assert "Cancel only some pieces" in browser.get(link(order)).text
+
+    answer = browser.post(address, data=form)
+    again = browser.post(address, data=form)
+
+    assert answer.status_code == 303
+    assert again.status_code == 409 and "has changed since you looked" in again.text
+    db.session.expire_all()
+    (refund,) = db.session.query(Refund)
+    assert (refund.amount_minor, refund.source) == (1900, "customer")
+    assert orders.by_id(order.id).lines[0].cancelled == 1
+    page = browser.get(link(order)).text
+    assert "Some pieces were cancelled" in page and "1 × Tidal mug (Ember)" in page
+    assert "1 of them cancelled" in page and "€19.00" in page and "On its way" in page
+    assert "Cancel only some pieces" not in page
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status", "sentence"),
+    [
+        ("0", 422, "Choose at least one"),
+        ("3", 422, "2 left to cancel, not 3"),
+        ("-1", 422, "must be a whole number"),
+        ("1.5", 422, "must be a whole number"),
+        ("9" * 30, 422, "must be a whole number"),
+        ("", 422, "must be a whole number"),
+    ],
+)
+def test_pieces_that_are_not_there_are_not_cancelled(
+    browser: FlaskClient, cast: Cast, pieces: str, status: int, sentence: str
+) -> None:
+    order = cast.paid_order
+    order_id, version = order.id, order.version
+    address, form = cancel(order, pieces=pieces)
+
+    answer = browser.post(address, data=form)
+
+    assert answer.status_code == status and sentence in answer.text
+    assert f'data-address="{link(order)}"' in answer.text and "Cancel only some" in answer.text
+    assert db.session.query(Refund).count() == 0
+    assert orders.by_id(order_id).version == version
+
+
+def test_another_order_s_line_is_not_cancelled(browser: FlaskClient, cast: Cast) -> None:
+    order = cast.paid_order
+    other = people.order(cast.lamp)
+    address, form = cancel(order)
+
+    answer = browser.post(address, data=form | {f"quantity-{other.lines[0].id}": "1"})
+
+    assert answer.status_code == 422 and "not part of the order" in answer.text
+
+
+def test_the_page_says_what_became_of_a_refund(browser: FlaskClient, cast: Cast) -> None:
+    order = cast.paid_order
+    with db.transaction():
+        locked = orders.lock(order.id)
+        locked.lines[0].variant_title = "Ember"
+        wanted = payments.Wanted(lines={locked.lines[0].id: 1}, shipping_minor=100)
+        refund = payments.request_refund(locked, wanted, reason="goodwill")
+    db.session.expire_all()
+    assert "1 × Tidal mug (Ember), delivery" in browser.get(link(order)).text
+
+    with db.transaction():
+        refunds.apply_refund(refund.id, people.sent(refund, "failed", failure="lost_card"))
+    failed = browser.get(link(order)).text
+    assert "Delayed: we are looking into it" in failed and "lost_card" not in failed
+
+    with db.transaction():
+        again = payments.retry_refund(refund.id)
+    with db.transaction():
+        refunds.apply_refund(refund.id, people.sent(again, id="re_again"))
+    done = browser.get(link(order)).text
+    assert "Sent back" in done and "Banks take up to ten days" in done
+
+
+def test_money_that_is_only_held_is_charged_when_the_order_is_sent(
+    browser: FlaskClient, cast: Cast
+) -> None:
+    order = cast.unpaid_order
+    payment = people.attempt(order, capture="manual")
+    with db.transaction():
+        money.apply_intent(payment.id, people.intent(payment, "requires_capture"))
+
+    page = browser.get(link(order)).text
+
+    assert "€42.90 is reserved on your card. We charge it when we send your order." in page
+    assert "What is reserved on your card is set free." in page
 
 
 def test_a_stranger_cannot_cancel(browser: FlaskClient, cast: Cast) -> None:

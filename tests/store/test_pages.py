@@ -155,3 +155,14 @@ def test_text_that_cannot_be_stored_is_refused_and_not_a_failure(browser: FlaskC
 def test_other_doors_keep_their_own_errors(browser: FlaskClient):
     assert browser.get("/api/v1/nope").mimetype == "application/problem+json"
     assert browser.get("/nope").mimetype == "text/html"
+
+
+@pytest.mark.parametrize("path", ["/", "/products", "/cart", "/nowhere", "/account/login"])
+def test_a_foreign_host_name_is_refused_and_not_repeated_in_links(
+    app: Flask, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = app.test_client().get(path, headers={"Host": "evil.example"})
+
+    assert answer.status_code == 400
+    assert "<a " not in answer.text and "Location" not in answer.headers
+    assert [one for one in caplog.records if one.exc_info] == []

@@ -41,9 +41,9 @@ export default function cart(cart) {
     if (focused && document.getElementById(focused)) document.getElementById(focused)?.focus();
     else if (wasInside) cart.querySelector(/** @type {any} */ ("[data-undo] button, .button"))?.focus();
     hideUndo();
-    const words = cart.querySelector(".line-error, [role=alert]")?.textContent?.trim();
-    const isSaid = cart.closest("dialog") || (!words && cart.querySelector("[data-undo]"));
-    if (!isSaid) announce(words || `Your cart has ${pieces(cart)}.`, { seconds: words ? 8 : 3 });
+    // An alert beside its line or field is read out by itself, and a toast would only cover it.
+    const isSaid = cart.closest("dialog") || cart.querySelector("[role=alert], [data-undo]");
+    if (!isSaid) announce(`Your cart has ${pieces(cart)}.`, { seconds: 3 });
   }
 
   function hideUndo() {

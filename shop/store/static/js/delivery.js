@@ -3,12 +3,14 @@
 
 /** @param {HTMLFormElement} form */
 export default function delivery(form) {
+  const ways = /** @type {NodeListOf<HTMLElement>} */ (form.querySelectorAll("[data-name]"));
+  const names = new Set([...ways].map((way) => way.dataset.name ?? ""));
   const show = () => {
     const facts = form.querySelector("[name=shipping_method]:checked")?.closest("label")?.querySelector("[data-total]");
     if (!(facts instanceof HTMLElement)) return;
     const { total = "", delivery: price = "", name = "" } = facts.dataset;
     for (const sums of document.querySelectorAll("[data-sums]")) {
-      const row = sums.querySelectorAll("dl > div")[1];
+      const row = [...sums.querySelectorAll("dl > div")].find((one) => names.has(one.querySelector("dt")?.textContent ?? ""));
       /** @type {[string, string][]} */
       const texts = [["dt", name], ["dd", price]];
       for (const [tag, words] of texts) {

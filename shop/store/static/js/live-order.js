@@ -3,7 +3,7 @@
 import { follow } from "./live.js";
 import { announce, swap } from "./shop.js";
 
-/** Needs data-order (the number), data-version and, for guests, data-token. @param {HTMLElement} page */
+/** Needs data-order (the number), data-version and, for guests, data-token; data-address where it was not opened by its own. @param {HTMLElement} page */
 export default function liveOrder(page) {
   let asked = false;
   async function refresh() {
@@ -13,11 +13,10 @@ export default function liveOrder(page) {
     await new Promise((resolve) => setTimeout(resolve, 150));
     asked = false;
     const parts = [...document.querySelectorAll("[data-live-fragment]")].map((part) => part.id);
-    if (await swap(location.href, parts)) {
-      const words = document.querySelector("[data-live-words]")?.textContent?.trim();
-      if (words) announce(words);
-    }
+    const before = state();
+    if (await swap(page.dataset.address ?? location.href, parts)) announce(state() === before ? "There is news about your order." : state());
   }
+  const state = () => document.querySelector("[data-live-words]")?.textContent?.trim() ?? "";
   // Something may have happened after this page was made and before its socket was open.
   let known = Number(page.dataset.version);
   const tell = (/** @type {{version: number}} */ order) => {

@@ -33,10 +33,11 @@ export default async function pay(form) {
       confirmParams: { return_url: returnUrl },
       redirect: "if_required",
     });
-    if (!result.error) return location.assign(returnUrl);
+    const words = result.error && refusal(result.error);
+    // Without words the payment is over, one way or the other: the server knows which.
+    if (!words) return location.assign(returnUrl);
     busy(false);
-    const isCard = result.error.type === "card_error";
-    problem(isCard ? `${result.error.message} Nothing was charged. Try again, or use another card.` : result.error.message);
+    problem(words);
   });
 
   /** @param {boolean} is */
@@ -54,6 +55,18 @@ export default async function pay(form) {
   }
 }
 
+/**
+ * What the customer can do something about; the rest is worded for programmers, such as that this payment was
+ * finished or called off in another tab.
+ * @param {{type: string, message: string}} error
+ */
+function refusal({ type, message }) {
+  if (type === "card_error") return `${message} Nothing was charged. Try again, or use another card.`;
+  if (type === "validation_error") return message;
+  if (type === "api_connection_error") return "The payment service cannot be reached. Check your connection, then try again.";
+  return "";
+}
+
 /** Stripe's own script, which the page loads after itself. @returns {Promise<any>} */
 function loaded() {
   return new Promise((resolve) => {
@@ -67,11 +80,10 @@ function loaded() {
   });
 }
 
-/** The time in the reader's own zone; when it is over the page says so itself. */
+/** When the time is over the page says so itself. */
 function countDown() {
-  const shown = document.querySelector("[data-hold]");
-  if (!(shown instanceof HTMLTimeElement)) return;
-  shown.textContent = new Date(shown.dateTime).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const shown = /** @type {HTMLElement | null} */ (document.querySelector("[data-hold]"));
+  if (!shown) return;
   // Seconds left by the server's clock: this machine's may be wrong.
   const left = Number(shown.dataset.hold);
   if (left < 24 * 3600) setTimeout(() => location.reload(), (left + 2) * 1000);

@@ -1,7 +1,7 @@
 // @ts-check
 /** The page's own behaviours, and the loader of all others: an element asks for them by data-behaviour. */
 
-const HERE = new Set(["theme-switch", "category-menu", "error-summary", "quantity"]);
+const HERE = new Set(["theme-switch", "category-menu", "error-summary", "quantity", "own-time"]);
 const WHEN_IDLE = /^live-/;
 const WHEN_FOCUSED = new Set(["search-box"]);
 
@@ -42,6 +42,14 @@ const behaviours = {
 
   "error-summary"(box) {
     box.focus();
+  },
+
+  /** A moment in the reader's own zone; without scripts it stands there in the shop's. */
+  "own-time"(/** @type {HTMLTimeElement} */ time) {
+    const moment = new Date(time.dateTime);
+    const clock = moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+    const day = moment.toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
+    time.textContent = "hold" in time.dataset ? clock : `${day}, ${clock}`;
   },
 
   quantity(group) {
