@@ -28,6 +28,7 @@ from shop.realtime.callers import Caller
 from shop.realtime.connection import Connection
 from shop.realtime.hub import Full, Hub
 from shop.realtime.limits import Limits
+from shop.realtime.presence import Presence
 from shop.realtime.protocol import RECHECK_S, Protocol
 from shop.realtime.subscriber import Subscriber
 
@@ -77,7 +78,8 @@ def create_app(
         app.wsgi_app = ProxyFix(app.wsgi_app, hops, hops, hops)  # type: ignore[method-assign]
     hub = Hub(limits or Limits(), heartbeat_s=heartbeat_s)
     subscriber = Subscriber(hub)
-    protocol = Protocol(hub, recheck_s=recheck_s)
+    presence = Presence(hub)
+    protocol = Protocol(hub, presence, recheck_s=recheck_s)
     app.extensions["hub"] = hub
     _admission(app, hub, frozenset(origins))
     _socket(app, hub)
@@ -85,6 +87,7 @@ def create_app(
     protocol.start()
     gevent.spawn(hub.beat_for_ever)
     gevent.spawn(subscriber.run)
+    gevent.spawn(presence.run)
     return app
 
 

@@ -17,12 +17,15 @@ GRANTS: dict[str, tuple[str, ...]] = {
     "staff:metrics": ("DashboardView", "IndexView"),
     "staff:tasks": ("OrdersView", "OrderView"),
 }
+# What being present at a record of this kind needs: a role that may show one in this view.
+PRESENCE = {"staff:presence:order": "OrdersView", "staff:presence:product": "ProductsView"}
 _OPENING = ["can_list", "can_index"]
+_SHOWING = "can_show"
 
 # Flask-AppBuilder's own tables, read without importing it: it would double this process's memory.
 _STAFF_VIEWS = text(
     """
-    SELECT DISTINCT held.user_id, view.name
+    SELECT DISTINCT held.user_id, view.name, permission.name
     FROM (
         SELECT user_id, role_id FROM ab_user_role
         UNION
@@ -34,10 +37,11 @@ _STAFF_VIEWS = text(
     JOIN ab_permission_view allowed ON allowed.id = given.permission_view_id
     JOIN ab_permission permission ON permission.id = allowed.permission_id
     JOIN ab_view_menu view ON view.id = allowed.view_menu_id
-    WHERE held.user_id = ANY(:staff) AND permission.name = ANY(:opening)
+    WHERE held.user_id = ANY(:staff) AND permission.name = ANY(:permissions)
       AND view.name = ANY(:views)
     """
 )
+_STAFF_NAME = text("SELECT trim(first_name || ' ' || last_name) FROM ab_user WHERE id = :id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +100,25 @@ def living(digests: Iterable[str]) -> set[str]:
 
 
 def grants(staff_ids: Iterable[int | None]) -> dict[int | None, set[str]]:
-    """The staff topics that each of these active staff members may follow. One statement."""
+    """What each of these active staff members holds of GRANTS and PRESENCE. One statement."""
     asked = [staff_id for staff_id in staff_ids if staff_id is not None]
     if not asked:
         return {}
-    views = sorted({view for needed in GRANTS.values() for view in needed})
-    rows = session.execute(_STAFF_VIEWS, {"staff": asked, "opening": _OPENING, "views": views})
+    views = sorted({view for needed in GRANTS.values() for view in needed} | {*PRESENCE.values()})
+    permissions = [*_OPENING, _SHOWING]
+    rows = session.execute(
+        _STAFF_VIEWS, {"staff": asked, "permissions": permissions, "views": views}
+    )
     held: dict[int | None, set[str]] = {}
-    for staff_id, view in rows:
-        held.setdefault(staff_id, set()).update(
-            topic for topic, needed in GRANTS.items() if view in needed
-        )
+    for staff_id, view, permission in rows:
+        if permission == _SHOWING:
+            may = {grant for grant, shown in PRESENCE.items() if view == shown}
+        else:
+            may = {topic for topic, needed in GRANTS.items() if view in needed}
+        held.setdefault(staff_id, set()).update(may)
     return held
+
+
+def staff_name(staff_id: int) -> str:
+    """What colleagues call this member of staff. One statement."""
+    return str(session.scalar(_STAFF_NAME, {"id": staff_id}) or "Somebody")

@@ -174,6 +174,11 @@ class Hub:
         if name is not None:
             self.dismiss(connection, name)
 
+    def is_following(self, connection: Connection, name: str) -> bool:
+        """Whether a socket hears of ``name`` or is about to."""
+        room = self.rooms.get(name)
+        return room is not None and (connection in room.followers or connection in room.newcomers)
+
     # --- telling ---
 
     def broadcast(self, batch: Iterable[dict[str, Any]]) -> None:

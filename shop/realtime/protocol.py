@@ -7,7 +7,7 @@ order; the rest is answered at once. A bad message gets an error and changes not
 import json
 import logging
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gevent
@@ -18,6 +18,7 @@ from shop.core.db import session
 from shop.realtime import callers, limits, replay, topics
 from shop.realtime.connection import Connection
 from shop.realtime.hub import Hub
+from shop.realtime.presence import Presence
 from shop.realtime.replay import Kept
 from shop.realtime.topics import Refused, Topic
 
@@ -71,8 +72,9 @@ def parse(text: str) -> Request:
 class Protocol:
     """Answers what the sockets of one hub ask."""
 
-    def __init__(self, hub: Hub, *, recheck_s: float = RECHECK_S) -> None:
+    def __init__(self, hub: Hub, presence: Presence, *, recheck_s: float = RECHECK_S) -> None:
         self.hub = hub
+        self.presence = presence
         self._recheck_s = recheck_s
         self._waiting: SimpleQueue[Connection] = SimpleQueue()
         hub.hear = self.hear
@@ -142,9 +144,15 @@ class Protocol:
             # Else the snapshot would show the rows as they were before we listened.
             session.expunge_all()
             with self.hub.expecting(connection, topic.name):
-                kept = replay.kept()
-                snapshot = topics.snapshot(request.topic, connection.caller)
-                missed = _missed(topic, request.since, kept)
+                missed: list[bytes] | None = []
+                if topic.is_presence:
+                    seq, snapshot = self.presence.join(connection, request.topic)
+                    # Nothing of it is kept, and the snapshot leaves nothing to repeat.
+                    request, kept = replace(request, since=None), Kept(seq, seq)
+                else:
+                    kept = replay.kept()
+                    snapshot = topics.snapshot(request.topic, connection.caller)
+                    missed = _missed(topic, request.since, kept)
                 # From here on nothing waits, so no news can slip in between.
                 if connection.is_open and not connection.closing_until:
                     self._tell(connection, request, topic, kept, snapshot, missed)

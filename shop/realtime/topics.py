@@ -16,6 +16,7 @@ from shop.realtime.messages import cart_data, cart_topic, order_data, product_da
 
 _PRODUCT = re.compile(r"product:([1-9][0-9]{0,17})")
 _ORDER = re.compile(r"order:([A-Za-z0-9-]{1,32})")
+_PRESENCE = re.compile(r"(staff:presence:[a-z]{1,20}):[1-9][0-9]{0,17}")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _ORDERS_DESK = "staff:orders"
 
@@ -48,11 +49,16 @@ class Topic:
     """Something that this caller may follow.
 
     ``name`` is what broadcasts call it; None when there is nothing to hear of yet (no cart so far).
-    ``grant`` is the staff topic whose permission allowed it, asked again each minute; else empty.
+    ``grant`` is the key of GRANTS or PRESENCE that allowed it, asked again each minute; else empty.
     """
 
     name: str | None
     grant: str = ""
+
+    @property
+    def is_presence(self) -> bool:
+        """Whether to follow it is to be there; see ``presence``."""
+        return self.grant in callers.PRESENCE
 
 
 def authorise(topic: str, caller: Caller, secret: str = "") -> Topic:
@@ -70,13 +76,20 @@ def authorise(topic: str, caller: Caller, secret: str = "") -> Topic:
         return Topic(topic, grant=topic)
     if topic == "customer" or topic in callers.GRANTS:
         raise Refused("forbidden")
+    if (found := _PRESENCE.fullmatch(topic)) and found[1] in callers.PRESENCE:
+        if not _is_granted(found[1], caller):
+            raise Refused("forbidden")
+        return Topic(topic, grant=found[1])
     if found := _ORDER.fullmatch(topic):
         return _order(topic, found[1], caller, secret)
     raise Refused("unknown_topic")
 
 
 def snapshot(topic: str, caller: Caller) -> dict[str, Any]:
-    """How things stand for an authorised topic. Raises ``Refused`` if it is not on show."""
+    """How things stand for an authorised topic (``presence`` has its own).
+
+    Raises ``Refused`` if it is not on show.
+    """
     kind, _, key = topic.partition(":")
     if kind == "product":
         return product_snapshot(int(key))

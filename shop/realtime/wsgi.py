@@ -11,7 +11,7 @@ import gevent
 from flask import Flask
 from gevent.monkey import is_module_patched
 
-from shop.config import Settings
+from shop.config import Settings, read_or_end
 from shop.core import db, log, redis
 from shop.realtime.app import create_app, origin
 from shop.realtime.hub import Hub
@@ -54,4 +54,5 @@ def drain_on_sigterm(hub: Hub) -> None:
     gevent.signal_handler(signal.SIGTERM, lambda: gevent.spawn(end))
 
 
-app = start(Settings.from_env())
+# 3 tells gunicorn that starting its workers again is of no use.
+app = start(read_or_end(3))

@@ -1,7 +1,7 @@
 """Servers, doors and goods for the realtime tests: a real gunicorn, a real Postgres and Valkey."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -193,10 +193,11 @@ class Cast:
         )
         return self._kept(order)
 
-    def staff(self, *views: str, is_active: bool = True) -> User:
-        """Somebody whose only role may list (or open) these admin views."""
+    def staff(self, *views: str, is_active: bool = True, showing: Iterable[str] = ()) -> User:
+        """Somebody whose only role may list (or open) some admin views and show what is in some."""
         name = secrets.token_hex(6)
         allowed = [self._permission(view) for view in views]
+        allowed += [self._permission(view, "can_show") for view in showing]
         role = Role(name=name, permissions=allowed)
         return self._kept(
             User(
@@ -223,16 +224,16 @@ class Cast:
         """News that are kept, but not (yet) published."""
         return self._kept(Broadcast(topic=topic, type="tested", data=data, at=self.now))
 
-    def _permission(self, view: str) -> PermissionView:
-        name = "can_index" if view == "DashboardView" else "can_list"
-        permission = self.store.scalar(select(Permission).filter_by(name=name))
-        menu = self.store.scalar(select(ViewMenu).filter_by(name=view))
-        found = self.store.scalar(
-            select(PermissionView).filter_by(permission=permission, view_menu=menu)
-        )
-        return found or PermissionView(
-            permission=permission or Permission(name=name), view_menu=menu or ViewMenu(name=view)
-        )
+    def _permission(self, view: str, name: str = "") -> PermissionView:
+        name = name or ("can_index" if view == "DashboardView" else "can_list")
+        parts = {
+            "permission": self.store.scalar(select(Permission).filter_by(name=name))
+            or self._kept(Permission(name=name)),
+            "view_menu": self.store.scalar(select(ViewMenu).filter_by(name=view))
+            or self._kept(ViewMenu(name=view)),
+        }
+        found = self.store.scalar(select(PermissionView).filter_by(**parts))
+        return found or self._kept(PermissionView(**parts))
 
     def _kept(self, thing: Any) -> Any:
         self.store.add(thing)
