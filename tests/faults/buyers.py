@@ -6,6 +6,7 @@ import threading
 import time
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from multiprocessing.synchronize import Barrier
 from urllib.parse import urlencode
 
@@ -26,16 +27,33 @@ class Errand:
 
 def buy(errand: Errand, key: str, wait: Barrier | None = None) -> tuple[str, str]:
     """Fill a cart, order, pay. Gives ("paid", order number) or (code of the refusal, "")."""
-    api = f"{errand.base_url}/api/v1"
-    status, cart = post(
-        f"{api}/cart/items", {"variant_id": errand.variant_id, "quantity": errand.quantity}
-    )
+    status, cart = fill(errand)
     if wait is not None:
         wait.wait()
     if status >= 400:
         return cart["code"], ""
-    status, order = insist(
-        f"{api}/orders",
+    status, order = place(errand, cart, key)
+    if status >= 400:
+        return order["code"], ""
+    status, intent = start(errand, order)
+    if status >= 400:
+        return intent["code"], order["number"]
+    confirm(errand, intent)
+    return "paid", order["number"]
+
+
+def fill(errand: Errand) -> tuple[int, dict]:
+    """Put it into a new cart."""
+    return insist(
+        f"{errand.base_url}/api/v1/cart/items",
+        {"variant_id": errand.variant_id, "quantity": errand.quantity},
+    )
+
+
+def place(errand: Errand, cart: dict, key: str, *, with_key: bool = True) -> tuple[int, dict]:
+    """Order what is in the cart; ``key`` is also the buyer's name."""
+    return insist(
+        f"{errand.base_url}/api/v1/orders",
         {
             "cart_token": cart["token"],
             "cart_version": cart["version"],
@@ -43,27 +61,31 @@ def buy(errand: Errand, key: str, wait: Barrier | None = None) -> tuple[str, str
             "shipping_address": ADDRESS,
             "shipping_method": "standard",
         },
-        {"Idempotency-Key": key},
+        {"Idempotency-Key": key} if with_key else None,
     )
-    if status >= 400:
-        return order["code"], ""
-    status, intent = insist(
-        f"{api}/orders/{order['number']}/payment-intent?token={order['token']}", {}, {}
-    )
-    if status >= 400:
-        return intent["code"], order["number"]
-    confirm(errand, intent)
-    return "paid", order["number"]
 
 
-def insist(url: str, body: object, headers: dict[str, str]) -> tuple[int, dict]:
-    """POST, and again after a 503 or an "in progress", as the contract asks of programs."""
-    for _ in range(10):
-        status, answer = post(url, body, headers)
-        if status != 503 and answer.get("code") != "in_progress":
-            break
-        time.sleep(1)
-    return status, answer
+def start(errand: Errand, order: dict) -> tuple[int, dict]:
+    """Begin to pay."""
+    number, token = order["number"], order["token"]
+    return insist(f"{errand.base_url}/api/v1/orders/{number}/payment-intent?token={token}", {})
+
+
+def insist(
+    url: str, body: object, headers: dict[str, str] | None = None, *, patience_s: float = 120
+) -> tuple[int, dict]:
+    """POST, and again after a 503, an "in progress" or no answer, as the contract asks of
+    programs. A key whose process died is free again after a minute."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            status, answer = post(url, body, headers)
+        except (OSError, HTTPException, ValueError):  # cut in the middle
+            status, answer = 503, {"code": "no answer"}
+        waits = status == 503 or answer.get("code") == "in_progress"
+        if not waits or time.monotonic() > deadline:
+            return status, answer
+        time.sleep(0.5)
 
 
 def confirm(errand: Errand, intent: dict[str, str]) -> None:

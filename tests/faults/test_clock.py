@@ -1,0 +1,76 @@
+"""The clock of our machine is wrong by ten minutes; Stripe's and the database's are right."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+import stripe
+
+from shop import orders, payments
+from shop.core import clock
+from shop.core.db import transaction
+from shop.payments import operations as money
+from tests import cast as people
+from tests.cast import Cast
+
+SECRET = "whsec_tests"
+
+
+@contextmanager
+def skewed(minutes: int) -> Iterator[None]:
+    """Our clock, for the shop and for Stripe's library."""
+    real, ahead = time.time, minutes * 60
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time", lambda: real() + ahead)
+        with clock.freeze(clock.now() + timedelta(minutes=minutes)):
+            yield
+
+
+def message(kind: str, intent_id: str) -> tuple[bytes, str]:
+    """A message of Stripe's, stamped by its clock, and its signature."""
+    event = {"id": f"evt_{intent_id}", "type": kind, "data": {"object": {"id": intent_id}}}
+    body = json.dumps(event)
+    header = stripe.WebhookSignature.generate_signature_header(body, SECRET)
+    return body.encode(), header
+
+
+def test_a_clock_that_runs_ahead_refuses_messages_and_still_gets_the_money(cast: Cast) -> None:
+    order = cast.unpaid_order
+    payment = people.attempt(order)
+    body, signature = message("payment_intent.succeeded", payment.intent_id or "")
+
+    with skewed(10):
+        with pytest.raises(payments.BadSignature):
+            payments.record_webhook(body, signature)
+        # What ``reconcile`` and the page that the browser returns to do instead.
+        with transaction():
+            money.apply_intent(payment.id, people.intent(payment))
+
+    assert (order.status, order.payment_status) == ("confirmed", "paid")
+
+
+def test_a_clock_that_is_behind_takes_messages_as_ever(cast: Cast) -> None:
+    payment = people.attempt(cast.unpaid_order)
+    body, signature = message("payment_intent.succeeded", payment.intent_id or "")
+
+    with skewed(-10):
+        assert payments.record_webhook(body, signature)
+
+
+@pytest.mark.parametrize("minutes", [10, -10])
+def test_money_that_comes_under_a_wrong_clock_buys_or_goes_back(cast: Cast, minutes: int) -> None:
+    with skewed(minutes):
+        order = people.order(cast.mug, 2)
+        payment = people.attempt(order)
+    with clock.freeze(clock.now() + timedelta(minutes=20)), transaction():
+        locked = orders.lock(order.id)
+        if locked.expires_at <= clock.now():
+            orders.expire(locked)
+
+    with transaction():
+        money.apply_intent(payment.id, people.intent(payment))
+
+    assert (order.status, order.payment_status) == ("confirmed", "paid")
