@@ -10,8 +10,8 @@ from shop.core import clock
 from shop.core.db import session, transaction
 from shop.customers.models import Customer
 from shop.payments import operations as money
-from shop.payments.models import Payment
-from shop.payments.stripe_gateway import Intent
+from shop.payments.models import Payment, Refund
+from shop.payments.stripe_gateway import Intent, SentRefund
 
 PASSWORD = "correct horse battery"
 ADDRESS = {
@@ -66,16 +66,17 @@ def order(variant: Variant, quantity: int = 1, *, customer_id: int | None = None
         return checkout.place_order(basket.id)
 
 
-def attempt(of: orders.Order) -> Payment:
+def attempt(of: orders.Order, *, capture: str = "automatic") -> Payment:
     """A started payment, as after a visit to Stripe."""
     with transaction():
-        payment = money.open_payment(orders.lock(of.id))
+        payment = money.open_payment(orders.lock(of.id), capture=capture)
         money.attach_intent(payment.id, intent(payment, "requires_payment_method"))
     return payment
 
 
 def intent(payment: Payment, status: str = "succeeded", **changes: Any) -> Intent:
     """What Stripe would say of this payment."""
+    held = status == "requires_capture"
     facts: dict[str, Any] = {
         "id": f"pi_{payment.id}",
         "status": status,
@@ -83,14 +84,33 @@ def intent(payment: Payment, status: str = "succeeded", **changes: Any) -> Inten
         "amount_minor": payment.amount_minor,
         "received_minor": payment.amount_minor if status == "succeeded" else 0,
         "currency": payment.currency,
-        "charge_id": f"ch_{payment.id}" if status == "succeeded" else "",
+        "capturable_minor": payment.amount_minor if held else 0,
+        "capture_before": clock.now() + timedelta(days=7) if held else None,
+        "charge_id": f"ch_{payment.id}" if held or status == "succeeded" else "",
+        "charged_at": clock.now(),
         "card_brand": "visa",
         "card_last4": "4242",
         "failure": "",
         "failure_reference": "",
-        "metadata": {},
+        "email": "ada@example.com",
+        "metadata": {"payment": payment.key},
     }
     return Intent(**facts | changes)
+
+
+def sent(refund: Refund, status: str = "succeeded", **changes: Any) -> SentRefund:
+    """What Stripe would say of this refund."""
+    facts: dict[str, Any] = {
+        "id": refund.stripe_id or f"re_{refund.id}",
+        "intent_id": f"pi_{refund.payment_id}",
+        "status": status,
+        "amount_minor": refund.amount_minor,
+        "currency": refund.currency,
+        "failure": "",
+        "created": clock.now(),
+        "metadata": {"refund": refund.key, "attempt": str(refund.attempt)},
+    }
+    return SentRefund(**facts | changes)
 
 
 def pay(of: orders.Order) -> Payment:

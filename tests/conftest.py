@@ -2,8 +2,10 @@
 
 ``session`` gives each test the migrated database inside a transaction that is rolled back.
 ``live_database`` gives a database of its own, with real commits, for threads and processes.
+``--faults`` runs the long form of the fault suite and nothing else; ``--seed`` repeats a run.
 """
 
+import random
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from flask_migrate import upgrade
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-from shop import catalog, checkout, cli
+from shop import catalog, checkout, cli, discounts
 from shop.config import Settings
 from shop.core import db, redis
 from shop.factory import create_app
@@ -24,6 +26,49 @@ from tests.support import servers
 
 PROJECT = Path(__file__).parents[1]
 TEMPLATE = "shop_template"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", action="store_true", help="run the fault suite in its long form")
+    parser.addoption(
+        "--seed", type=int, default=random.randrange(10_000), help="what chance decides in faults"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "faults: only in the long form of the fault suite")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed of the faults: {config.getoption('seed')}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    is_long = config.getoption("faults")
+    chosen, left = [], []
+    for item in items:
+        if is_long:
+            wanted = item.path.is_relative_to(PROJECT / "tests" / "faults")
+        else:
+            wanted = item.get_closest_marker("faults") is None
+        (chosen if wanted else left).append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = chosen
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int:
+    """What chance decides, to be repeated with ``--seed``."""
+    given: int = pytestconfig.getoption("seed")
+    return given
+
+
+@pytest.fixture(scope="session")
+def is_long(pytestconfig: pytest.Config) -> bool:
+    """Whether this is the long form of the fault suite."""
+    given: bool = pytestconfig.getoption("faults")
+    return given
 
 
 def _url(postgres_url: str, database: str) -> str:
@@ -109,6 +154,7 @@ def session(shared_engine: Engine) -> Iterator[Session]:
     outer = connection.begin()
     db.bind(connection)
     catalog.forget()
+    discounts.forget()
     try:
         yield db.session()
     finally:
@@ -116,6 +162,7 @@ def session(shared_engine: Engine) -> Iterator[Session]:
         outer.rollback()
         connection.close()
         catalog.forget()
+        discounts.forget()
 
 
 @pytest.fixture
@@ -125,6 +172,7 @@ def live_database(running: servers.Servers, app: Flask) -> Iterator[str]:
     engine = db.configure(url, pool_size=20)
     redis.client().flushall()
     catalog.forget()
+    discounts.forget()
     yield url
     db.session.remove()
     engine.dispose()

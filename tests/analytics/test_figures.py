@@ -7,8 +7,7 @@ import pytest
 from shop import analytics, inventory, orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
-from shop.payments import operations as money
-from shop.payments.stripe_gateway import SentRefund
+from shop.payments import refunds
 from tests import cast as people
 from tests.cast import Cast
 
@@ -25,13 +24,12 @@ def goods(order: orders.Order) -> int:
 
 
 def refund(order: orders.Order, amount_minor: int) -> None:
-    payment = payments.of_order(order.id)[0]
     with transaction():
-        asked = money.request_refund(
-            orders.lock(order.id), payment, amount_minor, reason="customer"
+        asked = payments.request_refund(
+            orders.lock(order.id), payments.Wanted(amount_minor=amount_minor), reason="goodwill"
         )
     with transaction():
-        money.apply_refund(asked.id, SentRefund(f"re_{asked.id}", "succeeded", amount_minor, ""))
+        refunds.apply_refund(asked.id, people.sent(asked))
 
 
 def test_a_paid_order_counts_without_its_tax_and_shipping(cast: Cast) -> None:

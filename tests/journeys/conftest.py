@@ -14,6 +14,7 @@ import pytest
 from dotenv import dotenv_values
 from playwright.sync_api import Browser
 
+from shop.core.db import end_read
 from tests.journeys import shelf as goods
 from tests.support.browser import Visitor, chrome, expect
 from tests.support.stack import RunningShop, running_shop
@@ -24,6 +25,13 @@ Visit = Callable[..., Visitor]
 @pytest.fixture(autouse=True)
 def _push_request_context() -> None:
     """Replaces pytest-flask's: the shop of the journeys runs in processes of its own."""
+
+
+@pytest.fixture(autouse=True)
+def _end_read() -> Iterator[None]:
+    """Postgres would end what a journey's own reads left open, in the middle of the next one."""
+    yield
+    end_read()
 
 
 @pytest.fixture(scope="package")

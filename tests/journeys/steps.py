@@ -5,6 +5,8 @@ from playwright.sync_api import Page
 from tests.cast import ADDRESS
 from tests.support.browser import enter_card, expect
 
+STAFF_PASSWORD = "twelve warm lamps"
+
 
 def add_to_cart(page: Page) -> None:
     """Press the button; the drawer opens, or the cart's page if the script is not there yet."""
@@ -58,3 +60,15 @@ def pay_with(page: Page, number: str) -> None:
 def number_of(page: Page) -> str:
     """The order's number on the payment page."""
     return page.locator(".facts-card dd").first.inner_text()
+
+
+def hire(owners: Page, email: str, first_name: str, last_name: str, *, role: str) -> None:
+    """The owner gives somebody an account with STAFF_PASSWORD and this role."""
+    owners.goto("/admin/staff/add")
+    owners.get_by_label("First name").fill(first_name)
+    owners.get_by_label("Last name").fill(last_name)
+    owners.get_by_label("E-mail").fill(email)
+    owners.get_by_label("Password").fill(STAFF_PASSWORD)
+    owners.get_by_role("checkbox", name=role).check()
+    owners.locator(".save-bar [type=submit]").click()
+    expect(owners.get_by_role("heading", level=1, name=f"{first_name} {last_name}")).to_be_visible()

@@ -101,7 +101,6 @@ def test_a_forgotten_password_is_replaced_and_other_browsers_are_signed_out(
     sign_in(elsewhere.page, email, cast.PASSWORD)
     expect(elsewhere.page.get_by_role("alert")).to_be_visible()
     here.goto(link)
-    set_password(page)
     expect(page.get_by_text("no longer valid")).to_be_visible()
 
 

@@ -1,13 +1,16 @@
 """Cards that are refused or asked about: the reason in words, the cart whole, the pieces held."""
 
+import time
+
 from playwright.sync_api import Page
 
+from shop import orders, payments
 from shop.catalog.models import Variant
 from shop.core.db import transaction
 from tests.journeys.conftest import Visit
 from tests.journeys.shelf import available, product
-from tests.journeys.steps import add_to_cart, check_out, pay_with
-from tests.support.browser import Visitor, expect
+from tests.journeys.steps import add_to_cart, check_out, number_of, pay_with, to_payment
+from tests.support.browser import PATIENCE_MS, Visitor, expect
 from tests.support.stack import RunningShop
 
 GOOD = "4242424242424242"
@@ -78,3 +81,40 @@ def test_three_d_secure_that_fails_leads_back_to_another_card(
 
 def visit_cart(visitor: Visitor) -> Page:
     return visitor.goto("/cart")
+
+
+def test_a_payment_page_left_open_in_another_tab_shows_how_its_order_stands(
+    shop: RunningShop, visit: Visit
+) -> None:
+    ada = visit("ada")
+    at_the_card_form(ada, "Twofold tray")
+    page, old = ada.page, number_of(ada.page)
+    other = ada.context.new_page()
+    other.goto("/cart")
+    other.get_by_role("spinbutton").fill("2")
+    other.get_by_role("spinbutton").press("Tab")
+    expect(other.locator("[data-cart-link]")).to_have_attribute("aria-label", "Cart, 2 items")
+    other.goto("/checkout/delivery")
+    to_payment(other)
+    assert number_of(other) != old
+    wait_until_called_off(page, old)
+
+    pay_with(page, GOOD)
+
+    expect(page.get_by_role("heading", level=1, name=f"Order {old}")).to_be_visible()
+    expect(page.locator(".state-line")).to_contain_text("Cancelled")
+    pay_with(other, GOOD)
+    expect(other.get_by_text("Thank you")).to_be_visible()
+
+
+def wait_until_called_off(page: Page, number: str) -> None:
+    """Wait until Stripe, too, knows that nobody will pay for this order."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    with transaction():
+        order_id = orders.by_number(number).id
+    while True:
+        with transaction():
+            if payments.latest(order_id).status == "cancelled":  # type: ignore[union-attr]
+                return
+        assert time.monotonic() < deadline, "the payment is still open"
+        page.wait_for_timeout(200)

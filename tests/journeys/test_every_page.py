@@ -3,10 +3,15 @@ window, nothing that the browser complains about."""
 
 import re
 import secrets
+import time
 
 import pytest
 from playwright.sync_api import Page
+from sqlalchemy import select
 
+from shop import orders, payments
+from shop.core.db import session, transaction
+from shop.notifications.models import MailMessage
 from tests import cast
 from tests.faults.buyers import Errand, buy
 from tests.journeys.conftest import Visit
@@ -14,7 +19,7 @@ from tests.journeys.shelf import Shelf
 from tests.journeys.steps import add_to_cart, check_out
 from tests.journeys.test_account import sign_in as sign_in_customer
 from tests.support import axe
-from tests.support.browser import PHONE, SMALLEST, Visitor, expect, sideways
+from tests.support.browser import PATIENCE_MS, PHONE, SMALLEST, Visitor, expect, sideways
 from tests.support.stack import RunningShop
 
 STATIC_PAGES = ("about", "contact", "imprint", "privacy", "returns", "shipping", "terms")
@@ -73,6 +78,18 @@ def test_the_store_s_pages(shelf: Shelf, visit: Visit) -> None:
     assert faults == []
 
 
+def test_a_product_page_asks_for_few_things(shelf: Shelf, visit: Visit) -> None:
+    guest = visit("guest")
+    asked: list[str] = []
+    guest.page.on("request", lambda request: asked.append(request.url))
+
+    guest.goto(f"/products/{shelf.mug.slug}")
+    guest.wait_until_following("product:")
+
+    assert len(asked) <= 15, asked
+    assert sum(url.endswith(".js") for url in asked) == 1
+
+
 def test_a_customer_s_pages(shop: RunningShop, shelf: Shelf, visit: Visit) -> None:
     email = f"page-{secrets.token_hex(3)}@example.com"
     who = cast.customer(email, "Pia Page")
@@ -98,6 +115,55 @@ def test_a_customer_s_pages(shop: RunningShop, shelf: Shelf, visit: Visit) -> No
     assert faults == []
 
 
+def test_an_order_s_page_and_its_mails_hold_any_word(shop: RunningShop, visit: Visit) -> None:
+    word, place = "Donaudampfschiff" * 3, "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogoch"
+    bowl = cast.product(word)
+    email = f"{'word' * 12}-{secrets.token_hex(3)}@{'example' * 5}.com"
+    sent, kept = (cast.order(bowl, 3) for _ in range(2))
+    for order in (sent, kept):
+        with transaction():
+            locked = orders.lock(order.id)
+            locked.email, locked.customer_name = email, word
+            locked.shipping_address = {**locked.shipping_address, "name": word, "city": place}
+        cast.pay(order)
+    with transaction():
+        locked = orders.lock(sent.id)
+        orders.ship(locked, {locked.lines[0].id: 1}, carrier=word, tracking_number="T0" * 25)
+        wanted = payments.Wanted(lines={locked.lines[0].id: 1})
+        payments.request_refund(locked, wanted, reason="other")
+    guest = visit("guest")
+    page = guest.goto(f"/orders/{sent.number}?token={sent.token}")
+    expect(page.locator("#order-money")).to_contain_text(word)
+
+    faults = faults_of(guest, "", SMALLEST)
+    page.goto(f"/orders/{kept.number}?token={kept.token}")
+    for summary in page.locator(".cancel summary").all():
+        summary.click()
+    faults += faults_of(guest, "", SMALLEST)
+
+    reader = visit("reader", viewport=SMALLEST).page  # an empty page: no policy forbids its styles
+    for mail in mails_to(email, 3):
+        reader.set_content(mail.html)
+        expect(reader.locator("body")).to_contain_text(word)
+        faults += [f"the mail {mail.kind} is too wide"] if sideways(reader) > 0 else []
+    assert faults == []
+
+
+def mails_to(email: str, number: int) -> list[MailMessage]:
+    """The mails to somebody, once there are so many."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while len(found := _mails(email)) < number:
+        assert time.monotonic() < deadline, f"only {len(found)} mails"
+        time.sleep(0.2)
+    return found
+
+
+def _mails(email: str) -> list[MailMessage]:
+    session.rollback()
+    wanted = select(MailMessage).where(MailMessage.recipient == email)
+    return list(session.scalars(wanted))
+
+
 def test_the_admin_s_pages(shop: RunningShop, shelf: Shelf, visit: Visit, owner: Visitor) -> None:
     variant = shelf.of_mug["Ember", "420 ml"]
     buy(Errand(shop.base_url, shop.stripe_url, variant.id), f"admin-{secrets.token_hex(3)}")
@@ -105,6 +171,7 @@ def test_the_admin_s_pages(shop: RunningShop, shelf: Shelf, visit: Visit, owner:
     menu = page.locator("nav[aria-label=Pages] a")
     paths = menu.evaluate_all("links => links.map((one) => one.pathname)")
     paths += ["/admin/profile/", "/admin/categories/add", "/admin/products/add", "/admin/staff/add"]
+    paths += ["/admin/discounts/add"]
     for listing in ("orders", "products", "inventory", "customers", "mail", "payments"):
         owner.goto(f"/admin/{listing}/list/")
         row = page.locator("[data-listing] tbody .row-link")

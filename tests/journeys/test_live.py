@@ -5,13 +5,23 @@ import time
 
 from tests import cast
 from tests.journeys.conftest import Visit
+from tests.journeys.conftest import sign_in as sign_in_to_admin
 from tests.journeys.shelf import product
-from tests.journeys.steps import add_to_cart
+from tests.journeys.steps import STAFF_PASSWORD, add_to_cart, hire
 from tests.journeys.test_account import sign_in
-from tests.support.browser import Visitor, expect
+from tests.support.browser import DESKTOP, SMALLEST, Visitor, expect, sideways
 from tests.support.stack import RunningShop
 
 CLAIM_S = 2.0
+# Notes every tone with whether its page may be heard just then.
+EAR = """
+    window.__tones = [];
+    const start = OscillatorNode.prototype.start;
+    OscillatorNode.prototype.start = function (when) {
+        window.__tones.push(this.context.state);
+        return start.call(this, when);
+    };
+"""
 
 
 def test_the_last_piece_is_gone_while_somebody_looks(shop: RunningShop, visit: Visit) -> None:
@@ -86,3 +96,111 @@ def test_dead_sockets_are_said_and_made_up_for(
     owner.assert_not_reloaded()
     for visitor in (looker, owner):  # the browser itself notes the lost connection
         visitor.complaints[:] = [w for w in visitor.complaints if "WebSocket" not in w]
+
+
+def test_a_new_order_is_heard_once_that_was_allowed(
+    shop: RunningShop, visit: Visit, owner: Visitor
+) -> None:
+    variant = product("Loud bell", stock=9)
+    owner.context.add_init_script(EAR)
+    page = owner.goto("/admin/orders/list/")
+
+    def arrives() -> list[str]:
+        """Somebody orders; what was heard when the toast had come."""
+        expect(page.locator("[data-live]")).to_have_attribute("data-live", "on")
+        owner.wait_until_following("staff:orders")
+        number = cast.order(variant).number
+        expect(page.get_by_text(f"New order {number}", exact=True).last).to_be_visible()
+        page.wait_for_timeout(1_000)
+        return page.evaluate("__tones.splice(0)")
+
+    expect(page.locator("[data-sound]")).to_have_attribute("aria-pressed", "false")
+    assert arrives() == []
+
+    page.locator("[data-sound]").click()
+    page.wait_for_function("__tones.length === 2 && __tones.splice(0)")
+    assert arrives() == ["running", "running"]
+
+    # A page that nobody has touched may not sound; it says so, and keeps no noise for later.
+    # Whatever Playwright asks a page counts as a touch: so the order comes before the questions.
+    page.goto("about:blank")
+    owner.goto("/admin/orders/list/")
+    page.wait_for_timeout(2_000)
+    owner.wait_until_following("staff:orders")
+    number = cast.order(variant).number
+    page.wait_for_timeout(3_000)
+    heard, words = page.evaluate("[__tones, document.querySelector('[data-sound]').title]")
+    expect(page.get_by_text(f"New order {number}", exact=True).last).to_be_visible()
+    assert heard == []
+    assert "starts with your first click" in words
+
+    page.get_by_role("heading", level=1).click()
+    expect(page.locator("[data-sound]")).to_have_attribute("title", "Sound for new orders")
+    assert page.evaluate("__tones") == []
+    assert arrives() == ["running", "running"]
+
+    second = owner.context.new_page()
+    second.goto("/admin/profile/")
+    second.locator("[data-sound]").click()
+    expect(page.locator("[data-sound]")).to_have_attribute("aria-pressed", "false")
+    assert arrives() == []
+    owner.complaints[:] = [words for words in owner.complaints if "AudioContext" not in words]
+
+
+def test_stock_that_runs_low_is_told_once_wherever_staff_are(
+    shop: RunningShop, visit: Visit, owner: Visitor
+) -> None:
+    variant = product("Scarce bowl", stock=5)
+    page = owner.goto("/admin/products/list/")
+    expect(page.locator("[data-live]")).to_have_attribute("data-live", "on")
+    owner.wait_until_following("staff:stock")
+
+    cast.order(variant)
+    began = time.monotonic()
+    cast.order(variant)
+    note = page.get_by_text(f"{variant.sku}: 3 left")
+    expect(note).to_be_visible()
+    seen_s = time.monotonic() - began
+    cast.order(variant)
+
+    assert seen_s < CLAIM_S
+    owner.snap("41-low-stock")
+    page.wait_for_timeout(1_000)
+    expect(page.get_by_text("Low stock", exact=True)).to_have_count(1)
+    page.locator(".toast", has_text=variant.sku).get_by_role("link", name="View").click()
+    page.wait_for_url("**/admin/inventory/list/?q=SCARCE-BOWL*")
+
+
+def test_two_at_one_record_see_that_they_are(
+    shop: RunningShop, visit: Visit, owner: Visitor
+) -> None:
+    variant = product("Shared stool", stock=9)
+    order = cast.order(variant)
+    email = f"ana-{secrets.token_hex(3)}@example.com"
+    hire(owner.page, email, "Ana", "Weber", role="Manager")
+    ana = sign_in_to_admin(visit("Ana"), email, STAFF_PASSWORD)
+
+    for path in (f"orders/show/{order.id}", f"products/edit/{variant.product_id}"):
+        chip = owner.goto(f"/admin/{path}").locator("[data-presence]")
+        owner.wait_until_following("staff:presence:")
+        expect(chip).to_be_empty()
+        owner.mark()
+
+        ana.goto(f"/admin/{path}")
+        expect(chip).to_have_text("Ana Weber is here too", timeout=5_000)
+        expect(ana.page.locator("[data-presence]")).to_contain_text("is here too")
+        expect(ana.page.locator("[data-presence]")).not_to_contain_text("Ana")
+        owner.page.set_viewport_size(SMALLEST)
+        assert sideways(owner.page) <= 0
+        owner.snap(f"41-presence-{path.partition('/')[0]}")
+        owner.page.set_viewport_size(DESKTOP)
+
+        ana.goto("/admin/profile/")
+        expect(chip).to_be_empty(timeout=5_000)
+        owner.assert_not_reloaded()
+
+    tab = ana.context.new_page()
+    tab.goto(f"/admin/{path}")
+    expect(chip).to_have_text("Ana Weber is here too")
+    tab.close()
+    expect(chip).to_be_empty(timeout=5_000)

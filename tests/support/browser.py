@@ -137,9 +137,11 @@ def enter_card(page: Page, number: str = "4242424242424242") -> None:
 
 
 def sideways(page: Page) -> int:
-    """By how many pixels the page is wider than its window, once it has settled in its width."""
-    too_wide = "document.documentElement.scrollWidth - window.innerWidth"
-    deadline = time.monotonic() + 2
-    while (extra := page.evaluate(too_wide)) > 0 and time.monotonic() < deadline:
-        page.wait_for_timeout(50)
-    return extra
+    """By how many pixels the page is wider than its window, at once, with its own fonts."""
+    return page.evaluate(
+        """async () => {
+            const loading = [...document.fonts].filter((one) => one.status === "loading");
+            await Promise.all(loading.map((one) => one.loaded));
+            return document.documentElement.scrollWidth - window.innerWidth;
+        }"""
+    )

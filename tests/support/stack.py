@@ -72,13 +72,15 @@ class RunningShop:
 
 
 @contextmanager
-def running_shop(var: Path, *options: str) -> Iterator[RunningShop]:
-    """Start a shop on free ports in the folder ``var``, and stop it afterwards."""
+def running_shop(var: Path, *options: str, **more: str) -> Iterator[RunningShop]:
+    """Start a shop on free ports in the folder ``var``, and stop it afterwards. ``more``: settings
+    that its programs get."""
     port = _three_free_ports()
     environment = os.environ | {
         "SHOP_VAR": str(var),
         "RATE_LIMITS": "off",
         "SHOP_ENV": "development",
+        **more,
     }
     command = [sys.executable, "-m", "shop.dev", "--port", str(port)]
     try:

@@ -1,0 +1,185 @@
+"""Stripe inside the test's process: the stand-in's own API, without its socket, clock and threads.
+
+What the shop asks goes through ``gateway._client``, so idempotency keys, states and balances behave
+as at Stripe. Everything that a card holder, a bank or Stripe's dashboard does is a method here.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlencode
+
+import stripe
+
+from shop.dev.stripe.api import Api, Request
+from shop.dev.stripe.faults import Faults
+from shop.dev.stripe.ledger import Json, Ledger, Unit
+from shop.dev.stripe.payments import Payments
+from shop.dev.stripe.refunds import Disputes, Refunds
+from shop.dev.stripe.refusals import Refusal
+from shop.payments.operations import TELLING
+
+CARDS = {
+    "good": "pm_card_visa",
+    "declined": "pm_card_chargeDeclined",
+    "slow refund": "pm_card_pendingRefund",
+    "failing refund": "pm_card_refundFail",
+}
+HEADERS = {"authorization": "Bearer sk_test_properties"}
+
+
+class Bank:
+    """Stripe, its card holders and their banks. ``heard`` is what the shop was told, in order."""
+
+    def __init__(self, checkpoint: Callable[[str], None]) -> None:
+        self._checkpoint = checkpoint
+        self._faults = Faults()
+        self._ledger = Ledger()
+        self._refunds, self._disputes = Refunds(self._faults), Disputes()
+        self._payments = Payments(self._faults)
+        self._api = Api(self._ledger, self._faults, self._payments, self._refunds, self._disputes)
+        self._sent = 0
+        self.heard: list[tuple[str, str, Json]] = []
+        self.is_away = False
+
+    def raw_request(self, method: str, path: str, **params: Any) -> SimpleNamespace:
+        """What ``stripe.StripeClient`` does: an answer, or one of the library's errors."""
+        self._checkpoint("before Stripe")
+        if self.is_away:
+            raise stripe.APIConnectionError("Stripe is away")
+        status, answer = self._ask(method, path, params)
+        kind = path.removeprefix("/v1/")
+        if status < 400:
+            self.heard.append((method, kind, answer))
+        elif answer["error"]["type"] == "invalid_request_error":
+            self.heard.append((f"{method} refused", kind, params))
+        self._checkpoint("after Stripe")
+        if status < 400:
+            return SimpleNamespace(data=answer)
+        message = answer["error"]["message"]
+        if answer["error"]["type"] == "invalid_request_error":
+            raise stripe.InvalidRequestError(message, None, http_status=status)
+        raise stripe.APIError(message)
+
+    def confirm(self, intent_id: str, card: str, *, slowly: bool = False) -> None:
+        """The card holder pays; ``slowly``: the bank thinks about it until ``settle``."""
+        self._faults.change({"processing_s": 60.0 if slowly else 0.0})
+        path = f"/v1/payment_intents/{intent_id}/confirm"
+        self._ask("post", path, {"payment_method": CARDS[card]})
+
+    def change_amount(self, intent_id: str, by: int) -> None:
+        """Somebody with the secret key asks for more or less; refused once it is paid."""
+        amount = self.intent(intent_id)["amount"] + by
+        self._ask("post", f"/v1/payment_intents/{intent_id}", {"amount": amount})
+
+    def settle(self, intent_id: str) -> None:
+        """The bank has thought about it."""
+        with Unit(self._ledger) as unit:
+            self._payments.settle(unit, intent_id)
+            unit.commit()
+
+    def finish_refund(self, refund_id: str) -> None:
+        """The bank answers late: a pending refund succeeds, one to a dead card fails."""
+        with Unit(self._ledger) as unit:
+            self._refunds.finish(unit, refund_id)
+            unit.commit()
+        for task in self._ledger.all("task"):
+            if task["object_id"] == refund_id:
+                self._ledger.commit([("task", task["id"], None)])
+
+    def unfinished_refunds(self) -> list[str]:
+        """Refunds about which a bank has not said its last word."""
+        return [
+            one["object_id"] for one in self._ledger.all("task") if one["task"] == "finish_refund"
+        ]
+
+    def refund(self, intent_id: str, amount: int) -> bool:
+        """Somebody gives money back in Stripe's dashboard. False if Stripe refuses."""
+        asked = {"payment_intent": intent_id, "amount": amount}
+        return self._ask("post", "/v1/refunds", asked)[0] < 400
+
+    def capture(self, intent_id: str, amount: int) -> bool:
+        """Somebody captures in Stripe's dashboard. False if Stripe refuses."""
+        path = f"/v1/payment_intents/{intent_id}/capture"
+        return self._ask("post", path, {"amount_to_capture": amount})[0] < 400
+
+    def dispute(self, intent_id: str, amount: int | None) -> bool:
+        """The card holder's bank takes money back. False if there is nothing to take."""
+        intent = self.intent(intent_id)
+        with Unit(self._ledger) as unit:
+            try:
+                self._disputes.open(unit, intent["latest_charge"] or "", amount=amount)
+            except Refusal:
+                return False
+            unit.commit()
+        return True
+
+    def decide(self, dispute_id: str, verdict: str) -> None:
+        """The bank decides: won or lost, as the shop sees it."""
+        with Unit(self._ledger) as unit:
+            self._disputes.decide(unit, dispute_id, verdict)
+            unit.commit()
+
+    def intent(self, intent_id: str) -> Json:
+        """A PaymentIntent as it is now."""
+        return Unit(self._ledger).find("payment_intent", intent_id)
+
+    def all(self, kind: str) -> list[Json]:
+        """Every object of a kind, oldest first."""
+        return self._ledger.all(kind)
+
+    def left(self, intent_id: str) -> int:
+        """Minor units of a PaymentIntent that could still be given back."""
+        gone = sum(
+            one["amount"]
+            for one in self.all("refund")
+            if one["payment_intent"] == intent_id and one["status"] not in {"failed", "canceled"}
+        )
+        return int(self.intent(intent_id)["amount_received"]) - gone
+
+    def news(self) -> Iterator[tuple[bytes, str]]:
+        """Messages since the last call that matter to the shop, signed."""
+        events = self.all("event")
+        fresh, self._sent = events[self._sent :], len(events)
+        for event in fresh:
+            if event["type"] in TELLING:
+                yield letter(event)
+
+    def _ask(self, method: str, path: str, params: dict[str, Any]) -> tuple[int, Json]:
+        params = dict(params)
+        key = params.pop("idempotency_key", None)
+        text = urlencode(list(_flat(params)))
+        answer = self._api.answer(
+            Request(
+                method=method.upper(),
+                path=path,
+                query="" if method == "post" else text,
+                headers=HEADERS | ({"idempotency-key": key} if key else {}),
+                body=text.encode() if method == "post" else b"",
+            )
+        )
+        return answer.status, json.loads(answer.body)
+
+
+SECRET = "whsec_properties"
+
+
+def letter(event: Json) -> tuple[bytes, str]:
+    """A message as it arrives: raw body and signature."""
+    body = json.dumps(event)
+    return body.encode(), stripe.WebhookSignature.generate_signature_header(
+        body, SECRET, timestamp=int(time.time())
+    )
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from _flat(one, f"{name}[{key}]" if name else key)
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _flat(one, f"{name}[{number}]")
+    else:
+        yield name, str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,416 @@
+"""What stock, orders and money should be, told of commands and of what Stripe says.
+
+Plain Python: it knows nothing of tables or transactions; the machine compares it with the database.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+OFF = {"cancelled", "expired"}
+
+
+@dataclass
+class Level:
+    """Units of one variant."""
+
+    on_hand: int
+    reserved: int = 0
+    committed: int = 0
+    backorder: bool = False
+
+    @property
+    def free(self) -> int:
+        return self.on_hand - self.reserved - self.committed
+
+
+@dataclass
+class Line:
+    """A line of an order; ``gross`` is what it costs the customer."""
+
+    variant: int
+    quantity: int
+    gross: int
+    shipped: int = 0
+    cancelled: int = 0
+    refunded: int = 0
+    returned: int = 0
+    taken_out: int = 0  # by a refund with its goods
+
+    @property
+    def open(self) -> int:
+        return self.quantity - self.shipped - self.cancelled
+
+
+@dataclass
+class Money:
+    """One PaymentIntent as far as the shop was told."""
+
+    status: str = "started"
+    captured: int = 0
+
+
+@dataclass
+class Sale:
+    """An order."""
+
+    number: str
+    total: int
+    shipping: int
+    lines: dict[int, Line]
+    status: str = "pending"
+    was_replaced: bool = False
+    is_due: bool = False
+    intents: dict[str, Money] = field(default_factory=dict)
+    parcels: dict[int, bool] = field(default_factory=dict)
+
+    @property
+    def is_unsent(self) -> bool:
+        return not self.parcels
+
+
+@dataclass
+class Giving:
+    """A refund; ``id`` and ``key`` are learnt from the database, ``lines`` is (units, amount)."""
+
+    sale: int
+    intent: str
+    amount: int
+    shipping: int = 0
+    lines: dict[int, tuple[int, int]] = field(default_factory=dict)
+    status: str = "requested"
+    attempt: int = 1
+    stripe_id: str | None = None
+    is_external: bool = False
+    with_goods: frozenset[int] = frozenset()
+    id: int | None = None
+    key: str = ""
+
+
+@dataclass
+class Model:
+    """The whole shop."""
+
+    levels: dict[int, Level] = field(default_factory=dict)
+    sales: dict[int, Sale] = field(default_factory=dict)
+    givings: list[Giving] = field(default_factory=list)
+    disputed: dict[str, str] = field(default_factory=dict)
+
+    def picture(self) -> dict[str, Any]:
+        """What the database should say, in the words of the machine's one query."""
+        return {
+            "levels": {
+                str(n): [one.on_hand, one.reserved, one.committed] for n, one in self.levels.items()
+            },
+            "orders": {
+                str(n): [
+                    one.status,
+                    sum(money.captured for money in one.intents.values()),
+                    sum(g.amount for g in self.givings if g.sale == n and g.status != "failed"),
+                ]
+                for n, one in self.sales.items()
+            },
+            "lines": {
+                str(n): [line.quantity, line.shipped, line.cancelled, line.refunded]
+                for one in self.sales.values()
+                for n, line in one.lines.items()
+            },
+            "refunds": {str(g.id): [g.status, g.amount, g.attempt] for g in self.givings},
+        }
+
+    # What people do.
+
+    def place(self, order_id: int, sale: Sale, *, instead_of: int | None) -> None:
+        if instead_of is not None and self.sales[instead_of].status == "pending":
+            self.close(instead_of, "cancelled")
+            self.sales[instead_of].was_replaced = True
+        self.sales[order_id] = sale
+        for line in sale.lines.values():
+            self.levels[line.variant].reserved += line.open
+        if sale.total == 0:
+            self._promise(sale)
+
+    def close(self, order_id: int, status: str) -> None:
+        sale = self.sales[order_id]
+        for line in sale.lines.values():
+            if sale.status == "pending":
+                self.levels[line.variant].reserved -= line.open
+            else:
+                self.levels[line.variant].committed -= line.open
+        sale.status, sale.was_replaced = status, False
+
+    def cancel(self, order_id: int) -> None:
+        everything = self._everything(order_id)
+        if everything:
+            self._give(everything)
+        self.close(order_id, "cancelled")
+
+    def cancel_lines(self, order_id: int, units: dict[int, int], *, keep: bool) -> None:
+        sale = self.sales[order_id]
+        if keep:
+            self._take_out(order_id, units)
+            return
+        intent, balance = self.fullest(sale)
+        lines = {}
+        for n, quantity in units.items():
+            line = sale.lines[n]
+            back = min(quantity, line.quantity - line.refunded)
+            if back:
+                lines[n] = (back, self.due(n, line, back))
+        everything = self._everything(order_id)
+        self._take_out(order_id, units)
+        if sale.status == "cancelled":
+            if everything:
+                self._give(everything)
+            return
+        amount = min(balance, sum(due for _, due in lines.values()))
+        if amount > 0:
+            self._give(Giving(order_id, intent, amount, 0, lines))
+
+    def _everything(self, order_id: int) -> Giving | None:
+        sale = self.sales[order_id]
+        intent, balance = self.fullest(sale)
+        if balance <= 0:
+            return None
+        lines = {
+            n: (line.quantity - line.refunded, self.due(n, line, line.quantity - line.refunded))
+            for n, line in sale.lines.items()
+            if line.quantity > line.refunded
+        }
+        return Giving(order_id, intent, balance, min(balance, self.shipping_left(order_id)), lines)
+
+    def refund(
+        self,
+        order_id: int,
+        units: dict[int, int],
+        shipping: int,
+        amount: int | None,
+        restock: frozenset[int],
+    ) -> None:
+        sale = self.sales[order_id]
+        intent, balance = self.fullest(sale)
+        lines = {n: (q, self.due(n, sale.lines[n], q)) for n, q in units.items() if q}
+        given = shipping + sum(due for _, due in lines.values()) if amount is None else amount
+        assert 0 < given <= balance, "the shop gives back what it has not got"
+        assert intent not in self.disputed, "the shop gives back disputed money"
+        moved = {n: self._moved_before(n, sale.lines[n]) for n in restock if n in lines}
+        self._give(Giving(order_id, intent, given, min(shipping, given), lines, with_goods=restock))
+        fresh = {n: max(0, lines[n][0] - before) for n, before in moved.items()}
+        unsent = {n: min(q, sale.lines[n].open) for n, q in fresh.items()}
+        out = {n: sale.lines[n].shipped - sale.lines[n].returned for n in fresh}
+        back = {n: min(fresh[n] - unsent[n], out[n]) for n in fresh}
+        if any(unsent.values()) and sale.status == "confirmed":
+            self._take_out(order_id, {n: q for n, q in unsent.items() if q})
+            for n, q in unsent.items():
+                sale.lines[n].taken_out += q if sale.status != "cancelled" else 0
+        for n, units_back in back.items():
+            sale.lines[n].returned += units_back
+            self.levels[sale.lines[n].variant].on_hand += units_back
+
+    def _moved_before(self, line_id: int, line: Line) -> int:
+        """Units that came back or were taken out, and whose money is here: those come first."""
+        goods = sum(
+            g.lines[line_id][0]
+            for g in self.givings
+            if line_id in g.with_goods and line_id in g.lines and g.status != "failed"
+        )
+        refused = max(0, line.returned + line.taken_out - goods)
+        return refused + max(0, line.cancelled - line.taken_out - (line.refunded - goods))
+
+    def retry(self, giving: Giving) -> None:
+        for n, (units, _) in giving.lines.items():
+            self.sales[giving.sale].lines[n].refunded += units
+        giving.shipping = min(giving.shipping, self.shipping_left(giving.sale))
+        giving.status, giving.stripe_id = "requested", None
+        giving.attempt += 1
+
+    def ship(self, order_id: int, units: dict[int, int], parcel: int) -> None:
+        sale = self.sales[order_id]
+        for n, quantity in units.items():
+            line = sale.lines[n]
+            line.shipped += quantity
+            self.levels[line.variant].on_hand -= quantity
+            self.levels[line.variant].committed -= quantity
+        sale.parcels[parcel] = False
+
+    def deliver(self, order_id: int, parcel: int) -> None:
+        self.sales[order_id].parcels[parcel] = True
+        self._follow(self.sales[order_id])
+
+    def move(self, variant: int, delta: int) -> None:
+        self.levels[variant].on_hand += delta
+
+    # What Stripe says.
+
+    def hear_intent(self, said: dict[str, Any]) -> None:
+        found = self._sale_of(said)
+        if found is None:
+            return
+        order_id, sale = found
+        money = sale.intents.setdefault(said["id"], Money())
+        last = {"authorised": {"requires_capture", "canceled"}, "cancelled": {"canceled"}}
+        news = last.get(money.status, {said["status"]}) | {"succeeded"}
+        if money.status == "succeeded" or said["status"] not in news:
+            return  # read before what we know
+        if said["status"] == "succeeded":
+            was_held = money.status == "authorised"
+            money.status, money.captured = "succeeded", said["amount_received"]
+            if was_held and sale.status == "confirmed":
+                return
+            if money.captured == sale.total and not self._wanted(sale):
+                self.give_back(order_id, said["id"])
+        elif said["status"] == "requires_capture" and money.status != "authorised":
+            money.status = "authorised"
+            if said["amount_capturable"] == sale.total:
+                self._wanted(sale)
+        elif said["status"] == "canceled":
+            money.status = "cancelled"
+        elif said["status"] == "processing":
+            sale.is_due = False
+
+    def hear_refund(self, said: dict[str, Any]) -> None:
+        giving = next((g for g in self.givings if g.stripe_id == said["id"]), None)
+        notes = said.get("metadata") or {}
+        if giving is None and notes.get("refund"):
+            giving = next((g for g in self.givings if g.key == notes["refund"]), None)
+            if giving is None or giving.stripe_id or str(giving.attempt) != notes["attempt"]:
+                return  # of an attempt before
+        if giving is None:
+            giving = self._found_at_stripe(said)
+            if giving is None:
+                return
+        knows_it, giving.stripe_id = giving.stripe_id == said["id"], said["id"]
+        if said["status"] in {"failed", "canceled"}:
+            self.fail(giving)
+            return
+        if giving.status == "failed" and knows_it:
+            return  # for good
+        if giving.status == "failed" and not giving.is_external:
+            for n, (units, _) in giving.lines.items():
+                self.sales[giving.sale].lines[n].refunded += units
+        if said["status"] == "succeeded":
+            giving.status = "done"
+        elif giving.status != "done":
+            giving.status = "sent"
+
+    def hear_refusal(self, asked: dict[str, Any]) -> None:
+        """Stripe will not make this refund."""
+        notes = asked["metadata"]
+        for giving in self.givings:
+            if (
+                giving.key == notes["refund"]
+                and str(giving.attempt) == notes["attempt"]
+                and giving.stripe_id is None
+            ):
+                self.fail(giving)
+
+    def hear_dispute(self, said: dict[str, Any]) -> None:
+        if said["status"] == "won":
+            self.disputed.pop(said["payment_intent"], None)
+        else:
+            self.disputed[said["payment_intent"]] = said["status"]
+
+    # What follows from it.
+
+    def give_back(self, order_id: int, intent: str) -> None:
+        balance = self.balance(self.sales[order_id], intent)
+        if balance > 0:
+            self._give(Giving(order_id, intent, balance))
+
+    def fail(self, giving: Giving) -> None:
+        if giving.status != "failed":
+            giving.status = "failed"
+            for n, (units, _) in giving.lines.items():
+                self.sales[giving.sale].lines[n].refunded -= units
+
+    def balance(self, sale: Sale, intent: str) -> int:
+        gone = sum(g.amount for g in self.givings if g.intent == intent and g.status != "failed")
+        return sale.intents[intent].captured - gone
+
+    def fullest(self, sale: Sale) -> tuple[str, int]:
+        """The payment that money goes back by, and how much of it is left."""
+        taken = [n for n, money in sale.intents.items() if money.captured]
+        paid = [n for n in taken if sale.intents[n].captured == sale.total]
+        assert len(paid) <= 1, "an order was paid twice"
+        best = max(taken, key=lambda n: self.balance(sale, n), default="")
+        return best, self.balance(sale, best) if best else 0
+
+    def due(self, line_id: int, line: Line, units: int) -> int:
+        """What so many more units come to, to the minor unit."""
+        given = sum(
+            g.lines[line_id][1] for g in self.givings if line_id in g.lines and g.status != "failed"
+        )
+        return max(0, line.gross * (line.refunded + units) // line.quantity - given)
+
+    def shipping_left(self, order_id: int) -> int:
+        given = sum(g.shipping for g in self.givings if g.sale == order_id and g.status != "failed")
+        return max(0, self.sales[order_id].shipping - given)
+
+    def _give(self, giving: Giving) -> None:
+        self.givings.append(giving)
+        for n, (units, _) in giving.lines.items():
+            self.sales[giving.sale].lines[n].refunded += units
+
+    def _take_out(self, order_id: int, units: dict[int, int]) -> None:
+        sale = self.sales[order_id]
+        if sale.is_unsent and all(units.get(n, 0) == one.open for n, one in sale.lines.items()):
+            self.close(order_id, "cancelled")
+            return
+        for n, quantity in units.items():
+            sale.lines[n].cancelled += quantity
+            self.levels[sale.lines[n].variant].committed -= quantity
+        self._follow(sale)
+
+    def _follow(self, sale: Sale) -> None:
+        if not any(line.open for line in sale.lines.values()) and all(sale.parcels.values()):
+            sale.status = "completed"
+
+    def _wanted(self, sale: Sale) -> bool:
+        """Money has come for an order; whether it can buy its goods (still, or again)."""
+        if sale.status in {"confirmed", "completed"}:
+            return False
+        if sale.status in OFF:
+            if sale.status == "cancelled" and not sale.was_replaced:
+                return False
+            wanted: dict[int, int] = {}
+            for line in sale.lines.values():
+                wanted[line.variant] = wanted.get(line.variant, 0) + line.open
+            for variant, units in wanted.items():
+                if self.levels[variant].free < units and not self.levels[variant].backorder:
+                    return False
+            for variant, units in wanted.items():
+                self.levels[variant].reserved += units
+        self._promise(sale)
+        return True
+
+    def _promise(self, sale: Sale) -> None:
+        sale.status, sale.was_replaced = "confirmed", False
+        for line in sale.lines.values():
+            self.levels[line.variant].reserved -= line.open
+            self.levels[line.variant].committed += line.open
+
+    def _found_at_stripe(self, said: dict[str, Any]) -> Giving | None:
+        for order_id, sale in self.sales.items():
+            if said["payment_intent"] not in sale.intents:
+                continue
+            made = Giving(order_id, said["payment_intent"], said["amount"], is_external=True)
+            made.status = "failed" if said["status"] in {"failed", "canceled"} else "sent"
+            if made.status == "sent" and not self._make_room(sale, said):
+                return None  # told before we heard of the money itself: comes again
+            self.givings.append(made)
+            return made
+        return None
+
+    def _make_room(self, sale: Sale, said: dict[str, Any]) -> bool:
+        intent = said["payment_intent"]
+        waiting = [g for g in self.givings if g.intent == intent and g.status == "requested"]
+        if self.balance(sale, intent) + sum(g.amount for g in waiting) < said["amount"]:
+            return False
+        for giving in reversed(waiting):
+            if self.balance(sale, intent) >= said["amount"]:
+                break
+            self.fail(giving)
+        return True
+
+    def _sale_of(self, said: dict[str, Any]) -> tuple[int, Sale] | None:
+        number = (said.get("metadata") or {}).get("order")
+        return next(((n, one) for n, one in self.sales.items() if one.number == number), None)
