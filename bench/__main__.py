@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from sqlalchemy import text
 
-from bench import checkout, fanout, memory, pages
+from bench import checkout, fanout, hot_item, memory, pages
 from bench.support.stack import PROJECT, seeded_shop, table
 from shop.core.db import session
 
@@ -43,6 +43,8 @@ def main() -> None:
         print("memory …", flush=True)
         requests = 500 if quick else 10_000
         sizes = memory.measure(shop, requests=requests)
+        print("one item that everybody wants …", flush=True)
+        hot_statements, hot = hot_item.measure(shop, seconds=2.0 if quick else 8.0)
         print("sockets …", flush=True)
         told = argparse.Namespace(clients=1_000, rounds=20 if quick else 200, burst=200, bursts=3)
         sockets = fanout.measure(shop.environment, told)
@@ -54,7 +56,7 @@ def main() -> None:
         ("A short run (`--quick`), to be repeated in full. " if quick else "")
         + _head(loads, str(postgres)),
         "## Aims",
-        _aims(pairs, sale, sizes, fanout.p99_ms(sockets)),
+        _aims(pairs, sale, sizes, fanout.p99_ms(sockets), hot),
         NOTES.read_text().strip(),
         "## Pages",
         f"{pages.CLIENTS} keep-alive clients, one gthread worker with 8 threads, uncompressed. "
@@ -64,6 +66,9 @@ def main() -> None:
         "## A guest's checkout",
         "`python -m bench.checkout`",
         checkout.report(sale),
+        "## One item that everybody wants",
+        "`python -m bench.hot_item`",
+        hot_item.report(hot_statements, hot),
         "## Memory",
         "`python -m bench.memory`",
         memory.report(sizes, requests),
@@ -97,7 +102,11 @@ def _head(loads: list[float], postgres: str) -> str:
 
 
 def _aims(
-    pairs: list[pages.Pair], sale: checkout.Checkout, sizes: list[memory.Memory], p99: float
+    pairs: list[pages.Pair],
+    sale: checkout.Checkout,
+    sizes: list[memory.Memory],
+    p99: float,
+    hot: list[hot_item.Rate],
 ) -> str:
     by_name = {pair.ours.name: pair for pair in pairs}
     product, listing = by_name["product"], by_name["all products"]
@@ -118,6 +127,10 @@ def _aims(
         _at_most("admin order list, SQL statements", orders.ours.statements or 0, 8),
         _at_most("admin order list, CPU ms", orders.ours.cpu_ms, 15),
         _at_most("a message to 1,000 sockets, p99 ms", p99, 40),
+        _at_least("reservations of one item, SQL, in % of pgbench", hot_item.ratio(hot), 70),
+        _at_least(
+            "orders of one item by HTTP, 2 workers, in % of pgbench", hot_item.whole(hot), 25
+        ),
         _at_most("web worker after its requests, RSS MiB", web.after, 120),
         _at_most("web worker's growth, %", web.growth * 100, 5),
     ]

@@ -23,20 +23,13 @@ from urllib.parse import urlencode
 from bench.support.browser import Answer, Browser, InProcess, Visitor
 from bench.support.stack import PROJECT, Shop, cpu_seconds, seeded_shop, table
 from shop.core.db import Statements
+from tests.cast import ADDRESS
 
 BUYERS = 6
 ALONE = 15
 WARM_UP = 3
 PRODUCTS = 1_000
-ADDRESS = {
-    "email": "ada@example.com",
-    "name": "Ada Lovelace",
-    "line1": "Unter den Linden 1",
-    "city": "Berlin",
-    "postal_code": "10117",
-    "country": "DE",
-    "address_id": "new",
-}
+CONTACT = ADDRESS | {"email": "ada@example.com", "address_id": "new"}
 CARD = {
     "payment_method_data[type]": "card",
     "payment_method_data[card][number]": "4242424242424242",
@@ -83,7 +76,7 @@ def buy(
     step("add to cart", lambda: visitor.post("/cart/add", item, by_script=True))
     step("cart", lambda: visitor.get("/cart"))
     step("contact", lambda: visitor.get("/checkout"))
-    step("contact, sent", lambda: visitor.post("/checkout", secret | ADDRESS))
+    step("contact, sent", lambda: visitor.post("/checkout", secret | CONTACT))
     page = step("delivery", lambda: visitor.get("/checkout/delivery"))
     chosen = secret | {
         "version": page.field("version"),

@@ -23,6 +23,7 @@ from shop import cli
 from shop.config import Settings
 from shop.core import db, redis
 from shop.dev.scratch import Scratch
+from shop.dev.stack import WEBHOOK_EVENTS
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -60,9 +61,9 @@ class Shop:
     owner: dict[str, str]
 
     @contextmanager
-    def web(self) -> Iterator[psutil.Process]:
-        """One web worker, started as the Procfile says; gives its process."""
-        options = ("--preload", "-k", "gthread", "--threads", "8")
+    def web(self, *, workers: int = 1) -> Iterator[psutil.Process]:
+        """Web workers, started as the Procfile says; gives the first one's process."""
+        options = ("--preload", "-k", "gthread", "--threads", "8", "-w", str(workers))
         with gunicorn("app:app", *options, port=self.port, environment=self.environment) as worker:
             yield worker
 
@@ -71,7 +72,8 @@ class Shop:
         """The Stripe stand-in, with its messages to the web worker."""
         arguments = ["--port", str(self.stripe_port), "--webhook-secret", "whsec_bench"]
         webhook = f"http://127.0.0.1:{self.port}/api/v1/webhooks/stripe"
-        with program("shop.dev.stripe", *arguments, "--webhook-url", webhook) as process:
+        arguments += ["--webhook-url", webhook, "--webhook-events", ",".join(WEBHOOK_EVENTS)]
+        with program("shop.dev.stripe", *arguments) as process:
             _wait(f"http://127.0.0.1:{self.stripe_port}/healthz", process)
             yield
 
@@ -146,15 +148,15 @@ def free_port() -> int:
 def gunicorn(
     target: str, *options: str, port: int, environment: dict[str, str]
 ) -> Iterator[psutil.Process]:
-    """A gunicorn with one worker, once ``/healthz`` answers; gives the worker's process."""
+    """A gunicorn, with one worker unless told, once ``/healthz`` answers; gives the first worker's
+    process."""
     base = [sys.executable, "-m", "gunicorn", "--no-control-socket", "-w", "1"]
     base += ["--log-level", "warning"]
     arguments = [*base, "--bind", f"127.0.0.1:{port}", *options, target]
     with subprocess.Popen(arguments, cwd=PROJECT, env=environment) as process:
         try:
             _wait(f"http://127.0.0.1:{port}/healthz", process)
-            (worker,) = psutil.Process(process.pid).children()
-            yield worker
+            yield psutil.Process(process.pid).children()[0]
         finally:
             process.terminate()
 
