@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from shop import edges, reactions
 from shop.cli import relay, worker
-from shop.config import Settings, SettingsError
+from shop.config import Settings, read_or_end
 
 
 def main() -> int:
@@ -17,12 +17,7 @@ def main() -> int:
     workers.add_argument("--processes", type=int, default=2, help="how many (default: 2)")
     programs.add_parser("relay", help="dispatch events, and do what is due by the clock")
     chosen = parser.parse_args()
-    try:
-        settings = Settings.from_env()
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
-    edges.configure(settings, name=chosen.program, pool_size=4)
+    edges.configure(read_or_end(2), name=chosen.program, pool_size=4)
     if chosen.program == "worker":
         worker.run(chosen.processes)
     else:

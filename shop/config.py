@@ -6,15 +6,26 @@ In development, values that the environment does not set come from ``.env`` and 
 """
 
 import os
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo, available_timezones
 
+from babel.numbers import get_currency_precision, list_currencies
 from dotenv import dotenv_values
 
 ENVIRONMENTS = ("development", "test", "production")
+# https://docs.stripe.com/currencies#zero-decimal: in others without decimals (RSD, ISK, UGX, …)
+# Stripe takes hundredths all the same, and in those of three decimals only every tenth amount.
+WHOLE_UNITS = {
+    "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF",
+    "XOF", "XPF",
+}  # fmt: skip
 
 
 class SettingsError(Exception):
@@ -35,18 +46,23 @@ class Settings:
     stripe_publishable_key: str
     stripe_webhook_secrets: tuple[str, ...] = field(repr=False)
     stripe_api_base: str
+    payment_capture: str
     smtp_url: str = field(repr=False)
     mail_from: str
+    alert_mail: str
     storage_url: str
     metrics_token: str = field(repr=False)
     trusted_proxies: int
     rate_limits: bool
     var: Path
+    failpoints: Path | None
     shop_name: str
     currency: str
     country: str
     prices_include_tax: bool
     hold_minutes: int
+    time_zone: ZoneInfo
+    cut_off_hour: int
 
     @property
     def is_production(self) -> bool:
@@ -66,9 +82,11 @@ class Settings:
             env=env,
             secret_key=read.text("SECRET_KEY"),
             database_url=read.database("DATABASE_URL"),
-            redis_url=read.text("REDIS_URL"),
+            redis_url=read.server("REDIS_URL", None, "redis rediss unix", "redis://host:6379/0"),
             base_url=base_url,
-            realtime_url=read.text("REALTIME_URL", _websocket(base_url)),
+            realtime_url=read.server(
+                "REALTIME_URL", _websocket(base_url), "ws wss", "wss://shop.example.com/ws"
+            ),
             stripe_secret_key=read.text("STRIPE_SECRET_KEY", ""),
             stripe_publishable_key=read.text("STRIPE_PUBLISHABLE_KEY", ""),
             stripe_webhook_secrets=tuple(
@@ -77,10 +95,13 @@ class Settings:
                 if part.strip()
             ),
             stripe_api_base=read.text("STRIPE_API_BASE", "").rstrip("/"),
-            smtp_url=read.text("SMTP_URL", ""),
-            mail_from=read.text("MAIL_FROM", "Ember & Oak <shop@example.com>"),
+            payment_capture=read.choice("PAYMENT_CAPTURE", "automatic", ("automatic", "manual")),
+            smtp_url=read.server("SMTP_URL", "", "smtp smtps", "smtp://user:password@host:587"),
+            mail_from=read.sender("MAIL_FROM", "Ember & Oak <shop@example.com>"),
+            alert_mail=read.address("ALERT_MAIL"),
             var=Path(source.get("SHOP_VAR") or "var").resolve(),
-            storage_url=read.text(
+            failpoints=Path(source["SHOP_FAILPOINTS"]) if source.get("SHOP_FAILPOINTS") else None,
+            storage_url=read.folder(
                 "STORAGE_URL",
                 f"file:{Path(source.get('SHOP_VAR') or 'var').resolve() / 'media'}",
             ),
@@ -88,10 +109,12 @@ class Settings:
             trusted_proxies=read.whole("TRUSTED_PROXIES", 0, 0, 5),
             rate_limits=read.switch("RATE_LIMITS", True),
             shop_name=read.text("SHOP_NAME", "Ember & Oak"),
-            currency=read.text("CURRENCY", "EUR").upper(),
-            country=read.text("SHOP_COUNTRY", "DE").upper(),
+            currency=read.currency("CURRENCY", "EUR"),
+            country=read.letters("SHOP_COUNTRY", "DE"),
             prices_include_tax=read.switch("PRICES_INCLUDE_TAX", True),
             hold_minutes=read.whole("HOLD_MINUTES", 15, 1, 24 * 60),
+            time_zone=read.zone("SHOP_TIME_ZONE", "Europe/Berlin"),
+            cut_off_hour=read.whole("SHOP_CUT_OFF_HOUR", 14, 0, 24),
         )
         if settings.is_production:
             read.problems += _unsafe_in_production(settings)
@@ -110,29 +133,66 @@ class _Reader:
         if value:
             return value
         if default is None:
-            self.problems.append(
-                f"{name} is not set (in development, start bin/dev first or set it in .env)."
-            )
+            where = ""
+            if self.source.get("SHOP_ENV", "development") == "development":
+                where = " (in development, start bin/dev first or set it in .env)"
+            self.problems.append(f"{name} is not set{where}.")
             return ""
         return default
 
     def url(self, name: str, default: str) -> str:
         value = self.text(name, default).rstrip("/")
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path:
+        parts = _split(value)
+        is_plain = not (parts.path or parts.query or parts.fragment or parts.username)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not is_plain:
             self.problems.append(f"{name} must look like https://shop.example.com, not {value!r}.")
+        return value
+
+    def server(self, name: str, default: str | None, schemes: str, example: str) -> str:
+        """The address of a server. It may hold a password, so it is not repeated."""
+        value = self.text(name, default)
+        parts = _split(value)
+        place = parts.path if parts.scheme == "unix" else parts.hostname
+        if value and (parts.scheme not in schemes.split() or not place or " " in value):
+            self.problems.append(f"{name} must look like {example}.")
         return value
 
     def database(self, name: str) -> str:
         value = self.text(name)
-        if value and not value.startswith(
-            ("postgresql://", "postgres://", "postgresql+psycopg://")
-        ):
+        parts = _split(value)
+        if value and parts.scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
             self.problems.append(
                 f"{name} must be a postgresql:// address: the shop runs on Postgres only."
             )
         scheme, _, rest = value.partition("://")
         return f"postgresql+psycopg://{rest}" if scheme else value
+
+    def folder(self, name: str, default: str) -> str:
+        value = self.text(name, default)
+        parts = _split(value)
+        if parts.scheme == "s3":
+            self.problems.append(
+                f"{name} asks for S3, which this version cannot use yet: name a folder, such as "
+                "file:/srv/shop/media."
+            )
+        elif parts.scheme != "file" or parts.netloc or not parts.path:
+            self.problems.append(f"{name} must be a folder, such as file:/srv/shop/media.")
+        return value
+
+    def letters(self, name: str, example: str) -> str:
+        """An ISO code, as long as its example."""
+        value = self.text(name, example).upper()
+        if not re.fullmatch(rf"[A-Z]{{{len(example)}}}", value):
+            self.problems.append(
+                f"{name} must be a code of {len(example)} letters like {example}, not {value!r}."
+            )
+        return value
+
+    def sender(self, name: str, default: str) -> str:
+        value = self.text(name, default)
+        if "\n" in value or not re.fullmatch(r"[^@\s]+@[^@\s]+", parseaddr(value)[1]):
+            self.problems.append(f"{name} must look like {default}, not {value!r}.")
+        return value
 
     def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         value = self.text(name, default)
@@ -149,11 +209,53 @@ class _Reader:
             return default
         return int(value)
 
+    def address(self, name: str) -> str:
+        value = self.text(name, "")
+        if value and (value.count("@") != 1 or any(c.isspace() or c in ",;<>" for c in value)):
+            self.problems.append(f"{name} must be one e-mail address, not {value!r}.")
+        return value
+
+    def zone(self, name: str, default: str) -> ZoneInfo:
+        value = self.text(name, default)
+        if value != default and value not in available_timezones():
+            self.problems.append(f"{name} must be a time zone like {default}, not {value!r}.")
+            return ZoneInfo(default)
+        return ZoneInfo(value)
+
+    def currency(self, name: str, default: str) -> str:
+        value = self.text(name, default).upper()
+        digits = get_currency_precision(value) if value in list_currencies() else None
+        if digits != 2 and value not in WHOLE_UNITS:
+            self.problems.append(
+                f"{name} must be a currency that Stripe counts as we do: one of two decimals, or"
+                f" one of {', '.join(sorted(WHOLE_UNITS))}, not {value!r}."
+            )
+        return value
+
     def switch(self, name: str, default: bool) -> bool:
         value = self.text(name, "on" if default else "off").lower()
         if value not in {"on", "off", "yes", "no", "true", "false", "1", "0"}:
             self.problems.append(f"{name} must be on or off, not {value!r}.")
         return value in {"on", "yes", "true", "1"}
+
+
+def read_or_end(exit_code: int) -> Settings:
+    """The settings; or the end of this process, with the sentence about them and no stack."""
+    try:
+        return Settings.from_env()
+    except SettingsError as reason:
+        sys.stderr.write(f"{reason}\n")
+        sys.exit(exit_code)
+
+
+def _split(value: str) -> SplitResult:
+    """The parts of an address; none of them when it or its port cannot be read."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        return urlsplit("")
+    return parts
 
 
 def _layered(environ: dict[str, str]) -> dict[str, str]:
@@ -180,13 +282,29 @@ def _unsafe_in_production(settings: Settings) -> list[str]:
         "REALTIME_URL must start with wss:// in production.": not settings.realtime_url.startswith(
             "wss://"
         ),
-        "STRIPE_SECRET_KEY is not set.": not settings.stripe_secret_key,
-        "STRIPE_PUBLISHABLE_KEY is not set.": not settings.stripe_publishable_key,
-        "STRIPE_WEBHOOK_SECRET is not set.": not settings.stripe_webhook_secrets,
+        **_unlike_stripe(settings),
         "STRIPE_API_BASE is for the stand-in only and must be empty in production.": bool(
             settings.stripe_api_base
         ),
         "SMTP_URL is not set: no mail could be sent.": not settings.smtp_url,
+        "SHOP_FAILPOINTS is for tests and must be empty in production.": bool(settings.failpoints),
         "RATE_LIMITS=off is not accepted in production.": not settings.rate_limits,
     }
     return [sentence for sentence, broken in rules.items() if broken]
+
+
+def _unlike_stripe(settings: Settings) -> dict[str, bool]:
+    """A secret key where the publishable one belongs would be shown to every browser."""
+    given = {
+        "STRIPE_SECRET_KEY": ((settings.stripe_secret_key,), ("sk_", "rk_")),
+        "STRIPE_PUBLISHABLE_KEY": ((settings.stripe_publishable_key,), ("pk_",)),
+        "STRIPE_WEBHOOK_SECRET": (settings.stripe_webhook_secrets or ("",), ("whsec_",)),
+    }
+    broken = {}
+    for name, (values, starts) in given.items():
+        begins = " or ".join(f"{start}…" for start in starts)
+        broken[f"{name} is not set."] = "" in values
+        broken[f"{name} must start with {begins}."] = not all(
+            value.startswith(starts) for value in values if value
+        )
+    return broken

@@ -2,9 +2,9 @@
 
 from shop import checkout
 from shop.config import Settings
-from shop.core import db, log, mail, redis
+from shop.core import db, failpoints, log, mail, redis
 from shop.media import storage
-from shop.notifications import templates
+from shop.notifications import alerts, templates
 from shop.payments import stripe_gateway
 
 
@@ -14,16 +14,21 @@ def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
     ``name`` is what Postgres shows for this process's connections. Opens no connection.
     """
     log.configure()
+    failpoints.configure(settings.failpoints)
     db.configure(settings.database_url, name=name, pool_size=pool_size)
     redis.configure(settings.redis_url)
     mail.configure(settings.smtp_url, settings.mail_from)
-    templates.configure(base_url=settings.base_url, shop_name=settings.shop_name)
+    alerts.configure(to=settings.alert_mail)
+    templates.configure(
+        base_url=settings.base_url, shop_name=settings.shop_name, zone=settings.time_zone
+    )
     storage.configure(settings.storage_url)
     stripe_gateway.configure(
         secret_key=settings.stripe_secret_key,
         publishable_key=settings.stripe_publishable_key,
         webhook_secrets=settings.stripe_webhook_secrets,
         api_base=settings.stripe_api_base,
+        capture=settings.payment_capture,
     )
     checkout.configure(
         checkout.Terms(
@@ -31,5 +36,7 @@ def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
             country=settings.country,
             prices_include_tax=settings.prices_include_tax,
             hold_minutes=settings.hold_minutes,
+            zone=settings.time_zone,
+            cut_off_hour=settings.cut_off_hour,
         )
     )

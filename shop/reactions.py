@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from shop import media, notifications, orders, payments
+from shop import doctor, media, notifications, orders, payments
 from shop.cart import Cart
 from shop.cart.events import CartChanged
 from shop.catalog.events import ProductChanged
@@ -18,11 +18,14 @@ from shop.customers.events import (
     PasswordResetRequested,
     RegistrationRepeated,
 )
-from shop.inventory.events import StockChanged
+from shop.doctor.events import DoctorAnswered, DoctorAsked, FaultMended
+from shop.inventory.events import StockChanged, StockLow
 from shop.media.events import MediaStored
-from shop.notifications import mails
+from shop.notifications import alerts, mails
 from shop.notifications.events import MailQueued
 from shop.orders.events import (
+    LinesCancelled,
+    OrderAuthorised,
     OrderCancelled,
     OrderDelivered,
     OrderEvent,
@@ -34,12 +37,17 @@ from shop.orders.events import (
 )
 from shop.orders.models import Order
 from shop.payments.events import (
+    ComparisonRequested,
+    DisputeChanged,
     LatePaymentRefused,
     OrderRefunded,
     PaymentFailed,
+    PaymentVoided,
+    RefundFailed,
     RefundRequested,
     TaskClosed,
     TaskOpened,
+    VoidRequested,
     WebhookReceived,
 )
 from shop.realtime.messages import cart_data, cart_topic
@@ -59,12 +67,24 @@ def _send_refund(event: RefundRequested) -> None:
     payments.send_refund(event.refund_id)
 
 
+def _void(event: VoidRequested) -> None:
+    payments.void(event.payment_id)
+
+
+def _compare(event: ComparisonRequested) -> None:
+    payments.compare(event.run_id)
+
+
 def _deliver_mail(event: MailQueued) -> None:
     notifications.deliver(event.message_id)
 
 
 def _make_renditions(event: MediaStored) -> None:
     media.make_renditions(event.media_id)
+
+
+def _ask_doctor(event: DoctorAsked) -> None:
+    doctor.answer(event.run_id)
 
 
 # Atomic ones run once, inside the transaction that marks them done; the others may repeat.
@@ -85,13 +105,22 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     OrderRefunded: [_atomic(mails.send_refunded)],
     LatePaymentRefused: [_atomic(mails.send_late_payment)],
     RefundRequested: [_outside(_send_refund)],
+    VoidRequested: [_outside(_void)],
+    ComparisonRequested: [_outside(_compare, slow=True)],
+    OrderAuthorised: [_atomic(mails.send_confirmed)],
+    LinesCancelled: [_atomic(mails.send_lines_cancelled)],
+    StockLow: [_atomic(alerts.send_low_stock)],
     WebhookReceived: [_outside(_apply_webhook)],
     CustomerRegistered: [_atomic(mails.send_confirmation_link)],
     RegistrationRepeated: [_atomic(mails.send_already_registered)],
     PasswordResetRequested: [_atomic(mails.send_password_link)],
     MailQueued: [_outside(_deliver_mail)],
     MediaStored: [_outside(_make_renditions, slow=True)],
-    ReviewAdded: [],  # nobody listens, but the relay must know every event it may meet
+    DoctorAsked: [_outside(_ask_doctor, slow=True)],
+    # Nobody listens to these, but the relay must know every event it may meet.
+    DoctorAnswered: [],
+    FaultMended: [],
+    ReviewAdded: [],
 }
 BY_NAME = {reaction.name: reaction for follows in REACTIONS.values() for reaction in follows}
 
@@ -99,6 +128,12 @@ BY_NAME = {reaction.name: reaction for follows in REACTIONS.values() for reactio
 ORDER_MESSAGES: dict[type[OrderEvent] | type[Event], str] = {
     OrderPlaced: "order.placed",
     OrderPaid: "order.paid",
+    OrderAuthorised: "order.paid",
+    PaymentVoided: "order.updated",
+    DisputeChanged: "order.updated",
+    LinesCancelled: "order.updated",
+    RefundRequested: "order.updated",
+    RefundFailed: "order.updated",
     PaymentFailed: "order.payment_failed",
     OrderProcessing: "order.updated",
     OrderShipped: "order.updated",
@@ -127,6 +162,8 @@ def messages(record: EventRecord) -> Iterable[Message]:
         yield Message("staff:tasks", "task.opened", task)
     elif isinstance(event, TaskClosed):
         yield Message("staff:tasks", "task.closed", {"task_id": event.task_id})
+    elif isinstance(event, DoctorAnswered):
+        yield Message("staff:tasks", "doctor.answered", {"run_id": event.run_id})
 
 
 def run_delivery(delivery_id: int) -> None:

@@ -7,6 +7,8 @@ from shop.checkout import models as checkout
 from shop.core import events, idempotency, relay, sessions, tokens
 from shop.core.db import Base
 from shop.customers import models as customers
+from shop.discounts import models as discounts
+from shop.doctor import models as doctor
 from shop.inventory import models as inventory
 from shop.media import models as media
 from shop.notifications import models as notifications
@@ -15,7 +17,7 @@ from shop.payments import models as payments
 from shop.reviews import models as reviews
 
 MODULES = (
-    api, cart, catalog, checkout, customers, events, idempotency, inventory, media, notifications,
-    orders, payments, relay, reviews, sessions, tokens,
+    api, cart, catalog, checkout, customers, discounts, doctor, events, idempotency, inventory,
+    media, notifications, orders, payments, relay, reviews, sessions, tokens,
 )  # fmt: skip
 metadata = Base.metadata

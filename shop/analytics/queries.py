@@ -17,6 +17,8 @@ from shop.inventory.models import StockLevel, StockMovement
 from shop.orders.models import Order, OrderLine
 from shop.payments.models import Payment, PaymentEvent, Task
 
+MOVES_MONEY = ("captured", "refunded", "refund_failed", "dispute_lost")
+
 
 @dataclass(frozen=True, slots=True)
 class Totals:
@@ -81,9 +83,9 @@ def totals(start: datetime, end: datetime, *, currency: str) -> Totals:
     row = session.execute(
         select(
             func.coalesce(func.sum(_net_share()), 0).label("net"),
-            func.coalesce(
-                func.sum(PaymentEvent.amount_minor).filter(PaymentEvent.kind == "refunded"), 0
-            ).label("refunded"),
+            func.coalesce(-func.sum(_signed()).filter(PaymentEvent.kind != "captured"), 0).label(
+                "refunded"
+            ),
             func.coalesce(func.sum(PaymentEvent.amount_minor).filter(captured), 0).label("paid"),
             func.count(Order.id.distinct()).filter(captured).label("orders"),
             func.coalesce(func.sum(Order.item_count).filter(captured), 0).label("units"),
@@ -147,11 +149,15 @@ def regular(email: str, customer_id: int | None) -> Regular:
     theirs: ColumnElement[bool] = Order.email == email
     if customer_id is not None:
         theirs = or_(theirs, Order.customer_id == customer_id)
-    was_paid = Order.payment_status != "unpaid"
-    returned = (
-        select(func.coalesce(func.sum(PaymentEvent.amount_minor), 0))
+    was_paid = Order.paid_at.is_not(None)
+    kept = (
+        select(func.coalesce(func.sum(_signed()), 0))
         .join(Payment, Payment.id == PaymentEvent.payment_id)
-        .where(Payment.order_id == Order.id, PaymentEvent.kind == "refunded")
+        .where(
+            Payment.order_id == Order.id,
+            PaymentEvent.currency == Order.currency,
+            PaymentEvent.kind.in_(MOVES_MONEY),
+        )
         .correlate(Order)
         .scalar_subquery()
     )
@@ -159,7 +165,7 @@ def regular(email: str, customer_id: int | None) -> Regular:
         select(
             func.count(),
             func.count().filter(was_paid),
-            func.coalesce(func.sum(Order.total_minor - returned).filter(was_paid), 0),
+            func.coalesce(func.sum(kept).filter(was_paid), 0),
             func.min(Order.placed_at),
         )
         .select_from(Order)
@@ -228,9 +234,14 @@ def _net_share() -> ColumnElement[Any]:
     """A money event's goods without tax and shipping; refunds count below zero."""
     shipping = Order.shipping_minor - _included(Order.shipping_tax_minor)
     goods = Order.total_minor - Order.tax_minor - shipping
-    sign = case((PaymentEvent.kind == "refunded", -1), else_=1)
-    signed = PaymentEvent.amount_minor * sign
-    return func.round(cast(signed, Numeric) * goods / func.nullif(Order.total_minor, 0))
+    return func.round(cast(_signed(), Numeric) * goods / func.nullif(Order.total_minor, 0))
+
+
+def _signed() -> ColumnElement[Any]:
+    """What an event brought: refunds and lost disputes count below zero, and a refund that failed
+    after all brings its money again."""
+    sign = case((PaymentEvent.kind.in_(["refunded", "dispute_lost"]), -1), else_=1)
+    return PaymentEvent.amount_minor * sign
 
 
 def _included(tax: Any) -> ColumnElement[Any]:
@@ -240,10 +251,10 @@ def _included(tax: Any) -> ColumnElement[Any]:
 
 def _money_in(start: datetime, end: datetime, currency: str) -> list[ColumnElement[bool]]:
     return [
-        PaymentEvent.kind.in_(["captured", "refunded"]),
+        PaymentEvent.kind.in_(MOVES_MONEY),
         PaymentEvent.at >= start,
         PaymentEvent.at < end,
-        Payment.currency == currency,
+        PaymentEvent.currency == currency,
     ]
 
 

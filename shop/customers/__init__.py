@@ -13,6 +13,7 @@ from shop.customers.operations import (
     SHORTEST_PASSWORD,
     authenticate,
     change_password,
+    check_link,
     check_password,
     clean_email,
     confirm,
@@ -29,7 +30,7 @@ from shop.customers.queries import by_id, by_session
 
 __all__ = [
     "ADDRESS_FIELDS", "LINK_MINUTES", "SHORTEST_PASSWORD", "InvalidAddress", "authenticate",
-    "by_id", "by_session", "change_password", "check_password", "clean_address", "clean_email",
-    "confirm", "country_names", "delete_address", "own_addresses", "register",
+    "by_id", "by_session", "change_password", "check_link", "check_password", "clean_address",
+    "clean_email", "confirm", "country_names", "delete_address", "own_addresses", "register",
     "request_password_reset", "reset_password", "save_address", "sign_in", "sign_out",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from shop.core.errors import DomainError
 
 FIELDS = ("name", "line1", "line2", "city", "postal_code", "region", "country", "phone")
 REQUIRED = {
-    "name": "Please tell us the name on the parcel.",
+    "name": "Please tell us whose address this is.",
     "line1": "Please give a street and house number.",
     "city": "Please give a town.",
     "postal_code": "Please give a postal code.",

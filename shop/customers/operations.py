@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import select, update
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -22,7 +22,9 @@ from shop.customers.models import Address, Customer
 
 SHORTEST_PASSWORD = 12
 LINK_MINUTES = 30
+STALE_LINK = "This link is no longer valid: it was used already, or it is too old."
 MOST_ADDRESSES = 20
+Purpose = Literal["confirm", "password"]
 _EMAIL = re.compile(
     r"[^\s@,;<>\"\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,}"
 )
@@ -74,6 +76,12 @@ def confirm(token: str, password: str) -> Customer:
         )
     customer.confirmed_at = clock.now()
     return customer
+
+
+def check_link(purpose: Purpose, token: str) -> None:
+    """See whether a mailed link still works, without using it up. Raises ``NotFound`` if not."""
+    if not tokens.is_good(purpose, token):
+        raise NotFound(STALE_LINK)
 
 
 def authenticate(email: str, password: str) -> Customer:
@@ -198,11 +206,11 @@ def _own(customer_id: int, address_id: int) -> Address:
     return address
 
 
-def _redeem(purpose: str, token: str) -> Customer:
+def _redeem(purpose: Purpose, token: str) -> Customer:
     customer_id = tokens.redeem(purpose, token)
     customer = session.get(Customer, customer_id) if customer_id else None
     if customer is None:
-        raise NotFound("This link is no longer valid. Please ask for a new one.")
+        raise NotFound(STALE_LINK)
     return customer
 
 

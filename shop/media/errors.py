@@ -1,6 +1,6 @@
 """What media may refuse."""
 
-from shop.core.errors import DomainError, Invalid, NotFound
+from shop.core.errors import DomainError, Invalid, NotFound, Unavailable
 
 
 class PictureRefused(Invalid):
@@ -17,6 +17,16 @@ class NoSuchFile(NotFound):
 
     def __init__(self) -> None:
         super().__init__("There is no such picture.")
+
+
+class NoRoom(Unavailable):
+    """The disk is full; nothing of the picture was kept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no room for pictures on the shop's disk. Nothing was stored. "
+            "Once there is room, upload it again."
+        )
 
 
 class StorageRefused(DomainError):

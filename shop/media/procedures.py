@@ -4,21 +4,23 @@ A refusal or a crash at any line leaves no row without files; files without a ro
 ``sweep`` a day later.
 """
 
+import errno
 import hashlib
 import secrets
 import tempfile
 from base64 import b32encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from sqlalchemy import select
 
-from shop.core import clock
+from shop.core import clock, failpoints
 from shop.core.db import session, transaction
 from shop.core.events import emit
 from shop.media import storage, workshop
-from shop.media.errors import NoSuchFile, PictureRefused
+from shop.media.errors import NoRoom, NoSuchFile, PictureRefused
 from shop.media.events import MediaStored
 from shop.media.models import MediaFile
 
@@ -32,9 +34,10 @@ def store_upload(stream: BinaryIO, filename: str) -> MediaFile:
     """Take one picture in: JPEG, PNG or WebP, at most 10 MB and 40 megapixels.
 
     It is decoded in a process of its own, re-encoded without any metadata, and stored under a
-    random key. Opens its own transaction. Raises ``PictureRefused``; then nothing is kept.
+    random key. Opens its own transaction. Raises ``PictureRefused``, or ``NoRoom`` when the disk is
+    full; then nothing is kept.
     """
-    with tempfile.TemporaryDirectory(prefix="shop-upload-") as folder:
+    with _no_room_said(), tempfile.TemporaryDirectory(prefix="shop-upload-") as folder:
         source = Path(folder, "upload")
         source.write_bytes(stream.read(MAX_BYTES + 1))
         return _store([source], [filename])[0]
@@ -88,8 +91,9 @@ def _store(sources: Sequence[Path], names: Sequence[str], *, processes: int = 1)
         ]
         try:
             for media, target in zip(rows, targets, strict=True):
-                storage.current().put(f"{media.key}/original.webp", target)
-            with transaction():
+                with failpoints.around("write-picture"):
+                    storage.current().put(f"{media.key}/original.webp", target)
+            with transaction("store-picture"):
                 session.add_all(rows)
                 session.flush()
                 for media in rows:
@@ -127,7 +131,7 @@ def make_renditions(media_id: int) -> None:
             for fmt in ("webp", "avif"):
                 name = f"{width}.{fmt}"
                 storage.current().put(f"{media.key}/{name}", Path(folder, name))
-    with transaction():
+    with transaction("finish-picture"):
         current = session.get(MediaFile, media_id, with_for_update=True, populate_existing=True)
         if current is not None:
             current.widths = ",".join(map(str, widths))
@@ -147,6 +151,17 @@ def sweep() -> int:
 def rendition_widths(width: int) -> list[int]:
     """The widths to make of a picture that is ``width`` wide; a small one is kept at its own."""
     return sorted({min(wanted, width) for wanted in WIDTHS})
+
+
+@contextmanager
+def _no_room_said() -> Iterator[None]:
+    """Turn the system's words for a full disk into ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise NoRoom from error
+        raise
 
 
 def _check(source: Path, name: str) -> None:

@@ -37,6 +37,9 @@ class Storage(Protocol):
     def keys(self, *, older_than_seconds: float) -> Iterator[str]:
         """The pictures whose folder has not changed for so long."""
 
+    def names(self) -> Iterator[tuple[str, list[str]]]:
+        """Every picture with the names of its files."""
+
 
 class LocalStorage:
     """A folder on this machine."""
@@ -74,6 +77,11 @@ class LocalStorage:
         for folder in self.root.glob("??/*"):
             if KEY.fullmatch(folder.name) and folder.stat().st_mtime < before:
                 yield folder.name
+
+    def names(self) -> Iterator[tuple[str, list[str]]]:
+        for folder in self.root.glob("??/*"):
+            if KEY.fullmatch(folder.name):
+                yield folder.name, os.listdir(folder)
 
     def _path(self, name: str) -> Path:
         """Two letters of the key come first, so that no folder grows too long."""
