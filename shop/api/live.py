@@ -23,7 +23,7 @@ class TicketSchema(Schema):
 def ticket() -> dict[str, object]:
     """A ticket for one socket
 
-    The socket is closed within a minute after the access token's sign-in ends. 503 without Redis.
+    The socket is closed five seconds after the access token's sign-in ends. 503 without Redis.
     """
     who = caller()
     made = tickets.issue_ticket(

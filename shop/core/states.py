@@ -19,5 +19,7 @@ class StateTable:
     def move(self, current: str, *, to: str) -> str:
         """Give ``to`` if it may follow ``current``. Raises ``WrongState`` in words for people."""
         if not self.may(current, to):
+            if current == to:
+                raise WrongState(f"This {self.noun} is {current} already.")
             raise WrongState(f"This {self.noun} is {current} and cannot become {to}.")
         return to

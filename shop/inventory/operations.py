@@ -63,7 +63,9 @@ def adjust(variant_id: int, delta: int, *, reason: str, note: str = "") -> int:
     except OutOfStock as error:
         free = error.short.get(variant_id, 0)
         raise Invalid(
-            f"Only {free} can be taken away: the others are promised to orders.", field="delta"
+            f"{f'Only {free}' if free else 'None'} can be taken away:"
+            " no more is here that is not promised to orders.",
+            field="delta",
         ) from error
     return moved[0]
 

@@ -25,7 +25,7 @@ from shop.realtime.topics import Refused, Topic
 log = logging.getLogger(__name__)
 
 WORKERS = 8
-RECHECK_S = 50
+RECHECK_S = 4  # who signs out, or loses a role, hears nothing more five seconds later
 TOPIC_LENGTH = 100
 SECRET_LENGTH = 200
 LARGEST = 2**63 - 1

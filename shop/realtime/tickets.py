@@ -28,7 +28,7 @@ def issue_ticket(
 ) -> str:
     """Make a ticket for this staff member or customer.
 
-    With ``sign_in_token``, or its digest as ``sign_in``, the socket is closed within a minute after
+    With ``sign_in_token``, or its digest as ``sign_in``, the socket is closed five seconds after
     that sign-in ends. Raises ``redis.RedisError`` when Redis is away (a door answers 503: nothing
     live would work then).
     """
