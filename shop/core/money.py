@@ -59,7 +59,8 @@ def exponent(currency: str) -> int:
 @lru_cache(maxsize=4096)
 def _formatted(amount_minor: int, currency: str, locale: str) -> str:
     amount = Decimal(amount_minor).scaleb(-exponent(currency))
-    return str(format_currency(amount, currency, locale=locale))
+    # A minus sign, as wide as a digit, not a hyphen.
+    return str(format_currency(amount, currency, locale=locale)).replace("-", "\N{MINUS SIGN}")
 
 
 def parse_major(text: str, currency: str) -> int:

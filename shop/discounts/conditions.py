@@ -186,7 +186,7 @@ def _of_goods(rule: Rule, facts: Facts) -> list[str]:
     if facts.subtotal_minor < least:
         missing = Money(least - facts.subtotal_minor, rule.currency)
         reasons.append(
-            f"This offer is for orders from {Money(least, rule.currency)}: {missing} are missing."
+            f"This offer is for orders from {Money(least, rule.currency)}: {missing} is missing."
         )
     units = sum(facts.lines[index].quantity for index in eligible(rule, facts.lines))
     needed = rule.buy_quantity + rule.get_quantity or 1

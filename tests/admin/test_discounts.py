@@ -267,7 +267,7 @@ def test_trying_it_on_a_cart(owner: Desk, cast: Cast) -> None:
 
     page = owner.text(f"{here}&quantity-0=1&country=DE")
     assert "This offer is for orders to Austria, not to Germany." in page
-    assert "This offer is for orders from €30.00: €11.00 are missing." in page
+    assert "This offer is for orders from €30.00: €11.00 is missing." in page
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_code_that_cannot_be_used_changes_nothing(
     assert (answer.status_code, answer.json["code"]) == (status, code)
     assert guest.get("cart").json == before
     if code == "code_refused":
-        assert "€62.00 are missing" in answer.json["detail"]
+        assert "€62.00 is missing" in answer.json["detail"]
         assert "orders to Austria" in answer.json["detail"]
 
 
@@ -104,7 +104,7 @@ def test_a_code_that_stopped_applying_is_a_problem_and_stops_the_order(
 
     cart = guest.patch(f"cart/items/{item}", json={"quantity": 1}).json
 
-    problem = "TWO: This offer is for orders from €30.00: €11.00 are missing."
+    problem = "TWO: This offer is for orders from €30.00: €11.00 is missing."
     assert (cart["problems"], cart["discount_minor"]) == ([problem], 0)
     wish = {
         "cart_version": cart["version"], "email": "ada@example.com", "shipping_address": ADDRESS,

@@ -57,7 +57,7 @@ def reasons(rule: dict[str, Any], facts: dict[str, Any] | None = None) -> list[s
         (
             {"min_subtotal_minor": 15_000},
             {},
-            "This offer is for orders from €150.00: €23.00 are missing.",
+            "This offer is for orders from €150.00: €23.00 is missing.",
         ),
         (
             {"audience": "signed_in"},

@@ -156,7 +156,7 @@ def test_a_code_that_stops_applying_is_named_and_stops_a_blind_order(cast: Cast)
         cart.set_quantity(basket, line.item_id, 1)
 
     (refused,) = quote(basket).refused
-    assert refused.sentence == "TWO: This offer is for orders from €30.00: €11.00 are missing."
+    assert refused.sentence == "TWO: This offer is for orders from €30.00: €11.00 is missing."
     with pytest.raises(CartChanged, match="TWO: This offer is for orders from"):
         place(basket)
     with pytest.raises(CartChanged, match="TWO: This offer is for orders from"):
