@@ -92,7 +92,7 @@ def details_form(product: Product | None, *, fill: bool = False) -> DetailsForm:
     names = {row.path: row.name for row in rows}
     places = [(row.id, " › ".join(_names_above(row.path, names))) for row in rows]
     form.categories.choices = places
-    form.primary_category.choices = [(0, "None"), *places]
+    form.primary_category.choices = [(0, "The first of them"), *places]
     classes = session.scalars(select(TaxRate.tax_class).distinct().order_by(TaxRate.tax_class))
     known = {*classes, product.tax_class if product else "standard"}
     form.tax_class.choices = [(name, name.capitalize()) for name in sorted(known)]
@@ -132,10 +132,12 @@ def written_fields(form: DetailsForm) -> dict[str, Any]:
         "seo_title": form.seo_title.data,
         "seo_description": form.seo_description.data,
         "categories": [by_id[pk] for pk in chosen if pk in by_id],
-        "primary_category": by_id.get(form.primary_category.data),
     }
-    slug = (form.slug.data or "").strip()
-    return written | {"slug": slug} if slug else written
+    if primary := by_id.get(form.primary_category.data):
+        written["primary_category"] = primary
+    if slug := (form.slug.data or "").strip():
+        written["slug"] = slug
+    return written
 
 
 def _attributes(text: str) -> dict[str, str]:

@@ -54,6 +54,14 @@ def held(cast: Cast) -> tuple[orders.Order, Payment]:
     return kept(order), payment
 
 
+def refunded_there(payment: Payment, amount_minor: int) -> SentRefund:
+    """What somebody gave back in Stripe's own pages."""
+    return SentRefund(
+        id="re_there", intent_id=f"pi_{payment.id}", status="succeeded", amount_minor=amount_minor,
+        currency="EUR", failure="", created=clock.now() - timedelta(minutes=5), metadata={},
+    )  # fmt: skip
+
+
 def test_a_line_goes_back_and_on_the_shelf(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
     line = order.lines[0]
@@ -183,10 +191,7 @@ def test_a_refund_is_only_tried_again_from_its_own_order(owner: Desk, cast: Cast
 def test_what_happened_at_stripe_is_marked_and_in_its_order(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
     (payment,) = payments.of_order(order.id)
-    made = SentRefund(
-        id="re_there", intent_id=f"pi_{payment.id}", status="succeeded", amount_minor=700,
-        currency="EUR", failure="", created=clock.now() - timedelta(minutes=5), metadata={},
-    )  # fmt: skip
+    made = refunded_there(payment, 700)
     contested = SentDispute(
         id="dp_1", intent_id=f"pi_{payment.id}", status="needs_response", amount_minor=1000,
         currency="EUR", reason="product_not_received", created=clock.now(), fee_minor=1500,
@@ -348,3 +353,16 @@ def test_who_may_give_money_back(app: Flask, cast: Cast, role: str, may: bool) -
     assert (captured == 409) is may, captured
     session.remove()
     assert bool(session.scalar(select(func.count()).select_from(Refund))) is may
+
+
+def test_who_ships_what_all_the_money_went_back_for_is_warned(owner: Desk, cast: Cast) -> None:
+    order = cast.paid_order
+    payment = session.scalars(select(Payment).where(Payment.order_id == order.id)).one()
+    before = owner.text(f"/admin/orders/show/{order.id}")
+    with transaction():
+        refunds.adopt_refund(payment.id, refunded_there(payment, order.total_minor))
+
+    page = owner.text(f"/admin/orders/show/{order.id}")
+
+    assert "All its money went back" in page and "What you ship now is a gift." in page
+    assert "went back" not in before

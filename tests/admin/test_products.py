@@ -71,6 +71,21 @@ def test_a_draft_is_added_and_opens_for_the_rest(editor: Desk) -> None:
     assert "Draft" in page
 
 
+def test_the_first_category_is_the_main_one_unless_another_is_chosen(
+    editor: Desk, mug: Variant
+) -> None:
+    cups, gifts = (catalog.create_category(name) for name in ("Cups", "Gifts"))
+    session.commit()
+
+    editor.post(f"/admin/products/edit/{mug.product_id}", details(categories=[cups.id, gifts.id]))
+    first = whole(mug.product_id).primary_category
+    typed = details(categories=[cups.id, gifts.id], primary_category=str(gifts.id))
+    editor.post(f"/admin/products/edit/{mug.product_id}", typed)
+
+    assert first is not None and first.name == "Cups"
+    assert whole(mug.product_id).primary_category.name == "Gifts"
+
+
 def test_words_are_saved_and_an_old_address_leads_on(editor: Desk, mug: Variant) -> None:
     typed = details(slug="wave-mug", attributes="Material: stoneware\nCare: dishwasher safe")
 
