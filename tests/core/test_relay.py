@@ -4,7 +4,8 @@ import threading
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.orm import Session
 
 from shop.core import events, relay
 from shop.core.db import session, transaction
@@ -143,6 +144,30 @@ def test_an_event_of_a_newer_release_waits_and_stops_nobody(
     assert relay.dispatch(ONCE, tell)[2] == 0
     monkeypatch.setitem(Event.registry, "GiftWrapped", BellRang)
     assert relay.dispatch({}, lambda record: [])[2] == 1
+
+
+def test_a_batch_does_not_read_the_events_that_were_dispatched_long_ago(session: Session) -> None:
+    session.execute(
+        text(
+            "INSERT INTO event (type, payload, occurred_at, actor_kind, actor_name, request_id)"
+            " SELECT :type, '{\"number\": 1}', now(), 'system', 'shop', ''"
+            " FROM generate_series(1, 20000)"
+        ),
+        {"type": BellRang.__name__},
+    )
+    session.execute(text("ANALYZE event, event_pending"))  # while the queue is long
+    last = select(func.max(EventPending.event_id) - 10).scalar_subquery()
+    session.execute(delete(EventPending).where(EventPending.event_id <= last))
+    read = text(
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'event'"
+    )
+    before = session.scalar(read)
+
+    found = session.scalars(relay.unsent()).all()
+    relay.lag_s()
+
+    assert len(found) == 10
+    assert session.scalar(read) - before <= 20
 
 
 def test_an_event_that_cannot_be_told_still_gets_its_reactions(session: object) -> None:
