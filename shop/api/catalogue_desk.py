@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, cast
 
 from flask import Response, request
-from marshmallow import EXCLUDE, ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError
 
 from shop import catalog, inventory, media
+from shop.api import catalogue_inputs as inputs
 from shop.api import catalogue_shapes as shapes
 from shop.api import etags, repeats
 from shop.api.callers import staff
 from shop.api.catalogue import PRODUCTS
 from shop.api.door import Door, allow_body
 from shop.api.errors import Refused, flat
-from shop.api.fields import BIGGEST_INT, Schema, Whole, identity, line, money
 from shop.catalog.models import Category, OptionValue, Product, Variant
 from shop.core.db import session, transaction
 from shop.core.errors import NotFound
@@ -41,167 +41,12 @@ BLANK: dict[str, Any] = {
 }
 
 
-class ValueDraftSchema(Schema):
-    """A value as it should be; ``id`` names one to rename."""
-
-    id = identity()
-    name = line(80, least=1, required=True)
-    swatch = line(7, allow_none=True)
-
-
-class OptionDraftSchema(Schema):
-    """An option as it should be; ``id`` names one to rename."""
-
-    id = identity()
-    name = line(80, least=1, required=True)
-    values = fields.List(
-        fields.Nested(ValueDraftSchema), required=True, validate=validate.Length(1, 60)
-    )
-
-
-class ProductWriteSchema(Schema):
-    """What can be written about a product. ``status`` publishes, withdraws or archives it."""
-
-    name = line(200, least=1)
-    slug = line(80, least=1)
-    tagline = line(200)
-    description = line(20_000)
-    keywords = line(500)
-    attributes = fields.Dict(
-        keys=line(60, least=1), values=line(500), validate=validate.Length(max=30)
-    )
-    tax_class = line(40, least=1)
-    seo_title = line(120)
-    seo_description = line(320)
-    featured_rank = Whole(allow_none=True, validate=validate.Range(0, 1_000_000))
-    category_ids = fields.List(identity(), validate=validate.Length(max=50))
-    primary_category_id = identity(allow_none=True)
-    options = fields.List(fields.Nested(OptionDraftSchema), validate=validate.Length(max=5))
-    status = fields.String(validate=validate.OneOf(["draft", "active", "archived"]))
-    published_at = fields.AwareDateTime()
-    unpublish_at = fields.AwareDateTime(allow_none=True)
-
-
-class NewProductSchema(ProductWriteSchema):
-    """A new product; a draft unless it says otherwise."""
-
-    name = line(200, least=1, required=True)
-
-
-class VariantWriteSchema(Schema):
-    """What can be written of a variant."""
-
-    sku = line(64, least=1)
-    price_minor = money()
-    compare_at_minor = money(allow_none=True)
-    barcode = line(64)
-    weight_g = Whole(validate=validate.Range(0, 2_000_000_000))
-    position = Whole(validate=validate.Range(0, BIGGEST_INT))
-    low_stock_level = Whole(validate=validate.Range(0, BIGGEST_INT))
-    backorder_allowed = fields.Boolean(truthy={True}, falsy={False})
-
-
-class VariantPatchSchema(VariantWriteSchema):
-    """Changes to a variant. ``archived`` stops its sale, or takes it up again."""
-
-    archived = fields.Boolean(truthy={True}, falsy={False})
-
-
-class NewVariantSchema(VariantWriteSchema):
-    """A new variant, with one value of each option of its product."""
-
-    sku = line(64, least=1, required=True)
-    price_minor = money(required=True)
-    option_value_ids = fields.List(identity(), load_default=list, validate=validate.Length(max=5))
-
-
-class CategoryWriteSchema(Schema):
-    """What can be written about a category; ``position`` counts from 0 among its neighbours."""
-
-    name = line(120, least=1)
-    slug = line(80, least=1)
-    description = line(5_000)
-    parent_id = identity(allow_none=True)
-    position = Whole(validate=validate.Range(0, BIGGEST_INT))
-
-
-class NewCategorySchema(CategoryWriteSchema):
-    """A new category."""
-
-    name = line(120, least=1, required=True)
-
-
-class StockChangeSchema(Schema):
-    """Either ``delta``, or ``set`` to what was counted; and why. ``location`` is a name."""
-
-    delta = Whole(validate=validate.Range(-1_000_000, 1_000_000))
-    set = Whole(validate=validate.Range(0, 1_000_000))
-    reason = fields.String(required=True, validate=validate.OneOf(list(inventory.REASONS)))
-    note = line(500, load_default="")
-    location = line(80)
-
-    @validates_schema
-    def _one(self, data: Mapping[str, Any], **_: Any) -> None:
-        if ("delta" in data) == ("set" in data):
-            raise ValidationError("Say either delta or set.", "delta")
-
-
-class LevelSchema(shapes.StockSchema):
-    """The stock of a variant."""
-
-    variant_id = fields.Integer(required=True)
-
-
-class MovementSchema(Schema):
-    """An entry of the ledger."""
-
-    id = fields.Integer(required=True)
-    kind = fields.String(required=True)
-    on_hand_delta = fields.Integer(required=True)
-    reserved_delta = fields.Integer(required=True)
-    committed_delta = fields.Integer(required=True)
-    on_hand_after = fields.Integer(required=True)
-    reserved_after = fields.Integer(required=True)
-    committed_after = fields.Integer(required=True)
-    reason = fields.String(required=True)
-    note = fields.String(required=True)
-    order_id = fields.Integer(required=True, allow_none=True)
-    actor_kind = fields.String(required=True)
-    actor_name = fields.String(required=True)
-    at = fields.DateTime(required=True)
-
-
-class MovementsQuerySchema(Schema):
-    """``before`` is the last ``id`` of the page above."""
-
-    class Meta:
-        unknown = EXCLUDE
-
-    per_page = fields.Integer(load_default=50, validate=validate.Range(1, 100))
-    before = fields.Integer(validate=validate.Range(1, 2**63 - 1))
-
-
-class ImageFormSchema(Schema):
-    """What a picture shows."""
-
-    alt = line(300, load_default="")
-    option_value_id = fields.Integer(validate=validate.Range(1, 2**63 - 1))
-
-
-class ImagePatchSchema(Schema):
-    """Changes to a picture; ``position`` counts from 0."""
-
-    alt = line(300)
-    option_value_id = identity(allow_none=True)
-    position = Whole(validate=validate.Range(0, BIGGEST_INT))
-
-
 # ── products ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.post("/products")
 @staff("can_add", PRODUCTS)
-@bp.arguments(NewProductSchema)
+@bp.arguments(inputs.NewProductSchema)
 @bp.response(201, shapes.ProductSchema)
 def create_product(given: dict[str, Any]) -> Any:
     """A new product"""
@@ -214,7 +59,7 @@ def create_product(given: dict[str, Any]) -> Any:
 
 @bp.put("/products/<id:product_id>")
 @staff("can_edit", PRODUCTS)
-@bp.arguments(NewProductSchema)
+@bp.arguments(inputs.NewProductSchema)
 @bp.response(200, shapes.ProductSchema)
 def replace_product(given: dict[str, Any], product_id: int) -> Any:
     """Write everything about a product anew: what is left out becomes empty
@@ -226,7 +71,7 @@ def replace_product(given: dict[str, Any], product_id: int) -> Any:
 
 @bp.patch("/products/<id:product_id>")
 @staff("can_edit", PRODUCTS)
-@bp.arguments(ProductWriteSchema)
+@bp.arguments(inputs.ProductWriteSchema)
 @bp.response(200, shapes.ProductSchema)
 def change_product(given: dict[str, Any], product_id: int) -> Any:
     """Change what is named about a product, and nothing else"""
@@ -249,7 +94,7 @@ def delete_product(product_id: int) -> None:
 
 @bp.post("/products/<id:product_id>/variants")
 @staff("can_edit", PRODUCTS)
-@bp.arguments(NewVariantSchema)
+@bp.arguments(inputs.NewVariantSchema)
 @bp.response(201, shapes.VariantSchema)
 def add_variant(given: dict[str, Any], product_id: int) -> Any:
     """Something new to sell"""
@@ -270,7 +115,7 @@ def show_variant(variant_id: int) -> Any:
 
 @bp.patch("/variants/<id:variant_id>")
 @staff("can_edit", PRODUCTS)
-@bp.arguments(VariantPatchSchema)
+@bp.arguments(inputs.VariantPatchSchema)
 @bp.response(200, shapes.VariantSchema)
 def change_variant(given: dict[str, Any], variant_id: int) -> Any:
     """Change a variant's SKU, price and the like"""
@@ -299,8 +144,8 @@ def delete_variant(variant_id: int) -> None:
 
 @bp.patch("/variants/<id:variant_id>/inventory")
 @staff("can_adjust", INVENTORY)
-@bp.arguments(StockChangeSchema)
-@bp.response(200, LevelSchema)
+@bp.arguments(inputs.StockChangeSchema)
+@bp.response(200, inputs.LevelSchema)
 @bp.doc(parameters=[repeats.PARAMETER])
 def change_stock(given: dict[str, Any], variant_id: int) -> Any:
     """Correct what is on hand, by a difference or to what was counted"""
@@ -315,7 +160,9 @@ def change_stock(given: dict[str, Any], variant_id: int) -> Any:
         else:
             inventory.count(variant_id, given["set"], **why)
         level = inventory.levels([variant_id])[variant_id]
-        shown: dict[str, Any] = LevelSchema().dump(shapes.stock(level) | {"variant_id": variant_id})
+        shown: dict[str, Any] = inputs.LevelSchema().dump(
+            shapes.stock(level) | {"variant_id": variant_id}
+        )
         return shown
 
     return repeats.once(given, repeats.in_transaction(work), status=200)
@@ -323,8 +170,8 @@ def change_stock(given: dict[str, Any], variant_id: int) -> Any:
 
 @bp.get("/variants/<id:variant_id>/movements")
 @staff("can_list", INVENTORY)
-@bp.arguments(MovementsQuerySchema, location="query")
-@bp.response(200, MovementSchema(many=True))
+@bp.arguments(inputs.MovementsQuerySchema, location="query")
+@bp.response(200, inputs.MovementSchema(many=True))
 def movements(given: dict[str, int], variant_id: int) -> Any:
     """Why the stock is what it is: the ledger of a variant, newest first"""
     catalog.get_variant(variant_id)
@@ -367,7 +214,7 @@ def add_image(product_id: int) -> Any:
     if picture is None or len(list(request.files.items(multi=True))) > 1:
         raise Refused(422, faults=[("picture", "Send one picture, as the part “picture”.")])
     try:
-        words = ImageFormSchema().load(request.form.to_dict())
+        words = inputs.ImageFormSchema().load(request.form.to_dict())
     except ValidationError as error:
         raise Refused(422, faults=_named(error)) from error
     with transaction():
@@ -387,7 +234,7 @@ def add_image(product_id: int) -> Any:
 
 @bp.patch("/images/<id:image_id>")
 @staff("can_edit", PRODUCTS)
-@bp.arguments(ImagePatchSchema)
+@bp.arguments(inputs.ImagePatchSchema)
 @bp.response(200, shapes.ImageSchema)
 def change_image(given: dict[str, Any], image_id: int) -> Any:
     """Say what a picture shows, or move it"""
@@ -421,7 +268,7 @@ def remove_image(image_id: int) -> None:
 
 @bp.post("/categories")
 @staff("can_add", CATEGORIES)
-@bp.arguments(NewCategorySchema)
+@bp.arguments(inputs.NewCategorySchema)
 @bp.response(201, shapes.CategorySchema)
 def create_category(given: dict[str, Any]) -> Any:
     """A new category, last below its parent unless it says otherwise"""
@@ -441,7 +288,7 @@ def create_category(given: dict[str, Any]) -> Any:
 
 @bp.patch("/categories/<id:category_id>")
 @staff("can_edit", CATEGORIES)
-@bp.arguments(CategoryWriteSchema)
+@bp.arguments(inputs.CategoryWriteSchema)
 @bp.response(200, shapes.CategorySchema)
 def change_category(given: dict[str, Any], category_id: int) -> Any:
     """Change or move a category; addresses that it leaves keep answering"""

@@ -158,7 +158,7 @@ def dispatch(
     return rings, [{"seq": seq} | row for seq, row in zip(seqs, told, strict=True)], len(claimed)
 
 
-def unsent() -> Select[tuple[int]]:
+def unsent() -> Select[int]:
     """The first 200 pending events of known types, locked.
 
     The type is looked up event by event. As a join, and with the table's statistics from a time of

@@ -1,0 +1,165 @@
+"""What staff send to write the catalogue and its stock: schemas that refuse what cannot be."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import EXCLUDE, ValidationError, fields, validate, validates_schema
+
+from shop import inventory
+from shop.api import catalogue_shapes as shapes
+from shop.api.fields import BIGGEST_INT, Schema, Whole, identity, line, money
+
+
+class ValueDraftSchema(Schema):
+    """A value as it should be; ``id`` names one to rename."""
+
+    id = identity()
+    name = line(80, least=1, required=True)
+    swatch = line(7, allow_none=True)
+
+
+class OptionDraftSchema(Schema):
+    """An option as it should be; ``id`` names one to rename."""
+
+    id = identity()
+    name = line(80, least=1, required=True)
+    values = fields.List(
+        fields.Nested(ValueDraftSchema), required=True, validate=validate.Length(1, 60)
+    )
+
+
+class ProductWriteSchema(Schema):
+    """What can be written about a product. ``status`` publishes, withdraws or archives it."""
+
+    name = line(200, least=1)
+    slug = line(80, least=1)
+    tagline = line(200)
+    description = line(20_000)
+    keywords = line(500)
+    attributes = fields.Dict(
+        keys=line(60, least=1), values=line(500), validate=validate.Length(max=30)
+    )
+    tax_class = line(40, least=1)
+    seo_title = line(120)
+    seo_description = line(320)
+    featured_rank = Whole(allow_none=True, validate=validate.Range(0, 1_000_000))
+    category_ids = fields.List(identity(), validate=validate.Length(max=50))
+    primary_category_id = identity(allow_none=True)
+    options = fields.List(fields.Nested(OptionDraftSchema), validate=validate.Length(max=5))
+    status = fields.String(validate=validate.OneOf(["draft", "active", "archived"]))
+    published_at = fields.AwareDateTime()
+    unpublish_at = fields.AwareDateTime(allow_none=True)
+
+
+class NewProductSchema(ProductWriteSchema):
+    """A new product; a draft unless it says otherwise."""
+
+    name = line(200, least=1, required=True)
+
+
+class VariantWriteSchema(Schema):
+    """What can be written of a variant."""
+
+    sku = line(64, least=1)
+    price_minor = money()
+    compare_at_minor = money(allow_none=True)
+    barcode = line(64)
+    weight_g = Whole(validate=validate.Range(0, 2_000_000_000))
+    position = Whole(validate=validate.Range(0, BIGGEST_INT))
+    low_stock_level = Whole(validate=validate.Range(0, BIGGEST_INT))
+    backorder_allowed = fields.Boolean(truthy={True}, falsy={False})
+
+
+class VariantPatchSchema(VariantWriteSchema):
+    """Changes to a variant. ``archived`` stops its sale, or takes it up again."""
+
+    archived = fields.Boolean(truthy={True}, falsy={False})
+
+
+class NewVariantSchema(VariantWriteSchema):
+    """A new variant, with one value of each option of its product."""
+
+    sku = line(64, least=1, required=True)
+    price_minor = money(required=True)
+    option_value_ids = fields.List(identity(), load_default=list, validate=validate.Length(max=5))
+
+
+class CategoryWriteSchema(Schema):
+    """What can be written about a category; ``position`` counts from 0 among its neighbours."""
+
+    name = line(120, least=1)
+    slug = line(80, least=1)
+    description = line(5_000)
+    parent_id = identity(allow_none=True)
+    position = Whole(validate=validate.Range(0, BIGGEST_INT))
+
+
+class NewCategorySchema(CategoryWriteSchema):
+    """A new category."""
+
+    name = line(120, least=1, required=True)
+
+
+class StockChangeSchema(Schema):
+    """Either ``delta``, or ``set`` to what was counted; and why. ``location`` is a name."""
+
+    delta = Whole(validate=validate.Range(-1_000_000, 1_000_000))
+    set = Whole(validate=validate.Range(0, 1_000_000))
+    reason = fields.String(required=True, validate=validate.OneOf(list(inventory.REASONS)))
+    note = line(500, load_default="")
+    location = line(80)
+
+    @validates_schema
+    def _one(self, data: Mapping[str, Any], **_: Any) -> None:
+        if ("delta" in data) == ("set" in data):
+            raise ValidationError("Say either delta or set.", "delta")
+
+
+class LevelSchema(shapes.StockSchema):
+    """The stock of a variant."""
+
+    variant_id = fields.Integer(required=True)
+
+
+class MovementSchema(Schema):
+    """An entry of the ledger."""
+
+    id = fields.Integer(required=True)
+    kind = fields.String(required=True)
+    on_hand_delta = fields.Integer(required=True)
+    reserved_delta = fields.Integer(required=True)
+    committed_delta = fields.Integer(required=True)
+    on_hand_after = fields.Integer(required=True)
+    reserved_after = fields.Integer(required=True)
+    committed_after = fields.Integer(required=True)
+    reason = fields.String(required=True)
+    note = fields.String(required=True)
+    order_id = fields.Integer(required=True, allow_none=True)
+    actor_kind = fields.String(required=True)
+    actor_name = fields.String(required=True)
+    at = fields.DateTime(required=True)
+
+
+class MovementsQuerySchema(Schema):
+    """``before`` is the last ``id`` of the page above."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    per_page = fields.Integer(load_default=50, validate=validate.Range(1, 100))
+    before = fields.Integer(validate=validate.Range(1, 2**63 - 1))
+
+
+class ImageFormSchema(Schema):
+    """What a picture shows."""
+
+    alt = line(300, load_default="")
+    option_value_id = fields.Integer(validate=validate.Range(1, 2**63 - 1))
+
+
+class ImagePatchSchema(Schema):
+    """Changes to a picture; ``position`` counts from 0."""
+
+    alt = line(300)
+    option_value_id = identity(allow_none=True)
+    position = Whole(validate=validate.Range(0, BIGGEST_INT))
