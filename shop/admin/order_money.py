@@ -257,6 +257,7 @@ def money_facts(
         "major": major,
         "card": card(now.payment or held),
         "held": held,
+        "owed_minor": max(0, payments.owed(order, held)) if held else 0,
         "until": until(held.capture_before) if held and held.capture_before else "",
         "refund_words": REFUND_WORDS,
         "dispute_words": DISPUTE_WORDS,

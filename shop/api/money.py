@@ -124,7 +124,8 @@ def capture(given: dict[str, Any], number: str) -> Any:
     order_id = orders.by_number(number).id
 
     def work(remember: Remember) -> dict[str, Any]:
-        payments.capture(_authorised(order_id), given.get("amount_minor"))
+        if not (remember.is_repeat and _has(order_id, "succeeded")):
+            payments.capture(_authorised(order_id), given.get("amount_minor"))
         return _remembered(order_id, remember)
 
     return repeats.once(given, work, status=200)
@@ -139,7 +140,8 @@ def void(number: str) -> Any:
     order_id = orders.by_number(number).id
 
     def work(remember: Remember) -> dict[str, Any]:
-        payments.void(_authorised(order_id))
+        if not (remember.is_repeat and _has(order_id, "cancelled")):
+            payments.void(_authorised(order_id))
         return _remembered(order_id, remember)
 
     return repeats.once(None, work, status=200)
@@ -151,14 +153,20 @@ def _shown(refund: payments.Refund) -> dict[str, Any]:
 
 
 def _authorised(order_id: int) -> int:
-    found = session.scalar(
-        select(payments.Payment.id).where(
-            payments.Payment.order_id == order_id, payments.Payment.status == "authorised"
-        )
-    )
+    found = _has(order_id, "authorised")
     if found is None:
         raise WrongState("Nothing is authorised and waiting to be captured.")
     return found
+
+
+def _has(order_id: int, status: str) -> int | None:
+    """The order's attempt to pay that is in this state, the latest of several."""
+    return session.scalar(
+        select(payments.Payment.id)
+        .where(payments.Payment.order_id == order_id, payments.Payment.status == status)
+        .order_by(payments.Payment.attempt.desc())
+        .limit(1)
+    )
 
 
 def _remembered(order_id: int, remember: Remember) -> dict[str, Any]:

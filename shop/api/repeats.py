@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, jsonify, request
@@ -24,7 +25,24 @@ PARAMETER = {
     "first request is still being worked on the answer is 409 with `Retry-After`.",
 }
 Body = dict[str, Any]
-Remember = Callable[[Body], Body]
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Keeps an answer for repeats, and gives it."""
+
+    claimed: Claim | None
+    status: int
+
+    def __call__(self, body: Body) -> Body:
+        if self.claimed is not None:
+            idempotency.store(self.claimed, self.status, body)
+        return body
+
+    @property
+    def is_repeat(self) -> bool:
+        """Whether a call before died under this key, perhaps after its work was done."""
+        return self.claimed is not None and self.claimed.is_repeat
 
 
 def once(given: object, work: Callable[[Remember], Body], *, status: int, token: str = "") -> Any:
@@ -36,7 +54,7 @@ def once(given: object, work: Callable[[Remember], Body], *, status: int, token:
     """
     key = _key()
     if key is None:
-        return _answer(work(lambda body: body), status)
+        return _answer(work(Remember(None, status)), status)
     asked = idempotency.request_hash([request.method, request.path, given])
     claimed: Claim | Answer | None = None
     try:
@@ -46,7 +64,7 @@ def once(given: object, work: Callable[[Remember], Body], *, status: int, token:
             replayed = _answer(claimed.body, claimed.status)
             replayed.headers["Idempotent-Replayed"] = "true"
             return replayed
-        return _answer(work(_remember(claimed, status)), status)
+        return _answer(work(Remember(claimed, status)), status)
     except Exception:
         if isinstance(claimed, Claim):
             _give_back(claimed)
@@ -70,14 +88,6 @@ def _answer(body: Body, status: int) -> Response:
     answer = jsonify(body)
     answer.status_code = status
     return answer
-
-
-def _remember(claimed: Claim, status: int) -> Remember:
-    def remember(body: Body) -> Body:
-        idempotency.store(claimed, status, body)
-        return body
-
-    return remember
 
 
 def _give_back(claimed: Claim) -> None:

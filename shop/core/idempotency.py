@@ -7,7 +7,7 @@ still running is told apart from one that is done.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,11 +40,12 @@ class IdempotencyKey(Base):
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A key that one call may work under. ``until`` grows with each taking over, so it also tells
-    whether the key is still this call's."""
+    whether the key is still this call's. ``is_repeat``: a call before died under it."""
 
     scope: str
     key: str
     until: datetime
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def claim(scope: str, key: str, fingerprint: str) -> Claim | Answer:
     ).first()
     if taken_over is None:
         raise InProgress(RUNNING)
-    return mine
+    return replace(mine, is_repeat=True)
 
 
 def store(claimed: Claim, status: int, body: dict[str, Any]) -> None:

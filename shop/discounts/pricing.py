@@ -211,27 +211,34 @@ def _applied(offer: Offer, lines: tuple[int, ...], shipping_minor: int = 0) -> A
 def _savings(offer: Offer, lines: Sequence[Priced], left: Sequence[int]) -> list[int]:
     """What the offer takes off each line of which ``left`` is left; never more than that."""
     savings = [0] * len(left)
-    if offer.kind == "buy_x_get_y":
-        return _cheapest_free(offer, lines, left)
     weights = [left[index] for index in offer.lines]
     whole = sum(weights)
-    wanted = offer.value if offer.kind == "fixed" else _part(whole, offer.value, WHOLE)
-    for index, saved in zip(offer.lines, share(min(wanted, whole), weights), strict=True):
+    if offer.kind == "buy_x_get_y":
+        wanted = _cheapest_free(offer, lines, left)
+    elif offer.kind == "fixed":
+        wanted = min(offer.value, whole)
+    else:
+        wanted = _part(whole, offer.value, WHOLE)
+    for index, saved in zip(offer.lines, share(wanted, weights), strict=True):
         savings[index] = saved
     return savings
 
 
-def _cheapest_free(offer: Offer, lines: Sequence[Priced], left: Sequence[int]) -> list[int]:
-    """Of each full set of units, the cheapest of all cost less."""
-    savings = [0] * len(left)
+def _cheapest_free(offer: Offer, lines: Sequence[Priced], left: Sequence[int]) -> int:
+    """Of each full set of units, the cheapest of all cost less.
+
+    It is spread over what was bought like any saving. On the cheapest line alone it would let the
+    others go back at their full price, and leave the free one for nothing.
+    """
+    saved = 0
     units = sum(lines[index].quantity for index in offer.lines)
     given = units // (offer.buy_quantity + offer.get_quantity) * offer.get_quantity
     for index in sorted(offer.lines, key=lambda i: lines[i].unit_price_minor):
         quantity = lines[index].quantity
         taken = min(given, quantity)
-        savings[index] = _part(left[index], taken * offer.value, quantity * WHOLE)
+        saved += _part(left[index], taken * offer.value, quantity * WHOLE)
         given -= taken
-    return savings
+    return saved
 
 
 def _part(amount: int, numerator: int, denominator: int) -> int:

@@ -150,7 +150,9 @@ _HISTORY = text("""
 SELECT 'held' AS what, r.discount_id, r.code_id, 1 AS used FROM redemption r
 WHERE r.order_id = :order_id AND r.released_at IS NULL
 UNION ALL
-SELECT 'used', h.discount_id, NULL, max(h.used) FROM discount_holder h
+SELECT 'used', h.discount_id, NULL, max(h.used - (SELECT count(*) FROM redemption r
+    WHERE r.order_id = :order_id AND r.released_at IS NULL AND r.discount_id = h.discount_id
+    AND h.holder = ANY(r.holders))) FROM discount_holder h
 WHERE h.holder = ANY(:holders) AND h.discount_id = ANY(:ids) GROUP BY h.discount_id
 UNION ALL
 SELECT 'ordered', NULL, NULL, 1 WHERE EXISTS (
@@ -183,7 +185,7 @@ def history(
     held = frozenset(row.discount_id for row in rows if row.what == "held")
     return History(
         has_ordered=any(row.what == "ordered" for row in rows),
-        uses={r.discount_id: r.used - (r.discount_id in held) for r in rows if r.what == "used"},
+        uses={row.discount_id: row.used for row in rows if row.what == "used"},
         held=held,
         held_codes=frozenset(row.code_id for row in rows if row.what == "held" and row.code_id),
     )

@@ -26,6 +26,24 @@ _BALANCE = """
     ) one GROUP BY order_id
 """
 
+# What units cost that were called off while the money of their order was only held: not owed.
+_NEVER_OWED = """
+    SELECT l.order_id, sum((l.total_minor
+        + CASE WHEN o.prices_include_tax THEN 0 ELSE l.tax_minor END) * u.units / l.quantity)
+        AS amount
+    FROM (
+        SELECT (part->>'line_id')::bigint AS line_id, sum((part->>'quantity')::int) AS units
+        FROM event e, jsonb_array_elements(e.payload->'lines') AS part
+        WHERE e.type = 'LinesCancelled'
+            AND e.order_id IN (SELECT order_id FROM payment WHERE capture = 'manual')
+            AND e.id < (SELECT min(p.id) FROM event p
+                        WHERE p.order_id = e.order_id AND p.type = 'OrderPaid')
+        GROUP BY 1
+    ) u
+    JOIN order_line l ON l.id = u.line_id JOIN "order" o ON o.id = l.order_id
+    GROUP BY l.order_id
+"""
+
 CHECKS = (
     Check(
         id="captured",
@@ -154,10 +172,13 @@ CHECKS = (
         FROM ({_BALANCE}) b JOIN "order" o ON o.id = b.order_id
         JOIN (SELECT order_id, sum(refunding_minor) AS amount FROM payment GROUP BY order_id) r
             ON r.order_id = o.id
+        LEFT JOIN ({_NEVER_OWED}) n ON n.order_id = o.id
         WHERE b.captured - b.lost - r.amount > CASE
-                WHEN o.status IN ('confirmed', 'completed') THEN o.total_minor
+                WHEN o.status IN ('confirmed', 'completed')
+                    THEN o.total_minor - coalesce(n.amount, 0)
                 -- Staff cancelled a paid order and kept the money: they were asked.
-                WHEN o.status = 'cancelled' AND o.paid_at <= o.closed_at THEN o.total_minor
+                WHEN o.status = 'cancelled' AND o.paid_at <= o.closed_at
+                    THEN o.total_minor - coalesce(n.amount, 0)
                 ELSE 0 END
             AND NOT EXISTS (SELECT FROM task t WHERE t.order_id = o.id
                             AND t.kind IN ('amount_differs', 'refund_failed'))

@@ -43,6 +43,7 @@ from shop.orders.queries import (
     redeemed,
     tab_counts,
     timeline,
+    unpaid_units,
     waiting,
 )
 from shop.orders.states import Words, customer_may_cancel, words
@@ -54,5 +55,5 @@ __all__ = [
     "cancelled_units", "customer_may_cancel", "desk",
     "due_to_expire", "expire", "extend_hold", "lock", "mark_authorised", "mark_delivered",
     "mark_paid", "neighbours", "note", "of_customer", "place", "redeemed", "set_payment_status",
-    "ship", "start_processing", "tab_counts", "timeline", "waiting", "words",
+    "ship", "start_processing", "tab_counts", "timeline", "unpaid_units", "waiting", "words",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from shop.core import tokens
 from shop.core.db import session
 from shop.core.errors import NotFound
 from shop.core.events import EventRecord
-from shop.orders.events import LinesCancelled
+from shop.orders.events import LinesCancelled, OrderPaid
 from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
 from shop.orders.states import Words, words
 
@@ -176,11 +176,26 @@ def timeline(order_id: int) -> list[TimelineEntry]:
 
 def cancelled_units(order_id: int, *, reason: str) -> dict[int, int]:
     """Units that were taken out of an order for this reason, by line id. One statement."""
+    return _cancelled(order_id, EventRecord.payload["reason"].astext == reason)
+
+
+def unpaid_units(order_id: int) -> dict[int, int]:
+    """Units that were taken out of a paid order while its money was only held on the card, so that
+    they were never paid for; by line id. One statement."""
+    paid = (
+        select(func.min(EventRecord.id))
+        .where(EventRecord.order_id == order_id, EventRecord.type == OrderPaid.__name__)
+        .scalar_subquery()
+    )
+    return _cancelled(order_id, EventRecord.id < paid)
+
+
+def _cancelled(order_id: int, which: ColumnElement[bool]) -> dict[int, int]:
     payloads = session.scalars(
         select(EventRecord.payload).where(
             EventRecord.order_id == order_id,
             EventRecord.type == LinesCancelled.__name__,
-            EventRecord.payload["reason"].astext == reason,
+            which,
         )
     )
     units: dict[int, int] = {}

@@ -171,8 +171,8 @@ def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None
 
 
 def check_capture(payment_id: int, amount_minor: int | None) -> tuple[str, str, int]:
-    """Whether so much of an authorised payment can be captured now; without an amount, all of it
-    but what was taken out of the order since.
+    """Whether so much of an authorised payment can be captured now; without an amount, all that is
+    owed: what was taken out of the order since is not.
 
     Gives its intent, its idempotency key and the amount. Raises ``WrongState``, ``Invalid``.
     """
@@ -182,12 +182,12 @@ def check_capture(payment_id: int, amount_minor: int | None) -> tuple[str, str, 
         raise WrongState("Only money that is authorised and not captured yet can be captured.")
     if order.status != "confirmed":
         raise WrongState(f"This order is {order.status}: its money is not captured any more.")
-    amount = amount_minor
-    if amount is None:
-        owed = order.total_minor - refunds.worth_of_cancelled(order)
-        amount = min(payment.capturable_minor, owed)
-    if isinstance(amount, bool) or not 0 < amount <= payment.capturable_minor:
-        most = Money(payment.capturable_minor, payment.currency).format()
+    owed = refunds.owed(order, payment)
+    if owed <= 0:
+        raise WrongState("Nothing is owed for what is left of this order: release the money.")
+    amount = owed if amount_minor is None else amount_minor
+    if isinstance(amount, bool) or not 0 < amount <= owed:
+        most = Money(owed, payment.currency).format()
         raise Invalid(
             f"Between the smallest coin and {most} can be captured.", field="amount_minor"
         )
@@ -226,7 +226,7 @@ def cancel_lines(
             for one in left.lines
             if quantities.get(one.line.id) and one.left
         }
-        due = sum(one.steps[lines.get(one.line.id, 0)] for one in left.lines)
+        due = sum(one.steps[lines[one.line.id]] for one in left.lines if one.line.id in lines)
         wanted = refunds.Wanted(lines, amount_minor=min(left.balance_minor, due))
     if wanted.amount_minor:
         refunds.request_refund(order, wanted, reason="cancelled", source=_source())
@@ -304,8 +304,15 @@ def _captured(
         note(payment, "cancelled", promised - intent.received_minor, reference)
     recount(order)
     if was_authorised and order.status == "confirmed":
+        owed = order.total_minor - refunds.worth_of_cancelled(order)
         orders.mark_paid(order)
+        # Units were called off while Stripe was asked, or somebody captured all of it there.
+        too_much = max(0, intent.received_minor - owed)
+        refunds.give_back(order, payment, reason="cancelled", amount_minor=too_much)
         return "paid"
+    if was_authorised and order.status == "cancelled":
+        refunds.give_back(order, payment, reason="order cancelled before")
+        return "late"
     if _differs(order, payment, intent.received_minor, intent.currency):
         return "amount differs"
     if order.status in {"confirmed", "completed"}:

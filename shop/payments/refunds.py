@@ -3,7 +3,6 @@
 Whoever calls these has locked the order. The database refuses what exceeds the captured money.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +74,31 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class _Given:
+    """What of a line is back or on its way; ``unpaid`` units were called off before the money was
+    taken, so they cost nothing and can never go back."""
+
+    amount_minor: int
+    tax_minor: int
+    unpaid: int
+
+    def units_left(self, line: orders.OrderLine) -> int:
+        return max(0, line.quantity - self.unpaid - line.refunded)
+
+    def due(self, line: orders.OrderLine, units: int) -> tuple[int, int]:
+        """What ``units`` more of the line come to, and the tax in it."""
+        return (
+            self._due(_gross(line), line, units, self.amount_minor),
+            self._due(line.tax_minor, line, units, self.tax_minor),
+        )
+
+    def _due(self, whole: int, line: orders.OrderLine, units: int, before: int) -> int:
+        not_taken = part_due(whole, self.unpaid, of=line.quantity, before_minor=0)
+        up_to = self.unpaid + line.refunded + units
+        return part_due(whole, up_to, of=line.quantity, before_minor=not_taken + before)
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     line: orders.OrderLine
     quantity: int
@@ -83,7 +107,7 @@ class _Part:
 
 
 def preview(order: orders.Order) -> Preview:
-    """What can still be given back of this order. Five statements at most."""
+    """What can still be given back of this order. Six statements at most."""
     payments = session.scalars(
         select(Payment)
         .where(Payment.order_id == order.id)
@@ -92,13 +116,13 @@ def preview(order: orders.Order) -> Preview:
         .execution_options(populate_existing=True)  # triggers write it, too
     ).all()
     payment = _fullest(payments)
-    given, shipping = _given(order.id)
+    given, shipping = _given(order)
     lines = []
     for line in order.lines:
-        left = line.quantity - line.refunded
-        steps = tuple(_due(line, units, given[line.id])[0] for units in range(left + 1))
+        left = given[line.id].units_left(line)
+        steps = tuple(given[line.id].due(line, units)[0] for units in range(left + 1))
         lines.append(LinePreview(line, left, steps))
-    balance = payment.balance_minor if payment else 0
+    balance = payment.balance_minor if payment and not _is_lost(payment) else 0
     return Preview(
         payment=payment,
         currency=_currency(payment) if payment else order.currency,
@@ -115,6 +139,11 @@ def worth_of_cancelled(order: orders.Order) -> int:
         part_due(_gross(line), line.cancelled, of=line.quantity, before_minor=0)
         for line in order.lines
     )
+
+
+def owed(order: orders.Order, payment: Payment) -> int:
+    """What of the money held on a card the order still costs; minor units."""
+    return min(payment.capturable_minor, order.total_minor - worth_of_cancelled(order))
 
 
 def everything(order: orders.Order) -> Wanted:
@@ -147,7 +176,7 @@ def request_refund(
     refusal = _refusal(payment)
     if payment is None or refusal:
         raise WrongState(refusal)
-    given, shipping_given = _given(order.id)
+    given, shipping_given = _given(order)
     parts = _parts(order, wanted.lines, given)
     shipping = _whole(wanted.shipping_minor, "shipping_minor")
     if shipping > max(0, _shipping(order) - shipping_given):
@@ -185,13 +214,18 @@ def request_refund(
     return refund
 
 
-def give_back(order: orders.Order, payment: Payment, *, reason: str) -> Refund | None:
-    """Send back all that is left of one payment: nobody wanted it. None if nothing is left."""
+def give_back(
+    order: orders.Order, payment: Payment, *, reason: str, amount_minor: int | None = None
+) -> Refund | None:
+    """Send back what nobody wanted of one payment: this much, or all that is left. None if nothing
+    is left."""
     session.flush()
     session.refresh(payment)
-    if payment.balance_minor <= 0:
+    left = payment.balance_minor
+    amount = left if amount_minor is None else min(left, amount_minor)
+    if amount <= 0:
         return None
-    refund = _decide(payment, payment.balance_minor, 0, reason=reason, source="system")
+    refund = _decide(payment, amount, 0, reason=reason, source="system")
     session.flush()
     emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=refund.amount_minor))
     return refund
@@ -341,7 +375,7 @@ def _decide(payment: Payment, amount: int, shipping: int, *, reason: str, source
 
 
 def _parts(
-    order: orders.Order, wanted: Mapping[int, int], given: Mapping[int, tuple[int, int]]
+    order: orders.Order, wanted: Mapping[int, int], given: Mapping[int, _Given]
 ) -> list[_Part]:
     lines = {line.id: line for line in order.lines}
     parts = []
@@ -350,31 +384,20 @@ def _parts(
         if line is None:
             raise Invalid("This line is not part of the order.", field="lines")
         units = _whole(quantity, "lines")
-        if units > line.quantity - line.refunded:
-            raise Invalid(
-                f"{line.name}: {line.quantity - line.refunded} can still go back, not {units}.",
-                field="lines",
-            )
+        left = given[line_id].units_left(line)
+        if units > left:
+            raise Invalid(f"{line.name}: {left} can still go back, not {units}.", field="lines")
         if units:
-            parts.append(_Part(line, units, *_due(line, units, given[line.id])))
+            parts.append(_Part(line, units, *given[line_id].due(line, units)))
     return parts
-
-
-def _due(line: orders.OrderLine, units: int, given: tuple[int, int]) -> tuple[int, int]:
-    """What ``units`` more of a line come to, and the tax in it."""
-    up_to = line.refunded + units
-    return (
-        part_due(_gross(line), up_to, of=line.quantity, before_minor=given[0]),
-        part_due(line.tax_minor, up_to, of=line.quantity, before_minor=given[1]),
-    )
 
 
 def _gross(line: orders.OrderLine) -> int:
     return line.total_minor + (0 if line.order.prices_include_tax else line.tax_minor)
 
 
-def _given(order_id: int) -> tuple[Mapping[int, tuple[int, int]], int]:
-    """By line, the amount and tax that are back or on their way; and so much of the shipping."""
+def _given(order: orders.Order) -> tuple[Mapping[int, _Given], int]:
+    """By line, what is back or on its way; and so much of the shipping."""
     rows = session.execute(
         select(
             RefundLine.order_line_id,
@@ -383,17 +406,26 @@ def _given(order_id: int) -> tuple[Mapping[int, tuple[int, int]], int]:
         )
         .join(Refund, Refund.id == RefundLine.refund_id)
         .join(Payment, Payment.id == Refund.payment_id)
-        .where(Payment.order_id == order_id, Refund.status != "failed")
+        .where(Payment.order_id == order.id, Refund.status != "failed")
         .group_by(RefundLine.order_line_id)
     )
-    given: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    given.update({line_id: (int(amount), int(tax)) for line_id, amount, tax in rows})
+    sums = {line_id: (int(amount), int(tax)) for line_id, amount, tax in rows}
+    unpaid = _unpaid(order)
+    given = {
+        line.id: _Given(*sums.get(line.id, (0, 0)), unpaid.get(line.id, 0)) for line in order.lines
+    }
     shipping = session.scalar(
         select(func.coalesce(func.sum(Refund.shipping_minor), 0))
         .join(Payment, Payment.id == Refund.payment_id)
-        .where(Payment.order_id == order_id, Refund.status != "failed")
+        .where(Payment.order_id == order.id, Refund.status != "failed")
     )
     return given, int(shipping or 0)
+
+
+def _unpaid(order: orders.Order) -> Mapping[int, int]:
+    if not any(line.cancelled for line in order.lines):
+        return {}
+    return orders.unpaid_units(order.id)
 
 
 def _shipping(order: orders.Order) -> int:
@@ -409,6 +441,7 @@ def _restock(order: orders.Order, parts: Sequence[_Part]) -> None:
     given = _restocked(order.id)
     back_before = inventory.restocked(order.id)
     cancelled_before = orders.cancelled_units(order.id, reason=GIVEN_BACK)
+    unpaid = _unpaid(order)
     still_open: dict[int, int] = {}
     back: list[inventory.Line] = []
     for part in parts:
@@ -417,9 +450,11 @@ def _restock(order: orders.Order, parts: Sequence[_Part]) -> None:
         without = line.refunded - given[line.id]
         returned = back_before.get(line.variant_id, 0)
         taken_out = cancelled_before.get(line.id, 0)
-        # Units that moved before, and whose money is still with us, come first.
+        # Units that moved before, and whose money is still with us, come first. Nobody's money is
+        # with us for units that cost nothing or were called off before it was taken.
         moved = max(0, returned + taken_out - with_goods)
-        moved += max(0, line.cancelled - taken_out - without)
+        if _gross(line):
+            moved += max(0, line.cancelled - taken_out - without - unpaid.get(line.id, 0))
         units = max(0, part.quantity - moved)
         unsent = min(units, line.open_quantity)
         sent = min(units - unsent, max(0, line.shipped - returned))
@@ -475,7 +510,7 @@ def _count_again(order: orders.Order, refund: Refund) -> None:
 def _price_again(order: orders.Order, refund: Refund) -> int:
     """Count a failed refund's units once more, at what they come to after what went back
     meanwhile; gives by how much that differs. An amount that somebody typed stays."""
-    given, shipping_given = _given(order.id)
+    given, shipping_given = _given(order)
     lines = {line.id: line for line in order.lines}
     before = refund.amount_minor
     is_typed = before != refund.shipping_minor + sum(part.amount_minor for part in refund.lines)
@@ -485,9 +520,9 @@ def _price_again(order: orders.Order, refund: Refund) -> int:
     refund.shipping_minor = min(refund.shipping_minor, left)
     for part in refund.lines:
         line = lines[part.order_line_id]
-        if line.refunded + part.quantity > line.quantity:
+        if part.quantity > given[line.id].units_left(line):
             raise WrongState(f"{line.name} has been given back meanwhile.")
-        part.amount_minor, part.tax_minor = _due(line, part.quantity, given[line.id])
+        part.amount_minor, part.tax_minor = given[line.id].due(line, part.quantity)
         line.refunded += part.quantity
     if is_typed:
         return 0
@@ -499,9 +534,15 @@ def _fullest(payments: Iterable[Payment]) -> Payment | None:
     return max(captured, key=lambda payment: payment.balance_minor, default=None)
 
 
+def _is_lost(payment: Payment) -> bool:
+    return any(dispute.status == "lost" for dispute in payment.disputes)
+
+
 def _refusal(payment: Payment | None) -> str:
     if payment is None:
         return "Nothing was captured for this order, so nothing can go back."
+    if _is_lost(payment):
+        return "The bank gave this money back to the cardholder, so nothing more can go back."
     if any(dispute.blocks_refunds for dispute in payment.disputes):
         return (
             "The cardholder's bank disputes this payment. Stripe refuses refunds meanwhile; answer"

@@ -366,3 +366,38 @@ def test_who_ships_what_all_the_money_went_back_for_is_warned(owner: Desk, cast:
 
     assert "All its money went back" in page and "What you ship now is a gift." in page
     assert "went back" not in before
+
+
+def test_the_form_proposes_to_capture_what_is_still_owed(owner: Desk, cast: Cast) -> None:
+    order, _ = held(cast)
+    with transaction():
+        locked = orders.lock(order.id)
+        payments.cancel_lines(locked, {locked.lines[0].id: 1}, reason="customer")
+    session.remove()
+
+    page = owner.text(f"/admin/orders/{order.id}/capture")
+
+    assert 'value="23.90"' in page
+    assert "What was called off of the order is not charged." in page
+
+
+def test_a_lost_payment_is_not_offered_back_when_its_order_is_cancelled(
+    owner: Desk, cast: Cast
+) -> None:
+    order = kept(cast.paid_order)
+    (payment,) = payments.of_order(order.id)
+    lost = SentDispute(
+        id="dp_1", intent_id=f"pi_{payment.id}", status="lost", currency="EUR", due_by=None,
+        amount_minor=payment.amount_minor, reason="fraudulent", created=clock.now(), fee_minor=0,
+        fee_currency="EUR",
+    )  # fmt: skip
+    with transaction():
+        disputes.apply_dispute(payment.id, lost)
+    order = fresh(order)
+
+    form = owner.text(f"/admin/orders/{order.id}/cancel")
+    done = {"version": order.version, "what": "all", "reason": "fraud", "may_keep": "1"}
+    owner.post(f"/admin/orders/{order.id}/cancel", done)
+
+    assert "No money moves. The bank gave this money back" in form
+    assert fresh(order).status == "cancelled"

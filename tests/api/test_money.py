@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from shop import inventory, orders, payments
+from shop.api import money as door
 from shop.api.order_shapes import RefundSchema, StaffOrderSchema
+from shop.core import clock
 from shop.core.db import session, transaction
+from shop.core.idempotency import IdempotencyKey
 from shop.payments import operations as money
 from shop.payments import refunds
 from shop.payments import stripe_gateway as gateway
@@ -238,3 +241,31 @@ def test_staff_cancel_units(
     assert answer.status_code == status, answer.json
     given = payments.of_order(order.id)[0].refunding_minor
     assert given == (1900 if status == 200 else 0)
+
+
+def test_a_capture_whose_process_died_before_it_answered_is_answered_when_repeated(
+    finance: Program, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, payment = held(cast)
+
+    def taken(_: str, *, key: str, amount_minor: int) -> gateway.Intent:
+        return people.intent(payment, received_minor=amount_minor)
+
+    monkeypatch.setattr(gateway, "capture_intent", taken)
+    path, key = f"orders/{order.number}/capture", {"Idempotency-Key": "once"}
+
+    def dies(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as killed, pytest.raises(SystemExit):
+        killed.setattr(door, "_remembered", dies)
+        finance.post(path, json={}, headers=key)
+    session.rollback()
+    with transaction():
+        session.execute(update(IdempotencyKey).values(locked_until=clock.now()))
+
+    again = finance.post(path, json={}, headers=key)
+    other = finance.post(path, json={}, headers={"Idempotency-Key": "another"})
+
+    assert (again.status_code, again.json["payment_status"]) == (200, "paid")
+    assert (other.status_code, other.json["code"]) == (409, "wrong_state")

@@ -425,3 +425,39 @@ def test_a_use_that_was_honoured_late_counts_no_more_when_its_order_is_off(cast:
     assert discounts.of_order(late.id)[0].is_given_back
     assert used(one) == 1
     assert discounts.usage(one.id, UTC).orders == 1
+
+
+def test_the_free_one_of_three_is_paid_for_when_the_other_two_go_back(cast: Cast) -> None:
+    offer("Three for two", kind="buy_x_get_y", value=10_000, buy_quantity=2, get_quantity=1)
+    jug = people.product("Jug", price_minor=2_500)
+    basket, vase_id = people.filled_cart(jug, 2), people.product("Vase", price_minor=2_400).id
+    with transaction():
+        cart.add(basket, vase_id, 1)
+    order = place(basket)
+    payment = people.pay(order)
+    jugs, vase = order.lines
+
+    with transaction():
+        payments.cancel_lines(orders.lock(order.id), {jugs.id: 2}, reason="customer")
+
+    session.refresh(payment)
+    assert (payment.captured_minor, payment.balance_minor) == (5_000, vase.total_minor)
+    assert vase.total_minor == 2_400 - 778
+
+
+def test_a_use_that_waits_under_another_address_does_not_hide_the_customer_s_own(
+    cast: Cast,
+) -> None:
+    offer("Once", limit_per_customer=1)
+    people.pay(people.order(cast.mug, 1))  # Ada's
+    basket = people.filled_cart(cast.mug, 1)
+    with transaction():
+        checkout.set_contact(basket, email="bob@example.com", address=people.ADDRESS)
+    place(basket)
+
+    with transaction():
+        checkout.set_contact(basket, email="ada@example.com", address=people.ADDRESS)
+    seen = quote(basket)
+    order = place(basket, seen_total_minor=seen.total_minor)
+
+    assert (seen.discount_minor, order.discount_minor) == (0, 0)

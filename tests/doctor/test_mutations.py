@@ -79,6 +79,13 @@ MUTATIONS = (
           "refund-events", "line-refunded"),
     spoil("orphan-money", "UPDATE task SET kind = 'capture_soon' WHERE kind = 'amount_differs'",
           "amount-differs-task", name="orphan-money: somebody was asked about something else"),
+    spoil("orphan-money", "UPDATE payment SET capture = 'manual' WHERE order_id = {paid};"
+          " INSERT INTO event (id, order_id, type, payload, occurred_at, actor_kind, actor_name,"
+          " request_id) OVERRIDING SYSTEM VALUE SELECT 0, order_id, 'LinesCancelled',"
+          " jsonb_build_object('lines', jsonb_build_array(jsonb_build_object('line_id', id,"
+          " 'quantity', 1))), now(), 'customer', '', '' FROM order_line WHERE order_id = {paid};"
+          " DELETE FROM event_pending WHERE event_id = 0",
+          name="orphan-money: of what was called off before it was taken"),
     spoil("amount-differs-task", "DELETE FROM task WHERE kind = 'amount_differs'", "orphan-money"),
     spoil("refund-failed-task", "DELETE FROM task WHERE kind = 'refund_failed'"),
     spoil("dispute-task", "DELETE FROM task WHERE kind = 'dispute'"),

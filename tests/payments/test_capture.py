@@ -15,6 +15,7 @@ from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, PaymentEvent, Task
 from tests import cast as people
 from tests.cast import Cast
+from tests.discounts.offers import offer
 
 
 def apply(payment: Payment, status: str, **changes: Any) -> str:
@@ -311,3 +312,118 @@ def test_closing_a_further_attempt_leaves_the_money_that_the_order_stands_on(
     assert asked == ["pi_further"]
     session.refresh(payment)
     assert payment.status == "authorised"
+
+
+def three_with_one_called_off(cast: Cast) -> tuple[orders.Order, Payment]:
+    """Three mugs whose money is held, of which the customer wants two."""
+    order = people.order(cast.mug, 3)
+    payment = people.attempt(order, capture="manual")
+    apply(payment, "requires_capture")
+    call_off(order, 1)
+    return order, payment
+
+
+def call_off(order: orders.Order, units: int) -> None:
+    with transaction():
+        locked = orders.lock(order.id)
+        payments.cancel_lines(locked, {locked.lines[0].id: units}, reason="customer")
+
+
+def test_what_was_called_off_is_not_captured_when_somebody_types_the_whole_amount(
+    cast: Cast,
+) -> None:
+    order, payment = three_with_one_called_off(cast)
+
+    with pytest.raises(Invalid, match=r"and €42\.90 can"):
+        payments.capture(payment.id, order.total_minor)
+
+
+def test_nothing_is_captured_when_only_what_is_free_is_left(cast: Cast) -> None:
+    offer("Free mug", value=10_000, is_targeted=True, product_ids=[cast.mug.product_id])
+    basket, lamp_id = people.filled_cart(cast.mug, 1), cast.lamp.id
+    with transaction():
+        cart.add(basket, lamp_id, 1)
+        order = checkout.place_order(basket.id)
+    payment = people.attempt(order, capture="manual")
+    apply(payment, "requires_capture")
+    _, lamp = order.lines
+    with transaction():
+        payments.cancel_lines(orders.lock(order.id), {lamp.id: 1}, reason="customer")
+
+    with pytest.raises(WrongState, match="release the money"):
+        payments.capture(payment.id)
+
+
+def test_money_of_called_off_units_that_was_captured_at_stripe_goes_back(cast: Cast) -> None:
+    _, payment = three_with_one_called_off(cast)
+
+    assert apply(payment, "succeeded") == "paid"
+
+    session.refresh(payment)
+    assert payment.refunding_minor == 1_900
+
+
+@pytest.mark.parametrize(
+    ("units", "status", "back"), [(1, "confirmed", 1_900), (2, "cancelled", 0)]
+)
+def test_what_is_called_off_while_stripe_captures_goes_back(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, units: int, status: str, back: int
+) -> None:
+    order, payment = three_with_one_called_off(cast)
+
+    def capture(_: str, *, key: str, amount_minor: int) -> gateway.Intent:
+        call_off(order, units)  # by the customer, meanwhile
+        return people.intent(payment, received_minor=amount_minor)
+
+    monkeypatch.setattr(gateway, "capture_intent", capture)
+
+    payments.capture(payment.id)
+
+    session.refresh(payment)
+    assert orders.by_id(order.id).status == status
+    assert payment.refunding_minor == (back or payment.captured_minor)
+    assert session.scalars(select(Task)).all() == []
+
+
+def test_what_was_paid_goes_back_to_the_cent_after_a_unit_was_called_off_unpaid(cast: Cast) -> None:
+    odd = people.product("Odd", price_minor=334)
+    offer("A cent or two", kind="fixed", value=2)  # three of them come to 1000
+    order = people.order(odd, 3)
+    payment = people.attempt(order, capture="manual")
+    apply(payment, "requires_capture")
+    call_off(order, 1)
+    apply(payment, "succeeded", received_minor=payment.amount_minor - 333)
+    (line,) = orders.by_id(order.id).lines
+
+    given = []
+    for _ in range(2):
+        with transaction():
+            wanted = payments.Wanted(lines={line.id: 1})
+            refund = payments.request_refund(orders.lock(order.id), wanted, reason="other")
+            given.append(refund.amount_minor)
+
+    assert given == [333, 334]
+    session.refresh(payment)
+    assert payment.balance_minor == order.shipping_minor
+    with pytest.raises(Invalid, match="0 can still go back"), transaction():
+        payments.request_refund(orders.lock(order.id), wanted, reason="other")
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_what_was_paid_can_be_sold_again_after_a_unit_was_called_off_unpaid(
+    cast: Cast, is_sent: bool
+) -> None:
+    order, payment = three_with_one_called_off(cast)
+    apply(payment, "succeeded", received_minor=payment.amount_minor - 1_900)
+    if is_sent:
+        with transaction():
+            orders.ship(orders.lock(order.id))
+    (line,) = orders.by_id(order.id).lines
+    before = inventory.levels([cast.mug.id])[cast.mug.id]
+
+    with transaction():
+        wanted = payments.Wanted(lines={line.id: 1}, restock=frozenset({line.id}))
+        payments.request_refund(orders.lock(order.id), wanted, reason="returned")
+
+    after = inventory.levels([cast.mug.id])[cast.mug.id]
+    assert after.available == before.available + 1

@@ -150,3 +150,19 @@ def test_a_dispute_of_a_payment_that_is_not_ours_is_left_alone(cast: Cast) -> No
 
     assert procedures.apply_sent_dispute(elsewhere) == "unknown dispute"
     assert session.scalars(select(Dispute.stripe_id)).all() == ["du_1"]
+
+
+def test_an_order_whose_money_the_bank_took_back_can_be_cancelled(cast: Cast) -> None:
+    order, payment = paid(cast)
+    hear(payment, "lost")
+
+    with transaction():
+        payments.cancel_order(orders.lock(order.id), reason="fraud")
+
+    assert orders.by_id(order.id).status == "cancelled"
+    session.refresh(payment)
+    assert payment.refunding_minor == 0
+    with pytest.raises(WrongState, match="gave this money back to the cardholder"), transaction():
+        payments.request_refund(
+            orders.lock(order.id), payments.Wanted(amount_minor=1), reason="goodwill"
+        )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from shop import inventory, orders, payments
+from shop import cart, checkout, inventory, orders, payments
 from shop.core.actor import SYSTEM, Actor, acting_as
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, Invalid, WrongState
@@ -20,6 +20,7 @@ from shop.payments import procedures, refunds
 from shop.payments.models import Payment, Refund, Task
 from tests import cast as people
 from tests.cast import Cast
+from tests.discounts.offers import offer
 
 
 def ask(order: orders.Order, *, reason: str = "returned", **wanted: Any) -> Refund:
@@ -147,6 +148,46 @@ def test_units_that_were_called_off_before_do_not_come_back_on_the_shelf(cast: C
     level = inventory.levels([cast.mug.id])[cast.mug.id]
     assert (level.on_hand, level.committed) == (10, 0)
     assert (line_of(order).shipped, line_of(order).cancelled) == (1, 2)
+
+
+def test_what_cost_nothing_comes_back_on_the_shelf_too(cast: Cast) -> None:
+    offer("Free mug", value=10_000, is_targeted=True, product_ids=[cast.mug.product_id])
+    basket, lamp_id = people.filled_cart(cast.mug, 2), cast.lamp.id
+    with transaction():
+        cart.add(basket, lamp_id, 1)
+        order = checkout.place_order(basket.id)
+    people.pay(order)
+    mugs, lamp = order.lines
+    with transaction():
+        payments.cancel_lines(orders.lock(order.id), {mugs.id: 1}, reason="customer")
+    with transaction():
+        orders.ship(orders.lock(order.id))
+
+    both = {mugs.id: 1, lamp.id: 1}
+    ask(order, lines=both, restock=frozenset(both))
+
+    assert inventory.restocked(order.id) == {cast.mug.id: 1, lamp_id: 1}
+
+
+def test_cancelling_one_line_gives_back_no_cent_of_another(cast: Cast) -> None:
+    """The middle one of three refunds failed, so the first units of its line are a cent short."""
+    odd = people.product("Odd", price_minor=102)
+    offer("Much", kind="fixed", value=306, is_targeted=True, product_ids=[odd.product_id])
+    basket, mug_id = people.filled_cart(odd, 4), cast.mug.id
+    with transaction():
+        cart.add(basket, mug_id, 2)
+        order = checkout.place_order(basket.id)
+    people.pay(order)
+    four, mugs = order.lines
+    made = [ask(order, lines={four.id: 1}) for _ in range(3)]
+    failed(made[1])
+
+    with transaction():
+        payments.cancel_lines(orders.lock(order.id), {mugs.id: 1}, reason="customer")
+
+    last = session.scalars(select(Refund).order_by(Refund.id.desc()).limit(1)).one()
+    assert [one.amount_minor for one in made] == [25, 26, 25]
+    assert last.amount_minor == 1_900
 
 
 def test_what_came_back_once_does_not_come_back_again_when_its_refund_is_made_anew(

@@ -351,7 +351,7 @@ class Shop(RuleBasedStateMachine):
             lambda: payments.cancel_order(orders.lock(order_id), reason="customer"),
             lambda: self.model.cancel(order_id),
             crash=crash,
-            expected=may and not self._is_disputed(sale),
+            expected=may and not self._is_held_back(sale),
         )
 
     @rule(which=WHICH, first=st.integers(0, 3), second=st.integers(0, 3), keep=AWAY, crash=CRASH)
@@ -899,8 +899,9 @@ class Shop(RuleBasedStateMachine):
     def _same(self, giving: Giving) -> Giving:
         return next(one for one in self.model.givings if one.id == giving.id)
 
-    def _is_disputed(self, sale: Sale) -> bool:
-        return any(intent in self.model.disputed for intent in sale.intents)
+    def _is_held_back(self, sale: Sale) -> bool:
+        undecided = {"needs_response", "under_review"}
+        return any(self.model.disputed.get(intent) in undecided for intent in sale.intents)
 
     def taken(self) -> list[int]:
         """Orders for which money came."""

@@ -35,10 +35,16 @@ class Line:
     refunded: int = 0
     returned: int = 0
     taken_out: int = 0  # by a refund with its goods
+    unpaid: int = 0  # called off before the money was taken
 
     @property
     def open(self) -> int:
         return self.quantity - self.shipped - self.cancelled
+
+    @property
+    def left(self) -> int:
+        """Units that can still go back."""
+        return self.quantity - self.unpaid - self.refunded
 
 
 @dataclass
@@ -153,7 +159,7 @@ class Model:
         lines = {}
         for n, quantity in units.items():
             line = sale.lines[n]
-            back = min(quantity, line.quantity - line.refunded)
+            back = min(quantity, line.left)
             if back:
                 lines[n] = (back, self.due(n, line, back))
         everything = self._everything(order_id)
@@ -163,18 +169,18 @@ class Model:
                 self._give(everything)
             return
         amount = min(balance, sum(due for _, due in lines.values()))
-        if amount > 0:
+        if amount > 0 and self.disputed.get(intent) != "lost":
             self._give(Giving(order_id, intent, amount, 0, lines))
 
     def _everything(self, order_id: int) -> Giving | None:
         sale = self.sales[order_id]
         intent, balance = self.fullest(sale)
-        if balance <= 0:
+        if balance <= 0 or self.disputed.get(intent) == "lost":
             return None
         lines = {
-            n: (line.quantity - line.refunded, self.due(n, line, line.quantity - line.refunded))
+            n: (line.left, self.due(n, line, line.left))
             for n, line in sale.lines.items()
-            if line.quantity > line.refunded
+            if line.left
         }
         return Giving(order_id, intent, balance, min(balance, self.shipping_left(order_id)), lines)
 
@@ -214,7 +220,8 @@ class Model:
             if line_id in g.with_goods and line_id in g.lines and g.status != "failed"
         )
         refused = max(0, line.returned + line.taken_out - goods)
-        return refused + max(0, line.cancelled - line.taken_out - (line.refunded - goods))
+        kept = line.cancelled - line.unpaid - line.taken_out - (line.refunded - goods)
+        return refused + (max(0, kept) if line.gross else 0)
 
     def retry(self, giving: Giving) -> None:
         for n, (units, _) in giving.lines.items():
@@ -255,6 +262,14 @@ class Model:
             was_held = money.status == "authorised"
             money.status, money.captured = "succeeded", said["amount_received"]
             if was_held and sale.status == "confirmed":
+                owed = sale.total
+                for line in sale.lines.values():
+                    owed -= line.gross * line.cancelled // line.quantity
+                    line.unpaid = line.cancelled
+                self.give_back(order_id, said["id"], money.captured - owed)
+                return
+            if was_held and sale.status == "cancelled":
+                self.give_back(order_id, said["id"])
                 return
             if money.captured == sale.total and not self._wanted(sale):
                 self.give_back(order_id, said["id"])
@@ -311,10 +326,11 @@ class Model:
 
     # What follows from it.
 
-    def give_back(self, order_id: int, intent: str) -> None:
+    def give_back(self, order_id: int, intent: str, amount: int | None = None) -> None:
         balance = self.balance(self.sales[order_id], intent)
-        if balance > 0:
-            self._give(Giving(order_id, intent, balance))
+        back = balance if amount is None else min(balance, amount)
+        if back > 0:
+            self._give(Giving(order_id, intent, back))
 
     def fail(self, giving: Giving) -> None:
         if giving.status != "failed":
@@ -339,7 +355,9 @@ class Model:
         given = sum(
             g.lines[line_id][1] for g in self.givings if line_id in g.lines and g.status != "failed"
         )
-        return max(0, line.gross * (line.refunded + units) // line.quantity - given)
+        free = line.gross * line.unpaid // line.quantity
+        up_to = line.unpaid + line.refunded + units
+        return max(0, line.gross * up_to // line.quantity - free - given)
 
     def shipping_left(self, order_id: int) -> int:
         given = sum(g.shipping for g in self.givings if g.sale == order_id and g.status != "failed")
