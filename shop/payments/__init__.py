@@ -44,16 +44,8 @@ from shop.payments.reconciling import (
     request_comparison,
 )
 from shop.payments.records import balance_of, recount
-from shop.payments.refunds import (
-    REASONS,
-    Preview,
-    Wanted,
-    everything,
-    owed,
-    preview,
-    request_refund,
-    retry_refund,
-)
+from shop.payments.refundable import Preview, owed, preview
+from shop.payments.refunds import REASONS, Wanted, everything, request_refund, retry_refund
 from shop.payments.stripe_gateway import BadSignature, Refused
 from shop.payments.tasks import close_task, open_task
 

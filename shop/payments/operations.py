@@ -14,7 +14,7 @@ from shop.core.errors import Invalid, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
 from shop.inventory import OutOfStock
-from shop.payments import refunds
+from shop.payments import refundable, refunds
 from shop.payments.events import (
     LatePaymentRefused,
     PaymentFailed,
@@ -182,7 +182,7 @@ def check_capture(payment_id: int, amount_minor: int | None) -> tuple[str, str, 
         raise WrongState("Only money that is authorised and not captured yet can be captured.")
     if order.status != "confirmed":
         raise WrongState(f"This order is {order.status}: its money is not captured any more.")
-    owed = refunds.owed(order, payment)
+    owed = refundable.owed(order, payment)
     if owed <= 0:
         raise WrongState("Nothing is owed for what is left of this order: release the money.")
     amount = owed if amount_minor is None else amount_minor
@@ -201,7 +201,7 @@ def cancel_order(order: orders.Order, *, reason: str, refund: bool = True) -> No
     released in any case, by what follows the event.
     """
     wanted = refunds.everything(order)
-    is_paid = refunds.preview(order).balance_minor > 0
+    is_paid = refundable.preview(order).balance_minor > 0
     orders.cancel(order, reason=reason)
     if refund and is_paid:
         refunds.request_refund(order, wanted, reason="cancelled", source=_source())
@@ -216,7 +216,7 @@ def cancel_lines(
     what units cost that were taken out while the money was only authorised. Raises as
     ``orders.cancel_lines`` and ``request_refund`` do; then nothing is changed.
     """
-    left, wanted = refunds.preview(order), refunds.everything(order)
+    left, wanted = refundable.preview(order), refunds.everything(order)
     orders.cancel_lines(order, quantities, reason=reason)
     if not refund or left.payment is None:
         return
@@ -304,7 +304,7 @@ def _captured(
         note(payment, "cancelled", promised - intent.received_minor, reference)
     recount(order)
     if was_authorised and order.status == "confirmed":
-        owed = order.total_minor - refunds.worth_of_cancelled(order)
+        owed = order.total_minor - refundable.worth_of_cancelled(order)
         orders.mark_paid(order)
         # Units were called off while Stripe was asked, or somebody captured all of it there.
         too_much = max(0, intent.received_minor - owed)

@@ -1,9 +1,9 @@
-"""Giving money back: what a refund would be, deciding it, and what became of it.
+"""Giving money back: deciding it, and what became of it.
 
 Whoever calls these has locked the order. The database refuses what exceeds the captured money.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +16,9 @@ from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
-from shop.payments.balance import part_due
+from shop.payments import refundable
 from shop.payments.events import OrderRefunded, RefundFailed, RefundRequested
-from shop.payments.models import Payment, PaymentEvent, Refund, RefundLine
+from shop.payments.models import Payment, Refund, RefundLine
 from shop.payments.records import locked, note, order_of, recount
 from shop.payments.stripe_gateway import SentRefund
 from shop.payments.tasks import close_about, open_task
@@ -50,55 +50,6 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class LinePreview:
-    """How much of a line can still go back. ``steps``: what 0, 1, 2 … units come to."""
-
-    line: orders.OrderLine
-    left: int
-    steps: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What can still be given back of an order; minor units of ``currency``.
-
-    ``refusal`` says why nothing can, or is empty.
-    """
-
-    payment: Payment | None
-    currency: str
-    balance_minor: int
-    shipping_left_minor: int
-    lines: tuple[LinePreview, ...]
-    refusal: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """What of a line is back or on its way; ``unpaid`` units were called off before the money was
-    taken, so they cost nothing and can never go back."""
-
-    amount_minor: int
-    tax_minor: int
-    unpaid: int
-
-    def units_left(self, line: orders.OrderLine) -> int:
-        return max(0, line.quantity - self.unpaid - line.refunded)
-
-    def due(self, line: orders.OrderLine, units: int) -> tuple[int, int]:
-        """What ``units`` more of the line come to, and the tax in it."""
-        return (
-            self._due(_gross(line), line, units, self.amount_minor),
-            self._due(line.tax_minor, line, units, self.tax_minor),
-        )
-
-    def _due(self, whole: int, line: orders.OrderLine, units: int, before: int) -> int:
-        not_taken = part_due(whole, self.unpaid, of=line.quantity, before_minor=0)
-        up_to = self.unpaid + line.refunded + units
-        return part_due(whole, up_to, of=line.quantity, before_minor=not_taken + before)
-
-
-@dataclass(frozen=True, slots=True)
 class _Part:
     line: orders.OrderLine
     quantity: int
@@ -106,49 +57,9 @@ class _Part:
     tax_minor: int
 
 
-def preview(order: orders.Order) -> Preview:
-    """What can still be given back of this order. Six statements at most."""
-    payments = session.scalars(
-        select(Payment)
-        .where(Payment.order_id == order.id)
-        .options(selectinload(Payment.disputes))
-        .order_by(Payment.attempt)
-        .execution_options(populate_existing=True)  # triggers write it, too
-    ).all()
-    payment = _fullest(payments)
-    given, shipping = _given(order)
-    lines = []
-    for line in order.lines:
-        left = given[line.id].units_left(line)
-        steps = tuple(given[line.id].due(line, units)[0] for units in range(left + 1))
-        lines.append(LinePreview(line, left, steps))
-    balance = payment.balance_minor if payment and not _is_lost(payment) else 0
-    return Preview(
-        payment=payment,
-        currency=_currency(payment) if payment else order.currency,
-        balance_minor=balance,
-        shipping_left_minor=max(0, _shipping(order) - shipping),
-        lines=tuple(lines),
-        refusal=_refusal(payment),
-    )
-
-
-def worth_of_cancelled(order: orders.Order) -> int:
-    """What the units come to that were taken out of the order before they were sent."""
-    return sum(
-        part_due(_gross(line), line.cancelled, of=line.quantity, before_minor=0)
-        for line in order.lines
-    )
-
-
-def owed(order: orders.Order, payment: Payment) -> int:
-    """What of the money held on a card the order still costs; minor units."""
-    return min(payment.capturable_minor, order.total_minor - worth_of_cancelled(order))
-
-
 def everything(order: orders.Order) -> Wanted:
     """All that is left: every unit, the shipping, and the whole balance."""
-    now = preview(order)
+    now = refundable.preview(order)
     return Wanted(
         lines={one.line.id: one.left for one in now.lines if one.left},
         shipping_minor=now.shipping_left_minor,
@@ -172,15 +83,15 @@ def request_refund(
         .with_for_update()
         .execution_options(populate_existing=True)
     ).all()
-    payment = _fullest(payments)
-    refusal = _refusal(payment)
+    payment = refundable.fullest(payments)
+    refusal = refundable.refusal_of(payment)
     if payment is None or refusal:
         raise WrongState(refusal)
-    given, shipping_given = _given(order)
+    given, shippinggiven_of = refundable.given_of(order)
     parts = _parts(order, wanted.lines, given)
     shipping = _whole(wanted.shipping_minor, "shipping_minor")
-    if shipping > max(0, _shipping(order) - shipping_given):
-        left = _say(max(0, _shipping(order) - shipping_given), order.currency)
+    if shipping > max(0, refundable.shipping_of(order) - shippinggiven_of):
+        left = _say(max(0, refundable.shipping_of(order) - shippinggiven_of), order.currency)
         raise Invalid(f"Only {left} of the shipping can still go back.", field="shipping_minor")
     computed = sum(part.amount_minor for part in parts) + shipping
     amount = (
@@ -189,7 +100,7 @@ def request_refund(
     if amount == 0:
         raise Invalid("Choose what to give back, or type an amount.", field="amount_minor")
     if amount > payment.balance_minor:
-        left = _say(payment.balance_minor, _currency(payment))
+        left = _say(payment.balance_minor, refundable.currency_of(payment))
         raise Invalid(f"Only {left} of this payment can still go back.", field="amount_minor")
     unknown = wanted.restock - {part.line.id for part in parts}
     if unknown:
@@ -364,7 +275,7 @@ def _decide(payment: Payment, amount: int, shipping: int, *, reason: str, source
         payment_id=payment.id,
         amount_minor=amount,
         shipping_minor=shipping,
-        currency=_currency(payment),
+        currency=refundable.currency_of(payment),
         reason=reason,
         source=source,
         requested_by=actor.current().name,
@@ -375,7 +286,7 @@ def _decide(payment: Payment, amount: int, shipping: int, *, reason: str, source
 
 
 def _parts(
-    order: orders.Order, wanted: Mapping[int, int], given: Mapping[int, _Given]
+    order: orders.Order, wanted: Mapping[int, int], given: Mapping[int, refundable.Given]
 ) -> list[_Part]:
     lines = {line.id: line for line in order.lines}
     parts = []
@@ -392,46 +303,6 @@ def _parts(
     return parts
 
 
-def _gross(line: orders.OrderLine) -> int:
-    return line.total_minor + (0 if line.order.prices_include_tax else line.tax_minor)
-
-
-def _given(order: orders.Order) -> tuple[Mapping[int, _Given], int]:
-    """By line, what is back or on its way; and so much of the shipping."""
-    rows = session.execute(
-        select(
-            RefundLine.order_line_id,
-            func.sum(RefundLine.amount_minor),
-            func.sum(RefundLine.tax_minor),
-        )
-        .join(Refund, Refund.id == RefundLine.refund_id)
-        .join(Payment, Payment.id == Refund.payment_id)
-        .where(Payment.order_id == order.id, Refund.status != "failed")
-        .group_by(RefundLine.order_line_id)
-    )
-    sums = {line_id: (int(amount), int(tax)) for line_id, amount, tax in rows}
-    unpaid = _unpaid(order)
-    given = {
-        line.id: _Given(*sums.get(line.id, (0, 0)), unpaid.get(line.id, 0)) for line in order.lines
-    }
-    shipping = session.scalar(
-        select(func.coalesce(func.sum(Refund.shipping_minor), 0))
-        .join(Payment, Payment.id == Refund.payment_id)
-        .where(Payment.order_id == order.id, Refund.status != "failed")
-    )
-    return given, int(shipping or 0)
-
-
-def _unpaid(order: orders.Order) -> Mapping[int, int]:
-    if not any(line.cancelled for line in order.lines):
-        return {}
-    return orders.unpaid_units(order.id)
-
-
-def _shipping(order: orders.Order) -> int:
-    return order.shipping_minor + (0 if order.prices_include_tax else order.shipping_tax_minor)
-
-
 def _restock(order: orders.Order, parts: Sequence[_Part]) -> None:
     """Units that were not sent are cancelled; those that were are back on the shelf.
 
@@ -441,7 +312,7 @@ def _restock(order: orders.Order, parts: Sequence[_Part]) -> None:
     given = _restocked(order.id)
     back_before = inventory.restocked(order.id)
     cancelled_before = orders.cancelled_units(order.id, reason=GIVEN_BACK)
-    unpaid = _unpaid(order)
+    unpaid = refundable.unpaid_of(order)
     still_open: dict[int, int] = {}
     back: list[inventory.Line] = []
     for part in parts:
@@ -453,7 +324,7 @@ def _restock(order: orders.Order, parts: Sequence[_Part]) -> None:
         # Units that moved before, and whose money is still with us, come first. Nobody's money is
         # with us for units that cost nothing or were called off before it was taken.
         moved = max(0, returned + taken_out - with_goods)
-        if _gross(line):
+        if refundable.gross(line):
             moved += max(0, line.cancelled - taken_out - without - unpaid.get(line.id, 0))
         units = max(0, part.quantity - moved)
         unsent = min(units, line.open_quantity)
@@ -510,11 +381,11 @@ def _count_again(order: orders.Order, refund: Refund) -> None:
 def _price_again(order: orders.Order, refund: Refund) -> int:
     """Count a failed refund's units once more, at what they come to after what went back
     meanwhile; gives by how much that differs. An amount that somebody typed stays."""
-    given, shipping_given = _given(order)
+    given, shippinggiven_of = refundable.given_of(order)
     lines = {line.id: line for line in order.lines}
     before = refund.amount_minor
     is_typed = before != refund.shipping_minor + sum(part.amount_minor for part in refund.lines)
-    left = max(0, _shipping(order) - shipping_given)
+    left = max(0, refundable.shipping_of(order) - shippinggiven_of)
     if refund.shipping_minor > left and not is_typed:
         raise WrongState(f"Only {_say(left, order.currency)} of the shipping can still go back.")
     refund.shipping_minor = min(refund.shipping_minor, left)
@@ -527,40 +398,6 @@ def _price_again(order: orders.Order, refund: Refund) -> int:
     if is_typed:
         return 0
     return refund.shipping_minor + sum(part.amount_minor for part in refund.lines) - before
-
-
-def _fullest(payments: Iterable[Payment]) -> Payment | None:
-    captured = [payment for payment in payments if payment.captured_minor]
-    return max(captured, key=lambda payment: payment.balance_minor, default=None)
-
-
-def _is_lost(payment: Payment) -> bool:
-    return any(dispute.status == "lost" for dispute in payment.disputes)
-
-
-def _refusal(payment: Payment | None) -> str:
-    if payment is None:
-        return "Nothing was captured for this order, so nothing can go back."
-    if _is_lost(payment):
-        return "The bank gave this money back to the cardholder, so nothing more can go back."
-    if any(dispute.blocks_refunds for dispute in payment.disputes):
-        return (
-            "The cardholder's bank disputes this payment. Stripe refuses refunds meanwhile; answer"
-            " the dispute there."
-        )
-    if payment.balance_minor <= 0:
-        return "All of this payment is back with the customer, or on its way."
-    return ""
-
-
-def _currency(payment: Payment) -> str:
-    """The currency in which the money came; nearly always the order's."""
-    came = session.scalar(
-        select(PaymentEvent.currency).where(
-            PaymentEvent.payment_id == payment.id, PaymentEvent.kind == "captured"
-        )
-    )
-    return came or payment.currency
 
 
 def _locked(refund_id: int) -> Refund:

@@ -1,0 +1,181 @@
+"""What of an order's money can still go back, exact to the minor unit, and why nothing can."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import selectinload
+
+from shop import orders
+from shop.core.db import session
+from shop.payments.balance import part_due
+from shop.payments.models import Payment, PaymentEvent, Refund, RefundLine
+
+
+@dataclass(frozen=True, slots=True)
+class LinePreview:
+    """How much of a line can still go back. ``steps``: what 0, 1, 2 … units come to."""
+
+    line: orders.OrderLine
+    left: int
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What can still be given back of an order; minor units of ``currency``.
+
+    ``refusal`` says why nothing can, or is empty.
+    """
+
+    payment: Payment | None
+    currency: str
+    balance_minor: int
+    shipping_left_minor: int
+    lines: tuple[LinePreview, ...]
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What of a line is back or on its way; ``unpaid`` units were called off before the money was
+    taken, so they cost nothing and can never go back."""
+
+    amount_minor: int
+    tax_minor: int
+    unpaid: int
+
+    def units_left(self, line: orders.OrderLine) -> int:
+        """How many can still go back."""
+        return max(0, line.quantity - self.unpaid - line.refunded)
+
+    def due(self, line: orders.OrderLine, units: int) -> tuple[int, int]:
+        """What ``units`` more of the line come to, and the tax in it."""
+        return (
+            self._due(gross(line), line, units, self.amount_minor),
+            self._due(line.tax_minor, line, units, self.tax_minor),
+        )
+
+    def _due(self, whole: int, line: orders.OrderLine, units: int, before: int) -> int:
+        not_taken = part_due(whole, self.unpaid, of=line.quantity, before_minor=0)
+        up_to = self.unpaid + line.refunded + units
+        return part_due(whole, up_to, of=line.quantity, before_minor=not_taken + before)
+
+
+def preview(order: orders.Order) -> Preview:
+    """What can still be given back of this order. Six statements at most."""
+    payments = session.scalars(
+        select(Payment)
+        .where(Payment.order_id == order.id)
+        .options(selectinload(Payment.disputes))
+        .order_by(Payment.attempt)
+        .execution_options(populate_existing=True)  # triggers write it, too
+    ).all()
+    payment = fullest(payments)
+    given, shipping = given_of(order)
+    lines = []
+    for line in order.lines:
+        left = given[line.id].units_left(line)
+        steps = tuple(given[line.id].due(line, units)[0] for units in range(left + 1))
+        lines.append(LinePreview(line, left, steps))
+    balance = payment.balance_minor if payment and not _is_lost(payment) else 0
+    return Preview(
+        payment=payment,
+        currency=currency_of(payment) if payment else order.currency,
+        balance_minor=balance,
+        shipping_left_minor=max(0, shipping_of(order) - shipping),
+        lines=tuple(lines),
+        refusal=refusal_of(payment),
+    )
+
+
+def worth_of_cancelled(order: orders.Order) -> int:
+    """What the units come to that were taken out of the order before they were sent."""
+    return sum(
+        part_due(gross(line), line.cancelled, of=line.quantity, before_minor=0)
+        for line in order.lines
+    )
+
+
+def owed(order: orders.Order, payment: Payment) -> int:
+    """What of the money held on a card the order still costs; minor units."""
+    return min(payment.capturable_minor, order.total_minor - worth_of_cancelled(order))
+
+
+def gross(line: orders.OrderLine) -> int:
+    """What a line costs the customer, its tax included."""
+    return line.total_minor + (0 if line.order.prices_include_tax else line.tax_minor)
+
+
+def given_of(order: orders.Order) -> tuple[Mapping[int, Given], int]:
+    """By line, what is back or on its way; and so much of the shipping."""
+    rows = session.execute(
+        select(
+            RefundLine.order_line_id,
+            func.sum(RefundLine.amount_minor),
+            func.sum(RefundLine.tax_minor),
+        )
+        .join(Refund, Refund.id == RefundLine.refund_id)
+        .join(Payment, Payment.id == Refund.payment_id)
+        .where(Payment.order_id == order.id, Refund.status != "failed")
+        .group_by(RefundLine.order_line_id)
+    )
+    sums = {line_id: (int(amount), int(tax)) for line_id, amount, tax in rows}
+    unpaid = unpaid_of(order)
+    given = {
+        line.id: Given(*sums.get(line.id, (0, 0)), unpaid.get(line.id, 0)) for line in order.lines
+    }
+    shipping = session.scalar(
+        select(func.coalesce(func.sum(Refund.shipping_minor), 0))
+        .join(Payment, Payment.id == Refund.payment_id)
+        .where(Payment.order_id == order.id, Refund.status != "failed")
+    )
+    return given, int(shipping or 0)
+
+
+def unpaid_of(order: orders.Order) -> Mapping[int, int]:
+    """Units by line id that were called off before the money was taken."""
+    if not any(line.cancelled for line in order.lines):
+        return {}
+    return orders.unpaid_units(order.id)
+
+
+def shipping_of(order: orders.Order) -> int:
+    """What the delivery cost the customer, its tax included."""
+    return order.shipping_minor + (0 if order.prices_include_tax else order.shipping_tax_minor)
+
+
+def fullest(payments: Iterable[Payment]) -> Payment | None:
+    """The payment that money goes back by: the one with most of it left."""
+    captured = [payment for payment in payments if payment.captured_minor]
+    return max(captured, key=lambda payment: payment.balance_minor, default=None)
+
+
+def _is_lost(payment: Payment) -> bool:
+    return any(dispute.status == "lost" for dispute in payment.disputes)
+
+
+def refusal_of(payment: Payment | None) -> str:
+    """Why nothing of this payment can go back, or nothing."""
+    if payment is None:
+        return "Nothing was captured for this order, so nothing can go back."
+    if _is_lost(payment):
+        return "The bank gave this money back to the cardholder, so nothing more can go back."
+    if any(dispute.blocks_refunds for dispute in payment.disputes):
+        return (
+            "The cardholder's bank disputes this payment. Stripe refuses refunds meanwhile; answer"
+            " the dispute there."
+        )
+    if payment.balance_minor <= 0:
+        return "All of this payment is back with the customer, or on its way."
+    return ""
+
+
+def currency_of(payment: Payment) -> str:
+    """The currency in which the money came; nearly always the order's."""
+    came = session.scalar(
+        select(PaymentEvent.currency).where(
+            PaymentEvent.payment_id == payment.id, PaymentEvent.kind == "captured"
+        )
+    )
+    return came or payment.currency
