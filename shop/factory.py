@@ -7,7 +7,6 @@ from typing import Any
 from flask import Flask, Response, g, request
 from flask_compress import Compress
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -15,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from shop import admin, api, cli, edges, store
 from shop.config import Settings
 from shop.core import actor, db
+from shop.core.network import network_of
 
 MAX_UPLOAD = 64 * 1024 * 1024
 
@@ -32,7 +32,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, hops, hops, hops)  # type: ignore[method-assign]
     Compress(app)
     CSRFProtect(app)
-    limiter = Limiter(get_remote_address, app=app)
+    limiter = Limiter(lambda: network_of(request.remote_addr or ""), app=app)
     app.extensions.setdefault("limiter", {limiter})  # which it leaves out when switched off
     _requests(app, settings)
     store.init_app(app)

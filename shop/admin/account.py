@@ -4,7 +4,6 @@ from flask import Response, flash, redirect, request, session
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access
 from flask_appbuilder.utils.limit import Limit
-from flask_limiter.util import get_remote_address
 from flask_login import current_user
 from flask_wtf import FlaskForm
 from sqlalchemy import func, select
@@ -19,6 +18,7 @@ from shop.core import clock, sessions
 from shop.core.db import session as database
 from shop.core.db import transaction
 from shop.core.errors import Invalid
+from shop.core.network import network_of
 
 Page = str | tuple[str, int] | WerkzeugResponse
 
@@ -27,8 +27,12 @@ def _failed(response: Response) -> bool:
     return response.status_code == 401
 
 
+def _network() -> str:
+    return network_of(request.remote_addr or "")
+
+
 def _account_and_address() -> str:
-    return f"{_account()}|{get_remote_address()}"
+    return f"{_account()}|{_network()}"
 
 
 def _account() -> str:
@@ -61,7 +65,7 @@ class SignInView(Screen):
     route_base = "/admin/login"
     default_view = "login"
     limits = [
-        Limit("30 per 10 minutes", get_remote_address, methods=("POST",)),
+        Limit("30 per 10 minutes", _network, methods=("POST",)),
         Limit("10 per 10 minutes", _account_and_address, methods=("POST",), deduct_when=_failed),
         Limit("100 per hour", _account, methods=("POST",), deduct_when=_failed),
     ]

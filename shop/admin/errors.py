@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, g, jsonify, redirect, render_template, request
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -57,6 +58,8 @@ def explain(error: DBAPIError) -> DomainError:
 def handle(blueprint: Blueprint) -> None:
     """Let the pages of ``blueprint`` answer refusals and failures in the staff side's look."""
     blueprint.register_error_handler(DomainError, refused)
+    blueprint.register_error_handler(DBAPIError, database_refused)
+    blueprint.register_error_handler(PoolTimeout, away)
     # By code: another door's handler for a code would win over one for all of them.
     for status in PAGES:
         blueprint.register_error_handler(status, failed)
@@ -72,6 +75,19 @@ def refused(error: DomainError) -> Answer:
         return page(status_of(error), error.sentence)
     flash(error.sentence, "danger")
     return redirect(back(), code=303)
+
+
+def database_refused(error: DBAPIError) -> Answer:
+    """What only the database noticed, or that it is busy or away itself."""
+    session.rollback()
+    if error.connection_invalidated:
+        return away(error)
+    return refused(explain(error))
+
+
+def away(_error: Exception) -> Answer:
+    """The database does not answer."""
+    return refused(Unavailable("The database does not answer just now. Try again in a moment."))
 
 
 def status_of(error: DomainError) -> int:

@@ -1,11 +1,12 @@
 """The stock page: what there is, what is promised, how to correct it, and why it is so."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import flash, jsonify, redirect, request
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
+from flask_login import current_user
 from sqlalchemy import select
 
 from shop import analytics, inventory
@@ -14,7 +15,7 @@ from shop.admin.base import Page
 from shop.admin.desk import PER_PAGE, Desk, existing, whole
 from shop.admin.errors import Stale
 from shop.catalog import get_variant
-from shop.core import clock
+from shop.core import clock, idempotency, tokens
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid
 from shop.orders import Order
@@ -102,6 +103,7 @@ class InventoryView(Desk):
             history=history,
             reasons=inventory.REASONS,
             may_adjust=self.may("can_adjust"),
+            once=tokens.new_token(),
         )
 
     @expose("/level/<int:pk>")
@@ -119,26 +121,45 @@ class InventoryView(Desk):
         note = request.form.get("note", "").strip()
         if len(note) > 500:
             raise Invalid("A note has at most 500 characters.", field="note")
-        if request.form.get("mode") == "set":
-            now = self._count(existing(pk), reason, note)
-        else:
-            delta = whole("delta", what="The change")
-            with transaction():
-                now = inventory.adjust(existing(pk), delta, reason=reason, note=note)
+        with transaction():
+            now = _once(pk, lambda: _change_stock(existing(pk), reason, note))
         message = f"{now} on hand now."
         if errors.wants_json():
             return jsonify(_as_json(inventory.levels([pk])[pk]) | {"message": message})
         flash(message, "success")
         return redirect(errors.back(self.address("show", pk=pk)), code=303)
 
-    def _count(self, pk: int, reason: str, note: str) -> int:
-        counted = whole("set", what="The count")
-        seen = whole("seen", what="The number seen") if request.form.get("seen") else None
-        with transaction():
-            variance = inventory.count(pk, counted, reason=reason, note=note)
-            if seen is not None and counted - variance != seen:
-                raise Stale(_changed_meanwhile(pk, counted - variance))
-        return counted
+
+def _change_stock(pk: int, reason: str, note: str) -> int:
+    if request.form.get("mode") != "set":
+        delta = whole("delta", what="The change")
+        return inventory.adjust(pk, delta, reason=reason, note=note)
+    counted = whole("set", what="The count")
+    seen = whole("seen", what="The number seen") if request.form.get("seen") else None
+    variance = inventory.count(pk, counted, reason=reason, note=note)
+    if seen is not None and counted - variance != seen:
+        raise Stale(_changed_meanwhile(pk, counted - variance))
+    return counted
+
+
+def _once(pk: int, change: Callable[[], int]) -> int:
+    """Do it once for each opened form, also when it is sent twice; gives what is on hand."""
+    key = request.form.get("once", "")[:100]
+    if not key:
+        return change()
+    typed = [request.form.get(name, "") for name in ("mode", "delta", "set", "reason", "note")]
+    scope = f"staff:{current_user.id}"
+    try:
+        claimed = idempotency.claim(
+            scope, f"stock:{pk}:{key}", idempotency.request_hash([pk, *typed])
+        )
+    except idempotency.KeyReused:
+        raise Stale("The first change from this form is saved already. Look at it anew.") from None
+    if isinstance(claimed, idempotency.Answer):
+        return int(claimed.body["on_hand"])
+    now = change()
+    idempotency.store(claimed, 200, {"on_hand": now})
+    return now
 
 
 def because(level: inventory.Level, sums: dict[str, int]) -> str:

@@ -1,5 +1,6 @@
 """What people type about a product, read into what the catalogue's operations take."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -23,6 +24,11 @@ from shop.core.errors import DomainError, Invalid
 from shop.core.money import Money, exponent, parse_major
 
 PAIR = re.compile(r"\s*([^:]+):\s*(.+)")
+# What the form shows as it is stored.
+PLAIN = (
+    "name", "slug", "tagline", "description", "tax_class", "featured_rank", "keywords",
+    "seo_title", "seo_description",
+)  # fmt: skip
 Typed = Mapping[str, str]
 
 
@@ -101,9 +107,7 @@ def details_form(product: Product | None, *, fill: bool = False) -> DetailsForm:
     if product is None:
         form.tax_class.data, form.primary_category.data, form.categories.data = "standard", 0, []
         return form
-    for name in (
-        "name slug tagline description tax_class featured_rank keywords seo_title seo_description"
-    ).split():
+    for name in PLAIN:
         form[name].data = getattr(product, name)
     form.attributes.data = "\n".join(f"{k}: {v}" for k, v in product.attributes.items())
     form.categories.data = [category.id for category in product.categories]
@@ -157,9 +161,18 @@ def blame(form: DetailsForm, refusal: DomainError) -> None:
     blamed.errors = [*blamed.errors, refusal.sentence]
 
 
+def seen_details(product: Product) -> str:
+    """A fingerprint of what the form shows, so that pictures and stock may change meanwhile."""
+    shown = [getattr(product, name) for name in PLAIN]
+    places = sorted(category.id for category in product.categories)
+    words = json.dumps([*shown, product.attributes, places, product.primary_category_id])
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
 def check_unchanged(product: Product) -> None:
+    """Refuse to write over what somebody else wrote since the form was opened."""
     seen = request.form.get("seen", "")
-    if seen and seen != product.updated_at.isoformat():
+    if seen and seen != seen_details(product):
         raise Invalid(
             "Somebody changed this product while you edited it. What you typed is still here:"
             " compare it with the shop's page, then save again to replace what is there.",

@@ -25,6 +25,7 @@ from shop.admin.product_forms import (
     price_of,
     save_options,
     save_variants,
+    seen_details,
     seen_of,
     shown_options,
     shown_variants,
@@ -35,7 +36,7 @@ from shop.admin.product_list import TABS, products, tab_counts
 from shop.catalog.models import Image, Option, Product, Variant
 from shop.catalog.pictures import MOST_IMAGES
 from shop.catalog.wording import html_of
-from shop.core.db import session, transaction
+from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Invalid
 
 TONES = {"draft": ("mute", "Draft"), "active": ("good", "Active"), "archived": ("warn", "Archived")}
@@ -236,6 +237,7 @@ class ProductsView(Desk):
         sent = request.files.get("picture")
         if sent is None or not sent.filename:
             raise Invalid("Choose a picture first.", field="picture")
+        end_read()  # a picture may wait for its turn longer than Postgres waits for us
         stored = media.store_upload(cast(BinaryIO, sent.stream), sent.filename)
         with transaction():
             current = catalog.get_product(pk, to_change=True)
@@ -361,6 +363,7 @@ class ProductsView(Desk):
                 for value in option.values
             ],
             "pattern": sku_pattern_of(product),
+            "seen_details": seen_details(product),
             "seen_options": seen_of(shown_options(product)),
             "seen_variants": seen_of(shown_variants(product)),
         }

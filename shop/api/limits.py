@@ -7,15 +7,17 @@ import hashlib
 import time
 from typing import Any
 
-from flask import current_app
+from flask import current_app, request
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from redis.exceptions import RedisError
 
 from shop.api.errors import Refused
+from shop.core.network import network_of
+
+EVERYWHERE = "200 per hour"
 
 _at_home = FixedWindowRateLimiter(MemoryStorage())
 
@@ -23,15 +25,17 @@ _at_home = FixedWindowRateLimiter(MemoryStorage())
 def count(what: str, *, per_caller: str, per_account: str = "", account: str = "") -> None:
     """Count one try of ``what``. Raises 429 with ``Retry-After`` beyond ``"30 per minute"``.
 
-    ``account`` is counted on its own, whoever calls; only its hash is kept.
+    ``account`` is counted for each network that tries it, so that nobody locks its owner out from
+    elsewhere, and loosely from everywhere; only its hash is kept.
     """
     limiter = _limiter()
     if not limiter.enabled:
         return
-    _hit(limiter, parse(per_caller), what, "from", get_remote_address())
+    _hit(limiter, parse(per_caller), what, "from", network_of(request.remote_addr or ""))
     if per_account and account:
         name = hashlib.sha256(account.strip().casefold().encode()).hexdigest()
-        _hit(limiter, parse(per_account), what, "for", name)
+        _hit(limiter, parse(per_account), what, "for", name, network_of(request.remote_addr or ""))
+        _hit(limiter, parse(EVERYWHERE), what, "for", name)
 
 
 def _hit(limiter: Limiter, item: RateLimitItem, *names: str) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg.rows import scalar_row
@@ -52,6 +53,22 @@ TIMETABLE = (
 )
 
 
+class Crier:
+    """Publishes broadcasts. What Redis did not take is lost to the sockets that are open, so they
+    are told to read anew as soon as it takes something again; so they are when a relay starts,
+    because the one before may have died between its commit and its publishing."""
+
+    def __init__(self) -> None:
+        self._has_gap = True
+
+    def cry(self, broadcasts: list[dict[str, Any]]) -> None:
+        """Publish, if there is anything to publish or to make good."""
+        if not redis.publish(broadcasts):
+            self._has_gap = True
+        elif self._has_gap and redis.publish_gap():
+            self._has_gap = False
+
+
 def run(
     reactions: Reactions,
     messages: Messages,
@@ -62,14 +79,14 @@ def run(
         signal.signal(name, lambda *_: stop.set())
     timetable = threading.Thread(target=_keep_timetable, args=(stop,), name="timetable")
     timetable.start()
-    bell = queue.Bell()
+    bell, crier = queue.Bell(), Crier()
     try:
         while not stop.is_set():
             try:
                 with psycopg.connect(_plain_url(), **db.LINE, autocommit=True) as listener:
                     listener.execute("LISTEN event")
                     log.info("relay listens")
-                    _relay_until(stop, listener, bell, reactions, messages)
+                    _relay_until(stop, listener, bell, crier, reactions, messages)
             except (psycopg.OperationalError, DBAPIError) as error:
                 log.warning("relay lost the database", extra={"reason": str(error).split("\n")[0]})
                 db.session.remove()
@@ -83,13 +100,14 @@ def _relay_until(
     stop: threading.Event,
     listener: psycopg.Connection,
     bell: queue.Bell,
+    crier: Crier,
     reactions: Reactions,
     messages: Messages,
 ) -> None:
     rung_again = 0.0
     names = _names_by_queue(reactions)
     while not stop.is_set():
-        while relay_once(bell, reactions, messages) and not stop.is_set():
+        while relay_once(bell, crier, reactions, messages) and not stop.is_set():
             pass
         if time.monotonic() - rung_again >= POLL_S:
             is_quiet = bell.is_quiet()
@@ -104,13 +122,14 @@ def _relay_until(
 
 def relay_once(
     bell: queue.Bell,
+    crier: Crier,
     reactions: Reactions,
     messages: Messages,
 ) -> int:
     """Dispatch one batch of events; gives how many. Deliveries are rung and broadcasts published
-    after the commit: what is lost then is rung again, and sockets ask again."""
+    after the commit: what is lost then is rung again, and sockets are told to read anew."""
     rings, broadcasts, claimed = core.dispatch(reactions, messages)
-    redis.publish(broadcasts)
+    crier.cry(broadcasts)
     for name, reaction_names in _names_by_queue(reactions).items():
         bell.ring(name, [ring.delivery_id for ring in rings if ring.reaction in reaction_names])
     return claimed

@@ -16,6 +16,7 @@ from shop.core import failpoints
 log = logging.getLogger(__name__)
 
 CHANNEL = "shop:broadcast"
+READ_ANEW = "read anew"  # instead of a broadcast: some were lost
 TIMEOUT_S = 0.25
 
 _client: Redis | None = None
@@ -60,5 +61,14 @@ def publish(broadcasts: Iterable[dict[str, Any]]) -> bool:
             pipe.execute()
     except RedisError as error:
         log.warning("broadcast not published", extra={"reason": str(error), "count": len(lines)})
+        return False
+    return True
+
+
+def publish_gap() -> bool:
+    """Have every socket read anew, because broadcasts were lost; False when Redis is away."""
+    try:
+        client().publish(CHANNEL, READ_ANEW)
+    except RedisError:
         return False
     return True

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, ColumnElement, Identity, delete, select, update
+from sqlalchemy import BigInteger, ColumnElement, Identity, delete, func, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.core import clock
@@ -42,8 +42,8 @@ def matches(given: str | None, kept: str | None) -> bool:
 
 
 def issue(purpose: str, subject_id: int, *, minutes: int) -> str:
-    """Make a one-time token and forget older ones of the same purpose and subject."""
-    revoke(purpose, subject_id)
+    """Make a one-time token. Older ones stay good until one of them is used: who asks in somebody
+    else's name does not break the link that is in their mailbox."""
     token = new_token()
     session.add(
         OneTimeToken(
@@ -57,13 +57,26 @@ def issue(purpose: str, subject_id: int, *, minutes: int) -> str:
 
 
 def redeem(purpose: str, token: str) -> int | None:
-    """Use up a token; gives its subject, or None if it is wrong, expired or used."""
-    return session.scalar(
+    """Use up a token and all others of its purpose and subject; gives the subject, or None if it is
+    wrong, expired or used."""
+    subject_id = session.scalar(
         update(OneTimeToken)
         .where(*_is_good(purpose, token))
         .values(used_at=clock.now())
         .returning(OneTimeToken.subject_id)
     )
+    if subject_id is not None:
+        session.execute(
+            delete(OneTimeToken).where(*_of(purpose, subject_id), OneTimeToken.used_at.is_(None))
+        )
+    return subject_id
+
+
+def alive(purpose: str, subject_id: int) -> int:
+    """How many tokens of this purpose and subject could be redeemed now."""
+    good = OneTimeToken.used_at.is_(None) & (OneTimeToken.expires_at > clock.now())
+    found = select(func.count()).where(*_of(purpose, subject_id), good)
+    return session.scalar(found) or 0
 
 
 def is_good(purpose: str, token: str) -> bool:
@@ -74,11 +87,11 @@ def is_good(purpose: str, token: str) -> bool:
 
 def revoke(purpose: str, subject_id: int) -> None:
     """Forget every token of this purpose and subject."""
-    session.execute(
-        delete(OneTimeToken).where(
-            OneTimeToken.purpose == purpose, OneTimeToken.subject_id == subject_id
-        )
-    )
+    session.execute(delete(OneTimeToken).where(*_of(purpose, subject_id)))
+
+
+def _of(purpose: str, subject_id: int) -> tuple[ColumnElement[bool], ...]:
+    return OneTimeToken.purpose == purpose, OneTimeToken.subject_id == subject_id
 
 
 def _is_good(purpose: str, token: str) -> tuple[ColumnElement[bool], ...]:

@@ -22,6 +22,7 @@ from shop.customers.models import Address, Customer
 
 SHORTEST_PASSWORD = 12
 LINK_MINUTES = 30
+MOST_LINKS = 5
 STALE_LINK = "This link is no longer valid: it was used already, or it is too old."
 MOST_ADDRESSES = 20
 Purpose = Literal["confirm", "password"]
@@ -108,9 +109,12 @@ def sign_out(token: str | None) -> None:
 
 
 def request_password_reset(email: str) -> None:
-    """Mail a link if the address is known; say nothing either way."""
+    """Mail a link if the address is known; say nothing either way.
+
+    Not while several links that were mailed before are still good: a mailbox is nobody's to fill.
+    """
     customer = session.scalar(select(Customer).where(Customer.email == clean_email(email)))
-    if customer is not None:
+    if customer is not None and tokens.alive("password", customer.id) < MOST_LINKS:
         emit(PasswordResetRequested(customer_id=customer.id))
 
 

@@ -23,6 +23,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from shop.core import db
+from shop.core.network import network_of
 from shop.realtime import callers, tickets
 from shop.realtime.callers import Caller
 from shop.realtime.connection import Connection
@@ -112,7 +113,7 @@ def _admission(app: Flask, hub: Hub, origins: frozenset[str]) -> None:
             _refuse(403, "Connections are accepted from the shop's own pages only.")
         try:
             g.caller = _by_ticket(ticket) if ticket is not None else _by_cookies()
-            g.place = hub.reserve(request.remote_addr or "", g.caller.person)
+            g.place = hub.reserve(network_of(request.remote_addr or ""), g.caller.person)
         except Full as full:
             status = 503 if full.is_ours else 429
             _refuse(status, f"Refused: {full.reason}.", retry_after=5)

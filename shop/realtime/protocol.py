@@ -183,6 +183,8 @@ class Protocol:
             connection.say({"op": "resync", "topic": request.topic})
         if topic.grant:
             connection.needs |= {topic.grant}
+        if not connection.is_open:  # its peer went while we told it
+            return
         self.hub.follow(connection, request.topic, topic.name, after=kept.last)
 
     # --- sign-ins that end ---

@@ -18,6 +18,7 @@ BATCH = 32
 QUIET_S = 10.0
 CONNECTION_S = 5.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 2.0
+_READ_ANEW = redis.READ_ANEW.encode()
 _FIELDS = {"topic": str, "seq": int, "type": str, "data": dict, "at": str}
 
 
@@ -70,15 +71,20 @@ class Subscriber:
             client.close()
 
     def _tell(self, pubsub: Any, message: dict[str, Any] | None) -> None:
-        batch = []
+        batch, has_gap = [], False
         while message is not None:
             if message["type"] == "subscribe":
                 # Also after a reconnect that the client library made by itself.
                 self._is_back()
-            elif message["type"] == "message" and (news := _news(message["data"])):
-                batch.append(news)
+            elif message["type"] == "message":
+                if message["data"] == _READ_ANEW:
+                    has_gap = True
+                elif news := _news(message["data"]):
+                    batch.append(news)
             message = pubsub.get_message(timeout=0) if len(batch) < BATCH else None
         self.hub.broadcast(batch)
+        if has_gap:
+            self.hub.resync()
         gevent.sleep(0)
 
     def _is_back(self) -> None:

@@ -48,6 +48,13 @@ def _kept(field: Field, attributes: Mapping[str, Any]) -> str:
     return DefaultMeta().render_field(field, dict(attributes))
 
 
+def _is_offered(field: Field) -> bool:
+    """Whether what was chosen is one of the choices: what somebody made up is not kept."""
+    if not isinstance(field, SelectField):
+        return False
+    return any(field.data == choice[0] for choice in field.choices or ())
+
+
 class LongForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """A form with so many controls that those nobody has typed into are rendered only once."""
 
@@ -55,7 +62,7 @@ class LongForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         """How WTForms is told."""
 
         def render_field(self, field: Field, render_kw: Mapping[str, Any]) -> str:
-            if field.data and not isinstance(field, SelectField):
+            if field.data and not _is_offered(field):
                 return super().render_field(field, render_kw)  # type: ignore[no-any-return]
             return _kept(field, render_kw)
 

@@ -23,13 +23,13 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
-from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFError
 
 from shop import cart, customers
 from shop.core import actor, tokens
 from shop.core.db import transaction
 from shop.core.errors import Invalid, NotFound
+from shop.core.network import network_of
 from shop.customers.models import Customer
 from shop.store import errors
 from shop.store.blueprint import bp
@@ -42,10 +42,10 @@ CUSTOMER_TOKEN = "customer_token"
 PERSONAL = ("/cart", "/checkout", "/orders", "/account")
 LARGEST_ID = 2**63 - 1
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
-# Per network address, and per e-mail address that somebody tries. Slow enough for guessing, and an
-# attacker cannot lock anybody out for longer than the window.
+# Per network address, and per e-mail address that somebody there tries: slow enough for guessing,
+# and nobody elsewhere is locked out of their own account by it.
 LIMITS: dict[str, tuple[str, str]] = {
-    "store.login_save": ("20 per minute; 200 per hour", "10 per 5 minutes"),
+    "store.login_save": ("20 per minute; 200 per hour", "10 per 15 minutes"),
     "store.register_save": ("10 per minute; 60 per hour", "3 per 5 minutes"),
     "store.forgot_save": ("10 per minute; 60 per hour", "3 per 5 minutes"),
     "store.reset_save": ("20 per minute", ""),
@@ -54,6 +54,8 @@ LIMITS: dict[str, tuple[str, str]] = {
     "store.code_add": ("20 per minute; 200 per hour", ""),
     "store.place": ("30 per minute; 200 per hour", ""),
 }
+# Per e-mail address from everywhere, failures only: it takes an attacker of many networks.
+EVERYWHERE = {"store.login_save": "200 per hour"}
 # Per browser or customer, wherever they come from. Each order holds goods that others cannot buy.
 PER_VISITOR = {"store.place": "10 per minute; 60 per hour"}
 
@@ -63,9 +65,12 @@ def init_app(app: Flask) -> None:
     limiter = next(iter(app.extensions["limiter"]))
     for endpoint, (per_network, per_email) in LIMITS.items():
         view = app.view_functions[endpoint]
-        view = limiter.limit(per_network, key_func=get_remote_address)(view)
+        view = limiter.limit(per_network, key_func=_network)(view)
         if per_email:
-            view = limiter.limit(per_email, key_func=_tried_email)(view)
+            view = limiter.limit(per_email, key_func=_tried_from_here, deduct_when=_counts)(view)
+        if endpoint in EVERYWHERE:
+            tried = limiter.limit(EVERYWHERE[endpoint], key_func=_tried_email, deduct_when=_counts)
+            view = tried(view)
         if endpoint in PER_VISITOR:
             asked = limiter.limit(
                 PER_VISITOR[endpoint], key_func=_visitor, exempt_when=lambda: not _known()
@@ -240,6 +245,19 @@ def form_too_old(_error: CSRFError) -> ResponseReturnValue:
 
 def _tried_email() -> str:
     return f"email:{request.form.get('email', '').strip().lower()[:254]}"
+
+
+def _network() -> str:
+    return network_of(request.remote_addr or "")
+
+
+def _tried_from_here() -> str:
+    return f"{_tried_email()}|{_network()}"
+
+
+def _counts(response: Response) -> bool:
+    """Signing in counts when it failed; mails count whatever came of them."""
+    return request.endpoint != "store.login_save" or response.status_code == 422
 
 
 def _known() -> str:

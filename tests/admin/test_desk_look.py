@@ -171,6 +171,22 @@ def test_a_full_page_stays_as_long_as_it_is(
     expect(page.locator(".pager nav")).to_be_visible()
 
 
+def test_what_happens_to_an_order_of_a_later_page_is_no_arrival(
+    browser: Browser, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OrdersView._asked.__kwdefaults__, "per_page", 2)
+    page = window(browser, shop)
+    page.goto("/admin/orders/list/")
+    shown = [row.get_attribute("data-pk") for row in page.locator("[data-rows] tr").all()]
+    (older,) = {str(pk) for pk in (1, 2, 3)} - set(shown)
+
+    happens(page, "order.changed", id=int(older))
+    happens(page, "order.placed", id=people.order(people.product("Another lamp", stock=2)).id)
+
+    expect(page.locator(".pager p")).to_have_text("1–2 of 4")
+    expect(page.locator("[data-rows] tr").nth(1)).to_have_attribute("data-pk", str(shown[0]))
+
+
 def test_the_first_order_brings_the_table_with_it(browser: Browser, shop: Shop) -> None:
     page = window(browser, shop)
     page.goto("/admin/orders/list/?q=olive@example.org")

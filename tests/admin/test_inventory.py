@@ -41,6 +41,21 @@ def test_stock_is_changed_by_so_many_and_the_ledger_says_who_and_why(
     assert "Mara Lindt" in page
 
 
+def test_a_form_that_is_sent_twice_changes_the_stock_once(keeper: Desk, mug: int) -> None:
+    path = f"/admin/inventory/adjust/{mug}"
+    form = {"mode": "delta", "delta": "5", "reason": "delivery", "once": "one-form"}
+    refused = keeper.ask(path, form | {"reason": ""})
+
+    first, second = keeper.ask(path, form), keeper.ask(path, form)
+    other = keeper.ask(path, form | {"delta": "6"})
+
+    assert refused[0] == 422
+    assert (first[0], second[0], second[1]["on_hand"], on_hand(mug)) == (200, 200, 15, 15)
+    assert other[0] == 409 and "saved already" in other[1]["error"]
+    keeper.ask(path, form | {"once": "another-form"})
+    assert on_hand(mug) == 20
+
+
 def test_stock_is_set_to_what_was_counted(keeper: Desk, mug: int) -> None:
     keeper.post(
         f"/admin/inventory/adjust/{mug}",

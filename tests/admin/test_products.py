@@ -123,6 +123,24 @@ def test_refused_words_stay_in_the_form_with_the_reason(
     assert whole(mug.product_id).tagline == ""
 
 
+def test_who_adds_a_picture_while_writing_does_not_collide_with_themselves(
+    editor: Desk, mug: Variant
+) -> None:
+    path = f"/admin/products/edit/{mug.product_id}"
+    found = re.search(r'name="seen" value="([0-9a-f]{64})"', editor.text(path))
+    assert found
+    editor.post(
+        f"/admin/products/{mug.product_id}/pictures", {"picture": (picture(), "mug.png")},
+        content_type="multipart/form-data",
+    )  # fmt: skip
+
+    mine = editor.post(path, details(tagline="Mine", seen=found[1]))
+    theirs = editor.post(path, details(tagline="Theirs", seen=found[1]))
+
+    assert (mine.status_code, theirs.status_code) == (303, 422)
+    assert whole(mug.product_id).tagline == "Mine"
+
+
 def test_the_second_of_two_editors_is_told_and_keeps_their_words(
     editor: Desk, mug: Variant
 ) -> None:

@@ -151,7 +151,7 @@ def test_a_batch_does_not_read_the_events_that_were_dispatched_long_ago(session:
         text(
             "INSERT INTO event (type, payload, occurred_at, actor_kind, actor_name, request_id)"
             " SELECT :type, '{\"number\": 1}', now(), 'system', 'shop', ''"
-            " FROM generate_series(1, 20000)"
+            " FROM generate_series(1, 2000)"
         ),
         {"type": BellRang.__name__},
     )

@@ -224,9 +224,15 @@ class Model:
         return refused + (max(0, kept) if line.gross else 0)
 
     def retry(self, giving: Giving) -> None:
-        for n, (units, _) in giving.lines.items():
-            self.sales[giving.sale].lines[n].refunded += units
+        """What was typed stays as it was; the rest comes to what is due now."""
+        is_typed = giving.amount != giving.shipping + sum(due for _, due in giving.lines.values())
         giving.shipping = min(giving.shipping, self.shipping_left(giving.sale))
+        lines = self.sales[giving.sale].lines
+        for n, (units, _) in giving.lines.items():
+            giving.lines[n] = units, self.due(n, lines[n], units)
+            lines[n].refunded += units
+        if not is_typed:
+            giving.amount = giving.shipping + sum(due for _, due in giving.lines.values())
         giving.status, giving.stripe_id = "requested", None
         giving.attempt += 1
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from websocket import ABNF
 
-from shop.core import tokens
+from shop.core import redis, tokens
 from shop.realtime import tickets
 from tests.realtime.door import Client, eventually, refusal
 
@@ -104,6 +104,16 @@ def test_after_redis_was_away_everybody_is_told_to_read_anew(door, cast, publish
         ]
         publish(cast.broadcast(topic, n=1))
         assert client.hear()["data"] == {"n": 1}
+
+
+def test_who_listens_while_news_did_not_reach_redis_reads_anew(door, cast, our_redis):
+    topic = f"product:{cast.product(1).id}"
+    with Client(door) as client:
+        client.ask(topic)
+
+        assert redis.publish_gap()
+
+        assert client.hear() == {"op": "resync", "topic": topic}
 
 
 def test_while_the_database_is_away_news_flow_and_questions_are_put_off(

@@ -7,10 +7,12 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from shop import customers, orders
 from shop.core import clock, db, tokens
+from shop.core.events import EventRecord
 from shop.core.sessions import SignIn
 from shop.customers.models import Address, Customer
 from tests.cast import ADDRESS, PASSWORD, Cast, order, pay
@@ -236,6 +238,23 @@ def test_a_forgotten_password_is_replaced_by_a_mailed_link(
     assert browser.post(link.location, data={"password": "my next new sentence"}).status_code == 404
     again = browser.get(link.location)
     assert again.status_code == 404 and "no longer valid" in again.text
+
+
+def test_a_stranger_who_asks_on_and_on_breaks_no_link_and_fills_no_mailbox(
+    browser: FlaskClient, cast: Cast
+) -> None:
+    ada = cast.ada.id
+    with db.transaction():
+        mailed = [tokens.issue("password", ada, minutes=30) for _ in range(5)]
+    asked = db.session.scalar(select(func.count()).select_from(EventRecord))
+
+    browser.post("/account/password/forgot", data={"email": "ada@example.com"})
+    assert db.session.scalar(select(func.count()).select_from(EventRecord)) == asked
+
+    link = browser.get(f"/account/password/{mailed[0]}")
+    done = browser.post(link.location, data={"password": "my brand new sentence"})
+    other = browser.get(f"/account/password/{mailed[1]}", follow_redirects=True)
+    assert (done.location, other.status_code) == ("/account", 404)
 
 
 def test_asking_for_a_link_says_the_same_to_all(browser: FlaskClient, cast: Cast) -> None:

@@ -320,6 +320,10 @@ def limited(browser: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> FlaskClien
         "_request_identifier": lambda: request.endpoint or "",
     }.items():
         monkeypatch.setattr(limiter, name, value)
+    # What it does at the start, when it is on: counting by what was answered.
+    hooks = browser.application.after_request_funcs
+    counting = limiter._Limiter__inject_headers
+    monkeypatch.setitem(hooks, None, [*hooks.get(None, []), counting])
     return browser
 
 
@@ -343,6 +347,21 @@ def test_orders_are_not_placed_on_and_on(
     another = limited.application.test_client()
     fill(another, cast)
     assert another.get(place(another)).status_code == 200
+
+
+def test_nobody_elsewhere_locks_a_customer_out(limited: FlaskClient, cast: Cast) -> None:
+    assert cast.ada
+
+    def sign_in(password: str, address: str) -> int:
+        form = {"email": "ada@example.com", "password": password}
+        visitor = limited.application.test_client()
+        far = {"REMOTE_ADDR": address}
+        return visitor.post("/account/login", data=form, environ_base=far).status_code
+
+    here = [sign_in("a wrong sentence", f"2001:db8:0:1::{n}") for n in range(11)]
+
+    assert here == [422] * 10 + [429]
+    assert [sign_in(PASSWORD, "203.0.113.7") for _ in range(12)] == [303] * 12
 
 
 def test_one_network_cannot_empty_the_shelves(limited: FlaskClient) -> None:

@@ -17,6 +17,8 @@ function watchAdjusting(dialog) {
   const amount = /** @type {HTMLInputElement} */ (form.querySelector("[data-amount]"));
   const seen = /** @type {HTMLInputElement} */ (form.querySelector("[name=seen]"));
   const wrong = /** @type {HTMLElement} */ (form.querySelector("[data-adjust-error]"));
+  const once = /** @type {HTMLInputElement} */ (form.querySelector("[name=once]"));
+  const save = /** @type {HTMLButtonElement} */ (form.querySelector("[type=submit]"));
 
   function preview() {
     const sets = new FormData(form).get("mode") === "set";
@@ -37,6 +39,7 @@ function watchAdjusting(dialog) {
     form.action = button.dataset.address;
     form.querySelector("[data-adjust-name]").textContent = button.dataset.name;
     seen.value = button.closest("tr").querySelector("[data-on_hand]").textContent.replaceAll(",", "");
+    once.value = crypto.getRandomValues(new Uint32Array(4)).join("-");
     wrong.hidden = true;
     preview();
     dialog.showModal();
@@ -44,13 +47,11 @@ function watchAdjusting(dialog) {
   });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const response = await fetch(form.action, {
-      method: "POST",
-      body: new FormData(form),
-      headers: { Accept: "application/json" },
-    });
-    const answer = await response.json();
-    if (!response.ok) {
+    if (save.disabled) return;
+    save.disabled = true;
+    const answer = await sent(form);
+    save.disabled = false;
+    if (answer.error) {
       wrong.hidden = false;
       wrong.querySelector("p").textContent = answer.error;
       return;
@@ -63,19 +64,44 @@ function watchAdjusting(dialog) {
   });
 }
 
+/** Send the form; gives the answer, with `error` when nothing is known to be saved. @param {HTMLFormElement} form */
+async function sent(form) {
+  try {
+    const response = await fetch(form.action, {
+      method: "POST",
+      body: new FormData(form),
+      headers: { Accept: "application/json" },
+    });
+    const answer = await response.json();
+    return response.ok ? answer : { error: answer.error ?? "That did not work. Try again." };
+  } catch {
+    return { error: "The shop did not answer. Save again: it counts once, even if it arrived before." };
+  }
+}
+
 function followStock() {
   const region = document.querySelector("[data-stock-status]");
+  document.addEventListener("live:resync", async () => {
+    const ids = new Set([...document.querySelectorAll("[data-variant]")].map((one) => /** @type {HTMLElement} */ (one).dataset.variant));
+    for (const id of ids) await show(id);
+  });
   document.addEventListener("live:staff:stock", async (event) => {
     const { type, data } = /** @type {CustomEvent} */ (event).detail;
     if (type !== "stock.changed") return;
-    const shown = places(data.variant_id);
-    if (!shown.length) return;
-    const response = await fetch(`/admin/inventory/level/${data.variant_id}`);
-    if (!response.ok) return;
-    const level = await response.json();
-    for (const place of shown) fill(place, level);
-    if (region) region.textContent = `${data.sku}: ${level.available} available`;
+    const level = await show(data.variant_id);
+    if (region && level) region.textContent = `${data.sku}: ${level.available} available`;
   });
+}
+
+/** Ask for a variant's numbers and show them where it stands; null where it does not. @param {number | string} id */
+async function show(id) {
+  const shown = places(id);
+  if (!shown.length) return null;
+  const response = await fetch(`/admin/inventory/level/${id}`);
+  if (!response.ok) return null;
+  const level = await response.json();
+  for (const place of shown) fill(place, level);
+  return level;
 }
 
 /** @param {number | string} id */

@@ -27,6 +27,7 @@ export async function followStaffTopics() {
         tell(topic, event);
       },
       resync: () => tell("resync", { type: "resync", data: { topic } }),
+      refused: (/** @type {string} */ code) => code === "forbidden" && signedOut(),
     });
   }
   followPresence(live);
@@ -59,11 +60,24 @@ function announce({ type, data }) {
 }
 
 let wasOn = false;
+let isOut = false;
+
+/** The sign-in has ended, or the role that may hear this: a green light would be a lie. */
+function signedOut() {
+  const text = document.querySelector("[data-live-text]");
+  if (isOut || !text) return;
+  light("off");
+  isOut = true;
+  const link = document.createElement("a");
+  link.href = location.href;
+  link.textContent = "sign in again";
+  text.replaceChildren("Not live: ", link);
+}
 
 /** @param {"on" | "trying" | "off"} state */
 function light(state) {
   const element = /** @type {HTMLElement | null} */ (document.querySelector("[data-live]"));
-  if (!element) return;
+  if (!element || isOut) return;
   wasOn ||= state === "on";
   element.dataset.live = state;
   element.querySelector("[data-live-text]").textContent =

@@ -28,7 +28,7 @@ function watchQueue(queue) {
     timer = setTimeout(() => follow(queue), QUIET_MS);
     const shown = row(data.id);
     if (shown) badge(shown, data);
-    else if ("takesNew" in queue.dataset) arrive(data.id);
+    else if ("takesNew" in queue.dataset && data.id > below(queue)) arrive(data.id);
   });
   document.addEventListener("live:resync", () => again(queue));
   pill.querySelector("button")?.addEventListener("click", async () => {
@@ -54,6 +54,13 @@ function watchQueue(queue) {
     pill.hidden = false;
     pill.querySelector("span").textContent = held.length === 1 ? "1 new order" : `${held.length} new orders`;
   }
+}
+
+/** The last order in a full list: those below it are on later pages, and did not just arrive. @param {HTMLElement} queue */
+function below(queue) {
+  const list = /** @type {HTMLElement | null} */ (queue.querySelector("[data-rows]"));
+  const rows = /** @type {HTMLElement[]} */ ([...(list?.children ?? [])]);
+  return list && rows.length >= Number(list.dataset.rows) ? Math.min(...rows.map((one) => Number(one.dataset.pk))) : 0;
 }
 
 /** Whether a new row would move what the person is reading or choosing. @param {HTMLElement} queue */

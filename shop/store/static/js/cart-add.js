@@ -15,7 +15,8 @@ export default function cartAdd(form) {
     const fresh = await post(form);
     for (const button of buttons) button.removeAttribute("aria-busy");
     isBusy = false;
-    if (!fresh) return form.submit();
+    // It may have arrived all the same: the cart says so, and sending it again would add it twice.
+    if (!fresh) return location.assign("/cart");
     const refused = fresh.querySelector("[role=alert]");
     const name = document.querySelector("h1")?.textContent?.trim() ?? "It";
     open(fresh, refused ? "" : `Added: ${name}`);

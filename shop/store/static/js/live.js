@@ -7,7 +7,7 @@
  *   const stop = follow("product:12", {
  *     snapshot(data) {},                    // how things stand; on subscribing and on every return
  *     event(data, { type, at, seq }) {},    // one change; never twice, never out of order
- *     resync() {},                          // optional: some events are lost for good; the last snapshot is the truth
+ *     resync() {},                          // optional: some events are lost for good; a new snapshot follows
  *     refused(code) {},                     // optional: "forbidden", "unknown_topic", "too_many"
  *   }, { token });                          // token: only for topics that ask for one
  *   stop();                                 // unsubscribe
@@ -153,7 +153,7 @@ function receive(text) {
   if (!topic) return;
   if (message.op === "subscribed") begin(topic, message);
   else if (message.op === "event") advance(topic, message);
-  else if (message.op === "resync") for (const one of topic.handlers) one.resync?.();
+  else if (message.op === "resync") readAnew(message.topic, topic);
   else if (message.op === "error" && message.code !== "rate_limited") {
     topics.delete(message.topic);
     for (const one of topic.handlers) one.refused?.(message.code);
@@ -165,6 +165,14 @@ function begin(topic, message) {
   topic.seq = message.seq;
   topic.last = message.snapshot;
   for (const one of topic.handlers) one.snapshot?.(message.snapshot);
+}
+
+/** News was lost on its way to the server that tells us. @param {string} name @param {Topic} topic */
+function readAnew(name, topic) {
+  for (const one of topic.handlers) one.resync?.();
+  if (topics.get(name) !== topic) return;
+  topic.seq = null;
+  subscribe(name, topic);
 }
 
 /** Numbers grow, but have gaps: all topics share one count. @param {Topic} topic @param {any} message */
