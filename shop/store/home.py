@@ -1,6 +1,7 @@
 """The front page."""
 
 from dataclasses import dataclass
+from threading import Lock
 
 from cachetools import TTLCache, cached
 from flask import render_template
@@ -38,7 +39,7 @@ def home() -> ResponseReturnValue:
     )
 
 
-@cached(TTLCache(maxsize=1, ttl=60))
+@cached(TTLCache(maxsize=1, ttl=60), lock=Lock())
 def category_cards() -> tuple[CategoryCard, ...]:
     """The top of the tree, each with its best-selling product's picture. Kept for a minute."""
     tops = catalog.menu()[:6]

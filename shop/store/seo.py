@@ -1,6 +1,7 @@
 """What machines read: linked data, sitemap, robots, manifest, prefetch rules."""
 
 from collections.abc import Iterable
+from threading import Lock
 from typing import Any
 
 from cachetools import TTLCache, cached
@@ -167,7 +168,7 @@ def speculation_rules() -> ResponseReturnValue:
     return answer
 
 
-@cached(TTLCache(maxsize=1, ttl=600))
+@cached(TTLCache(maxsize=1, ttl=600), lock=Lock())
 def _addresses() -> tuple[str, ...]:
     """Kept for ten minutes: a shop's whole catalogue is read for it."""
     found = [_absolute("/"), _absolute(url_for("store.products"))]

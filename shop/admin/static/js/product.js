@@ -171,9 +171,16 @@ function sentenceOf(request) {
 async function refresh(place) {
   const response = await fetch(place.dataset.pictures);
   if (!response.ok) return;
+  const html = await response.text();
   const refused = [...place.querySelectorAll("[data-uploads] li")];
-  place.innerHTML = await response.text();
+  const typing = document.activeElement instanceof HTMLInputElement && place.contains(document.activeElement) ? document.activeElement : null;
+  place.innerHTML = html;
   place.querySelector("[data-uploads]")?.append(...refused);
+  const again = typing && place.querySelector(`[id="${typing.id}"]`);
+  if (again instanceof HTMLInputElement) {
+    again.value = typing.value;
+    again.focus();
+  }
   say(place, "The pictures are up to date.");
 }
 

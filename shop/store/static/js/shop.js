@@ -129,7 +129,8 @@ export function announce(words, { href, label, seconds = 8 } = {}) {
 }
 
 /**
- * Fetch a page of ours and put its parts in place of those with the same id here; the focus stays.
+ * Fetch a page of ours and put its parts in place of those with the same id here; the focus stays, and
+ * what is being typed.
  * @param {string} address
  * @param {string[]} ids
  * @param {AbortSignal} [signal]
@@ -139,7 +140,9 @@ export async function swap(address, ids, signal) {
   const response = await fetch(address, { signal, credentials: "same-origin" });
   if (!response.ok) return false;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const focused = document.activeElement?.id;
+  const before = document.activeElement;
+  const focused = before?.id;
+  const typed = before instanceof HTMLInputElement && before.value !== before.defaultValue ? before.value : null;
   for (const id of ids) {
     const fresh = page.getElementById(id);
     const stale = document.getElementById(id);
@@ -147,7 +150,10 @@ export async function swap(address, ids, signal) {
     stale.replaceChildren(...fresh.childNodes);
     attach(stale);
   }
-  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  if (!focused || document.activeElement?.id === focused) return true;
+  const after = document.getElementById(focused);
+  if (typed !== null && after instanceof HTMLInputElement && after.type !== "checkbox") after.value = typed;
+  after?.focus({ preventScroll: true });
   return true;
 }
 
