@@ -13,7 +13,7 @@ from collections.abc import Callable
 from threading import Barrier, Thread
 
 from flask_migrate import upgrade
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from shop import checkout, cli, discounts
 from shop.core import db
@@ -49,6 +49,8 @@ def races(number: int) -> list[str]:
             )
         said = _race(discount.id, code.id, orders, one_buyer=kind == "customer")
         wrong += [f"race {race} ({kind}): {what}" for what in said]
+        with transaction():  # the next race begins with orders that never had anything
+            session.execute(delete(Redemption))
     return wrong
 
 
