@@ -2,12 +2,13 @@
 
 from ipaddress import IPv6Address, ip_address
 
-SUBSCRIBER_BITS = 64  # what one line is given of IPv6: RFC 6177, section 2
+HOST_BITS = 64  # what a host chooses itself in IPv6: RFC 4291, section 2.5.1
 
 
 def network_of(address: str) -> str:
-    """An IPv4 address as it is, and of an IPv6 address what belongs to one subscriber: within it
-    anybody changes addresses as they like. Anything else stays as it is."""
+    """An IPv4 address as it is, and the subnet (/64) of an IPv6 address: within it a host changes
+    addresses as it likes. Who was given more than one subnet counts as several callers. Anything
+    else stays as it is."""
     try:
         found = ip_address(address)
     except ValueError:
@@ -16,4 +17,4 @@ def network_of(address: str) -> str:
         return str(found)
     if found.ipv4_mapped:
         return str(found.ipv4_mapped)
-    return str(IPv6Address(int(found) >> SUBSCRIBER_BITS << SUBSCRIBER_BITS))
+    return str(IPv6Address(int(found) >> HOST_BITS << HOST_BITS))
