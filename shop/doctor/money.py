@@ -253,12 +253,14 @@ CHECKS = (
                 WHEN coalesce(b.captured, 0) = 0 AND b.authorised > 0 THEN 'authorised'
                 WHEN coalesce(b.captured, 0) = 0 THEN 'unpaid'
                 WHEN kept <= 0 THEN 'refunded'
-                WHEN kept > o.total_minor THEN 'overpaid'
-                WHEN kept = o.total_minor THEN 'paid'
+                WHEN kept > owed THEN 'overpaid'
+                WHEN kept = owed THEN 'paid'
                 WHEN kept < b.captured THEN 'partly_refunded'
                 ELSE 'partly_paid' END AS counted
             FROM "order" o LEFT JOIN ({_BALANCE}) b ON b.order_id = o.id
-            CROSS JOIN LATERAL (SELECT b.captured - b.refunded - b.lost AS kept) k
+            LEFT JOIN ({_NEVER_OWED}) n ON n.order_id = o.id
+            CROSS JOIN LATERAL (SELECT b.captured - b.refunded - b.lost AS kept,
+                                       o.total_minor - coalesce(n.amount, 0) AS owed) k
             WHERE o.placed_at >= :since
         ) s WHERE status <> counted
         """,

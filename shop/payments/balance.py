@@ -41,18 +41,18 @@ def of_events(sums: Iterable[Mapping[str, int]]) -> Balance:
     return Balance(authorised, captured, refunded, disputed, lost, fees)
 
 
-def status_of(total_minor: int, balance: Balance) -> str:
-    """The payment status of an order that costs ``total_minor``."""
+def status_of(owed_minor: int, balance: Balance) -> str:
+    """The payment status of an order for which ``owed_minor`` is to be paid."""
     if balance.disputed_minor > 0:
         return "disputed"
     if balance.captured_minor == 0:
-        if total_minor == 0:
+        if owed_minor == 0:
             return "paid"
         return "authorised" if balance.authorised_minor else "unpaid"
     if balance.kept_minor <= 0:
         return "refunded"
-    if balance.kept_minor >= total_minor:
-        return "overpaid" if balance.kept_minor > total_minor else "paid"
+    if balance.kept_minor >= owed_minor:
+        return "overpaid" if balance.kept_minor > owed_minor else "paid"
     has_left = balance.kept_minor < balance.captured_minor
     return "partly_refunded" if has_left else "partly_paid"
 

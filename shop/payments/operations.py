@@ -302,10 +302,12 @@ def _captured(
         close_about("capture_soon", str(payment.id))
     if was_authorised and intent.received_minor < promised:
         note(payment, "cancelled", promised - intent.received_minor, reference)
-    recount(order)
-    if was_authorised and order.status == "confirmed":
-        owed = order.total_minor - refundable.worth_of_cancelled(order)
+    is_wanted = was_authorised and order.status == "confirmed"
+    if is_wanted:
         orders.mark_paid(order)
+    recount(order)
+    if is_wanted:
+        owed = order.total_minor - refundable.never_owed(order)
         # Units were called off while Stripe was asked, or somebody captured all of it there.
         too_much = max(0, intent.received_minor - owed)
         refunds.give_back(order, payment, reason="cancelled", amount_minor=too_much)

@@ -11,6 +11,7 @@ from shop.core import clock
 from shop.core.db import session, table
 from shop.core.errors import NotFound
 from shop.payments import balance as sums
+from shop.payments import refundable
 from shop.payments.balance import Balance
 from shop.payments.models import Payment, PaymentEvent
 
@@ -75,7 +76,13 @@ def balance_of(order_id: int, currency: str) -> Balance:
 
 
 def recount(order: orders.Order) -> Balance:
-    """Set the order's payment status to what its money events say. Gives what they add up to."""
+    """Set the order's payment status to what its money events say. Gives what they add up to.
+
+    What was called off before the order was paid for was never owed: it counts as paid without it.
+    """
     balance = balance_of(order.id, order.currency)
-    orders.set_payment_status(order, sums.status_of(order.total_minor, balance))
+    owed = order.total_minor
+    if balance.captured_minor:
+        owed -= refundable.never_owed(order)
+    orders.set_payment_status(order, sums.status_of(owed, balance))
     return balance

@@ -91,8 +91,17 @@ def preview(order: orders.Order) -> Preview:
 
 def worth_of_cancelled(order: orders.Order) -> int:
     """What the units come to that were taken out of the order before they were sent."""
+    return _worth(order, {line.id: line.cancelled for line in order.lines})
+
+
+def never_owed(order: orders.Order) -> int:
+    """What the units come to that were called off before the order was paid for."""
+    return _worth(order, unpaid_of(order))
+
+
+def _worth(order: orders.Order, units: Mapping[int, int]) -> int:
     return sum(
-        part_due(gross(line), line.cancelled, of=line.quantity, before_minor=0)
+        part_due(gross(line), units.get(line.id, 0), of=line.quantity, before_minor=0)
         for line in order.lines
     )
 

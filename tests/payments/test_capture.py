@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from shop import cart, checkout, inventory, orders, payments
+from shop import cart, checkout, doctor, inventory, orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid, WrongState
+from shop.doctor.checks import EVER, Asked
 from shop.payments import operations as money
+from shop.payments import refunds
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, PaymentEvent, Task
 from tests import cast as people
@@ -329,6 +331,12 @@ def call_off(order: orders.Order, units: int) -> None:
         payments.cancel_lines(locked, {locked.lines[0].id: units}, reason="customer")
 
 
+def misjudged() -> list[str]:
+    """What the doctor finds wrong about orders and their money."""
+    verdicts = doctor.look(session.connection(), Asked(clock.now(), EVER), doctor.CHECKS)
+    return [one.check.id for one in verdicts if one.count and one.check.about == "order"]
+
+
 def test_what_was_called_off_is_not_captured_when_somebody_types_the_whole_amount(
     cast: Cast,
 ) -> None:
@@ -352,6 +360,41 @@ def test_nothing_is_captured_when_only_what_is_free_is_left(cast: Cast) -> None:
 
     with pytest.raises(WrongState, match="release the money"):
         payments.capture(payment.id)
+
+
+def test_an_order_is_paid_when_all_that_is_left_of_it_is_captured(cast: Cast) -> None:
+    order, payment = three_with_one_called_off(cast)
+
+    apply(payment, "succeeded", received_minor=order.total_minor - 1_900)
+
+    session.refresh(order)
+    assert (order.payment_status, payment.refunding_minor) == ("paid", 0)
+    assert misjudged() == []
+
+
+def test_an_order_of_which_less_was_captured_than_is_left_is_partly_paid(cast: Cast) -> None:
+    order, payment = three_with_one_called_off(cast)
+
+    apply(payment, "succeeded", received_minor=order.total_minor - 1_901)
+
+    session.refresh(order)
+    assert order.payment_status == "partly_paid"
+    assert misjudged() == []
+
+
+def test_a_refund_of_what_was_left_of_a_called_off_order_is_seen(cast: Cast) -> None:
+    order, payment = three_with_one_called_off(cast)
+    apply(payment, "succeeded", received_minor=order.total_minor - 1_900)
+
+    with transaction():
+        wanted = payments.Wanted({}, amount_minor=100)
+        refund = payments.request_refund(orders.lock(order.id), wanted, reason="goodwill")
+    with transaction():
+        refunds.apply_refund(refund.id, people.sent(refund))
+
+    session.refresh(order)
+    assert order.payment_status == "partly_refunded"
+    assert misjudged() == []
 
 
 def test_money_of_called_off_units_that_was_captured_at_stripe_goes_back(cast: Cast) -> None:

@@ -85,14 +85,26 @@ QUERIES = {
                   JOIN payment p ON p.id = e.payment_id WHERE p.order_id = o.id) e) m ON true
         LEFT JOIN LATERAL (SELECT coalesce(sum(capturable_minor), 0) held FROM payment
                            WHERE order_id = o.id AND status = 'authorised') h ON true
+        LEFT JOIN LATERAL (
+            -- units called off before the money was taken: nobody owes them
+            SELECT o.total_minor - coalesce(sum(div(u.units * (l.total_minor + CASE
+                WHEN o.prices_include_tax THEN 0 ELSE l.tax_minor END), l.quantity)), 0) owed
+            FROM (SELECT (x->>'line_id')::bigint line, sum((x->>'quantity')::int) units
+                  FROM event off CROSS JOIN jsonb_array_elements(off.payload->'lines') x
+                  WHERE off.order_id = o.id AND off.type = 'LinesCancelled'
+                    AND EXISTS (SELECT FROM event paid WHERE paid.order_id = o.id
+                                AND paid.type = 'OrderPaid' AND paid.id > off.id)
+                    AND NOT EXISTS (SELECT FROM event paid WHERE paid.order_id = o.id
+                                AND paid.type = 'OrderPaid' AND paid.id < off.id)
+                  GROUP BY 1) u JOIN order_line l ON l.id = u.line) n ON true
         WHERE o.payment_status <> CASE
             WHEN disputed > 0 THEN 'disputed'
             WHEN taken = 0 AND o.total_minor = 0 AND o.status <> 'pending' THEN 'paid'
             WHEN taken = 0 AND held > 0 THEN 'authorised'
             WHEN taken = 0 THEN 'unpaid'
             WHEN taken - given - lost <= 0 THEN 'refunded'
-            WHEN taken - given - lost > o.total_minor THEN 'overpaid'
-            WHEN taken - given - lost = o.total_minor THEN 'paid'
+            WHEN taken - given - lost > owed THEN 'overpaid'
+            WHEN taken - given - lost = owed THEN 'paid'
             WHEN given + lost > 0 THEN 'partly_refunded'
             ELSE 'partly_paid' END""",
     "goods are only promised for money that came or is held": """
