@@ -3,8 +3,18 @@
 import logging
 from typing import Any
 
-from flask import Blueprint, Response, flash, g, jsonify, redirect, render_template, request
-from sqlalchemy.exc import DBAPIError
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    flash,
+    g,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+)
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
@@ -25,6 +35,7 @@ PAGES = {
     503: ("Not available", "A service the shop needs does not answer. Try again soon."),
 }
 STATUS = {"not_found": 404, "invalid": 422, "unavailable": 503, "forbidden": 403}
+AWAY = "The database does not answer just now. Nothing was changed; try again in a moment."
 BUSY = {"40001", "40P01", "55P03", "57014"}
 
 Answer = tuple[str | Response, int] | WerkzeugResponse
@@ -80,14 +91,20 @@ def refused(error: DomainError) -> Answer:
 def database_refused(error: DBAPIError) -> Answer:
     """What only the database noticed, or that it is busy or away itself."""
     session.rollback()
-    if error.connection_invalidated:
+    is_busy = sqlstate(error) in BUSY
+    if not is_busy and (error.connection_invalidated or isinstance(error, OperationalError)):
         return away(error)
     return refused(explain(error))
 
 
-def away(_error: Exception) -> Answer:
-    """The database does not answer."""
-    return refused(Unavailable("The database does not answer just now. Try again in a moment."))
+def away(error: Exception) -> Answer:
+    """The database does not answer: a page that asks it nothing, not even who is signed in."""
+    session.rollback()
+    log.warning("the database does not answer", extra={"kind": type(error).__name__})
+    current_app.login_manager._update_request_context_with_user()  # type: ignore[attr-defined]
+    if wants_json():
+        return jsonify({"error": AWAY, "code": Unavailable.code, "field": None}), 503
+    return page(503, AWAY)
 
 
 def status_of(error: DomainError) -> int:
@@ -115,6 +132,7 @@ def page(status: int, sentence: str = "") -> tuple[str, int]:
         title=title,
         text=sentence or text,
         status=status,
+        again=request.full_path.rstrip("?") if request.method == "GET" else back(),
         request_id=g.get("request_id", ""),
     )
     return rendered, status

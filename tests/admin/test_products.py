@@ -366,6 +366,21 @@ def test_a_refused_picture_says_why_and_leaves_nothing(
     assert not whole(mug.product_id).images
 
 
+def test_no_transaction_waits_while_a_picture_is_read(
+    editor: Desk, mug: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, store = [], media.store_upload
+
+    def look(stream: Any, name: str) -> Any:
+        reading.append(session().in_transaction())
+        return store(stream, name)
+
+    monkeypatch.setattr(media, "store_upload", look)
+
+    assert upload(editor, mug.product_id, picture(60), "mug.png")[0] == 201
+    assert reading == [False]
+
+
 @pytest.mark.parametrize("order", ["", "1", "1,abc", "99999999999999999999999"])
 def test_an_order_that_does_not_name_every_picture_is_refused(
     editor: Desk, mug: Variant, order: str

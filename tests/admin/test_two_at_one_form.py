@@ -2,20 +2,24 @@
 
 import re
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask_appbuilder.security.sqla.models import Role, User
-from sqlalchemy import select
+from sqlalchemy import make_url, select, text
 from sqlalchemy.orm import Session
 
 from shop.catalog.models import Category
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.core import db
+from shop.admin.errors import AWAY
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
 
+BUSY = "Somebody else is changing the same record. Try again in a moment."
 SEEN = re.compile(r'name="seen" value="([^"]+)"')
 METHOD = {
     "name": "Pigeon", "code": "pigeon", "price_minor": "3,50", "free_over_minor": "",
@@ -138,3 +142,59 @@ def test_of_many_who_save_at_once_one_wins(app: Flask, live_database: str) -> No
         thread.join()
 
     assert sorted(answers) == [200, 200, 200, 303]
+
+
+def test_who_meets_a_busy_record_is_told_so_in_words(app: Flask, live_database: str) -> None:
+    app.extensions["staff"].install()
+    desk = sit(app, "Owner")
+    desk.post("/admin/shipping/add", METHOD)
+    made = db.session.scalars(select(ShippingMethod.id).filter_by(code="pigeon")).one()
+    path = f"/admin/shipping/edit/{made}"
+    seen = opened(desk, path)
+    db.session.remove()
+
+    with db.engine().begin() as other:
+        other.execute(text("SELECT FROM shipping_method WHERE id = :id FOR UPDATE"), {"id": made})
+        answer = saves(desk, path, METHOD | {"name": "Fast pigeon"}, seen)
+
+    assert answer.status_code == 200
+    assert BUSY in answer.text
+    assert 'value="Fast pigeon"' in answer.text
+
+
+def nothing_free(url: str) -> AbstractContextManager[None]:
+    """Every connection is in use."""
+    engine = db.configure(url, pool_size=1)
+    engine.pool._timeout = 0.1  # type: ignore[attr-defined]
+    block = ExitStack()
+    block.enter_context(engine.connect())
+    block.enter_context(engine.connect())
+    return block
+
+
+def nobody_there(url: str) -> AbstractContextManager[None]:
+    """No server listens."""
+    db.configure(str(make_url(url).set(host="127.0.0.1", port=1)))
+    return nullcontext()
+
+
+@pytest.mark.parametrize("trouble", [nothing_free, nobody_there])
+def test_who_comes_while_the_database_is_away_is_told_so_in_words(
+    app: Flask, live_database: str, trouble: Callable[[str], AbstractContextManager[None]]
+) -> None:
+    app.extensions["staff"].install()
+    desk = sit(app, "Owner")
+    assert desk.token
+    db.session.remove()
+
+    with trouble(live_database):
+        page = desk.get("/admin/shipping/list/?page=2")
+        sent = desk.post("/admin/shipping/add", METHOD)
+        status, answer = desk.ask("/admin/shipping/add", METHOD)
+    db.configure(live_database)
+
+    assert (page.status_code, sent.status_code, status) == (503, 503, 503)
+    assert AWAY in page.text
+    assert 'href="/admin/shipping/list/?page=2"' in page.text
+    assert AWAY in sent.text
+    assert answer["error"] == AWAY

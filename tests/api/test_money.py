@@ -243,16 +243,21 @@ def test_staff_cancel_units(
     assert given == (1900 if status == 200 else 0)
 
 
-def test_a_capture_whose_process_died_before_it_answered_is_answered_when_repeated(
-    finance: Program, cast: Cast, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("what", "status"), [("capture", "paid"), ("void", "unpaid")])
+def test_what_was_done_by_a_process_that_died_before_it_answered_is_answered_when_repeated(
+    finance: Program, cast: Cast, monkeypatch: pytest.MonkeyPatch, what: str, status: str
 ) -> None:
     order, payment = held(cast)
 
     def taken(_: str, *, key: str, amount_minor: int) -> gateway.Intent:
         return people.intent(payment, received_minor=amount_minor)
 
+    def released(_: str) -> gateway.Intent:
+        return people.intent(payment, "canceled")
+
     monkeypatch.setattr(gateway, "capture_intent", taken)
-    path, key = f"orders/{order.number}/capture", {"Idempotency-Key": "once"}
+    monkeypatch.setattr(gateway, "cancel_intent", released)
+    path, key = f"orders/{order.number}/{what}", {"Idempotency-Key": "once"}
 
     def dies(*_: object) -> None:
         raise SystemExit
@@ -267,5 +272,5 @@ def test_a_capture_whose_process_died_before_it_answered_is_answered_when_repeat
     again = finance.post(path, json={}, headers=key)
     other = finance.post(path, json={}, headers={"Idempotency-Key": "another"})
 
-    assert (again.status_code, again.json["payment_status"]) == (200, "paid")
+    assert (again.status_code, again.json["payment_status"]) == (200, status)
     assert (other.status_code, other.json["code"]) == (409, "wrong_state")

@@ -1,13 +1,16 @@
 """From event to reaction: nothing is lost, and what must happen once happens once."""
 
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from redis import Redis
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
-from shop.core import events, relay
+from shop.cli.relay import Crier
+from shop.core import clock, events, redis, relay
 from shop.core.db import session, transaction
 from shop.core.events import Event, EventPending, emit
 from shop.core.relay import Broadcast, Delivery, Message, Reaction
@@ -244,3 +247,40 @@ def test_four_relays_and_late_commits_lose_nothing(live_database: str) -> None:
     assert session.scalar(select(func.count()).select_from(EventPending)) == 0
     assert session.scalar(select(func.count()).select_from(Delivery)) == 200
     assert session.scalar(select(func.count(Broadcast.seq.distinct()))) == 200
+
+
+@pytest.fixture
+def heard(live_database: str) -> Iterator[Callable[[], list[str]]]:
+    """What was published since the last look."""
+    listener = redis.client().pubsub(ignore_subscribe_messages=True)
+    listener.subscribe(redis.CHANNEL)
+    listener.get_message(timeout=2)
+
+    def look() -> list[str]:
+        found = []
+        while message := listener.get_message(timeout=0.2):
+            found.append(message["data"])
+        return found
+
+    yield look
+    listener.close()
+
+
+def test_what_redis_did_not_take_is_made_good_when_it_is_back(
+    heard: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    news = {"topic": "bell", "seq": 1, "type": "bell.rang", "data": {}, "at": clock.now()}
+    crier = Crier()
+    crier.cry([])  # a relay that starts cannot know what the one before it left unsaid
+    crier.cry([])
+    assert heard() == [redis.READ_ANEW]
+
+    with monkeypatch.context() as away:
+        away.setattr(redis, "_client", Redis(port=1))
+        crier.cry([news])
+        crier.cry([])
+    crier.cry([news])
+    crier.cry([])
+
+    told = heard()
+    assert [line == redis.READ_ANEW for line in told] == [False, True]

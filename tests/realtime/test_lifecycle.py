@@ -1,13 +1,21 @@
 """Heartbeats, ends of sign-ins, and processes that go and come back."""
 
+import socket
 import time
+from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from websocket import ABNF
 
-from shop.core import redis, tokens
+from shop.core import db, redis, tokens
 from shop.realtime import tickets
+from shop.realtime.callers import Caller
+from shop.realtime.connection import Connection
+from shop.realtime.hub import Hub
+from shop.realtime.limits import Limits
+from shop.realtime.presence import Presence
+from shop.realtime.protocol import Protocol, Request
 from tests.realtime.door import Client, eventually, refusal
 
 
@@ -177,3 +185,33 @@ def test_a_process_that_drains_admits_nobody(open_door):
         with pytest.raises((AssertionError, OSError)):
             assert refusal(door) == 101
         assert door.process.wait(10) == 0
+
+
+@pytest.fixture
+def shops_session(engine: Engine) -> Iterator[None]:
+    """Lets this process read the database of the doors."""
+    before = db._engine
+    db.use(engine)
+    yield
+    db.session.remove()
+    if before is not None:
+        db.use(before)
+
+
+@pytest.mark.usefixtures("shops_session")
+def test_a_socket_that_dies_while_it_is_answered_follows_nothing(cast):
+    hub = Hub(Limits())
+    protocol = Protocol(hub, Presence(hub))
+    ours, theirs = socket.socketpair()
+    caller = Caller()
+    connection = Connection(
+        ours.detach(), caller=caller, place=hub.reserve("::1", caller.person), hub=hub
+    )
+    hub.enter(connection)
+    asked = Request("subscribe", f"product:{cast.product(1).id}")
+    theirs.close()
+
+    protocol._subscribe(connection, asked)
+
+    assert not connection.is_open
+    assert hub.rooms == {}

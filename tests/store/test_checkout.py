@@ -20,6 +20,7 @@ from shop.core.errors import Unavailable
 from shop.orders.models import Order
 from shop.payments import stripe_gateway as gateway
 from shop.payments.stripe_gateway import Intent
+from shop.store import forms
 from tests.cast import ADDRESS, PASSWORD, Cast
 
 SAVEPOINTS = ("SAVEPOINT", "RELEASE", "ROLLBACK")
@@ -151,6 +152,18 @@ def test_a_guest_buys_two_mugs_with_few_statements(
     assert db.session.query(Order).one().payment_status == "paid"
     assert "Your cart is empty" in browser.get("/cart").text
     assert sum(counted.values()) <= MOST_STATEMENTS, counted
+
+
+def test_what_one_person_types_is_kept_for_no_other(browser: FlaskClient, cast: Cast) -> None:
+    browser.post("/cart/add", data={"variant_id": cast.mug.id})
+    typed = CONTACT | {"line1": "Secret Lane 7", "country": "Secretland", "email": "secret at"}
+
+    refused = browser.post("/checkout", data=typed)
+
+    assert "Secret Lane 7" in refused.text
+    kept = list(forms._kept.cache.values())
+    assert kept
+    assert not [html for html in kept if "secret" in html.lower()]
 
 
 def test_every_fault_of_the_address_is_shown_and_nothing_typed_is_lost(
