@@ -81,6 +81,11 @@ class Payment(Base):
         """Minor units captured and neither given back nor on their way back."""
         return self.captured_minor - self.refunding_minor
 
+    @property
+    def has_money(self) -> bool:
+        """Whether money is held for it or here, and not on its way back."""
+        return self.status == "authorised" or self.balance_minor > 0
+
 
 class PaymentEvent(Base):
     """What happened to the money of a payment; insert-only, totals are sums over it.

@@ -74,7 +74,7 @@ def open_payment(order: orders.Order, *, capture: str) -> Payment:
     )
     if latest is not None and latest.status in {"created", "started"}:
         return latest
-    if latest is not None and (latest.status == "authorised" or latest.balance_minor > 0):
+    if latest is not None and latest.has_money:
         raise WrongState(
             "Money for this order has come, and we are looking at it. Do not pay twice."
         )

@@ -139,11 +139,23 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
         held=held and Money(held.capturable_minor, held.currency).format(),
         can_cancel=orders.customer_may_cancel(order),
         can_pay=order.status == "pending" and order.expires_at > clock.now(),
+        is_in_question=_is_in_question(order),
         is_thanks=is_thanks and _is_just_paid(order),
         is_guest=order.customer_id is None and who is None,
         is_own=who is not None and order.customer_id == who.id,
         arrives=_arrives(order),
     )
+
+
+def _is_in_question(order: orders.Order) -> bool:
+    """Whether money came for this order that does not count as paid, so that a person looks at it.
+
+    One statement, or none if it cannot be.
+    """
+    if order.status not in {"pending", "expired"}:
+        return False
+    attempt = payments.latest(order.id)
+    return attempt is not None and attempt.has_money
 
 
 def _money_back(refunds: Sequence[payments.Refund]) -> list[MoneyBack]:

@@ -1,6 +1,7 @@
 """An order's page: for who has its link, and for nobody else."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -225,3 +226,26 @@ def test_a_stranger_cannot_cancel(browser: FlaskClient, cast: Cast) -> None:
 
     assert [answer.status_code for answer in answers] == [404, 404]
     assert orders.by_id(order.id).status == "confirmed"
+
+
+@pytest.mark.parametrize("wrong", [{"received_minor": 100}, {"currency": "USD"}])
+def test_who_paid_another_amount_is_not_asked_to_pay_again(
+    browser: FlaskClient, cast: Cast, wrong: dict[str, Any]
+) -> None:
+    order = cast.unpaid_order
+    assert "Pay now" in browser.get(link(order)).text
+    payment = people.attempt(order)
+    with db.transaction():
+        money.apply_intent(payment.id, people.intent(payment, **wrong))
+    db.session.expire_all()
+
+    page = browser.get(link(order)).text
+    form = browser.get(f"/checkout/payment?order={order.number}&token={order.token}")
+    with clock.freeze(clock.now() + timedelta(days=1)), db.transaction():
+        orders.expire(orders.lock(order.id))
+    ended = browser.get(link(order)).text
+
+    for text in (page, ended):
+        assert "please do not pay again" in text
+        assert "Pay now" not in text and "Nothing was charged" not in text
+    assert form.status_code == 303
