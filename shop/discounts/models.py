@@ -72,8 +72,10 @@ class Discount(Base):
             name="value",
         ),
         CheckConstraint(
-            "CASE kind WHEN 'buy_x_get_y' THEN buy_quantity BETWEEN 1 AND 99"
-            " AND get_quantity BETWEEN 1 AND 99 ELSE buy_quantity = 0 AND get_quantity = 0 END",
+            # not BETWEEN: pg_dump would write two of them in other words
+            "CASE kind WHEN 'buy_x_get_y' THEN buy_quantity >= 1 AND buy_quantity <= 99"
+            " AND get_quantity >= 1 AND get_quantity <= 99"
+            " ELSE buy_quantity = 0 AND get_quantity = 0 END",
             name="quantities",
         ),
         CheckConstraint("min_subtotal_minor >= 1", name="min_subtotal"),

