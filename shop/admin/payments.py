@@ -15,13 +15,10 @@ from shop.core.errors import WrongState
 from shop.orders import Order
 from shop.payments import Task
 
-# What a person does about each kind of task.
+# What a person does about a task whose sentence does not say it.
 TO_DO = {
     "refund_failed": "Press Retry in the order, or pay the customer back another way.",
-    "external_refund": "Write a note in the order that says what it was for.",
     "dispute": "Answer at Stripe; this closes when the bank has decided.",
-    "orphan_money": "Make the order anew, or give the money back at Stripe.",
-    "amount_differs": "Give the money back in the order, or settle it with the customer.",
     "capture_soon": "Capture the money in the order, or release it.",
 }
 CLOSED_SHOWN = 20

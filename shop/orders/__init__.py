@@ -21,6 +21,7 @@ from shop.orders.operations import (
     mark_delivered,
     mark_paid,
     note,
+    pass_number,
     place,
     set_payment_status,
     ship,
@@ -54,6 +55,6 @@ __all__ = [
     "Words", "adopt", "by_id", "by_number", "by_token", "cancel", "cancel_lines",
     "cancelled_units", "customer_may_cancel", "desk",
     "due_to_expire", "expire", "extend_hold", "lock", "mark_authorised", "mark_delivered",
-    "mark_paid", "neighbours", "note", "of_customer", "place", "redeemed", "set_payment_status",
+    "mark_paid", "neighbours", "note", "of_customer", "pass_number", "place", "redeemed", "set_payment_status",
     "ship", "start_processing", "tab_counts", "timeline", "unpaid_units", "waiting", "words",
 ]  # fmt: skip

