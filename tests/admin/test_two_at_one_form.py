@@ -12,10 +12,10 @@ from flask_appbuilder.security.sqla.models import Role, User
 from sqlalchemy import make_url, select, text
 from sqlalchemy.orm import Session
 
+from shop.admin.errors import AWAY
 from shop.catalog.models import Category
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.core import db
-from shop.admin.errors import AWAY
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
 
