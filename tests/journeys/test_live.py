@@ -3,14 +3,19 @@
 import secrets
 import time
 
+from shop import orders
+from shop.core import relay
+from shop.core.db import transaction
+from shop.reactions import REACTIONS, messages
 from tests import cast
 from tests.journeys.conftest import Visit
 from tests.journeys.conftest import sign_in as sign_in_to_admin
 from tests.journeys.shelf import product
 from tests.journeys.steps import STAFF_PASSWORD, add_to_cart, hire
 from tests.journeys.test_account import sign_in
+from tests.journeys.test_staff import bought
 from tests.support.browser import DESKTOP, SMALLEST, Visitor, expect, sideways
-from tests.support.stack import RunningShop
+from tests.support.stack import RunningShop, eventually
 
 CLAIM_S = 2.0
 # Notes every tone with whether its page may be heard just then.
@@ -96,6 +101,85 @@ def test_dead_sockets_are_said_and_made_up_for(
     owner.assert_not_reloaded()
     for visitor in (looker, owner):  # the browser itself notes the lost connection
         visitor.complaints[:] = [w for w in visitor.complaints if "WebSocket" not in w]
+
+
+def test_a_page_that_missed_news_reads_anew_when_the_relay_says_so(
+    shop: RunningShop, visit: Visit
+) -> None:
+    variant = product("Missed kettle", stock=1)
+    looker = visit("looker")
+    page = looker.goto(f"/products/{variant.product.slug}")
+    expect(page.locator("[data-stock]")).to_have_text("Only 1 left")
+    looker.mark()
+    looker.wait_until_following("product:")
+
+    # Like a relay that died between its commit and its publishing.
+    assert shop.kill(r"-m shop relay") == 1
+    cast.order(variant)
+    _, lost, _ = relay.dispatch(REACTIONS, messages)
+    assert f"product:{variant.product_id}" in {news["topic"] for news in lost}
+
+    expect(page.locator("[data-stock]")).to_have_text("Sold out", timeout=60_000)
+    looker.assert_not_reloaded()
+
+
+def test_a_page_whose_sign_in_was_ended_elsewhere_says_that_it_is_not_live(
+    shop: RunningShop, visit: Visit, owner: Visitor
+) -> None:
+    home = sign_in_to_admin(visit("home"), shop.owner["email"], shop.owner["password"])
+    page = home.goto("/admin/orders/list/")
+    light = page.locator("[data-live]")
+    expect(light).to_have_text("Live")
+    home.wait_until_following("staff:orders")
+
+    office = owner.goto("/admin/profile/")
+    office.get_by_role("button", name="Sign out elsewhere").click()
+    office.get_by_role("dialog").get_by_role("button", name="Sign out elsewhere").click()
+    expect(office.get_by_text("All other browsers are signed out.")).to_be_visible()
+
+    expect(light).to_have_text("Not live: sign in again")
+    expect(light).to_have_attribute("data-live", "off")
+    light.get_by_role("link", name="sign in again").click()
+    page.get_by_label("E-mail").fill(shop.owner["email"])
+    page.get_by_label("Password").fill(shop.owner["password"])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1, name="Orders")).to_be_visible()
+    expect(light).to_have_text("Live")
+
+
+def test_what_is_being_typed_stays_when_a_colleague_changes_the_order(
+    shop: RunningShop, owner: Visitor
+) -> None:
+    _, number = bought(shop, product("Busy urn", stock=9))
+    eventually(lambda: is_paid(number), within_s=30, what="the order is paid")
+    with transaction():
+        order_id = orders.by_number(number).id
+    page = owner.goto(f"/admin/orders/show/{order_id}")
+    status = page.locator("[data-order-status]")
+    expect(status).to_have_text("Paid")
+    owner.wait_until_following("staff:orders")
+    owner.mark()
+    with transaction():
+        orders.start_processing(orders.lock(order_id))
+    expect(status).to_have_text("Processing")
+
+    note = page.get_by_label("Note for colleagues")
+    note.press_sequentially("Ring before ")
+    with transaction():
+        orders.ship(orders.lock(order_id))
+    expect(page.locator("[data-changed]")).to_contain_text(f"{number} was just changed: it is")
+    page.keyboard.type("you deliver", delay=50)
+
+    expect(note).to_have_value("Ring before you deliver")
+    owner.assert_not_reloaded()
+    page.get_by_role("button", name="Add note").click()
+    expect(page.locator(".timeline")).to_contain_text("Ring before you deliver")
+    expect(status).to_have_text("Shipped")
+
+
+def is_paid(number: str) -> bool:
+    with transaction():
+        return orders.by_number(number).paid_at is not None
 
 
 def test_a_new_order_is_heard_once_that_was_allowed(
