@@ -28,6 +28,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from shop.admin import errors, passwords, shell
 from shop.core import actor, clock, db, sessions, tokens
 from shop.core.db import transaction
+from shop.core.relay import Broadcast
 
 # Where the browser keeps the secret of its staff sign-in: the sockets look there too.
 SESSION_KEY = "staff_token"
@@ -163,13 +164,17 @@ def _is_person() -> bool:
     return request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
 
 
+# Asked before a page reads anything: it shows all that was told until then.
+_NEWEST = select(func.coalesce(func.max(Broadcast.seq), 0)).scalar_subquery().label("newest")
+
+
 def signed_in() -> User | None:
     """The member of staff behind this browser's token, with roles; one statement."""
     token = session.get(SESSION_KEY)
     if not token:
         return None
     alive = (
-        select(User, sessions.SignIn.started_at, sessions.SignIn.expires_at)
+        select(User, sessions.SignIn.started_at, sessions.SignIn.expires_at, _NEWEST)
         .join(sessions.SignIn, sessions.SignIn.subject_id == User.id)
         .where(
             sessions.SignIn.digest == tokens.digest(token),
@@ -184,6 +189,7 @@ def signed_in() -> User | None:
     if found is None:
         return None
     g.staff_sign_in = found.started_at, found.expires_at
+    g.live_since = found.newest
     return found.User
 
 

@@ -65,6 +65,11 @@ class Shell:
         return " ".join(topic for topic, needs in TOPICS.items() if self.may(*needs))
 
     @property
+    def live_since(self) -> int:
+        """The newest news that this page already shows; sockets tell what came after it."""
+        return int(g.get("live_since", 0))
+
+    @property
     def live_client(self) -> str:
         """The address of the socket client that store and admin share; empty if there is none."""
         store_static = current_app.jinja_env.globals.get("store_static")

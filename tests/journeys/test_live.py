@@ -27,6 +27,13 @@ EAR = """
         return start.call(this, when);
     };
 """
+NOTE_WORDS = """
+    (light) => {
+        window.__said = [];
+        const note = () => window.__said.push(light.innerText);
+        new MutationObserver(note).observe(light, { childList: true, subtree: true });
+    }
+"""
 
 
 def test_the_last_piece_is_gone_while_somebody_looks(shop: RunningShop, visit: Visit) -> None:
@@ -131,6 +138,7 @@ def test_a_page_whose_sign_in_was_ended_elsewhere_says_that_it_is_not_live(
     light = page.locator("[data-live]")
     expect(light).to_have_text("Live")
     home.wait_until_following("staff:orders")
+    light.evaluate(NOTE_WORDS)
 
     office = owner.goto("/admin/profile/")
     office.get_by_role("button", name="Sign out elsewhere").click()
@@ -139,6 +147,7 @@ def test_a_page_whose_sign_in_was_ended_elsewhere_says_that_it_is_not_live(
 
     expect(light).to_have_text("Not live: sign in again")
     expect(light).to_have_attribute("data-live", "off")
+    assert "Live" not in page.evaluate("__said")
     light.get_by_role("link", name="sign in again").click()
     page.get_by_label("E-mail").fill(shop.owner["email"])
     page.get_by_label("Password").fill(shop.owner["password"])

@@ -16,7 +16,11 @@ export async function followStaffTopics() {
   const topics = meta("live-topics").split(" ").filter(Boolean);
   const client = meta("live-client");
   if (!topics.length || !client) return light("off");
+  // The page's own scripts run after this one, and must hear what is told first.
+  const isListening = new Promise((done) => document.addEventListener("DOMContentLoaded", done, { once: true }));
   const live = await import(client);
+  await isListening;
+  const since = Number(meta("live-since"));
   live.onState((/** @type {string} */ state) => light(LIGHTS[state] ?? "off"));
   for (const topic of topics) {
     live.follow(topic, {
@@ -28,7 +32,7 @@ export async function followStaffTopics() {
       },
       resync: () => tell("resync", { type: "resync", data: { topic } }),
       refused: (/** @type {string} */ code) => code === "forbidden" && signedOut(),
-    });
+    }, { since });
   }
   followPresence(live);
   document.addEventListener("visibilitychange", () => {

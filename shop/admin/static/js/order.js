@@ -31,24 +31,20 @@ async function copy(event) {
 function followOrder(place) {
   const note = /** @type {HTMLElement} */ (document.querySelector("[data-changed]"));
   const id = Number(place.dataset.order);
-  document.addEventListener("live:staff:orders", (event) => {
+  document.addEventListener("live:staff:orders", async (event) => {
     const { type, data } = /** @type {CustomEvent} */ (event).detail;
     const known = Number(place.querySelector("[data-version]")?.getAttribute("data-version"));
-    // Something may have happened after this page was made and before its socket was open.
-    if (type === "snapshot" && !isWorking(place)) refresh(place, known);
     if (type === "snapshot" || data.id !== id || data.version <= known) return;
     note.querySelector("[data-changed-text]").textContent =
       `${place.dataset.number} was just changed: it is ${data.status_label}.`;
+    const button = note.querySelector("button");
+    button.hidden = !isWorking(place);
     note.hidden = false;
-    note.querySelector("button").hidden = !isWorking(place);
-    if (!isWorking(place)) refresh(place);
+    button.hidden = await refresh(place, () => isWorking(place));
   });
-  document.addEventListener("live:resync", () => {
-    if (!isWorking(place)) refresh(place);
-  });
+  document.addEventListener("live:resync", () => refresh(place, () => isWorking(place)));
   note.querySelector("[data-show-change]").addEventListener("click", async () => {
-    await refresh(place);
-    note.hidden = true;
+    note.hidden = await refresh(place, () => false);
   });
 }
 
@@ -58,18 +54,23 @@ function isWorking(place) {
   return typed || document.querySelector("dialog[open]") !== null;
 }
 
-/** Take the page's part anew, unless what came is no newer than `known`. @param {HTMLElement} place @param {number} [known] */
-async function refresh(place, known = 0) {
-  const response = await fetch(place.dataset.part);
-  if (!response.ok) return;
+/**
+ * Take the page's part anew, unless `isUnwanted`; whether it was taken.
+ * @param {HTMLElement} place @param {() => boolean} isUnwanted
+ */
+async function refresh(place, isUnwanted) {
+  if (isUnwanted()) return false;
+  const response = await fetch(place.dataset.part).catch(() => null);
+  if (!response?.ok) return false;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = /** @type {HTMLElement | null} */ (page.querySelector("[data-version]"));
-  if (!fresh || Number(fresh.dataset.version) <= known) return;
+  if (!fresh || isUnwanted()) return false;
   place.replaceChildren(...page.body.childNodes);
   watchTimes(place);
   const pill = document.querySelector("[data-order-status]");
   pill.className = `pill pill-${fresh.dataset.tone}`;
   pill.textContent = fresh.dataset.label;
+  return true;
 }
 
 /** The button says how many items leave. */

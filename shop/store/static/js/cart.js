@@ -15,6 +15,7 @@ export default function cart(cart) {
     const form = /** @type {HTMLFormElement} */ (event.target);
     if (!form.dataset.cartForm) return;
     event.preventDefault();
+    if (form.ariaBusy) return;
     clearTimeout(waiting);
     send(form);
   });
@@ -29,12 +30,14 @@ export default function cart(cart) {
   async function send(form) {
     const mine = ++asked;
     form.closest("[data-item]")?.setAttribute("data-waiting", "");
-    cart.ariaBusy = "true";
+    form.ariaBusy = cart.ariaBusy = "true";
     const fresh = await post(form);
+    form.ariaBusy = null;
     // A later change is on its way; its answer holds this one too.
     if (mine !== asked) return;
     cart.ariaBusy = null;
-    if (!fresh) return form.submit();
+    // It may have arrived all the same: the cart says so, and sending it again would do it twice.
+    if (!fresh) return location.assign(cart.closest("dialog") ? "/cart" : location.pathname);
     const focused = document.activeElement?.id;
     const wasInside = cart.contains(document.activeElement);
     show(cart, fresh);

@@ -9,7 +9,8 @@
  *     event(data, { type, at, seq }) {},    // one change; never twice, never out of order
  *     resync() {},                          // optional: some events are lost for good; a new snapshot follows
  *     refused(code) {},                     // optional: "forbidden", "unknown_topic", "too_many"
- *   }, { token });                          // token: only for topics that ask for one
+ *   }, { token, since });                   // token: only for topics that ask for one
+ *                                           // since: the newest event that the page already shows
  *   stop();                                 // unsubscribe
  *
  *   onState((state) => {});                 // "connecting" | "open" | "waiting" | "paused"; answers how to stop
@@ -44,11 +45,11 @@ let heard = 0;
 /**
  * @param {string} name
  * @param {Handlers} handlers
- * @param {{token?: string}} [options]
+ * @param {{token?: string, since?: number}} [options]
  */
 export function follow(name, handlers, options = {}) {
   const known = topics.get(name);
-  const topic = known ?? { seq: null, token: options.token, handlers: new Set(), last: undefined };
+  const topic = known ?? { seq: options.since ?? null, token: options.token, handlers: new Set(), last: undefined };
   topic.handlers.add(handlers);
   topics.set(name, topic);
   if (!known) subscribe(name, topic);
@@ -144,8 +145,6 @@ function receive(text) {
     return;
   }
   if (message.op === "hello") {
-    failures = 0;
-    become("open");
     keepAlive(message.heartbeat || 25);
     return;
   }
@@ -162,6 +161,8 @@ function receive(text) {
 
 /** What `seq` comes with is known; after a short absence the missed events follow. @param {Topic} topic @param {any} message */
 function begin(topic, message) {
+  failures = 0;
+  become("open");
   topic.seq = message.seq;
   topic.last = message.snapshot;
   for (const one of topic.handlers) one.snapshot?.(message.snapshot);
