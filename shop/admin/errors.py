@@ -35,7 +35,8 @@ PAGES = {
     503: ("Not available", "A service the shop needs does not answer. Try again soon."),
 }
 STATUS = {"not_found": 404, "invalid": 422, "unavailable": 503, "forbidden": 403}
-AWAY = "The database does not answer just now. Nothing was changed; try again in a moment."
+AWAY = "The database does not answer just now. Try again in a moment."
+LOOK_FIRST = " Look first whether what you sent was saved."  # its last answer may be what is lost
 BUSY = {"40001", "40P01", "55P03", "57014"}
 
 Answer = tuple[str | Response, int] | WerkzeugResponse
@@ -102,9 +103,10 @@ def away(error: Exception) -> Answer:
     session.rollback()
     log.warning("the database does not answer", extra={"kind": type(error).__name__})
     current_app.login_manager._update_request_context_with_user()  # type: ignore[attr-defined]
+    sentence = AWAY if request.method == "GET" else AWAY + LOOK_FIRST
     if wants_json():
-        return jsonify({"error": AWAY, "code": Unavailable.code, "field": None}), 503
-    return page(503, AWAY)
+        return jsonify({"error": sentence, "code": Unavailable.code, "field": None}), 503
+    return page(503, sentence)
 
 
 def status_of(error: DomainError) -> int:

@@ -12,7 +12,7 @@ from flask_appbuilder.security.sqla.models import Role, User
 from sqlalchemy import make_url, select, text
 from sqlalchemy.orm import Session
 
-from shop.admin.errors import AWAY
+from shop.admin.errors import AWAY, LOOK_FIRST
 from shop.catalog.models import Category
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.core import db
@@ -196,5 +196,5 @@ def test_who_comes_while_the_database_is_away_is_told_so_in_words(
     assert (page.status_code, sent.status_code, status) == (503, 503, 503)
     assert AWAY in page.text
     assert 'href="/admin/shipping/list/?page=2"' in page.text
-    assert AWAY in sent.text
-    assert answer["error"] == AWAY
+    assert AWAY + LOOK_FIRST in sent.text
+    assert answer["error"] == AWAY + LOOK_FIRST
