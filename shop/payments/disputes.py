@@ -9,7 +9,7 @@ from shop.core.db import session
 from shop.core.events import emit
 from shop.core.money import Money
 from shop.payments.events import DisputeChanged
-from shop.payments.models import Dispute
+from shop.payments.models import Dispute, Payment, PaymentEvent
 from shop.payments.records import locked, note, order_of, recount
 from shop.payments.stripe_gateway import SentDispute
 from shop.payments.tasks import close_about, open_task
@@ -54,8 +54,12 @@ def apply_dispute(payment_id: int, sent: SentDispute) -> str:
         if sent.fee_minor:
             note(payment, "fee", sent.fee_minor, sent.id, currency=sent.fee_currency)
     if sent.status in {"won", "lost"}:
-        kind = f"dispute_{sent.status}"
-        note(payment, kind, sent.amount_minor, sent.id, currency=sent.currency)
+        lost = sent.amount_minor if sent.status == "lost" else 0
+        if lost:
+            note(payment, "dispute_lost", lost, sent.id, currency=sent.currency)
+        # Its amount may have become another one since it was opened: nothing stays held back.
+        if (ours := _held_back(payment, sent.id) - lost) > 0:
+            note(payment, "dispute_won", ours, sent.id, currency=sent.currency)
     amount = Money(sent.amount_minor, sent.currency).format()
     if sent.status in OVER:
         dispute.closed_at = clock.now()
@@ -85,3 +89,13 @@ def apply_dispute(payment_id: int, sent: SentDispute) -> str:
             )
         )
     return sent.status
+
+
+def _held_back(payment: Payment, stripe_id: str) -> int:
+    """What was held back of this payment when the dispute was opened, in minor units."""
+    opened = select(PaymentEvent.amount_minor).where(
+        PaymentEvent.payment_id == payment.id,
+        PaymentEvent.kind == "dispute_opened",
+        PaymentEvent.reference == stripe_id,
+    )
+    return session.scalar(opened) or 0

@@ -166,3 +166,22 @@ def test_an_order_whose_money_the_bank_took_back_can_be_cancelled(cast: Cast) ->
         payments.request_refund(
             orders.lock(order.id), payments.Wanted(amount_minor=1), reason="goodwill"
         )
+
+
+@pytest.mark.parametrize(
+    ("decided", "then"),
+    [("won", "paid"), ("lost", "partly_refunded")],
+)
+@pytest.mark.parametrize("amount_minor", [500, 2_000])
+def test_a_dispute_whose_amount_changed_holds_nothing_back_once_it_is_decided(
+    cast: Cast, decided: str, then: str, amount_minor: int
+) -> None:
+    order, payment = paid(cast)
+    hear(payment, "needs_response", amount_minor=1_000)
+    assert orders.by_id(order.id).payment_status == "disputed"
+
+    hear(payment, decided, amount_minor=amount_minor)
+
+    assert orders.by_id(order.id).payment_status == then
+    lost = amount_minor if decided == "lost" else 0
+    assert payments.balance_of(order.id, "EUR").lost_minor == lost
