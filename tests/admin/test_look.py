@@ -250,7 +250,11 @@ def test_new_orders_are_announced(context: BrowserContext, address: str) -> None
 
     def serve(socket):  # type: ignore[no-untyped-def]
         socket.send('{"op":"hello","connection":"c","heartbeat":25}')
-        socket.on_message(lambda text: socket.send(sent) if "staff:orders" in text else None)
+        socket.on_message(lambda text: answer(socket) if "staff:orders" in text else None)
+
+    def answer(socket):  # type: ignore[no-untyped-def]
+        socket.send('{"op":"subscribed","topic":"staff:orders","seq":0,"snapshot":{}}')
+        socket.send(sent)
 
     page.route_web_socket(re.compile("/ws"), serve)
     page.goto("/admin/customers/list/")
