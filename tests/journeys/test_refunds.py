@@ -128,7 +128,7 @@ def test_a_refund_made_at_stripe_stands_on_the_order_and_asks_for_a_look(
     owner.snap("75-external")
     owner.goto("/admin/payments/list/")
     task = page.locator(".tasks li").filter(has_text=number).filter(has_text="made at Stripe")
-    expect(task).to_contain_text("Write a note in the order")
+    expect(task).to_contain_text("Say in the order what it was for.")
     owner.snap("76-task")
     assert axe.violations(page) == []
 
