@@ -1,7 +1,7 @@
 """What happens between a page and its socket, or while a fresh part is on its way, is not lost."""
 
 import pytest
-from playwright.sync_api import Page, Route
+from playwright.sync_api import APIResponse, Page, Route
 from sqlalchemy import func, select
 
 from shop import orders
@@ -83,6 +83,33 @@ def test_what_is_typed_while_a_fresh_part_is_on_its_way_stays(
     page.unroute(f"**/admin/orders/part/{paid_order}")
     show.click()
     expect(page.locator("[data-order-status]")).to_have_text("Processing")
+
+
+def test_an_older_part_that_comes_late_does_not_undo_a_newer_one(
+    owner: Visitor, paid_order: int
+) -> None:
+    page = owner.goto(f"/admin/orders/show/{paid_order}")
+    owner.wait_until_following("staff:orders")
+    slow: list[tuple[Route, APIResponse]] = []
+
+    def answer_the_first_last(route: Route) -> None:
+        if slow:
+            route.continue_()
+        else:
+            slow.append((route, route.fetch()))
+
+    page.route(f"**/admin/orders/part/{paid_order}", answer_the_first_last)
+    process(paid_order)
+    eventually(lambda: page.wait_for_timeout(50) or slow, within_s=20, what="the page asks")
+    with transaction():
+        orders.ship(orders.lock(paid_order))
+    expect(page.locator("[data-order-status]")).to_have_text("Shipped")
+
+    route, old = slow[0]
+    route.fulfill(response=old)
+    page.wait_for_timeout(500)
+
+    expect(page.locator("[data-order-status]")).to_have_text("Shipped")
 
 
 def hold(page: Page, address: str) -> list[Route]:

@@ -33,8 +33,7 @@ function followOrder(place) {
   const id = Number(place.dataset.order);
   document.addEventListener("live:staff:orders", async (event) => {
     const { type, data } = /** @type {CustomEvent} */ (event).detail;
-    const known = Number(place.querySelector("[data-version]")?.getAttribute("data-version"));
-    if (type === "snapshot" || data.id !== id || data.version <= known) return;
+    if (type === "snapshot" || data.id !== id || data.version <= shownVersion(place)) return;
     note.querySelector("[data-changed-text]").textContent =
       `${place.dataset.number} was just changed: it is ${data.status_label}.`;
     const button = note.querySelector("button");
@@ -54,8 +53,14 @@ function isWorking(place) {
   return typed || document.querySelector("dialog[open]") !== null;
 }
 
+/** @param {HTMLElement} place */
+function shownVersion(place) {
+  return Number(place.querySelector("[data-version]")?.getAttribute("data-version"));
+}
+
 /**
- * Take the page's part anew, unless `isUnwanted`; whether it was taken.
+ * Take the page's part anew, unless `isUnwanted`; whether the page shows the newest now.
+ * Two of these can be on their way at once: an older answer that comes late is left out.
  * @param {HTMLElement} place @param {() => boolean} isUnwanted
  */
 async function refresh(place, isUnwanted) {
@@ -65,6 +70,7 @@ async function refresh(place, isUnwanted) {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = /** @type {HTMLElement | null} */ (page.querySelector("[data-version]"));
   if (!fresh || isUnwanted()) return false;
+  if (Number(fresh.dataset.version) < shownVersion(place)) return true;
   place.replaceChildren(...page.body.childNodes);
   watchTimes(place);
   const pill = document.querySelector("[data-order-status]");
