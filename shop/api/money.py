@@ -73,7 +73,8 @@ def refund(given: dict[str, Any], number: str) -> Any:
     """Give money back: units of lines and shipping, or an amount
 
     The answer is a refund that is on its way; Stripe is asked by a worker. Units that were not sent
-    are cancelled when they can be sold again.
+    are cancelled when they can be sold again. Of a line that is partly sent these are the units
+    that go back first, unless the reason is returned, damaged or not as described.
     """
     if given["reason"] not in payments.REASONS:
         listed = ", ".join(payments.REASONS)

@@ -33,6 +33,8 @@ REASONS = {
     "mistake": "Charged by mistake",
     "other": "Another reason",
 }
+# The customer had the pieces in hand: of a line that is half sent, these are of the sent half.
+HAD = frozenset({"returned", "damaged", "not as described"})
 MOST_MINOR = 2_000_000_000
 GIVEN_BACK = "given back"
 
@@ -41,7 +43,8 @@ GIVEN_BACK = "given back"
 class Wanted:
     """What should go back. ``lines``: units by order line id. ``amount_minor``: this much instead
     of what lines and shipping come to. ``restock``: the lines whose units can be sold again; units
-    that were not sent yet are cancelled with that."""
+    that were not sent yet are cancelled with that. They come first, unless the reason says that
+    the customer had them."""
 
     lines: Mapping[int, int] = field(default_factory=dict)
     shipping_minor: int = 0
@@ -87,11 +90,11 @@ def request_refund(
     refusal = refundable.refusal_of(payment)
     if payment is None or refusal:
         raise WrongState(refusal)
-    given, shippinggiven_of = refundable.given_of(order)
+    given, shipping_given = refundable.given_of(order)
     parts = _parts(order, wanted.lines, given)
     shipping = _whole(wanted.shipping_minor, "shipping_minor")
-    if shipping > max(0, refundable.shipping_of(order) - shippinggiven_of):
-        left = _say(max(0, refundable.shipping_of(order) - shippinggiven_of), order.currency)
+    if shipping > max(0, refundable.shipping_of(order) - shipping_given):
+        left = _say(max(0, refundable.shipping_of(order) - shipping_given), order.currency)
         raise Invalid(f"Only {left} of the shipping can still go back.", field="shipping_minor")
     computed = sum(part.amount_minor for part in parts) + shipping
     amount = (
@@ -120,7 +123,8 @@ def request_refund(
     order.version += 1
     session.flush()
     if wanted.restock:
-        _restock(order, [part for part in parts if part.line.id in wanted.restock])
+        back = [part for part in parts if part.line.id in wanted.restock]
+        _restock(order, back, sent_first=reason in HAD)
     emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=amount))
     return refund
 
@@ -303,7 +307,7 @@ def _parts(
     return parts
 
 
-def _restock(order: orders.Order, parts: Sequence[_Part]) -> None:
+def _restock(order: orders.Order, parts: Sequence[_Part], *, sent_first: bool) -> None:
     """Units that were not sent are cancelled; those that were are back on the shelf.
 
     Either happens once to a unit, also when the refund that did it has failed since and this is
@@ -327,8 +331,9 @@ def _restock(order: orders.Order, parts: Sequence[_Part]) -> None:
         if refundable.gross(line):
             moved += max(0, line.cancelled - taken_out - without - unpaid.get(line.id, 0))
         units = max(0, part.quantity - moved)
-        unsent = min(units, line.open_quantity)
-        sent = min(units - unsent, max(0, line.shipped - returned))
+        out = max(0, line.shipped - returned)
+        unsent = min(max(0, units - out) if sent_first else units, line.open_quantity)
+        sent = min(units - unsent, out)
         if unsent:
             still_open[line.id] = unsent
         if sent:
@@ -381,11 +386,11 @@ def _count_again(order: orders.Order, refund: Refund) -> None:
 def _price_again(order: orders.Order, refund: Refund) -> int:
     """Count a failed refund's units once more, at what they come to after what went back
     meanwhile; gives by how much that differs. An amount that somebody typed stays."""
-    given, shippinggiven_of = refundable.given_of(order)
+    given, shipping_given = refundable.given_of(order)
     lines = {line.id: line for line in order.lines}
     before = refund.amount_minor
     is_typed = before != refund.shipping_minor + sum(part.amount_minor for part in refund.lines)
-    left = max(0, refundable.shipping_of(order) - shippinggiven_of)
+    left = max(0, refundable.shipping_of(order) - shipping_given)
     if refund.shipping_minor > left and not is_typed:
         raise WrongState(f"Only {_say(left, order.currency)} of the shipping can still go back.")
     refund.shipping_minor = min(refund.shipping_minor, left)

@@ -133,6 +133,24 @@ def test_units_that_were_not_sent_are_cancelled_and_others_go_on_the_shelf(cast:
     assert (now.lines[0].cancelled, now.fulfilment_status) == (1, "shipped")
 
 
+@pytest.mark.parametrize(
+    ("reason", "returned", "cancelled"),
+    [("returned", 1, 0), ("damaged", 1, 0), ("not delivered", 0, 1), ("other", 0, 1)],
+)
+def test_of_a_half_sent_line_the_unit_goes_back_that_the_reason_means(
+    cast: Cast, reason: str, returned: int, cancelled: int
+) -> None:
+    order = cast.paid_order
+    line = line_of(order)
+    with transaction():
+        orders.ship(orders.lock(order.id), {line.id: 1})
+
+    ask(order, lines={line.id: 1}, restock=frozenset({line.id}), reason=reason)
+
+    assert inventory.restocked(order.id).get(cast.mug.id, 0) == returned
+    assert line_of(order).cancelled == cancelled
+
+
 def test_units_that_were_called_off_before_do_not_come_back_on_the_shelf(cast: Cast) -> None:
     order = people.order(cast.mug, 3)
     people.pay(order)

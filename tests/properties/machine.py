@@ -416,6 +416,7 @@ class Shop(RuleBasedStateMachine):
         shipping=st.sampled_from([0, 0, 1, 10_000]),
         amount=st.sampled_from([None, None, None, 1, 500, 100_000]),
         restock=st.sampled_from([(), (0,), (0, 1)]),
+        had=st.booleans(),
         crash=CRASH,
     )
     @precondition(lambda self: self.taken())
@@ -427,6 +428,7 @@ class Shop(RuleBasedStateMachine):
         shipping: int,
         amount: int | None,
         restock: tuple[int, ...],
+        had: bool,
         crash: int | None,
     ) -> None:
         """Staff give money back: units, shipping, an amount; with or without the goods."""
@@ -439,8 +441,10 @@ class Shop(RuleBasedStateMachine):
         shipping = self.model.shipping_left(order_id) if shipping == 10_000 else shipping
         wanted = payments.Wanted(units, shipping, amount, chosen)
         self.step(
-            lambda: payments.request_refund(orders.lock(order_id), wanted, reason="returned"),
-            lambda: self.model.refund(order_id, units, shipping, amount, chosen),
+            lambda: payments.request_refund(
+                orders.lock(order_id), wanted, reason="returned" if had else "not delivered"
+            ),
+            lambda: self.model.refund(order_id, units, shipping, amount, chosen, had=had),
             crash=crash,
         )
 

@@ -191,6 +191,8 @@ class Model:
         shipping: int,
         amount: int | None,
         restock: frozenset[int],
+        *,
+        had: bool,
     ) -> None:
         sale = self.sales[order_id]
         intent, balance = self.fullest(sale)
@@ -201,8 +203,9 @@ class Model:
         moved = {n: self._moved_before(n, sale.lines[n]) for n in restock if n in lines}
         self._give(Giving(order_id, intent, given, min(shipping, given), lines, with_goods=restock))
         fresh = {n: max(0, lines[n][0] - before) for n, before in moved.items()}
-        unsent = {n: min(q, sale.lines[n].open) for n, q in fresh.items()}
         out = {n: sale.lines[n].shipped - sale.lines[n].returned for n in fresh}
+        first = out if had else dict.fromkeys(fresh, 0)
+        unsent = {n: min(max(0, q - first[n]), sale.lines[n].open) for n, q in fresh.items()}
         back = {n: min(fresh[n] - unsent[n], out[n]) for n in fresh}
         if any(unsent.values()) and sale.status == "confirmed":
             self._take_out(order_id, {n: q for n, q in unsent.items() if q})
