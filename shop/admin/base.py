@@ -62,12 +62,8 @@ Ctrl+S), ``data-search-select``, ``data-local`` (times). Live events arrive on `
 ``live:staff:orders`` with detail {type, data, at}: static/js/live-admin.js.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import zip_longest
 from typing import Any, ClassVar
 
 from flask import (
@@ -86,17 +82,13 @@ from flask_appbuilder import ModelView, expose
 from flask_appbuilder.actions import ActionItem
 from flask_appbuilder.baseviews import BaseView
 from flask_appbuilder.security.decorators import has_access, permission_name
-from flask_appbuilder.widgets import RenderTemplateWidget
-from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import InstanceState
-from sqlalchemy.orm.collections import InstrumentedList
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from shop.admin import errors
+from shop.admin import errors, shown, stale
 from shop.admin.errors import Stale
 from shop.admin.fields import FormMaker
-from shop.admin.formatters import Formatter, money, plain
+from shop.admin.formatters import money
 from shop.admin.interface import Table
 from shop.admin.narrowing import PAGE_SIZES, Narrowed
 from shop.core.db import transaction
@@ -105,7 +97,6 @@ from shop.core.errors import DomainError
 Page = str | WerkzeugResponse
 # Inside CrudView the name ``list`` is the page; annotations there use these.
 Items = list[Any]
-Related = list[tuple[str, Any]]
 Actions = list[ActionItem]
 
 
@@ -152,43 +143,6 @@ class Screen(_InTheAdmin, BaseView):
     """A page of our own."""
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One shown value: the column's name, its heading and safe HTML."""
-
-    column: str
-    label: str
-    html: Any
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a list."""
-
-    pk: Any
-    name: str
-    href: str | None
-    cells: tuple[Cell, ...]
-    may_edit: bool
-    may_delete: bool
-
-
-class _ListWidget(RenderTemplateWidget):
-    template = "admin/crud/_list.html"
-
-
-class _FormWidget(RenderTemplateWidget):
-    template = "admin/crud/_form.html"
-
-
-class _ShowWidget(RenderTemplateWidget):
-    template = "admin/crud/_facts.html"
-
-
-class _NoSearch(RenderTemplateWidget):
-    template = ""
-
-
 class CrudView(_InTheAdmin, Narrowed, ModelView):
     """A table of ours on the staff side; see the top of this file."""
 
@@ -206,10 +160,10 @@ class CrudView(_InTheAdmin, Narrowed, ModelView):
     show_template = "admin/crud/show.html"
     add_template = "admin/crud/form.html"
     edit_template = "admin/crud/form.html"
-    list_widget = _ListWidget
-    show_widget = _ShowWidget
-    add_widget = edit_widget = _FormWidget
-    search_widget = _NoSearch
+    list_widget = shown.ListWidget
+    show_widget = shown.ShowWidget
+    add_widget = edit_widget = shown.FormWidget
+    search_widget = shown.NoSearch
     exclude_route_methods = {"download"}
     list_title: Any
     show_title: Any
@@ -333,6 +287,13 @@ class CrudView(_InTheAdmin, Narrowed, ModelView):
         """What an action got, always as a list."""
         return list(items) if isinstance(items, (list, tuple)) else [items]
 
+    def card_role(self, column: str) -> str:
+        """The place of a column on a phone's card: title, end or line."""
+        title, end = (*self.main_columns, "", "")[:2]
+        if column == (title or self.list_columns[0]):
+            return "title"
+        return "end" if column == (end or self.list_columns[-1]) else "line"
+
     def to_list(self, message: str = "", tone: str = "success") -> WerkzeugResponse:
         """Back to the list the person came from (with its filters), with a message."""
         if message:
@@ -390,7 +351,7 @@ class CrudView(_InTheAdmin, Narrowed, ModelView):
             item=item,
             pk=pk,
             facts=self._get_show_widget(pk, item)["show"],
-            related=self._related(item),
+            related=shown.related(self, item),
             **self.extra("show", item),
         )
 
@@ -500,6 +461,7 @@ class CrudView(_InTheAdmin, Narrowed, ModelView):
         if field is not None:
             field.errors = [*field.errors, refusal.sentence]
         elif form is not None and isinstance(refusal, Stale):
+            g.was_stale = True
             form.form_errors.append(refusal.sentence)  # above the form: a message could cover it
         else:
             flash(refusal.sentence, "danger")
@@ -507,31 +469,12 @@ class CrudView(_InTheAdmin, Narrowed, ModelView):
 
     def _change(self, item: Any, form: Any, seen: str) -> None:
         self.hold(item)
-        self._check_unchanged(item, form, seen)
+        now = self._fingerprint(item)
+        stale.check(form, self.edit_columns, seen=seen, now=now, noun=self.noun or "record")
         self.change(item, form)
 
-    def _check_unchanged(self, item: Any, form: Any, seen: str) -> None:
-        """Refuse with ``Stale`` what was typed on values that are no longer there.
-
-        A form that does not say what it was made from, as a script may send it, is believed.
-        """
-        now = self._fingerprint(item)
-        if not seen or seen == now:
-            return
-        g.was_stale = True
-        pairs = zip_longest(self.edit_columns, seen.split("."), now.split("."))
-        for name, before, after in pairs:
-            if before != after and name in form:
-                form[name].errors = [*form[name].errors, "Somebody has changed this meanwhile."]
-        raise Stale(
-            f"Somebody changed this {self.noun or 'record'} while you edited it. What you typed is"
-            " still here: look at the marked fields, then save again to replace what is there."
-        )
-
     def _fingerprint(self, item: Any) -> str:
-        """What the form for ``item`` is made from: a short hash for each column of the form."""
-        values = (_plain_value(getattr(item, name, None)) for name in self.edit_columns)
-        return ".".join(hashlib.sha256(value.encode()).hexdigest()[:8] for value in values)
+        return stale.fingerprint(item, self.edit_columns)
 
     def _refused_field(self, form: Any, name: str | None) -> Any | None:
         if form is None or not name:
@@ -602,7 +545,7 @@ class CrudView(_InTheAdmin, Narrowed, ModelView):
         listing = self.list_widget(
             view=self,
             columns=[(name, self.label_columns[name]) for name in self.list_columns],
-            rows=[self._row(item) for item in items],
+            rows=shown.rows(self, items),
             order=(order_column, order_direction),
             order_links=self._order_links(order_column, order_direction),
             page=page,
@@ -624,48 +567,8 @@ class CrudView(_InTheAdmin, Narrowed, ModelView):
         show_fieldsets: Any = None,
     ) -> dict[str, Any]:
         declared = show_fieldsets or self.show_fieldsets or [("", {"fields": self.show_columns})]
-        sections = [
-            (heading, [self._cell(item, name) for name in options["fields"]])
-            for heading, options in declared
-        ]
+        sections = shown.facts(self, item, declared)
         return (widgets or {}) | {"show": self.show_widget(view=self, sections=sections)}
-
-    def _related(self, item: Any) -> Related:
-        page = partial(request.args.get, default=0, type=int)
-        return [
-            (
-                view.list_title,
-                self._get_related_view_widget(item, view, page=page(f"page_{view.endpoint}")),
-            )
-            for view in self._related_views
-            if view.allows("list")
-        ]
-
-    def _row(self, item: Any) -> Row:
-        return Row(
-            pk=self.key(item),
-            name=str(item),
-            href=self.row_href(item),
-            cells=tuple(self._cell(item, name) for name in self.list_columns),
-            may_edit=self.allows("edit") and self.may_edit(item),
-            may_delete=self.allows("delete") and self.may_delete(item),
-        )
-
-    def _cell(self, item: Any, name: str) -> Cell:
-        value = self.datamodel._get_attr_value(item, name)
-        show: Formatter = self.formatters_columns.get(name, plain)
-        return Cell(
-            name,
-            str(self.label_columns.get(name) or self._prettify_column(name)),
-            show(value, item),
-        )
-
-    def card_role(self, column: str) -> str:
-        """The place of a column on a phone's card: title, end or line."""
-        title, end = (*self.main_columns, "", "")[:2]
-        if column == (title or self.list_columns[0]):
-            return "title"
-        return "end" if column == (end or self.list_columns[-1]) else "line"
 
 
 class _Refused:
@@ -673,12 +576,3 @@ class _Refused:
 
 
 _REFUSED = _Refused()
-
-
-def _plain_value(value: Any) -> str:
-    """A value of a row as text; rows of other tables by their keys."""
-    if isinstance(value, InstrumentedList):
-        return ",".join(sorted(_plain_value(row) for row in value))
-    if isinstance(inspect(value, raiseerr=False), InstanceState):
-        return str(inspect(value).identity)
-    return repr(value)

@@ -43,6 +43,10 @@ class StaffLogin(LoginManager):
     def _load_user(self) -> None:
         self._update_request_context_with_user(signed_in())
 
+    def take_for_nobody(self) -> None:
+        """For the rest of this request nobody is signed in; asks the database nothing."""
+        self._update_request_context_with_user()
+
 
 class StaffSecurity(SecurityManager):
     """Flask-AppBuilder's security without its own pages, API, JWT and public role."""
