@@ -7,8 +7,9 @@ from urllib.parse import parse_qs
 from jinja2 import Environment, FileSystemLoader
 
 from shop.dev.stripe.api import Answer, Request
+from shop.dev.stripe.asked import readable_return_url
 from shop.dev.stripe.ledger import Ledger, Unit
-from shop.dev.stripe.payments import Payments, readable_return_url, redirect_after
+from shop.dev.stripe.payments import Payments, redirect_after
 from shop.dev.stripe.refusals import Refusal
 from shop.dev.stripe.shapes import spoken
 

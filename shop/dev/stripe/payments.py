@@ -5,16 +5,14 @@ requires_payment_method, requires_confirmation, requires_action, processing, req
 succeeded or canceled (https://docs.stripe.com/payments/paymentintents/lifecycle).
 """
 
-import re
-from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from shop.dev.stripe import shapes
-from shop.dev.stripe.cards import BEHAVIOURS, DECLINES, Behaviour, read_card, refuse_type, test_card
+from shop.dev.stripe import asked, shapes
+from shop.dev.stripe.cards import BEHAVIOURS, DECLINES, Behaviour
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Json, Unit, now
 from shop.dev.stripe.params import Params
-from shop.dev.stripe.refusals import AuthenticationFailed, CardRefused, Invalid, Missing
+from shop.dev.stripe.refusals import AuthenticationFailed, CardRefused, Invalid
 
 EDITABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE = (
@@ -25,8 +23,6 @@ CANCELABLE = (
     "processing",
 )
 AUTOMATIC = {"allow_redirects": "always", "enabled": True}
-CAPTURE_METHODS = ("automatic", "automatic_async", "manual")
-LEAST_AMOUNT = {"usd": 50, "eur": 50, "gbp": 30, "chf": 50, "cad": 50, "aud": 50, "jpy": 50}
 AUTHENTICATION_FAILED = (
     "The provided PaymentMethod has failed authentication. You can provide payment_method_data or "
     "a new PaymentMethod to attempt to fulfill this PaymentIntent again."
@@ -41,15 +37,16 @@ class Payments:
 
     def create(self, unit: Unit, params: Params) -> Json:
         """POST /v1/payment_intents, with `confirm=true` confirmed at once."""
-        amount, currency = _amount(params, required=True), _currency(params, required=True)
-        fields = _details(unit, params, {}) | _method_choice(params)
+        amount = asked.amount(params, required=True)
+        currency = asked.currency(params, required=True)
+        fields = asked.details(unit, params, {}) | asked.method_choice(params)
         if "payment_method_types" not in fields:
             fields.setdefault("automatic_payment_methods", AUTOMATIC)
         confirming = params.boolean("confirm")
-        how = _confirmation(params)
-        method = _payment_method(unit, params, customer=fields.get("customer"))
+        how = asked.confirmation(params)
+        method = asked.payment_method(unit, params, customer=fields.get("customer"))
         params.close()
-        _refuse_small(amount, currency)
+        asked.refuse_small(amount, currency)
         if how and not confirming:
             raise Invalid(
                 "The parameter return_url cannot be passed when creating a PaymentIntent unless "
@@ -68,12 +65,12 @@ class Payments:
     def update(self, unit: Unit, params: Params, intent_id: str) -> Json:
         """POST /v1/payment_intents/<id>."""
         before = unit.find("payment_intent", intent_id, param="intent")
-        amount, currency = _amount(params), _currency(params)
-        fields = _details(unit, params, before) | _method_choice(params)
-        method = _payment_method(unit, params, customer=before["customer"])
+        amount, currency = asked.amount(params), asked.currency(params)
+        fields = asked.details(unit, params, before) | asked.method_choice(params)
+        method = asked.payment_method(unit, params, customer=before["customer"])
         params.close()
         if amount is not None or currency is not None:
-            _refuse_small(amount or before["amount"], currency or before["currency"])
+            asked.refuse_small(amount or before["amount"], currency or before["currency"])
         unit.lock(intent_id)
         before = unit.find("payment_intent", intent_id, param="intent")
         money = {"amount": amount, "currency": currency, "payment_method": method}
@@ -100,9 +97,9 @@ class Payments:
     def confirm(self, unit: Unit, params: Params, intent_id: str) -> Json:
         """POST /v1/payment_intents/<id>/confirm. Raises CardRefused when the card is declined."""
         intent = unit.find("payment_intent", intent_id, param="intent")
-        fields = _details(unit, params, intent)
-        how = _confirmation(params)
-        method = _payment_method(unit, params, customer=intent["customer"])
+        fields = asked.details(unit, params, intent)
+        how = asked.confirmation(params)
+        method = asked.payment_method(unit, params, customer=intent["customer"])
         params.close()
         unit.lock(intent_id)
         intent = unit.find("payment_intent", intent_id, param="intent")
@@ -199,7 +196,7 @@ class Payments:
 
     def create_method(self, unit: Unit, params: Params) -> Json:
         """POST /v1/payment_methods: a card on its own."""
-        made = _new_method(params, customer=None)
+        made = asked.new_method(params, customer=None)
         params.close()
         _keep_method(unit, made)
         return made[0]
@@ -308,211 +305,7 @@ def redirect_after(intent: Json, return_url: str) -> str:
     return urlunsplit(parts._replace(query=query))
 
 
-def readable_return_url(value: str | None) -> str | None:
-    """The address if it is one a browser may be sent to. Raises Invalid otherwise."""
-    if value is None:
-        return None
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise Invalid("Not a valid URL", code="url_invalid", param="return_url")
-    return value
-
-
-def _amount(params: Params, *, required: bool = False) -> Any:
-    if required:
-        params.required("amount")
-    return params.integer("amount", least=1)
-
-
-def _currency(params: Params, *, required: bool = False) -> Any:
-    value = params.required("currency") if required else params.text("currency")
-    if value is not None and not re.fullmatch(r"[A-Za-z]{3}", value):
-        raise Invalid(
-            f"Invalid currency: {value[:20]}. Stripe takes three-letter ISO codes.",
-            param="currency",
-        )
-    return value.lower() if value else None
-
-
-def _refuse_small(amount: int, currency: str) -> None:
-    least = LEAST_AMOUNT.get(currency, 1)
-    if amount < least:
-        raise Invalid(
-            f"Amount must be at least {shapes.spoken(least, currency)}.",
-            code="amount_too_small",
-            param="amount",
-        )
-
-
-def _details(unit: Unit, params: Params, before: Json) -> Json:
-    """The descriptive fields that create, update and confirm share; only those that were sent."""
-    fields: Json = {}
-    for name, limit in (
-        ("description", 1000),
-        ("receipt_email", 512),
-        ("transfer_group", 255),
-        ("statement_descriptor", 22),
-        ("statement_descriptor_suffix", 22),
-    ):
-        if name in params:
-            fields[name] = params.text(name, limit=limit)
-    if fields.get("receipt_email") and "@" not in str(fields["receipt_email"]):
-        raise Invalid(
-            f"Invalid email address: {fields['receipt_email']}",
-            code="email_invalid",
-            param="receipt_email",
-        )
-    if "metadata" in params:
-        fields["metadata"] = params.metadata(before.get("metadata", {}))
-    if "shipping" in params:
-        fields["shipping"] = _shipping(params)
-    if "customer" in params:
-        customer = params.text("customer")
-        fields["customer"] = (
-            unit.find("customer", customer, param="customer")["id"] if (customer) else None
-        )
-    if "setup_future_usage" in params:
-        fields["setup_future_usage"] = params.choice(
-            "setup_future_usage", ("on_session", "off_session")
-        )
-    if "capture_method" in params:
-        fields["capture_method"] = params.choice("capture_method", CAPTURE_METHODS)
-    if "confirmation_method" in params:
-        fields["confirmation_method"] = params.choice("confirmation_method", ("automatic",))
-    options = params.group("payment_method_options")
-    if options is not None:
-        refuse = [name for name in options if name != "card"]
-        if refuse:
-            raise Invalid("This stand-in takes cards only.", param=options.name(refuse[0]))
-    return {
-        name: value
-        for name, value in fields.items()
-        if value is not None or name not in ("capture_method", "confirmation_method")
-    }
-
-
-def _shipping(params: Params) -> Json | None:
-    group = params.group("shipping")
-    if group is None:
-        return None
-    shipping = {
-        "address": group.address("address"),
-        "carrier": group.text("carrier"),
-        "name": group.required("name"),
-        "phone": group.text("phone"),
-        "tracking_number": group.text("tracking_number"),
-    }
-    group.close()
-    if shipping["address"] is None:
-        raise Invalid(
-            "Missing required param: shipping[address].",
-            code="parameter_missing",
-            param="shipping[address]",
-        )
-    return shipping
-
-
-def _method_choice(params: Params) -> Json:
-    automatic = params.group("automatic_payment_methods")
-    types = params.words("payment_method_types")
-    if automatic is not None and types is not None:
-        raise Invalid(
-            "You may only specify one of these parameters: automatic_payment_methods, "
-            "payment_method_types.",
-            param="automatic_payment_methods",
-        )
-    if types is not None:
-        unknown = [name for name in types if name not in ("card", "link")]
-        if unknown or "card" not in types:
-            raise Invalid("This stand-in takes cards only.", param="payment_method_types")
-        return {"payment_method_types": types}
-    if automatic is None:
-        return {}
-    wanted = {
-        "allow_redirects": automatic.choice("allow_redirects", ("always", "never")) or "always",
-        "enabled": automatic.boolean("enabled"),
-    }
-    automatic.close()
-    return {"automatic_payment_methods": wanted if wanted["enabled"] else None}
-
-
-def _confirmation(params: Params) -> Json:
-    """How the buyer comes back after 3-D Secure, and what else only confirming takes."""
-    how: Json = {}
-    return_url = readable_return_url(params.text("return_url"))
-    if return_url:
-        how["return_url"] = return_url
-    if params.boolean("use_stripe_sdk"):
-        how["use_stripe_sdk"] = True
-    for ignored in (
-        "mandate_data",
-        "off_session",
-        "radar_options",
-        "expected_payment_method_type",
-        "client_context",
-        "error_on_requires_action",
-    ):
-        params.raw(ignored)
-    return how
-
-
-MadeMethod = tuple[Json, str]
-
-
-def _payment_method(unit: Unit, params: Params, *, customer: str | None) -> MadeMethod | None:
-    """The payment method named or described in a request, with its behaviour's name."""
-    method_id = params.text("payment_method")
-    data = params.group("payment_method_data")
-    if method_id is not None and data is not None:
-        raise Invalid(
-            "You may only specify one of these parameters: payment_method, payment_method_data.",
-            param="payment_method",
-        )
-    if data is not None:
-        return _new_method(data, customer=customer)
-    if method_id is None:
-        return None
-    if method_id.startswith("pm_card_"):
-        card = test_card(method_id, param="payment_method")
-        return shapes.payment_method(card, billing_details=_billing(None)), card.behaviour
-    method = unit.get("payment_method", method_id)
-    kept = unit.get("behaviour", method_id)
-    if method is None or kept is None:
-        raise Missing("PaymentMethod", method_id, param="payment_method")
-    return method, str(kept["name"])
-
-
-def _new_method(data: Params, *, customer: str | None) -> MadeMethod:
-    refuse_type(data.text("type"))
-    details = data.group("card")
-    if details is None:
-        raise Invalid(
-            f"Missing required param: {data.name('card')}.",
-            code="parameter_missing",
-            param=data.name("card"),
-        )
-    card = read_card(details)
-    billing = _billing(data.group("billing_details"))
-    for ignored in ("allow_redisplay", "client_attribution_metadata", "metadata"):
-        data.raw(ignored)
-    data.close()
-    return shapes.payment_method(card, billing_details=billing, customer=customer), card.behaviour
-
-
-def _billing(group: Params | None) -> Json:
-    if group is None:
-        return {"address": shapes.NO_ADDRESS, "email": None, "name": None, "phone": None}
-    billing = {
-        "address": group.address("address") or shapes.NO_ADDRESS,
-        "email": group.text("email"),
-        "name": group.text("name"),
-        "phone": group.text("phone"),
-    }
-    group.close()
-    return billing
-
-
-def _keep_method(unit: Unit, made: MadeMethod) -> None:
+def _keep_method(unit: Unit, made: asked.MadeMethod) -> None:
     method, behaviour = made
     unit.put("payment_method", method)
     unit.put("behaviour", {"id": method["id"], "name": behaviour})
