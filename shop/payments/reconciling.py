@@ -18,7 +18,7 @@ from shop.core.money import Money
 from shop.payments import procedures
 from shop.payments import stripe_gateway as gateway
 from shop.payments.events import ComparisonRequested
-from shop.payments.models import Dispute, Payment, ReconcileRun, Refund
+from shop.payments.models import Dispute, Payment, ReconcileRun, Refund, Task
 from shop.payments.tasks import open_task
 
 log = logging.getLogger(__name__)
@@ -395,13 +395,17 @@ def _number(intent_id: str) -> str | None:
 
 
 def _warn_of_endings() -> None:
-    """Authorised money that is lost within a day unless somebody captures it."""
+    """Authorised money that is lost within a day unless somebody captures it; told once."""
+    told = select(Task.id).where(
+        Task.kind == "capture_soon", Task.reference == cast(Payment.id, Text)
+    )
     ending = session.execute(
         select(Payment.id, Payment.capturable_minor, Payment.currency, Payment.capture_before,
                Payment.order_id, orders.Order.number)
         .join(orders.Order, orders.Order.id == Payment.order_id)
-        .where(Payment.status == "authorised", Payment.capture_before < clock.now() + WARN_BEFORE)
-        .limit(200)
+        .where(Payment.status == "authorised", Payment.capture_before < clock.now() + WARN_BEFORE,
+               ~told.exists())
+        .order_by(Payment.capture_before)
     ).all()  # fmt: skip
     end_read()
     for row in ending:
