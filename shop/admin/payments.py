@@ -19,6 +19,7 @@ from shop.payments import Task
 TO_DO = {
     "refund_failed": "Press Retry in the order, or pay the customer back another way.",
     "dispute": "Answer at Stripe; this closes when the bank has decided.",
+    "kept_after_dispute": "Pay the customer what is due another way.",
     "capture_soon": "Capture the money in the order, or release it.",
 }
 CLOSED_SHOWN = 20

@@ -68,7 +68,7 @@ def send_cancelled(event: OrderCancelled) -> None:
         f"cancelled:{order.id}",
         order,
         was_charged=order.paid_at is not None,
-        goes_back=payments.is_going_back(order.id),
+        goes_back=event.goes_back,
     )
 
 
@@ -80,7 +80,7 @@ def send_lines_cancelled(event: LinesCancelled) -> None:
         f"lines_cancelled:{order.id}:{event.version or order.version}",
         order,
         cancelled=event.lines,
-        goes_back=payments.is_going_back(order.id),
+        goes_back=event.goes_back,
     )
 
 

@@ -16,6 +16,7 @@ from shop.orders.operations import (
     cancel_lines,
     expire,
     extend_hold,
+    is_all_of,
     lock,
     mark_authorised,
     mark_delivered,
@@ -54,7 +55,7 @@ __all__ = [
     "OrderFilters", "OrderLine", "OrderList", "OrderRow", "TimelineEntry", "TransitionRefused",
     "Words", "adopt", "by_id", "by_number", "by_token", "cancel", "cancel_lines",
     "cancelled_units", "customer_may_cancel", "desk", "due_to_expire", "expire", "extend_hold",
-    "lock", "mark_authorised", "mark_delivered", "mark_paid", "neighbours", "note", "of_customer",
-    "pass_number", "place", "redeemed", "set_payment_status", "ship", "start_processing",
-    "tab_counts", "timeline", "unpaid_units", "waiting", "words",
+    "is_all_of", "lock", "mark_authorised", "mark_delivered", "mark_paid", "neighbours", "note",
+    "of_customer", "pass_number", "place", "redeemed", "set_payment_status", "ship",
+    "start_processing", "tab_counts", "timeline", "unpaid_units", "waiting", "words",
 ]  # fmt: skip

@@ -32,12 +32,14 @@ class OrderAuthorised(OrderEvent):
 class LinesCancelled(OrderEvent):
     """Some units were taken out before they were sent; ``lines`` have line_id, name, quantity.
 
-    ``version`` is the order's by then: it tells two of the same apart.
+    ``version`` is the order's by then: it tells two of the same apart. ``goes_back``: what was paid
+    for them is given back in the same step.
     """
 
     reason: str
     lines: list[dict[str, Any]]
     version: int = 0
+    goes_back: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +64,12 @@ class OrderDelivered(OrderEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderCancelled(OrderEvent):
-    """The order will not be sent; what was held is free again."""
+    """The order will not be sent; what was held is free again. ``goes_back``: money that came for
+    it is given back in the same step."""
 
     reason: str
     was_paid: bool
+    goes_back: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

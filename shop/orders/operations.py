@@ -258,10 +258,10 @@ def mark_delivered(order: Order, fulfilment_id: int) -> None:
     emit(OrderDelivered(order_id=order.id, fulfilment_id=parcel.id))
 
 
-def cancel(order: Order, *, reason: str) -> None:
+def cancel(order: Order, *, reason: str, goes_back: bool = False) -> None:
     """Call the order off before anything was shipped; frees what it held.
 
-    Giving money back is for payments, which reacts in the same step.
+    Giving money back is for payments, in the same step; the customer is told if it ``goes_back``.
     """
     if order.fulfilment_status != "unfulfilled":
         raise TransitionRefused("Something of this order was shipped, so it cannot be cancelled.")
@@ -271,14 +271,24 @@ def cancel(order: Order, *, reason: str) -> None:
     inventory.release(order.id, _open_lines(order), committed=was_paid)
     if was_paid:
         _count_sales({line: -line.open_quantity for line in order.lines})
-    emit(OrderCancelled(order_id=order.id, reason=reason, was_paid=was_paid))
+    emit(OrderCancelled(order_id=order.id, reason=reason, was_paid=was_paid, goes_back=goes_back))
 
 
-def cancel_lines(order: Order, quantities: Mapping[int, int], *, reason: str) -> None:
+def is_all_of(order: Order, quantities: Mapping[int, int]) -> bool:
+    """Whether without these units, by order line id, nothing is left of an order of which nothing
+    was sent."""
+    return order.fulfilment_status == "unfulfilled" and all(
+        quantities.get(line.id, 0) == line.open_quantity for line in order.lines
+    )
+
+
+def cancel_lines(
+    order: Order, quantities: Mapping[int, int], *, reason: str, goes_back: bool = False
+) -> None:
     """Take units out of a paid order before they are sent; ``quantities`` by order line id.
 
     With the last ones, an order of which nothing was sent is cancelled as a whole. Giving money
-    back is for payments, in the same step. Raises ``TransitionRefused``, ``Invalid``.
+    back is for payments, as in ``cancel``. Raises ``TransitionRefused``, ``Invalid``.
     """
     if order.status != "confirmed":
         raise TransitionRefused(
@@ -287,10 +297,8 @@ def cancel_lines(order: Order, quantities: Mapping[int, int], *, reason: str) ->
             else f"This order is {order.status}, so nothing of it can be cancelled."
         )
     wanted = _units(order, quantities, to="cancel")
-    if order.fulfilment_status == "unfulfilled" and all(
-        wanted.get(line, 0) == line.open_quantity for line in order.lines
-    ):
-        cancel(order, reason=reason)
+    if is_all_of(order, quantities):
+        cancel(order, reason=reason, goes_back=goes_back)
         return
     for line, quantity in wanted.items():
         line.cancelled += quantity
@@ -312,6 +320,7 @@ def cancel_lines(order: Order, quantities: Mapping[int, int], *, reason: str) ->
                 for line, n in wanted.items()
             ],
             version=order.version,
+            goes_back=goes_back,
         )
     )
 

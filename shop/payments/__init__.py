@@ -24,7 +24,6 @@ from shop.payments.procedures import (
 from shop.payments.queries import (
     deliveries,
     held,
-    is_going_back,
     latest,
     of_order,
     open_disputes,
@@ -54,7 +53,7 @@ __all__ = [
     "RefundLine", "Refused", "Started", "Task", "Wanted", "apply_delivery", "balance_of",
     "cancel_lines", "cancel_order", "capture", "check_amount", "close_intents", "close_task",
     "compare", "compare_lately", "compare_nightly", "deliveries", "everything", "expire_unpaid",
-    "held", "is_comparing", "is_going_back", "latest", "of_order", "open_disputes",
+    "held", "is_comparing", "latest", "of_order", "open_disputes",
     "open_refunds", "open_task", "open_tasks", "owed", "preview", "reconcile", "reconcile_all",
     "reconcile_refunds", "record_webhook", "recount", "refunds_of", "request_comparison",
     "request_refund", "retry_refund", "runs", "send_refund", "settle", "settle_order", "start",

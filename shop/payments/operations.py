@@ -23,7 +23,7 @@ from shop.payments.events import (
     WebhookReceived,
 )
 from shop.payments.models import Payment, PaymentEvent, WebhookDelivery
-from shop.payments.records import locked, note, order_of, recount
+from shop.payments.records import balance_of, locked, note, order_of, recount
 from shop.payments.stripe_gateway import Intent
 from shop.payments.tasks import close_about, open_task
 
@@ -197,14 +197,18 @@ def check_capture(payment_id: int, amount_minor: int | None) -> tuple[str, str, 
 def cancel_order(order: orders.Order, *, reason: str, refund: bool = True) -> None:
     """Cancel the order and, in the same step, give back what was paid for it.
 
-    Without ``refund`` the money stays, for staff to decide. Money that was only authorised is
-    released in any case, by what follows the event.
+    Staff give all that is left, what they kept of units called off before included; a customer gets
+    what the rest of the order cost. Without ``refund`` the money stays, for staff to decide. Money
+    that was only authorised is released in any case, by what follows the event.
     """
-    wanted = refunds.everything(order)
-    is_paid = refundable.preview(order).balance_minor > 0
-    orders.cancel(order, reason=reason)
-    if refund and is_paid:
-        refunds.request_refund(order, wanted, reason="cancelled", source=_source())
+    source = _source()
+    wanted = refunds.the_rest(order) if source == "customer" else refunds.everything(order)
+    goes_back = refund and bool(wanted.amount_minor)
+    orders.cancel(order, reason=reason, goes_back=goes_back)
+    if goes_back:
+        refunds.request_refund(order, wanted, reason="cancelled", source=source)
+    elif refund:
+        _report_kept(order)
 
 
 def cancel_lines(
@@ -212,24 +216,33 @@ def cancel_lines(
 ) -> None:
     """Take units out of a paid order and, in the same step, give back what they cost.
 
-    When nothing is left of the order, all that is left of its money goes back: its shipping, and
-    what units cost that were taken out while the money was only authorised. Raises as
+    When nothing is left of the order, it is cancelled as by ``cancel_order``. Raises as
     ``orders.cancel_lines`` and ``request_refund`` do; then nothing is changed.
     """
-    left, wanted = refundable.preview(order), refunds.everything(order)
-    orders.cancel_lines(order, quantities, reason=reason)
-    if not refund or left.payment is None:
+    if order.status == "confirmed" and orders.is_all_of(order, quantities):
+        cancel_order(order, reason=reason, refund=refund)
         return
-    if order.status != "cancelled":
-        lines = {
-            one.line.id: min(quantities[one.line.id], one.left)
-            for one in left.lines
-            if quantities.get(one.line.id) and one.left
-        }
-        due = sum(one.steps[lines[one.line.id]] for one in left.lines if one.line.id in lines)
-        wanted = refunds.Wanted(lines, amount_minor=min(left.balance_minor, due))
-    if wanted.amount_minor:
+    wanted = refunds.worth_of(order, quantities)
+    goes_back = refund and bool(wanted.amount_minor)
+    orders.cancel_lines(order, quantities, reason=reason, goes_back=goes_back)
+    if goes_back:
         refunds.request_refund(order, wanted, reason="cancelled", source=_source())
+    elif refund:
+        _report_kept(order)
+
+
+def _report_kept(order: orders.Order) -> None:
+    """A bank took part of the money: the rest cannot go back by Stripe, so a person sends it."""
+    balance = balance_of(order.id, order.currency)
+    if balance.lost_minor and balance.kept_minor > 0:
+        kept = Money(balance.kept_minor, order.currency).format()
+        open_task(
+            "kept_after_dispute",
+            f"{order.id}:{order.version}",
+            f"Something of order {order.number} was cancelled. {kept} of its money is still here,"
+            " and Stripe sends nothing back of a payment that a bank has charged back.",
+            order_id=order.id,
+        )
 
 
 def _is_old_news(payment: Payment, intent: Intent) -> bool:

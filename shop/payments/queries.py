@@ -100,17 +100,3 @@ def deliveries(*, limit: int = 100) -> Sequence[WebhookDelivery]:
 def runs(*, limit: int = 10) -> Sequence[ReconcileRun]:
     """The latest comparisons with Stripe, newest first."""
     return session.scalars(select(ReconcileRun).order_by(ReconcileRun.id.desc()).limit(limit)).all()
-
-
-def is_going_back(order_id: int) -> bool:
-    """Whether some money of this order is back with the customer, or on its way."""
-    return bool(
-        session.scalar(
-            select(
-                select(Refund.id)
-                .join(Payment, Payment.id == Refund.payment_id)
-                .where(Payment.order_id == order_id, Refund.status != "failed")
-                .exists()
-            )
-        )
-    )

@@ -70,6 +70,27 @@ def everything(order: orders.Order) -> Wanted:
     )
 
 
+def the_rest(order: orders.Order) -> Wanted:
+    """What the units cost that are not sent or called off yet, and the shipping."""
+    open_units = {line.id: line.open_quantity for line in order.lines}
+    return worth_of(order, open_units, with_shipping=True)
+
+
+def worth_of(
+    order: orders.Order, quantities: Mapping[int, int], *, with_shipping: bool = False
+) -> Wanted:
+    """What these units, by order line id, cost; never more than is left to give back."""
+    now = refundable.preview(order)
+    lines = {
+        one.line.id: min(units, one.left)
+        for one in now.lines
+        if (units := quantities.get(one.line.id, 0)) > 0 and one.left
+    }
+    due = sum(one.steps[lines[one.line.id]] for one in now.lines if one.line.id in lines)
+    shipping = now.shipping_left_minor if with_shipping else 0
+    return Wanted(lines, shipping, min(now.balance_minor, due + shipping))
+
+
 def request_refund(
     order: orders.Order, wanted: Wanted, *, reason: str, source: str = "staff"
 ) -> Refund:
@@ -341,7 +362,7 @@ def _restock(order: orders.Order, parts: Sequence[_Part], *, sent_first: bool) -
     if still_open and back:
         inventory.lock(part.line.variant_id for part in parts)
     if still_open and order.status == "confirmed":
-        orders.cancel_lines(order, still_open, reason=GIVEN_BACK)
+        orders.cancel_lines(order, still_open, reason=GIVEN_BACK, goes_back=True)
     if back:
         inventory.restock(order.id, back)
 

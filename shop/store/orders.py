@@ -84,7 +84,7 @@ def _cancel(order_id: int) -> str:
         seen = request.form.get("version")
         if seen is not None and seen != str(locked.version):
             raise WrongState("Your order has changed since you looked. Nothing was cancelled.")
-        was_paid = payments.preview(locked).balance_minor > 0
+        before = payments.preview(locked)
         was_held = locked.payment_status == "authorised"
         if request.form.get("what") == "lines":
             payments.cancel_lines(locked, _pieces(), reason="customer")
@@ -93,8 +93,10 @@ def _cancel(order_id: int) -> str:
         is_whole = locked.status == "cancelled"
     what = "Your order is cancelled." if is_whole else "These pieces are cancelled."
     money = "Nothing was charged."
-    if was_paid:
+    if before.balance_minor > 0:
         money = "The money goes back the way it came."
+    elif before.payment is not None:
+        money = "See below what is back already or on its way; write to us if anything is missing."
     elif was_held:
         money = "What was reserved on your card is set free." if is_whole else _LESS
     return f"{what} {money}"

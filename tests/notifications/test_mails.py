@@ -244,3 +244,48 @@ def test_units_that_are_taken_out_one_by_one_are_told_each_time(cast: Cast) -> N
     work()
 
     assert [mail.kind for mail in mails()].count("lines_cancelled") == 2
+
+
+@pytest.mark.parametrize(("refund", "is_told"), [(True, True), (False, False)])
+@pytest.mark.parametrize("units", [1, 3])
+def test_a_cancellation_speaks_of_its_own_money_only(
+    cast: Cast, units: int, refund: bool, is_told: bool
+) -> None:
+    order = people.order(cast.mug, 3)
+    people.pay(order)
+    goodwill(order, 100)
+    line = orders.by_id(order.id).lines[0].id
+    with transaction():
+        payments.cancel_lines(orders.lock(order.id), {line: units}, reason="other", refund=refund)
+
+    work()
+
+    told = next(one for one in mails() if "cancelled" in one.kind)
+    assert ("on its way back" in told.text, "on its way back" in told.html) == (is_told, is_told)
+
+
+def test_a_refund_of_less_than_its_lines_cost_names_no_price_of_theirs(cast: Cast) -> None:
+    order = cast.paid_order
+    goodwill(order, 1000)
+    with transaction():
+        payments.cancel_order(orders.lock(order.id), reason="other")
+    sent_back(payments.refunds_of(order.id)[-1])
+    work()
+
+    told = [one for one in mails() if one.kind == "refunded"][-1]
+
+    for words in (told.text, told.html):
+        assert "Tidal mug" in words and "€38.00" not in words
+
+
+def goodwill(order: orders.Order, amount_minor: int) -> None:
+    """Staff gave so much back, and Stripe has sent it."""
+    with transaction():
+        given = payments.Wanted(amount_minor=amount_minor)
+        refund = payments.request_refund(orders.lock(order.id), given, reason="goodwill")
+    sent_back(refund)
+
+
+def sent_back(refund: payments.Refund) -> None:
+    with transaction():
+        refunds.apply_refund(refund.id, people.sent(refund))

@@ -185,3 +185,16 @@ def test_a_dispute_whose_amount_changed_holds_nothing_back_once_it_is_decided(
     assert orders.by_id(order.id).payment_status == then
     lost = amount_minor if decided == "lost" else 0
     assert payments.balance_of(order.id, "EUR").lost_minor == lost
+
+
+def test_what_a_bank_left_of_a_cancelled_order_is_somebody_s_to_pay_back(cast: Cast) -> None:
+    order, payment = paid(cast)
+    hear(payment, "lost", amount_minor=1000)
+
+    with transaction():
+        payments.cancel_order(orders.lock(order.id), reason="customer")
+
+    assert orders.by_id(order.id).status == "cancelled"
+    open_now = session.scalars(select(Task).where(Task.closed_at.is_(None))).one()
+    assert open_now.kind == "kept_after_dispute"
+    assert "€32.90 of its money is still here" in open_now.sentence

@@ -208,6 +208,32 @@ def test_cancelling_one_line_gives_back_no_cent_of_another(cast: Cast) -> None:
     assert last.amount_minor == 1_900
 
 
+def test_a_customer_who_cancels_the_rest_does_not_get_what_staff_kept(cast: Cast) -> None:
+    order = cast.paid_order
+    with transaction():
+        locked = orders.lock(order.id)
+        payments.cancel_lines(locked, {line_of(order).id: 1}, reason="other", refund=False)
+
+    with acting_as(Actor("customer", None, "Ada")), transaction():
+        payments.cancel_order(orders.lock(order.id), reason="customer")
+
+    (refund,) = session.scalars(select(Refund)).all()
+    assert (refund.amount_minor, refund.shipping_minor) == (2390, 490)
+
+
+def test_staff_who_cancel_the_rest_give_back_what_they_kept_too(cast: Cast) -> None:
+    order = cast.paid_order
+    with transaction():
+        locked = orders.lock(order.id)
+        payments.cancel_lines(locked, {line_of(order).id: 1}, reason="other", refund=False)
+
+    with transaction():
+        payments.cancel_lines(orders.lock(order.id), {line_of(order).id: 1}, reason="other")
+
+    (refund,) = session.scalars(select(Refund)).all()
+    assert refund.amount_minor == order.total_minor
+
+
 def test_what_came_back_once_does_not_come_back_again_when_its_refund_is_made_anew(
     cast: Cast,
 ) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, text
 
 from shop import cart, catalog, checkout, discounts, inventory, orders, payments, reactions
 from shop.core import db, relay
+from shop.core.actor import SYSTEM, Actor, acting_as
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError
 from shop.notifications.events import MailQueued
@@ -60,6 +61,8 @@ CODE = st.sampled_from([None, None, None, 0, 1, 2, 3])
 CARD = st.sampled_from([*CARDS, "good", "good"])
 CRASH = st.sampled_from([None] * 8 + [1, 2, 3, 4, 5, 6, 8])
 AWAY = st.sampled_from([False] * 7 + [True])
+BUYER = Actor("customer", None, "Buyer")
+CALLER_OFF = st.sampled_from([SYSTEM, BUYER])
 Transition = Callable[[], None]
 
 
@@ -340,35 +343,47 @@ class Shop(RuleBasedStateMachine):
 
     # Staff.
 
-    @rule(which=WHICH, crash=CRASH)
+    @rule(which=WHICH, who=CALLER_OFF, crash=CRASH)
     @precondition(lambda self: self.model.sales)
-    def cancel(self, which: int, crash: int | None) -> None:
+    def cancel(self, which: int, who: Actor, crash: int | None) -> None:
         """Somebody calls an order off."""
         order_id = self._sale(which)
         sale = self.model.sales[order_id]
         may = sale.status in {"pending", "confirmed"} and sale.is_unsent
-        self.step(
-            lambda: payments.cancel_order(orders.lock(order_id), reason="customer"),
-            lambda: self.model.cancel(order_id),
-            crash=crash,
-            expected=may and not self._is_held_back(sale),
-        )
+        with acting_as(who):
+            self.step(
+                lambda: payments.cancel_order(orders.lock(order_id), reason="customer"),
+                lambda: self.model.cancel(order_id, by_customer=who is BUYER),
+                crash=crash,
+                expected=may and not self._is_held_back(sale),
+            )
 
-    @rule(which=WHICH, first=st.integers(0, 3), second=st.integers(0, 3), keep=AWAY, crash=CRASH)
+    @rule(
+        which=WHICH,
+        first=st.integers(0, 3),
+        second=st.integers(0, 3),
+        who=CALLER_OFF,
+        keep=AWAY,
+        crash=CRASH,
+    )
     @precondition(lambda self: self._with({"confirmed"}))
     def cancel_lines(
-        self, which: int, first: int, second: int, keep: bool, crash: int | None
+        self, which: int, first: int, second: int, who: Actor, keep: bool, crash: int | None
     ) -> None:
         """Units are taken out of a paid order; now and then staff ``keep`` their money."""
         order_id = self._sale(which, {"confirmed"})
         units = {n: q for n, q in self._units(order_id, (first, second)).items() if q}
-        self.step(
-            lambda: payments.cancel_lines(
-                orders.lock(order_id), units, reason=KEPT if keep else "customer", refund=not keep
-            ),
-            lambda: self.model.cancel_lines(order_id, units, keep=keep),
-            crash=crash,
-        )
+        said = KEPT if keep else "customer"
+        with acting_as(who):
+            self.step(
+                lambda: payments.cancel_lines(
+                    orders.lock(order_id), units, reason=said, refund=not keep
+                ),
+                lambda: self.model.cancel_lines(
+                    order_id, units, keep=keep, by_customer=who is BUYER
+                ),
+                crash=crash,
+            )
 
     @rule(which=WHICH, first=st.integers(0, 3), second=st.integers(0, 3), crash=CRASH)
     @precondition(lambda self: self._with({"confirmed"}))

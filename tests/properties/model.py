@@ -144,13 +144,15 @@ class Model:
                 self.levels[line.variant].committed -= line.open
         sale.status, sale.was_replaced = status, False
 
-    def cancel(self, order_id: int) -> None:
-        everything = self._everything(order_id)
-        if everything:
-            self._give(everything)
+    def cancel(self, order_id: int, *, by_customer: bool) -> None:
+        back = self._the_rest(order_id) if by_customer else self._everything(order_id)
+        if back:
+            self._give(back)
         self.close(order_id, "cancelled")
 
-    def cancel_lines(self, order_id: int, units: dict[int, int], *, keep: bool) -> None:
+    def cancel_lines(
+        self, order_id: int, units: dict[int, int], *, keep: bool, by_customer: bool
+    ) -> None:
         sale = self.sales[order_id]
         if keep:
             self._take_out(order_id, units)
@@ -162,11 +164,11 @@ class Model:
             back = min(quantity, line.left)
             if back:
                 lines[n] = (back, self.due(n, line, back))
-        everything = self._everything(order_id)
+        whole = self._the_rest(order_id) if by_customer else self._everything(order_id)
         self._take_out(order_id, units)
         if sale.status == "cancelled":
-            if everything:
-                self._give(everything)
+            if whole:
+                self._give(whole)
             return
         amount = min(balance, sum(due for _, due in lines.values()))
         if amount > 0 and self.disputed.get(intent) != "lost":
@@ -183,6 +185,20 @@ class Model:
             if line.left
         }
         return Giving(order_id, intent, balance, min(balance, self.shipping_left(order_id)), lines)
+
+    def _the_rest(self, order_id: int) -> Giving | None:
+        """What a customer gets: not what staff kept of units that they called off before."""
+        sale = self.sales[order_id]
+        intent, balance = self.fullest(sale)
+        lines = {}
+        for n, line in sale.lines.items():
+            if back := min(line.open, line.left):
+                lines[n] = back, self.due(n, line, back)
+        shipping = self.shipping_left(order_id)
+        amount = min(balance, shipping + sum(due for _, due in lines.values()))
+        if amount <= 0 or self.disputed.get(intent) == "lost":
+            return None
+        return Giving(order_id, intent, amount, min(shipping, amount), lines)
 
     def refund(
         self,

@@ -121,6 +121,22 @@ def cancel(order: orders.Order, **form: str) -> tuple[str, dict[str, str]]:
     return f"/orders/{order.number}/cancel", usual | named
 
 
+def test_who_cancels_what_is_paid_back_already_is_not_told_that_nothing_was_charged(
+    browser: FlaskClient, cast: Cast
+) -> None:
+    order = cast.paid_order
+    with db.transaction():
+        locked = orders.lock(order.id)
+        payments.request_refund(locked, payments.everything(locked), reason="goodwill")
+
+    answer = browser.post(
+        f"/orders/{order.number}/cancel", data={"token": order.token}, follow_redirects=True
+    )
+
+    assert "See below what is back already" in answer.text
+    assert "Nothing was charged" not in answer.text
+
+
 def test_some_pieces_are_cancelled_and_paid_back(browser: FlaskClient, cast: Cast) -> None:
     order = cast.paid_order
     with db.transaction():
