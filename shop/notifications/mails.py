@@ -31,15 +31,26 @@ from shop.payments.events import LatePaymentRefused, OrderRefunded
 
 
 def send_receipt(event: OrderPaid) -> None:
-    """The order is paid."""
+    """The order is paid, by the amount that was charged: less than its total if units were called
+    off before, or if staff took less."""
     order = orders.by_id(event.order_id)
-    _about_order("receipt", f"receipt:{order.id}", order)
+    called_off, tax = payments.called_off(order)
+    owed = order.total_minor - called_off
+    charged = payments.balance_of(order.id, order.currency).captured_minor
+    _about_order(
+        "receipt",
+        f"receipt:{order.id}",
+        order,
+        called_off=called_off,
+        tax_minor=order.tax_minor - (tax if order.prices_include_tax else 0),
+        charged=charged if charged < owed else None,
+    )
 
 
 def send_confirmed(event: OrderAuthorised) -> None:
     """The money is held; it is charged when staff capture it."""
     order = orders.by_id(event.order_id)
-    _about_order("confirmed", f"confirmed:{order.id}", order)
+    _about_order("confirmed", f"confirmed:{order.id}", order, tax_minor=order.tax_minor)
 
 
 def send_shipped(event: OrderShipped) -> None:

@@ -43,7 +43,7 @@ from shop.payments.reconciling import (
     request_comparison,
 )
 from shop.payments.records import balance_of, recount
-from shop.payments.refundable import Preview, owed, preview
+from shop.payments.refundable import Preview, called_off, owed, preview
 from shop.payments.refunds import REASONS, Wanted, everything, request_refund, retry_refund
 from shop.payments.stripe_gateway import BadSignature, Refused
 from shop.payments.tasks import close_task, open_task
@@ -51,11 +51,10 @@ from shop.payments.tasks import close_task, open_task
 __all__ = [
     "REASONS", "BadSignature", "Dispute", "Payment", "Preview", "ReconcileRun", "Refund",
     "RefundLine", "Refused", "Started", "Task", "Wanted", "apply_delivery", "balance_of",
-    "cancel_lines", "cancel_order", "capture", "check_amount", "close_intents", "close_task",
-    "compare", "compare_lately", "compare_nightly", "deliveries", "everything", "expire_unpaid",
-    "held", "is_comparing", "latest", "of_order", "open_disputes",
-    "open_refunds", "open_task", "open_tasks", "owed", "preview", "reconcile", "reconcile_all",
-    "reconcile_refunds", "record_webhook", "recount", "refunds_of", "request_comparison",
-    "request_refund", "retry_refund", "runs", "send_refund", "settle", "settle_order", "start",
-    "void",
+    "called_off", "cancel_lines", "cancel_order", "capture", "check_amount", "close_intents",
+    "close_task", "compare", "compare_lately", "compare_nightly", "deliveries", "everything",
+    "expire_unpaid", "held", "is_comparing", "latest", "of_order", "open_disputes", "open_refunds",
+    "open_task", "open_tasks", "owed", "preview", "reconcile", "reconcile_all", "reconcile_refunds",
+    "record_webhook", "recount", "refunds_of", "request_comparison", "request_refund",
+    "retry_refund", "runs", "send_refund", "settle", "settle_order", "start", "void",
 ]  # fmt: skip

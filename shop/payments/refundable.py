@@ -94,6 +94,18 @@ def worth_of_cancelled(order: orders.Order) -> int:
     return _worth(order, {line.id: line.cancelled for line in order.lines})
 
 
+def called_off(order: orders.Order) -> tuple[int, int]:
+    """What the units come to that were called off before the money was taken, while it is only
+    held: so far; and the tax in it."""
+    is_held = order.payment_status == "authorised"
+    units = {line.id: line.cancelled for line in order.lines} if is_held else unpaid_of(order)
+    tax = sum(
+        part_due(line.tax_minor, units.get(line.id, 0), of=line.quantity, before_minor=0)
+        for line in order.lines
+    )
+    return _worth(order, units), tax
+
+
 def never_owed(order: orders.Order) -> int:
     """What the units come to that were called off before the order was paid for."""
     return _worth(order, unpaid_of(order))

@@ -123,6 +123,7 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
     words, who = orders.words(order), visitors.customer()
     token = request.values.get("token", "")
     held = payments.held(order.id) if order.payment_status == "authorised" else None
+    off, tax_off = payments.called_off(order)
     return render_template(
         "store/orders/order.html",
         order=order,
@@ -131,14 +132,15 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
         token=visitors.secret(token),
         refused=refused,
         lines=order_lines(order),
-        rows=order_rows(order),
+        rows=order_rows(order) + ([("Called off before you paid", -off)] if off else []),
+        called_off=(off, tax_off),
         label=words.label,
         tone=TONES.get(words.tone, ""),
         steps=[(name, "") for name in STEPS],
         step=_step(order),
         timeline=_told(order, orders.timeline(order.id)),
         money_back=_money_back(payments.refunds_of(order.id)),
-        held=held and Money(held.capturable_minor, held.currency).format(),
+        held=held and Money(payments.owed(order, held), held.currency).format(),
         can_cancel=orders.customer_may_cancel(order),
         can_pay=order.status == "pending" and order.expires_at > clock.now(),
         is_in_question=_is_in_question(order),

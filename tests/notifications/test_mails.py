@@ -6,6 +6,7 @@ import ssl
 import subprocess
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -16,7 +17,7 @@ from shop.core import clock, mail, relay
 from shop.core.db import session, transaction
 from shop.core.relay import Delivery
 from shop.notifications.models import MailMessage
-from shop.payments import refunds
+from shop.payments import operations, refunds
 from tests import cast as people
 from tests.cast import PASSWORD, Cast
 
@@ -244,6 +245,28 @@ def test_units_that_are_taken_out_one_by_one_are_told_each_time(cast: Cast) -> N
     work()
 
     assert [mail.kind for mail in mails()].count("lines_cancelled") == 2
+
+
+def test_a_receipt_says_what_was_charged_when_a_unit_was_called_off_before(cast: Cast) -> None:
+    order = cast.unpaid_order
+    payment = people.attempt(order, capture="manual")
+    hear(payment, "requires_capture")
+    with transaction():
+        line = orders.by_id(order.id).lines[0].id
+        payments.cancel_lines(orders.lock(order.id), {line: 1}, reason="customer")
+    hear(payment, "succeeded", received_minor=2390)
+
+    work()
+
+    (told,) = (one for one in mails() if one.kind == "receipt")
+    for words in (told.text, told.html):
+        assert "Called off before you paid" in words and "€19.00" in words
+        assert "€23.90" in words and "€42.90" not in words and "Charged" not in words
+
+
+def hear(payment: payments.Payment, status: str, **changes: Any) -> None:
+    with transaction():
+        operations.apply_intent(payment.id, people.intent(payment, status, **changes))
 
 
 @pytest.mark.parametrize(("refund", "is_told"), [(True, True), (False, False)])
