@@ -19,7 +19,7 @@ from shop.customers.events import (
     RegistrationRepeated,
 )
 from shop.doctor.events import DoctorAnswered, DoctorAsked, FaultMended
-from shop.inventory.events import StockChanged, StockLow
+from shop.inventory.events import Change, StockChanged, StockLow
 from shop.media.events import MediaStored
 from shop.notifications import alerts, mails
 from shop.notifications.events import MailQueued
@@ -151,6 +151,9 @@ def messages(record: EventRecord) -> Iterable[Message]:
         yield from _order_messages(ORDER_MESSAGES[type(event)], record.payload["order_id"])
     elif isinstance(event, StockChanged):
         yield from _stock_messages(event)
+    elif isinstance(event, StockLow):
+        for change in event.changes:
+            yield Message("staff:stock", "stock.low", _level_facts(change))
     elif isinstance(event, ProductChanged):
         yield from _product_message(event.product_id, "price.changed")
     elif isinstance(event, CartChanged):
@@ -217,12 +220,13 @@ def _stock_messages(event: StockChanged) -> Iterable[Message]:
     for product_id in sorted({change["product_id"] for change in event.changes}):
         yield from _product_message(product_id, "stock.changed")
     for change in event.changes:
-        facts = {
-            "variant_id": change["variant_id"],
-            "sku": change["sku"],
-            "before": change["before"],
-            "after": change["after"],
-        }
-        yield Message("staff:stock", "stock.changed", facts)
-        if change["after"] <= change["low"] < change["before"]:
-            yield Message("staff:stock", "stock.low", facts)
+        yield Message("staff:stock", "stock.changed", _level_facts(change))
+
+
+def _level_facts(change: Change) -> dict[str, Any]:
+    return {
+        "variant_id": change["variant_id"],
+        "sku": change["sku"],
+        "before": change["before"],
+        "after": change["after"],
+    }

@@ -97,11 +97,12 @@ def place_order(
         Money(priced.total_minor, priced.currency),
         goods=Money(priced.subtotal_minor, priced.currency),
     )
-    if earlier and earlier.status == "pending":
-        discounts.lock_for(earlier.id, priced.discounts)
-        held = {line.variant_id for line in earlier.lines}
+    replaced = earlier if earlier and earlier.status == "pending" else None
+    if replaced:
+        discounts.lock_for(replaced.id, priced.discounts)
+        held = {line.variant_id for line in replaced.lines}
         inventory.lock(held | {line.variant_id for line in view.lines})
-        orders.cancel(earlier, reason=orders.REPLACED)
+        orders.cancel(replaced, reason=orders.REPLACED)
     order = orders.place(
         _items(view),
         priced,
@@ -116,6 +117,7 @@ def place_order(
             cart_version=view.version,
         ),
         hold_minutes=terms().hold_minutes,
+        instead_of=replaced,
     )
     cart.link_order(basket, order.id)
     if not order.total_minor:

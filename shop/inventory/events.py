@@ -20,7 +20,7 @@ class Change(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class StockChanged(Event):
-    """Available units changed. Alerts fire when ``low`` is crossed between before and after."""
+    """Available units changed."""
 
     kind: str
     changes: list[Change]
@@ -29,6 +29,7 @@ class StockChanged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class StockLow(Event):
-    """These variants have just crossed their level downwards; told once per crossing."""
+    """These variants have just crossed their level downwards; told once per crossing, and not when
+    a buyer changes what an order of theirs held already."""
 
     changes: list[Change]

@@ -96,9 +96,12 @@ def count(variant_id: int, on_hand: int, *, reason: str = "count", note: str = "
     return variance
 
 
-def reserve(order_id: int, lines: Sequence[Line]) -> None:
-    """Hold the lines for an unpaid order. Raises ``OutOfStock`` and holds nothing otherwise."""
-    _move("reserve", lines, reserved=1, order_id=order_id)
+def reserve(order_id: int, lines: Sequence[Line], *, replaced: Sequence[Line] = ()) -> None:
+    """Hold the lines for an unpaid order. Raises ``OutOfStock`` and holds nothing otherwise.
+
+    ``replaced`` is what the same buyer held until just now: having it anew makes nothing low.
+    """
+    _move("reserve", lines, reserved=1, order_id=order_id, replaced=replaced)
 
 
 def release(order_id: int, lines: Sequence[Line], *, committed: bool = False) -> None:
@@ -166,7 +169,7 @@ def allow_backorder(variant_id: int, allowed: bool) -> None:
 # The lines stand there one by one: of an array Postgres does not know how long it is, and would
 # plan the statement anew each time, which takes as long as all the rest.
 _STATEMENT = """
-WITH wanted (variant_id, quantity) AS (
+WITH wanted (variant_id, quantity, replaced) AS (
     VALUES {lines}
 ), locked AS (
     SELECT l.variant_id, l.location_id, l.on_hand, l.reserved, l.committed, l.may_go_below
@@ -176,7 +179,7 @@ WITH wanted (variant_id, quantity) AS (
     ORDER BY l.variant_id, l.location_id
     FOR NO KEY UPDATE
 ), planned AS (
-    SELECT k.variant_id, k.location_id, k.may_go_below,
+    SELECT k.variant_id, k.location_id, k.may_go_below, w.replaced,
            k.on_hand - k.reserved - k.committed AS before,
            w.quantity * :on_hand AS d_on_hand,
            w.quantity * :reserved AS d_reserved,
@@ -219,7 +222,8 @@ WITH wanted (variant_id, quantity) AS (
     UNION ALL
     SELECT 'StockLow', jsonb_build_object(
         'changes', jsonb_agg(to_jsonb(c) ORDER BY variant_id)), NULL
-    FROM change c WHERE after <= low AND low < before HAVING count(*) > 0
+    FROM change c JOIN planned p USING (variant_id)
+    WHERE c.after <= c.low AND c.low < c.before - p.replaced HAVING count(*) > 0
 ), told AS (
     INSERT INTO event (
         type, payload, order_id, occurred_at, actor_kind, actor_id, actor_name, request_id)
@@ -236,7 +240,11 @@ ORDER BY variant_id
 @cache
 def _statement(lines: int) -> TextClause:
     each = range(lines)
-    values = (f"(CAST(:variant_{n} AS bigint), CAST(:quantity_{n} AS integer))" for n in each)
+    values = (
+        f"(CAST(:variant_{n} AS bigint), CAST(:quantity_{n} AS integer),"
+        f" CAST(:replaced_{n} AS integer))"
+        for n in each
+    )
     variants = (f"CAST(:variant_{n} AS bigint)" for n in each)
     return text(_STATEMENT.format(lines=", ".join(values), variants=", ".join(variants)))
 
@@ -251,11 +259,11 @@ def _move(
     order_id: int | None = None,
     reason: str = "",
     note: str = "",
+    replaced: Sequence[Line] = (),
 ) -> list[int]:
     """Change levels by ``quantity`` times each factor; gives on-hand afterwards, in id order."""
-    totals: dict[int, int] = {}
-    for variant_id, quantity in lines:
-        totals[variant_id] = totals.get(variant_id, 0) + quantity
+    totals = _by_variant(lines)
+    before = _by_variant(replaced)
     ordered = sorted(totals.items())
     who = actor.current()
     values: dict[str, Any] = {
@@ -273,7 +281,11 @@ def _move(
         "at": clock.now(),
     }
     for number, (variant_id, quantity) in enumerate(ordered):
-        values |= {f"variant_{number}": variant_id, f"quantity_{number}": quantity}
+        values |= {
+            f"variant_{number}": variant_id,
+            f"quantity_{number}": quantity,
+            f"replaced_{number}": before.get(variant_id, 0),
+        }
     statement = _statement(len(ordered))
     session.flush()
     rows = session.execute(statement, values).all()
@@ -292,6 +304,13 @@ def _move(
             }
         )
     return [row.on_hand for row in rows]
+
+
+def _by_variant(lines: Sequence[Line]) -> dict[int, int]:
+    totals: dict[int, int] = {}
+    for variant_id, quantity in lines:
+        totals[variant_id] = totals.get(variant_id, 0) + quantity
+    return totals
 
 
 def _ensure_level(variant_id: int) -> None:

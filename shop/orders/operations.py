@@ -73,9 +73,17 @@ class Details:
     cart_version: int | None = None
 
 
-def place(items: Sequence[Item], quote: Quote, details: Details, *, hold_minutes: int) -> Order:
+def place(
+    items: Sequence[Item],
+    quote: Quote,
+    details: Details,
+    *,
+    hold_minutes: int,
+    instead_of: Order | None = None,
+) -> Order:
     """Write the order down and hold its stock until ``hold_minutes`` from now.
 
+    ``instead_of`` is the buyer's unpaid order that was just cancelled for it, in this transaction.
     Raises ``OutOfStock`` or ``UsedUp``, and then nothing is ordered. The stock statement comes
     last, so that its row locks are held for the shortest time.
     """
@@ -135,7 +143,8 @@ def place(items: Sequence[Item], quote: Quote, details: Details, *, hold_minutes
         currency=quote.currency,
     )
     emit(OrderPlaced(order_id=order.id))
-    inventory.reserve(order.id, _open_lines(order))
+    replaced = _open_lines(instead_of) if instead_of else ()
+    inventory.reserve(order.id, _open_lines(order), replaced=replaced)
     return order
 
 

@@ -248,6 +248,20 @@ def test_paying_after_signing_in_empties_the_cart_that_the_goods_moved_to(cast: 
     assert [(line.variant_id, line.quantity) for line in cart.view(own).lines] == [(mug.id, 3)]
 
 
+def test_a_dead_order_of_another_device_does_not_hide_the_own_hold(cast: Cast) -> None:
+    mug, ada, lamp = cast.mug, cast.ada, cast.lamp
+    own = people.filled_cart(mug, 9, customer_id=ada.id)
+    place(own)
+    guest = people.filled_cart(lamp)
+    dead = place(guest)
+    with transaction():
+        orders.cancel(orders.lock(dead.id), reason="customer")
+    with transaction():
+        cart.merge(guest, ada.id)
+
+    assert cart.view(own).problems == []
+
+
 def test_ordering_anew_after_signing_in_replaces_the_guests_order(cast: Cast) -> None:
     lamp, ada = cast.lamp, cast.ada
     own = people.filled_cart(cast.mug, customer_id=ada.id)

@@ -6,11 +6,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from shop import inventory, orders
+from shop import cart, checkout, inventory, orders
 from shop.catalog.models import Variant
 from shop.config import Settings, SettingsError
 from shop.core import mail
 from shop.core.db import session, transaction
+from shop.core.relay import Broadcast
 from shop.notifications import alerts
 from shop.notifications.models import MailMessage
 from tests import cast as people
@@ -63,6 +64,20 @@ def test_one_mail_for_each_crossing_and_none_for_further_sales(cast: Cast) -> No
         inventory.receive(mug.id, 10)
     people.order(mug, 8)
     assert len(low()) == 2
+
+
+def test_a_buyer_who_goes_back_and_changes_the_cart_makes_nothing_low_anew(cast: Cast) -> None:
+    mug, lamp = cast.mug, cast.lamp
+    basket = people.filled_cart(mug, 2)
+    set_level(mug.id, 8)
+    for _ in range(3):
+        with transaction():
+            cart.add(basket, lamp.id, 1)
+            checkout.place_order(basket.id)
+
+    assert len(low()) == 1
+    toasts = select(Broadcast).where(Broadcast.type == "stock.low")
+    assert len(session.scalars(toasts).all()) == 1
 
 
 def test_stock_that_comes_in_and_stays_low_is_not_told(cast: Cast) -> None:
