@@ -21,7 +21,7 @@ bp = Door("Orders desk", "Packing, shipping and remarks, for staff.")
 
 
 class ParcelSchema(Schema):
-    """A parcel; without ``lines`` all that is open. ``notify`` false: no mail that it is on its way."""
+    """A parcel; without ``lines`` all that is open. ``notify`` false: no mail that it left."""
 
     lines = fields.List(
         fields.Nested(UnitsSchema), allow_none=True, validate=validate.Length(1, 500)
