@@ -12,6 +12,7 @@ from shop.api.callers import caller
 from shop.api.errors import Refused
 from shop.core import idempotency, tokens
 from shop.core.db import retrying, session, transaction
+from shop.core.errors import Unavailable
 from shop.core.idempotency import Answer, Claim
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Remember:
 
     @property
     def is_repeat(self) -> bool:
-        """Whether a call before died under this key, perhaps after its work was done."""
+        """Whether a call before ended under this key without an answer; its work may be done."""
         return self.claimed is not None and self.claimed.is_repeat
 
 
@@ -65,9 +66,13 @@ def once(given: object, work: Callable[[Remember], Body], *, status: int, token:
             replayed.headers["Idempotent-Replayed"] = "true"
             return replayed
         return _answer(work(Remember(claimed, status)), status)
+    except Unavailable:  # whether it was done over there, only a repeat finds out
+        if isinstance(claimed, Claim):
+            _end(claimed, idempotency.let_go)
+        raise
     except Exception:
         if isinstance(claimed, Claim):
-            _give_back(claimed)
+            _end(claimed, idempotency.give_back)
         raise
 
 
@@ -90,7 +95,7 @@ def _answer(body: Body, status: int) -> Response:
     return answer
 
 
-def _give_back(claimed: Claim) -> None:
+def _end(claimed: Claim, end: Callable[[Claim], None]) -> None:
     """Let a corrected try, or the same one, use the key again.
 
     After a lost connection the work may be done all the same; then its answer stays stored.
@@ -98,7 +103,7 @@ def _give_back(claimed: Claim) -> None:
     session.rollback()
     try:
         with transaction():
-            idempotency.give_back(claimed)
+            end(claimed)
     except DBAPIError:
         log.warning("idempotency key stays claimed for a minute")
 

@@ -40,7 +40,8 @@ class IdempotencyKey(Base):
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A key that one call may work under. ``until`` grows with each taking over, so it also tells
-    whether the key is still this call's. ``is_repeat``: a call before died under it."""
+    whether the key is still this call's. ``is_repeat``: a call before died under it,
+    or ended without knowing what it had changed."""
 
     scope: str
     key: str
@@ -129,6 +130,19 @@ def give_back(claimed: Claim) -> None:
             IdempotencyKey.locked_until == claimed.until,
             IdempotencyKey.status.is_(None),
         )
+    )
+
+
+def let_go(claimed: Claim) -> None:
+    """End a call that does not know what it changed: the same request may go on from there."""
+    session.execute(
+        update(IdempotencyKey)
+        .where(
+            *_is(claimed.scope, claimed.key),
+            IdempotencyKey.locked_until == claimed.until,
+            IdempotencyKey.status.is_(None),
+        )
+        .values(locked_until=clock.now() - timedelta(seconds=1))
     )
 
 

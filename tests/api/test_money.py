@@ -11,6 +11,7 @@ from shop.api import money as door
 from shop.api.order_shapes import RefundSchema, StaffOrderSchema
 from shop.core import clock
 from shop.core.db import session, transaction
+from shop.core.errors import Unavailable
 from shop.core.idempotency import IdempotencyKey
 from shop.payments import operations as money
 from shop.payments import refunds
@@ -274,3 +275,34 @@ def test_what_was_done_by_a_process_that_died_before_it_answered_is_answered_whe
 
     assert (again.status_code, again.json["payment_status"]) == (200, status)
     assert (other.status_code, other.json["code"]) == (409, "wrong_state")
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "told"), [("capture", "paid", "succeeded"), ("void", "unpaid", "canceled")]
+)
+def test_what_stripe_did_before_its_answer_was_lost_is_answered_when_repeated(
+    finance: Program,
+    cast: Cast,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    status: str,
+    told: str,
+) -> None:
+    order, payment = held(cast)
+
+    def lost(*_: object, **__: object) -> gateway.Intent:
+        raise Unavailable("The payment service does not answer. Please try again.")
+
+    monkeypatch.setattr(gateway, "capture_intent", lost)
+    monkeypatch.setattr(gateway, "cancel_intent", lost)
+    path, key = f"orders/{order.number}/{what}", {"Idempotency-Key": "once"}
+
+    first = finance.post(path, json={}, headers=key)
+    with transaction():  # Stripe's message comes
+        money.apply_intent(payment.id, people.intent(payment, told))
+    again = finance.post(path, json={}, headers=key)
+    other = finance.post(path, json={"amount_minor": 1}, headers=key)
+
+    assert first.status_code == 503
+    assert (again.status_code, again.json["payment_status"]) == (200, status)
+    assert other.status_code == 422 or what == "void"

@@ -180,7 +180,7 @@ def test_while_the_first_is_running_the_second_waits(
     before = state()
     seen: list[Any] = []
     with monkeypatch.context() as dying:
-        dying.setattr(repeats, "_give_back", lambda *_: seen.append("gone"))
+        dying.setattr(repeats, "_end", lambda *_: seen.append("gone"))
         dying.setattr(idempotency, "store", lambda *_: 1 / 0)
         send(case)  # it died on the way: its key stays claimed
 
