@@ -89,6 +89,14 @@ class Product(Base):
         CheckConstraint(
             "price_from_minor >= 0 AND price_to_minor >= price_from_minor", name="price"
         ),
+        CheckConstraint(
+            # a year more than can be typed at both ends: it is another one in other zones
+            "extract(year FROM published_at AT TIME ZONE 'UTC') >= 1999"
+            " AND extract(year FROM published_at AT TIME ZONE 'UTC') <= 3000"
+            " AND extract(year FROM unpublish_at AT TIME ZONE 'UTC') >= 1999"
+            " AND extract(year FROM unpublish_at AT TIME ZONE 'UTC') <= 3000",
+            name="years",
+        ),
         Index("ix_product_search", "search", postgresql_using="gin"),
         Index(
             "ix_product_name_trgm",

@@ -103,8 +103,11 @@ def publish(
 ) -> Product:
     """Offer a product for sale, now or from ``at``, and only ``until`` then if that is given.
 
-    Raises ``NotReady`` without a variant to sell, ``WrongState`` if it is archived.
+    Raises ``NotReady`` without a variant to sell, ``WrongState`` if it is archived, and ``Invalid``
+    for days that cannot be.
     """
+    clock.check_year(at, "published_at")
+    clock.check_year(until, "unpublish_at")
     if not any(variant.archived_at is None for variant in product.variants):
         raise NotReady(f"{product.name} has nothing to sell yet: add a variant with a price first.")
     start = at or product.published_at or clock.now()

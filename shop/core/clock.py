@@ -5,12 +5,22 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from shop.core.errors import Invalid
+
+# Near the years 1 and 9999 a date cannot be told on another zone's clock, nor read back.
+YEARS = range(2000, 3000)
 _frozen: ContextVar[datetime | None] = ContextVar("frozen_clock", default=None)
 
 
 def now() -> datetime:
     """The present moment, aware, in UTC."""
     return _frozen.get() or datetime.now(UTC)
+
+
+def check_year(moment: datetime | None, field: str) -> None:
+    """Raise ``Invalid`` for a date that somebody typed and that no shop can mean."""
+    if moment is not None and moment.year not in YEARS:
+        raise Invalid(f"A date lies between {YEARS[0]} and {YEARS[-1]}.", field=field)
 
 
 @contextmanager

@@ -80,6 +80,14 @@ class Discount(Base):
         ),
         CheckConstraint("min_subtotal_minor >= 1", name="min_subtotal"),
         CheckConstraint("ends_at > starts_at", name="dates"),
+        CheckConstraint(
+            # a year more than can be typed at both ends: it is another one in other zones
+            "extract(year FROM starts_at AT TIME ZONE 'UTC') >= 1999"
+            " AND extract(year FROM starts_at AT TIME ZONE 'UTC') <= 3000"
+            " AND extract(year FROM ends_at AT TIME ZONE 'UTC') >= 1999"
+            " AND extract(year FROM ends_at AT TIME ZONE 'UTC') <= 3000",
+            name="years",
+        ),
         CheckConstraint("limit_total >= 1", name="limit_total"),
         CheckConstraint("limit_per_customer >= 1", name="limit_per_customer"),
         CheckConstraint("used >= 0 AND used <= limit_total", name="used"),

@@ -379,6 +379,8 @@ def _checked(draft: Draft, currency: str) -> dict[str, Any]:
     ):
         if getattr(draft, field) is not None:
             _whole(getattr(draft, field), 1, most, words, field)
+    clock.check_year(draft.starts_at, "starts_at")
+    clock.check_year(draft.ends_at, "ends_at")
     if draft.starts_at and draft.ends_at and draft.ends_at <= draft.starts_at:
         raise Invalid("It cannot end before it starts.", field="ends_at")
     categories = _rows(Category, draft.category_ids, "category", "category_ids")

@@ -112,6 +112,8 @@ def test_a_discount_on_goods_and_people(owner: Desk, session: Session, cast: Cas
             {"starts_at": "2030-01-02T00:00", "ends_at": "2030-01-01T00:00"},
             "It cannot end before it starts",
         ),
+        ({"starts_at": "0001-01-01T00:00"}, "A date lies between 2000 and 2999."),
+        ({"ends_at": "9999-12-31T23:59"}, "A date lies between 2000 and 2999."),
         ({"limit_total": "0"}, "The limit is a whole number from 1"),
         ({"limit_per_customer": "-1"}, "The limit per customer is a whole number from 1"),
         ({"limit_total": "9" * 12}, "This number is too large"),

@@ -193,6 +193,29 @@ def test_stock_is_corrected_with_a_reason_and_explains_itself(desk: Program, cas
     assert desk.get("variants/999999/movements").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("field", "moment"),
+    [
+        ("published_at", "0001-01-01T00:00:00+02:00"),
+        ("published_at", "9999-12-31T23:59:59-02:00"),
+        ("unpublish_at", "9999-12-31T23:59:59-02:00"),
+    ],
+)
+def test_a_day_that_nobody_can_mean_is_refused_and_the_shop_stays_readable(
+    desk: Program, cast: Cast, field: str, moment: str
+) -> None:
+    path = f"products/{cast.mug.product_id}"
+
+    answer = desk.patch(path, json={"status": "active", field: moment})
+
+    assert (answer.status_code, answer.json["errors"]) == (
+        422,
+        [{"field": field, "message": "A date lies between 2000 and 2999."}],
+    )
+    assert desk.get(path).status_code == 200
+    assert [one["name"] for one in desk.get("products").json] == ["Tidal mug"]
+
+
 def test_a_picture_is_added_described_moved_and_taken_off(desk: Program, cast: Cast) -> None:
     path = f"products/{cast.mug.product_id}"
     made = []

@@ -173,6 +173,8 @@ def test_staff_make_change_and_remove_a_discount(manager: Program, session: Sess
             "cannot end before it starts",
         ),
         ({"ends_at": "tomorrow"}, "ends_at", "Not a valid"),
+        ({"ends_at": "9999-12-31T23:59:59Z"}, "ends_at", "between 2000 and 2999"),
+        ({"starts_at": "0001-01-01T00:00:00+02:00"}, "starts_at", "between 2000 and 2999"),
         ({"limit_total": 0}, "limit_total", "whole number from 1"),
         ({"limit_per_customer": -2}, "limit_per_customer", "whole number from 1"),
         ({"min_subtotal_minor": 0}, "min_subtotal_minor", "whole number from 1"),
