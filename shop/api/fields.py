@@ -1,9 +1,12 @@
 """Fields that take what they say and nothing that merely looks like it."""
 
+from datetime import date
 from typing import Any
 
-from marshmallow import RAISE, fields, validate
+from marshmallow import RAISE, ValidationError, fields, validate
 from marshmallow import Schema as MarshmallowSchema
+
+from shop.core import clock
 
 BIGGEST_ID = 2**63 - 1
 BIGGEST_INT = 2**31 - 1
@@ -37,6 +40,16 @@ def identity(**details: Any) -> Whole:
 def money(**details: Any) -> Whole:
     """An amount in minor units, not negative."""
     return Whole(validate=validate.Range(0, 2_000_000_000), **details)
+
+
+def day(**details: Any) -> fields.Date:
+    """A day of a year that we know."""
+
+    def known(given: date) -> None:
+        if given.year not in clock.YEARS:
+            raise ValidationError(f"A date lies between {clock.YEARS[0]} and {clock.YEARS[-1]}.")
+
+    return fields.Date(validate=known, **details)
 
 
 def line(longest: int, *, least: int = 0, **details: Any) -> fields.String:

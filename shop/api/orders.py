@@ -13,7 +13,7 @@ from shop.api.carts import HEADER, named_cart
 from shop.api.carts import PARAMETER as CART_PARAMETER
 from shop.api.door import Door
 from shop.api.errors import Refused
-from shop.api.fields import Schema, Whole, identity, line
+from shop.api.fields import Schema, Whole, day, identity, line
 from shop.api.order_shapes import OrderSchema, ShortOrderSchema, order_shown
 from shop.api.paging import HEADERS, PageSchema, paged
 from shop.api.repeats import Remember
@@ -78,8 +78,8 @@ class OrdersQuerySchema(PageSchema):
         load_default="",
         validate=validate.OneOf(["", *PAYMENT_STATES]),
     )
-    placed_from = fields.Date()
-    placed_to = fields.Date()
+    placed_from = day()
+    placed_to = day()
     sort = fields.String(
         load_default="newest", validate=validate.OneOf(["newest", "oldest", "total"])
     )

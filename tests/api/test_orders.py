@@ -149,6 +149,19 @@ def test_customers_list_their_own_and_staff_all_orders(
     assert found.get("orders?tab=nonsense").status_code == 422
 
 
+def test_orders_are_not_asked_for_by_a_day_after_which_none_comes(
+    cast: Cast, guest: Program, hire: Callable[[str], Program]
+) -> None:
+    number = placed(guest, cast.mug.id)["number"]
+    desk = hire("Support")
+
+    answer = desk.get("orders?placed_to=9999-12-31")
+
+    assert (answer.status_code, "between 2000 and 2999" in answer.text) == (422, True)
+    found = desk.get("orders?placed_from=2000-01-01&placed_to=2999-12-31").json
+    assert [one["number"] for one in found] == [number]
+
+
 def test_a_customer_calls_an_order_off_until_it_is_packed(
     ada: Program, guest: Program, cast: Cast
 ) -> None:
