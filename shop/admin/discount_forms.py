@@ -1,6 +1,6 @@
 """What people type about a discount, read into what the operations take."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -30,6 +30,7 @@ from shop.customers.models import Customer
 BY_CODE, BY_ITSELF = "code", "automatic"
 ALL, CHOSEN = "all", "chosen"
 MOST_NAMED = 200
+SHOWN_ADDRESSES = 5
 # Where a refusal of an operation is shown.
 SHOWN_AT = {
     "category_ids": "categories",
@@ -270,16 +271,17 @@ def _lines(text: str, what: str, field: str) -> list[str]:
 
 
 def _products(text: str) -> list[int]:
+    """The products that are meant, by number. Raises ``Invalid`` for one that nobody can tell."""
     lines = _lines(text, "products", "products")
     if not lines:
         return []
-    lowered = [line.casefold() for line in lines]
+    lowered = [line.lower() for line in lines]
     rows = session.execute(
         select(Product.id, Product.slug, Product.name, func.array_agg(Variant.sku))
         .outerjoin(Variant, Variant.product_id == Product.id)
         .where(
             or_(
-                func.lower(Product.slug).in_(lowered),
+                Product.slug.in_(lowered),
                 func.lower(Product.name).in_(lowered),
                 Product.id.in_(
                     select(Variant.product_id).where(func.lower(Variant.sku).in_(lowered))
@@ -288,11 +290,39 @@ def _products(text: str) -> list[int]:
         )
         .group_by(Product.id)
     ).all()
-    by_word: dict[str, int] = {}
-    for pk, slug, name, skus in rows:
-        for word in (slug, name, *(sku for sku in skus if sku)):
-            by_word[word.casefold()] = pk
-    return _found(lines, by_word, "product", "products")
+    slugs: dict[str, int] = {}
+    skus: dict[str, int] = {}
+    named: dict[str, list[str]] = {}
+    for pk, slug, name, its_skus in rows:
+        slugs[slug] = pk
+        skus |= {sku.lower(): pk for sku in its_skus if sku}
+        named.setdefault(name.lower(), []).append(slug)
+    return sorted({_meant(line, slugs, skus, named) for line in lines})
+
+
+def _meant(
+    line: str,
+    slugs: Mapping[str, int],
+    skus: Mapping[str, int],
+    named: Mapping[str, Sequence[str]],
+) -> int:
+    """An address wins over a SKU, a SKU over a name. Addresses have small letters only: “Vase” is
+    an address if it is nothing else."""
+    word = line.lower()
+    for known in (slugs.get(line), skus.get(word)):
+        if known is not None:
+            return known
+    called = sorted(named.get(word, ()))
+    if len(called) > 1:
+        raise Invalid(
+            f"“{line[:60]}” is the name of {len(called)} products. Type the address of the one"
+            f" that is meant: {', '.join(called[:SHOWN_ADDRESSES])}.",
+            field="products",
+        )
+    slug = called[0] if called else word
+    if slug not in slugs:
+        raise Invalid(f"There is no product “{line[:60]}”.", field="products")
+    return slugs[slug]
 
 
 def _customers(text: str) -> list[int]:
@@ -300,15 +330,13 @@ def _customers(text: str) -> list[int]:
     if not lines:
         return []
     rows = session.execute(select(Customer.id, Customer.email).where(Customer.email.in_(lines)))
-    by_word = {row.email.casefold(): row.id for row in rows}
-    return _found(lines, by_word, "customer with an account", "customers")
-
-
-def _found(lines: Iterable[str], by_word: Mapping[str, int], what: str, field: str) -> list[int]:
-    missing = [line for line in lines if line.casefold() not in by_word]
+    by_email = {row.email.casefold(): row.id for row in rows}
+    missing = [line for line in lines if line.casefold() not in by_email]
     if missing:
-        raise Invalid(f"There is no {what} “{missing[0][:60]}”.", field=field)
-    return sorted({by_word[line.casefold()] for line in lines})
+        raise Invalid(
+            f"There is no customer with an account “{missing[0][:60]}”.", field="customers"
+        )
+    return sorted({by_email[line.casefold()] for line in lines})
 
 
 def typed_number(name: str, typed: str, most: int) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from shop import catalog, checkout, discounts
+from shop.catalog.models import Product
 from shop.core.db import transaction
 from shop.discounts.models import Discount, DiscountCode
 from tests import cast as people
@@ -77,6 +78,66 @@ def test_a_discount_on_goods_and_people(owner: Desk, session: Session, cast: Cas
     assert [row.id for row in discount.categories] == [kitchen.id]
     assert [row.id for row in discount.customers] == [ada.id]
     assert discount.countries == ["AT", "DE"]
+
+
+def twins(*names: str) -> list[str]:
+    """The addresses of products of which two each have one name."""
+    with transaction():
+        return [catalog.create_product(name).slug for name in names for _ in range(2)]
+
+
+def test_an_address_means_its_own_product_whatever_others_are_called(
+    owner: Desk, session: Session
+) -> None:
+    for slug in twins("Vase", "Jug", "Bowl", "Kettle"):
+        owner.post(f"{BASE}/add", FORM | {"code": "", "applies_to": "chosen", "products": slug})
+
+        assert [row.slug for row in made(session).products] == [slug]
+
+
+def test_a_discount_that_is_saved_untouched_stays_on_its_goods(
+    owner: Desk, session: Session
+) -> None:
+    twins("Vase", "Jug", "Bowl", "Kettle")
+    for product in session.scalars(select(Product)):
+        discount = offer(is_targeted=True, product_ids=[product.id])
+        page = owner.text(f"{BASE}/edit/{discount.id}")
+        shown = re.search(r'<textarea[^>]*name="products"[^>]*>([^<]*)', page)
+        assert shown
+
+        owner.post(
+            f"{BASE}/edit/{discount.id}", FORM | {"applies_to": "chosen", "products": shown[1]}
+        )
+
+        session.expire_all()
+        assert [row.id for row in made(session).products] == [product.id]
+
+
+def test_a_sku_means_its_own_product_whatever_others_are_called(
+    owner: Desk, session: Session
+) -> None:
+    with transaction():
+        jug, named = catalog.create_product("Jug"), catalog.create_product("Pot-1")
+        catalog.update_product(named, slug="a-pot")
+        catalog.add_variant(jug, sku="POT-1", price_minor=100)
+
+    owner.post(f"{BASE}/add", FORM | {"applies_to": "chosen", "products": "pot-1"})
+
+    assert [row.slug for row in made(session).products] == ["jug"]
+
+
+def test_a_name_that_several_products_share_is_asked_about(owner: Desk, session: Session) -> None:
+    twins("Vase")
+    chosen = FORM | {"applies_to": "chosen"}
+
+    answer = owner.post(f"{BASE}/add", chosen | {"products": "Vase"})
+
+    assert answer.status_code == 422
+    assert (
+        "“Vase” is the name of 2 products. Type the address of the one that is meant:"
+        " vase, vase-2." in answer.text
+    )
+    assert session.scalar(select(func.count()).select_from(Discount)) == 0
 
 
 @pytest.mark.parametrize(
