@@ -146,7 +146,9 @@ def is_code(text_given: str) -> bool:
     return text_given.isascii() and bool(_CODE.fullmatch(text_given))
 
 
-_HISTORY = text("""
+# As ``holders`` names an address; ``tables`` has an index of it.
+UNTAGGED = r"regexp_replace(lower(CAST({email} AS text)), '\+[^@]*@', '@')"
+_HISTORY = text(rf"""
 SELECT 'held' AS what, r.discount_id, r.code_id, 1 AS used FROM redemption r
 WHERE r.order_id = :order_id AND r.released_at IS NULL
 UNION ALL
@@ -157,7 +159,8 @@ WHERE h.holder = ANY(:holders) AND h.discount_id = ANY(:ids) GROUP BY h.discount
 UNION ALL
 SELECT 'ordered', NULL, NULL, 1 WHERE EXISTS (
     SELECT FROM "order" o WHERE o.status IN ('confirmed', 'completed')
-    AND (o.customer_id = :customer_id OR o.email = CAST(:email AS citext)))
+    AND (o.customer_id = :customer_id OR {UNTAGGED.format(email="o.email")}
+        = {UNTAGGED.format(email=":email")}))
 """)
 
 
@@ -179,7 +182,7 @@ def history(
             "holders": holders(customer_id, email),
             "ids": [one.discount_id for one in asked],
             "customer_id": customer_id,
-            "email": email or None,
+            "email": email.strip() or None,
         },
     ).all()
     held = frozenset(row.discount_id for row in rows if row.what == "held")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from shop import cart, catalog, checkout, discounts, inventory, orders, payments
 from shop.cart import CartChanged
@@ -12,6 +13,7 @@ from shop.core.db import session, transaction
 from shop.core.errors import Invalid, NotFound
 from shop.discounts import CodeRefused, UnknownCode, UsedUp
 from shop.discounts.models import Discount
+from shop.discounts.queries import UNTAGGED
 from shop.payments import operations as money
 from tests import cast as people
 from tests.cast import Cast
@@ -279,6 +281,43 @@ def test_a_first_order_is_one_that_was_paid(cast: Cast) -> None:
 
     with pytest.raises(CodeRefused, match="you have ordered before"):
         use(people.filled_cart(cast.mug), "FIRST")
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("ada@example.com", "ada+2@example.com"),
+        ("Ada+first@Example.com", "ada@example.com"),
+        ("ada+1@example.com", "ADA+2+3@example.com"),
+    ],
+)
+def test_a_tag_in_the_address_makes_no_second_first_order(
+    cast: Cast, before: str, now: str
+) -> None:
+    offer(code="FIRST", first_order=True)
+    basket = people.filled_cart(cast.mug)
+    with transaction():
+        checkout.set_contact(basket, email=before, address=people.ADDRESS)
+    people.pay(place(basket))
+    stranger, again = people.filled_cart(cast.mug), people.filled_cart(cast.mug)
+    for one, email in ((stranger, "adam@example.com"), (again, now)):
+        with transaction():
+            checkout.set_contact(one, email=email, address=people.ADDRESS)
+    assert use(stranger, "FIRST").saved_minor == 190
+
+    with pytest.raises(CodeRefused, match="you have ordered before"):
+        use(again, "FIRST")
+
+
+def test_who_has_ordered_before_is_found_by_an_index(cast: Cast) -> None:
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    same = f"{UNTAGGED.format(email='email')} = {UNTAGGED.format(email=':email')}"
+
+    plan = session.scalars(
+        text(f'EXPLAIN SELECT FROM "order" WHERE {same}'), {"email": "ada@example.com"}
+    )
+
+    assert "ix_order_untagged_email" in " ".join(plan)
 
 
 def late(order: orders.Order) -> None:
