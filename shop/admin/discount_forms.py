@@ -8,6 +8,7 @@ from typing import Any
 from flask import request
 from flask_wtf import FlaskForm
 from sqlalchemy import func, or_, select
+from werkzeug.datastructures import MultiDict
 from wtforms import (
     BooleanField,
     DateTimeLocalField,
@@ -38,6 +39,17 @@ SHOWN_AT = {
     "customer_ids": "customers",
     "min_subtotal_minor": "min_subtotal",
     "is_targeted": "applies_to",
+}
+# Which choices ask for a field; otherwise it is hidden, and what stands in it is not read.
+ASKED_BY: Mapping[str, tuple[str, set[str]]] = {
+    "code": ("how", {BY_CODE}),
+    "percent": ("kind", {"percentage", "buy_x_get_y"}),
+    "amount": ("kind", {"fixed", "free_shipping"}),
+    "buy_quantity": ("kind", {"buy_x_get_y"}),
+    "get_quantity": ("kind", {"buy_x_get_y"}),
+    "categories": ("applies_to", {CHOSEN}),
+    "products": ("applies_to", {CHOSEN}),
+    "customers": ("audience", {CHOSEN}),
 }
 
 
@@ -121,7 +133,7 @@ class DiscountForm(FlaskForm):
 def discount_form(discount: discounts.Discount | None) -> DiscountForm:
     """The form, as it was sent or filled from the discount."""
     sent = request.method == "POST"
-    form = DiscountForm() if sent else DiscountForm(formdata=None)
+    form = DiscountForm(formdata=_used(request.form) if sent else None)
     form.categories.choices = _places()
     if sent or discount is None:
         form.lane.data = form.lane.data or "main"
@@ -146,6 +158,12 @@ def discount_form(discount: discounts.Discount | None) -> DiscountForm:
     return form
 
 
+def _used(sent: MultiDict[str, str]) -> MultiDict[str, str]:
+    """What was sent, without the fields that its choices do not ask for."""
+    unused = {name for name, (field, choices) in ASKED_BY.items() if sent.get(field) not in choices}
+    return MultiDict((name, text) for name, text in sent.items(multi=True) if name not in unused)
+
+
 def _places() -> list[tuple[int, str]]:
     """All categories in the menu's order, each after those above it: “Kitchen › Mugs”."""
     rows = in_tree_order(session.execute(select(*PLACED)).all())
@@ -160,24 +178,21 @@ def _places() -> list[tuple[int, str]]:
 
 def written_draft(form: DiscountForm) -> discounts.Draft:
     """What the form says. Raises ``Invalid`` for what cannot be read."""
-    kind = form.kind.data
-    targeted = form.applies_to.data == CHOSEN
-    by_number = kind == "buy_x_get_y"
     return discounts.Draft(
         name=form.name.data or "",
-        kind=kind,
+        kind=form.kind.data,
         value=_value(form),
-        buy_quantity=form.buy_quantity.data or 0 if by_number else 0,
-        get_quantity=form.get_quantity.data or 0 if by_number else 0,
+        buy_quantity=form.buy_quantity.data or 0,
+        get_quantity=form.get_quantity.data or 0,
         lane=form.lane.data,
         is_automatic=form.how.data == BY_ITSELF,
         is_active=form.is_active.data,
-        is_targeted=targeted,
-        category_ids=form.categories.data or [] if targeted else [],
-        product_ids=_products(form.products.data or "") if targeted else [],
+        is_targeted=form.applies_to.data == CHOSEN,
+        category_ids=form.categories.data or [],
+        product_ids=_products(form.products.data or ""),
         min_subtotal_minor=form.min_subtotal.data,
         audience=form.audience.data,
-        customer_ids=_customers(form.customers.data or "") if form.audience.data == CHOSEN else [],
+        customer_ids=_customers(form.customers.data or ""),
         first_order=form.first_order.data,
         countries=form.countries.data or [],
         starts_at=form.starts_at.data,

@@ -193,6 +193,28 @@ def test_what_cannot_be_is_said_at_its_field_and_saves_nothing(
     assert session.scalar(select(func.count()).select_from(Discount)) == 0
 
 
+@pytest.mark.parametrize(
+    ("hidden", "typed"),
+    [
+        ({"amount": "5 euro"}, {}),
+        ({"buy_quantity": "two", "get_quantity": "1.5"}, {}),
+        ({"percent": "ten"}, {"kind": "fixed", "amount": "5"}),
+        ({"categories": "999999", "products": "nothing"}, {}),
+        ({"customers": "x@y.z"}, {}),
+        ({"code": "x" * 41}, {"how": "automatic"}),
+    ],
+)
+def test_what_stands_in_a_hidden_field_refuses_nothing(
+    owner: Desk, session: Session, hidden: dict[str, str], typed: dict[str, str]
+) -> None:
+    answer = owner.post(f"{BASE}/add", FORM | typed | hidden)
+
+    assert answer.status_code == 303, answer.text
+    kept = made(session)
+    assert (kept.products, kept.categories, kept.customers) == ([], [], [])
+    assert (kept.value, kept.buy_quantity) == (500 if typed.get("amount") else 1_500, 0)
+
+
 def test_a_code_that_is_taken_makes_no_discount(owner: Desk, session: Session) -> None:
     offer(code="WINTER15")
 
