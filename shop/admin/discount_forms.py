@@ -30,7 +30,6 @@ from shop.customers.models import Customer
 
 BY_CODE, BY_ITSELF = "code", "automatic"
 ALL, CHOSEN = "all", "chosen"
-MOST_NAMED = 200
 SHOWN_ADDRESSES = 5
 # Where a refusal of an operation is shown.
 SHOWN_AT = {
@@ -280,8 +279,8 @@ def _value(form: DiscountForm) -> int:
 
 def _lines(text: str, what: str, field: str) -> list[str]:
     lines = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
-    if len(lines) > MOST_NAMED:
-        raise Invalid(f"Name up to {MOST_NAMED} {what}.", field=field)
+    if len(lines) > discounts.MOST_CHOSEN:
+        raise Invalid(f"Name up to {discounts.MOST_CHOSEN} {what}.", field=field)
     return lines
 
 

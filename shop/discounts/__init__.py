@@ -12,6 +12,7 @@ from shop.discounts.operations import (
     AUDIENCES,
     KINDS,
     LANE_WORDS,
+    MOST_CHOSEN,
     MOST_CODES,
     Draft,
     add_code,
@@ -62,9 +63,9 @@ from shop.discounts.queries import (
 from shop.discounts.wording import STATUSES, Words, describe, status_of
 
 __all__ = [
-    "AUDIENCES", "KINDS", "LANES", "LANE_WORDS", "LONGEST_CODE", "MOST_CODES", "STATUSES",
-    "Applied", "CodeRefused", "Discount", "DiscountCode", "DiscountList", "Draft", "Facts",
-    "History", "Offer", "Priced", "Quote", "Redeemed", "Refused", "Rule", "TaxedLine",
+    "AUDIENCES", "KINDS", "LANES", "LANE_WORDS", "LONGEST_CODE", "MOST_CHOSEN", "MOST_CODES",
+    "STATUSES", "Applied", "CodeRefused", "Discount", "DiscountCode", "DiscountList", "Draft",
+    "Facts", "History", "Offer", "Priced", "Quote", "Redeemed", "Refused", "Rule", "TaxedLine",
     "UnknownCode", "Usage", "UsedUp", "Words", "add_code", "automatic", "by_code", "by_codes",
     "clean_code", "codes", "count_codes", "create_discount", "delete_discount", "describe",
     "draft_of", "explain", "forget", "generate_codes", "get_discount", "give_back", "history",

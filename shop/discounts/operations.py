@@ -39,6 +39,8 @@ AUDIENCES = {
 MOST_MINOR = 100_000_000
 MOST_USES = 1_000_000_000
 MOST_CODES = 10_000
+# So many products can be chosen one by one, so many categories and so many customers.
+MOST_CHOSEN = 500
 LONGEST_NAME = 80
 LONGEST_PREFIX = 20
 # Nothing that looks or sounds like another sign: no 0 O, 1 I L, 2 Z, 5 S, 8 B, U V.

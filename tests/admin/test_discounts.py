@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from shop import catalog, checkout, discounts
 from shop.catalog.models import Product
+from shop.core import clock
 from shop.core.db import transaction
+from shop.customers.models import Customer
 from shop.discounts.models import Discount, DiscountCode
 from tests import cast as people
 from tests.admin.desk import Desk, sit
@@ -111,6 +113,35 @@ def test_a_discount_that_is_saved_untouched_stays_on_its_goods(
 
         session.expire_all()
         assert [row.id for row in made(session).products] == [product.id]
+
+
+def test_a_discount_of_as_many_goods_and_people_as_the_api_takes_can_be_saved(
+    owner: Desk, session: Session
+) -> None:
+    most, now = discounts.MOST_CHOSEN, clock.now()
+    bowls = [
+        {"name": "Bowl", "slug": f"bowl-{n}", "created_at": now, "updated_at": now}
+        for n in range(most + 1)
+    ]
+    guests = [{"email": f"guest-{n}@example.com", "password_hash": ""} for n in range(most)]
+    products = session.scalars(insert(Product).returning(Product.id), bowls).all()
+    customers = session.scalars(insert(Customer).returning(Customer.id), guests).all()
+    discount = offer(
+        is_targeted=True, product_ids=products[:most], audience="chosen", customer_ids=customers
+    )
+    page = owner.text(f"{BASE}/edit/{discount.id}")
+    boxes = dict(re.findall(r'<textarea[^>]*name="(products|customers)"[^>]*>\s*([^<]*)', page))
+    form = FORM | {"applies_to": "chosen", "audience": "chosen"} | boxes
+
+    answer = owner.post(f"{BASE}/edit/{discount.id}", form)
+
+    assert answer.status_code == 303
+    session.expire_all()
+    kept = made(session)
+    assert (kept.name, len(kept.products), len(kept.customers)) == ("Winter", most, most)
+    slugs = "\n".join(bowl["slug"] for bowl in bowls)
+    answer = owner.post(f"{BASE}/edit/{discount.id}", form | {"products": slugs})
+    assert (answer.status_code, "Name up to 500 products." in answer.text) == (422, True)
 
 
 def test_a_sku_means_its_own_product_whatever_others_are_called(
