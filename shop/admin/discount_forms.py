@@ -105,7 +105,7 @@ class DiscountForm(FlaskForm):
         render_kw={"rows": 3},
     )  # fmt: skip
     min_subtotal = MoneyField(
-        "Goods cost at least", [Optional()], description="Before discounts; empty: any amount."
+        "Goods cost at least", [Optional()], description="Before discounts; empty or 0: any amount."
     )
     audience = SelectField("Customers", choices=list(discounts.AUDIENCES.items()))
     customers = TextAreaField(
@@ -189,7 +189,7 @@ def written_draft(form: DiscountForm) -> discounts.Draft:
         is_targeted=form.applies_to.data == CHOSEN,
         category_ids=form.categories.data or [],
         product_ids=_products(form.products.data or ""),
-        min_subtotal_minor=form.min_subtotal.data,
+        min_subtotal_minor=form.min_subtotal.data or None,
         audience=form.audience.data,
         customer_ids=_customers(form.customers.data or ""),
         first_order=form.first_order.data,

@@ -17,6 +17,7 @@ from shop.catalog.models import Category, Product
 from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
+from shop.core.money import Money
 from shop.customers.addresses import country_names
 from shop.customers.models import Customer
 from shop.discounts import queries
@@ -373,14 +374,16 @@ def _checked(draft: Draft, currency: str) -> dict[str, Any]:
             raise Invalid(f"Choose one of: {', '.join(known)}.", field=field)
     if draft.currency and draft.currency != currency:
         raise Invalid(f"Prices of this shop are in {currency}.", field="currency")
-    _check_value(draft)
-    for field, words, most in (
-        ("min_subtotal_minor", "The least that goods must cost", MOST_MINOR),
-        ("limit_total", "The limit", MOST_USES),
-        ("limit_per_customer", "The limit per customer", MOST_USES),
+    _check_value(draft, currency)
+    if draft.min_subtotal_minor is not None:
+        words = "The least that goods must cost"
+        _amount(draft.min_subtotal_minor, 1, currency, words, "min_subtotal_minor")
+    for field, words in (
+        ("limit_total", "The limit"),
+        ("limit_per_customer", "The limit per customer"),
     ):
         if getattr(draft, field) is not None:
-            _whole(getattr(draft, field), 1, most, words, field)
+            _whole(getattr(draft, field), 1, MOST_USES, words, field)
     clock.check_year(draft.starts_at, "starts_at")
     clock.check_year(draft.ends_at, "ends_at")
     if draft.starts_at and draft.ends_at and draft.ends_at <= draft.starts_at:
@@ -419,13 +422,13 @@ def _checked(draft: Draft, currency: str) -> dict[str, Any]:
     }
 
 
-def _check_value(draft: Draft) -> None:
+def _check_value(draft: Draft, currency: str) -> None:
     if draft.kind == "percentage":
         _whole(draft.value, 1, WHOLE, "The percentage in basis points (1000 is 10 %)", "value")
     elif draft.kind == "fixed":
-        _whole(draft.value, 1, MOST_MINOR, "The amount in minor units", "value")
+        _amount(draft.value, 1, currency, "The amount off", "value")
     elif draft.kind == "free_shipping":
-        _whole(draft.value, 0, MOST_MINOR, "The most off delivery in minor units", "value")
+        _amount(draft.value, 0, currency, "The most off delivery", "value")
     else:
         _whole(draft.value, 1, WHOLE, "The percentage in basis points (10000 is free)", "value")
         _whole(draft.buy_quantity, 1, 99, "The number to buy", "buy_quantity")
@@ -435,6 +438,12 @@ def _check_value(draft: Draft) -> None:
 def _whole(value: object, least: int, most: int, words: str, field: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise Invalid(f"{words} is a whole number from {least} to {most}.", field=field)
+
+
+def _amount(value: int, least: int, currency: str, words: str, field: str) -> None:
+    if not least <= value <= MOST_MINOR:
+        limits = f"{Money(least, currency)} and {Money(MOST_MINOR, currency)}"
+        raise Invalid(f"{words} lies between {limits}.", field=field)
 
 
 def _rows(model: Any, ids: Sequence[int], word: str, field: str) -> list[Any]:

@@ -210,6 +210,18 @@ def test_a_name_that_several_products_share_is_asked_about(owner: Desk, session:
         ({"limit_per_customer": "-1"}, "The limit per customer is a whole number from 1"),
         ({"limit_total": "9" * 12}, "This number is too large"),
         ({"min_subtotal": "-1"}, "This amount is not possible"),
+        (
+            {"min_subtotal": "2000000"},
+            "The least that goods must cost lies between €0.01 and €1,000,000.00.",
+        ),
+        (
+            {"kind": "fixed", "amount": "2000000"},
+            "The amount off lies between €0.01 and €1,000,000.00.",
+        ),
+        (
+            {"kind": "free_shipping", "amount": "2000000"},
+            "The most off delivery lies between €0.00 and €1,000,000.00.",
+        ),
         ({"code": "x"}, "A code has 3 to 40 letters and digits"),
         ({"code": "no spaces"}, "A code has 3 to 40 letters and digits"),
     ],
@@ -244,6 +256,13 @@ def test_what_stands_in_a_hidden_field_refuses_nothing(
     kept = made(session)
     assert (kept.products, kept.categories, kept.customers) == ([], [], [])
     assert (kept.value, kept.buy_quantity) == (500 if typed.get("amount") else 1_500, 0)
+
+
+def test_goods_that_cost_at_least_nothing_are_all_goods(owner: Desk, session: Session) -> None:
+    answer = owner.post(f"{BASE}/add", FORM | {"min_subtotal": "0"})
+
+    assert answer.status_code == 303
+    assert made(session).min_subtotal_minor is None
 
 
 def test_a_code_that_is_taken_makes_no_discount(owner: Desk, session: Session) -> None:
