@@ -6,7 +6,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from shop import orders, payments
 from shop.core import clock, db
@@ -171,6 +171,31 @@ def test_a_night_in_which_stripe_was_away_is_made_up_for(
     payments.compare_nightly()
 
     assert len(session.scalars(select(ReconcileRun)).all()) == 2
+
+
+def test_what_was_found_on_friday_is_still_there_after_a_quiet_weekend(
+    cast: Cast, stripe: stripe_rig.Rig
+) -> None:
+    paid_there(cast.unpaid_order.id, stripe)
+    friday = payments.reconcile_all(days=1).id
+    session.execute(text("SELECT setval('reconcile_run_id_seq', :id)"), {"id": friday + 400})
+
+    payments.compare_lately()
+
+    assert session.scalars(select(ReconcileRun.id)).all() == [friday]
+
+
+def test_the_newest_hundred_comparisons_are_kept(cast: Cast, stripe: stripe_rig.Rig) -> None:
+    now = clock.now()
+    with transaction():
+        session.add_all(
+            ReconcileRun(since=now, started_at=now, finished_at=now) for _ in range(105)
+        )
+
+    newest = payments.reconcile_all(days=1).id
+
+    kept = session.scalars(select(ReconcileRun.id).order_by(ReconcileRun.id)).all()
+    assert (len(kept), kept[-1]) == (100, newest)
 
 
 def test_a_refund_that_failed_and_was_made_anew_is_no_difference(
