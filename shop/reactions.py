@@ -1,6 +1,7 @@
 """The table: event → what follows. The only file that knows who listens to whom."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
@@ -92,8 +93,13 @@ def _atomic(run: Callable[[Any], None]) -> Reaction:
     return Reaction(run.__name__, run)
 
 
-def _outside(run: Callable[[Any], None], *, slow: bool = False) -> Reaction:
-    return Reaction(run.__name__.lstrip("_"), run, atomic=False, slow=slow)
+def _outside(run: Callable[[Any], None]) -> Reaction:
+    return Reaction(run.__name__.lstrip("_"), run, atomic=False)
+
+
+def _slow(run: Callable[[Any], None], *, minutes: int) -> Reaction:
+    """One that may take so many minutes, and is begun anew after them if its worker died."""
+    return replace(_outside(run), slow=True, lease_s=60 * minutes)
 
 
 REACTIONS: dict[type[Event], Sequence[Reaction]] = {
@@ -106,7 +112,7 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     LatePaymentRefused: [_atomic(mails.send_late_payment)],
     RefundRequested: [_outside(_send_refund)],
     VoidRequested: [_outside(_void)],
-    ComparisonRequested: [_outside(_compare, slow=True)],
+    ComparisonRequested: [_slow(_compare, minutes=15)],
     OrderAuthorised: [_atomic(mails.send_confirmed)],
     LinesCancelled: [_atomic(mails.send_lines_cancelled)],
     StockLow: [_atomic(alerts.send_low_stock)],
@@ -115,8 +121,8 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     RegistrationRepeated: [_atomic(mails.send_already_registered)],
     PasswordResetRequested: [_atomic(mails.send_password_link)],
     MailQueued: [_outside(_deliver_mail)],
-    MediaStored: [_outside(_make_renditions, slow=True)],
-    DoctorAsked: [_outside(_ask_doctor, slow=True)],
+    MediaStored: [_slow(_make_renditions, minutes=2)],
+    DoctorAsked: [_slow(_ask_doctor, minutes=15)],
     # Nobody listens to these, but the relay must know every event it may meet.
     DoctorAnswered: [],
     FaultMended: [],

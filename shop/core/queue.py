@@ -18,7 +18,9 @@ SLOW = "shop-slow"
 JOB = "shop.__main__.run_deliveries"
 # A job costs a fork and a connection: in a rush, one of them does several deliveries.
 MOST_AT_ONCE = 20
-TIMEOUT_S = 300
+# Of the slow queue a little less than the longest lease of its reactions: who is stopped must not
+# find that another worker has begun.
+TIMEOUT_S = {NAME: 300, SLOW: 840}
 
 
 class Bell:
@@ -46,7 +48,7 @@ class Bell:
                 (ids[start : start + at_once],),
                 result_ttl=0,
                 failure_ttl=60,
-                timeout=TIMEOUT_S,
+                timeout=TIMEOUT_S[name],
             )
             for start in range(0, len(ids), at_once)
         ]

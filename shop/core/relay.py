@@ -19,9 +19,11 @@ from sqlalchemy import (
     Index,
     Select,
     UniqueConstraint,
+    case,
     delete,
     func,
     insert,
+    literal,
     select,
     text,
     update,
@@ -38,7 +40,7 @@ log = logging.getLogger(__name__)
 # A day in all: a mail server or Stripe may be away for hours, and nobody should have to notice.
 WAITS_S = (2, 60, 300, 1200, 3600, 4 * 3600, 18 * 3600)
 MAX_ATTEMPTS = len(WAITS_S) + 1
-LEASE = "60 seconds"
+LEASE_S = 60
 BATCH = 200
 
 
@@ -49,12 +51,15 @@ class Reaction:
     ``atomic`` reactions run inside the transaction that marks them done: exactly once.
     The others talk to the outside world and open their own; they may run twice, so they check.
     ``slow`` ones wait in a queue of their own, so that no mail stands behind two hundred pictures.
+    ``lease_s`` is longer than the reaction can take: after it another worker begins it anew,
+    because the first must have died.
     """
 
     name: str
     run: Callable[[Any], None]
     atomic: bool = True
     slow: bool = False
+    lease_s: int = LEASE_S
 
 
 class _Overtaken(Exception):
@@ -208,7 +213,7 @@ def overdue(*, patience_s: int, reactions: Iterable[str]) -> list[Ring]:
 
 def deliver(delivery_id: int, reactions: Mapping[str, Reaction]) -> str:
     """Run one delivery now if it is due and nobody else holds it. Gives its state, or "skipped"."""
-    claim = _claim(delivery_id)
+    claim = _claim(delivery_id, reactions)
     if claim is None:
         return "skipped"
     record, name, attempts = claim
@@ -258,7 +263,11 @@ def lag_s() -> float:
     return max(0.0, float(oldest or 0))
 
 
-def _claim(delivery_id: int) -> tuple[EventRecord, str, int] | None:
+def _claim(
+    delivery_id: int, reactions: Mapping[str, Reaction]
+) -> tuple[EventRecord, str, int] | None:
+    own = {name: one.lease_s for name, one in reactions.items() if one.lease_s != LEASE_S}
+    lease_s = case(own, value=Delivery.reaction, else_=LEASE_S) if own else literal(LEASE_S)
     with transaction("claim-delivery"):
         row = session.execute(
             update(Delivery)
@@ -270,7 +279,7 @@ def _claim(delivery_id: int) -> tuple[EventRecord, str, int] | None:
             )
             .values(
                 attempts=Delivery.attempts + 1,
-                lease_until=func.now() + text(f"interval '{LEASE}'"),
+                lease_until=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_s),
             )
             .returning(Delivery.event_id, Delivery.reaction, Delivery.attempts)
         ).first()

@@ -26,6 +26,8 @@ CHECKS: tuple[Check, ...] = (
     *guards.CHECKS,
 )
 STRIPE_DAYS = 30.0
+# All of a look must fit into what a worker may take.
+LONGEST = timedelta(minutes=12)
 STRIPE = Check(
     id="stripe",
     invariant="I24",
@@ -105,7 +107,7 @@ def examine(
 def _compare(days: float, asked: Asked) -> Verdict:
     began = time.perf_counter()
     try:
-        run = payments.reconcile_all(days=days, mend=False)
+        run = payments.reconcile_all(days=days, mend=False, within=LONGEST)
     except DomainError as error:
         return Verdict(STRIPE, seconds=time.perf_counter() - began, failure=error.sentence)
     faults = [

@@ -14,7 +14,7 @@ from shop.doctor.models import DoctorRun
 
 KEPT = 50
 # Whoever asked longer ago than this gets no answer any more: the worker died each time.
-GIVEN_UP_AFTER = timedelta(minutes=10)
+GIVEN_UP_AFTER = timedelta(minutes=15)
 
 
 def ask(*, with_stripe: bool = False) -> DoctorRun:

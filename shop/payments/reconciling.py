@@ -2,17 +2,18 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Text, cast, delete, func, select, text
+from sqlalchemy import ColumnElement, Text, cast, delete, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from shop import orders
-from shop.core import clock
+from shop.core import clock, db
 from shop.core.db import end_read, session, transaction
-from shop.core.errors import DomainError, Invalid, Unavailable
+from shop.core.errors import DomainError, Invalid, Unavailable, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
 from shop.payments import procedures
@@ -33,6 +34,8 @@ KEPT_RUNS = 100
 TELL_EVERY = 50
 # Whoever has not ended by then was cut off, or waits for Stripe: somebody may ask anew.
 CUT_OFF_AFTER = timedelta(minutes=15)
+# Less than a worker may take: stopped inside a call, the library would say that Stripe is away.
+LONGEST = timedelta(minutes=13)
 MOST_DAYS = 366
 Difference = dict[str, Any]
 
@@ -129,19 +132,34 @@ def request_comparison(*, days: float) -> ReconcileRun:
 
 
 def compare(run_id: int) -> None:
-    """Make a comparison that was asked for. One that is done, or that nobody waits for, is left."""
-    run = session.get(ReconcileRun, run_id)
-    end_read()
-    if run is not None and run.finished_at is None:
-        _fill(run_id, run.since)
+    """Make a comparison that was asked for. One that is done, or that nobody waits for, is left.
+
+    Raises ``WrongState`` while another worker compares: then this one is to be tried again.
+    """
+    with _alone():
+        run = session.get(ReconcileRun, run_id)
+        end_read()
+        if run is not None and run.finished_at is None:
+            _fill(run_id, run.since, within=LONGEST)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other workers from comparing. The lock ends with its connection, so with the process."""
+    with db.engine().connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").detach()
+        if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext('shop.compare'))")):
+            raise WrongState("Another comparison is running.")
+        yield
 
 
 def compare_nightly() -> None:
-    """Ask for a comparison of the last 30 days, unless one went through in the last 20 hours."""
+    """Ask for a comparison of the last 30 days, unless one went through in the last 20 hours or is
+    running."""
     now = clock.now()
+    went_through = ReconcileRun.finished_at.is_not(None) & (ReconcileRun.failure == "")
     lately = select(ReconcileRun.id).where(
-        ReconcileRun.failure == "",
-        ReconcileRun.started_at > now - timedelta(hours=20),
+        (went_through & (ReconcileRun.started_at > now - timedelta(hours=20))) | _runs(now),
         ReconcileRun.started_at - ReconcileRun.since > timedelta(days=29),
     )
     with transaction():
@@ -151,29 +169,31 @@ def compare_nightly() -> None:
 
 def is_comparing() -> bool:
     """Whether a comparison was asked for that has not ended, nor been given up."""
-    running = select(ReconcileRun.id).where(
-        ReconcileRun.finished_at.is_(None),
-        ReconcileRun.started_at > clock.now() - CUT_OFF_AFTER,
-    )
-    return session.scalar(running.limit(1)) is not None
+    return session.scalar(select(ReconcileRun.id).where(_runs(clock.now())).limit(1)) is not None
 
 
-def reconcile_all(*, days: float, mend: bool = True) -> ReconcileRun:
+def _runs(now: datetime) -> ColumnElement[bool]:
+    return ReconcileRun.finished_at.is_(None) & (ReconcileRun.started_at > now - CUT_OFF_AFTER)
+
+
+def reconcile_all(
+    *, days: float, mend: bool = True, within: timedelta | None = None
+) -> ReconcileRun:
     """Compare all payments, refunds and disputes of the last ``days`` with Stripe's, now.
 
     Every difference is listed; with ``mend`` each is settled the way a message would have been, and
-    the run is kept, also one that Stripe cut short: its ``failure`` says so. Who only looks writes
-    nothing.
+    the run is kept, also one that Stripe or the end of the time ``within`` cut short: its
+    ``failure`` says so. Who only looks writes nothing.
     """
     run = ReconcileRun(since=clock.now() - timedelta(days=days), started_at=clock.now())
     if not mend:
-        run.checked, run.differences, run.failure = _compared(run.since, mend=False)
+        run.checked, run.differences, run.failure = _compared(run.since, mend=False, within=within)
         run.finished_at = clock.now()
         return run
     with transaction():
         session.add(run)
         session.flush()
-    return _fill(run.id, run.since)
+    return _fill(run.id, run.since, within=within)
 
 
 def compare_lately() -> None:
@@ -184,12 +204,12 @@ def compare_lately() -> None:
             session.execute(delete(ReconcileRun).where(ReconcileRun.id == run.id))
 
 
-def _fill(run_id: int, since: datetime) -> ReconcileRun:
+def _fill(run_id: int, since: datetime, *, within: timedelta | None) -> ReconcileRun:
     def tell(checked: int) -> None:
         with transaction():
             session.get_one(ReconcileRun, run_id).checked = checked
 
-    checked, found, failure = _compared(since, mend=True, tell=tell)
+    checked, found, failure = _compared(since, mend=True, within=within, tell=tell)
     with transaction():
         run = session.get_one(ReconcileRun, run_id, populate_existing=True)
         run.checked, run.differences, run.failure = checked, found, failure
@@ -201,10 +221,14 @@ def _fill(run_id: int, since: datetime) -> ReconcileRun:
 
 
 def _compared(
-    since: datetime, *, mend: bool, tell: Callable[[int], None] | None = None
+    since: datetime,
+    *,
+    mend: bool,
+    within: timedelta | None,
+    tell: Callable[[int], None] | None = None,
 ) -> tuple[int, list[Difference], str]:
     """How many things were compared, what differs, and why it was cut short, if it was."""
-    checked, failure = 0, ""
+    checked, failure, began = 0, "", clock.now()
     found: list[Difference] = []
     try:
         for differences in (_intents(since, mend), _refunds(since, mend), _disputes(since, mend)):
@@ -214,6 +238,9 @@ def _compared(
                     found.append(difference)
                 if tell is not None and checked % TELL_EVERY == 0:
                     tell(checked)
+                if within is not None and clock.now() - began > within:
+                    minutes = within // timedelta(minutes=1)
+                    raise Unavailable(f"Not done after {minutes} minutes: compare fewer days.")
     except DomainError as error:
         failure = str(error)
         log.warning("comparison cut short", extra={"reason": failure})

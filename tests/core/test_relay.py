@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from redis import Redis
@@ -10,11 +11,13 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
 from shop.cli.relay import Crier
-from shop.core import clock, events, redis, relay
+from shop.core import clock, events, queue, redis, relay
 from shop.core.db import session, transaction
 from shop.core.events import Event, EventPending, emit
 from shop.core.relay import Broadcast, Delivery, Message, Reaction
 from shop.customers.models import Customer
+from shop.media.workshop import SECONDS_PER_JOB
+from shop.reactions import BY_NAME
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +131,36 @@ def test_who_fails_after_the_lease_was_taken_over_undoes_nothing(session: object
         row = current.get_one(Delivery, delivery_id, populate_existing=True)
         assert (row.state, row.error) == ("done", None)
     assert customers() == 1
+
+
+def test_a_slow_reaction_is_left_alone_for_longer_and_another_is_not(session: Session) -> None:
+    leased = {}
+
+    def look(event: BellRang) -> None:
+        row = session.scalars(select(Delivery).order_by(Delivery.id.desc()).limit(1)).one()
+        session.refresh(row)
+        leased[event.number] = row.lease_until - session.scalar(select(func.now()))
+
+    for number, reaction in enumerate(
+        [
+            Reaction("look", look, atomic=False),
+            Reaction("look", look, atomic=False, slow=True, lease_s=900),
+        ]
+    ):
+        ring(number)
+        ((delivery_id, _),) = relay.dispatch({BellRang: [reaction]}, tell)[0]
+        assert relay.deliver(delivery_id, {"look": reaction}) == "done"
+
+    assert timedelta(0) < leased[0] <= timedelta(seconds=60)
+    assert timedelta(minutes=14) < leased[1] <= timedelta(minutes=15)
+
+
+def test_a_worker_is_stopped_before_another_begins_the_same(session: object) -> None:
+    slow = {name: one.lease_s for name, one in BY_NAME.items() if one.slow}
+
+    assert slow == {"compare": 900, "ask_doctor": 900, "make_renditions": 120}
+    assert 13 * 60 < queue.TIMEOUT_S[queue.SLOW] < 900
+    assert slow["make_renditions"] > SECONDS_PER_JOB
 
 
 def test_an_event_of_a_newer_release_waits_and_stops_nobody(

@@ -98,7 +98,7 @@ def test_one_look_at_a_time(app: Flask, own_shop: Shop) -> None:
 
 def test_a_look_that_nobody_finished_does_not_stop_the_next(app: Flask, own_shop: Shop) -> None:
     desk = ask(app)
-    change("UPDATE doctor_run SET asked_at = asked_at - interval '11 minutes'")
+    change("UPDATE doctor_run SET asked_at = asked_at - interval '16 minutes'")
 
     desk.post("/admin/doctor/run")
     own_shop.settle_down()

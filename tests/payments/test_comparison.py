@@ -1,6 +1,8 @@
 """What nobody told us is found by comparing with Stripe, here played by the stand-in."""
 
 import json
+import threading
+import time
 from datetime import timedelta
 
 import psycopg
@@ -11,7 +13,7 @@ from sqlalchemy import select, text
 from shop import orders, payments
 from shop.core import clock, db
 from shop.core.db import session, transaction
-from shop.core.errors import Invalid
+from shop.core.errors import Invalid, WrongState
 from shop.payments import refunds
 from shop.payments.models import Dispute, ReconcileRun, Refund, Task
 from tests import cast as people
@@ -171,6 +173,46 @@ def test_a_night_in_which_stripe_was_away_is_made_up_for(
     payments.compare_nightly()
 
     assert len(session.scalars(select(ReconcileRun)).all()) == 2
+
+
+def test_a_night_whose_worker_died_is_made_up_for(cast: Cast) -> None:
+    payments.compare_nightly()
+    (first,) = session.scalars(select(ReconcileRun)).all()
+    with transaction():
+        first.started_at = clock.now() - timedelta(minutes=16)
+        first.since = first.started_at - timedelta(days=30)
+
+    payments.compare_nightly()
+
+    assert len(session.scalars(select(ReconcileRun)).all()) == 2
+
+
+def test_one_comparison_is_made_at_a_time(live_database: str, stripe: stripe_rig.Rig) -> None:
+    paid_there(people.order(people.product("Mug", stock=5)).id, stripe)
+    with transaction():
+        run_id = payments.request_comparison(days=1).id
+    stripe.control(latency_s=1)
+    first = threading.Thread(target=payments.compare, args=(run_id,))
+
+    first.start()
+    time.sleep(0.5)
+    with pytest.raises(WrongState, match="Another comparison"):
+        payments.compare(run_id)
+    first.join()
+    payments.compare(run_id)
+
+    run = session.get_one(ReconcileRun, run_id, populate_existing=True)
+    assert ([one["done"] for one in run.differences], run.failure) == (["paid"], "")
+
+
+def test_a_comparison_without_end_is_ended_and_says_so(cast: Cast, stripe: stripe_rig.Rig) -> None:
+    for _ in range(2):
+        paid_there(people.order(cast.mug).id, stripe)
+
+    run = payments.reconcile_all(days=1, within=timedelta(0))
+
+    assert (run.checked, len(run.differences)) == (1, 1)
+    assert run.failure == "Not done after 0 minutes: compare fewer days."
 
 
 def test_what_was_found_on_friday_is_still_there_after_a_quiet_weekend(
