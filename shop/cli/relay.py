@@ -17,7 +17,7 @@ from psycopg.rows import scalar_row
 from sqlalchemy.exc import DBAPIError
 
 from shop import media, payments
-from shop.core import db, idempotency, queue, redis, sessions
+from shop.core import db, idempotency, queue, redis, sessions, tokens
 from shop.core import relay as core
 from shop.core.events import Event, EventRecord
 
@@ -50,6 +50,10 @@ TIMETABLE = (
     Turn("remove files without a row", 24 * 3600, media.sweep),
     Turn("forget old idempotency keys", 3600, idempotency.prune),
     Turn("forget old sign-ins", 3600, sessions.prune),
+    Turn("forget old one-time links", 3600, tokens.prune),
+    Turn("forget old broadcasts", 3600, core.prune_broadcasts),
+    Turn("forget old jobs", 3600, core.prune_deliveries),
+    Turn("forget old messages of Stripe", 3600, payments.prune_messages),
 )
 
 

@@ -9,7 +9,7 @@ the rows of transactions that commit late.
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shop.core import actor
+from shop.core import actor, clock, forgetting
 from shop.core.db import Base, session, transaction
 from shop.core.events import Event, EventPending, EventRecord
 
@@ -42,6 +42,9 @@ WAITS_S = (2, 60, 300, 1200, 3600, 4 * 3600, 18 * 3600)
 MAX_ATTEMPTS = len(WAITS_S) + 1
 LEASE_S = 60
 BATCH = 200
+# Sockets that were away for longer are told to read anew.
+BROADCASTS_KEPT = timedelta(days=2)
+DELIVERIES_KEPT = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +264,29 @@ def lag_s() -> float:
         )
     )
     return max(0.0, float(oldest or 0))
+
+
+def prune_broadcasts() -> int:
+    """Forget what was told two days ago; gives how many messages.
+
+    Never one after another that is kept: whoever returns counts on having all from the first kept
+    one on. The newest stays, so that numbers are known also in a shop where nothing happens.
+    """
+    kept = select(func.min(Broadcast.seq)).where(Broadcast.at >= clock.now() - BROADCASTS_KEPT)
+    with transaction():
+        first = session.scalar(kept) or session.scalar(select(func.max(Broadcast.seq))) or 0
+    return forgetting.forget(Broadcast.seq, is_over=Broadcast.seq < first)
+
+
+def prune_deliveries() -> int:
+    """Forget reactions that were done 90 days ago; gives how many.
+
+    None runs again: an event is dispatched because it is pending, not because a delivery lacks.
+    """
+    return forgetting.forget(
+        Delivery.id,
+        is_over=(Delivery.state == "done") & (Delivery.done_at < clock.now() - DELIVERIES_KEPT),
+    )
 
 
 def _claim(

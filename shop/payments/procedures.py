@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from shop import orders
-from shop.core import clock
+from shop.core import clock, forgetting
 from shop.core.db import end_read, retrying, session, transaction
 from shop.core.errors import DomainError, Unavailable
 from shop.core.money import Money
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 PATIENCE = 3
 # https://docs.stripe.com/api/idempotent_requests: keys may be forgotten after 24 hours.
 KEY_LIVES = timedelta(hours=20)
+MESSAGES_KEPT = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,13 @@ def apply_delivery(delivery_id: int) -> None:
     with transaction("apply-message"):
         row = session.get_one(WebhookDelivery, delivery_id)
         row.applied_at, row.outcome = clock.now(), outcome
+
+
+def prune_messages() -> int:
+    """Forget messages that were acted on 90 days ago; gives how many. Stripe repeats none that is
+    older than 30 days (https://docs.stripe.com/api/events)."""
+    long_ago = clock.now() - MESSAGES_KEPT
+    return forgetting.forget(WebhookDelivery.id, is_over=WebhookDelivery.applied_at < long_ago)
 
 
 def settle_intent(intent_id: str) -> str:

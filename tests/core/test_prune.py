@@ -2,12 +2,51 @@
 
 from datetime import timedelta
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
-from shop.core import clock, idempotency, sessions
+from shop.cli.relay import TIMETABLE
+from shop.core import clock, events, forgetting, idempotency, relay, sessions, tokens
 from shop.core.db import transaction
 from shop.core.idempotency import IdempotencyKey
+from shop.core.relay import Broadcast, Delivery
+from shop.core.tokens import OneTimeToken
+from shop.payments import prune_messages
+from shop.payments.models import WebhookDelivery
+from shop.realtime import replay
+
+DAY = timedelta(days=1)
+
+
+def tell(session: Session, *days: float) -> list[int]:
+    """Broadcasts that were told so many days ago, in this order; gives their numbers."""
+    session.execute(delete(Broadcast))
+    rows = [
+        Broadcast(topic="bell", type="bell.rang", data={}, at=clock.now() - DAY * ago)
+        for ago in days
+    ]
+    for row in rows:
+        session.add(row)
+        session.flush()
+    session.commit()
+    return [row.seq for row in rows]
+
+
+def deliveries(session: Session, *, many: int, **values: str) -> None:
+    """An event each, dispatched long ago, and what became of it."""
+    session.execute(
+        text(
+            "WITH made AS (INSERT INTO event (type, payload, occurred_at, actor_kind, actor_name,"
+            " request_id) SELECT 'OrderPlaced', '{\"order_id\": 1}', now(), 'system', '', ''"
+            " FROM generate_series(1, :many) RETURNING id)"
+            " INSERT INTO delivery (event_id, reaction, state, done_at)"
+            " SELECT id, 'send_receipt', :state, now() - cast(:ago AS interval) FROM made"
+        ),
+        {"many": many, "state": "done", "ago": "0 days"} | values,
+    )
+    session.execute(delete(events.EventPending))
+    session.commit()
 
 
 def test_keys_are_kept_for_a_week(session: Session) -> None:
@@ -33,3 +72,105 @@ def test_an_open_sign_in_is_kept_and_one_that_ended_long_ago_is_not(session: Ses
 
     assert sessions.subject("customer", opened) == 1
     assert len(session.scalars(select(sessions.SignIn.id)).all()) == 1
+
+
+def test_who_was_away_for_three_days_reads_anew_and_who_for_one_hears_all(
+    session: Session,
+) -> None:
+    numbers = tell(session, 4, 3, 1, 0)
+
+    assert relay.prune_broadcasts() == 2
+
+    kept = replay.kept()
+    assert (kept.first, kept.last) == (numbers[2], numbers[3])
+    assert kept.covers(numbers[1]) and not kept.covers(numbers[0])
+
+
+def test_no_broadcast_between_two_that_are_kept_is_forgotten(session: Session) -> None:
+    numbers = tell(session, 3, 1, 3, 0)  # the third waited for its relay for three days
+
+    relay.prune_broadcasts()
+
+    assert session.scalars(select(Broadcast.seq).order_by(Broadcast.seq)).all() == numbers[1:]
+
+
+def test_the_newest_broadcast_stays_in_a_shop_where_nothing_happens(session: Session) -> None:
+    numbers = tell(session, 30, 20, 10)
+
+    relay.prune_broadcasts()
+
+    assert (replay.kept().first, replay.kept().last) == (numbers[2], numbers[2])
+
+
+def test_done_jobs_are_forgotten_after_90_days_and_never_done_again(session: Session) -> None:
+    session.execute(delete(Delivery))
+    deliveries(session, many=3, ago="91 days")
+    deliveries(session, many=1, ago="89 days")
+    deliveries(session, many=1, ago="91 days", state="dead")
+
+    assert relay.prune_deliveries() == 3
+
+    states = session.scalars(select(Delivery.state).order_by(Delivery.id)).all()
+    assert states == ["done", "dead"]
+    assert relay.dispatch({}, lambda record: []) == ([], [], 0)
+
+
+def test_much_is_forgotten_in_batches_and_what_is_new_is_not_looked_at(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "BATCH", 10)
+    session.execute(delete(Delivery))
+    deliveries(session, many=35, ago="91 days")
+    deliveries(session, many=5000)
+    read = text(
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+        " WHERE relname = 'delivery'"
+    )
+    session.execute(text("ANALYZE delivery"))
+    before = session.scalar(read)
+
+    assert relay.prune_deliveries() == 35
+
+    assert session.scalar(read) - before < 500
+    assert session.scalar(select(func.count()).select_from(Delivery)) == 5000
+
+
+def test_one_time_links_are_forgotten_a_day_after_their_end(session: Session) -> None:
+    session.execute(delete(OneTimeToken))
+    with clock.freeze(clock.now() - 2 * DAY), transaction():
+        used = tokens.issue("password", 1, minutes=30)
+        tokens.redeem("password", used)
+        tokens.issue("password", 2, minutes=30)
+    with transaction():
+        good = tokens.issue("password", 3, minutes=30)
+
+    assert tokens.prune() == 2
+
+    assert tokens.is_good("password", good)
+
+
+def test_messages_of_stripe_are_forgotten_when_they_were_acted_on(session: Session) -> None:
+    session.execute(delete(WebhookDelivery))
+    for name, ago in (("old", 91), ("new", 89), ("waits", None)):
+        session.add(
+            WebhookDelivery(
+                stripe_event_id=name,
+                type="charge.updated",
+                object_id="ch_1",
+                payload={},
+                received_at=clock.now() - 91 * DAY,
+                applied_at=None if ago is None else clock.now() - ago * DAY,
+            )
+        )
+    session.commit()
+
+    assert prune_messages() == 1
+
+    left = session.scalars(select(WebhookDelivery.stripe_event_id).order_by(WebhookDelivery.id))
+    assert left.all() == ["new", "waits"]
+
+
+def test_the_timetable_forgets_all_of_it() -> None:
+    turns = {turn.run for turn in TIMETABLE}
+
+    assert turns >= {relay.prune_broadcasts, relay.prune_deliveries, tokens.prune, prune_messages}
