@@ -104,7 +104,7 @@ class Delivery(Base):
     __tablename__ = "delivery"
     __table_args__ = (
         UniqueConstraint("event_id", "reaction"),
-        Index("ix_delivery_due", "due_at", postgresql_where=text("state = 'due'")),
+        Index("ix_delivery_open", "due_at", postgresql_where=text("state <> 'done'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)

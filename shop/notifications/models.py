@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, func
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.core.db import Base
@@ -15,6 +15,7 @@ class MailMessage(Base):
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'sent', 'kept', 'failed')", name="state"),
         Index("ix_mail_message_created_at", "created_at"),
+        Index("ix_mail_message_open", "id", postgresql_where=text("state NOT IN ('sent', 'kept')")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

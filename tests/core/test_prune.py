@@ -1,11 +1,15 @@
 """What may be forgotten is forgotten, and nothing else."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
+from shop.admin.mail import failed_count
+from shop.analytics import queries as analytics
+from shop.api import metrics
 from shop.cli.relay import TIMETABLE
 from shop.core import clock, events, forgetting, idempotency, relay, sessions, tokens
 from shop.core.db import transaction
@@ -174,3 +178,38 @@ def test_the_timetable_forgets_all_of_it() -> None:
     turns = {turn.run for turn in TIMETABLE}
 
     assert turns >= {relay.prune_broadcasts, relay.prune_deliveries, tokens.prune, prune_messages}
+
+
+@pytest.mark.parametrize(
+    ("look", "table"),
+    [
+        (failed_count, "mail_message"),
+        (analytics.handling, "delivery"),
+        (lambda: list(metrics._shop()), "delivery"),
+        (lambda: relay.overdue(patience_s=0, reactions=["send_receipt"]), "delivery"),
+    ],
+    ids=["failed mails", "dashboard", "metrics", "relay"],
+)
+def test_twenty_thousand_done_are_not_read_to_find_those_that_are_not(
+    session: Session, look: Callable[[], object], table: str
+) -> None:
+    deliveries(session, many=20_000)
+    session.execute(
+        text(
+            "INSERT INTO mail_message (key, kind, recipient, subject, text, html, state)"
+            " SELECT 'test:' || n, 'receipt', 'a@example.com', '', '', '', 'sent'"
+            " FROM generate_series(1, 20000) n"
+        )
+    )
+    session.commit()
+    session.execute(text("ANALYZE delivery, mail_message"))
+    read = text(
+        "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)"
+        " FROM pg_stat_xact_user_tables WHERE relname = :table"
+    )
+    before = session.scalar(read, {"table": table}) or 0
+
+    for _ in range(12):  # also when psycopg has prepared the statement
+        look()
+
+    assert session.scalar(read, {"table": table}) - before < 1000
