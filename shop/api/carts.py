@@ -173,8 +173,9 @@ def add_code(given: dict[str, str]) -> Any:
     """Use a discount code
 
     404 `unknown_code` if there is none like it, 409 `code_refused` with every reason if it saves
-    nothing; then the cart is as it was. A code that stops applying later stays in the cart and is
-    named in `problems`; an order waits until it is taken out.
+    nothing; then the cart is as it was. A code that waits for an address in its country, or stops
+    applying later, stays in the cart and is named in `problems`; an order waits until it is taken
+    out.
     """
     limits.count("discount code", per_caller=CODES_PER_CALLER)
     with transaction():

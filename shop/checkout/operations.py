@@ -11,7 +11,7 @@ from shop.cart import CartChanged, CartView
 from shop.checkout import defaults
 from shop.checkout.errors import CartProblems, NoDelivery
 from shop.checkout.models import ShippingMethod, TaxRate
-from shop.checkout.queries import forget, quote, refusals, shipping_options, terms
+from shop.checkout.queries import forget, of_address, quote, refusals, shipping_options, terms
 from shop.core import clock
 from shop.core.db import session
 from shop.core.money import Money
@@ -35,19 +35,21 @@ def set_method(basket: cart.Cart, code: str) -> None:
     cart.set_details(basket, {"shipping_method": code})
 
 
-def apply_code(basket: cart.Cart, given: object) -> discounts.Applied:
-    """Put a discount code into the cart; gives what it saves.
+def apply_code(basket: cart.Cart, given: object) -> discounts.Applied | None:
+    """Put a discount code into the cart; gives what it saves, None if that waits for the address.
 
     Raises ``Invalid`` for an empty code, ``UnknownCode``, and ``CodeRefused`` with every reason if
-    it saves nothing now; then nothing has changed.
+    it saves nothing now; then nothing has changed. A code that only another country speaks against
+    is kept while nobody said where to.
     """
     rule = discounts.by_code(given)
     view = cart.view(basket)
     tried = replace(view, code_ids=tuple({*view.code_ids, rule.code_id or 0}))
     priced, _, _ = quote(tried)
     found = next((one for one in priced.discounts if one.code_id == rule.code_id), None)
-    if found is None:
-        raise discounts.CodeRefused(rule.code, refusals(priced, rule.code))
+    reasons = refusals(priced, rule.code)
+    if found is None and reasons != of_address(rule):
+        raise discounts.CodeRefused(rule.code, reasons)
     cart.add_code(basket, rule.code_id or 0)
     return found
 

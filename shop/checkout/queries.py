@@ -17,6 +17,7 @@ from shop.checkout.models import ShippingMethod, TaxRate
 from shop.core import clock
 from shop.core.db import session
 from shop.discounts import Facts, Quote, Refused, Rule, price
+from shop.discounts.conditions import places
 
 SATURDAY = 5
 
@@ -128,17 +129,25 @@ def quotes(view: CartView) -> list[tuple[ShippingOption, Quote]]:
     return [(option, priced_with(view, rules, facts, option)) for option in options]
 
 
-def refusals(quote: Quote, code: str) -> Sequence[str]:
+def refusals(quote: Quote, code: str) -> tuple[str, ...]:
     """Every reason why a code of the cart saves nothing."""
     return next((one.reasons for one in quote.refused if one.code == code), ())
+
+
+def of_address(rule: Rule) -> tuple[str, ...]:
+    """What is said of a code for other countries than the shop's while nobody said where to."""
+    if not rule.countries or _terms.country in rule.countries:
+        return ()
+    there = places(rule.countries)
+    return (f"This offer is for orders to {there}: it counts once your address is there.",)
 
 
 def sent(
     view: CartView, country: str | None, method: str | None
 ) -> tuple[str, Sequence[ShippingOption], ShippingOption | None]:
-    """Where to, the ways to send it there, and the chosen one."""
-    to = (country or (view.shipping_address or {}).get("country") or _terms.country).upper()
-    options = shipping_options(to, view.subtotal_minor)
+    """Where to (empty if nobody said), the ways to send it there, and the chosen one."""
+    to = (country or (view.shipping_address or {}).get("country") or "").upper()
+    options = shipping_options(to or _terms.country, view.subtotal_minor)
     wanted = method or view.shipping_method
     chosen = next((o for o in options if o.code == wanted), options[0] if options else None)
     return to, options, chosen
@@ -171,11 +180,15 @@ def discount_facts(view: CartView, rules: Sequence[Rule], country: str) -> Facts
 def priced_with(
     view: CartView, rules: Sequence[Rule], facts: Facts, chosen: ShippingOption | None
 ) -> Quote:
-    """The cart's price with those of ``rules`` that apply; codes that do not say why."""
-    offers = [offer for rule in rules if (offer := discounts.offer(rule, facts))]
+    """The cart's price with those of ``rules`` that apply; codes that do not say why.
+
+    While nobody said where to, the price is the one at home, but no reason names that country.
+    """
+    home = facts if facts.country else replace(facts, country=_terms.country)
+    offers = [offer for rule in rules if (offer := discounts.offer(rule, home))]
     quote = price(
         view.lines,
-        rates=tax_rates(facts.country),
+        rates=tax_rates(home.country),
         shipping_minor=chosen.price_minor if chosen and view.lines else 0,
         currency=_terms.currency,
         prices_include_tax=_terms.prices_include_tax,
@@ -183,11 +196,16 @@ def priced_with(
     )
     used = {one.code_id for one in quote.discounts if one.code_id}
     refused = tuple(
-        Refused(rule.code, tuple(discounts.explain(rule, facts) or [outdone(rule, quote)]))
+        Refused(rule.code, _reasons(rule, facts, quote))
         for rule in rules
         if rule.code and rule.code_id not in used
     )
     return replace(quote, refused=refused) if refused else quote
+
+
+def _reasons(rule: Rule, facts: Facts, quote: Quote) -> tuple[str, ...]:
+    reasons = (*discounts.explain(rule, facts), *(() if facts.country else of_address(rule)))
+    return reasons or (outdone(rule, quote),)
 
 
 def outdone(rule: Rule, quote: Quote) -> str:

@@ -48,10 +48,52 @@ def test_a_refusal_stands_beside_the_field(browser: FlaskClient, cast: Cast) -> 
         assert answer.status_code == 422
         assert 'id="code-error-cart"' in answer.text
         assert "€62.00 is missing." in answer.text
-        assert "orders to Austria, not to Germany." in answer.text
+        assert "This offer is for orders to Austria: it counts once" in answer.text
         assert 'value="big"' in answer.text
     assert browser.post("/cart/discount", data={"code": "NOPE"}).status_code == 404
     assert browser.post("/cart/discount", data={}).status_code == 422
+
+
+def test_a_code_for_another_country_waits_for_the_address(browser: FlaskClient, cast: Cast) -> None:
+    offer("Servus", code="SERVUS", countries=["AT"])
+    fill(browser, cast)
+
+    answer = browser.post("/cart/discount", data={"code": "servus"})
+
+    assert (answer.status_code, answer.location) == (303, "/cart")
+    shown = page(browser, "/cart")
+    assert "SERVUS" in shown and "€42.90" in shown
+    assert "This offer is for orders to Austria: it counts once your address is there." in shown
+    assert "Germany" not in shown
+    browser.post("/checkout", data={"email": "ada@example.com", **ADDRESS, "country": "AT"})
+    assert "saves €3.80" in page(browser, "/checkout/delivery")
+    browser.post("/checkout", data={"email": "ada@example.com", **ADDRESS})
+    assert "orders to Austria, not to Germany." in page(browser, "/checkout/delivery")
+
+
+def test_a_code_for_another_country_than_the_address_is_refused(
+    browser: FlaskClient, cast: Cast
+) -> None:
+    offer("Servus", code="SERVUS", countries=["AT"])
+    fill(browser, cast)
+    browser.post("/checkout", data={"email": "ada@example.com", **ADDRESS})
+
+    answer = browser.post("/cart/discount", data={"code": "servus"})
+
+    assert answer.status_code == 422
+    assert "orders to Austria, not to Germany." in answer.text
+    assert "SERVUS" not in page(browser, "/cart")
+
+
+def test_a_code_for_the_shop_s_own_country_counts_before_there_is_an_address(
+    browser: FlaskClient, cast: Cast
+) -> None:
+    offer("Moin", code="MOIN", countries=["DE"])
+    fill(browser, cast)
+
+    browser.post("/cart/discount", data={"code": "moin"})
+
+    assert "saves €3.80" in page(browser, "/cart")
 
 
 def test_at_checkout_the_answer_comes_back_to_the_same_step(
