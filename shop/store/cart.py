@@ -48,7 +48,7 @@ class ShownCode:
 
 @dataclass(frozen=True, slots=True)
 class FreeDelivery:
-    """How far this cart is from free delivery; ``left_minor`` is 0 once it is reached."""
+    """How far the chosen way is from being free; ``left_minor`` is 0 once it is."""
 
     left_minor: int
     reached_minor: int
@@ -62,7 +62,6 @@ class Basket:
     view: cart.CartView
     lines: tuple[ShownLine, ...]
     quote: Quote
-    options: tuple[checkout.ShippingOption, ...]
     chosen: checkout.ShippingOption | None
     free_delivery: FreeDelivery | None
     tried_code: str
@@ -196,7 +195,7 @@ def load(
     code_error = errors.pop(FIELD, "")
     if CODE in session:
         tried_code, code_error = session.pop(CODE)
-    quote, options, chosen = checkout.quote(view) if view.lines else _nothing()
+    quote, _, chosen = checkout.quote(view) if view.lines else _nothing()
     return Basket(
         view=view,
         lines=tuple(
@@ -210,9 +209,8 @@ def load(
             for line, priced in zip(view.lines, quote.lines, strict=True)
         ),
         quote=quote,
-        options=tuple(options),
         chosen=chosen,
-        free_delivery=_free_delivery(view.subtotal_minor, options, quote),
+        free_delivery=_free_delivery(view.subtotal_minor, chosen, quote),
         tried_code=tried_code,
         code_error=code_error,
     )
@@ -314,12 +312,12 @@ def _existing() -> cart.Cart:
 
 
 def _free_delivery(
-    subtotal_minor: int, options: Sequence[checkout.ShippingOption], quote: Quote
+    subtotal_minor: int, chosen: checkout.ShippingOption | None, quote: Quote
 ) -> FreeDelivery | None:
-    limits = [o.free_over_minor for o in options if o.free_over_minor]
-    if not limits or not subtotal_minor:
+    """As the chosen way to send it has it; None if that one is never free."""
+    limit = chosen.free_over_minor if chosen else None
+    if not limit or not subtotal_minor:
         return None
-    limit = min(limits)
     if quote.shipping_discount_minor and not quote.shipping_minor:
         return FreeDelivery(0, limit, limit)
     return FreeDelivery(max(0, limit - subtotal_minor), min(limit, subtotal_minor), limit)

@@ -127,6 +127,19 @@ def test_every_way_of_delivery_shows_its_total(browser: FlaskClient, cast: Cast)
     assert 'name="total.express" value="3800"' in shown
 
 
+def test_the_bar_of_free_delivery_is_about_the_chosen_way(browser: FlaskClient, cast: Cast) -> None:
+    fill(browser, cast, quantity=4)
+    assert "Delivery is free" in page(browser, "/cart")
+    browser.post("/checkout", data={"email": "ada@example.com", **ADDRESS})
+
+    form = {"shipping_method": "express", "action": "show"}
+    browser.post("/checkout/delivery", data=form)
+
+    shown = page(browser, "/cart")
+    assert "Express delivery" in shown and "€12.90" in shown
+    assert "Delivery is free" not in shown and "more and delivery" not in shown
+
+
 def test_an_order_for_nothing_is_confirmed_without_a_payment(
     browser: FlaskClient, cast: Cast
 ) -> None:
