@@ -6,6 +6,7 @@ back.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask import current_app, flash, redirect, render_template, request, url_for
@@ -270,7 +271,10 @@ def _delivery_page(
         to=with_country(basket.view.shipping_address or {"country": ""}),
         billing=billing,
         hold_minutes=checkout.terms().hold_minutes,
-        offers=[(o, priced, o.arrives(now)) for o, priced in checkout.quotes(basket.view)],
+        offers=[
+            (replace(basket, quote=priced, chosen=option), option.arrives(now))
+            for option, priced in checkout.quotes(basket.view)
+        ],
         above=above or [],
         stopped=stopped,
     )

@@ -127,6 +127,23 @@ def test_every_way_of_delivery_shows_its_total(browser: FlaskClient, cast: Cast)
     assert 'name="total.express" value="3800"' in shown
 
 
+def test_every_way_of_delivery_brings_its_own_sums(browser: FlaskClient, cast: Cast) -> None:
+    offer("Less to carry", code="SHIP", kind="free_shipping", value=500)
+    fill(browser, cast)
+    browser.post("/cart/discount", data={"code": "SHIP"})
+    browser.post("/checkout", data={"email": "ada@example.com", **ADDRESS})
+
+    shown = page(browser, "/checkout/delivery")
+
+    ways = [way.split("</template>")[0] for way in shown.split("<template data-way=")[1:]]
+    standard, express = ways
+    assert standard.startswith('"standard"') and express.startswith('"express"')
+    for words in ("saves €4.90", "Standard delivery", "€38.00", "Including €6.07 VAT"):
+        assert words in standard
+    for words in ("saves €5.00", "Express delivery", "€7.90", "€45.90", "Including €7.33 VAT"):
+        assert words in express
+
+
 def test_the_bar_of_free_delivery_is_about_the_chosen_way(browser: FlaskClient, cast: Cast) -> None:
     fill(browser, cast, quantity=4)
     assert "Delivery is free" in page(browser, "/cart")

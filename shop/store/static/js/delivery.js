@@ -1,27 +1,22 @@
 // @ts-check
-/** The totals follow the way of delivery that is chosen. */
+/** Codes, sums and total follow the way of delivery that is chosen; the page brings them for each. */
 
 /** @param {HTMLFormElement} form */
 export default function delivery(form) {
-  const ways = /** @type {NodeListOf<HTMLElement>} */ (form.querySelectorAll("[data-name]"));
-  const names = new Set([...ways].map((way) => way.dataset.name ?? ""));
+  const ways = /** @type {NodeListOf<HTMLTemplateElement>} */ (form.querySelectorAll("template[data-way]"));
   const show = () => {
-    const facts = form.querySelector("[name=shipping_method]:checked")?.closest("label")?.querySelector("[data-total]");
-    if (!(facts instanceof HTMLElement)) return;
-    const { total = "", delivery: price = "", name = "" } = facts.dataset;
-    for (const sums of document.querySelectorAll("[data-sums]")) {
-      const row = [...sums.querySelectorAll("dl > div")].find((one) => names.has(one.querySelector("dt")?.textContent ?? ""));
-      /** @type {[string, string][]} */
-      const texts = [["dt", name], ["dd", price]];
-      for (const [tag, words] of texts) {
-        const cell = row?.querySelector(tag);
-        if (cell) cell.textContent = words;
+    const chosen = /** @type {HTMLInputElement | null} */ (form.querySelector("[name=shipping_method]:checked"));
+    const way = [...ways].find((one) => one.dataset.way === chosen?.value);
+    for (const part of way?.content.querySelectorAll("[data-part]") ?? []) {
+      const name = part.getAttribute("data-part");
+      for (const shown of document.querySelectorAll(`[data-part=${name}]`)) {
+        shown.replaceChildren(...part.cloneNode(true).childNodes);
       }
-      const grand = sums.querySelector(".grand dd");
-      if (grand) grand.textContent = total;
     }
-    for (const bar of document.querySelectorAll("[data-bar-total]")) bar.textContent = total;
   };
-  form.addEventListener("change", show);
+  // Only then: what is replaced between pressing and letting go of a button in it takes no click.
+  form.addEventListener("change", (event) => {
+    if (/** @type {HTMLInputElement} */ (event.target).name === "shipping_method") show();
+  });
   show();
 }
