@@ -5,7 +5,7 @@ is refused comes back with its reason beside the line, and nothing has changed.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import flash, g, redirect, render_template, request, session, url_for
@@ -20,8 +20,8 @@ from shop.store import visitors
 from shop.store.blueprint import bp
 
 REMOVED = "removed"
-CODE = "code"  # what was said of a code, for the page that the browser is sent to
 FIELD = "code"
+CODE_BOXES = ("bar", "aside")  # where a step of checkout takes a code: on small screens, on wide
 UNDO_SECONDS = 60
 
 
@@ -57,7 +57,10 @@ class FreeDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """A cart as its page, its drawer and the checkout show it."""
+    """A cart as its page, its drawer and the checkout show it.
+
+    ``is_answer`` if somebody has just asked for what it says: then a small screen unfolds it.
+    """
 
     view: cart.CartView
     lines: tuple[ShownLine, ...]
@@ -66,6 +69,7 @@ class Basket:
     free_delivery: FreeDelivery | None
     tried_code: str
     code_error: str
+    is_answer: bool = False
 
     @property
     def codes(self) -> list[ShownCode]:
@@ -147,39 +151,79 @@ def remove(item: str) -> ResponseReturnValue:
 @bp.post("/cart/discount", endpoint="code_add")
 def add_code() -> ResponseReturnValue:
     """Use a discount code; a refusal says every reason, beside the field."""
-    given = request.form.get("code", "")[: 2 * discounts.LONGEST_CODE]
-
-    def put() -> None:
-        with transaction():
-            checkout.apply_code(_existing(), given)
-
-    return _change_code(put, given.strip())
+    given = _short(request.form.get("code", ""))
+    return _change_code(_refusal(lambda: _use_code(given)), given)
 
 
 @bp.post("/cart/discount/remove", endpoint="code_remove")
 def remove_code() -> ResponseReturnValue:
     """Take a discount code out."""
-
-    def take() -> None:
-        with transaction():
-            cart.remove_code(_existing(), request.form.get("code", ""))
-
-    return _change_code(take, "")
+    gone = request.form.get("code", "")
+    return _change_code(_refusal(lambda: _take_code(gone)), "")
 
 
-def _change_code(work: Callable[[], None], given: str) -> ResponseReturnValue:
-    """Do it, and go back to where the form was: the cart or a step of checkout."""
-    back = visitors.local_path(request.form.get("next"), url_for("store.cart"))
+def _change_code(refused: DomainError | None, given: str) -> ResponseReturnValue:
+    if refused:
+        said = {FIELD: refused.sentence}
+        return _answer(errors=said, tried_code=given, status=status_of(refused))
+    return _answer() if visitors.wants_fragment() else redirect(url_for("store.cart"), code=303)
+
+
+def asks_for_code() -> bool:
+    """Whether a step of checkout was sent to use or remove a code.
+
+    One that was typed is used whichever button was pressed, as Enter in its box presses the first
+    of the step; one that was refused before and still stands there holds nobody up.
+    """
+    form = request.form
+    return bool("use_code" in form or "remove_code" in form or _typed_code())
+
+
+def serve_code() -> tuple[Basket, int]:
+    """Do what ``asks_for_code`` found, if anything; gives the cart and the status of the page."""
+    given, gone = _typed_code(), request.form.get("remove_code")
+    refused = None
+    if gone is not None:
+        refused = _refusal(lambda: _take_code(gone))
+    elif asks_for_code():
+        refused = _refusal(lambda: _use_code(given))
+    said = {FIELD: refused.sentence} if refused else {}
+    kept = given if refused or gone is not None else ""
+    basket = load(said, tried_code=kept)
+    return replace(basket, is_answer=True), status_of(refused) if refused else 200
+
+
+def _typed_code() -> str:
+    """What stands in the box whose button was pressed, else the first code that is new."""
+    form = request.form
+    if "use_code" in form:
+        return _short(form.get(f"code.{form['use_code']}", ""))
+    typed = [_short(form.get(f"code.{box}", "")) for box in CODE_BOXES]
+    return next((code for code in typed if code and code != form.get("code_refused")), "")
+
+
+def _short(given: str) -> str:
+    return given[: 2 * discounts.LONGEST_CODE].strip()
+
+
+def _use_code(given: str) -> None:
+    with transaction():
+        checkout.apply_code(_existing(), given)
+
+
+def _take_code(code: str) -> None:
+    with transaction():
+        cart.remove_code(_existing(), code)
+
+
+def _refusal(work: Callable[[], None]) -> DomainError | None:
+    """Do it; gives what speaks against it."""
     try:
         work()
     except DomainError as error:
         g.pop("basket", None)
-        if visitors.wants_fragment() or back == url_for("store.cart"):
-            return _answer(
-                errors={FIELD: error.sentence}, tried_code=given, status=status_of(error)
-            )
-        session[CODE] = [given, error.sentence]
-    return _answer() if visitors.wants_fragment() else redirect(back, code=303)
+        return error
+    return None
 
 
 def load(
@@ -193,8 +237,6 @@ def load(
     view = visitors.cart_view() or _EMPTY
     g.cart_count = view.count
     code_error = errors.pop(FIELD, "")
-    if CODE in session:
-        tried_code, code_error = session.pop(CODE)
     quote, _, chosen = checkout.quote(view) if view.lines else _nothing()
     return Basket(
         view=view,

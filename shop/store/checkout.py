@@ -6,6 +6,7 @@ back.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,14 @@ from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
 from shop.customers.models import Address
 from shop.store import visitors
 from shop.store.blueprint import bp
-from shop.store.cart import Basket, discount_words, load, status_of
+from shop.store.cart import (
+    Basket,
+    asks_for_code,
+    discount_words,
+    load,
+    serve_code,
+    status_of,
+)
 from shop.store.forms import BillingForm, ContactForm, tell
 from shop.store.frame import money
 
@@ -32,7 +40,7 @@ THUMB_WIDTH, THUMB_HEIGHT = 320, 400
 @bp.get("/checkout", endpoint="checkout")
 def contact() -> ResponseReturnValue:
     """Who orders and where it goes. Guests first; who is signed in chooses a saved address."""
-    basket = _ready()
+    basket = _ready(load())
     if isinstance(basket, Response):
         return basket
     who = visitors.customer()
@@ -45,11 +53,16 @@ def contact() -> ResponseReturnValue:
 
 @bp.post("/checkout")
 def contact_save() -> ResponseReturnValue:
-    """Keep contact and address, or show what is wrong with them."""
+    """Keep contact and address, or show what is wrong with them; or serve a code and stay here."""
     form, chosen = ContactForm(), request.form.get("address_id", NEW_ADDRESS)
     found = visitors.basket()
     if found is None:
         return _to_cart("Your cart is empty.")
+    if asks_for_code():
+        shown, status = serve_code()
+        if isinstance(ready := _ready(shown, keep_problems=True), Response):
+            return ready
+        return _contact_page(ready, form, chosen=chosen), status
     above = _faults(form, is_new=chosen == NEW_ADDRESS or visitors.customer() is None)
     if not form.errors and not above:
         try:
@@ -67,11 +80,9 @@ def contact_save() -> ResponseReturnValue:
 @bp.get("/checkout/delivery")
 def delivery() -> ResponseReturnValue:
     """How it is sent, and what it all costs."""
-    basket = _ready()
+    basket = _ready_to_send(load())
     if isinstance(basket, Response):
         return basket
-    if not basket.view.email or not basket.view.shipping_address:
-        return redirect(url_for("store.checkout"), code=303)
     return _delivery_page(basket, BillingForm(prefix="billing-"))
 
 
@@ -79,16 +90,20 @@ def delivery() -> ResponseReturnValue:
 def place() -> ResponseReturnValue:
     """Order what was shown, at the total that was shown, and begin the payment.
 
-    Anything else than what was shown stops here: nothing is ordered, the page says what differs.
+    Anything else than what was shown stops here: nothing is ordered, the page says what differs. So
+    does who only asks for a code, or for the total with another delivery.
     """
     basket = visitors.basket()
     if basket is None:
         return _to_cart("Your cart is empty.")
     billing, method = BillingForm(prefix="billing-"), request.form.get("shipping_method", "")
-    if request.form.get("action") == "show":
-        with transaction():
+    if request.form.get("action") == "show" or asks_for_code():
+        with transaction(), suppress(checkout.NoDelivery):
             checkout.set_method(basket, method)
-        return redirect(url_for("store.delivery"), code=303)
+        shown, status = serve_code()
+        if isinstance(ready := _ready_to_send(shown, keep_problems=True), Response):
+            return ready
+        return _delivery_page(ready, billing), status
     seen = _seen(method)
     try:
         order = retrying(lambda: _place(basket, method, billing, seen))
@@ -307,7 +322,7 @@ def _not_placed(
     error: DomainError, billing: BillingForm, seen: tuple[int, int]
 ) -> ResponseReturnValue:
     """Show the same step again with what stands in the way."""
-    basket = _ready(keep_problems=True)
+    basket = _ready_to_send(load(), keep_problems=True)
     if isinstance(basket, Response):
         return basket
     if isinstance(error, customers.InvalidAddress) or error.field == "shipping_method":
@@ -331,14 +346,21 @@ def _begin(order: orders.Order) -> None:
             flash(error.sentence, "warning")
 
 
-def _ready(*, keep_problems: bool = False) -> Basket | Response:
+def _ready(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
     """The cart to be ordered, or the way back to it when it cannot be."""
-    basket = load()
     if not basket.lines:
         return _to_cart("Your cart is empty.")
     if basket.view.problems and not keep_problems:
         return _to_cart("Something in your cart needs a look before you can order.")
     return basket
+
+
+def _ready_to_send(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
+    """As ``_ready``, or the way back to contact and address when they are missing."""
+    ready = _ready(basket, keep_problems=keep_problems)
+    if isinstance(ready, Basket) and not (ready.view.email and ready.view.shipping_address):
+        return redirect(url_for("store.checkout"), code=303)
+    return ready
 
 
 def _to_cart(words: str) -> Response:

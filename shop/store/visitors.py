@@ -51,11 +51,13 @@ LIMITS: dict[str, tuple[str, str]] = {
     "store.reset_save": ("20 per minute", ""),
     "store.confirm_save": ("20 per minute", ""),
     "store.password_save": ("10 per minute", ""),
-    "store.code_add": ("20 per minute; 200 per hour", ""),
     "store.place": ("30 per minute; 200 per hour", ""),
 }
 # Per e-mail address from everywhere, failures only: it takes an attacker of many networks.
 EVERYWHERE = {"store.login_save": "200 per hour"}
+# Per network address, in the cart and on all steps of checkout together.
+CODES = "20 per minute; 200 per hour"
+TAKES_CODES = ("store.code_add", "store.contact_save", "store.place")
 # Per browser or customer, wherever they come from. Each order holds goods that others cannot buy.
 PER_VISITOR = {"store.place": "10 per minute; 60 per hour"}
 
@@ -77,6 +79,11 @@ def init_app(app: Flask) -> None:
             )
             view = asked(view)
         app.view_functions[endpoint] = view
+    codes = limiter.shared_limit(
+        CODES, scope="codes", key_func=_network, exempt_when=lambda: not _tries_code()
+    )
+    for endpoint in TAKES_CODES:
+        app.view_functions[endpoint] = codes(app.view_functions[endpoint])
 
 
 def customer() -> Customer | None:
@@ -245,6 +252,12 @@ def form_too_old(_error: CSRFError) -> ResponseReturnValue:
 
 def _tried_email() -> str:
     return f"email:{request.form.get('email', '').strip().lower()[:254]}"
+
+
+def _tries_code() -> bool:
+    """Whether a discount code is sent along: in the cart's own form or in a box of a step."""
+    boxes = [name for name in request.form if name == "code" or name.startswith("code.")]
+    return any(request.form[name].strip() for name in boxes)
 
 
 def _network() -> str:

@@ -384,6 +384,20 @@ def test_one_network_cannot_empty_the_shelves(limited: FlaskClient) -> None:
     assert limited.get("/").status_code == 200
 
 
+def test_codes_are_not_guessed_on_and_on_at_checkout(limited: FlaskClient, cast: Cast) -> None:
+    fill(limited, cast)
+    boxes = {
+        "/cart/discount": {"code": "NOPE"},
+        "/checkout": {"code.aside": "NOPE", "use_code": "aside"},
+        "/checkout/delivery": {"code.bar": "NOPE", "shipping_method": "standard"},
+    }
+
+    guesses = [limited.post(path, data=boxes[path]) for path in [*boxes] * 7]
+
+    assert [answer.status_code for answer in guesses] == [404] * 20 + [429]
+    assert limited.post("/checkout", data=CONTACT).status_code == 303
+
+
 def test_a_foreign_address_cannot_be_chosen(browser: FlaskClient, cast: Cast) -> None:
     ada, bruno = cast.ada.id, cast.bruno
     with db.transaction():

@@ -1,8 +1,12 @@
 """Discount codes as a customer meets them: in the cart and at checkout."""
 
+import re
+
+import pytest
 from flask.testing import FlaskClient
 
 from shop import discounts
+from shop.cart.models import Cart as CartRow
 from shop.core import db
 from shop.core.db import transaction
 from shop.orders.models import Order
@@ -96,23 +100,97 @@ def test_a_code_for_the_shop_s_own_country_counts_before_there_is_an_address(
     assert "saves €3.80" in page(browser, "/cart")
 
 
-def test_at_checkout_the_answer_comes_back_to_the_same_step(
+TYPED = {"email": "ada@example.com", **ADDRESS, "line1": "Elsewhere 7", "phone": "030 12"}
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "words"),
+    [("welcome10", 200, "saves €3.80"), ("NOPE", 404, "There is no code “NOPE”"), ("", 422, "")],
+)
+def test_a_code_on_the_contact_step_keeps_what_is_typed(
+    browser: FlaskClient, cast: Cast, code: str, status: int, words: str
+) -> None:
+    offer("Welcome", code="WELCOME10")
+    fill(browser, cast)
+    assert 'name="code.aside"' in page(browser, "/checkout")
+
+    asked = {"use_code": "aside", "code.aside": code, "code.bar": ""}
+    answer = browser.post("/checkout", data=TYPED | asked)
+
+    assert answer.status_code == status
+    assert words in answer.text and ('id="code-error-aside"' in answer.text) == (status != 200)
+    for typed in ("ada@example.com", "Elsewhere 7", "030 12"):
+        assert f'value="{typed}"' in answer.text
+    assert "Please look at" not in answer.text
+    assert db.session.query(CartRow).one().shipping_address is None
+
+
+def test_taking_a_code_out_at_checkout_keeps_what_is_typed(
     browser: FlaskClient, cast: Cast
 ) -> None:
     offer("Welcome", code="WELCOME10")
     fill(browser, cast)
+    browser.post("/cart/discount", data={"code": "WELCOME10"})
+    assert 'name="remove_code" value="WELCOME10"' in page(browser, "/checkout")
 
-    answer = browser.post("/cart/discount", data={"code": "NOPE", "next": "/checkout"})
-    assert (answer.status_code, answer.location) == (303, "/checkout")
-    assert "There is no code “NOPE”" in page(browser, "/checkout")
-    assert "There is no code" not in page(browser, "/checkout")
+    answer = browser.post("/checkout", data=TYPED | {"remove_code": "WELCOME10"})
 
-    browser.post("/cart/discount", data={"code": "WELCOME10", "next": "/checkout"})
-    assert "saves €3.80" in page(browser, "/checkout")
-    away = browser.post(
-        "/cart/discount", data={"code": "WELCOME10", "next": "https://evil.example"}
-    )
-    assert away.location == "/cart"
+    assert answer.status_code == 200
+    assert 'value="Elsewhere 7"' in answer.text and "WELCOME10" not in answer.text
+
+
+def test_a_code_on_the_delivery_step_keeps_the_way_and_the_invoice(
+    browser: FlaskClient, cast: Cast
+) -> None:
+    offer("Welcome", code="WELCOME10")
+    fill(browser, cast)
+    browser.post("/checkout", data={"email": "ada@example.com", **ADDRESS})
+    chosen = {"shipping_method": "express", "billing-name": "Analytical Ltd"}
+    ticked = re.compile(r'checked [^>]*name="billing-same"')
+    assert ticked.search(page(browser, "/checkout/delivery"))
+
+    for asked in (
+        {"use_code": "bar", "code.bar": "welcome10"},
+        {"remove_code": "WELCOME10"},
+        {"action": "show"},
+    ):
+        answer = browser.post("/checkout/delivery", data=chosen | asked)
+
+        assert answer.status_code == 200
+        assert ("saves €3.80" in answer.text) == ("use_code" in asked)
+        assert 'value="express" required checked' in answer.text
+        assert 'value="Analytical Ltd"' in answer.text
+        assert not ticked.search(answer.text)
+        version = db.session.query(CartRow).one().version
+        assert f'name="version" value="{version}"' in answer.text
+    assert db.session.query(Order).count() == 0
+
+
+def test_enter_in_the_box_of_a_code_uses_it_and_a_refused_one_holds_nobody_up(
+    browser: FlaskClient, cast: Cast
+) -> None:
+    offer("Welcome", code="WELCOME10")
+    fill(browser, cast)
+    boxes = {"code.bar": "", "code.aside": "NOPE"}
+
+    first = browser.post("/checkout", data=TYPED | boxes)
+    assert first.status_code == 404 and 'name="code_refused" value="NOPE"' in first.text
+
+    boxes = {"code.bar": "NOPE", "code.aside": "WELCOME10", "code_refused": "NOPE"}
+    second = browser.post("/checkout", data=TYPED | boxes)
+    assert second.status_code == 200 and "saves €3.80" in second.text
+
+    boxes = {"code.bar": "NOPE", "code.aside": "NOPE", "code_refused": "NOPE"}
+    third = browser.post("/checkout", data=TYPED | boxes)
+    assert (third.status_code, third.location) == (303, "/checkout/delivery")
+
+
+def test_a_code_without_an_address_leads_to_the_address(browser: FlaskClient, cast: Cast) -> None:
+    fill(browser, cast)
+
+    for asked in ({"use_code": "bar", "code.bar": "NOPE"}, {"shipping_method": "standard"}):
+        answer = browser.post("/checkout/delivery", data=asked)
+        assert (answer.status_code, answer.location) == (303, "/checkout")
 
 
 def test_every_way_of_delivery_shows_its_total(browser: FlaskClient, cast: Cast) -> None:
