@@ -5,8 +5,8 @@ Built beside the running shop, which goes on writing; one that was cut off is be
 
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
