@@ -402,7 +402,8 @@ def _check_product(product: Product) -> None:
 
 def _product_answer(product: Product, status: int) -> Response:
     session.flush()
-    return etags.tagged(shapes.product(product), status, tag=shapes.product_tag(product))
+    tag = shapes.product_tag(product)
+    return etags.tagged(shapes.product(product), status, tag=tag, is_whole=False)
 
 
 def _variant_to_change(variant_id: int) -> Variant:
@@ -417,7 +418,8 @@ def _variant_to_change(variant_id: int) -> Variant:
 def _variant_answer(variant: Variant, status: int) -> Response:
     session.flush()
     shown = shapes.variant(variant, inventory.levels([variant.id]))
-    return etags.tagged(shown, status, tag=etags.of(shapes.variant_facts(variant)))
+    tag = etags.of(shapes.variant_facts(variant))
+    return etags.tagged(shown, status, tag=tag, is_whole=False)
 
 
 def _category(number: int | None, field: str) -> Category | None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import jsonify
+from flask import Response, jsonify
 from marshmallow import EXCLUDE, fields, validate
 
 from shop import checkout, discounts
@@ -165,7 +165,7 @@ def create(given: dict[str, Any]) -> Any:
             discounts.add_code(made, code)
         session.flush()
         shown = _as_shown(made)
-    return etags.tagged(shown, 201)
+    return _tagged(shown, 201)
 
 
 @bp.get("/discounts/<id:discount_id>")
@@ -173,7 +173,7 @@ def create(given: dict[str, Any]) -> Any:
 @bp.response(200, DiscountSchema)
 def show(discount_id: int) -> Any:
     """A discount"""
-    return etags.tagged(_as_shown(discounts.get_discount(discount_id)))
+    return _tagged(_as_shown(discounts.get_discount(discount_id)))
 
 
 @bp.patch("/discounts/<id:discount_id>")
@@ -184,11 +184,11 @@ def change(given: dict[str, Any], discount_id: int) -> Any:
     """Change a discount; orders that had it keep what they got"""
     with transaction():
         discount = discounts.get_discount(discount_id, to_change=True)
-        etags.check(_as_shown(discount))
+        etags.check(_written(_as_shown(discount)))
         discounts.update_discount(discount, discounts.draft_of(discount, **given))
         session.flush()
         shown = _as_shown(discount)
-    return etags.tagged(shown)
+    return _tagged(shown)
 
 
 @bp.delete("/discounts/<id:discount_id>")
@@ -198,7 +198,7 @@ def delete(discount_id: int) -> None:
     """Remove a discount that no order has had; others can only be switched off"""
     with transaction():
         discount = discounts.get_discount(discount_id, to_change=True)
-        etags.check(_as_shown(discount))
+        etags.check(_written(_as_shown(discount)))
         discounts.delete_discount(discount)
 
 
@@ -270,6 +270,15 @@ def validate_on(given: dict[str, Any]) -> Any:
         "tax_minor": quote.tax_minor,
         "total_minor": quote.total_minor,
     }
+
+
+def _tagged(shown: dict[str, Any], status: int = 200) -> Response:
+    return etags.tagged(shown, status, tag=etags.of(_written(shown)), is_whole=False)
+
+
+def _written(shown: dict[str, Any]) -> dict[str, Any]:
+    """What somebody wrote: not how often it was used, nor what the clock makes of it."""
+    return {name: shown[name] for name in shown.keys() - {"used", "status", "sentence"}}
 
 
 def _as_shown(discount: discounts.Discount) -> dict[str, Any]:

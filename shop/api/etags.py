@@ -31,14 +31,15 @@ def check_tag(tag: str) -> None:
         raise Refused(412, "Somebody has changed this since you read it. Read it again first.")
 
 
-def tagged(shown: Any, status: int = 200, *, tag: str = "") -> Response:
-    """An answer that carries its tag (made of it unless given), or 304 for who has it already."""
+def tagged(shown: Any, status: int = 200, *, tag: str = "", is_whole: bool = True) -> Response:
+    """An answer that carries its tag (made of it unless given), or 304 for who has it already: not
+    if the tag is not of the whole, but only of what can be edited."""
     tag = tag or of(shown)
     response = jsonify(shown)
     response.status_code = status
     response.set_etag(tag)
     known = {_PACKED.sub("", one) for one in request.if_none_match.as_set()}
-    if request.method in {"GET", "HEAD"} and tag in known:
+    if is_whole and request.method in {"GET", "HEAD"} and tag in known:
         response.status_code = 304
         response.set_data(b"")
     return response

@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from shop import discounts
+from shop.core.db import transaction
 from shop.discounts.models import Discount, DiscountCode
 from tests.api.conftest import Program
 from tests.cast import ADDRESS, Cast
@@ -275,3 +277,19 @@ def test_a_sample_cart_that_cannot_be(manager: Program, body: dict[str, Any], st
     offer(code="TEN")
 
     assert manager.post("discounts/validate", json=body).status_code == status
+
+
+def test_a_discount_that_is_used_meanwhile_can_be_changed_all_the_same(
+    manager: Program, cast: Cast
+) -> None:
+    made = offer("Ten", code="TEN", value=1_000)
+    here = f"discounts/{made.id}"
+    seen = manager.get(here).headers["ETag"]
+    with transaction():
+        discounts.get_discount(made.id, to_change=True).used += 1
+
+    again = manager.get(here, headers={"If-None-Match": seen})
+    changed = manager.patch(here, json={"name": "Tenth"}, headers={"If-Match": seen})
+
+    assert (again.status_code, again.json["used"]) == (200, 1)
+    assert (changed.status_code, changed.json["name"]) == (200, "Tenth")
