@@ -14,6 +14,7 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Page,
+    WebError,
     WebSocket,
     sync_playwright,
 )
@@ -40,6 +41,7 @@ SMALLEST = {"width": 320, "height": 640}
 EXPECTED = re.compile(
     r"Failed to load resource: the server responded with a status of 4\d\d"
     r"|WebSocket is closed before the connection is established"
+    r"|Transition was aborted"
 )
 
 # Colours that are still on their way are not what people see.
@@ -74,7 +76,7 @@ class Visitor:
         )
         self.context.set_default_timeout(PATIENCE_MS)
         self.context.on("console", self._hear)
-        self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        self.context.on("weberror", self._fail)
         self.page: Page = self.context.new_page()
         self._has_scripts = options.get("java_script_enabled", True)
         self._topics: set[str] = set()
@@ -119,6 +121,10 @@ class Visitor:
         message = json.loads(frame)
         if message.get("op") == "subscribed":
             self._topics.add(message["topic"])
+
+    def _fail(self, error: WebError) -> None:
+        if not EXPECTED.search(str(error.error)):
+            self.complaints.append(str(error.error))
 
     def _hear(self, message: ConsoleMessage) -> None:
         # What has no address was run by the test itself: axe tries things that pages may not do.
