@@ -10,6 +10,7 @@ from typing import Protocol
 from urllib.parse import urlencode, urlsplit
 
 from flask import Flask
+from werkzeug.test import TestResponse
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,14 @@ class InProcess:
         began = time.perf_counter()
         return self._answer(began, self._client.post(path, data=form, headers=headers))
 
-    def _answer(self, began: float, response: object) -> Answer:
+    def _answer(self, began: float, response: TestResponse) -> Answer:
         ms = (time.perf_counter() - began) * 1000
         text = ""
         with suppress(UnicodeDecodeError):
-            text = response.get_data(as_text=True)  # type: ignore[attr-defined]
-        headers = response.headers  # type: ignore[attr-defined]
+            text = response.get_data(as_text=True)
+        headers = response.headers
         location = local(headers.get("Location") or "")
-        return Answer(response.status_code, location, text, ms)  # type: ignore[attr-defined]
+        return Answer(response.status_code, location, text, ms)
 
 
 def local(address: str) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import Any
 
 from flask import current_app, url_for
 from flask_appbuilder import expose
@@ -158,8 +159,8 @@ class DashboardView(Desk):
     def _sees(self, view: str) -> bool:
         return bool(self.appbuilder.sm.has_access("can_list", view))
 
-    def _list_of(self, view: str, arguments: dict[str, str]) -> str:
-        return url_for(f"{view}.list", **arguments)  # type: ignore[arg-type]
+    def _list_of(self, view: str, arguments: dict[str, Any]) -> str:
+        return url_for(f"{view}.list", **arguments)
 
 
 def midnight(now: datetime, *, days_ago: int) -> datetime:

@@ -114,7 +114,7 @@ def store(claimed: Claim, status: int, body: dict[str, Any]) -> None:
     """
     kept = session.execute(
         update(IdempotencyKey)
-        .where(*_is(claimed.scope, claimed.key), IdempotencyKey.locked_until == claimed.until)
+        .where(*_held(claimed))
         .values(status=status, body=body)
         .returning(IdempotencyKey.key)
     ).first()
@@ -124,26 +124,21 @@ def store(claimed: Claim, status: int, body: dict[str, Any]) -> None:
 
 def give_back(claimed: Claim) -> None:
     """Free the key after a call that changed nothing. What was done meanwhile stays stored."""
-    session.execute(
-        delete(IdempotencyKey).where(
-            *_is(claimed.scope, claimed.key),
-            IdempotencyKey.locked_until == claimed.until,
-            IdempotencyKey.status.is_(None),
-        )
-    )
+    session.execute(delete(IdempotencyKey).where(*_held(claimed), IdempotencyKey.status.is_(None)))
 
 
 def let_go(claimed: Claim) -> None:
     """End a call that does not know what it changed: the same request may go on from there."""
     session.execute(
         update(IdempotencyKey)
-        .where(
-            *_is(claimed.scope, claimed.key),
-            IdempotencyKey.locked_until == claimed.until,
-            IdempotencyKey.status.is_(None),
-        )
+        .where(*_held(claimed), IdempotencyKey.status.is_(None))
         .values(locked_until=clock.now() - timedelta(seconds=1))
     )
+
+
+def _held(claimed: Claim) -> tuple[ColumnElement[bool], ...]:
+    """The key, while it is still this call's."""
+    return *_is(claimed.scope, claimed.key), IdempotencyKey.locked_until == claimed.until
 
 
 def _is(scope: str, key: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
