@@ -21,6 +21,11 @@ TO_DO = {
     "dispute": "Answer at Stripe; this closes when the bank has decided.",
     "kept_after_dispute": "Pay the customer what is due another way.",
     "capture_soon": "Capture the money in the order, or release it.",
+    "refund_blocked": "Refund in the order when the dispute is closed.",
+    "stripe_refused": "Correct it at Stripe or in the order; a comparison then closes this.",
+    "review": "Approve or refund it at Stripe; this closes with the review.",
+    "fraud_warning": "This closes when Stripe says that nothing can be done any more.",
+    "payout_failed": "This closes with the next payout that is paid.",
 }
 CLOSED_SHOWN = 20
 MESSAGES_SHOWN = 50

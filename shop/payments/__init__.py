@@ -34,6 +34,7 @@ from shop.payments.queries import (
     runs,
 )
 from shop.payments.reconciling import (
+    BALANCE,
     compare,
     compare_lately,
     compare_nightly,
@@ -50,7 +51,7 @@ from shop.payments.stripe_gateway import BadSignature, Refused
 from shop.payments.tasks import close_task, open_task
 
 __all__ = [
-    "REASONS", "BadSignature", "Dispute", "Payment", "Preview", "ReconcileRun", "Refund",
+    "BALANCE", "REASONS", "BadSignature", "Dispute", "Payment", "Preview", "ReconcileRun", "Refund",
     "RefundLine", "Refused", "Started", "Task", "Wanted", "apply_delivery", "balance_of",
     "called_off", "cancel_lines", "cancel_order", "capture", "check_amount", "close_intents",
     "close_task", "compare", "compare_lately", "compare_nightly", "deliveries", "everything",

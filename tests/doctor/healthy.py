@@ -15,7 +15,7 @@ from shop.payments import disputes
 from shop.payments import operations as money
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
-from shop.payments.stripe_gateway import Intent, SentDispute, SentRefund
+from shop.payments.stripe_gateway import Intent, Movement, SentDispute, SentRefund
 from tests import cast as people
 from tests.cast import Cast
 from tests.discounts.offers import offer
@@ -77,8 +77,18 @@ class Stripe:
             reason="product_not_received",
             due_by=clock.now() + timedelta(days=9),
             created=clock.now(),
-            fee_minor=1500,
-            fee_currency="EUR",
+            charge_id=f"ch_{payment.id}",
+            movements=(
+                Movement(
+                    id=f"txn_{payment.id}",
+                    source=f"du_{payment.id}",
+                    amount_minor=-payment.amount_minor,
+                    fee_minor=1500,
+                    currency=payment.currency,
+                    rate=None,
+                    created=clock.now(),
+                ),
+            ),
         )
         self.disputes[sent.id] = sent
         with transaction():
