@@ -44,7 +44,8 @@ PUBLIC_HEADERS = {
 PUBLIC_PARAMS = (
     "billing_details card client_context client_secret expected_payment_method_type mandate_data "
     "payment_method payment_method_data payment_method_options radar_options receipt_email "
-    "return_url setup_future_usage shipping type use_stripe_sdk"
+    "return_url setup_future_usage shipping type use_stripe_sdk sepa_debit ideal bancontact klarna "
+    "multibanco konbini oxxo"
 ).split()
 OUTAGES = ("api_error", "unavailable", "rate_limit")
 

@@ -10,7 +10,9 @@ from shop.dev.stripe.refusals import Invalid, Missing
 PREFIXES = {
     "pi": "payment_intent",
     "ch": "charge",
+    "py": "charge",
     "re": "refund",
+    "pyr": "refund",
     "du": "dispute",
     "cus": "customer",
     "pm": "payment_method",
