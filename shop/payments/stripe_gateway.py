@@ -196,6 +196,7 @@ _MISREADINGS = (
     TypeError,
     ValueError,
 )
+MAX_WHOLE = 2**63 - 1
 Read = TypeVar("Read")
 
 _client: stripe.StripeClient | None = None
@@ -648,9 +649,9 @@ def _reference(value: Any) -> str:
 
 
 def _whole(value: Any) -> int:
-    """A whole number of minor units."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{value!r} is not a whole number")
+    """A whole number of minor units, or of seconds."""
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_WHOLE:
+        raise ValueError(f"{value!r} is not a whole number of 64 bits")
     return value
 
 
