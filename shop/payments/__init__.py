@@ -24,6 +24,7 @@ from shop.payments.procedures import (
 )
 from shop.payments.queries import (
     deliveries,
+    has_voucher,
     held,
     latest,
     of_order,
@@ -54,9 +55,9 @@ __all__ = [
     "RefundLine", "Refused", "Started", "Task", "Wanted", "apply_delivery", "balance_of",
     "called_off", "cancel_lines", "cancel_order", "capture", "check_amount", "close_intents",
     "close_task", "compare", "compare_lately", "compare_nightly", "deliveries", "everything",
-    "expire_unpaid", "held", "is_comparing", "latest", "of_order", "open_disputes", "open_refunds",
-    "open_task", "open_tasks", "owed", "preview", "prune_messages", "reconcile", "reconcile_all",
-    "reconcile_refunds", "record_webhook", "recount", "refunds_of", "request_comparison",
-    "request_refund", "retry_refund", "runs", "send_refund", "settle", "settle_order", "start",
-    "void",
+    "expire_unpaid", "has_voucher", "held", "is_comparing", "latest", "of_order",
+    "open_disputes", "open_refunds", "open_task", "open_tasks", "owed", "preview",
+    "prune_messages", "reconcile", "reconcile_all", "reconcile_refunds", "record_webhook",
+    "recount", "refunds_of", "request_comparison", "request_refund", "retry_refund", "runs",
+    "send_refund", "settle", "settle_order", "start", "void",
 ]  # fmt: skip
