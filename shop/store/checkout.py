@@ -33,7 +33,6 @@ from shop.store.forms import BillingForm, ContactForm, tell
 from shop.store.frame import money
 
 NEW_ADDRESS = "new"
-STRIPE_JS = "https://js.stripe.com"
 THUMB_WIDTH, THUMB_HEIGHT = 320, 400
 
 
@@ -137,7 +136,7 @@ def payment() -> ResponseReturnValue:
         client_secret=(attempt.client_secret if attempt and started else None),
         failure=failure_words(attempt.failure) if attempt else "",
         publishable_key=settings.stripe_publishable_key,
-        stripe_js=f"{settings.stripe_api_base or STRIPE_JS}/v3/",
+        stripe_js=payments.script_url(),
         return_url=settings.base_url + _return_url(order),
     )
 

@@ -127,18 +127,29 @@ def _shipping(params: Params) -> Json | None:
 def method_choice(params: Params) -> Json:
     """Which kinds of payment the intent is open for; nothing if nothing was said."""
     automatic = params.group("automatic_payment_methods")
-    types = params.words("payment_method_types")
-    if automatic is not None and types is not None:
+    allowed = params.words("allowed_payment_method_types")
+    if params.words("payment_method_types") is not None:
+        # https://docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents
+        raise Invalid(
+            "payment_method_types is no longer supported. Use allowed_payment_method_types.",
+            code="payment_method_types_no_longer_supported",
+            param="payment_method_types",
+        )
+    if automatic is not None and allowed is not None:
         raise Invalid(
             "You may only specify one of these parameters: automatic_payment_methods, "
-            "payment_method_types.",
+            "allowed_payment_method_types.",
             param="automatic_payment_methods",
         )
-    if types is not None:
-        unknown = [name for name in types if name not in ("card", "link")]
-        if unknown or "card" not in types:
-            raise Invalid("This stand-in takes cards only.", param="payment_method_types")
-        return {"payment_method_types": types}
+    if allowed is not None:
+        # What does not fit is left out without a word.
+        fitting = [name for name in allowed if name in ("card", "link")]
+        if not fitting:
+            raise Invalid(
+                "No allowed payment method types fit this payment.",
+                param="allowed_payment_method_types",
+            )
+        return {"payment_method_types": fitting}
     if automatic is None:
         return {}
     wanted = {
