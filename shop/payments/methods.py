@@ -129,6 +129,7 @@ FACTS: Mapping[PaymentMethod, MethodFacts] = {
     ),
 }
 
+WALLET_METHODS = frozenset({PaymentMethod.CARD, PaymentMethod.LINK})
 _enabled: tuple[PaymentMethod, ...] = (PaymentMethod.CARD,)
 
 
@@ -144,6 +145,11 @@ def configure(methods: Iterable[str]) -> None:
 def enabled_methods() -> tuple[PaymentMethod, ...]:
     """Returns the methods that the shop offers, in the order of the setting."""
     return _enabled
+
+
+def takes_wallets() -> bool:
+    """Whether some method that the shop offers is one that wallets pay with."""
+    return bool(set(_enabled) & set(WALLET_METHODS))
 
 
 def offered_methods(

@@ -109,9 +109,9 @@ def place() -> ResponseReturnValue:
     except DomainError as error:
         return _not_placed(error, billing, seen)
     if not order.total_minor:
-        return redirect(_order_url(order, thanks=1), code=303)
+        return redirect(order_url(order, thanks=1), code=303)
     _begin(order)
-    return redirect(_payment_url(order), code=303)
+    return redirect(payment_url(order), code=303)
 
 
 @bp.get("/checkout/payment")
@@ -120,7 +120,7 @@ def payment() -> ResponseReturnValue:
     order = _own_order()
     attempt = payments.latest(order.id)
     if order.status != "pending" or (attempt and attempt.has_money):
-        return redirect(_order_url(order), code=303)
+        return redirect(order_url(order), code=303)
     settings = current_app.config["SETTINGS"]
     can_pay = order.expires_at > clock.now()
     started = can_pay and attempt and attempt.status == "started"
@@ -137,7 +137,7 @@ def payment() -> ResponseReturnValue:
         failure=failure_words(attempt.failure) if attempt else "",
         publishable_key=settings.stripe_publishable_key,
         stripe_js=payments.script_url(),
-        return_url=settings.base_url + _return_url(order),
+        return_url=settings.base_url + return_url(order),
     )
 
 
@@ -146,7 +146,7 @@ def payment_start() -> ResponseReturnValue:
     """Try again to begin a payment that could not be begun."""
     order = _own_order()
     _begin(order)
-    return redirect(_payment_url(order), code=303)
+    return redirect(payment_url(order), code=303)
 
 
 @bp.get("/checkout/return")
@@ -161,16 +161,16 @@ def payment_return() -> ResponseReturnValue:
         outcome = payments.settle_order(order.id)
     except Unavailable:
         flash("The payment service has not answered yet. This page shows when it has.", "warning")
-        return redirect(_order_url(order), code=303)
+        return redirect(order_url(order), code=303)
     # Settling has locked and refreshed this very order.
     if order.payment_status != "unpaid":
-        return redirect(_order_url(order, thanks=1), code=303)
+        return redirect(order_url(order, thanks=1), code=303)
     if order.status != "pending" or outcome in {"processing", "late"}:
-        return redirect(_order_url(order), code=303)
+        return redirect(order_url(order), code=303)
     attempt = payments.latest(order.id)
     if not (attempt and attempt.failure):
         flash("The payment was not finished. Nothing was charged; you can try again.", "warning")
-    return redirect(_payment_url(order), code=303)
+    return redirect(payment_url(order), code=303)
 
 
 def order_lines(order: orders.Order) -> list[tuple[orders.OrderLine, catalog.ImageView | None]]:
@@ -379,15 +379,18 @@ def order_by_link(number: str, token: str | None, *, whole: bool = True) -> orde
     return orders.by_token(number, visitors.secret(token), whole=whole)
 
 
-def _payment_url(order: orders.Order) -> str:
+def payment_url(order: orders.Order) -> str:
+    """The address of the page to pay an order."""
     return url_for("store.payment", order=order.number, token=order.token)
 
 
-def _return_url(order: orders.Order) -> str:
+def return_url(order: orders.Order) -> str:
+    """The path to which the browser comes back after paying."""
     return url_for("store.payment_return", order=order.number, token=order.token)
 
 
-def _order_url(order: orders.Order, *, thanks: int | None = None) -> str:
+def order_url(order: orders.Order, *, thanks: int | None = None) -> str:
+    """The address of an order's own page."""
     return url_for("store.order", number=order.number, token=order.token, thanks=thanks)
 
 

@@ -1,5 +1,6 @@
 """What every page's frame needs: menu, cart count, theme. Templates know it as ``store``."""
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from email.utils import parseaddr
 from typing import Any, Literal
@@ -8,12 +9,22 @@ from babel.dates import format_date
 from flask import current_app, request
 from markupsafe import Markup
 
-from shop import catalog, media
+from shop import catalog, media, payments
 from shop.core.money import Money, exponent
 from shop.store import fragments, visitors
 
 LOCALE = "en_IE"
 THEMES = ("light", "dark")
+
+
+@dataclass(frozen=True, slots=True)
+class Wallets:
+    """What Stripe.js needs for the buttons of wallets: its address, the key that browsers may
+    know, and how money is taken (automatic or manual)."""
+
+    script: str
+    key: str
+    capture: str
 
 
 class Storefront:
@@ -65,6 +76,21 @@ class Storefront:
         """Who is signed in, or nothing."""
         who = visitors.customer()
         return str(who) if who else ""
+
+    def wallets(self) -> Wallets | None:
+        """What the buttons of wallets need; nothing where the shop shows none."""
+        settings = current_app.config["SETTINGS"]
+        if not (settings.wallets and settings.stripe_publishable_key and payments.takes_wallets()):
+            return None
+        return Wallets(
+            script=payments.script_url(),
+            key=settings.stripe_publishable_key,
+            capture=payments.capture_method(),
+        )
+
+    def has_wallet(self) -> bool:
+        """Whether this browser showed a wallet before, so that a place is kept for it."""
+        return request.cookies.get("wallet") == "1"
 
     def theme(self) -> str:
         """``light`` or ``dark`` if the visitor chose one, else ``auto``."""

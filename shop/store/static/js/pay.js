@@ -1,6 +1,8 @@
 // @ts-check
 /** The card form: Stripe's Payment Element, its refusals in words, and the time that the pieces are held. */
 
+import { loadStripe } from "./stripe-js.js";
+
 /** @param {HTMLFormElement} form */
 export default async function pay(form) {
   const { clientSecret, key, return: returnUrl = "" } = form.dataset;
@@ -9,7 +11,7 @@ export default async function pay(form) {
   const label = words.textContent;
   countDown();
 
-  const Stripe = await loaded();
+  const Stripe = await loadStripe();
   if (!Stripe) return problem("The card form could not be loaded. Check your connection and reload this page.");
   const stripe = Stripe(key);
   const elements = stripe.elements({ clientSecret, appearance: appearance() });
@@ -65,19 +67,6 @@ function refusal({ type, message }) {
   if (type === "validation_error") return message;
   if (type === "api_connection_error") return "The payment service cannot be reached. Check your connection, then try again.";
   return "";
-}
-
-/** Stripe's own script, which the page loads after itself. @returns {Promise<any>} */
-function loaded() {
-  return new Promise((resolve) => {
-    const given = /** @type {any} */ (window);
-    const until = Date.now() + 15_000;
-    const look = () => {
-      if (given.Stripe || Date.now() > until) resolve(given.Stripe);
-      else setTimeout(look, 50);
-    };
-    look();
-  });
 }
 
 /** When the time is over the page says so itself. */

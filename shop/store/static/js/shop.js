@@ -2,7 +2,7 @@
 /** The page's own behaviours, and the loader of all others: an element asks for them by data-behaviour. */
 
 const HERE = new Set(["theme-switch", "category-menu", "error-summary", "quantity", "own-time"]);
-const WHEN_IDLE = /^live-/;
+const WHEN_IDLE = /^(live-|express$)/;
 const WHEN_FOCUSED = new Set(["search-box"]);
 
 /** @type {Record<string, (element: any) => void>} */
