@@ -34,6 +34,7 @@ from shop.orders.events import (
     OrderPaid,
     OrderPlaced,
     OrderProcessing,
+    OrderReopened,
     OrderShipped,
 )
 from shop.orders.models import Order
@@ -43,12 +44,14 @@ from shop.payments.events import (
     LatePaymentRefused,
     OrderRefunded,
     PaymentFailed,
+    PaymentProcessing,
     PaymentVoided,
     RefundFailed,
     RefundRequested,
     TaskClosed,
     TaskOpened,
     VoidRequested,
+    VoucherIssued,
     WebhookReceived,
 )
 from shop.realtime.messages import cart_data, cart_topic
@@ -141,6 +144,9 @@ ORDER_MESSAGES: dict[type[OrderEvent] | type[Event], str] = {
     RefundRequested: "order.updated",
     RefundFailed: "order.updated",
     PaymentFailed: "order.payment_failed",
+    PaymentProcessing: "order.updated",
+    VoucherIssued: "order.updated",
+    OrderReopened: "order.updated",
     OrderProcessing: "order.updated",
     OrderShipped: "order.updated",
     OrderDelivered: "order.updated",

@@ -61,20 +61,23 @@ def place_order(
     seen_total_minor: int | None = None,
     billing_address: Mapping[str, Any] | None = None,
 ) -> orders.Order:
-    """Order what is in the cart, as the customer last saw it, and hold the stock.
+    """Order what is in the cart, as the customer last saw it, and reserve the stock.
 
-    The cart must carry e-mail, address and method. Pressing twice gives the same order; a cart that
-    changed since an unpaid order replaces that order. Raises ``CartChanged`` when version or total
+    The cart must carry email, address and method. Pressing twice gives the same order; a cart that
+    changed since an unpaid order replaces that order, unless its money is on its way: then that is
+    the order. Raises ``CartChanged`` when version or total
     differ from what was seen, or when a code stopped applying and no total was seen; ``UsedUp``,
     ``CartProblems``, ``OutOfStock``, ``NoDelivery``, ``InvalidAddress``; ``Invalid`` for a total
     that no card can be charged. An order that costs nothing is confirmed at once: there is no
     payment to wait for.
     """
     basket = cart.lock(cart_id)
-    earlier = orders.lock(basket.order_id) if basket.order_id else None
+    earlier = _earlier(basket)
     billing = clean_address(billing_address) if billing_address else None
     if earlier and (
-        basket.status != "open" or _is_same(earlier, basket, billing, seen_total_minor)
+        basket.status != "open"
+        or earlier.payment_status == "processing"
+        or _is_same(earlier, basket, billing, seen_total_minor)
     ):
         if earlier.customer_id is None:
             earlier.customer_id = basket.customer_id  # who signed in meanwhile finds it again
@@ -106,6 +109,7 @@ def place_order(
         held = {line.variant_id for line in replaced.lines}
         inventory.lock(held | {line.variant_id for line in view.lines})
         orders.cancel(replaced, reason=orders.REPLACED)
+        session.flush()  # of a chain, two orders are never live at once, not even for a moment
     order = orders.place(
         _items(view),
         priced,
@@ -120,7 +124,7 @@ def place_order(
             cart_version=view.version,
         ),
         hold_minutes=terms().hold_minutes,
-        instead_of=replaced,
+        instead_of=earlier,
     )
     cart.link_order(basket, order.id)
     if not order.total_minor:
@@ -128,6 +132,53 @@ def place_order(
         orders.set_payment_status(order, "paid")
         cart.settle(basket, view.version, {})
     return order
+
+
+def merge_carts(guest: cart.Cart | None, customer_id: int) -> tuple[cart.Cart | None, list[str]]:
+    """Bring a guest's cart and its order along at sign-in, as ``cart.merge`` does.
+
+    Of two orders that are not paid yet, one from each cart, one stays: the one with a voucher, else
+    the newer one. Returns the customer's cart (None if there is none) and what changed, in
+    sentences for people.
+    """
+    notes: list[str] = []
+    own = cart.find(None, customer_id)
+    if guest is not None and own is not None and guest.customer_id is None:
+        for cart_id in sorted((guest.id, own.id)):
+            cart.lock(cart_id)
+        if guest.status != "open":  # its order was paid just now
+            return own, []
+        if guest.order_id is not None and own.status == "open":
+            notes = _merge_orders(own, guest)
+    merged, changed = cart.merge(guest, customer_id)
+    return merged, notes + changed
+
+
+def _merge_orders(own: cart.Cart, guest: cart.Cart) -> list[str]:
+    """Make one chain of the orders of two carts, with one live order, which both carts are for."""
+    tips = [one for one in (own.order_id, guest.order_id) if one is not None]
+    found = orders.lock_all(tips)
+    live = sorted((one for one in found if one.status in orders.LIVE), key=_by_need, reverse=True)
+    if any(one.status != "pending" or one.payment_status == "processing" for one in live[1:]):
+        return []  # both are ordered, so neither stands in for the other
+    for other in live[1:]:
+        orders.cancel(other, reason=orders.REPLACED)
+    kept = live[0] if live else found[-1]
+    for other in found:
+        if other.id in tips and other.chain_id != kept.chain_id:
+            orders.unite(kept, other)
+    for basket in (own, guest):
+        cart.link_order(basket, kept.id)
+    session.flush()
+    return [
+        f"Your unpaid order {other.number} is closed. Its items are in your cart."
+        for other in live[1:]
+    ]
+
+
+def _by_need(order: orders.Order) -> tuple[bool, bool, int]:
+    is_ordered = order.status != "pending" or order.payment_status == "processing"
+    return is_ordered, payments.has_voucher(order.id), order.id
 
 
 def install_defaults() -> None:
@@ -148,6 +199,14 @@ def install_defaults() -> None:
         .on_conflict_do_nothing()
     )
     forget()
+
+
+def _earlier(basket: cart.Cart) -> orders.Order | None:
+    """The order of before from this cart, its chain locked: the live one, else the cart's own."""
+    if basket.order_id is None:
+        return None
+    chain = orders.lock_chain(basket.order_id)
+    return chain.order if chain.order.status in orders.LIVE else chain.rival or chain.order
 
 
 def _is_same(

@@ -27,7 +27,7 @@ from shop.orders.events import (
     OrderPaid,
     OrderShipped,
 )
-from shop.payments.events import LatePaymentRefused, OrderRefunded
+from shop.payments.events import LateCause, LatePaymentRefused, OrderRefunded
 
 
 def send_receipt(event: OrderPaid) -> None:
@@ -70,8 +70,8 @@ def send_delivered(event: OrderDelivered) -> None:
 
 
 def send_cancelled(event: OrderCancelled) -> None:
-    """The order was called off; not told when the customer replaced it by a newer one."""
-    if event.reason == orders.REPLACED:
+    """The order was cancelled; not told when another order of the same cart took its place."""
+    if event.reason in orders.REPLACEMENTS:
         return
     order = orders.by_id(event.order_id)
     _about_order(
@@ -103,9 +103,12 @@ def send_refunded(event: OrderRefunded) -> None:
 
 
 def send_late_payment(event: LatePaymentRefused) -> None:
-    """The goods were gone when the money came."""
+    """Money came that cannot be used, and is refunded."""
     order = orders.by_id(event.order_id)
-    _about_order("late_payment", f"late_payment:{event.payment_id}", order)
+    paid = orders.live_of(order) if event.cause == LateCause.PAID_TWICE else None
+    _about_order(
+        "late_payment", f"late_payment:{event.payment_id}", order, cause=event.cause, paid=paid
+    )
 
 
 def send_confirmation_link(event: CustomerRegistered) -> None:

@@ -34,6 +34,7 @@ from shop.payments.procedures import (
 )
 from shop.payments.queries import (
     deliveries,
+    has_voucher,
     held,
     latest,
     of_order,
@@ -71,9 +72,10 @@ __all__ = [
     "Started", "Task", "Wanted", "apply_delivery", "balance_of", "called_off", "cancel_lines",
     "cancel_order", "capture", "capture_method", "check_amount", "close_intents", "close_task",
     "compare", "compare_lately", "compare_nightly", "deliveries", "enabled_methods", "everything",
-    "expire_unpaid", "facts_of", "held", "is_comparing", "latest", "of_order", "offered_methods",
-    "open_disputes", "open_refunds", "open_task", "open_tasks", "owed", "preview", "prune_messages",
-    "reconcile", "reconcile_all", "reconcile_refunds", "record_webhook", "recount", "refunds_of",
-    "request_comparison", "request_refund", "retry_refund", "runs", "script_origin", "script_url",
-    "send_refund", "settle", "settle_order", "start", "takes_wallets", "void",
+    "expire_unpaid", "facts_of", "has_voucher", "held", "is_comparing", "latest", "of_order",
+    "offered_methods", "open_disputes", "open_refunds", "open_task", "open_tasks", "owed",
+    "preview", "prune_messages", "reconcile", "reconcile_all", "reconcile_refunds",
+    "record_webhook", "recount", "refunds_of", "request_comparison", "request_refund",
+    "retry_refund", "runs", "script_origin", "script_url", "send_refund", "settle", "settle_order",
+    "start", "takes_wallets", "void",
 ]  # fmt: skip

@@ -119,7 +119,8 @@ def payment() -> ResponseReturnValue:
     """The card form for an order whose goods are held."""
     order = _own_order()
     attempt = payments.latest(order.id)
-    if order.status != "pending" or (attempt and attempt.has_money):
+    is_on_its_way = order.payment_status == "processing"
+    if order.status != "pending" or is_on_its_way or (attempt and attempt.has_money):
         return redirect(order_url(order), code=303)
     settings = current_app.config["SETTINGS"]
     can_pay = order.expires_at > clock.now()

@@ -284,5 +284,7 @@ _TOLD = {
     "OrderAuthorised": "Your order is confirmed; we charge your card when we send it",
     "OrderProcessing": "We are packing it",
     "OrderExpired": "It was not paid in time, so its pieces were set free",
-    "LatePaymentRefused": "Your payment came when the pieces were gone. We are sending it back",
+    "LatePaymentRefused": "We could not use your payment, so we are refunding it",
+    "PaymentProcessing": "Your payment is on its way",
+    "VoucherIssued": "You have a voucher to pay with",
 }

@@ -25,7 +25,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 
-from shop import cart, customers
+from shop import cart, checkout, customers
 from shop.core import actor, tokens
 from shop.core.db import transaction
 from shop.core.errors import Invalid, NotFound
@@ -137,7 +137,7 @@ def sign_in(who: Customer) -> list[str]:
     _renew_session()
     session[CUSTOMER_TOKEN] = token
     session.permanent = True
-    _, notes = cart.merge(guest, who.id)
+    _, notes = checkout.merge_carts(guest, who.id)
     g.customer = who
     g.pop("basket", None)
     g.pop("cart_count", None)
