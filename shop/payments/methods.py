@@ -7,6 +7,7 @@ so that the shop knows beforehand, and never asks for a method that cannot work.
 https://docs.stripe.com/payments/payment-methods/payment-method-support
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -184,6 +185,15 @@ def facts_of(method: str) -> MethodFacts:
         return FACTS[PaymentMethod(method)]
     except ValueError:
         return MethodFacts(method.replace("_", " ").capitalize() or "Payment")
+
+
+def failure_for_customer(reason: str) -> str:
+    """Returns why a payment failed, in a sentence for its customer: Stripe words some reasons for
+    programmers and some for merchants (https://docs.stripe.com/declines/codes)."""
+    if "PaymentMethod" in reason:
+        return "Your bank did not confirm this payment."
+    said = re.sub(r"\b([Tt])he customer's\b", lambda m: "Your" if m[1] == "T" else "your", reason)
+    return said if not said or said.endswith((".", "!")) else f"{said}."
 
 
 def _fits(facts: MethodFacts, total: Money, country: str, capture: str) -> bool:

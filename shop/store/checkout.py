@@ -181,7 +181,7 @@ def order_lines(order: orders.Order) -> list[tuple[orders.OrderLine, catalog.Ima
 
 def failure_words(reason: str) -> str:
     """Why a payment did not work, for people; Stripe words some reasons for programmers."""
-    return "Your bank did not confirm this payment." if "PaymentMethod" in reason else reason
+    return payments.failure_for_customer(reason)
 
 
 def with_country(address: Mapping[str, Any]) -> dict[str, Any]:

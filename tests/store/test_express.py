@@ -1,4 +1,4 @@
-"""Buying with a wallet: what the server says and does for the buttons of Apple Pay and Google Pay."""
+"""Buying with a wallet: what the server says to its buttons, and what it does for them."""
 
 import re
 from typing import Any
