@@ -15,6 +15,7 @@ from shop.payments.methods import (
     facts_of,
     failure_for_customer,
     offered_methods,
+    takes_days,
     takes_wallets,
 )
 from shop.payments.models import Dispute, Payment, ReconcileRun, Refund, RefundLine, Task
@@ -78,5 +79,5 @@ __all__ = [
     "open_tasks", "owed", "preview", "prune_messages", "reconcile", "reconcile_all",
     "reconcile_refunds", "record_webhook", "recount", "refunds_of", "request_comparison",
     "request_refund", "retry_refund", "runs", "script_origin", "script_url", "send_refund",
-    "settle", "settle_order", "start", "takes_wallets", "void",
+    "settle", "settle_order", "start", "takes_days", "takes_wallets", "void",
 ]  # fmt: skip

@@ -187,6 +187,11 @@ def facts_of(method: str) -> MethodFacts:
         return MethodFacts(method.replace("_", " ").capitalize() or "Payment")
 
 
+def takes_days(method: str) -> bool:
+    """Whether payments by this method arrive, or fail, days after the customer has agreed."""
+    return facts_of(method).settlement is not Settlement.AT_ONCE
+
+
 def failure_for_customer(reason: str) -> str:
     """Returns why a payment failed, in a sentence for its customer: Stripe words some reasons for
     programmers and some for merchants (https://docs.stripe.com/declines/codes)."""

@@ -119,8 +119,7 @@ def payment() -> ResponseReturnValue:
     """The card form for an order whose goods are held."""
     order = _own_order()
     attempt = payments.latest(order.id)
-    is_on_its_way = order.payment_status == "processing"
-    if order.status != "pending" or is_on_its_way or (attempt and attempt.has_money):
+    if order.status != "pending" or (attempt and (attempt.is_on_its_way or attempt.has_money)):
         return redirect(order_url(order), code=303)
     settings = current_app.config["SETTINGS"]
     can_pay = order.expires_at > clock.now()
@@ -137,6 +136,7 @@ def payment() -> ResponseReturnValue:
         client_secret=(attempt.client_secret if attempt and started else None),
         failure=failure_words(attempt.failure) if attempt else "",
         publishable_key=settings.stripe_publishable_key,
+        billing=_billing_details(order),
         stripe_js=payments.script_url(),
         return_url=settings.base_url + return_url(order),
     )
@@ -166,9 +166,11 @@ def payment_return() -> ResponseReturnValue:
     # Settling has locked and refreshed this very order.
     if order.payment_status != "unpaid":
         return redirect(order_url(order, thanks=1), code=303)
-    if order.status != "pending" or outcome in {"processing", "late"}:
-        return redirect(order_url(order), code=303)
     attempt = payments.latest(order.id)
+    if attempt and attempt.is_on_its_way and order.status == "pending":
+        return redirect(order_url(order, thanks=1), code=303)
+    if order.status != "pending" or outcome == "late":
+        return redirect(order_url(order), code=303)
     if not (attempt and attempt.failure):
         flash("The payment was not finished. Nothing was charged; you can try again.", "warning")
     return redirect(payment_url(order), code=303)
@@ -177,6 +179,18 @@ def payment_return() -> ResponseReturnValue:
 def order_lines(order: orders.Order) -> list[tuple[orders.OrderLine, catalog.ImageView | None]]:
     """The lines of an order with their pictures, as the components show them."""
     return [(line, _thumb(line.image_key)) for line in order.lines]
+
+
+def _billing_details(order: orders.Order) -> dict[str, Any]:
+    """What the payment form need not ask for again, in Stripe's words.
+
+    https://docs.stripe.com/js/elements_object/create_payment_element
+    """
+    given = order.billing_address or order.shipping_address
+    fields = {"line1": "line1", "line2": "line2", "city": "city", "state": "region"}
+    fields |= {"postal_code": "postal_code", "country": "country"}
+    address = {name: given[field] for name, field in fields.items() if given.get(field)}
+    return {"name": given["name"], "email": order.email, "address": address}
 
 
 def failure_words(reason: str) -> str:

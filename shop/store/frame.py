@@ -5,7 +5,7 @@ from datetime import date, datetime
 from email.utils import parseaddr
 from typing import Any, Literal
 
-from babel.dates import format_date
+from babel.dates import format_date, format_datetime
 from flask import current_app, request
 from markupsafe import Markup
 
@@ -77,6 +77,12 @@ class Storefront:
         who = visitors.customer()
         return str(who) if who else ""
 
+    def ways_to_pay(self) -> str:
+        """What one can pay with here, as a sentence."""
+        names = [payments.facts_of(method).label for method in payments.enabled_methods()]
+        listed = ", ".join(names[:-1]) + f" or {names[-1]}" if len(names) > 1 else names[0]
+        return f"Pay by {listed.replace('Card', 'card')}."
+
     def wallets(self) -> Wallets | None:
         """What the buttons of wallets need; nothing where the shop shows none."""
         settings = current_app.config["SETTINGS"]
@@ -122,6 +128,12 @@ def weekday(moment: date) -> str:
     return str(format_date(moment, "EEEE d MMMM", locale=LOCALE))
 
 
+def shop_time(moment: datetime) -> str:
+    """A point in time as ``22 November 2026, 14:05``, by the shop's clock."""
+    local = moment.astimezone(current_app.config["SETTINGS"].time_zone)
+    return str(format_datetime(local, "d MMMM yyyy, HH:mm", locale=LOCALE))
+
+
 def picture_url(image: catalog.ImageView, width: int, fmt: Literal["avif", "webp"]) -> str:
     """The address of a rendition, or of the original while there are none."""
     return media.url(image.key, width, fmt) if image.widths else media.url(image.key)
@@ -133,7 +145,7 @@ def srcset(image: catalog.ImageView, fmt: Literal["avif", "webp"]) -> Markup:
     return Markup(", ".join(f"{media.url(image.key, n, fmt)} {n}w" for n in image.widths))
 
 
-FILTERS = {"money": money, "major": major, "day": day, "weekday": weekday}
+FILTERS = {"money": money, "major": major, "day": day, "weekday": weekday, "shop_time": shop_time}
 
 
 def template_globals() -> dict[str, Any]:

@@ -228,7 +228,7 @@ def test_money_that_is_only_held_is_charged_when_the_order_is_sent(
 
     page = browser.get(link(order)).text
 
-    assert "€42.90 is reserved on your card. We charge it when we send your order." in page
+    assert "€42.90 is authorised. We charge it when we send your order." in page
     assert "What is reserved on your card is set free." in page
 
     with db.transaction():

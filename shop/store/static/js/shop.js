@@ -49,7 +49,7 @@ const behaviours = {
     const moment = new Date(time.dateTime);
     const clock = moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
     const day = moment.toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
-    time.textContent = "hold" in time.dataset ? clock : `${day}, ${clock}`;
+    time.textContent = "hold" in time.dataset && !("day" in time.dataset) ? clock : `${day}, ${clock}`;
   },
 
   quantity(group) {
