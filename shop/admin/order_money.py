@@ -321,9 +321,10 @@ def authorised(money: Iterable[Payment]) -> Payment | None:
 
 def card(payment: Payment | None) -> str:
     """The card, or another way to pay, as people say it."""
-    if payment is None or not payment.card_last4:
-        is_card = payment is None or payment.method in {"", "card"}
-        return "the card it was paid with" if is_card else method_label(payment)
+    if payment is None or (not payment.card_last4 and payment.method in {"", "card"}):
+        return "the card it was paid with"
+    if not payment.card_last4:
+        return method_label(payment)
     return f"{payment.card_brand.replace('_', ' ').capitalize()} ending {payment.card_last4}"
 
 

@@ -31,8 +31,8 @@ DESK = "OrdersView"
 PER_CALLER = "120 per minute"
 PER_CART = "10 per minute"
 PAYMENT_STATES = (
-    "unpaid", "processing", "authorised", "partly_paid", "paid", "overpaid", "partly_refunded", "refunded",
-    "disputed",
+    "unpaid", "processing", "authorised", "partly_paid", "paid", "overpaid", "partly_refunded",
+    "refunded", "disputed",
 )  # fmt: skip
 
 
