@@ -10,7 +10,6 @@ https://docs.stripe.com/payments/payment-methods/payment-method-support
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from enum import StrEnum
 
 from shop.core.errors import Invalid
@@ -49,7 +48,6 @@ class MethodFacts:
 
     ``countries``: by currency, the countries whose customers may use it; empty means any.
     ``wait``: how long a payment takes that is on its way, in words for people.
-    ``wait_longest``: how long the shop waits for news before it looks for a fault.
     """
 
     label: str
@@ -60,7 +58,6 @@ class MethodFacts:
     most_minor: int | None = None
     can_capture_later: bool = False
     wait: str = "this usually takes a few minutes"
-    wait_longest: timedelta = timedelta(days=1)
 
 
 _EURO_AREA = frozenset(
@@ -98,7 +95,6 @@ FACTS: Mapping[PaymentMethod, MethodFacts] = {
         Settlement.DEBIT,
         currencies=_EURO,
         wait="your bank needs 2 to 5 working days, rarely up to 14",
-        wait_longest=timedelta(days=21),
     ),
     # https://docs.stripe.com/payments/multibanco: the bank transfer may take some days.
     PaymentMethod.MULTIBANCO: MethodFacts(
@@ -107,7 +103,6 @@ FACTS: Mapping[PaymentMethod, MethodFacts] = {
         currencies=_EURO,
         most_minor=9_999_999,
         wait="your bank may need several days to confirm it",
-        wait_longest=timedelta(days=11),
     ),
     # https://docs.stripe.com/payments/konbini: 120 to 300,000 yen.
     PaymentMethod.KONBINI: MethodFacts(
@@ -126,7 +121,6 @@ FACTS: Mapping[PaymentMethod, MethodFacts] = {
         least_minor=1_000,
         most_minor=1_000_000,
         wait="the store confirms it by the next working day",
-        wait_longest=timedelta(days=5),
     ),
 }
 
