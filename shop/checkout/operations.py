@@ -16,6 +16,7 @@ from shop.core import clock
 from shop.core.db import session
 from shop.core.money import Money
 from shop.customers import clean_address, clean_email
+from shop.discounts import Quote
 
 
 def set_contact(basket: cart.Cart, *, email: str, address: Mapping[str, Any]) -> None:
@@ -74,7 +75,8 @@ def place_order(
     basket = cart.lock(cart_id)
     earlier = _earlier(basket)
     billing = clean_address(billing_address) if billing_address else None
-    if earlier and (
+    is_current = basket.status != "open" or seen_version in {None, basket.version}
+    if (earlier and is_current) and (
         basket.status != "open"
         or earlier.payment_status == "processing"
         or _is_same(earlier, basket, billing, seen_total_minor)
@@ -85,19 +87,19 @@ def place_order(
     if basket.status != "open":
         raise CartChanged("This cart is closed.")
     view = cart.view(basket)
+    if seen_version not in {None, view.version}:
+        raise _changed("Your cart has changed. Check it before you pay.", view)
     if not view.lines or view.problems:
         raise CartProblems(view.problems)
-    if seen_version is not None and seen_version != view.version:
-        raise CartChanged("Your cart has changed. Please look at it again before you pay.")
     email, address = clean_email(view.email), clean_address(view.shipping_address or {})
     priced, _, chosen = quote(view)
     if chosen is None or (view.shipping_method and chosen.code != view.shipping_method):
         raise NoDelivery("Please choose a way to send it.", field="shipping_method")
     if seen_total_minor != priced.total_minor:
         if priced.refused:  # whoever saw the total without the code saw the reasons too
-            raise CartChanged(" ".join(one.sentence for one in priced.refused))
+            raise _changed(" ".join(one.sentence for one in priced.refused), view, priced)
         if seen_total_minor is not None:
-            raise CartChanged("The total has changed. Please look at it again before you pay.")
+            raise _changed("The total has changed. Check it before you pay.", view, priced)
     payments.check_amount(
         Money(priced.total_minor, priced.currency),
         goods=Money(priced.subtotal_minor, priced.currency),
@@ -199,6 +201,15 @@ def install_defaults() -> None:
         .on_conflict_do_nothing()
     )
     forget()
+
+
+def _changed(sentence: str, view: CartView, priced: Quote | None = None) -> CartChanged:
+    priced = priced or quote(view)[0]
+    amounts = ("subtotal", "discount", "shipping", "tax", "total")
+    totals = {f"{name}_minor": getattr(priced, f"{name}_minor") for name in amounts}
+    return CartChanged(
+        sentence, totals={"version": view.version, "currency": priced.currency, **totals}
+    )
 
 
 def _earlier(basket: cart.Cart) -> orders.Order | None:

@@ -60,7 +60,7 @@ VALID: dict[str, dict[str, Any]] = {
     "POST auth/password-reset/confirm": {"token": "x", "password": "x"},
     "POST cart/items": {"variant_id": 999999, "quantity": 1},
     "PATCH cart/items/{item}": {"quantity": 1},
-    "POST orders": wish({"token": "x", "version": 1}, billing_address=ADDRESS),
+    "POST orders": wish({"token": "x", "version": 1, "total_minor": 1}, billing_address=ADDRESS),
     "POST orders/{number}/cancel": {
         "reason": "nobody's",
         "lines": [{"line_id": 1, "quantity": 1}],
