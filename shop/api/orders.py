@@ -191,7 +191,8 @@ def cancel(query: dict[str, str], given: dict[str, Any], number: str) -> Any:
     """Call an order off, or units of it that were not sent
 
     Its owner can until somebody begins to pack it; staff can until it was shipped. What was paid
-    for it goes back in the same step.
+    for it goes back in the same step; money that is still on its way (`payment_status`
+    `processing`) is refunded automatically if it arrives.
     """
     order, is_owner = _visible(number, query.get("token"), "can_cancel")
     reason = given.get("reason") or ("customer" if is_owner else "other")

@@ -103,6 +103,7 @@ def place_order(
     payments.check_amount(
         Money(priced.total_minor, priced.currency),
         goods=Money(priced.subtotal_minor, priced.currency),
+        country=(billing or address)["country"],
     )
     replaced = earlier if earlier and earlier.status == "pending" else None
     if replaced:

@@ -33,7 +33,11 @@ TABS: dict[str, tuple[str, ColumnElement[bool]]] = {
     ),
     "shipped": ("Shipped", Order.fulfilment_status == "shipped"),
     "delivered": ("Delivered", Order.fulfilment_status == "delivered"),
-    "unpaid": ("Unpaid", Order.status == "pending"),
+    "unpaid": ("Unpaid", (Order.status == "pending") & (Order.payment_status != "processing")),
+    "payment_processing": (
+        "Payment processing",
+        (Order.status == "pending") & (Order.payment_status == "processing"),
+    ),
     "closed": ("Cancelled", Order.status.in_(["cancelled", "expired"])),
 }
 

@@ -14,7 +14,7 @@ from shop.core.errors import Invalid, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
 from shop.inventory import OutOfStock
-from shop.payments import refundable, refunds
+from shop.payments import methods, refundable, refunds
 from shop.payments.events import (
     LateCause,
     LatePaymentRefused,
@@ -110,6 +110,20 @@ def open_payment(order: orders.Order, *, capture: str) -> Payment:
     session.add(payment)
     session.flush()
     return payment
+
+
+def offered_for(order: orders.Order, payment: Payment) -> tuple[methods.PaymentMethod, ...]:
+    """Returns the methods that can pay this attempt, by the amount, the currency and the country
+    that the bill goes to. Raises ``WrongState`` if there is none."""
+    offered = methods.offered_methods(
+        methods.enabled_methods(),
+        Money(payment.amount_minor, payment.currency),
+        country=(order.billing_address or order.shipping_address).get("country", ""),
+        capture=payment.capture,
+    )
+    if not offered:
+        raise WrongState("None of our payment methods can pay for this order. Please write to us.")
+    return offered
 
 
 def attach_intent(payment_id: int, intent: Intent) -> None:
