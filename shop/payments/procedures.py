@@ -60,12 +60,14 @@ def start(order_id: int) -> Started:
         payment = operations.open_payment(order, capture=gateway.capture_method())
         number, shipping = order.number, _shipping(order)
         shop = ownership.shop_id()
+        offered = operations.offered_for(order, payment)
     if payment.intent_id is None:
         intent = gateway.create_intent(
             key=payment.key,
             amount_minor=payment.amount_minor,
             currency=payment.currency,
             capture=payment.capture,
+            methods=offered,
             description=f"Order {number}",
             shipping=shipping,
             metadata={ownership.SHOP: shop, "order": number, "payment": payment.key},
@@ -203,8 +205,8 @@ def _is_ours(reference: str, intent_id: str, about: dict[str, Any]) -> bool:
 
 
 def _adopted(intent_id: str) -> int | None:
-    """Our payment for an intent whose id we do not know, if Stripe says that it is ours: we may have
-    died before we could store it."""
+    """Our payment for an intent whose id we do not know, if Stripe says that it is ours: we may
+    have died before we could store it."""
     try:
         intent = gateway.fetch_intent(intent_id)
     except (gateway.NoSuchObject, gateway.Unreadable):

@@ -1,4 +1,4 @@
-"""One account of Stripe's may serve several shops, modes and connected accounts: only ours count."""
+"""One account of Stripe's may serve several shops and connected accounts: only ours count."""
 
 from typing import Any
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import stripe
 from jinja2 import Environment, FileSystemLoader
 
 from shop.dev.stripe.api import Answer, Request
@@ -24,11 +25,16 @@ TYPES_OF = {
     ".html": "text/html; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-SCRIPT = re.compile(r"/(v3/?|(v3/|[a-z]+/)?stripe\.js)")
+MODULES = ("frame", "card", "methods", "payment", "express", "wallet")
+# https://docs.stripe.com/sdks/stripejs-versioning: a major version of the API has one of Stripe.js.
+RELEASES = ("acacia", "basil", "clover", "dahlia", stripe.api_version.rpartition(".")[2])
+SCRIPT = re.compile(rf"/(v3/?|(v3|{'|'.join(RELEASES)})/stripe\.js)")
 FILES = {
-    "/elements/payment": "element.html",
-    "/elements/element.js": "element.js",
-    "/elements/element.css": "element.css",
+    "/elements/payment": "elements/payment.html",
+    "/elements/express": "elements/express.html",
+    "/elements/wallet": "elements/wallet.html",
+    "/elements/element.css": "elements/element.css",
+    **{f"/elements/{name}.js": f"elements/{name}.js" for name in MODULES},
     "/3ds/page.css": "challenge.css",
     "/icon.svg": "icon.svg",
 }
@@ -85,7 +91,7 @@ class Browser:
     def answer(self, request: Request) -> Answer:
         """A file, one of the pages of banks and vouchers, or a short 404."""
         if request.method == "GET" and SCRIPT.fullmatch(request.path):
-            return _file("stripe.js")
+            return _script()
         if request.method == "GET" and request.path in FILES:
             return _file(FILES[request.path])
         if request.method == "GET" and request.path == "/elements/offered":
@@ -195,6 +201,13 @@ class Browser:
         fields.setdefault("words", BANK_PAGES["3ds"])
         html = self._pages.get_template("challenge.html").render(**fields)
         return Answer(status, html.encode(), content_type=TYPES_OF[".html"], headers=PAGE_HEADERS)
+
+
+def _script() -> Answer:
+    """Stripe.js: the files of its folder in the order of their names, as one script."""
+    parts = [part.read_text() for part in sorted((HERE / "stripe_js").glob("*.js"))]
+    text = '(() => {\n"use strict";\n' + "\n".join(parts) + "\n})();\n"
+    return Answer(200, text.encode(), content_type=TYPES_OF[".js"], headers=PAGE_HEADERS)
 
 
 def _file(name: str) -> Answer:
