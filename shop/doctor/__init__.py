@@ -12,6 +12,7 @@ from shop.doctor.models import DoctorRun
 from shop.doctor.runs import answer, ask, latest, recent, running
 
 __all__ = [
-    "BALANCE", "CHECKS", "FIXABLE", "STRIPE", "Check", "DoctorRun", "Fault", "Mended", "Result", "Verdict",
-    "answer", "ask", "examine", "latest", "look", "mend", "recent", "running", "snapshot",
+    "BALANCE", "CHECKS", "FIXABLE", "STRIPE", "Check", "DoctorRun", "Fault", "Mended", "Result",
+    "Verdict", "answer", "ask", "examine", "latest", "look", "mend", "recent", "running",
+    "snapshot",
 ]  # fmt: skip

@@ -117,7 +117,7 @@ def _compare(days: float, asked: Asked) -> list[Verdict]:
         run = payments.reconcile_all(days=days, mend=False, within=LONGEST)
     except DomainError as error:
         seconds = time.perf_counter() - began
-        return [Verdict(one, seconds=seconds, failure=error.sentence) for one in (STRIPE, BALANCE)]
+        return [Verdict(one, seconds=seconds, failure=error.sentence) for one in (BALANCE, STRIPE)]
     seconds = time.perf_counter() - began
     found: dict[bool, list[Fault]] = {True: [], False: []}
     for one in run.differences:
@@ -129,5 +129,5 @@ def _compare(days: float, asked: Asked) -> list[Verdict]:
         found[one["what"] == payments.BALANCE].append(fault)
     return [
         Verdict(check, len(faults), faults[: asked.most], seconds, run.failure)
-        for check, faults in ((STRIPE, found[False]), (BALANCE, found[True]))
+        for check, faults in ((BALANCE, found[True]), (STRIPE, found[False]))
     ]

@@ -40,6 +40,22 @@ class Stripe:
             patch.setattr(
                 gateway, f"{name}_since", lambda _, n=name: list(getattr(self, n).values())
             )
+        patch.setattr(gateway, "movements_since", lambda _: self.movements())
+
+    def movements(self) -> list[Movement]:
+        """What its balance says: one entry for each charge and refund, and those of disputes."""
+        taken = [
+            _booked(one.charge_id, one.received_minor, one.currency)
+            for one in self.intents.values()
+            if one.status == "succeeded"
+        ]
+        given = [
+            _booked(one.id, -one.amount_minor, one.currency)
+            for one in self.refunds.values()
+            if one.status == "succeeded"
+        ]
+        disputed = [one for dispute in self.disputes.values() for one in dispute.movements]
+        return [*taken, *given, *disputed]
 
     def fetch_intent(self, intent_id: str) -> Intent:
         if intent_id not in self.intents:
@@ -93,6 +109,10 @@ class Stripe:
         self.disputes[sent.id] = sent
         with transaction():
             disputes.apply_dispute(payment.id, sent)
+
+
+def _booked(source: str, amount_minor: int, currency: str) -> Movement:
+    return Movement(f"txn_{source}", source, amount_minor, 0, currency, None, clock.now())
 
 
 class Shop:
