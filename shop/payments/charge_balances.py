@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
 
 from sqlalchemy import func, select
 
@@ -110,19 +109,13 @@ def _add(sums: _Sums, movement: gateway.Movement, currency: str, *, is_charge: b
         sums.fees_minor[movement.currency] += movement.fee_minor
     if movement.currency == currency:
         sums.gross_minor += movement.amount_minor
-    elif movement.rate and not is_dispute:
-        sums.gross_minor += _at(movement.amount_minor, movement, currency)
+    elif movement.rate and not is_dispute and exponent(movement.currency) == exponent(currency):
+        sums.gross_minor += int((movement.amount_minor / movement.rate).to_integral_value())
         if sums.slack_minor is not None:
-            sums.slack_minor += abs(_at(1, movement, currency)) + 1
+            sums.slack_minor += int(1 / movement.rate) + 1
     else:
         # A dispute's rate is that of the dispute's currency, which its balance does not name.
         sums.slack_minor = None
-
-
-def _at(amount_minor: int, movement: gateway.Movement, currency: str) -> int:
-    rate = movement.rate or Decimal(1)
-    major = Decimal(amount_minor).scaleb(-exponent(movement.currency)) / rate
-    return int(major.scaleb(exponent(currency)).to_integral_value(ROUND_HALF_EVEN))
 
 
 def _ours(payment_id: int, currency: str) -> _Sums:

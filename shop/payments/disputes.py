@@ -186,11 +186,7 @@ def _converted(movement: Movement, currency: str, sent: SentDispute, charge: Cha
     if movement.currency == currency:
         return movement.amount_minor
     if sent.currency == currency and movement.rate:
-        amount = _at(movement.amount_minor, movement.currency, movement.rate, currency)
-        # The balance was rounded: its smallest unit may be several of the payment's.
-        unit = abs(_at(1, movement.currency, movement.rate, currency)) + 1
-        claimed = sent.amount_minor if amount > 0 else -sent.amount_minor
-        return claimed if abs(claimed - amount) <= unit else amount
+        return _at(movement, movement.rate, currency, claimed_minor=sent.amount_minor)
     came = charge.movement if charge and charge.currency == currency else None
     if (
         charge is None
@@ -207,7 +203,19 @@ def _converted(movement: Movement, currency: str, sent: SentDispute, charge: Cha
     return int(share.to_integral_value(ROUND_HALF_EVEN))
 
 
-def _at(amount_minor: int, settled: str, rate: Decimal, currency: str) -> int:
-    """An amount of the balance in the currency that it was converted from."""
-    major = Decimal(amount_minor).scaleb(-exponent(settled)) / rate
-    return int(major.scaleb(exponent(currency)).to_integral_value(ROUND_HALF_EVEN))
+def _at(movement: Movement, rate: Decimal, currency: str, *, claimed_minor: int) -> int:
+    """What was converted into this movement, in minor units of ``currency``: all that is claimed,
+    but for the rounding of the balance, or a part of it.
+
+    Stripe's rate is between amounts as the API gives them; where the currencies have different
+    decimals it can also be read as one between major units. What is nearer to the claim is meant.
+    https://docs.stripe.com/api/balance_transactions/object#balance_transaction_object-exchange_rate
+    """
+    literal = abs(movement.amount_minor) / rate
+    by_major = literal.scaleb(exponent(currency) - exponent(movement.currency))
+    amount = min(literal, by_major, key=lambda one: abs(one - claimed_minor))
+    smallest = amount / abs(movement.amount_minor)
+    if abs(amount - claimed_minor) <= smallest + 1:
+        amount = Decimal(claimed_minor)
+    whole = int(amount.to_integral_value(ROUND_HALF_EVEN))
+    return whole if movement.amount_minor > 0 else -whole

@@ -601,7 +601,7 @@ def _fraud_warning(data: dict[str, Any]) -> FraudWarning:
         intent_id=_reference(data.get("payment_intent")),
         charge_id=_reference(data.get("charge")),
         fraud_type=_text(data.get("fraud_type")).replace("_", " "),
-        is_actionable=data["actionable"] is True,
+        is_actionable=_yes_or_no(data["actionable"]),
     )
 
 
@@ -611,7 +611,7 @@ def _review(data: dict[str, Any]) -> Review:
         intent_id=_reference(data.get("payment_intent")),
         charge_id=_reference(data.get("charge")),
         reason=_text(data.get("reason")).replace("_", " "),
-        is_open=data["open"] is True,
+        is_open=_yes_or_no(data["open"]),
     )
 
 
@@ -701,6 +701,12 @@ def _whole(value: Any) -> int:
     """A whole number of minor units, or of seconds."""
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_WHOLE:
         raise ValueError(f"{value!r} is not a whole number of 64 bits")
+    return value
+
+
+def _yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")
     return value
 
 
