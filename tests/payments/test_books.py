@@ -1,4 +1,4 @@
-"""The books of a charge are Stripe's balance, to the minor unit, after each step of its disputes."""
+"""The books of a charge are what Stripe's balance says, after each step of its disputes."""
 
 import random
 from typing import Any
