@@ -461,7 +461,7 @@ class _Look:
             number,
             f"{ours.status}, {ours.counted} of {moved} movements" if ours else "unknown",
             f"{sent.status}, {moved} movements",
-            partial(procedures.apply_sent_dispute, sent),
+            partial(procedures.settle_dispute, sent.id),  # perhaps this was read a while ago
         )
 
     def _balances(self) -> Iterator[Difference | None]:

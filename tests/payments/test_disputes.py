@@ -1,7 +1,6 @@
 """Disputes: seen, told to staff, and what they do to the money until they are decided."""
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,54 +13,16 @@ from shop.core.errors import Invalid, WrongState
 from shop.payments import disputes, procedures, refunds
 from shop.payments.models import CLOSED_DISPUTES, Dispute, DisputeStatus, PaymentEvent, Task
 from shop.payments.refusals import CannotApply
-from shop.payments.stripe_gateway import Charge, Movement, SentDispute
+from shop.payments.stripe_gateway import Charge
+from tests import cast as people
 from tests.cast import Cast
 
-Moved = tuple[str, int, int]  # id, amount, fee
-TAKEN: Moved = ("txn_out", -4290, 1500)
-BACK: Moved = ("txn_back", 4290, 0)
 
-
-def moved(given: Moved, currency: str = "EUR", rate: str | None = None) -> Movement:
-    stripe_id, amount, fee = given
-    return Movement(
-        id=stripe_id,
-        source="du_1",
-        amount_minor=amount,
-        fee_minor=fee,
-        currency=currency,
-        rate=Decimal(rate) if rate else None,
-        created=clock.now(),
-    )
-
-
-def dispute(payment: payments.Payment, status: str, *facts: Moved, **changes: Any) -> SentDispute:
-    """What Stripe would say of a dispute that moved these; of all of the money unless told."""
-    amount = changes.get("amount_minor", payment.amount_minor)
-    if not facts and not status.startswith("warning") and status != "prevented":
-        facts = (
-            ("txn_out", -amount, 1500),
-            *((("txn_back", amount, 0),) if status == "won" else ()),
-        )
-    values: dict[str, Any] = {
-        "id": "du_1",
-        "intent_id": payment.intent_id or "",
-        "charge_id": f"ch_{payment.id}",
-        "status": status,
-        "amount_minor": payment.amount_minor,
-        "currency": "EUR",
-        "reason": "product_not_received",
-        "due_by": clock.now() + timedelta(days=9),
-        "created": clock.now(),
-        "is_charge_refundable": status.startswith("warning"),
-        "movements": tuple(moved(fact) for fact in facts),
-    }
-    return SentDispute(**values | changes)
-
-
-def hear(payment: payments.Payment, status: str, *facts: Moved, **changes: Any) -> str:
+def hear(payment: payments.Payment, status: str, *facts: people.Moved, **changes: Any) -> str:
     with transaction():
-        return disputes.apply_dispute(payment.id, dispute(payment, status, *facts, **changes))
+        return disputes.apply_dispute(
+            payment.id, people.dispute(payment, status, *facts, **changes)
+        )
 
 
 def books(order: orders.Order) -> tuple[int, int, int]:
@@ -183,7 +144,7 @@ def test_the_same_news_five_times_counts_once(cast: Cast) -> None:
 
 def test_a_dispute_of_a_payment_that_is_not_ours_is_left_alone(cast: Cast) -> None:
     hear(paid(cast)[1], "needs_response")
-    elsewhere = dispute(paid(cast)[1], "lost", id="du_2", intent_id="pi_elsewhere")
+    elsewhere = people.dispute(paid(cast)[1], "lost", id="du_2", intent_id="pi_elsewhere")
 
     assert procedures.apply_sent_dispute(elsewhere) == "not ours"
     assert session.scalars(select(Dispute.stripe_id)).all() == ["du_1"]
@@ -306,11 +267,11 @@ def test_a_dispute_in_another_currency_counts(
     lost: int,
 ) -> None:
     order, payment = paid(cast)
-    movement = moved(("txn_1", moved_minor, 1700), settled, rate)
-    sent = dispute(
+    movement = people.moved(("txn_1", moved_minor, 1700), settled, rate)
+    sent = people.dispute(
         payment, "lost", currency=currency, amount_minor=amount_minor, movements=(movement,)
     )
-    came = moved(("txn_0", 4633, 150), "USD", "1.08")
+    came = people.moved(("txn_0", 4633, 150), "USD", "1.08")
     charge = Charge(f"ch_{payment.id}", payment.intent_id or "", 4290, "EUR", came)
 
     with transaction():
@@ -322,8 +283,8 @@ def test_a_dispute_in_another_currency_counts(
 
 def test_a_dispute_without_a_rate_is_refused(cast: Cast) -> None:
     _, payment = paid(cast)
-    movement = moved(("txn_1", -4633, 0), "USD")
-    sent = dispute(payment, "lost", currency="GBP", movements=(movement,))
+    movement = people.moved(("txn_1", -4633, 0), "USD")
+    sent = people.dispute(payment, "lost", currency="GBP", movements=(movement,))
 
     with pytest.raises(CannotApply, match="tells no rate"), transaction():
         disputes.apply_dispute(payment.id, sent)

@@ -89,7 +89,7 @@ REFUNDS = [
 ]
 
 
-def test_refund_messages_are_applied_or_refused_once(stripe: stripe_rig.Rig) -> None:
+def test_refund_messages_are_applied_or_refused_once(cast: Cast, stripe: stripe_rig.Rig) -> None:
     tray = people.product("Tray", stock=100)
     for fields, outcome in REFUNDS:
         intent_id = paid(people.order(tray), stripe)
