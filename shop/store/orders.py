@@ -127,6 +127,12 @@ def _cancel(order_id: int) -> str:
 
 
 IF_IT_ARRIVES = "If the money still arrives, we refund it automatically."
+def _taken_place_by(order: orders.Order) -> orders.Order | None:
+    """The live order of the same cart, if this one was closed in favour of it."""
+    was_replaced = order.status == "cancelled" and order.close_reason in orders.REPLACEMENTS
+    return orders.live_of(order) if was_replaced else None
+
+
 _LESS = "We charge only for what we send."
 
 
@@ -153,6 +159,7 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
     return render_template(
         "store/orders/order.html",
         order=order,
+        taken_place_by=_taken_place_by(order),
         to=with_country(order.shipping_address),
         bill_to=with_country(order.billing_address) if order.billing_address else None,
         token=visitors.secret(token),
