@@ -178,6 +178,8 @@ def send(ada: Program, cast: Cast, hire: Callable[[str], Program]) -> Callable[.
 def is_refusal(answer: Any, *statuses: int) -> bool:
     """Whether this is a problem detail that says what is wrong, and nothing else."""
     fields = {"type", "title", "status", "code", "detail", "errors", "request_id"}
+    if answer.json["code"] == "cart_changed":
+        fields |= {"totals"}
     return (
         answer.status_code in statuses
         and answer.mimetype == "application/problem+json"

@@ -85,6 +85,13 @@ class Bank:
             self._payments.settle(unit, intent_id)
             unit.commit()
 
+    def fail(self, intent_id: str) -> None:
+        """The bank has thought about it, and the money does not come."""
+        if self.intent(intent_id)["status"] == "processing":
+            with Unit(self._ledger) as unit:
+                self._payments.attempts.fail(unit, intent_id, "insufficient_funds")
+                unit.commit()
+
     def finish_refund(self, refund_id: str) -> None:
         """The bank answers late: a pending refund succeeds, one to a dead card fails."""
         with Unit(self._ledger) as unit:
