@@ -16,7 +16,7 @@ from typing import Any
 
 import stripe
 
-from shop.dev.stripe import reading
+from shop.dev.stripe import reading, versions
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Json, Ledger, Unit, new_id, now
 from shop.dev.stripe.params import Params, decode
@@ -116,6 +116,7 @@ class Api:
             outage = self._outage(request)
             if outage is not None and outage.kind.stage is Stage.BEFORE:
                 raise outage.refusal()
+            versions.check(request.headers.get("stripe-version"))
             call = self._accept(request, request_id)
             answer = self._carry_out(request, call, outage)
         except Refusal as refusal:

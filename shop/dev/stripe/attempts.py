@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from shop.dev.stripe import shapes, vouchers
 from shop.dev.stripe.cards import BEHAVIOURS, DECLINES, Behaviour, Decline
 from shop.dev.stripe.faults import Faults
-from shop.dev.stripe.ledger import Json, Unit
+from shop.dev.stripe.ledger import Json, Unit, now
 from shop.dev.stripe.methods import TYPES, Family
 from shop.dev.stripe.refusals import AuthenticationFailed, CardRefused, Invalid
 
@@ -118,11 +118,35 @@ class Attempts:
         return _failed(unit, intent, refusal.body()["error"])
 
     def expire(self, unit: Unit, intent_id: str) -> Json:
-        """A voucher or a redirect came to its end unpaid. Raises Invalid for anything else."""
+        """A voucher, a redirect or an authorisation came to its end. Raises Invalid otherwise."""
+        if unit.find("payment_intent", intent_id, param="intent")["status"] == "requires_capture":
+            return self.expire_hold(unit, intent_id)
         intent = self._under_way(unit, intent_id)
         if intent["status"] == "processing":
             raise Invalid("A payment that is processing does not expire: it succeeds or fails.")
         return self.fail(unit, intent_id, "payment_expired")
+
+    def expire_hold(self, unit: Unit, intent_id: str) -> Json:
+        """An authorisation that nobody captured ends. Raises Invalid when there is none.
+
+        Since basil without a refund and with the reason ``expired``, formerly ``automatic``:
+        https://docs.stripe.com/changelog/basil/2025-03-31 and
+        https://support.stripe.com/questions/changes-to-balance-transaction-behavior-for-partial-capture-and-payment-cancellation-flows
+        """
+        unit.lock(intent_id)
+        intent = unit.find("payment_intent", intent_id)
+        if intent["status"] != "requires_capture":
+            raise Invalid("Nothing is authorised.", code="payment_intent_unexpected_state")
+        unit.emit("charge.expired", unit.find("charge", intent["latest_charge"]))
+        intent = unit.change(
+            intent,
+            status="canceled",
+            canceled_at=now(),
+            cancellation_reason="expired",
+            amount_capturable=0,
+        )
+        unit.emit("payment_intent.canceled", intent)
+        return intent
 
     def start_processing(self, unit: Unit, intent_id: str) -> Json:
         """A voucher was paid, and the money is on its way. Raises Invalid when it was not."""
@@ -222,7 +246,14 @@ class Attempts:
 
     def _take(self, unit: Unit, intent: Json, *, authenticated: bool) -> Json:
         method = unit.find("payment_method", intent["payment_method"])
-        charge = shapes.charge(intent, method, authenticated=authenticated, decline=None)
+        hold = self._faults.settings.authorisation_s
+        charge = shapes.charge(
+            intent,
+            method,
+            authenticated=authenticated,
+            decline=None,
+            capture_before=now() + int(hold),
+        )
         pending = _pending(unit, intent)
         if pending is not None:
             charge |= {"id": pending["id"], "created": pending["created"]}
@@ -238,6 +269,8 @@ class Attempts:
             unit.emit("charge.succeeded", charge)
             intent = unit.change(intent, **done)
             unit.emit("payment_intent.amount_capturable_updated", intent)
+            if self._faults.settings.timers:
+                unit.later(hold, "expire_hold", intent["id"])
             return intent
         if intent["capture_method"] == "automatic":
             charge = book(unit, charge, amount)

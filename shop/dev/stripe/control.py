@@ -7,8 +7,8 @@ All bodies and answers are JSON. Bad input gets 400 with a sentence and changes 
   same body: `fail` orders errors for coming calls (`planned.read_planned`), `put`, `change`,
   `delete` and `emit` put raw objects in place (`raw.apply`).
 - `GET /_control/state` shows every object, what became of every webhook, the idempotency keys.
-- `POST /_control/payment`, `/refund` and `/dispute` act as somebody at a bank or in Stripe's
-  dashboard (`dashboard.Dashboard`).
+- `POST /_control/payment`, `/refund`, `/dispute`, `/fraud_warning`, `/review` and `/payout` act as
+  somebody at a bank or in Stripe's dashboard (`dashboard.Dashboard`).
 - `POST /_control/redeliver`, `/flush`, `/reset_data`: send events again, wait until nothing is
   queued, forget all objects.
 
@@ -44,7 +44,7 @@ SHOWN = (
     "event",
 )
 
-NOTES = ("delivery", "answer", "behaviour", "challenge", "task")
+NOTES = ("delivery", "answer", "behaviour", "challenge", "disputed", "task")
 ACTIONS = ("fail", *raw.ACTIONS)
 
 
@@ -73,6 +73,9 @@ class Control:
             ("POST", "/_control/payment"): dashboard.payment,
             ("POST", "/_control/refund"): dashboard.refund,
             ("POST", "/_control/dispute"): dashboard.dispute,
+            ("POST", "/_control/fraud_warning"): dashboard.fraud_warning,
+            ("POST", "/_control/review"): dashboard.review,
+            ("POST", "/_control/payout"): dashboard.payout,
             ("POST", "/_control/redeliver"): self._redeliver,
             ("POST", "/_control/flush"): self._flush,
             ("POST", "/_control/reset_data"): self._reset_data,

@@ -33,6 +33,8 @@ class Settings:
     settle_s: float = 1.0
     settle_late_s: float = 180.0
     redirect_expires_s: float = 3600.0
+    authorisation_s: float = 7 * 86_400.0
+    dispute_fee_returned: bool = True
     cancel_processing: bool = False
     methods: tuple[str, ...] = ("card",)
     dispute_after_s: float = 1.0
@@ -119,7 +121,7 @@ def _checked(name: str, value: Any) -> Any:
         if not types or any(one not in PAYABLE for one in types):
             raise BadControl(f"methods must be a list out of {', '.join(PAYABLE)}.")
         return tuple(types)
-    if name in ("shuffle", "webhooks", "timers", "cancel_processing"):
+    if name in ("shuffle", "webhooks", "timers", "cancel_processing", "dispute_fee_returned"):
         if not isinstance(value, bool):
             raise BadControl(f"{name} must be true or false.")
         return value

@@ -8,6 +8,7 @@ succeeded or canceled (https://docs.stripe.com/payments/paymentintents/lifecycle
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from shop.dev.stripe import asked, methods, shapes
+from shop.dev.stripe.amounts import refuse_amount
 from shop.dev.stripe.attempts import Attempts, book
 from shop.dev.stripe.configurations import DEFAULT_ID, Configurations
 from shop.dev.stripe.faults import Faults
@@ -43,7 +44,6 @@ class Payments:
         how = asked.confirmation(params)
         method = asked.payment_method(unit, params, customer=fields.get("customer"))
         params.close()
-        asked.refuse_small(amount, currency)
         if how and not confirming:
             raise Invalid(
                 "The parameter return_url cannot be passed when creating a PaymentIntent unless "
@@ -53,6 +53,7 @@ class Payments:
         options = fields.pop("payment_method_options", {})
         intent = shapes.payment_intent(amount=amount, currency=currency, **fields)
         intent |= self._method_types(unit, intent, choice)
+        refuse_amount(amount, currency, intent["payment_method_types"])
         defaults = asked.default_options(intent["payment_method_types"])
         intent["payment_method_options"] = defaults | options
         unit.lock(intent["id"])
@@ -72,7 +73,8 @@ class Payments:
         method = asked.payment_method(unit, params, customer=before["customer"])
         params.close()
         if amount is not None or currency is not None:
-            asked.refuse_small(amount or before["amount"], currency or before["currency"])
+            wanted = amount or before["amount"], currency or before["currency"]
+            refuse_amount(*wanted, choice.types or before["payment_method_types"])
         unit.lock(intent_id)
         before = unit.find("payment_intent", intent_id, param="intent")
         money = {"amount": amount, "currency": currency, "payment_method": method}
@@ -129,9 +131,16 @@ class Payments:
         return self.attempts.begin(unit, intent, how)
 
     def capture(self, unit: Unit, params: Params, intent_id: str) -> Json:
-        """POST /v1/payment_intents/<id>/capture: take what was authorised, or a part of it."""
+        """POST /v1/payment_intents/<id>/capture: take what was authorised, or a part of it.
+
+        The rest is released without a refund, as since basil.
+        """
         unit.find("payment_intent", intent_id, param="intent")
-        amount = params.integer("amount_to_capture", least=1)
+        amount = params.integer("amount_to_capture", least=1, most=10**14)
+        if params.boolean("final_capture") is False:
+            raise Invalid(
+                "This PaymentIntent cannot be captured several times.", param="final_capture"
+            )
         params.raw("metadata")
         params.close()
         unit.lock(intent_id)
@@ -157,7 +166,6 @@ class Payments:
             charge,
             captured=True,
             amount_captured=amount,
-            amount_refunded=charge["amount"] - amount,
         )
         charge = book(unit, charge, amount)
         intent = unit.change(
@@ -195,10 +203,6 @@ class Payments:
                 f"{intent['status']}. Only a PaymentIntent with one of the following statuses may "
                 f"be canceled: {', '.join(CANCELABLE)}.",
             )
-        if intent["status"] == "requires_capture":
-            charge = unit.find("charge", intent["latest_charge"])
-            charge = unit.change(charge, amount_refunded=charge["amount"], refunded=True)
-            unit.emit("charge.refunded", charge)
         intent = unit.change(
             intent,
             status="canceled",

@@ -4,9 +4,12 @@ import re
 from dataclasses import dataclass
 
 from shop.dev.stripe import customers, reading
+from shop.dev.stripe.alerts import FRAUD_WARNING, approve_review
 from shop.dev.stripe.payments import Payments
 from shop.dev.stripe.reading import Handler
 from shop.dev.stripe.refunds import Disputes, Refunds
+
+FRAUD_WARNINGS = (FRAUD_WARNING, "charge", "payment_intent")
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,23 @@ def routes(payments: Payments, refunds: Refunds, disputes: Disputes) -> list[Rou
         route("GET", "refunds", reading.listing("refund", "payment_intent", "charge")),
         route("GET", "refunds/<id>", reading.retrieve("refund")),
         route("POST", "refunds/<id>", refunds.update),
+        route("POST", "refunds/<id>/cancel", refunds.cancel),
         route("GET", "disputes", reading.listing("dispute", "payment_intent", "charge")),
         route("GET", "disputes/<id>", reading.retrieve("dispute", param="dispute")),
         route("POST", "disputes/<id>", disputes.update),
         route("POST", "disputes/<id>/close", disputes.close),
+        route("GET", "radar/early_fraud_warnings", reading.listing(*FRAUD_WARNINGS)),
+        route("GET", "radar/early_fraud_warnings/<id>", reading.retrieve(FRAUD_WARNING)),
+        route("GET", "reviews", reading.listing("review")),
+        route("GET", "reviews/<id>", reading.retrieve("review")),
+        route("POST", "reviews/<id>/approve", approve_review),
+        route("GET", "payouts", reading.listing("payout", "status", "destination")),
+        route("GET", "payouts/<id>", reading.retrieve("payout")),
         route("POST", "customers", customers.create),
         route("GET", "customers", reading.listing("customer", "email")),
         route("GET", "customers/<id>", reading.retrieve("customer")),
         route("POST", "customers/<id>", customers.update),
+        route("DELETE", "customers/<id>", customers.delete),
         route("GET", "events", reading.listing("event")),
         route("GET", "events/<id>", reading.retrieve("event")),
         route(

@@ -47,7 +47,11 @@ class StandIn:
     ) -> None:
         self.ledger = Ledger(state_file)
         self.faults = Faults()
-        payments, refunds, disputes = Payments(self.faults), Refunds(self.faults), Disputes()
+        payments, refunds, disputes = (
+            Payments(self.faults),
+            Refunds(self.faults),
+            Disputes(self.faults),
+        )
         self.courier = Courier(
             self.ledger, self.faults, url=webhook_url, secret=secret, wanted=wanted
         )
@@ -58,6 +62,7 @@ class StandIn:
                 "settle": payments.settle,
                 "dispute": disputes.by_itself,
                 "finish_refund": refunds.finish,
+                "expire_hold": payments.attempts.expire_hold,
             },
         )
         self._api = Api(self.ledger, self.faults, payments, refunds, disputes)
@@ -129,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def do_DELETE(self) -> None:
-        """Nothing here can be deleted; the API says so in its own shape."""
+        """Any DELETE."""
         self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -4,13 +4,15 @@ from decimal import Decimal
 from secrets import token_hex
 from typing import Any
 
-from babel.numbers import format_currency, get_currency_precision
+from babel.numbers import format_currency
 
 from shop.dev.stripe import method_shapes
 from shop.dev.stripe.cards import Decline
 from shop.dev.stripe.ledger import Json, new_id, now
 
 DAY = 86_400
+ZERO_DECIMAL = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()
+THREE_DECIMAL = "bhd jod kwd omr tnd".split()
 EVIDENCE = (
     "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure "
     "cancellation_rebuttal customer_communication customer_email_address customer_name "
@@ -78,6 +80,7 @@ def charge(
     authenticated: bool,
     decline: Decline | None,
     pending: bool = False,
+    capture_before: int | None = None,
 ) -> Json:
     """The attempt to take an intent's money: done, ``pending`` at a bank, or failed."""
     captured = decline is None and intent["capture_method"] != "manual"
@@ -90,8 +93,7 @@ def charge(
     )
     is_card = method["type"] == "card"
     if is_card and decline is None and not captured:
-        # https://docs.stripe.com/payments/place-a-hold-on-a-payment-method: most hold 7 days.
-        paid_with["card"]["capture_before"] = now() + 7 * DAY
+        paid_with["card"]["capture_before"] = capture_before or now() + 7 * DAY
     return {
         "id": new_id("ch" if is_card else "py"),
         "object": "charge",
@@ -140,15 +142,22 @@ def charge(
 
 
 def balance_transaction(
-    *, kind: str, source: str, amount: int, currency: str, fee: int = 0, description: str = ""
+    *,
+    kind: str,
+    source: str,
+    amount: int,
+    currency: str,
+    category: str | None = None,
+    fee: int = 0,
+    description: str = "",
 ) -> Json:
-    """A movement of the account's balance; amounts that leave are negative."""
+    """A movement of the account's balance; amounts that leave and fees given back are negative."""
     details = [
         {
             "amount": fee,
             "application": None,
             "currency": currency,
-            "description": "Stripe processing fees",
+            "description": "Dispute fee" if kind == "adjustment" else "Stripe processing fees",
             "type": "stripe_fee",
         }
     ]
@@ -165,7 +174,7 @@ def balance_transaction(
         "fee": fee,
         "fee_details": details if fee else [],
         "net": amount - fee,
-        "reporting_category": "dispute" if kind == "adjustment" else kind,
+        "reporting_category": category or "charge",
         "source": source,
         "status": "pending",
         "type": kind,
@@ -173,25 +182,20 @@ def balance_transaction(
 
 
 def refund(charge: Json, *, amount: int, reason: str | None, metadata: Json, status: str) -> Json:
-    """Money going back to the card."""
+    """Money going back to where it came from."""
+    name = charge["payment_method_details"]["type"]
     return {
-        "id": new_id("re"),
+        "id": new_id("re" if charge["id"].startswith("ch_") else "pyr"),
         "object": "refund",
         "amount": amount,
         "balance_transaction": None,
         "charge": charge["id"],
         "created": now(),
         "currency": charge["currency"],
-        "destination_details": {
-            "card": {
-                "reference_status": "pending",
-                "reference_type": "acquirer_reference_number",
-                "type": "refund",
-            },
-            "type": "card",
-        },
+        "destination_details": _destination(name),
         "metadata": metadata,
         "payment_intent": charge["payment_intent"],
+        "payment_method": charge["payment_method"],
         "reason": reason,
         "receipt_number": None,
         "source_transfer_reversal": None,
@@ -200,8 +204,41 @@ def refund(charge: Json, *, amount: int, reason: str | None, metadata: Json, sta
     }
 
 
-def dispute(charge: Json, *, amount: int, reason: str) -> Json:
-    """A cardholder's objection that waits for the shop's answer."""
+def _destination(name: str) -> Json:
+    if name == "card":
+        card = {
+            "reference_status": "pending",
+            "reference_type": "acquirer_reference_number",
+            "type": "refund",
+        }
+        return {"card": card, "type": "card"}
+    transfers = {
+        "sepa_debit": "eu_bank_transfer",
+        "ideal": "eu_bank_transfer",
+        "bancontact": "eu_bank_transfer",
+        "konbini": "jp_bank_transfer",
+        "oxxo": "mx_bank_transfer",
+    }
+    kind = transfers.get(name, name)
+    details = {} if kind == "klarna" else {"reference": None, "reference_status": "pending"}
+    return {kind: details, "type": kind}
+
+
+def dispute(charge: Json, *, amount: int, currency: str, reason: str) -> Json:
+    """A cardholder's objection; its status and what follows from it are the caller's."""
+    paid_with = charge["payment_method_details"]
+    how: Json = {"type": paid_with["type"]}
+    if paid_with["type"] == "card":
+        code = "10.4" if reason == "fraudulent" else "13.1"
+        brand, network = paid_with["card"]["brand"], paid_with["card"]["network"]
+        how["card"] = {
+            "brand": brand,
+            "case_type": "chargeback",
+            "network": network,
+            "network_reason_code": code,
+        }
+    if paid_with["type"] == "klarna":
+        how["klarna"] = {"chargeback_loss_reason_code": None, "reason_code": "goods_not_received"}
     return {
         "id": new_id("du"),
         "object": "dispute",
@@ -209,7 +246,7 @@ def dispute(charge: Json, *, amount: int, reason: str) -> Json:
         "balance_transactions": [],
         "charge": charge["id"],
         "created": now(),
-        "currency": charge["currency"],
+        "currency": currency,
         "enhanced_eligibility_types": [],
         "evidence": {**dict.fromkeys(EVIDENCE), "enhanced_evidence": {}},
         "evidence_details": {
@@ -224,14 +261,7 @@ def dispute(charge: Json, *, amount: int, reason: str) -> Json:
         "livemode": False,
         "metadata": {},
         "payment_intent": charge["payment_intent"],
-        "payment_method_details": {
-            "card": {
-                "brand": charge["payment_method_details"]["card"]["brand"],
-                "case_type": "chargeback",
-                "network_reason_code": "10.4" if reason == "fraudulent" else "13.1",
-            },
-            "type": "card",
-        },
+        "payment_method_details": how,
         "reason": reason,
         "status": "needs_response",
     }
@@ -272,11 +302,15 @@ def customer(fields: Json) -> Json:
     return {**customer, **fields}
 
 
+def decimals(currency: str) -> int:
+    """Return how many decimals Stripe writes a currency with: https://docs.stripe.com/currencies"""
+    return 0 if currency in ZERO_DECIMAL else 3 if currency in THREE_DECIMAL else 2
+
+
 def spoken(amount: int, currency: str) -> str:
     """An amount of the smallest unit in words for people, for example $12.00."""
-    code = currency.upper()
-    value = Decimal(amount).scaleb(-get_currency_precision(code))
-    return format_currency(value, code, locale="en_US")
+    value = Decimal(amount).scaleb(-decimals(currency))
+    return format_currency(value, currency.upper(), locale="en_US")
 
 
 def _outcome(decline: Decline | None, *, pending: bool) -> Json:
