@@ -1,16 +1,36 @@
-"""`/_control`: what tests and people use to break things, or to act as if in Stripe's dashboard."""
+"""`/_control`: what tests and people use to break things, or to act as if in Stripe's dashboard.
+
+All bodies and answers are JSON. Bad input gets 400 with a sentence and changes nothing.
+
+- `GET /_control` shows the settings (`faults.Settings`) and the planned errors that are left.
+- `POST /_control` takes settings; `{"reset": true}` goes back to a well-behaved Stripe. In the
+  same body: `fail` orders errors for coming calls (`planned.read_planned`), `put`, `change`,
+  `delete` and `emit` put raw objects in place (`raw.apply`).
+- `GET /_control/state` shows every object, what became of every webhook, the idempotency keys.
+- `POST /_control/refund` and `/dispute` act as somebody in Stripe's dashboard or a bank.
+- `POST /_control/redeliver`, `/flush`, `/reset_data`: send events again, wait until nothing is
+  queued, forget all objects.
+
+Examples:
+
+    {"fail": {"path": "/v1/refunds", "times": 2, "error": "api_error", "created": true}}
+    {"fail": {"path": "/v1/payment_intents/*/capture", "error": "charge_expired_for_capture"}}
+    {"put": {"object": "refund", "id": "re_1", "charge": "ch_…"}, "emit": "refund.created"}
+"""
 
 import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
+from shop.dev.stripe import raw
 from shop.dev.stripe.api import Answer, Request
-from shop.dev.stripe.faults import BadControl, Faults
+from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Json, Ledger, Unit
 from shop.dev.stripe.params import Params, decode
+from shop.dev.stripe.planned import read_planned
 from shop.dev.stripe.refunds import DISPUTE_REASONS, Disputes, Refunds
-from shop.dev.stripe.refusals import Refusal
+from shop.dev.stripe.refusals import BadControl, Refusal
 from shop.dev.stripe.webhooks import Courier
 
 SHOWN = (
@@ -23,6 +43,9 @@ SHOWN = (
     "balance_transaction",
     "event",
 )
+
+NOTES = ("delivery", "answer", "behaviour", "challenge", "task")
+ACTIONS = ("fail", *raw.ACTIONS)
 
 
 class Control:
@@ -70,13 +93,23 @@ class Control:
             return _answer(refusal.status, {"error": refusal.message})
 
     def _settings(self, _body: Json) -> Json:
-        return self._faults.settings.as_json()
+        left = [planned.as_json() for planned in self._faults.planned()]
+        return {**self._faults.settings.as_json(), "fail": left}
 
     def _change(self, body: Json) -> Json:
-        return self._faults.change(body).as_json()
+        settings = {name: value for name, value in body.items() if name not in ACTIONS}
+        orders = body.get("fail", [])
+        planned = [read_planned(one) for one in (orders if isinstance(orders, list) else [orders])]
+        with Unit(self._ledger) as unit:
+            done = raw.apply(unit, body)
+            self._faults.change(settings)
+            self._faults.plan(planned)
+            unit.commit()
+        return {**self._settings({}), **(done if any(done.values()) else {})}
 
     def _state(self, _body: Json) -> Json:
-        shelves = {f"{kind}s": self._ledger.all(kind) for kind in SHOWN}
+        kinds = [kind for kind in self._ledger.kinds() if kind not in NOTES]
+        shelves = {f"{kind}s": self._ledger.all(kind) for kind in dict.fromkeys([*SHOWN, *kinds])}
         return {
             **shelves,
             "deliveries": self._ledger.all("delivery"),

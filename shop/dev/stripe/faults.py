@@ -5,9 +5,8 @@ import threading
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-
-class BadControl(ValueError):
-    """A control request that cannot be followed; the message says why."""
+from shop.dev.stripe.planned import Plan, PlannedError, Stage
+from shop.dev.stripe.refusals import BadControl
 
 
 @dataclass(frozen=True)
@@ -20,6 +19,7 @@ class Settings:
     delay_s: tuple[float, float] = (0.0, 0.0)
     webhooks: bool = True
     error_rate: float = 0.0
+    error_created: float = 0.0
     latency_s: tuple[float, float] = (0.0, 0.0)
     lose_response: float = 0.0
     processing_s: float = 0.0
@@ -39,6 +39,22 @@ class Faults:
     settings: Settings = field(default_factory=Settings)
     _dice: random.Random = field(default_factory=random.Random)
     _mutex: threading.Lock = field(default_factory=threading.Lock)
+    _plan: Plan = field(default_factory=Plan)
+
+    def plan(self, errors: list[PlannedError]) -> None:
+        """Let the next calls fail as ordered, after those ordered before."""
+        with self._mutex:
+            self._plan.errors += errors
+
+    def planned(self) -> list[PlannedError]:
+        """Return what is ordered and has not happened yet."""
+        with self._mutex:
+            return list(self._plan.errors)
+
+    def next_error(self, method: str, path: str, stage: Stage) -> PlannedError | None:
+        """Return the error ordered for this call, counted down, or None."""
+        with self._mutex:
+            return self._plan.take(method, path, stage)
 
     def change(self, wanted: dict[str, Any]) -> Settings:
         """Take over some settings; `reset` first goes back to the defaults. Raises BadControl."""
@@ -55,6 +71,8 @@ class Faults:
         checked = {name: _checked(name, value) for name, value in wanted.items()}
         with self._mutex:
             self.settings = replace(Settings() if reset else self.settings, **checked)
+            if reset:
+                self._plan = Plan()
             if reset or "seed" in checked:
                 self._dice = random.Random(self.settings.seed)
             return self.settings
@@ -80,7 +98,7 @@ class Faults:
 
 
 def _checked(name: str, value: Any) -> Any:
-    if name in ("drop", "error_rate", "lose_response"):
+    if name in ("drop", "error_rate", "error_created", "lose_response"):
         if not _is_number(value) or not 0 <= value <= 1:
             raise BadControl(f"{name} must be a number from 0 to 1.")
         return float(value)
