@@ -142,7 +142,7 @@ def void(number: str) -> Any:
 
     def work(remember: Remember) -> dict[str, Any]:
         if not (remember.is_repeat and _has(order_id, "cancelled")):
-            payments.void(_authorised(order_id))
+            payments.release(_authorised(order_id))
         return _remembered(order_id, remember)
 
     return repeats.once(None, work, status=200)

@@ -16,6 +16,7 @@ from shop.payments.procedures import (
     expire_unpaid,
     prune_messages,
     record_webhook,
+    release,
     send_refund,
     settle,
     settle_order,
@@ -56,7 +57,7 @@ __all__ = [
     "close_task", "compare", "compare_lately", "compare_nightly", "deliveries", "everything",
     "expire_unpaid", "held", "is_comparing", "latest", "of_order", "open_disputes", "open_refunds",
     "open_task", "open_tasks", "owed", "preview", "prune_messages", "reconcile", "reconcile_all",
-    "reconcile_refunds", "record_webhook", "recount", "refunds_of", "request_comparison",
+    "reconcile_refunds", "record_webhook", "recount", "refunds_of", "release", "request_comparison",
     "request_refund", "retry_refund", "runs", "send_refund", "settle", "settle_order", "start",
     "void",
 ]  # fmt: skip
