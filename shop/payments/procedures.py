@@ -96,8 +96,13 @@ def _created(payment: Payment, *, email: str, number: str) -> gateway.Intent:
         return found
     try:
         return _once(create, find, _next_key_of(Payment, payment.id), payment.key_attempt)
+    except gateway.AccessDenied:
+        words = "Stripe does not accept the shop's key. Check STRIPE_SECRET_KEY."
+        _report_refused_start("access_denied", words, payment.order_id, number)
+        raise
     except gateway.Refused as refusal:
-        _report_refused_start(refusal, payment.order_id, number)
+        code = refusal.stripe_code or refusal.code
+        _report_refused_start(code, refusal.sentence, payment.order_id, number)
         raise gateway.Refused(
             "This payment could not be started, and nothing was charged. Please contact us.",
             reason=refusal.reason,
@@ -117,15 +122,15 @@ def _attached(payment_id: int, intent: gateway.Intent) -> str:
     return known.client_secret or ""
 
 
-def _report_refused_start(refusal: gateway.Refused, order_id: int, number: str) -> None:
+def _report_refused_start(code: str, reason: str, order_id: int, number: str) -> None:
     """No customer may be able to pay: ask a person, once a day for each reason."""
-    log.error("stripe refuses to start payments", extra={"reason": refusal.sentence})
+    log.error("stripe refuses to start payments", extra={"reason": reason})
     with transaction():
         open_task(
             "payment_not_started",
-            f"{refusal.stripe_code or refusal.code}:{clock.now():%Y-%m-%d}",
+            f"{code}:{clock.now():%Y-%m-%d}",
             f"Stripe refused to start the payment of order {number}. Others may fail in the same"
-            f" way. {refusal.sentence}",
+            f" way. {reason}",
             order_id=order_id,
         )
 
@@ -451,8 +456,8 @@ def send_refund(refund_id: int) -> None:
     def look() -> gateway.SentRefund | None:
         return _sent_before(intent_id or "", own_key, attempt)
 
-    sent = look() if _is_forgotten(requested_at) else None
     try:
+        sent = look() if _is_forgotten(requested_at) else None
         sent = sent or _once(send, look, _next_key_of(Refund, refund_id), key_attempt)
     except gateway.Refused as refusal:
         sent = None if refusal.reason is RefusalReason.NOT_AT_STRIPE else look()

@@ -136,6 +136,10 @@ class Refused(DomainError):
         self.is_replayed = is_replayed
 
 
+class AccessDenied(Unavailable):
+    """Stripe does not accept our secret key, or it may not do this."""
+
+
 class KeySpent(Unavailable):
     """Stripe answers to this idempotency key with a failure that it has saved, or the key was used
     with other parameters. The work may be done all the same: look for it, then use a new key."""
@@ -457,7 +461,7 @@ def _translated(error: stripe.StripeError, step: str, has_key: bool) -> DomainEr
         return _refusal(error)
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         log.error("stripe does not accept our key", extra=note)
-        return Unavailable("Payments are not available at the moment.")
+        return AccessDenied("Payments are not available at the moment.")
     log.warning("stripe did not answer", extra=note)
     if isinstance(error, stripe.APIConnectionError):
         return Unavailable("The payment service does not answer. Please try again in a minute.")
