@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -92,9 +93,9 @@ def _created(payment: Payment, *, email: str, number: str) -> gateway.Intent:
     def find() -> gateway.Intent | None:
         return gateway.find_intent(payment.key, since=since)
 
-    if _is_forgotten(payment.created_at) and (found := find()):
-        return found
     try:
+        if _is_forgotten(payment.created_at) and (found := find()):
+            return found
         return _once(create, find, _next_key_of(Payment, payment.id), payment.key_attempt)
     except gateway.AccessDenied:
         words = "Stripe does not accept the shop's key. Check STRIPE_SECRET_KEY."
@@ -103,22 +104,23 @@ def _created(payment: Payment, *, email: str, number: str) -> gateway.Intent:
     except gateway.Refused as refusal:
         code = refusal.stripe_code or refusal.code
         _report_refused_start(code, refusal.sentence, payment.order_id, number)
-        raise gateway.Refused(
-            "This payment could not be started, and nothing was charged. Please contact us.",
-            reason=refusal.reason,
-            stripe_code=refusal.stripe_code,
+        raise gateway.Refused(  # the reason is for staff
+            "This payment could not be started, and nothing was charged. Please contact us."
         ) from refusal
+    except Unavailable as away:
+        raise type(away)(f"{away.sentence} Nothing was charged.") from away
 
 
 def _attached(payment_id: int, intent: gateway.Intent) -> str:
     """The secret of the PaymentIntent that another call gave this attempt. Ours, if it is another
-    one, is cancelled, so that nobody can pay the order twice."""
+    one, is cancelled, now or by the comparison: nobody has its secret."""
     known = session.execute(
         select(Payment.intent_id, Payment.client_secret).where(Payment.id == payment_id)
     ).one()
     end_read()
     if known.intent_id != intent.id:
-        gateway.cancel_intent(intent.id)
+        with suppress(Unavailable):
+            gateway.cancel_intent(intent.id)
     return known.client_secret or ""
 
 
@@ -486,6 +488,7 @@ def _sent_before(intent_id: str, own_key: str, attempt: int) -> gateway.SentRefu
     )
 
 
+@gateway.bounded()
 def close_intents(order_id: int) -> None:
     """Cancel what could still be paid for a closed order; money that came first is settled.
 

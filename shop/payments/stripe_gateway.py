@@ -43,8 +43,8 @@ class Patience:
 
 # Somebody waits for a page: at worst for 16 seconds. What fails is tried again later anyway.
 FOR_PEOPLE = Patience(tries=4, within_s=8)
-# A worker may wait, but must end within its lease of 60 seconds.
-FOR_WORKERS = Patience(tries=6, within_s=40)
+# A worker may wait longer, but others wait behind it, and its reaction is tried again anyway.
+FOR_WORKERS = Patience(tries=5, within_s=20)
 # Waits of about 0.5, 0.75, 1.25, 2.25 … seconds, so that many who failed together part
 # (https://docs.stripe.com/rate-limits).
 _BACK_OFF = tenacity.wait_exponential_jitter(multiplier=0.25, max=8, jitter=0.5)

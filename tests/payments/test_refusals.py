@@ -216,7 +216,7 @@ def test_refused_start_asks_a_person_once_a_day(cast: Cast, stripe: stripe_rig.R
         with pytest.raises(payments.Refused, match="nothing was charged") as refused:
             payments.start(order_id)
 
-    assert refused.value.code == "stripe_account_restricted"
+    assert refused.value.code == "payment_refused"
     (task,) = session.scalars(select(Task))
     assert task.kind == "payment_not_started" and "Stripe account" in task.sentence
     assert payments.start(order_id).client_secret

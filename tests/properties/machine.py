@@ -63,6 +63,12 @@ CRASH = st.sampled_from([None] * 8 + [1, 2, 3, 4, 5, 6, 8])
 AWAY = st.sampled_from([False] * 7 + [True])
 BUYER = Actor("customer", None, "Buyer")
 CALLER_OFF = st.sampled_from([SYSTEM, BUYER])
+WRITES = (
+    "/v1/payment_intents",
+    "/v1/payment_intents/*/capture",
+    "/v1/payment_intents/*/cancel",
+    "/v1/refunds",
+)
 Transition = Callable[[], None]
 
 
@@ -559,6 +565,11 @@ class Shop(RuleBasedStateMachine):
         """A message of Stripe's never arrives."""
         del self.mailbag[which % len(self.mailbag)]
 
+    @rule(path=st.sampled_from(WRITES), is_done=st.booleans())
+    def stripe_saves_a_failure(self, path: str, is_done: bool) -> None:
+        """Stripe's next answer to such a call is a failure that it saves under the key."""
+        self.bank.fail_next(path, is_done=is_done)
+
     @rule(which=WHICH, part=st.sampled_from([1, 300, None]))
     @precondition(lambda self: self.secrets)
     def refund_at_stripe(self, which: int, part: int | None) -> None:
@@ -626,6 +637,7 @@ class Shop(RuleBasedStateMachine):
     @precondition(lambda self: self.model.sales)
     def quiet(self) -> None:
         """Nothing new happens for a while, and everybody finishes: the shop and Stripe agree."""
+        self.bank.recover()
         for _, intent in self.secrets:
             self.bank.settle(intent)
         for _ in range(ROUNDS):
