@@ -50,6 +50,10 @@ SELECT jsonb_build_object(
         jsonb_build_array(status, amount_minor, attempt)), '{}') FROM refund),
     'refund_keys', (SELECT coalesce(jsonb_object_agg(id, key), '{}') FROM refund))
 """
+SPENT = """
+SELECT coalesce(sum(key_attempt - 1), 0)::int
+FROM (SELECT key_attempt FROM payment UNION ALL SELECT key_attempt FROM refund) k
+"""
 WAITED = text("""
 UPDATE delivery SET due_at = now(), lease_until = NULL, attempts = least(attempts, 4)
 WHERE state = 'due'
@@ -178,6 +182,7 @@ class Shop(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Undo everything."""
         self.tally["examples"] += 1
+        self.tally["keys spent"] += self.ground.connection.scalar(text(SPENT)) or 0
         self.tally.update(
             [f"order {sale.status}" for sale in self.model.sales.values()]
             + [f"refund {giving.status}" for giving in self.model.givings]
