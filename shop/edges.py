@@ -29,6 +29,7 @@ def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
         webhook_secrets=settings.stripe_webhook_secrets,
         api_base=settings.stripe_api_base,
         capture=settings.payment_capture,
+        patience=stripe_gateway.FOR_WORKERS if name == "worker" else stripe_gateway.FOR_PEOPLE,
     )
     methods.configure(settings.payment_methods)
     checkout.configure(

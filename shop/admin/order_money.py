@@ -118,9 +118,11 @@ class OrderMoney(Desk):
     @permission_name("capture")
     def void(self, pk: int) -> Page:
         """Release authorised money without taking it."""
-        return self._at_stripe(
-            pk, "void", lambda payment: payments.void(payment.id), "The money is released."
-        )
+
+        def work(payment: Payment) -> None:
+            payments.release(payment.id)
+
+        return self._at_stripe(pk, "void", work, "The money is released.")
 
     @expose("/<int:pk>/cancel", methods=["GET", "POST"])
     @has_access

@@ -173,7 +173,7 @@ def start_payment(given: dict[str, str], number: str) -> payments.Started:
     """Begin, or go on with, paying an order
 
     Safe to repeat: the same attempt gives the same secret. 409 when there is nothing to pay (any
-    more), 503 while the payment service does not answer.
+    more) or the payment service refuses to start it, 503 while it does not answer.
     """
     order, is_owner = _visible(number, given.get("token"), "can_show")
     if not is_owner:

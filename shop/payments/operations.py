@@ -1,6 +1,7 @@
 """What we write down about attempts to pay. Procedures talk to Stripe between two of these."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -25,11 +26,12 @@ from shop.payments.events import (
     VoucherIssued,
     WebhookReceived,
 )
-from shop.payments.models import Payment, PaymentEvent, WebhookDelivery
+from shop.payments.models import Payment, PaymentEvent, Refund, Task, WebhookDelivery
 from shop.payments.records import balance_of, locked, note, order_of, recount
 from shop.payments.stripe_gateway import Intent
 from shop.payments.tasks import close_about, open_task
 
+CAPTURE_FAILED = "capture_failed"
 # Renewed each time that Stripe says so; until then nothing expires.
 PROCESSING_HOLD = timedelta(hours=24)
 # Payments of the last day may be confirmed on the next one (https://docs.stripe.com/payments/oxxo).
@@ -126,13 +128,28 @@ def offered_for(order: orders.Order, payment: Payment) -> tuple[methods.PaymentM
     return offered
 
 
-def attach_intent(payment_id: int, intent: Intent) -> None:
-    """Remember which PaymentIntent belongs to this attempt."""
-    session.execute(
+def attach_intent(payment_id: int, intent: Intent) -> bool:
+    """Remember which PaymentIntent belongs to this attempt. Returns False if it has one already,
+    this or another."""
+    attached = session.scalar(
         update(Payment)
         .where(Payment.id == payment_id, Payment.intent_id.is_(None))
         .values(intent_id=intent.id, client_secret=intent.client_secret, status="started")
+        .returning(Payment.id)
     )
+    return attached is not None
+
+
+def next_key(kind: type[Payment] | type[Refund], pk: int, *, after: int) -> int:
+    """Count the idempotency key after number ``after`` up, unless somebody has done so; returns the
+    number of the one to use now."""
+    moved = session.scalar(
+        update(kind)
+        .where(kind.id == pk, kind.key_attempt == after)
+        .values(key_attempt=after + 1)
+        .returning(kind.key_attempt)
+    )
+    return moved or session.scalars(select(kind.key_attempt).where(kind.id == pk)).one()
 
 
 def abandon(payment_id: int, intent_id: str | None) -> None:
@@ -265,11 +282,20 @@ def _processing(chain: orders.Chain, basket: cart.Cart | None, payment: Payment)
     return "processing"
 
 
-def check_capture(payment_id: int, amount_minor: int | None) -> tuple[str, str, int]:
-    """Whether so much of an authorised payment can be captured now; without an amount, all that is
-    owed: what was taken out of the order since is not.
+@dataclass(frozen=True, slots=True)
+class CaptureRequest:
+    """What to ask Stripe for: so much of an intent, in minor units, under this key."""
 
-    Gives its intent, its idempotency key and the amount. Raises ``WrongState``, ``Invalid``.
+    intent_id: str
+    key: str
+    key_attempt: int
+    amount_minor: int
+    currency: str
+
+
+def check_capture(payment_id: int, amount_minor: int | None) -> CaptureRequest:
+    """Whether so much of an authorised payment can be captured now; without an amount, all that is
+    owed: what was taken out of the order since is not. Raises ``WrongState``, ``Invalid``.
     """
     order = orders.lock(order_of(payment_id), whole=False)
     payment = locked(payment_id)
@@ -286,7 +312,33 @@ def check_capture(payment_id: int, amount_minor: int | None) -> tuple[str, str, 
         raise Invalid(
             f"Between the smallest coin and {most} can be captured.", field="amount_minor"
         )
-    return payment.intent_id, f"{payment.key}:capture:{amount}", amount
+    return CaptureRequest(
+        payment.intent_id,
+        f"{payment.key}:capture:{amount}",
+        payment.key_attempt,
+        amount,
+        payment.currency,
+    )
+
+
+def report_refused_capture(payment_id: int, reason: str) -> None:
+    """Ask a person about authorised money that Stripe will not let us capture; once while it is so.
+    Opens nothing for money that came or was released since."""
+    order = orders.lock(order_of(payment_id), whole=False)
+    payment = locked(payment_id)
+    if payment.status != "authorised":
+        return
+    held = Money(payment.capturable_minor, payment.currency).format()
+    is_open = select(Task.id).where(
+        Task.kind == CAPTURE_FAILED, Task.reference == str(payment_id), Task.closed_at.is_(None)
+    )
+    open_task(
+        CAPTURE_FAILED,
+        str(payment_id),
+        f"{held} of order {order.number} could not be captured: {reason}",
+        order_id=order.id,
+        again=session.scalar(is_open) is None,
+    )
 
 
 def cancel_order(order: orders.Order, *, reason: str, refund: bool = True) -> None:

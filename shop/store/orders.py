@@ -127,6 +127,8 @@ def _cancel(order_id: int) -> str:
 
 
 IF_IT_ARRIVES = "If the money still arrives, we refund it automatically."
+
+
 def _taken_place_by(order: orders.Order) -> orders.Order | None:
     """The live order of the same cart, if this one was closed in favour of it."""
     was_replaced = order.status == "cancelled" and order.close_reason in orders.REPLACEMENTS

@@ -50,6 +50,10 @@ SELECT jsonb_build_object(
         jsonb_build_array(status, amount_minor, attempt)), '{}') FROM refund),
     'refund_keys', (SELECT coalesce(jsonb_object_agg(id, key), '{}') FROM refund))
 """
+SPENT = """
+SELECT coalesce(sum(key_attempt - 1), 0)::int
+FROM (SELECT key_attempt FROM payment UNION ALL SELECT key_attempt FROM refund) k
+"""
 WAITED = text("""
 UPDATE delivery SET due_at = now(), lease_until = NULL, attempts = least(attempts, 4)
 WHERE state = 'due'
@@ -63,6 +67,12 @@ CRASH = st.sampled_from([None] * 8 + [1, 2, 3, 4, 5, 6, 8])
 AWAY = st.sampled_from([False] * 7 + [True])
 BUYER = Actor("customer", None, "Buyer")
 CALLER_OFF = st.sampled_from([SYSTEM, BUYER])
+WRITES = (
+    "/v1/payment_intents",
+    "/v1/payment_intents/*/capture",
+    "/v1/payment_intents/*/cancel",
+    "/v1/refunds",
+)
 Transition = Callable[[], None]
 
 
@@ -172,6 +182,7 @@ class Shop(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Undo everything."""
         self.tally["examples"] += 1
+        self.tally["keys spent"] += self.ground.connection.scalar(text(SPENT)) or 0
         self.tally.update(
             [f"order {sale.status}" for sale in self.model.sales.values()]
             + [f"refund {giving.status}" for giving in self.model.givings]
@@ -574,6 +585,11 @@ class Shop(RuleBasedStateMachine):
         """A message of Stripe's never arrives."""
         del self.mailbag[which % len(self.mailbag)]
 
+    @rule(path=st.sampled_from(WRITES), is_done=st.booleans())
+    def stripe_saves_a_failure(self, path: str, is_done: bool) -> None:
+        """Stripe's next answer to such a call is a failure that it saves under the key."""
+        self.bank.fail_next(path, is_done=is_done)
+
     @rule(which=WHICH, part=st.sampled_from([1, 300, None]))
     @precondition(lambda self: self.secrets)
     def refund_at_stripe(self, which: int, part: int | None) -> None:
@@ -641,6 +657,7 @@ class Shop(RuleBasedStateMachine):
     @precondition(lambda self: self.model.sales)
     def quiet(self) -> None:
         """Nothing new happens for a while, and everybody finishes: the shop and Stripe agree."""
+        self.bank.recover()
         for _, intent in self.secrets:
             self.bank.settle(intent)
         for _ in range(ROUNDS):
