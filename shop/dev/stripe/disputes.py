@@ -216,12 +216,12 @@ class Disputes:
 
 def _facts(dispute: Json, status: DisputeStatus) -> Json:
     """The fields that follow the status."""
-    details = dict(dispute["payment_method_details"])
-    if "card" in details:
+    details = dispute["payment_method_details"]
+    if details is not None and "card" in details:
         asks = status.is_inquiry or status is DisputeStatus.WARNING_CLOSED
         prevented = status is DisputeStatus.PREVENTED
         case = "inquiry" if asks else "resolution" if prevented else "chargeback"
-        details["card"] = {**details["card"], "case_type": case}
+        details = {**details, "card": {**details["card"], "case_type": case}}
     return {
         "status": status.value,
         "is_charge_refundable": status.is_inquiry,
