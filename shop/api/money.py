@@ -121,7 +121,12 @@ def retry(refund_id: int) -> Any:
 @bp.response(200, StaffOrderSchema)
 @bp.doc(parameters=[repeats.PARAMETER])
 def capture(given: dict[str, Any], number: str) -> Any:
-    """Take authorised money, all of it or a part; the rest is released for good"""
+    """Take authorised money, all of it or a part; the rest is released for good
+
+    When Stripe refuses, the answer is 409 and its `code` says why: `authorisation_expired`,
+    `card_declined`, `card_insufficient_funds`, `payment_refused` and others. 503 when Stripe has
+    not confirmed it: the same request may be sent again.
+    """
     order_id = orders.by_number(number).id
 
     def work(remember: Remember) -> dict[str, Any]:
@@ -137,12 +142,15 @@ def capture(given: dict[str, Any], number: str) -> Any:
 @bp.response(200, StaffOrderSchema)
 @bp.doc(parameters=[repeats.PARAMETER])
 def void(number: str) -> Any:
-    """Release authorised money without taking it"""
+    """Release authorised money without taking it
+
+    409 when it was captured at the same time, or when Stripe keeps it authorised.
+    """
     order_id = orders.by_number(number).id
 
     def work(remember: Remember) -> dict[str, Any]:
         if not (remember.is_repeat and _has(order_id, "cancelled")):
-            payments.void(_authorised(order_id))
+            payments.release(_authorised(order_id))
         return _remembered(order_id, remember)
 
     return repeats.once(None, work, status=200)

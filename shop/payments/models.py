@@ -23,12 +23,17 @@ from shop.orders.models import Order, OrderLine
 class Payment(Base):
     """One attempt to pay an order: one PaymentIntent.
 
-    ``key`` is its idempotency key at Stripe, kept in the row: starting again after a crash finds
-    the same intent, and a database restored from a backup, which gives numbers out a second time,
-    never finds somebody else's.
+    ``key`` names it at Stripe, kept in the row: starting again after a crash finds the same intent,
+    and a database restored from a backup, which gives numbers out a second time, never finds
+    somebody else's. With ``key_attempt`` it makes the idempotency key; that number grows when
+    Stripe has saved a failure under the key before.
 
     ``captured_minor`` and ``refunding_minor`` are written by triggers only, from the insert-only
     events and the refunds, so that a CHECK can refuse to give back more than was taken.
+
+    ``processing``: the customer has paid, and the money takes days to arrive or to fail. A voucher
+    is there to be paid until ``voucher_expires_at``; Stripe shows it at ``voucher_url``.
+    ``checked_at`` is when the newest of Stripe's answers that is applied here was asked for.
     """
 
     __tablename__ = "payment"
@@ -36,15 +41,17 @@ class Payment(Base):
         UniqueConstraint("order_id", "attempt"),
         CheckConstraint("amount_minor > 0", name="amount"),
         CheckConstraint(
-            "status IN ('created','started','authorised','succeeded','cancelled')", name="status"
+            "status IN ('created','started','processing','authorised','succeeded','cancelled')",
+            name="status",
         ),
         CheckConstraint("capture IN ('automatic','manual')", name="capture"),
         CheckConstraint("capturable_minor >= 0", name="capturable"),
+        CheckConstraint("key_attempt >= 1", name="key_attempt"),
         CheckConstraint("refunding_minor BETWEEN 0 AND captured_minor", name="refunded"),
         Index(
             "ix_payment_open",
             "created_at",
-            postgresql_where=text("status IN ('created','started','authorised')"),
+            postgresql_where=text("status IN ('created','started','processing','authorised')"),
         ),
     )
 
@@ -52,6 +59,7 @@ class Payment(Base):
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
     attempt: Mapped[int] = mapped_column(server_default="1", default=1)
     key: Mapped[str] = mapped_column(server_default=text("gen_random_uuid()::text"))
+    key_attempt: Mapped[int] = mapped_column(server_default="1", default=1)
     capture: Mapped[str] = mapped_column(server_default="automatic", default="automatic")
     status: Mapped[str] = mapped_column(server_default="created", default="created")
     intent_id: Mapped[str | None] = mapped_column(unique=True)
@@ -62,6 +70,11 @@ class Payment(Base):
     capture_before: Mapped[datetime | None]
     captured_minor: Mapped[int] = mapped_column(server_default="0", default=0)
     refunding_minor: Mapped[int] = mapped_column(server_default="0", default=0)
+    method: Mapped[str] = mapped_column(server_default="", default="")
+    voucher_url: Mapped[str] = mapped_column(server_default="", default="")
+    voucher_reference: Mapped[str] = mapped_column(server_default="", default="")
+    voucher_expires_at: Mapped[datetime | None]
+    checked_at: Mapped[datetime | None]
     card_brand: Mapped[str] = mapped_column(server_default="", default="")
     card_last4: Mapped[str] = mapped_column(server_default="", default="")
     failure: Mapped[str] = mapped_column(server_default="", default="")
@@ -85,6 +98,11 @@ class Payment(Base):
     def has_money(self) -> bool:
         """Whether money is held for it or here, and not on its way back."""
         return self.status == "authorised" or self.balance_minor > 0
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether the customer has done their part, or has a voucher to do it with."""
+        return self.status == "processing" or bool(self.voucher_url)
 
 
 class PaymentEvent(Base):
@@ -119,13 +137,16 @@ class PaymentEvent(Base):
 
 
 class Refund(Base):
-    """Money on its way back. The row exists before Stripe is asked; ``key`` and ``attempt`` make
-    the idempotency key. ``external``: somebody gave it back at Stripe, and we found it there."""
+    """Money on its way back. The row exists before Stripe is asked; ``key``, ``attempt`` (how often
+    somebody decided it) and ``key_attempt`` (how often Stripe had saved a failure under the key
+    before) make the idempotency key. ``external``: somebody gave it back at Stripe, and we found it
+    there."""
 
     __tablename__ = "refund"
     __table_args__ = (
         CheckConstraint("amount_minor > 0", name="amount"),
         CheckConstraint("shipping_minor BETWEEN 0 AND amount_minor", name="shipping"),
+        CheckConstraint("key_attempt >= 1", name="key_attempt"),
         CheckConstraint("status IN ('requested','sent','done','failed')", name="status"),
         CheckConstraint("source IN ('staff','customer','system','external')", name="source"),
         Index(
@@ -145,6 +166,7 @@ class Refund(Base):
     source: Mapped[str] = mapped_column(server_default="system", default="system")
     key: Mapped[str] = mapped_column(server_default=text("gen_random_uuid()::text"))
     attempt: Mapped[int] = mapped_column(server_default="1", default=1)
+    key_attempt: Mapped[int] = mapped_column(server_default="1", default=1)
     stripe_id: Mapped[str | None] = mapped_column(unique=True)
     failure: Mapped[str] = mapped_column(server_default="", default="")
     requested_by: Mapped[str]

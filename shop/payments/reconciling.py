@@ -16,7 +16,7 @@ from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Invalid, Unavailable, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
-from shop.payments import procedures
+from shop.payments import procedures, refunds
 from shop.payments import stripe_gateway as gateway
 from shop.payments.events import ComparisonRequested
 from shop.payments.models import Dispute, Payment, ReconcileRun, Refund, Task
@@ -25,10 +25,17 @@ from shop.payments.tasks import open_task
 log = logging.getLogger(__name__)
 
 STUCK_AFTER = text("interval '2 minutes'")
+# Money that takes days is asked about now and then.
+WAITS_AFTER = text("interval '1 hour'")
 REFUND_STUCK_AFTER = text("interval '10 minutes'")
 WARN_BEFORE = timedelta(hours=24)
 # What Stripe calls an intent, in our words; the others mean that nobody has paid yet.
-STATUS = {"succeeded": "succeeded", "requires_capture": "authorised", "canceled": "cancelled"}
+STATUS = {
+    "succeeded": "succeeded",
+    "processing": "processing",
+    "requires_capture": "authorised",
+    "canceled": "cancelled",
+}
 OFF = ("cancelled", "expired")
 KEPT_RUNS = 100
 TELL_EVERY = 50
@@ -47,9 +54,12 @@ def reconcile() -> int:
     attempts at orders that are closed, so that none is looked at for ever; and asks about money
     that should be held no longer.
     """
-    waits = Payment.status.in_(["created", "started"]) & (
+    takes_days = (Payment.status == "processing") | (Payment.voucher_url != "")
+    is_due = Payment.checked_at.is_(None) | (Payment.checked_at < func.now() - WAITS_AFTER)
+    waits = Payment.status.in_(["created", "started", "processing"]) & (
         Payment.created_at < func.now() - STUCK_AFTER
     )
+    waits = waits & (~takes_days | is_due)
     is_off = orders.Order.status.in_(OFF)
     is_over = (Payment.capture_before < func.now() - STUCK_AFTER) | (
         is_off & (orders.Order.closed_at < func.now() - STUCK_AFTER)
@@ -73,6 +83,8 @@ def reconcile() -> int:
                 procedures.start(order_id)
             elif procedures.settle(payment_id) not in {"waiting", "known", "processing"}:
                 moved += 1
+        except gateway.KeySpent as error:  # Stripe answers, if only about this one: go on
+            log.warning("not settled", extra={"payment_id": payment_id, "reason": str(error)})
         except Unavailable as error:
             failures += 1
             log.warning("not settled", extra={"payment_id": payment_id, "reason": str(error)})
@@ -89,7 +101,8 @@ def reconcile() -> int:
 
 
 def reconcile_refunds() -> int:
-    """Ask Stripe about every refund whose end we have not heard of; gives how many were asked."""
+    """Ask Stripe about every refund whose end we have not heard of; gives how many were asked.
+    Those that stay without an answer for too long become tasks."""
     waiting = session.execute(
         select(Refund.id, Refund.stripe_id)
         .where(
@@ -107,6 +120,8 @@ def reconcile_refunds() -> int:
                 procedures.send_refund(refund_id)
             else:
                 procedures.settle_refund(stripe_id)
+        except gateway.KeySpent as error:  # Stripe answers, if only about this one: go on
+            log.warning("refund unknown", extra={"refund_id": refund_id, "reason": str(error)})
         except Unavailable as error:
             failures += 1
             log.warning("refund unknown", extra={"refund_id": refund_id, "reason": str(error)})
@@ -114,6 +129,8 @@ def reconcile_refunds() -> int:
                 break
         except DomainError as error:
             log.error("refund unknown", extra={"refund_id": refund_id, "reason": str(error)})
+    with transaction():
+        refunds.report_stuck_refunds()
     return len(waiting)
 
 
@@ -261,6 +278,9 @@ def _intents(since: datetime, mend: bool) -> Iterator[Difference | None]:
         if ours is None:
             if "payment" not in intent.metadata:
                 yield None  # not of this shop
+                continue
+            if intent.status == "canceled":
+                yield None  # a second one of some attempt, which nobody could pay
                 continue
             here = "unknown"
         elif (ours.status, ours.captured_minor) == (status, intent.received_minor):

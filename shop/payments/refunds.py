@@ -5,6 +5,7 @@ Whoever calls these has locked the order. The database refuses what exceeds the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -18,7 +19,7 @@ from shop.core.events import emit
 from shop.core.money import Money
 from shop.payments import refundable
 from shop.payments.events import OrderRefunded, RefundFailed, RefundRequested
-from shop.payments.models import Payment, Refund, RefundLine
+from shop.payments.models import Payment, Refund, RefundLine, Task
 from shop.payments.records import locked, note, order_of, recount
 from shop.payments.stripe_gateway import SentRefund
 from shop.payments.tasks import close_about, open_task
@@ -37,6 +38,10 @@ REASONS = {
 HAD = frozenset({"returned", "damaged", "not as described"})
 MOST_MINOR = 2_000_000_000
 GIVEN_BACK = "given back"
+STUCK = "refund_stuck"
+# The doctor's rule "refund-stuck" has the same limits.
+CONFIRMED_WITHIN = timedelta(hours=1)
+ENDED_WITHIN = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +219,13 @@ def apply_refund(refund_id: int, sent: SentRefund) -> None:
         _count_again(order, refund)
     refund.stripe_id = sent.id
     if sent.status != "succeeded":
+        if refund.status == "requested":
+            _close_stuck(refund)
         if refund.status != "done":
             refund.status = "sent"
         return
     if refund.status != "done":
+        _close_stuck(refund)
         refund.status, refund.done_at, refund.failure = "done", clock.now(), ""
     known = note(
         payment,
@@ -239,6 +247,7 @@ def fail_refund(order: orders.Order, refund: Refund, reason: str) -> None:
     asked. Safe to repeat."""
     if refund.status == "failed":
         return
+    _close_stuck(refund)
     refund.status, refund.failure = "failed", reason
     lines = {line.id: line for line in order.lines}
     for part in refund.lines:
@@ -253,6 +262,42 @@ def fail_refund(order: orders.Order, refund: Refund, reason: str) -> None:
         f" failed: {reason}",
         order_id=order.id,
     )
+
+
+def report_stuck_refunds() -> int:
+    """Ask a person about every refund that Stripe has not confirmed for an hour, or not ended for
+    two weeks; once for each. Returns how many were reported. One statement when there is none."""
+    now = clock.now()
+    told = select(Task.id).where(
+        Task.kind == STUCK,
+        Task.reference == func.concat(Refund.id, ":", Refund.attempt, ":", Refund.status),
+    )
+    stuck = session.execute(
+        select(Refund.id, Refund.attempt, Refund.status, Refund.amount_minor, Refund.currency,
+               Refund.requested_at, Payment.order_id, orders.Order.number)
+        .join(Payment, Payment.id == Refund.payment_id)
+        .join(orders.Order, orders.Order.id == Payment.order_id)
+        .where(
+            ((Refund.status == "requested") & (Refund.requested_at < now - CONFIRMED_WITHIN))
+            | ((Refund.status == "sent") & (Refund.requested_at < now - ENDED_WITHIN)),
+            ~told.exists(),
+        )
+        .order_by(Refund.id)
+    ).all()  # fmt: skip
+    for row in stuck:
+        since = f"{row.requested_at:%-d %B, %H:%M} UTC"
+        what = (
+            f"was requested on {since}, and Stripe has not confirmed it. The shop keeps trying"
+            if row.status == "requested"
+            else f"has been pending at Stripe since {since}"
+        )
+        open_task(
+            STUCK,
+            f"{row.id}:{row.attempt}:{row.status}",
+            f"The refund of {_say(row.amount_minor, row.currency)} for order {row.number} {what}.",
+            order_id=row.order_id,
+        )
+    return len(stuck)
 
 
 def adopt_refund(payment_id: int, sent: SentRefund) -> bool:
@@ -365,6 +410,12 @@ def _restock(order: orders.Order, parts: Sequence[_Part], *, sent_first: bool) -
         orders.cancel_lines(order, still_open, reason=GIVEN_BACK, goes_back=True)
     if back:
         inventory.restock(order.id, back)
+
+
+def _close_stuck(refund: Refund) -> None:
+    """It leaves its state: nobody need look why it stays there any more."""
+    if refund.requested_at < clock.now() - CONFIRMED_WITHIN:
+        close_about(STUCK, f"{refund.id}:{refund.attempt}:{refund.status}")
 
 
 def _restocked(order_id: int) -> Mapping[int, int]:

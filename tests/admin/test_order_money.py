@@ -14,6 +14,7 @@ from shop.payments import disputes, refunds
 from shop.payments import operations as money
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
+from shop.payments.refusals import SENTENCES, RefusalReason
 from shop.payments.stripe_gateway import SentDispute, SentRefund
 from tests import cast as people
 from tests.admin.desk import Desk, sit
@@ -235,6 +236,30 @@ def test_authorised_money_is_captured_in_part(
     assert answer.status_code == 303 and asked == [1000]
     assert fresh(order).payment_status == "partly_paid"
     assert owner.ask(f"/admin/orders/{order.id}/capture", {"amount": "1"})[0] == 409
+
+
+def test_refused_capture_shows_the_reason_and_a_task(
+    owner: Desk, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, payment = held(cast)
+    as_it_is = people.intent(payment, "requires_capture")
+    monkeypatch.setattr(gateway, "fetch_intent", lambda _: as_it_is)
+
+    def refused(intent_id: str, *, key: str, amount_minor: int) -> gateway.Intent:
+        reason = RefusalReason.CARD_INSUFFICIENT_FUNDS
+        raise gateway.Refused(SENTENCES[reason], reason=reason)
+
+    monkeypatch.setattr(gateway, "capture_intent", refused)
+    form = {"version": order.version, "amount": "10.00"}
+
+    answer = owner.post(f"/admin/orders/{order.id}/capture", form)
+
+    assert answer.status_code == 409
+    assert "not enough money on the card" in answer.text and 'value="10.00"' in answer.text
+    code, said = owner.ask(f"/admin/orders/{order.id}/capture", {"amount": "10.00"})
+    assert (code, said["code"]) == (409, "card_insufficient_funds")
+    tasks = owner.text("/admin/payments/")
+    assert "could not be captured" in tasks and "Capture again in the order" in tasks
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from shop.payments import operations as money
 from shop.payments import refunds
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
+from shop.payments.refusals import SENTENCES, RefusalReason
 from tests import cast as people
 from tests.api.conftest import Program
 from tests.cast import Cast
@@ -213,6 +214,52 @@ def test_money_is_captured_in_part_and_the_rest_released(
     assert answer.status_code == 200, answer.json
     assert answer.json["payment_status"] == "partly_paid"
     assert answer.json["money"]["captured_minor"] == 1000
+
+
+def test_refused_capture_answers_with_the_reason(
+    finance: Program, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, payment = held(cast)
+    as_it_is = people.intent(payment, "requires_capture")
+    monkeypatch.setattr(gateway, "fetch_intent", lambda _: as_it_is)
+
+    def refused(intent_id: str, *, key: str, amount_minor: int) -> gateway.Intent:
+        reason = RefusalReason.AUTHORISATION_EXPIRED
+        raise payments.Refused(SENTENCES[reason], reason=reason)
+
+    monkeypatch.setattr(gateway, "capture_intent", refused)
+
+    answer = finance.post(
+        f"orders/{order.number}/capture", json={}, headers={"Idempotency-Key": "one"}
+    )
+
+    assert answer.content_type == "application/problem+json"
+    assert (answer.status_code, answer.json["code"]) == (409, "authorisation_expired")
+    assert "authorisation has expired" in answer.json["detail"]
+    assert [task.kind for task in payments.open_tasks()] == ["capture_failed"]
+
+    def taken(intent_id: str, *, key: str, amount_minor: int) -> gateway.Intent:
+        return people.intent(payment)
+
+    monkeypatch.setattr(gateway, "capture_intent", taken)
+    again = finance.post(
+        f"orders/{order.number}/capture", json={}, headers={"Idempotency-Key": "one"}
+    )
+    assert (again.status_code, again.json["payment_status"]) == (200, "paid")
+
+
+def test_release_of_captured_money_is_refused(
+    finance: Program, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, payment = held(cast)
+    captured = people.intent(payment)
+    monkeypatch.setattr(gateway, "cancel_intent", lambda _: captured)
+
+    answer = finance.post(f"orders/{order.number}/void")
+
+    assert (answer.status_code, answer.json["code"]) == (409, "wrong_state")
+    assert "was captured at the same time" in answer.json["detail"]
+    assert orders.by_id(order.id).payment_status == "paid"
 
 
 def test_only_who_may_refund_cancels_and_keeps_the_money(

@@ -7,6 +7,7 @@ as at Stripe. Everything that a card holder, a bank or Stripe's dashboard does i
 import json
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from shop.dev.stripe.api import Api, Request
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Json, Ledger, Unit
 from shop.dev.stripe.payments import Payments
+from shop.dev.stripe.planned import read_planned
 from shop.dev.stripe.refunds import Disputes, Refunds
 from shop.dev.stripe.refusals import Refusal
 from shop.payments.operations import TELLING
@@ -41,18 +43,26 @@ class Bank:
         self._payments = Payments(self._faults)
         self._api = Api(self._ledger, self._faults, self._payments, self._refunds, self._disputes)
         self._sent = 0
+        self._clock = count()
+        self._sought: dict[str, str] = {}
         self.heard: list[tuple[str, str, Json]] = []
         self.is_away = False
 
     def raw_request(self, method: str, path: str, **params: Any) -> SimpleNamespace:
         """What ``stripe.StripeClient`` does: an answer, or one of the library's errors."""
         self._checkpoint("before Stripe")
+        asked = next(self._clock)
         if self.is_away:
             raise stripe.APIConnectionError("Stripe is away")
-        status, answer = self._ask(method, path, params)
+        status, answer, headers = self._ask(method, path, params)
         kind = path.removeprefix("/v1/")
+        if (method, kind) == ("post", "refunds"):
+            self._sought = params["metadata"]
         if status < 400:
-            self.heard.append((method, kind, answer))
+            # A deed is as new as its answer, a question as its asking: that is what the shop knows.
+            asked_at = asked if method == "get" else next(self._clock)
+            said = self._used(kind, params, answer) | {"asked_at": asked_at}
+            self.heard.append((method, kind, said))
         elif answer["error"]["type"] == "invalid_request_error":
             self.heard.append((f"{method} refused", kind, params))
         self._checkpoint("after Stripe")
@@ -60,8 +70,23 @@ class Bank:
             return SimpleNamespace(data=answer)
         message = answer["error"]["message"]
         if answer["error"]["type"] == "invalid_request_error":
-            raise stripe.InvalidRequestError(message, None, http_status=status)
-        raise stripe.APIError(message)
+            raise stripe.InvalidRequestError(message, None, http_status=status, headers=headers)
+        raise stripe.APIError(message, http_status=status, headers=headers)
+
+    def fail_next(self, path: str, *, is_done: bool) -> None:
+        """Stripe's next answer to this path is a failure that it saves; the work may be done."""
+        self._faults.plan([read_planned({"path": path, "created": is_done})])
+
+    def recover(self) -> None:
+        """Stripe fails no more."""
+        self._faults.change({"reset": True})
+
+    def _used(self, kind: str, params: dict[str, Any], answer: Json) -> Json:
+        """What the shop takes from an answer: whoever looks for a refund, takes that one only."""
+        if kind != "refunds" or "payment_intent" not in params or "data" not in answer:
+            return answer
+        mine = self._sought.items()
+        return answer | {"data": [one for one in answer["data"] if mine <= one["metadata"].items()]}
 
     def confirm(self, intent_id: str, card: str, *, slowly: bool = False) -> None:
         """The card holder pays; ``slowly``: the bank thinks about it until ``settle``."""
@@ -79,6 +104,13 @@ class Bank:
         with Unit(self._ledger) as unit:
             self._payments.settle(unit, intent_id)
             unit.commit()
+
+    def fail(self, intent_id: str) -> None:
+        """The bank has thought about it, and the money does not come."""
+        if self.intent(intent_id)["status"] == "processing":
+            with Unit(self._ledger) as unit:
+                self._payments.attempts.fail(unit, intent_id, "insufficient_funds")
+                unit.commit()
 
     def finish_refund(self, refund_id: str) -> None:
         """The bank answers late: a pending refund succeeds, one to a dead card fails."""
@@ -147,7 +179,9 @@ class Bank:
             if event["type"] in TELLING:
                 yield letter(event)
 
-    def _ask(self, method: str, path: str, params: dict[str, Any]) -> tuple[int, Json]:
+    def _ask(
+        self, method: str, path: str, params: dict[str, Any]
+    ) -> tuple[int, Json, dict[str, str]]:
         params = dict(params)
         key = params.pop("idempotency_key", None)
         text = urlencode(list(_flat(params)))
@@ -160,7 +194,7 @@ class Bank:
                 body=text.encode() if method == "post" else b"",
             )
         )
-        return answer.status, json.loads(answer.body)
+        return answer.status, json.loads(answer.body), answer.headers
 
 
 SECRET = "whsec_properties"

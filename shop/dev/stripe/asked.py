@@ -159,6 +159,7 @@ class MethodChoice:
     """Which payment methods an intent is open for: by list, or as the dashboard says."""
 
     types: list[str] | None = None
+    allowed: list[str] | None = None
     automatic: Json | None = None
     configuration: str | None = None
     excluded: tuple[str, ...] = ()
@@ -166,7 +167,9 @@ class MethodChoice:
     @property
     def says_something(self) -> bool:
         """Whether anything was asked for."""
-        return bool(self.types or self.automatic or self.configuration or self.excluded)
+        return bool(
+            self.types or self.allowed or self.automatic or self.configuration or self.excluded
+        )
 
 
 def method_choice(params: Params) -> MethodChoice:
@@ -175,6 +178,25 @@ def method_choice(params: Params) -> MethodChoice:
     types = params.words("payment_method_types")
     configuration = params.text("payment_method_configuration")
     excluded = tuple(params.words("excluded_payment_method_types") or ())
+    allowed = params.words("allowed_payment_method_types")
+    if allowed is not None:
+        # https://docs.stripe.com/changelog/dahlia/2026-07-29/allowed-payment-method-types-parameter
+        others = {
+            "automatic_payment_methods": automatic,
+            "payment_method_types": types,
+            "payment_method_configuration": configuration,
+            "excluded_payment_method_types": excluded or None,
+        }
+        given_too = next((name for name, given in others.items() if given is not None), None)
+        if given_too or not allowed:
+            raise Invalid(
+                f"You may only specify one of these parameters: {given_too}, "
+                "allowed_payment_method_types."
+                if given_too
+                else "allowed_payment_method_types must not be empty.",
+                param="allowed_payment_method_types",
+            )
+        return MethodChoice(allowed=allowed)
     if types is not None:
         for given, name in (
             (automatic, "automatic_payment_methods"),
@@ -201,7 +223,7 @@ def method_choice(params: Params) -> MethodChoice:
         wanted = {"allow_redirects": redirects or "always", "enabled": True} if enabled else None
         if not enabled:
             types = ["card"]
-    return MethodChoice(types, wanted, configuration, excluded)
+    return MethodChoice(types, None, wanted, configuration, excluded)
 
 
 def confirmation(params: Params) -> Json:

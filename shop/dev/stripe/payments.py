@@ -255,6 +255,20 @@ class Payments:
         if choice.types is not None:
             methods.refuse_types(choice.types, currency=currency, manual=manual)
             return {"payment_method_types": choice.types, "automatic_payment_methods": None}
+        if choice.allowed is not None:
+            # What does not fit is left out without a word; of an unknown type Stripe says so.
+            known = [name for name in choice.allowed if name in methods.TYPES]
+            if known != choice.allowed:
+                methods.refuse_types(choice.allowed, currency=currency, manual=manual)
+            fitting = methods.offered(
+                known, currency=currency, manual=manual, redirects=True, excluded=[]
+            )
+            if not fitting:
+                raise Invalid(
+                    "No valid payment method types for this Payment Intent.",
+                    param="allowed_payment_method_types",
+                )
+            return {"payment_method_types": fitting, "automatic_payment_methods": None}
         automatic = choice.automatic or AUTOMATIC
         types = methods.offered(
             self.configurations.types(unit, choice.configuration),
@@ -285,7 +299,7 @@ def _choice_of(intent: Json) -> asked.MethodChoice:
         return asked.MethodChoice(types=intent["payment_method_types"])
     details = intent["payment_method_configuration_details"] or {"id": None}
     excluded = tuple(intent["excluded_payment_method_types"] or ())
-    return asked.MethodChoice(None, automatic, details["id"], excluded)
+    return asked.MethodChoice(None, None, automatic, details["id"], excluded)
 
 
 def redirect_after(intent: Json, return_url: str) -> str:
