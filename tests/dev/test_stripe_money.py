@@ -255,11 +255,33 @@ def test_several_disputes_share_one_charge(rig: Rig, paid: stripe.PaymentIntent)
     rig.control("/dispute", dispute=first["id"], status="won")
     with pytest.raises(stripe.InvalidRequestError) as refused:
         rig.client.v1.refunds.create({"payment_intent": paid.id, "amount": 100})
-    rig.control("/dispute", dispute=second["id"], status="lost")
-
     assert refused.value.code == "charge_disputed"
-    assert _balance(rig, paid) == 1000
-    assert rig.client.v1.refunds.create({"payment_intent": paid.id}).amount == 1000
+    rig.control("/dispute", dispute=second["id"], status="won")
+
+    assert _balance(rig, paid) == 2500
+    assert rig.client.v1.refunds.create({"payment_intent": paid.id}).amount == 2500
+
+
+def test_lost_money_is_never_refunded(rig: Rig, paid: stripe.PaymentIntent) -> None:
+    rig.control("/dispute", payment_intent=paid.id, amount=1000, status="lost")
+
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        rig.client.v1.refunds.create({"payment_intent": paid.id, "amount": 100})
+
+    assert refused.value.code == "charge_disputed" and _balance(rig, paid) == 1500
+
+
+def test_dispute_may_exceed_what_is_left(rig: Rig, paid: stripe.PaymentIntent) -> None:
+    rig.client.v1.refunds.create({"payment_intent": paid.id, "amount": 500})
+    dispute = rig.control("/dispute", payment_intent=paid.id, amount=2500)
+    assert _balance(rig, paid) == -500
+
+    partially_won = rig.control("/dispute", dispute=dispute["id"], status="lost", withdrawn=2000)
+
+    assert (partially_won["status"], partially_won["amount"]) == ("lost", 2500)
+    amounts = [one["amount"] for one in partially_won["balance_transactions"]]
+    assert amounts == [-2500, 500] and _balance(rig, paid) == 0
+    assert "charge.dispute.funds_reinstated" in rig.received(paid.id)
 
 
 def test_dispute_may_have_another_currency(rig: Rig, paid: stripe.PaymentIntent) -> None:
