@@ -9,7 +9,7 @@ from flask import current_app, request
 from markupsafe import Markup
 
 from shop import catalog, media
-from shop.core.money import Money, exponent
+from shop.core.money import Money, exponent, format_typed
 from shop.store import fragments, visitors
 
 LOCALE = "en_IE"
@@ -77,8 +77,13 @@ def money(amount_minor: int) -> str:
     return Money(amount_minor, current_app.config["SETTINGS"].currency).format()
 
 
+def typed_price(amount_minor: int) -> str:
+    """``1230`` as ``12.30`` or ``12,30``: for form fields, as the shop writes numbers."""
+    return format_typed(amount_minor, current_app.config["SETTINGS"].currency)
+
+
 def major(amount_minor: int) -> str:
-    """``1230`` as ``12.30``: for form fields and for machines that read prices."""
+    """``1230`` as ``12.30``: for machines that read prices."""
     currency = current_app.config["SETTINGS"].currency
     return f"{Money(amount_minor, currency).major:.{exponent(currency)}f}"
 
@@ -107,7 +112,7 @@ def srcset(image: catalog.ImageView, fmt: Literal["avif", "webp"]) -> Markup:
     return Markup(", ".join(f"{media.url(image.key, n, fmt)} {n}w" for n in image.widths))
 
 
-FILTERS = {"money": money, "major": major, "day": day, "weekday": weekday}
+FILTERS = {"money": money, "typed_price": typed_price, "day": day, "weekday": weekday}
 
 
 def template_globals() -> dict[str, Any]:
