@@ -258,6 +258,23 @@ def load(
     )
 
 
+def for_country(basket: Basket, country: str) -> Basket:
+    """The same cart at the prices for another country than the one of its address."""
+    if not basket.lines or country == (basket.view.shipping_address or {}).get("country"):
+        return basket
+    quote, _, chosen = checkout.quote(basket.view, country=country)
+    return replace(
+        basket,
+        lines=tuple(
+            replace(shown, saved_minor=priced.discount_minor)
+            for shown, priced in zip(basket.lines, quote.lines, strict=True)
+        ),
+        quote=quote,
+        chosen=chosen,
+        free_delivery=_free_delivery(basket.view.subtotal_minor, chosen, quote),
+    )
+
+
 def sum_rows(quote: Quote, delivery: str, *, to_pay: bool = True) -> list[tuple[str, int | str]]:
     """Subtotal, each discount, delivery and, where prices exclude it, tax."""
     rows: list[tuple[str, int | str]] = [("Subtotal", quote.subtotal_minor)]

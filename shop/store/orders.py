@@ -20,7 +20,6 @@ from shop.store.checkout import (
     order_by_link,
     order_lines,
     order_rows,
-    with_country,
 )
 
 STEPS = ("Placed", "Paid", "Processing", "Shipped", "Delivered")
@@ -127,8 +126,8 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
     return render_template(
         "store/orders/order.html",
         order=order,
-        to=with_country(order.shipping_address),
-        bill_to=with_country(order.billing_address) if order.billing_address else None,
+        to=order.shipping_address,
+        bill_to=order.billing_address,
         token=visitors.secret(token),
         refused=refused,
         lines=order_lines(order),
