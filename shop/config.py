@@ -63,6 +63,7 @@ class Settings:
     number_locale: str
     prices_include_tax: bool
     hold_minutes: int
+    free_shipping_counts: str
     time_zone: ZoneInfo
     cut_off_hour: int
 
@@ -116,6 +117,9 @@ class Settings:
             number_locale=read.number_locale("NUMBER_LOCALE", "en_IE"),
             prices_include_tax=read.switch("PRICES_INCLUDE_TAX", True),
             hold_minutes=read.whole("HOLD_MINUTES", 15, 1, 24 * 60),
+            free_shipping_counts=read.choice(
+                "FREE_SHIPPING_COUNTS", "before_discounts", ("before_discounts", "after_discounts")
+            ),
             time_zone=read.zone("SHOP_TIME_ZONE", "Europe/Berlin"),
             cut_off_hour=read.whole("SHOP_CUT_OFF_HOUR", 14, 0, 24),
         )

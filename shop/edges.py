@@ -39,5 +39,6 @@ def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
             hold_minutes=settings.hold_minutes,
             zone=settings.time_zone,
             cut_off_hour=settings.cut_off_hour,
+            free_shipping_counts=checkout.FreeShippingCounts(settings.free_shipping_counts),
         )
     )
