@@ -8,6 +8,7 @@ from shop.checkout.errors import CartProblems, NoDelivery
 from shop.checkout.operations import (
     apply_code,
     install_defaults,
+    merge_carts,
     place_order,
     set_contact,
     set_method,
@@ -33,6 +34,6 @@ from shop.checkout.trial import Trial, try_discount
 __all__ = [
     "CartProblems", "FreeShippingCounts", "NoDelivery", "ShippingOption", "ShippingRate", "Terms",
     "Trial", "apply_code", "configure", "countries", "forget", "goods_for_free_shipping",
-    "install_defaults", "place_order", "quote", "quotes", "set_contact", "set_method",
-    "shipping_options", "shipping_rates", "tax_rates", "terms", "try_discount",
+    "install_defaults", "merge_carts", "place_order", "quote", "quotes", "set_contact",
+    "set_method", "shipping_options", "shipping_rates", "tax_rates", "terms", "try_discount",
 ]  # fmt: skip

@@ -9,6 +9,8 @@ from shop.orders.models import Fulfilment, Order, OrderLine
 from shop.orders.operations import (
     CANCEL_REASONS,
     REPLACED,
+    REPLACEMENTS,
+    Chain,
     Details,
     Item,
     adopt,
@@ -17,16 +19,21 @@ from shop.orders.operations import (
     expire,
     extend_hold,
     is_all_of,
+    keep_waiting,
     lock,
+    lock_all,
+    lock_chain,
     mark_authorised,
     mark_delivered,
     mark_paid,
     note,
     pass_number,
     place,
+    set_deadline,
     set_payment_status,
     ship,
     start_processing,
+    unite,
 )
 from shop.orders.queries import (
     TABS,
@@ -40,6 +47,7 @@ from shop.orders.queries import (
     cancelled_units,
     desk,
     due_to_expire,
+    live_of,
     neighbours,
     of_customer,
     redeemed,
@@ -48,14 +56,16 @@ from shop.orders.queries import (
     unpaid_units,
     waiting,
 )
-from shop.orders.states import Words, customer_may_cancel, words
+from shop.orders.states import LIVE, Words, customer_may_cancel, words
 
 __all__ = [
-    "CANCEL_REASONS", "REPLACED", "TABS", "Details", "Fulfilment", "Item", "Order",
-    "OrderFilters", "OrderLine", "OrderList", "OrderRow", "TimelineEntry", "TransitionRefused",
-    "Words", "adopt", "by_id", "by_number", "by_token", "cancel", "cancel_lines",
-    "cancelled_units", "customer_may_cancel", "desk", "due_to_expire", "expire", "extend_hold",
-    "is_all_of", "lock", "mark_authorised", "mark_delivered", "mark_paid", "neighbours", "note",
-    "of_customer", "pass_number", "place", "redeemed", "set_payment_status", "ship",
-    "start_processing", "tab_counts", "timeline", "unpaid_units", "waiting", "words",
+    "CANCEL_REASONS", "LIVE", "REPLACED", "REPLACEMENTS", "TABS", "Chain", "Details",
+    "Fulfilment", "Item", "Order", "OrderFilters", "OrderLine", "OrderList", "OrderRow",
+    "TimelineEntry", "TransitionRefused", "Words", "adopt", "by_id", "by_number", "by_token",
+    "cancel", "cancel_lines", "cancelled_units", "customer_may_cancel", "desk", "due_to_expire",
+    "expire", "extend_hold", "is_all_of", "keep_waiting", "live_of", "lock", "lock_all",
+    "lock_chain", "mark_authorised", "mark_delivered", "mark_paid", "neighbours", "note",
+    "of_customer", "pass_number", "place", "redeemed", "set_deadline", "set_payment_status",
+    "ship", "start_processing", "tab_counts", "timeline", "unite", "unpaid_units", "waiting",
+    "words",
 ]  # fmt: skip

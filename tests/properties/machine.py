@@ -279,7 +279,7 @@ class Shop(RuleBasedStateMachine):
         earlier = view.order_id
         session.remove()
         wanted = {line.variant_id: line.quantity for line in view.lines}
-        before = earlier and self.model.sales[earlier]
+        before = self.model.live_before(earlier)
 
         def free(variant: int) -> bool:
             level = self.model.levels[variant]
@@ -750,6 +750,7 @@ class Shop(RuleBasedStateMachine):
             SELECT o.id, EXISTS (SELECT FROM payment p WHERE p.order_id = o.id AND p.status IN
                                  ('started', 'authorised') AND p.intent_id IS NOT NULL)
             FROM "order" o WHERE o.status = 'pending' AND o.expires_at <= now()
+              AND o.payment_status <> 'processing'
             ORDER BY o.expires_at""")
         ).all()
         session.remove()
