@@ -8,6 +8,7 @@ import pytest
 from shop import cart, checkout
 from shop.checkout import FreeShippingCounts
 from shop.core.db import transaction
+from shop.discounts import CodeRefused
 from tests.cast import Cast, filled_cart
 from tests.discounts.offers import offer
 
@@ -42,6 +43,23 @@ def test_order_uses_the_free_shipping_rule(cast: Cast, rule: FreeShippingCounts)
     assert (order.shipping_minor, quoted.shipping_minor) == (expected, expected)
     assert offered["standard"].shipping_minor == expected
     assert offered["express"].shipping_minor == 1290
+
+
+@BOTH
+def test_free_shipping_code_follows_the_rule(cast: Cast, rule: FreeShippingCounts) -> None:
+    offer("Quarter", value=2500)
+    offer("Sent free", code="SENTFREE", kind="free_shipping", value=0)
+    basket = filled_cart(cast.mug, 4)
+
+    if rule is FreeShippingCounts.BEFORE_DISCOUNTS:
+        with pytest.raises(CodeRefused, match=r"Delivery is free already\."), transaction():
+            checkout.apply_code(basket, "SENTFREE")
+        return
+    with transaction():
+        saved = checkout.apply_code(basket, "SENTFREE")
+        quoted, _, _ = checkout.quote(cart.view(basket))
+    assert saved is not None and saved.shipping_minor == 490
+    assert (quoted.shipping_minor, quoted.total_minor) == (0, 5700)
 
 
 @BOTH

@@ -48,10 +48,9 @@ export default function address(form) {
 function exchange(stale, fresh) {
   const focused = stale.contains(document.activeElement) ? document.activeElement?.id : "";
   /** @type {NodeListOf<HTMLInputElement>} */
-  const old = stale.querySelectorAll("input[name], select[name]");
+  const old = stale.querySelectorAll("input[name]");
   for (const field of old) {
-    /** @type {HTMLInputElement | HTMLSelectElement | null} */
-    const next = fresh.querySelector(`[name="${field.name}"]`);
+    const next = fresh.querySelector(`input[name="${field.name}"]`);
     if (next instanceof HTMLInputElement && field.value) next.value = field.value;
   }
   stale.replaceChildren(...fresh.childNodes);
