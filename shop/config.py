@@ -16,7 +16,8 @@ from typing import Self
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from babel.numbers import get_currency_precision, list_currencies
+from babel import Locale, UnknownLocaleError
+from babel.numbers import get_currency_precision, get_decimal_symbol, list_currencies
 from dotenv import dotenv_values
 
 ENVIRONMENTS = ("development", "test", "production")
@@ -76,8 +77,10 @@ class Settings:
     shop_name: str
     currency: str
     country: str
+    number_locale: str
     prices_include_tax: bool
     hold_minutes: int
+    free_shipping_counts: str
     time_zone: ZoneInfo
     cut_off_hour: int
 
@@ -130,8 +133,12 @@ class Settings:
             shop_name=read.text("SHOP_NAME", "Ember & Oak"),
             currency=read.currency("CURRENCY", "EUR"),
             country=read.letters("SHOP_COUNTRY", "DE"),
+            number_locale=read.number_locale("NUMBER_LOCALE", "en_IE"),
             prices_include_tax=read.switch("PRICES_INCLUDE_TAX", True),
             hold_minutes=read.whole("HOLD_MINUTES", 15, 1, 24 * 60),
+            free_shipping_counts=read.choice(
+                "FREE_SHIPPING_COUNTS", "before_discounts", ("before_discounts", "after_discounts")
+            ),
             time_zone=read.zone("SHOP_TIME_ZONE", "Europe/Berlin"),
             cut_off_hour=read.whole("SHOP_CUT_OFF_HOUR", 14, 0, 24),
         )
@@ -264,6 +271,19 @@ class _Reader:
                 f" one of {', '.join(sorted(WHOLE_UNITS))}, not {value!r}."
             )
         return value
+
+    def number_locale(self, name: str, default: str) -> str:
+        value = self.text(name, default).replace("-", "_")
+        try:
+            if get_decimal_symbol(Locale.parse(value)) in {".", ","}:
+                return value
+        except (UnknownLocaleError, ValueError):
+            pass
+        self.problems.append(
+            f"{name} must be a language and region like {default} or de_DE whose decimal"
+            f" separator is a point or a comma, not {value!r}."
+        )
+        return default
 
     def switch(self, name: str, default: bool) -> bool:
         value = self.text(name, "on" if default else "off").lower()

@@ -2,7 +2,7 @@
 
 from shop import checkout
 from shop.config import Settings
-from shop.core import db, failpoints, log, mail, redis
+from shop.core import db, failpoints, log, mail, money, redis
 from shop.media import storage
 from shop.notifications import alerts, templates
 from shop.payments import methods, stripe_gateway
@@ -14,6 +14,7 @@ def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
     ``name`` is what Postgres shows for this process's connections. Opens no connection.
     """
     log.configure()
+    money.configure(settings.number_locale)
     failpoints.configure(settings.failpoints)
     db.configure(settings.database_url, name=name, pool_size=pool_size)
     redis.configure(settings.redis_url)
@@ -40,5 +41,6 @@ def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
             hold_minutes=settings.hold_minutes,
             zone=settings.time_zone,
             cut_off_hour=settings.cut_off_hour,
+            free_shipping_counts=checkout.FreeShippingCounts(settings.free_shipping_counts),
         )
     )

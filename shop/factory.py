@@ -11,9 +11,9 @@ from flask_wtf import CSRFProtect
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from shop import admin, api, cli, edges, store
+from shop import admin, api, cli, customers, edges, store
 from shop.config import Settings
-from shop.core import actor, db
+from shop.core import actor, db, money
 from shop.core.network import network_of
 
 MAX_UPLOAD = 64 * 1024 * 1024
@@ -26,6 +26,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask("shop", template_folder="../templates", static_folder=None)
     app.config.update(_flask_config(settings))
     app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.globals["number_locale"] = money.number_locale
+    app.jinja_env.filters["address_lines"] = customers.address_lines
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

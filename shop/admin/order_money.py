@@ -16,13 +16,12 @@ from shop.admin.desk import Desk, existing, seen_version, whole
 from shop.admin.errors import Stale
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, Invalid, NotFound, WrongState
-from shop.core.money import Money, exponent, parse_major
+from shop.core.money import AmountError, Money, exponent, format_typed, parse_amount
 from shop.payments import Payment, Wanted
 
 Typed = Mapping[str, str]
 QUANTITY, RESTOCK = "quantity-", "restock-"
 # The most that anybody can type; what is really left is the core's to say.
-MOST_DIGITS = 16
 DISPUTE_WORDS = {
     "needs_response": ("bad", "Needs an answer"),
     "under_review": ("warn", "The bank decides"),
@@ -390,22 +389,15 @@ def quantities_of(typed: Typed) -> dict[int, int]:
 
 def amount_of(typed: str, name: str, currency: str) -> int:
     """A typed amount of money in minor units. Raises ``Invalid``."""
-    cleaned = typed.strip()
-    plain = cleaned.replace(",", ".")
-    if len(plain) > MOST_DIGITS or not plain.isascii() or "e" in plain.lower() or "_" in plain:
-        raise Invalid("Type an amount like 12.50.", field=name)
     try:
-        amount = parse_major(plain, currency)
-    except ValueError:
-        raise Invalid("Type an amount like 12.50.", field=name) from None
-    if amount < 0:
-        raise Invalid("An amount is never below zero.", field=name)
-    return amount
+        return parse_amount(typed, currency)
+    except AmountError as error:
+        raise Invalid(str(error), field=name) from None
 
 
 def major(amount_minor: int, currency: str) -> str:
     """An amount as somebody would type it."""
-    return f"{Money(amount_minor, currency).major:.{exponent(currency)}f}"
+    return format_typed(amount_minor, currency)
 
 
 def until(moment: datetime) -> str:

@@ -15,16 +15,17 @@ from shop.checkout.queries import forget, of_address, quote, refusals, shipping_
 from shop.core import clock
 from shop.core.db import session
 from shop.core.money import Money
-from shop.customers import clean_address, clean_email
+from shop.customers import clean_address, clean_email, country_names
 from shop.discounts import Quote
 
 
 def set_contact(basket: cart.Cart, *, email: str, address: Mapping[str, Any]) -> None:
     """Keep who orders and where it goes. Raises ``Invalid``, ``InvalidAddress``, ``NoDelivery``."""
     email = clean_email(email)
-    cleaned = clean_address(address)
-    if not shipping_options(cleaned["country"], 0):
+    country = str(address.get("country") or "").strip().upper()
+    if country in country_names() and not shipping_options(country, 0):
         raise NoDelivery("We do not send to this country yet.", field="country")
+    cleaned = clean_address(address)
     cart.set_details(basket, {"email": email, "shipping_address": cleaned})
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from typing import Protocol
 
 from shop.core.money import Money
-from shop.customers.addresses import country_names
+from shop.customers.countries import country_names
 from shop.discounts.pricing import Offer
 
 

@@ -279,6 +279,8 @@ def address_delete(address: str) -> ResponseReturnValue:
 
 def _save_address(address_id: int | None) -> ResponseReturnValue:
     form = SavedAddressForm()
+    if "update" in request.form:
+        return _addresses_page(form, editing=address_id)
     data = {**form.address(), "is_default": bool(form.is_default.data)}
     try:
         with transaction():
@@ -294,7 +296,7 @@ def _save_address(address_id: int | None) -> ResponseReturnValue:
 def _addresses_page(
     form: SavedAddressForm, *, editing: int | None = None, above: list[str] | None = None
 ) -> str:
-    form.offer(checkout.countries())
+    form.offer(checkout.countries(), checkout.terms().country)
     return render_template(
         "store/account/addresses.html",
         form=form,

@@ -21,7 +21,6 @@ from shop.store.checkout import (
     order_by_link,
     order_lines,
     order_rows,
-    with_country,
 )
 
 STEPS = ("Placed", "Paid", "Processing", "Shipped", "Delivered")
@@ -162,8 +161,8 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
         "store/orders/order.html",
         order=order,
         taken_place_by=_taken_place_by(order),
-        to=with_country(order.shipping_address),
-        bill_to=with_country(order.billing_address) if order.billing_address else None,
+        to=order.shipping_address,
+        bill_to=order.billing_address,
         token=visitors.secret(token),
         refused=refused,
         lines=order_lines(order),

@@ -52,6 +52,12 @@ def test_a_clock_that_does_not_exist_stops_the_start(name: str, value: str) -> N
         Settings.from_env(GIVEN | {name: value})
 
 
+@pytest.mark.parametrize("value", ["en_IE", "de-DE", "de_CH", "en_IN", "ja"])
+def test_number_locale_takes_a_known_language(value: str) -> None:
+    read = Settings.from_env(GIVEN | {"NUMBER_LOCALE": value}).number_locale
+    assert read == value.replace("-", "_")
+
+
 @pytest.mark.parametrize("value", ["EUR", "usd", "JPY", "HUF"])
 def test_a_currency_that_stripe_counts_as_we_do_is_taken(value: str) -> None:
     assert Settings.from_env(GIVEN | {"CURRENCY": value}).currency == value.upper()
@@ -83,6 +89,9 @@ def test_a_currency_whose_amounts_stripe_would_take_for_others_stops_the_start(v
         ("STORAGE_URL", "s3://bucket"),
         ("CURRENCY", "EURO"),
         ("SHOP_COUNTRY", "Germany"),
+        ("NUMBER_LOCALE", "xx_YY"),
+        ("NUMBER_LOCALE", "German numbers"),
+        ("FREE_SHIPPING_COUNTS", "sometimes"),
     ],
 )
 def test_an_address_or_a_code_that_is_none_stops_the_start(name: str, value: str) -> None:

@@ -90,12 +90,20 @@ function sayCancel(form) {
   label.textContent = isAll ? "Cancel the order" : units === 1 ? "Cancel 1 piece" : `Cancel ${units} pieces`;
 }
 
-/** Typed words as minor units; nothing is 0, nonsense is null. @param {string} typed @param {number} digits */
+/**
+ * Typed words as minor units; nothing is 0. Null for what `parse_amount` on the server refuses (it has the last word):
+ * more decimals than the currency has, and one separator before three digits, which can be read in two ways.
+ * @param {string} typed @param {number} digits
+ */
 function minor(typed, digits) {
-  const words = typed.trim().replace(",", ".");
+  const words = typed.trim();
   if (!words) return 0;
-  const parts = /^(\d{1,10})(?:\.(\d*))?$/.exec(words);
-  if (!parts || (parts[2] ?? "").length > digits) return null;
+  const grouped = /^[1-9]\d{0,2}(?:([ '’\u00a0\u2009\u202f])\d{3}(?:\1\d{3})*|,\d{3}(?:,\d{3})*(?=[.]|$)|[.]\d{3}(?:[.]\d{3})*(?=,|$))/;
+  if (digits !== 3 && /^[1-9]\d{0,2}[.,]\d{3}$/.test(words)) return null;
+  const whole = digits === 3 && /^\d+[.,]\d{3}$/.test(words) ? "" : (grouped.exec(words)?.[0] ?? "");
+  const plain = whole.replace(/\D/g, "") + words.slice(whole.length);
+  const parts = /^(\d{0,10})(?:[.,](\d+))?$/.exec(plain);
+  if (!parts || !plain || (parts[2] ?? "").length > digits) return null;
   return Number(parts[1] + (parts[2] ?? "").padEnd(digits, "0"));
 }
 
@@ -104,7 +112,7 @@ function money(amount, form) {
   const digits = Number(form.dataset.digits);
   const text = String(amount).padStart(digits + 1, "0");
   const exact = digits ? `${text.slice(0, -digits)}.${text.slice(-digits)}` : text;
-  const look = new Intl.NumberFormat("en-IE", {
+  const look = new Intl.NumberFormat(document.documentElement.dataset.numberLocale, {
     style: "currency",
     currency: form.dataset.currency,
     minimumFractionDigits: digits,
