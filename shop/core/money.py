@@ -2,7 +2,7 @@
 
 ``parse_amount`` is the only way from typed text to minor units, ``Money.format`` and
 ``format_typed`` are the ways back. How numbers are written (``NUMBER_LOCALE``) is set once by
-``configure``; the reasons stand in ``docs/decisions/0013-typed-amounts.md``.
+``configure``; the reasons stand in ``docs/decisions/0016-typed-amounts.md``.
 """
 
 import re

