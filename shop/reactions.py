@@ -48,6 +48,7 @@ from shop.payments.events import (
     RefundRequested,
     TaskClosed,
     TaskOpened,
+    UnitsReturned,
     VoidRequested,
     WebhookReceived,
 )
@@ -127,6 +128,7 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     DoctorAnswered: [],
     FaultMended: [],
     ReviewAdded: [],
+    UnitsReturned: [],
 }
 BY_NAME = {reaction.name: reaction for follows in REACTIONS.values() for reaction in follows}
 
@@ -138,6 +140,7 @@ ORDER_MESSAGES: dict[type[OrderEvent] | type[Event], str] = {
     PaymentVoided: "order.updated",
     DisputeChanged: "order.updated",
     LinesCancelled: "order.updated",
+    UnitsReturned: "order.updated",
     RefundRequested: "order.updated",
     RefundFailed: "order.updated",
     PaymentFailed: "order.payment_failed",

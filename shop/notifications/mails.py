@@ -78,7 +78,7 @@ def send_cancelled(event: OrderCancelled) -> None:
         "cancelled",
         f"cancelled:{order.id}",
         order,
-        was_charged=order.paid_at is not None,
+        was_charged=order.paid_at is not None and order.total_minor > payments.called_off(order)[0],
         goes_back=event.goes_back,
     )
 

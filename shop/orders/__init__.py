@@ -5,7 +5,7 @@ the tables in ``states`` allow. Leaves money to payments and mails to notificati
 """
 
 from shop.orders.errors import TransitionRefused
-from shop.orders.models import Fulfilment, Order, OrderLine
+from shop.orders.models import Fulfilment, Order, OrderLine, SaleEntry
 from shop.orders.operations import (
     CANCEL_REASONS,
     REPLACED,
@@ -48,14 +48,16 @@ from shop.orders.queries import (
     unpaid_units,
     waiting,
 )
+from shop.orders.sales import SaleKind, record_sales
 from shop.orders.states import Words, customer_may_cancel, words
 
 __all__ = [
-    "CANCEL_REASONS", "REPLACED", "TABS", "Details", "Fulfilment", "Item", "Order",
-    "OrderFilters", "OrderLine", "OrderList", "OrderRow", "TimelineEntry", "TransitionRefused",
-    "Words", "adopt", "by_id", "by_number", "by_token", "cancel", "cancel_lines",
-    "cancelled_units", "customer_may_cancel", "desk", "due_to_expire", "expire", "extend_hold",
-    "is_all_of", "lock", "mark_authorised", "mark_delivered", "mark_paid", "neighbours", "note",
-    "of_customer", "pass_number", "place", "redeemed", "set_payment_status", "ship",
-    "start_processing", "tab_counts", "timeline", "unpaid_units", "waiting", "words",
+    "CANCEL_REASONS", "REPLACED", "TABS", "Details", "Fulfilment", "Item", "Order", "OrderFilters",
+    "OrderLine", "OrderList", "OrderRow", "SaleEntry", "SaleKind", "TimelineEntry",
+    "TransitionRefused", "Words", "adopt", "by_id", "by_number", "by_token", "cancel",
+    "cancel_lines", "cancelled_units", "customer_may_cancel", "desk", "due_to_expire", "expire",
+    "extend_hold", "is_all_of", "lock", "mark_authorised", "mark_delivered", "mark_paid",
+    "neighbours", "note", "of_customer", "pass_number", "place", "record_sales", "redeemed",
+    "set_payment_status", "ship", "start_processing", "tab_counts", "timeline", "unpaid_units",
+    "waiting", "words",
 ]  # fmt: skip

@@ -57,6 +57,7 @@ class Order(Base):
         Index("ix_order_placed_at", text("placed_at DESC"), text("id DESC")),
         Index("ix_order_open", "status", "payment_status", "fulfilment_status"),
         Index("ix_order_expiry", "expires_at", postgresql_where=text("status = 'pending'")),
+        Index("ix_order_paid_at", "paid_at", postgresql_where=text("paid_at IS NOT NULL")),
         Index(
             "ix_order_search_trgm",
             "searched",
@@ -200,3 +201,31 @@ class FulfilmentLine(Base):
 
     fulfilment: Mapped[Fulfilment] = relationship(back_populates="lines")
     order_line: Mapped[OrderLine] = relationship()
+
+
+class SaleEntry(Base):
+    """Units of a line that were sold, or taken back, at this moment; insert-only.
+
+    Written by ``orders.record_sales``. ``amount_minor`` is their price after discounts, in the
+    order's price terms.
+    """
+
+    __tablename__ = "sale_entry"
+    __table_args__ = (
+        CheckConstraint("kind IN ('sold', 'reversed', 'restored')", name="kind"),
+        CheckConstraint(
+            "CASE kind WHEN 'reversed' THEN units < 0 AND amount_minor <= 0"
+            " ELSE units > 0 AND amount_minor >= 0 END",
+            name="units",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), index=True)
+    order_line_id: Mapped[int] = mapped_column(ForeignKey("order_line.id"))
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
+    kind: Mapped[str]
+    units: Mapped[int]
+    amount_minor: Mapped[int]
+    currency: Mapped[str]
+    at: Mapped[datetime] = mapped_column(index=True)

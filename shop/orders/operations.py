@@ -28,6 +28,7 @@ from shop.orders.events import (
 )
 from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
 from shop.orders.queries import waiting
+from shop.orders.sales import record_sales
 from shop.orders.states import FULFILMENT, ORDER
 
 CANCEL_REASONS = {
@@ -174,10 +175,11 @@ def mark_paid(order: Order) -> None:
     gone, and the order stays as it is.
     """
     is_promised = order.status in {"confirmed", "completed"}
-    order.paid_at = clock.now()
+    order.paid_at = order.paid_at or clock.now()
     order.version += 1
     if not is_promised:
         _confirm(order)
+    record_sales(order)
     emit(OrderPaid(order_id=order.id))
 
 
@@ -280,6 +282,7 @@ def cancel(order: Order, *, reason: str, goes_back: bool = False) -> None:
     inventory.release(order.id, _open_lines(order), committed=was_paid)
     if was_paid:
         _count_sales({line: -line.open_quantity for line in order.lines})
+        record_sales(order)
     emit(OrderCancelled(order_id=order.id, reason=reason, was_paid=was_paid, goes_back=goes_back))
 
 
@@ -320,6 +323,7 @@ def cancel_lines(
         committed=True,
     )
     _count_sales({line: -quantity for line, quantity in wanted.items()})
+    record_sales(order)
     emit(
         LinesCancelled(
             order_id=order.id,

@@ -1,6 +1,7 @@
 """What happens to money."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from shop.core.events import Event
 
@@ -46,6 +47,17 @@ class RefundFailed(Event):
     order_id: int
     refund_id: int
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitsReturned(Event):
+    """Units came back and no money moved; ``lines`` have line_id, name, title, quantity and
+    restock."""
+
+    order_id: int
+    return_id: int
+    reason: str
+    lines: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

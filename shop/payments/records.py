@@ -82,7 +82,7 @@ def recount(order: orders.Order) -> Balance:
     """
     balance = balance_of(order.id, order.currency)
     owed = order.total_minor
-    if balance.captured_minor:
+    if balance.captured_minor or order.paid_at is not None:
         owed -= refundable.never_owed(order)
     orders.set_payment_status(order, sums.status_of(owed, balance))
     return balance
