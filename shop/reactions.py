@@ -16,6 +16,7 @@ from shop.core.events import Event, EventRecord
 from shop.core.relay import Message, Reaction
 from shop.customers.events import (
     CustomerRegistered,
+    GuestOrdersRequested,
     PasswordResetRequested,
     RegistrationRepeated,
 )
@@ -121,6 +122,7 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     CustomerRegistered: [_atomic(mails.send_confirmation_link)],
     RegistrationRepeated: [_atomic(mails.send_already_registered)],
     PasswordResetRequested: [_atomic(mails.send_password_link)],
+    GuestOrdersRequested: [_atomic(mails.send_orders_link)],
     MailQueued: [_outside(_deliver_mail)],
     MediaStored: [_slow(_make_renditions, minutes=2)],
     DoctorAsked: [_slow(_ask_doctor, minutes=15)],

@@ -19,7 +19,9 @@ from shop.customers.operations import (
     confirm,
     delete_address,
     own_addresses,
+    prove_mailbox,
     register,
+    request_guest_orders,
     request_password_reset,
     reset_password,
     save_address,
@@ -31,6 +33,7 @@ from shop.customers.queries import by_id, by_session
 __all__ = [
     "ADDRESS_FIELDS", "LINK_MINUTES", "SHORTEST_PASSWORD", "InvalidAddress", "authenticate",
     "by_id", "by_session", "change_password", "check_link", "check_password", "clean_address",
-    "clean_email", "confirm", "country_names", "delete_address", "own_addresses", "register",
-    "request_password_reset", "reset_password", "save_address", "sign_in", "sign_out",
+    "clean_email", "confirm", "country_names", "delete_address", "own_addresses", "prove_mailbox",
+    "register", "request_guest_orders", "request_password_reset", "reset_password", "save_address",
+    "sign_in", "sign_out",
 ]  # fmt: skip

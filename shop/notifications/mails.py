@@ -13,6 +13,7 @@ from shop.core.db import session
 from shop.core.events import emit
 from shop.customers.events import (
     CustomerRegistered,
+    GuestOrdersRequested,
     PasswordResetRequested,
     RegistrationRepeated,
 )
@@ -128,6 +129,11 @@ def send_already_registered(event: RegistrationRepeated) -> None:
 def send_password_link(event: PasswordResetRequested) -> None:
     """Choose a new password."""
     _link("password", event.customer_id, "/account/password/")
+
+
+def send_orders_link(event: GuestOrdersRequested) -> None:
+    """Add your guest orders to your account."""
+    _link("orders", event.customer_id, "/account/claim/")
 
 
 def _link(kind: str, customer_id: int, path: str) -> None:

@@ -354,16 +354,19 @@ def extend_hold(order: Order, *, minutes: int) -> None:
         order.expires_at = max(order.expires_at, clock.now() + timedelta(minutes=minutes))
 
 
-def adopt(customer_id: int, email: str) -> None:
-    """Give a customer the orders that were placed with this address without an account.
+def adopt(customer_id: int, email: str) -> int:
+    """Give a customer the orders that were placed with this address without an account. Returns how
+    many.
 
     Only for an address that was proven just now, by following a link that was mailed to it.
     """
-    session.execute(
+    adopted = session.scalars(
         update(Order)
         .where(Order.email == email, Order.customer_id.is_(None))
         .values(customer_id=customer_id)
+        .returning(Order.id)
     )
+    return len(adopted.all())
 
 
 def note(order: Order, text: str) -> None:

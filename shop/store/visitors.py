@@ -51,6 +51,8 @@ LIMITS: dict[str, tuple[str, str]] = {
     "store.reset_save": ("20 per minute", ""),
     "store.confirm_save": ("20 per minute", ""),
     "store.password_save": ("10 per minute", ""),
+    "store.find_orders": ("10 per minute; 60 per hour", ""),
+    "store.claim_save": ("20 per minute", ""),
     "store.place": ("30 per minute; 200 per hour", ""),
 }
 # Per e-mail address from everywhere, failures only: it takes an attacker of many networks.
@@ -59,7 +61,10 @@ EVERYWHERE = {"store.login_save": "200 per hour"}
 CODES = "20 per minute; 200 per hour"
 TAKES_CODES = ("store.code_add", "store.contact_save", "store.place")
 # Per browser or customer, wherever they come from. Each order holds goods that others cannot buy.
-PER_VISITOR = {"store.place": "10 per minute; 60 per hour"}
+PER_VISITOR = {
+    "store.place": "10 per minute; 60 per hour",
+    "store.find_orders": "3 per 5 minutes; 10 per day",
+}
 
 
 def init_app(app: Flask) -> None:
