@@ -5,6 +5,7 @@ Leaves money to payments.
 """
 
 from shop.checkout.errors import CartProblems, NoDelivery
+from shop.checkout.holds import HoldRefused, forget_networks
 from shop.checkout.operations import (
     apply_code,
     install_defaults,
@@ -27,7 +28,8 @@ from shop.checkout.queries import (
 from shop.checkout.trial import Trial, try_discount
 
 __all__ = [
-    "CartProblems", "NoDelivery", "ShippingOption", "Terms", "Trial", "apply_code", "configure",
-    "countries", "forget", "install_defaults", "place_order", "quote", "quotes", "set_contact",
-    "set_method", "shipping_options", "tax_rates", "terms", "try_discount",
+    "CartProblems", "HoldRefused", "NoDelivery", "ShippingOption", "Terms", "Trial", "apply_code",
+    "configure", "countries", "forget", "forget_networks", "install_defaults", "place_order",
+    "quote", "quotes", "set_contact", "set_method", "shipping_options", "tax_rates", "terms",
+    "try_discount",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from shop import cart, discounts, inventory, orders, payments
 from shop.cart import CartChanged, CartView
 from shop.checkout import defaults
 from shop.checkout.errors import CartProblems, NoDelivery
+from shop.checkout.holds import check_holds
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.checkout.queries import forget, of_address, quote, refusals, shipping_options, terms
 from shop.core import clock
@@ -60,6 +61,7 @@ def place_order(
     seen_version: int | None = None,
     seen_total_minor: int | None = None,
     billing_address: Mapping[str, Any] | None = None,
+    network: str = "",
 ) -> orders.Order:
     """Order what is in the cart, as the customer last saw it, and hold the stock.
 
@@ -67,8 +69,9 @@ def place_order(
     changed since an unpaid order replaces that order. Raises ``CartChanged`` when version or total
     differ from what was seen, or when a code stopped applying and no total was seen; ``UsedUp``,
     ``CartProblems``, ``OutOfStock``, ``NoDelivery``, ``InvalidAddress``; ``Invalid`` for a total
-    that no card can be charged. An order that costs nothing is confirmed at once: there is no
-    payment to wait for.
+    that no card can be charged; ``HoldRefused`` for a buyer who keeps too much without paying
+    (``network`` is the digest of where they are). An order that costs nothing is confirmed at once:
+    there is no payment to wait for.
     """
     basket = cart.lock(cart_id)
     earlier = orders.lock(basket.order_id) if basket.order_id else None
@@ -99,6 +102,8 @@ def place_order(
         Money(priced.total_minor, priced.currency),
         goods=Money(priced.subtotal_minor, priced.currency),
     )
+    if priced.total_minor:
+        check_holds(view, email=email, network=network)
     replaced = earlier if earlier and earlier.status == "pending" else None
     if replaced:
         discounts.lock_for(replaced.id, priced.discounts)
@@ -117,6 +122,7 @@ def place_order(
             customer_id=view.customer_id,
             cart_id=view.id,
             cart_version=view.version,
+            placed_from=network,
         ),
         hold_minutes=terms().hold_minutes,
         instead_of=replaced,

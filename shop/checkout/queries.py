@@ -33,6 +33,8 @@ class Terms:
     hold_minutes: int
     zone: ZoneInfo
     cut_off_hour: int
+    max_unpaid_orders: int = 5
+    unpaid_hold_minutes: int = 30
 
 
 @dataclass(frozen=True, slots=True)

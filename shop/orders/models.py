@@ -27,6 +27,7 @@ order_number = Sequence("order_number", start=10001, metadata=Base.metadata)
 class Order(Base):
     """One order. ``payment_status`` and ``fulfilment_status`` are kept for lists.
 
+    ``placed_from`` is a digest of the buyer's network, forgotten after two days.
     ``shipping_minor`` is after ``shipping_discount_minor``; ``discount_minor`` is off the goods.
     """
 
@@ -58,6 +59,12 @@ class Order(Base):
         Index("ix_order_open", "status", "payment_status", "fulfilment_status"),
         Index("ix_order_expiry", "expires_at", postgresql_where=text("status = 'pending'")),
         Index("ix_order_paid_at", "paid_at", postgresql_where=text("paid_at IS NOT NULL")),
+        Index(
+            "ix_order_placed_from",
+            "placed_from",
+            "closed_at",
+            postgresql_where=text("placed_from <> ''"),
+        ),
         Index(
             "ix_order_search_trgm",
             "searched",
@@ -96,6 +103,7 @@ class Order(Base):
     shipping_method_name: Mapped[str]
     shipping_address: Mapped[dict[str, Any]]
     billing_address: Mapped[dict[str, Any] | None]
+    placed_from: Mapped[str] = mapped_column(server_default="", default="")
     placed_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     paid_at: Mapped[datetime | None]

@@ -72,6 +72,7 @@ class Details:
     customer_id: int | None = None
     cart_id: int | None = None
     cart_version: int | None = None
+    placed_from: str = ""
 
 
 def place(
@@ -112,6 +113,7 @@ def place(
         shipping_method_name=details.shipping_method_name,
         shipping_address=dict(details.shipping_address),
         billing_address=dict(details.billing_address) if details.billing_address else None,
+        placed_from=details.placed_from,
         placed_at=now,
         expires_at=now + timedelta(minutes=hold_minutes),
         lines=[

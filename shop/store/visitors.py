@@ -218,7 +218,8 @@ def quantity(given: str | None) -> int:
     text = (given or "").strip()
     if text.isascii() and text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= cart.MOST:
         return int(text)
-    raise Invalid(f"Please choose a quantity from 1 to {cart.MOST}.", field="quantity")
+    limit = cart.max_per_variant()
+    raise Invalid(f"Please choose a quantity from 1 to {limit}.", field="quantity")
 
 
 def local_path(given: str | None, default: str) -> str:
