@@ -27,6 +27,21 @@ WHOLE_UNITS = {
     "XOF", "XPF",
 }  # fmt: skip
 
+# What may be offered, and the currencies it takes if not all; ``shop.payments.methods`` has more.
+_KLARNA = "AUD CAD CHF CZK DKK EUR GBP NOK NZD PLN RON SEK USD"
+METHOD_CURRENCIES: Mapping[str, frozenset[str]] = {
+    "card": frozenset(),
+    "link": frozenset(),
+    "ideal": frozenset({"EUR"}),
+    "bancontact": frozenset({"EUR"}),
+    "klarna": frozenset(_KLARNA.split()),
+    "sepa_debit": frozenset({"EUR"}),
+    "multibanco": frozenset({"EUR"}),
+    "konbini": frozenset({"JPY"}),
+    "oxxo": frozenset({"MXN"}),
+}
+CAPTURED_LATER = ("card", "link", "klarna")
+
 
 class SettingsError(Exception):
     """A setting is missing or unusable; the message names it and says what to do."""
@@ -47,6 +62,8 @@ class Settings:
     stripe_webhook_secrets: tuple[str, ...] = field(repr=False)
     stripe_api_base: str
     payment_capture: str
+    payment_methods: tuple[str, ...]
+    wallets: bool
     smtp_url: str = field(repr=False)
     mail_from: str
     alert_mail: str
@@ -99,6 +116,8 @@ class Settings:
             ),
             stripe_api_base=read.text("STRIPE_API_BASE", "").rstrip("/"),
             payment_capture=read.choice("PAYMENT_CAPTURE", "automatic", ("automatic", "manual")),
+            payment_methods=read.several("PAYMENT_METHODS", "card", tuple(METHOD_CURRENCIES)),
+            wallets=read.switch("WALLETS", True),
             smtp_url=read.server("SMTP_URL", "", "smtp smtps", "smtp://user:password@host:587"),
             mail_from=read.sender("MAIL_FROM", "Ember & Oak <shop@example.com>"),
             alert_mail=read.address("ALERT_MAIL"),
@@ -122,6 +141,7 @@ class Settings:
             time_zone=read.zone("SHOP_TIME_ZONE", "Europe/Berlin"),
             cut_off_hour=read.whole("SHOP_CUT_OFF_HOUR", 14, 0, 24),
         )
+        read.problems += _unpayable(settings)
         if settings.is_production:
             read.problems += _unsafe_in_production(settings)
         if read.problems:
@@ -206,6 +226,19 @@ class _Reader:
             self.problems.append(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
         return value
 
+    def several(self, name: str, default: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
+        """Names separated by commas, each once, in their order."""
+        given = [part.strip().lower() for part in self.text(name, default).split(",")]
+        names = tuple(dict.fromkeys(part for part in given if part))
+        unknown = [part for part in names if part not in allowed]
+        if unknown or not names:
+            self.problems.append(
+                f"{name} must name some of {', '.join(allowed)}, separated by commas, not"
+                f" {', '.join(map(repr, unknown)) or 'nothing'}."
+            )
+            return (default,)
+        return names
+
     def whole(self, name: str, default: int, low: int, high: int) -> int:
         value = self.text(name, str(default))
         if not value.isdecimal() or not low <= int(value) <= high:
@@ -276,6 +309,22 @@ def _layered(environ: dict[str, str]) -> dict[str, str]:
 
 def _websocket(base_url: str) -> str:
     return base_url.replace("http", "ws", 1) + "/ws"
+
+
+def _unpayable(settings: Settings) -> list[str]:
+    """What keeps every method of the shop from being offered."""
+    names, currency = settings.payment_methods, settings.currency
+    fitting = [
+        one for one in names if not METHOD_CURRENCIES[one] or currency in METHOD_CURRENCIES[one]
+    ]
+    if not fitting:
+        return [f"PAYMENT_METHODS ({', '.join(names)}) has none that takes {currency}; add card."]
+    if settings.payment_capture == "manual" and not set(fitting) & set(CAPTURED_LATER):
+        return [
+            f"PAYMENT_CAPTURE=manual needs one of {', '.join(CAPTURED_LATER)} in PAYMENT_METHODS:"
+            " the others take the money at once."
+        ]
+    return []
 
 
 def _unsafe_in_production(settings: Settings) -> list[str]:

@@ -6,7 +6,7 @@ from shop.config import Settings
 from shop.core import db, failpoints, log, mail, network, redis
 from shop.media import storage
 from shop.notifications import alerts, templates
-from shop.payments import stripe_gateway
+from shop.payments import methods, stripe_gateway
 
 
 def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
@@ -31,6 +31,7 @@ def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
         api_base=settings.stripe_api_base,
         capture=settings.payment_capture,
     )
+    methods.configure(settings.payment_methods)
     checkout.configure(
         checkout.Terms(
             currency=settings.currency,

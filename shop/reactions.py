@@ -35,6 +35,7 @@ from shop.orders.events import (
     OrderPaid,
     OrderPlaced,
     OrderProcessing,
+    OrderReopened,
     OrderShipped,
 )
 from shop.orders.models import Order
@@ -44,6 +45,7 @@ from shop.payments.events import (
     LatePaymentRefused,
     OrderRefunded,
     PaymentFailed,
+    PaymentProcessing,
     PaymentVoided,
     RefundFailed,
     RefundRequested,
@@ -51,6 +53,7 @@ from shop.payments.events import (
     TaskOpened,
     UnitsReturned,
     VoidRequested,
+    VoucherIssued,
     WebhookReceived,
 )
 from shop.realtime.messages import cart_data, cart_topic
@@ -109,7 +112,10 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     OrderShipped: [_atomic(mails.send_shipped)],
     OrderDelivered: [_atomic(mails.send_delivered)],
     OrderCancelled: [_atomic(mails.send_cancelled), _outside(_close_intents)],
-    OrderExpired: [_outside(_close_intents)],
+    OrderExpired: [_atomic(mails.send_expired), _outside(_close_intents)],
+    PaymentProcessing: [_atomic(mails.send_payment_processing)],
+    VoucherIssued: [_atomic(mails.send_voucher)],
+    PaymentFailed: [_atomic(mails.send_payment_failed)],
     OrderRefunded: [_atomic(mails.send_refunded)],
     LatePaymentRefused: [_atomic(mails.send_late_payment)],
     RefundRequested: [_outside(_send_refund)],
@@ -146,6 +152,9 @@ ORDER_MESSAGES: dict[type[OrderEvent] | type[Event], str] = {
     RefundRequested: "order.updated",
     RefundFailed: "order.updated",
     PaymentFailed: "order.payment_failed",
+    PaymentProcessing: "order.updated",
+    VoucherIssued: "order.updated",
+    OrderReopened: "order.updated",
     OrderProcessing: "order.updated",
     OrderShipped: "order.updated",
     OrderDelivered: "order.updated",

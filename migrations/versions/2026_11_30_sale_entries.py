@@ -7,8 +7,8 @@ was cancelled or refunded since, at the last moment that is known of it.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 

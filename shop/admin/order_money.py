@@ -263,6 +263,9 @@ def money_facts(
         "digits": exponent(now.currency),
         "major": major,
         "card": card(now.payment or held),
+        "method_label": method_label,
+        "waiting_words": waiting_words(order, money),
+        "is_on_its_way": order.status == "pending" and any(one.is_on_its_way for one in money),
         "held": held,
         "owed_minor": max(0, payments.owed(order, held)) if held else 0,
         "until": until(held.capture_before) if held and held.capture_before else "",
@@ -325,10 +328,38 @@ def authorised(money: Iterable[Payment]) -> Payment | None:
 
 
 def card(payment: Payment | None) -> str:
-    """The card as people say it."""
-    if payment is None or not payment.card_last4:
+    """The card, or another way to pay, as people say it."""
+    if payment is None or (not payment.card_last4 and payment.method in {"", "card"}):
         return "the card it was paid with"
+    if not payment.card_last4:
+        return method_label(payment)
     return f"{payment.card_brand.replace('_', ' ').capitalize()} ending {payment.card_last4}"
+
+
+def method_label(payment: Payment) -> str:
+    """How a payment was made, or is to be made: "SEPA Direct Debit"."""
+    return payments.facts_of(payment.method).label
+
+
+def waiting_words(order: orders.Order, money: Iterable[Payment]) -> str:
+    """What an unpaid order waits for, in a sentence; nothing for one that waits for nothing."""
+    if order.status != "pending":
+        return ""
+    on_its_way = next((one for one in money if one.is_on_its_way), None)
+    until_then = f"The stock is reserved until {until(order.expires_at)}."
+    if on_its_way is None:
+        failed = next((one for one in money if one.failure), None)
+        if failed is not None and payments.takes_days(failed.method):
+            return f"The payment did not arrive; the customer can pay again. {until_then}"
+        return f"Waiting for payment. {until_then}"
+    label, wait = method_label(on_its_way), payments.facts_of(on_its_way.method).wait
+    if on_its_way.voucher_expires_at is not None:
+        return (
+            f"Waiting for a voucher to be paid: {label}, by {until(on_its_way.voucher_expires_at)}."
+        )
+    # What is true for the customer is true for staff, said of somebody else.
+    wait = wait.replace("your bank", "the customer's bank")
+    return f"Payment processing by {label}; {wait}. The stock is reserved; nothing to do yet."
 
 
 def wanted_of(order: orders.Order, typed: Typed) -> Wanted:

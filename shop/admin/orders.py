@@ -26,6 +26,7 @@ from shop.payments import Payment
 
 PAYMENT_WORDS = {
     "unpaid": ("warn", "Unpaid"),
+    "processing": ("info", "Processing"),
     "authorised": ("info", "Authorised"),
     "partly_paid": ("warn", "Partly paid"),
     "paid": ("good", "Paid"),

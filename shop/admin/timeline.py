@@ -116,20 +116,32 @@ def _name(kind: str) -> str:
     return "".join(f" {c.lower()}" if c.isupper() else c for c in kind).strip().capitalize()
 
 
+def _late(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
+    causes = {
+        "paid_twice": "Another order of the same cart was paid already",
+        "cancelled": "The order was cancelled before the money came",
+    }
+    cause = causes.get(str(payload.get("cause")), "The items have sold out")
+    return ("Payment refunded", "bad", cause)
+
+
 _SENTENCES: dict[str, Callable[[Payload, orders.Order], tuple[str, str, str]]] = {
     "OrderPlaced": _plain("Order placed; its stock is held"),
     "OrderPaid": _paid,
     "PaymentFailed": _because("Payment failed", "reason", "bad"),
+    "PaymentProcessing": _plain("Payment processing: the money takes days to arrive"),
+    "VoucherIssued": _plain("Voucher issued; waiting for the customer to pay it"),
     "OrderProcessing": _plain("Processing started"),
     "OrderShipped": _shipped,
     "OrderDelivered": _delivered,
     "OrderCancelled": _cancelled,
     "OrderExpired": _plain("Expired: nobody paid in time; its stock is free again", "bad"),
+    "OrderReopened": _plain("Reopened: its payment is on the way after all"),
     "OrderNoted": _plain("Note"),
     "RefundRequested": _amount("Refund of {} requested", ""),
     "OrderRefunded": _amount("{} given back", "good"),
     "RefundFailed": _because("The refund failed", "reason", "bad"),
-    "LatePaymentRefused": _plain("Paid too late: the goods are gone, the money goes back", "bad"),
+    "LatePaymentRefused": _late,
     "OrderAuthorised": _plain("Authorised; the stock is promised", "good"),
     "PaymentVoided": _amount("{} released: it was authorised and not captured", ""),
     "VoidRequested": _plain("The authorised money is to be released"),

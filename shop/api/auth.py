@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 from sqlalchemy import func, select
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from shop import cart, customers, orders
+from shop import cart, checkout, customers, orders
 from shop.api import limits, tokens
 from shop.api.callers import caller, signed_in, unasked
 from shop.api.door import Door
@@ -203,7 +203,7 @@ def _sign_customer_in(email: str, password: str) -> tokens.Pair:
     with transaction():
         guest = cart.find(request.headers.get("X-Cart-Token"))
         if guest is not None:
-            cart.merge(guest, known.id)
+            checkout.merge_carts(guest, known.id)
         return tokens.open_sign_in("customer", known.id)
 
 

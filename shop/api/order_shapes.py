@@ -1,9 +1,10 @@
 """Orders as answered: to their owners, and to staff without the owner's secret."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from shop import orders, payments
 from shop.api.fields import Schema
@@ -147,12 +148,42 @@ class MoneySchema(Schema):
     balance_minor = fields.Integer(required=True)
 
 
+class PaymentSchema(Schema):
+    """The newest attempt to pay an order.
+
+    `status` `processing`: the customer has paid, and the money takes days to arrive. A voucher can
+    be paid until `voucher_expires_at`; its page is at `voucher_url`. After a `failure` the order
+    can be paid again until its `expires_at`.
+    """
+
+    status = fields.String(
+        required=True,
+        validate=validate.OneOf(
+            ["created", "started", "processing", "authorised", "succeeded", "cancelled"]
+        ),
+    )
+    method = fields.String(
+        required=True, metadata={"description": "Stripe's type, such as `card` or `sepa_debit`."}
+    )
+    amount_minor = fields.Integer(required=True)
+    voucher_url = fields.String(required=True)
+    voucher_reference = fields.String(required=True)
+    voucher_expires_at = fields.DateTime(required=True, allow_none=True)
+    failure = fields.String(required=True)
+
+
 class ShortOrderSchema(Schema):
     """An order in a list. ``status_label`` is the one word that people read."""
 
     number = fields.String(required=True)
     status = fields.String(required=True)
-    payment_status = fields.String(required=True)
+    payment_status = fields.String(
+        required=True,
+        metadata={
+            "description": "`processing`: the customer has paid by a method whose money takes days"
+            " to arrive; `status` stays `pending` until then."
+        },
+    )
     fulfilment_status = fields.String(required=True)
     status_label = fields.Function(
         lambda order: _label(order),
@@ -186,6 +217,7 @@ class StaffOrderSchema(ShortOrderSchema):
     lines = fields.List(fields.Nested(LineSchema), required=True)
     discounts = fields.List(fields.Nested(RedeemedSchema), required=True)
     fulfilments = fields.List(fields.Nested(FulfilmentSchema), required=True)
+    payment = fields.Nested(PaymentSchema, required=True, allow_none=True)
     money = fields.Nested(MoneySchema, metadata={"description": "For staff."})
     refunds = fields.List(
         fields.Nested(RefundSchema),
@@ -203,6 +235,7 @@ class OrderSchema(StaffOrderSchema):
 _full = OrderSchema()
 _for_staff = StaffOrderSchema()
 _redeemed = RedeemedSchema(many=True)
+_payment = PaymentSchema()
 _money = MoneySchema()
 _refunds = RefundSchema(many=True)
 _disputes = DisputeSchema(many=True)
@@ -217,12 +250,16 @@ def order_shown(order: orders.Order, *, to_owner: bool) -> dict[str, Any]:
     """The order as plain data."""
     shown: dict[str, Any] = (_full if to_owner else _for_staff).dump(order)
     shown["discounts"] = _redeemed.dump(orders.redeemed(order))
-    return shown if to_owner else shown | _money_shown(order)
-
-
-def _money_shown(order: orders.Order) -> dict[str, Any]:
-    """What only staff are told of an order's money."""
+    if to_owner:
+        latest = payments.latest(order.id)
+        return shown | {"payment": _payment.dump(latest) if latest else None}
     attempts = payments.of_order(order.id)
+    shown["payment"] = _payment.dump(attempts[-1]) if attempts else None
+    return shown | _money_shown(order, attempts)
+
+
+def _money_shown(order: orders.Order, attempts: Sequence[payments.Payment]) -> dict[str, Any]:
+    """What only staff are told of an order's money."""
     refunds = [refund for one in attempts for refund in one.refunds]
     returned = [ReturnedUnits(one, order) for one in payments.returns_of(order.id)]
     balance = payments.balance_of(order.id, order.currency)

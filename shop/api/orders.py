@@ -6,7 +6,7 @@ from typing import Any
 from flask import jsonify, request
 from marshmallow import EXCLUDE, fields, validate
 
-from shop import cart, checkout, customers, orders, payments
+from shop import checkout, customers, orders, payments
 from shop.api import limits, repeats
 from shop.api.callers import anybody, caller, signed_in
 from shop.api.carts import HEADER, named_cart
@@ -32,8 +32,8 @@ DESK = "OrdersView"
 PER_CALLER = "120 per minute"
 PER_CART = "10 per minute"
 PAYMENT_STATES = (
-    "unpaid", "authorised", "partly_paid", "paid", "overpaid", "partly_refunded", "refunded",
-    "disputed",
+    "unpaid", "processing", "authorised", "partly_paid", "paid", "overpaid", "partly_refunded",
+    "refunded", "disputed",
 )  # fmt: skip
 
 
@@ -55,6 +55,7 @@ class PlaceSchema(Schema):
 
     cart_token = line(200, least=1, allow_none=True)
     cart_version = Whole(required=True, validate=validate.Range(1, 2**31 - 1))
+    seen_total_minor = Whole(required=True, validate=validate.Range(0, 2**31 - 1))
     email = line(254, required=True)
     shipping_address = fields.Nested(AddressSchema, required=True)
     billing_address = fields.Nested(AddressSchema, allow_none=True)
@@ -123,8 +124,10 @@ class CancelSchema(Schema):
 def place(given: dict[str, Any]) -> Any:
     """Order what is in the cart and hold its stock
 
-    `cart_version` is what the customer last saw; a cart that has changed since is 409
-    `cart_changed`, goods that are gone are 409 `out_of_stock`, and nothing is ordered then. The
+    `cart_version` and `seen_total_minor` are what the customer last saw; `GET /shipping-methods`
+    tells the total with each method. If the items, a price, a discount, the tax or the shipping
+    price has changed since, the answer is 409 `cart_changed` with the `totals` of now, and 409
+    `out_of_stock` if items are gone; nothing is ordered then. The
     order waits for its payment until `expires_at`. Without an `Idempotency-Key` a second press
     still gives the same order, as long as the cart and the details are the same.
     """
@@ -189,7 +192,8 @@ def cancel(query: dict[str, str], given: dict[str, Any], number: str) -> Any:
     """Call an order off, or units of it that were not sent
 
     Its owner can until somebody begins to pack it; staff can until it was shipped. What was paid
-    for it goes back in the same step.
+    for it goes back in the same step; money that is still on its way (`payment_status`
+    `processing`) is refunded automatically if it arrives.
     """
     order, is_owner = _visible(number, query.get("token"), "can_cancel")
     reason = given.get("reason") or ("customer" if is_owner else "other")
@@ -257,15 +261,12 @@ def _place(given: dict[str, Any], token: str | None, remember: Remember) -> dict
             basket = named_cart(token)
             if basket is None:
                 raise NotFound("There is no cart to order.")
-            if basket.version != given["cart_version"]:
-                raise cart.CartChanged(
-                    "Your cart has changed. Please look at it again before you pay."
-                )
             checkout.set_contact(basket, email=given["email"], address=given["shipping_address"])
             checkout.set_method(basket, given["shipping_method"])
             order = checkout.place_order(
                 basket.id,
                 seen_version=given["cart_version"],
+                seen_total_minor=given["seen_total_minor"],
                 billing_address=given.get("billing_address"),
                 network=digest_of(request.remote_addr or ""),
             )

@@ -135,7 +135,8 @@ def remove_code(cart: Cart, code: str) -> None:
 def merge(guest: Cart | None, customer_id: int) -> tuple[Cart | None, list[str]]:
     """Bring a guest's cart along at sign-in: the union, the guest's quantity wins, capped by stock.
 
-    Gives the customer's cart (None if there is none) and what changed, in words for people.
+    Gives the customer's cart (None if there is none) and what changed, in words for people. Which
+    of two orders goes on is for checkout to say.
     """
     own = queries.find(None, customer_id)
     if guest is None or guest.customer_id is not None:
@@ -180,22 +181,8 @@ def merge(guest: Cart | None, customer_id: int) -> tuple[Cart | None, list[str]]
     guest.status = "merged"
     own.email = own.email or guest.email
     own.shipping_address = own.shipping_address or guest.shipping_address
-    own.order_id = _order_of_both(own, guest)
     _touch(own)
     return own, notes
-
-
-def _order_of_both(own: Cart, guest: Cart) -> int | None:
-    """The order whose hold is this buyer's and which, when paid, empties the cart: the one that
-    still waits for its money, else the newer one."""
-    found: int | None = session.scalar(
-        text(
-            """SELECT id FROM "order" WHERE id IN (:own, :guest)
-               ORDER BY status = 'pending' DESC, id DESC LIMIT 1"""
-        ),
-        {"own": own.order_id, "guest": guest.order_id},
-    )
-    return found
 
 
 def set_details(cart: Cart, details: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from shop.checkout.holds import HoldRefused, forget_networks
 from shop.checkout.operations import (
     apply_code,
     install_defaults,
+    merge_carts,
     place_order,
     set_contact,
     set_method,
@@ -29,7 +30,7 @@ from shop.checkout.trial import Trial, try_discount
 
 __all__ = [
     "CartProblems", "HoldRefused", "NoDelivery", "ShippingOption", "Terms", "Trial", "apply_code",
-    "configure", "countries", "forget", "forget_networks", "install_defaults", "place_order",
-    "quote", "quotes", "set_contact", "set_method", "shipping_options", "tax_rates", "terms",
-    "try_discount",
+    "configure", "countries", "forget", "forget_networks", "install_defaults", "merge_carts",
+    "place_order", "quote", "quotes", "set_contact", "set_method", "shipping_options", "tax_rates",
+    "terms", "try_discount",
 ]  # fmt: skip

@@ -123,9 +123,9 @@ def quote(
     return priced_with(view, rules, facts, chosen), options, chosen
 
 
-def quotes(view: CartView) -> list[tuple[ShippingOption, Quote]]:
-    """What the cart would cost with each way to send it."""
-    to, options, _ = sent(view, None, None)
+def quotes(view: CartView, *, country: str | None = None) -> list[tuple[ShippingOption, Quote]]:
+    """What the cart would cost with each shipping method to ``country``, else to its address."""
+    to, options, _ = sent(view, country, None)
     rules = _rules(view)
     facts = discount_facts(view, rules, to)
     return [(option, priced_with(view, rules, facts, option)) for option in options]

@@ -298,6 +298,12 @@ def lock_for(order_id: int | None, applied: Iterable[Applied]) -> None:
     _lock([*held, *(one.discount_id for one in applied)])
 
 
+def lock_of(order_ids: Iterable[int]) -> None:
+    """Lock, in order, all discounts that these orders have or had."""
+    used = select(Redemption.discount_id).where(Redemption.order_id.in_(list(order_ids)))
+    _lock(session.scalars(used).all())
+
+
 def _lock(discount_ids: Iterable[int]) -> None:
     wanted = sorted(set(discount_ids))
     if wanted:

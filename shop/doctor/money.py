@@ -253,6 +253,9 @@ CHECKS = (
                 WHEN coalesce(b.disputed, 0) > 0 THEN 'disputed'
                 WHEN coalesce(b.captured, 0) = 0 AND k.owed = 0 THEN 'paid'
                 WHEN coalesce(b.captured, 0) = 0 AND b.authorised > 0 THEN 'authorised'
+                WHEN coalesce(b.captured, 0) = 0 AND EXISTS (
+                    SELECT FROM payment p WHERE p.order_id = o.id AND p.status = 'processing')
+                    THEN 'processing'
                 WHEN coalesce(b.captured, 0) = 0 THEN 'unpaid'
                 WHEN kept <= 0 THEN 'refunded'
                 WHEN kept > owed THEN 'overpaid'

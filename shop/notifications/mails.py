@@ -25,10 +25,18 @@ from shop.orders.events import (
     OrderAuthorised,
     OrderCancelled,
     OrderDelivered,
+    OrderExpired,
     OrderPaid,
     OrderShipped,
 )
-from shop.payments.events import LatePaymentRefused, OrderRefunded
+from shop.payments.events import (
+    LateCause,
+    LatePaymentRefused,
+    OrderRefunded,
+    PaymentFailed,
+    PaymentProcessing,
+    VoucherIssued,
+)
 
 
 def send_receipt(event: OrderPaid) -> None:
@@ -54,6 +62,57 @@ def send_confirmed(event: OrderAuthorised) -> None:
     _about_order("confirmed", f"confirmed:{order.id}", order, tax_minor=order.tax_minor)
 
 
+def send_payment_processing(event: PaymentProcessing) -> None:
+    """The customer has paid, and the money takes days; not sent once it is here or has failed."""
+    order, payment = _about_payment(event.order_id, event.payment_id)
+    if order.payment_status != "processing":
+        return
+    _about_order(
+        "payment_processing",
+        f"payment_processing:{payment.id}:{order.version}",
+        order,
+        method=payments.facts_of(payment.method),
+    )
+
+
+def send_voucher(event: VoucherIssued) -> None:
+    """How to pay with the voucher; not sent once it is paid or has ended."""
+    order, payment = _about_payment(event.order_id, event.payment_id)
+    if order.status != "pending" or not payment.voucher_url:
+        return
+    _about_order(
+        "voucher",
+        f"voucher:{payment.id}:{tokens.digest(payment.voucher_url)[:24]}",
+        order,
+        payment=payment,
+        method=payments.facts_of(payment.method),
+    )
+
+
+def send_payment_failed(event: PaymentFailed) -> None:
+    """A payment failed after days, and the order can be paid again. Whoever is at the payment page
+    reads it there and gets no email; nor does anybody whose order is closed or being paid again."""
+    order, payment = _about_payment(event.order_id, event.payment_id)
+    can_pay = order.status == "pending" and order.payment_status == "unpaid"
+    if not event.later or not can_pay or payment.is_on_its_way:
+        return
+    _about_order(
+        "payment_failed",
+        f"payment_failed:{payment.id}:{order.version}",
+        order,
+        method=payments.facts_of(payment.method),
+        reason=payments.failure_for_customer(event.reason),
+        pay_path=f"/checkout/payment?order={order.number}&token={order.token}",
+    )
+
+
+def send_expired(event: OrderExpired) -> None:
+    """The payment never arrived. Not sent for an order whose customer left without paying."""
+    order = orders.by_id(event.order_id)
+    if order.status == "expired" and _was_on_its_way(order):
+        _about_order("expired", f"expired:{order.id}:{order.version}", order)
+
+
 def send_shipped(event: OrderShipped) -> None:
     """A parcel is on its way."""
     if not event.notify:
@@ -71,8 +130,8 @@ def send_delivered(event: OrderDelivered) -> None:
 
 
 def send_cancelled(event: OrderCancelled) -> None:
-    """The order was called off; not told when the customer replaced it by a newer one."""
-    if event.reason == orders.REPLACED:
+    """The order was cancelled; not told when another order of the same cart took its place."""
+    if event.reason in orders.REPLACEMENTS:
         return
     order = orders.by_id(event.order_id)
     _about_order(
@@ -80,6 +139,7 @@ def send_cancelled(event: OrderCancelled) -> None:
         f"cancelled:{order.id}",
         order,
         was_charged=order.paid_at is not None and order.total_minor > payments.called_off(order)[0],
+        is_on_its_way=order.paid_at is None and _was_on_its_way(order),
         goes_back=event.goes_back,
     )
 
@@ -104,9 +164,12 @@ def send_refunded(event: OrderRefunded) -> None:
 
 
 def send_late_payment(event: LatePaymentRefused) -> None:
-    """The goods were gone when the money came."""
+    """Money came that cannot be used, and is refunded."""
     order = orders.by_id(event.order_id)
-    _about_order("late_payment", f"late_payment:{event.payment_id}", order)
+    paid = orders.live_of(order) if event.cause == LateCause.PAID_TWICE else None
+    _about_order(
+        "late_payment", f"late_payment:{event.payment_id}", order, cause=event.cause, paid=paid
+    )
 
 
 def send_confirmation_link(event: CustomerRegistered) -> None:
@@ -149,6 +212,16 @@ def _link(kind: str, customer_id: int, path: str) -> None:
         path=path + token,
         minutes=customers.LINK_MINUTES,
     )
+
+
+def _about_payment(order_id: int, payment_id: int) -> tuple[orders.Order, payments.Payment]:
+    return orders.by_id(order_id), session.get_one(payments.Payment, payment_id)
+
+
+def _was_on_its_way(order: orders.Order) -> bool:
+    """Whether the customer had done their part, or had a voucher to do it with."""
+    told = {PaymentProcessing.__name__, VoucherIssued.__name__}
+    return any(entry.type in told for entry in orders.timeline(order.id))
 
 
 def _about_order(kind: str, key: str, order: orders.Order, **facts: Any) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Numeric,
     Sequence,
     UniqueConstraint,
+    Uuid,
     func,
     text,
 )
@@ -27,6 +29,10 @@ order_number = Sequence("order_number", start=10001, metadata=Base.metadata)
 class Order(Base):
     """One order. ``payment_status`` and ``fulfilment_status`` are kept for lists.
 
+    Orders that were placed from one cart, each in place of the one before, share a ``chain_id``: at
+    most one of them is live. An order of the items that stay in a cart after another order was paid
+    begins a chain of its own.
+
     ``placed_from`` is a digest of the buyer's network, forgotten after two days.
     ``shipping_minor`` is after ``shipping_discount_minor``; ``discount_minor`` is off the goods.
     """
@@ -37,7 +43,7 @@ class Order(Base):
             "status IN ('pending','confirmed','completed','cancelled','expired')", name="status"
         ),
         CheckConstraint(
-            "payment_status IN ('unpaid','authorised','partly_paid','paid','overpaid',"
+            "payment_status IN ('unpaid','processing','authorised','partly_paid','paid','overpaid',"
             "'partly_refunded','refunded','disputed')",
             name="payment_status",
         ),
@@ -57,6 +63,13 @@ class Order(Base):
         ),
         Index("ix_order_placed_at", text("placed_at DESC"), text("id DESC")),
         Index("ix_order_open", "status", "payment_status", "fulfilment_status"),
+        Index(
+            "uq_order_live_in_chain",
+            "chain_id",
+            unique=True,
+            postgresql_where=text("status IN ('pending','confirmed','completed')"),
+        ),
+        Index("ix_order_chain_id", "chain_id"),
         Index("ix_order_expiry", "expires_at", postgresql_where=text("status = 'pending'")),
         Index("ix_order_paid_at", "paid_at", postgresql_where=text("paid_at IS NOT NULL")),
         Index(
@@ -80,6 +93,7 @@ class Order(Base):
     token: Mapped[str] = mapped_column(unique=True)
     cart_id: Mapped[int | None] = mapped_column(ForeignKey("cart.id"), index=True)
     cart_version: Mapped[int | None]
+    chain_id: Mapped[UUID] = mapped_column(Uuid, server_default=text("gen_random_uuid()"))
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     email: Mapped[str] = mapped_column(CITEXT, index=True)
     customer_name: Mapped[str] = mapped_column(server_default="", default="")

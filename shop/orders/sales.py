@@ -4,13 +4,14 @@ The entries of a line add up to the units of it that were paid for and neither c
 refunded. Rows are never changed, so a figure of a past day never moves.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from sqlalchemy import text
 
 from shop.core import clock
 from shop.core.db import session
-from shop.orders.models import Order
+from shop.orders.models import Order, OrderLine
 
 
 class SaleKind(StrEnum):
@@ -24,7 +25,7 @@ class SaleKind(StrEnum):
 
 # Units that were cancelled before the order was paid were never sold. A unit that was cancelled and
 # refunded is gone once. Amounts are the line's price after discounts, rounded down as refunds are.
-_RECORD = text("""
+_RECORD = """
 INSERT INTO sale_entry
     (order_id, order_line_id, product_id, kind, units, amount_minor, currency, at)
 SELECT l.order_id, l.id, l.product_id,
@@ -48,6 +49,19 @@ CROSS JOIN LATERAL (
 ) u
 WHERE o.id = :order_id AND o.paid_at IS NOT NULL AND u.units <> coalesce(s.units, 0)
 ORDER BY l.id
+"""
+_RECORD_ONLY = text(_RECORD)
+# What "most popular" sorts by is counted in the same statement.
+_COUNT_TOO = text(f"""
+WITH counted AS (
+    UPDATE product p SET sold_count = greatest(0, p.sold_count + c.units)
+    FROM (SELECT product_id, sum(units) AS units
+          FROM unnest(CAST(:products AS bigint[]), CAST(:units AS integer[]))
+              AS u (product_id, units)
+          GROUP BY product_id ORDER BY product_id) c
+    WHERE p.id = c.product_id
+)
+{_RECORD}
 """)
 
 
@@ -57,4 +71,19 @@ def record_sales(order: Order) -> None:
     Nothing for an order that was never paid; safe to repeat. One statement.
     """
     session.flush()
-    session.execute(_RECORD, {"order_id": order.id, "at": clock.now()})
+    session.execute(_RECORD_ONLY, {"order_id": order.id, "at": clock.now()})
+
+
+def count_sales(order: Order, units: Mapping[OrderLine, int]) -> None:
+    """As ``record_sales``, and add ``units`` to what the products count as sold, for sorting by
+    popularity: that counts from when the stock is committed. One statement."""
+    session.flush()
+    session.execute(
+        _COUNT_TOO,
+        {
+            "order_id": order.id,
+            "at": clock.now(),
+            "products": [line.product_id for line in units],
+            "units": list(units.values()),
+        },
+    )

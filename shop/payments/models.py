@@ -29,6 +29,10 @@ class Payment(Base):
 
     ``captured_minor`` and ``refunding_minor`` are written by triggers only, from the insert-only
     events and the refunds, so that a CHECK can refuse to give back more than was taken.
+
+    ``processing``: the customer has paid, and the money takes days to arrive or to fail. A voucher
+    is there to be paid until ``voucher_expires_at``; Stripe shows it at ``voucher_url``.
+    ``checked_at`` is when the newest of Stripe's answers that is applied here was asked for.
     """
 
     __tablename__ = "payment"
@@ -36,7 +40,8 @@ class Payment(Base):
         UniqueConstraint("order_id", "attempt"),
         CheckConstraint("amount_minor > 0", name="amount"),
         CheckConstraint(
-            "status IN ('created','started','authorised','succeeded','cancelled')", name="status"
+            "status IN ('created','started','processing','authorised','succeeded','cancelled')",
+            name="status",
         ),
         CheckConstraint("capture IN ('automatic','manual')", name="capture"),
         CheckConstraint("capturable_minor >= 0", name="capturable"),
@@ -44,7 +49,7 @@ class Payment(Base):
         Index(
             "ix_payment_open",
             "created_at",
-            postgresql_where=text("status IN ('created','started','authorised')"),
+            postgresql_where=text("status IN ('created','started','processing','authorised')"),
         ),
     )
 
@@ -62,6 +67,11 @@ class Payment(Base):
     capture_before: Mapped[datetime | None]
     captured_minor: Mapped[int] = mapped_column(server_default="0", default=0)
     refunding_minor: Mapped[int] = mapped_column(server_default="0", default=0)
+    method: Mapped[str] = mapped_column(server_default="", default="")
+    voucher_url: Mapped[str] = mapped_column(server_default="", default="")
+    voucher_reference: Mapped[str] = mapped_column(server_default="", default="")
+    voucher_expires_at: Mapped[datetime | None]
+    checked_at: Mapped[datetime | None]
     card_brand: Mapped[str] = mapped_column(server_default="", default="")
     card_last4: Mapped[str] = mapped_column(server_default="", default="")
     failure: Mapped[str] = mapped_column(server_default="", default="")
@@ -85,6 +95,11 @@ class Payment(Base):
     def has_money(self) -> bool:
         """Whether money is held for it or here, and not on its way back."""
         return self.status == "authorised" or self.balance_minor > 0
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether the customer has done their part, or has a voucher to do it with."""
+        return self.status == "processing" or bool(self.voucher_url)
 
 
 class PaymentEvent(Base):

@@ -49,12 +49,14 @@ def start(order_id: int) -> Started:
         order = orders.lock(order_id, whole=False)
         payment = operations.open_payment(order, capture=gateway.capture_method())
         email, number = order.email, order.number
+        offered = operations.offered_for(order, payment)
     if payment.intent_id is None:
         intent = gateway.create_intent(
             key=payment.key,
             amount_minor=payment.amount_minor,
             currency=payment.currency,
             capture=payment.capture,
+            methods=offered,
             email=email,
             metadata={"order": number, "payment": payment.key},
         )

@@ -7,26 +7,41 @@ idempotency key, so that a repeat after a lost answer finds the same object
 
 import json
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
 
 import stripe
 
-from shop.core import failpoints
+from shop.core import clock, failpoints
 from shop.core.errors import DomainError, Unavailable
 
 log = logging.getLogger(__name__)
 
 # A customer waits meanwhile: twice this, at worst. What fails is tried again later anyway.
 TIMEOUT_S = 8
+STRIPE_JS = "https://js.stripe.com"
+_VOUCHER = "_display_details"
+
+
+@dataclass(frozen=True, slots=True)
+class Voucher:
+    """What the customer pays with in a shop or at a bank; Stripe shows it at ``url``."""
+
+    url: str
+    reference: str
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A PaymentIntent as far as we care. Amounts in minor units, currency in capitals."""
+    """A PaymentIntent as far as we care. Amounts in minor units, currency in capitals.
+
+    ``method`` is Stripe's type of the payment method, such as "card" or "sepa_debit". ``asked_at``
+    is when Stripe was asked: of two answers, the one asked for later is the newer one.
+    """
 
     id: str
     status: str
@@ -44,6 +59,9 @@ class Intent:
     failure_reference: str
     email: str
     metadata: dict[str, str]
+    method: str = ""
+    voucher: Voucher | None = None
+    asked_at: datetime = field(default_factory=clock.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +109,7 @@ class Refused(DomainError):
 _client: stripe.StripeClient | None = None
 _publishable_key = ""
 _capture = "automatic"
+_script_base = STRIPE_JS
 _webhook_secrets: tuple[str, ...] = ()
 
 
@@ -106,7 +125,8 @@ def configure(
 
     ``capture``: "manual" only authorises, and staff capture the money later.
     """
-    global _client, _publishable_key, _webhook_secrets, _capture
+    global _client, _publishable_key, _webhook_secrets, _capture, _script_base
+    _script_base = api_base or STRIPE_JS
     _publishable_key, _webhook_secrets, _capture = publishable_key, webhook_secrets, capture
     _client = None
     if secret_key:
@@ -123,6 +143,20 @@ def publishable_key() -> str:
     return _publishable_key
 
 
+def script_url() -> str:
+    """Returns the address of the Stripe.js that belongs to the SDK's API version.
+
+    Each major release has its own: https://docs.stripe.com/sdks/stripejs-versioning
+    """
+    release = stripe.api_version.rpartition(".")[2]
+    return f"{_script_base}/{release}/stripe.js"
+
+
+def script_origin() -> str:
+    """Returns the origin that serves Stripe.js and the frames which it opens."""
+    return _script_base
+
+
 def capture_method() -> str:
     """How a new payment takes its money: automatic or manual."""
     return _capture
@@ -134,10 +168,16 @@ def create_intent(
     amount_minor: int,
     currency: str,
     capture: str,
+    methods: Sequence[str],
     email: str,
     metadata: dict[str, str],
 ) -> Intent:
-    """Make a PaymentIntent, or find the one that was made with the same ``key``."""
+    """Make a PaymentIntent, or find the one that was made with the same ``key``.
+
+    ``methods``: the kinds that it may be paid with. Since 2026-09-30.endive Stripe refuses
+    ``payment_method_types`` and filters ``allowed_payment_method_types`` by amount and currency:
+    https://docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents
+    """
     return _intent(
         _call(
             "create-intent",
@@ -147,7 +187,7 @@ def create_intent(
             amount=amount_minor,
             currency=currency.lower(),
             capture_method=capture,
-            automatic_payment_methods={"enabled": True},
+            allowed_payment_method_types=list(methods),
             receipt_email=email,
             metadata=metadata,
         )
@@ -156,20 +196,27 @@ def create_intent(
 
 def fetch_intent(intent_id: str) -> Intent:
     """The PaymentIntent as it is now, with its latest charge."""
-    return _intent(
-        _call(
-            "fetch-intent",
-            "get",
-            f"payment_intents/{_part(intent_id)}",
-            expand=["latest_charge"],
-        )
+    asked_at = clock.now()
+    found = _call(
+        "fetch-intent",
+        "get",
+        f"payment_intents/{_part(intent_id)}",
+        expand=["latest_charge"],
     )
+    return replace(_intent(found), asked_at=asked_at)
 
 
 def cancel_intent(intent_id: str) -> Intent:
     """Cancel a PaymentIntent; gives it as it is then, also when it could not be cancelled."""
     try:
-        return _intent(_call("cancel-intent", "post", f"payment_intents/{_part(intent_id)}/cancel"))
+        return _intent(
+            _call(
+                "cancel-intent",
+                "post",
+                f"payment_intents/{_part(intent_id)}/cancel",
+                expand=["latest_charge"],
+            )
+        )
     except Refused:
         return fetch_intent(intent_id)
 
@@ -326,7 +373,8 @@ def _dispute(data: dict[str, Any]) -> SentDispute:
 def _intent(data: dict[str, Any]) -> Intent:
     charge = data.get("latest_charge")
     charge = charge if isinstance(charge, dict) else {"id": charge or ""}
-    card = (charge.get("payment_method_details") or {}).get("card") or {}
+    details = charge.get("payment_method_details") or {}
+    card = details.get("card") or {}
     error = data.get("last_payment_error") or {}
     return Intent(
         id=data["id"],
@@ -345,7 +393,35 @@ def _intent(data: dict[str, Any]) -> Intent:
         failure_reference=error.get("charge") or charge.get("id") or "",
         email=data.get("receipt_email") or "",
         metadata=dict(data.get("metadata") or {}),
+        method=details.get("type") or _waiting_method(data) or _only_method(data),
+        voucher=_voucher(data.get("next_action") or {}),
     )
+
+
+def _waiting_method(data: dict[str, Any]) -> str:
+    """The method whose voucher waits to be paid: before that there is no charge to name it."""
+    kind = str((data.get("next_action") or {}).get("type") or "")
+    return kind.removesuffix(_VOUCHER) if kind.endswith(_VOUCHER) else ""
+
+
+def _only_method(data: dict[str, Any]) -> str:
+    offered = data.get("payment_method_types") or []
+    return offered[0] if len(offered) == 1 else ""
+
+
+def _voucher(action: dict[str, Any]) -> Voucher | None:
+    """The voucher that the customer has to pay, if that is what is next.
+
+    https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action: OXXO has
+    ``expires_after``, the others ``expires_at``.
+    """
+    kind = action.get("type") or ""
+    shown = action.get(kind) or {}
+    ends = shown.get("expires_at") or shown.get("expires_after")
+    if not kind.endswith(_VOUCHER) or not shown.get("hosted_voucher_url") or not ends:
+        return None
+    parts = [str(shown[name]) for name in ("entity", "reference", "number") if shown.get(name)]
+    return Voucher(shown["hosted_voucher_url"], " ".join(parts), _moment(ends))
 
 
 def _moment(stamp: int) -> datetime:

@@ -34,7 +34,6 @@ from shop.store.forms import BillingForm, ContactForm, tell
 from shop.store.frame import money
 
 NEW_ADDRESS = "new"
-STRIPE_JS = "https://js.stripe.com"
 THUMB_WIDTH, THUMB_HEIGHT = 320, 400
 
 
@@ -111,9 +110,9 @@ def place() -> ResponseReturnValue:
     except DomainError as error:
         return _not_placed(error, billing, seen)
     if not order.total_minor:
-        return redirect(_order_url(order, thanks=1), code=303)
+        return redirect(order_url(order, thanks=1), code=303)
     _begin(order)
-    return redirect(_payment_url(order), code=303)
+    return redirect(payment_url(order), code=303)
 
 
 @bp.get("/checkout/payment")
@@ -121,8 +120,8 @@ def payment() -> ResponseReturnValue:
     """The card form for an order whose goods are held."""
     order = _own_order()
     attempt = payments.latest(order.id)
-    if order.status != "pending" or (attempt and attempt.has_money):
-        return redirect(_order_url(order), code=303)
+    if order.status != "pending" or (attempt and (attempt.is_on_its_way or attempt.has_money)):
+        return redirect(order_url(order), code=303)
     settings = current_app.config["SETTINGS"]
     can_pay = order.expires_at > clock.now()
     started = can_pay and attempt and attempt.status == "started"
@@ -138,8 +137,9 @@ def payment() -> ResponseReturnValue:
         client_secret=(attempt.client_secret if attempt and started else None),
         failure=failure_words(attempt.failure) if attempt else "",
         publishable_key=settings.stripe_publishable_key,
-        stripe_js=f"{settings.stripe_api_base or STRIPE_JS}/v3/",
-        return_url=settings.base_url + _return_url(order),
+        billing=_billing_details(order),
+        stripe_js=payments.script_url(),
+        return_url=settings.base_url + return_url(order),
     )
 
 
@@ -148,7 +148,7 @@ def payment_start() -> ResponseReturnValue:
     """Try again to begin a payment that could not be begun."""
     order = _own_order()
     _begin(order)
-    return redirect(_payment_url(order), code=303)
+    return redirect(payment_url(order), code=303)
 
 
 @bp.get("/checkout/return")
@@ -163,16 +163,18 @@ def payment_return() -> ResponseReturnValue:
         outcome = payments.settle_order(order.id)
     except Unavailable:
         flash("The payment service has not answered yet. This page shows when it has.", "warning")
-        return redirect(_order_url(order), code=303)
+        return redirect(order_url(order), code=303)
     # Settling has locked and refreshed this very order.
     if order.payment_status != "unpaid":
-        return redirect(_order_url(order, thanks=1), code=303)
-    if order.status != "pending" or outcome in {"processing", "late"}:
-        return redirect(_order_url(order), code=303)
+        return redirect(order_url(order, thanks=1), code=303)
     attempt = payments.latest(order.id)
+    if attempt and attempt.is_on_its_way and order.status == "pending":
+        return redirect(order_url(order, thanks=1), code=303)
+    if order.status != "pending" or outcome == "late":
+        return redirect(order_url(order), code=303)
     if not (attempt and attempt.failure):
         flash("The payment was not finished. Nothing was charged; you can try again.", "warning")
-    return redirect(_payment_url(order), code=303)
+    return redirect(payment_url(order), code=303)
 
 
 def order_lines(order: orders.Order) -> list[tuple[orders.OrderLine, catalog.ImageView | None]]:
@@ -180,9 +182,21 @@ def order_lines(order: orders.Order) -> list[tuple[orders.OrderLine, catalog.Ima
     return [(line, _thumb(line.image_key)) for line in order.lines]
 
 
+def _billing_details(order: orders.Order) -> dict[str, Any]:
+    """What the payment form need not ask for again, in Stripe's words.
+
+    https://docs.stripe.com/js/elements_object/create_payment_element
+    """
+    given = order.billing_address or order.shipping_address
+    fields = {"line1": "line1", "line2": "line2", "city": "city", "state": "region"}
+    fields |= {"postal_code": "postal_code", "country": "country"}
+    address = {name: given[field] for name, field in fields.items() if given.get(field)}
+    return {"name": given["name"], "email": order.email, "address": address}
+
+
 def failure_words(reason: str) -> str:
     """Why a payment did not work, for people; Stripe words some reasons for programmers."""
-    return "Your bank did not confirm this payment." if "PaymentMethod" in reason else reason
+    return payments.failure_for_customer(reason)
 
 
 def with_country(address: Mapping[str, Any]) -> dict[str, Any]:
@@ -382,15 +396,18 @@ def order_by_link(number: str, token: str | None, *, whole: bool = True) -> orde
     return orders.by_token(number, visitors.secret(token), whole=whole)
 
 
-def _payment_url(order: orders.Order) -> str:
+def payment_url(order: orders.Order) -> str:
+    """The address of the page to pay an order."""
     return url_for("store.payment", order=order.number, token=order.token)
 
 
-def _return_url(order: orders.Order) -> str:
+def return_url(order: orders.Order) -> str:
+    """The path to which the browser comes back after paying."""
     return url_for("store.payment_return", order=order.number, token=order.token)
 
 
-def _order_url(order: orders.Order, *, thanks: int | None = None) -> str:
+def order_url(order: orders.Order, *, thanks: int | None = None) -> str:
+    """The address of an order's own page."""
     return url_for("store.order", number=order.number, token=order.token, thanks=thanks)
 
 

@@ -1,19 +1,30 @@
 """What every page's frame needs: menu, cart count, theme. Templates know it as ``store``."""
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from email.utils import parseaddr
 from typing import Any, Literal
 
-from babel.dates import format_date
+from babel.dates import format_date, format_datetime
 from flask import current_app, request
 from markupsafe import Markup
 
-from shop import catalog, media
+from shop import catalog, media, payments
 from shop.core.money import Money, exponent
 from shop.store import fragments, visitors
 
 LOCALE = "en_IE"
 THEMES = ("light", "dark")
+
+
+@dataclass(frozen=True, slots=True)
+class Wallets:
+    """What Stripe.js needs for the buttons of wallets: its address, the key that browsers may
+    know, and how money is taken (automatic or manual)."""
+
+    script: str
+    key: str
+    capture: str
 
 
 class Storefront:
@@ -66,6 +77,27 @@ class Storefront:
         who = visitors.customer()
         return str(who) if who else ""
 
+    def ways_to_pay(self) -> str:
+        """What one can pay with here, as a sentence."""
+        names = [payments.facts_of(method).label for method in payments.enabled_methods()]
+        listed = ", ".join(names[:-1]) + f" or {names[-1]}" if len(names) > 1 else names[0]
+        return f"Pay by {listed.replace('Card', 'card')}."
+
+    def wallets(self) -> Wallets | None:
+        """What the buttons of wallets need; nothing where the shop shows none."""
+        settings = current_app.config["SETTINGS"]
+        if not (settings.wallets and settings.stripe_publishable_key and payments.takes_wallets()):
+            return None
+        return Wallets(
+            script=payments.script_url(),
+            key=settings.stripe_publishable_key,
+            capture=payments.capture_method(),
+        )
+
+    def has_wallet(self) -> bool:
+        """Whether this browser showed a wallet before, so that a place is kept for it."""
+        return request.cookies.get("wallet") == "1"
+
     def theme(self) -> str:
         """``light`` or ``dark`` if the visitor chose one, else ``auto``."""
         chosen = request.cookies.get("theme", "")
@@ -96,6 +128,12 @@ def weekday(moment: date) -> str:
     return str(format_date(moment, "EEEE d MMMM", locale=LOCALE))
 
 
+def shop_time(moment: datetime) -> str:
+    """A point in time as ``22 November 2026, 14:05``, by the shop's clock."""
+    local = moment.astimezone(current_app.config["SETTINGS"].time_zone)
+    return str(format_datetime(local, "d MMMM yyyy, HH:mm", locale=LOCALE))
+
+
 def picture_url(image: catalog.ImageView, width: int, fmt: Literal["avif", "webp"]) -> str:
     """The address of a rendition, or of the original while there are none."""
     return media.url(image.key, width, fmt) if image.widths else media.url(image.key)
@@ -107,7 +145,7 @@ def srcset(image: catalog.ImageView, fmt: Literal["avif", "webp"]) -> Markup:
     return Markup(", ".join(f"{media.url(image.key, n, fmt)} {n}w" for n in image.widths))
 
 
-FILTERS = {"money": money, "major": major, "day": day, "weekday": weekday}
+FILTERS = {"money": money, "major": major, "day": day, "weekday": weekday, "shop_time": shop_time}
 
 
 def template_globals() -> dict[str, Any]:

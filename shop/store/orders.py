@@ -13,6 +13,7 @@ from shop.core import clock
 from shop.core.db import end_read, transaction
 from shop.core.errors import DomainError, Invalid, NotFound, WrongState
 from shop.core.money import Money
+from shop.payments import Payment
 from shop.store import visitors
 from shop.store.blueprint import bp
 from shop.store.cart import status_of
@@ -47,6 +48,25 @@ class MoneyBack:
     tone: str
     at: datetime
     pieces: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentNews:
+    """What the customer has to know of a payment that is not here yet. At most one of ``voucher``,
+    ``is_processing`` and ``failure`` says something."""
+
+    label: str = ""
+    wait: str = ""
+    is_processing: bool = False
+    voucher: Payment | None = None
+    failure: str = ""
+    was_on_its_way: bool = False
+    has_money: bool = False
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether the order counts as ordered: the customer has paid, or has a voucher."""
+        return self.is_processing or self.voucher is not None
 
 
 @bp.get("/orders/<number>", endpoint="order")
@@ -85,7 +105,7 @@ def _cancel(order_id: int) -> str:
         seen = request.form.get("version")
         if seen is not None and seen != str(locked.version):
             raise WrongState("Your order has changed since you looked. Nothing was cancelled.")
-        before = payments.preview(locked)
+        before, news = payments.preview(locked), payment_news(locked)
         was_held = locked.payment_status == "authorised"
         if request.form.get("what") == "lines":
             payments.cancel_lines(locked, _pieces(), reason="customer")
@@ -94,8 +114,12 @@ def _cancel(order_id: int) -> str:
         is_whole = locked.status == "cancelled"
     what = "Your order is cancelled." if is_whole else "These pieces are cancelled."
     money = "Nothing was charged."
-    if before.balance_minor > 0:
-        money = "The money goes back the way it came."
+    if news.voucher:
+        money = f"Please do not pay the voucher any more. {IF_IT_ARRIVES}"
+    elif news.is_processing:
+        money = IF_IT_ARRIVES
+    elif before.balance_minor > 0:
+        money = "We are refunding what you paid, the way you paid."
     elif before.payment is not None:
         money = "See below what is back already or on its way; write to us if anything is missing."
     elif was_held:
@@ -103,6 +127,7 @@ def _cancel(order_id: int) -> str:
     return f"{what} {money}"
 
 
+IF_IT_ARRIVES = "If the money still arrives, we refund it automatically."
 _LESS = "We charge only for what we send."
 
 
@@ -125,6 +150,7 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
     token = request.values.get("token", "")
     held = payments.held(order.id) if order.payment_status == "authorised" else None
     off, tax_off = payments.called_off(order)
+    news, entries = payment_news(order), orders.timeline(order.id)
     return render_template(
         "store/orders/order.html",
         order=order,
@@ -139,28 +165,41 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
         tone=TONES.get(words.tone, ""),
         steps=[(name, "") for name in STEPS],
         step=_step(order),
-        timeline=_told(order, orders.timeline(order.id)),
+        timeline=_told(order, entries),
         money_back=_money_back(payments.refunds_of(order.id)),
         held=held and Money(payments.owed(order, held), held.currency).format(),
         can_cancel=orders.customer_may_cancel(order),
         can_pay=order.status == "pending" and order.expires_at > clock.now(),
-        is_in_question=_is_in_question(order),
-        is_thanks=is_thanks and _is_just_paid(order),
+        is_in_question=news.has_money,
+        news=news,
+        pay_until=order.expires_at.astimezone(checkout.terms().zone),
+        if_it_arrives=IF_IT_ARRIVES,
+        is_thanks=is_thanks and (_is_just_paid(order) or _is_just_ordered(order, news)),
         is_guest=order.customer_id is None and who is None,
         is_own=who is not None and order.customer_id == who.id,
         arrives=_arrives(order),
     )
 
 
-def _is_in_question(order: orders.Order) -> bool:
-    """Whether money came for this order that does not count as paid, so that a person looks at it.
-
-    One statement, or none if it cannot be.
-    """
+def payment_news(order: orders.Order) -> PaymentNews:
+    """How the payment of an order stands that is not paid. One statement, or none if it is."""
     if order.status not in {"pending", "expired"}:
-        return False
+        return PaymentNews()
     attempt = payments.latest(order.id)
-    return attempt is not None and attempt.has_money
+    if attempt is None:
+        return PaymentNews()
+    facts = payments.facts_of(attempt.method)
+    is_pending = order.status == "pending"
+    return PaymentNews(
+        label=facts.label,
+        wait=facts.wait,
+        is_processing=is_pending and order.payment_status == "processing",
+        voucher=attempt if is_pending and attempt.voucher_url else None,
+        failure=failure_words(attempt.failure) if not attempt.is_on_its_way else "",
+        was_on_its_way=payments.takes_days(attempt.method),
+        # Money that does not count as paid, so that a person looks at it.
+        has_money=attempt.has_money,
+    )
 
 
 def _money_back(refunds: Sequence[payments.Refund]) -> list[MoneyBack]:
@@ -222,6 +261,11 @@ def _is_just_paid(order: orders.Order) -> bool:
     if order.payment_status != "paid" or order.paid_at is None:
         return False
     return order.paid_at > clock.now() - JUST_PAID
+
+
+def _is_just_ordered(order: orders.Order, news: PaymentNews) -> bool:
+    """Whether the customer has just done their part of a payment that takes days."""
+    return news.is_on_its_way and order.placed_at > clock.now() - JUST_PAID
 
 
 def _step(order: orders.Order) -> int:
@@ -288,6 +332,9 @@ _TOLD = {
     "OrderPaid": "Your payment is here",
     "OrderAuthorised": "Your order is confirmed; we charge your card when we send it",
     "OrderProcessing": "We are packing it",
-    "OrderExpired": "It was not paid in time, so its pieces were set free",
-    "LatePaymentRefused": "Your payment came when the pieces were gone. We are sending it back",
+    "OrderExpired": "It was not paid in time, so its items are no longer reserved",
+    "OrderReopened": "Your payment is on its way after all",
+    "LatePaymentRefused": "We could not use your payment, so we are refunding it",
+    "PaymentProcessing": "Your payment is on its way",
+    "VoucherIssued": "You have a voucher to pay with",
 }

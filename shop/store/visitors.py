@@ -25,7 +25,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 
-from shop import cart, customers
+from shop import cart, checkout, customers
 from shop.core import actor, tokens
 from shop.core.db import transaction
 from shop.core.errors import Invalid, NotFound
@@ -54,6 +54,8 @@ LIMITS: dict[str, tuple[str, str]] = {
     "store.find_orders": ("10 per minute; 60 per hour", ""),
     "store.claim_save": ("20 per minute", ""),
     "store.place": ("30 per minute; 200 per hour", ""),
+    "store.express_order": ("30 per minute; 200 per hour", ""),
+    "store.express_quote": ("120 per minute", ""),
 }
 # Per e-mail address from everywhere, failures only: it takes an attacker of many networks.
 EVERYWHERE = {"store.login_save": "200 per hour"}
@@ -64,6 +66,7 @@ TAKES_CODES = ("store.code_add", "store.contact_save", "store.place")
 PER_VISITOR = {
     "store.place": "10 per minute; 60 per hour",
     "store.find_orders": "3 per 5 minutes; 10 per day",
+    "store.express_order": "10 per minute; 60 per hour",
 }
 
 
@@ -137,7 +140,7 @@ def sign_in(who: Customer) -> list[str]:
     _renew_session()
     session[CUSTOMER_TOKEN] = token
     session.permanent = True
-    _, notes = cart.merge(guest, who.id)
+    _, notes = checkout.merge_carts(guest, who.id)
     g.customer = who
     g.pop("basket", None)
     g.pop("cart_count", None)

@@ -82,6 +82,7 @@ def test_mails_are_not_sent_for_the_asking(guest: Program, limited: None) -> Non
 
 def test_one_cart_is_not_ordered_on_and_on(guest: Program, limited: None) -> None:
     answers = [
-        guest.post("orders", json=wish({"token": "x" * 43, "version": 1})) for _ in range(11)
+        guest.post("orders", json=wish({"token": "x" * 43, "version": 1, "total_minor": 1}))
+        for _ in range(11)
     ]
     assert [answer.status_code for answer in answers] == [404] * 10 + [429]

@@ -44,6 +44,9 @@ QUERIES = {
                                 FROM stock_movement WHERE kind = 'restock' GROUP BY 1, 2) m
         JOIN order_line l ON l.order_id = m.order_id AND l.variant_id = m.variant_id
         GROUP BY m.order_id, m.variant_id, m.units HAVING m.units > sum(l.shipped)""",
+    "of the orders of one chain at most one is live": """
+        SELECT min(id) FROM "order" WHERE status IN ('pending', 'confirmed', 'completed')
+        GROUP BY chain_id HAVING count(*) > 1""",
     "parcels hold what lines say was shipped": """
         SELECT l.id FROM order_line l
         LEFT JOIN (SELECT order_line_id, sum(quantity) q FROM fulfilment_line GROUP BY 1) f
@@ -101,6 +104,8 @@ QUERIES = {
             WHEN disputed > 0 THEN 'disputed'
             WHEN taken = 0 AND owed = 0 AND o.status <> 'pending' THEN 'paid'
             WHEN taken = 0 AND held > 0 THEN 'authorised'
+            WHEN taken = 0 AND EXISTS (SELECT FROM payment p WHERE p.order_id = o.id
+                                       AND p.status = 'processing') THEN 'processing'
             WHEN taken = 0 THEN 'unpaid'
             WHEN taken - given - lost <= 0 THEN 'refunded'
             WHEN taken - given - lost > owed THEN 'overpaid'

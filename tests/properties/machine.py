@@ -236,8 +236,17 @@ class Shop(RuleBasedStateMachine):
             if far >= 4:
                 self.step(lambda: payments.settle_order(mine[-1]), procedure=True)
 
-    @rule(who=WHO, units=st.integers(1, 2), more=st.integers(3, 4), card=CARD, told=st.booleans())
-    def pay_in_the_old_tab(self, who: int, units: int, more: int, card: str, told: bool) -> None:
+    @rule(
+        who=WHO,
+        units=st.integers(1, 2),
+        more=st.integers(3, 4),
+        card=CARD,
+        told=st.booleans(),
+        slowly=st.booleans(),
+    )
+    def pay_in_the_old_tab(
+        self, who: int, units: int, more: int, card: str, told: bool, slowly: bool
+    ) -> None:
         """A buyer orders, changes the cart, orders again, and pays the first order after all."""
         self.buy(who=who, units=(units, 0, 0), code=None, manual=False, card=card, far=2)
         if not self.secrets:
@@ -245,7 +254,7 @@ class Shop(RuleBasedStateMachine):
         first, intent = self.secrets[-1]
         self.change_cart(who=who, which=0, units=more, code=None)
         self.place(who=who, crash=None)
-        self.bank.confirm(intent, card)
+        self.bank.confirm(intent, card, slowly=slowly)
         self.mailbag += self.bank.news()
         if told:
             self.step(lambda: payments.settle_order(first), procedure=True)
@@ -279,7 +288,7 @@ class Shop(RuleBasedStateMachine):
         earlier = view.order_id
         session.remove()
         wanted = {line.variant_id: line.quantity for line in view.lines}
-        before = earlier and self.model.sales[earlier]
+        before = self.model.live_before(earlier)
 
         def free(variant: int) -> bool:
             level = self.model.levels[variant]
@@ -333,6 +342,12 @@ class Shop(RuleBasedStateMachine):
     def bank_accepts(self, which: int) -> None:
         """A payment that was processing goes through."""
         self.bank.settle(self.secrets[which % len(self.secrets)][1])
+
+    @rule(which=WHICH)
+    @precondition(lambda self: self.secrets)
+    def bank_refuses(self, which: int) -> None:
+        """A payment that was processing fails after all."""
+        self.bank.fail(self.secrets[which % len(self.secrets)][1])
 
     @rule(which=WHICH, crash=CRASH)
     @precondition(lambda self: self.model.sales)
@@ -752,6 +767,7 @@ class Shop(RuleBasedStateMachine):
             SELECT o.id, EXISTS (SELECT FROM payment p WHERE p.order_id = o.id AND p.status IN
                                  ('started', 'authorised') AND p.intent_id IS NOT NULL)
             FROM "order" o WHERE o.status = 'pending' AND o.expires_at <= now()
+              AND o.payment_status <> 'processing'
             ORDER BY o.expires_at""")
         ).all()
         session.remove()

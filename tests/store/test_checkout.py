@@ -303,7 +303,7 @@ def test_a_hold_that_is_over_says_so(browser: FlaskClient, cast: Cast, stripe: F
     with clock.freeze(clock.now() + timedelta(minutes=16)):
         page = browser.get(address).text
 
-    assert "The time to pay for this order is over" in page
+    assert "The time to pay for this order has run out" in page
     assert "data-client-secret" not in page
 
 

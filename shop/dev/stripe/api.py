@@ -7,7 +7,6 @@ reports, so a retry after any crash finds both or neither.
 import hashlib
 import json
 import logging
-import re
 import time
 from base64 import b64decode
 from dataclasses import dataclass, field
@@ -17,12 +16,12 @@ from typing import Any
 
 import stripe
 
-from shop.dev.stripe import customers, reading
+from shop.dev.stripe import reading
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Json, Ledger, Unit, new_id, now
 from shop.dev.stripe.params import Params, decode
 from shop.dev.stripe.payments import Payments
-from shop.dev.stripe.reading import Handler
+from shop.dev.stripe.planned import KINDS, PlannedError, Stage
 from shop.dev.stripe.refunds import Disputes, Refunds
 from shop.dev.stripe.refusals import (
     Forbidden,
@@ -30,10 +29,10 @@ from shop.dev.stripe.refusals import (
     KeyInUse,
     KeyReused,
     Locked,
-    Outage,
     Refusal,
     Unauthorised,
 )
+from shop.dev.stripe.routes import Route, routes
 
 KEY_LIFE_S = 24 * 3600
 KEY_LENGTH = 255
@@ -45,13 +44,10 @@ PUBLIC_HEADERS = {
 PUBLIC_PARAMS = (
     "billing_details card client_context client_secret expected_payment_method_type mandate_data "
     "payment_method payment_method_data payment_method_options radar_options receipt_email "
-    "return_url setup_future_usage shipping type use_stripe_sdk"
+    "return_url setup_future_usage shipping type use_stripe_sdk sepa_debit ideal bancontact klarna "
+    "multibanco konbini oxxo"
 ).split()
-OUTAGES = (
-    (500, "api_error", "Sorry! There was an error while talking to one of our backends."),
-    (503, "api_error", "Stripe is unavailable for a moment. Try again in a little bit."),
-    (429, "invalid_request_error", "Too many requests hit the API too quickly."),
-)
+OUTAGES = ("api_error", "unavailable", "rate_limit")
 
 log = logging.getLogger("stripe-stand-in")
 
@@ -80,16 +76,6 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Route:
-    """One endpoint. `public`: a publishable key with the client secret may call it too."""
-
-    method: str
-    path: re.Pattern[str]
-    handler: Handler
-    public: bool = False
-
-
-@dataclass(frozen=True)
 class _Call:
     """What is known of a request once it is accepted."""
 
@@ -114,7 +100,7 @@ class Api:
     ) -> None:
         self._ledger = ledger
         self._faults = faults
-        self._routes = _routes(payments, refunds, disputes)
+        self._routes = routes(payments, refunds, disputes)
         self._running: set[str] = set()
         self._mutex = Lock()
 
@@ -127,21 +113,26 @@ class Api:
             time.sleep(pause)
         headers = {"Request-Id": request_id, "Stripe-Version": stripe.api_version, **PUBLIC_HEADERS}
         try:
-            if self._faults.happens(settings.error_rate):
-                raise self._outage()
+            outage = self._outage(request)
+            if outage is not None and outage.kind.stage is Stage.BEFORE:
+                raise outage.refusal()
             call = self._accept(request, request_id)
-            answer = self._carry_out(request, call)
+            answer = self._carry_out(request, call, outage)
         except Refusal as refusal:
             answer = _refused(refusal)
         answer.headers = {**headers, **answer.headers}
-        answer.lost = self._faults.happens(settings.lose_response)
+        answer.lost = answer.lost or self._faults.happens(settings.lose_response)
         return answer
 
-    def _outage(self) -> Refusal:
-        status, kind, message = OUTAGES[self._faults.pick(len(OUTAGES))]
-        outage = Outage(message, status=status, code="rate_limit" if status == 429 else None)
-        outage.type = kind
-        return outage
+    def _outage(self, request: Request) -> PlannedError | None:
+        """What goes wrong before the endpoint by order; or by chance, then anywhere."""
+        settings = self._faults.settings
+        planned = self._faults.next_error(request.method, request.path, Stage.BEFORE)
+        if planned is not None or not self._faults.happens(settings.error_rate):
+            return planned
+        name = OUTAGES[self._faults.pick(len(OUTAGES))]
+        is_done = name == "api_error" and self._faults.happens(settings.error_created)
+        return PlannedError(request.path, request.method, 1, name, KINDS[name], is_done)
 
     def _accept(self, request: Request, request_id: str) -> _Call:
         try:
@@ -193,10 +184,10 @@ class Api:
                 param="client_secret",
             )
 
-    def _carry_out(self, request: Request, call: _Call) -> Answer:
+    def _carry_out(self, request: Request, call: _Call, outage: PlannedError | None) -> Answer:
         key = request.headers.get("idempotency-key") if request.method == "POST" else None
         if key is None:
-            return self._work(request, call, None, "")
+            return self._work(request, call, outage, None, "")
         if not 1 <= len(key) <= KEY_LENGTH:
             raise Invalid(f"Idempotency keys must be 1 to {KEY_LENGTH} characters long.")
         with self._mutex:
@@ -212,12 +203,20 @@ class Api:
             stored = self._ledger.get("answer", key)
             if stored is not None and stored["created"] > now() - KEY_LIFE_S:
                 return _replayed(stored, request, call)
-            return self._work(request, call, key, _fingerprint(request, call))
+            return self._work(request, call, outage, key, _fingerprint(request, call))
         finally:
             with self._mutex:
                 self._running.discard(key)
 
-    def _work(self, request: Request, call: _Call, key: str | None, fingerprint: str) -> Answer:
+    def _work(
+        self,
+        request: Request,
+        call: _Call,
+        outage: PlannedError | None,
+        key: str | None,
+        fingerprint: str,
+    ) -> Answer:
+        outage = self._faults.next_error(request.method, request.path, Stage.ENDPOINT) or outage
         unit = Unit(
             self._ledger,
             origin=request.origin,
@@ -226,18 +225,23 @@ class Api:
         )
         with unit:
             try:
+                if outage is not None and not outage.is_done:
+                    raise outage.refusal()
                 value = call.route.handler(unit, Params(call.values), *call.ids)
                 value = reading.expand(unit, value, call.expand)
                 answer = _json(200, _as_seen_by(call.role, value))
+                if outage is not None and not outage.kind.loses_answer:
+                    answer = _refused(outage.refusal())
             except Refusal as refusal:
                 if not refusal.keeps_changes:
                     unit.forget()
                 answer = _refused(refusal, role=call.role)
                 if isinstance(refusal, Locked):
                     return answer
+            answer.lost = outage is not None and outage.kind.loses_answer
             if key is not None:
                 answer.headers["Idempotency-Key"] = key
-                if unit.began:
+                if unit.began or outage is not None:
                     unit.put(
                         "answer",
                         {
@@ -252,47 +256,6 @@ class Api:
                     )
             unit.commit()
         return answer
-
-
-def _routes(payments: Payments, refunds: Refunds, disputes: Disputes) -> list[Route]:
-    def route(method: str, path: str, handler: Handler, *, public: bool = False) -> Route:
-        pattern = re.escape(f"/v1/{path}").replace("<id>", "([A-Za-z0-9_]{1,100})")
-        return Route(method, re.compile(pattern), handler, public)
-
-    intent = reading.retrieve("payment_intent", param="intent")
-    return [
-        route("POST", "payment_intents", payments.create),
-        route("GET", "payment_intents", reading.listing("payment_intent", "customer")),
-        route("GET", "payment_intents/<id>", intent, public=True),
-        route("POST", "payment_intents/<id>", payments.update),
-        route("POST", "payment_intents/<id>/confirm", payments.confirm, public=True),
-        route("POST", "payment_intents/<id>/capture", payments.capture),
-        route("POST", "payment_intents/<id>/cancel", payments.cancel),
-        route("POST", "payment_methods", payments.create_method, public=True),
-        route("GET", "payment_methods/<id>", reading.retrieve("payment_method")),
-        route("GET", "charges", reading.listing("charge", "payment_intent", "customer")),
-        route("GET", "charges/<id>", reading.retrieve("charge", param="charge")),
-        route("POST", "refunds", refunds.create),
-        route("GET", "refunds", reading.listing("refund", "payment_intent", "charge")),
-        route("GET", "refunds/<id>", reading.retrieve("refund")),
-        route("POST", "refunds/<id>", refunds.update),
-        route("GET", "disputes", reading.listing("dispute", "payment_intent", "charge")),
-        route("GET", "disputes/<id>", reading.retrieve("dispute", param="dispute")),
-        route("POST", "disputes/<id>", disputes.update),
-        route("POST", "disputes/<id>/close", disputes.close),
-        route("POST", "customers", customers.create),
-        route("GET", "customers", reading.listing("customer", "email")),
-        route("GET", "customers/<id>", reading.retrieve("customer")),
-        route("POST", "customers/<id>", customers.update),
-        route("GET", "events", reading.listing("event")),
-        route("GET", "events/<id>", reading.retrieve("event")),
-        route(
-            "GET",
-            "balance_transactions",
-            reading.listing("balance_transaction", "source", "currency", "type"),
-        ),
-        route("GET", "balance_transactions/<id>", reading.retrieve("balance_transaction")),
-    ]
 
 
 def _role(request: Request, key_param: Any) -> str:
@@ -354,6 +317,8 @@ def _replayed(stored: Json, request: Request, call: _Call) -> Answer:
         "Idempotency-Key": stored["id"],
         "Original-Request": stored["request_id"],
     }
+    if stored["status"] >= 500:
+        headers["Stripe-Should-Retry"] = "false"
     return Answer(stored["status"], stored["body"].encode(), headers=headers)
 
 
@@ -368,6 +333,7 @@ def _refused(refusal: Refusal, *, role: str = SECRET) -> Answer:
     if "payment_intent" in body["error"]:
         body["error"]["payment_intent"] = _as_seen_by(role, body["error"]["payment_intent"])
     answer = _json(refusal.status, body)
+    answer.headers.update(refusal.headers)
     if isinstance(refusal, Locked | KeyInUse):
         answer.headers["Stripe-Should-Retry"] = "true"
     return answer

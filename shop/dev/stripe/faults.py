@@ -5,14 +5,19 @@ import threading
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-
-class BadControl(ValueError):
-    """A control request that cannot be followed; the message says why."""
+from shop.dev.stripe.methods import PAYABLE
+from shop.dev.stripe.planned import Plan, PlannedError, Stage
+from shop.dev.stripe.refusals import BadControl
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything `/_control` can set; the defaults are a well-behaved Stripe."""
+    """Everything `/_control` can set; the defaults are a well-behaved Stripe.
+
+    Times are in seconds. ``methods``: what the account's dashboard offers to intents with automatic
+    payment methods. ``timers`` false: nothing happens to a payment by itself any more. ``settle_s``
+    and ``settle_late_s``: how long banks and voucher payers take, by Stripe's test values.
+    """
 
     drop: float = 0.0
     duplicate: int = 1
@@ -20,9 +25,16 @@ class Settings:
     delay_s: tuple[float, float] = (0.0, 0.0)
     webhooks: bool = True
     error_rate: float = 0.0
+    error_created: float = 0.0
     latency_s: tuple[float, float] = (0.0, 0.0)
     lose_response: float = 0.0
     processing_s: float = 0.0
+    timers: bool = True
+    settle_s: float = 1.0
+    settle_late_s: float = 180.0
+    redirect_expires_s: float = 3600.0
+    cancel_processing: bool = False
+    methods: tuple[str, ...] = ("card",)
     dispute_after_s: float = 1.0
     refund_after_s: float = 1.0
     seed: int | None = None
@@ -39,6 +51,22 @@ class Faults:
     settings: Settings = field(default_factory=Settings)
     _dice: random.Random = field(default_factory=random.Random)
     _mutex: threading.Lock = field(default_factory=threading.Lock)
+    _plan: Plan = field(default_factory=Plan)
+
+    def plan(self, errors: list[PlannedError]) -> None:
+        """Let the next calls fail as ordered, after those ordered before."""
+        with self._mutex:
+            self._plan.errors += errors
+
+    def planned(self) -> list[PlannedError]:
+        """Return what is ordered and has not happened yet."""
+        with self._mutex:
+            return list(self._plan.errors)
+
+    def next_error(self, method: str, path: str, stage: Stage) -> PlannedError | None:
+        """Return the error ordered for this call, counted down, or None."""
+        with self._mutex:
+            return self._plan.take(method, path, stage)
 
     def change(self, wanted: dict[str, Any]) -> Settings:
         """Take over some settings; `reset` first goes back to the defaults. Raises BadControl."""
@@ -55,6 +83,8 @@ class Faults:
         checked = {name: _checked(name, value) for name, value in wanted.items()}
         with self._mutex:
             self.settings = replace(Settings() if reset else self.settings, **checked)
+            if reset:
+                self._plan = Plan()
             if reset or "seed" in checked:
                 self._dice = random.Random(self.settings.seed)
             return self.settings
@@ -80,11 +110,16 @@ class Faults:
 
 
 def _checked(name: str, value: Any) -> Any:
-    if name in ("drop", "error_rate", "lose_response"):
+    if name in ("drop", "error_rate", "error_created", "lose_response"):
         if not _is_number(value) or not 0 <= value <= 1:
             raise BadControl(f"{name} must be a number from 0 to 1.")
         return float(value)
-    if name in ("shuffle", "webhooks"):
+    if name == "methods":
+        types = value if isinstance(value, list) else []
+        if not types or any(one not in PAYABLE for one in types):
+            raise BadControl(f"methods must be a list out of {', '.join(PAYABLE)}.")
+        return tuple(types)
+    if name in ("shuffle", "webhooks", "timers", "cancel_processing"):
         if not isinstance(value, bool):
             raise BadControl(f"{name} must be true or false.")
         return value
@@ -105,8 +140,8 @@ def _checked(name: str, value: Any) -> Any:
         if span[0] > span[1]:
             raise BadControl(f"{name} must have its smaller number first.")
         return (float(span[0]), float(span[1]))
-    if not _is_number(value) or not 0 <= value <= 3600:
-        raise BadControl(f"{name} must be seconds from 0 to 3600.")
+    if not _is_number(value) or not 0 <= value <= 31 * 86_400:
+        raise BadControl(f"{name} must be seconds from 0 to {31 * 86_400}.")
     return float(value)
 
 

@@ -60,6 +60,11 @@ class Ledger:
         """One object as last committed, or None."""
         return self._kinds.get(kind, {}).get(object_id)
 
+    def kinds(self) -> list[str]:
+        """Return the kinds of which there is something, Stripe's own and the stand-in's notes."""
+        with self._mutex:
+            return list(self._kinds)
+
     def all(self, kind: str) -> list[Json]:
         """Every object of a kind, oldest first."""
         with self._mutex:
@@ -208,6 +213,16 @@ class Unit:
             raise Missing(TITLES.get(kind, kind), object_id, param=param)
         return found
 
+    def locate(self, object_id: str) -> Json | None:
+        """Return an API object of any kind by its id, or None."""
+        seen = [*self.ledger.kinds(), *(kind for kind, _id in self._changes)]
+        for kind in dict.fromkeys(seen):
+            found = self.get(kind, object_id)
+            # Notes of the stand-in's own may carry the id of the object they are about.
+            if found is not None and found.get("object") == kind:
+                return found
+        return None
+
     def put(self, kind: str, value: Json) -> Json:
         """Add or replace an object."""
         self.began = True
@@ -222,8 +237,8 @@ class Unit:
         """Forget an object."""
         self._changes[kind, object_id] = None
 
-    def emit(self, event_type: str, value: Json, *, previous: Json | None = None) -> None:
-        """Record an event about an object as it is now; it is sent after the commit."""
+    def emit(self, event_type: str, value: Json, *, previous: Json | None = None) -> Json:
+        """Record and return an event about an object as it is now; sent after the commit."""
         data: Json = {"object": value}
         if previous is not None:
             data["previous_attributes"] = previous
@@ -250,6 +265,7 @@ class Unit:
                 "last_answer": None,
             },
         )
+        return event
 
     def later(self, delay_s: float, task: str, object_id: str) -> None:
         """Let a named task happen to an object after a while, also across a restart."""

@@ -10,7 +10,9 @@ from shop.dev.stripe.refusals import Invalid, Missing
 PREFIXES = {
     "pi": "payment_intent",
     "ch": "charge",
+    "py": "charge",
     "re": "refund",
+    "pyr": "refund",
     "du": "dispute",
     "cus": "customer",
     "pm": "payment_method",
@@ -59,7 +61,8 @@ def listing(kind: str, *filters: str) -> Handler:
         rows = [
             row
             for row in reversed(unit.ledger.all(kind))
-            if keep(row["created"])
+            if not row.get("deleted")
+            and keep(row["created"])
             and all(row.get(name) == value for name, value in wanted.items())
             and (patterns is None or any(_matches(row["type"], name) for name in patterns))
         ]
@@ -86,7 +89,7 @@ def expand(unit: Unit, value: Json, paths: list[str]) -> Json:
 
 def public_view(intent: Json) -> Json:
     """A PaymentIntent as Stripe.js sees it: nothing of the shop's own notes."""
-    return {name: intent[name] for name in PUBLIC_FIELDS}
+    return {name: intent[name] for name in PUBLIC_FIELDS if name in intent}
 
 
 def _current(unit: Unit, value: Json) -> Json:

@@ -5,6 +5,10 @@ from typing import Any
 DOCS = "https://docs.stripe.com/error-codes/"
 
 
+class BadControl(ValueError):
+    """A control request that cannot be followed; the message says why."""
+
+
 class Refusal(Exception):
     """An answer other than 200. `keeps_changes` says whether what was written so far stays."""
 
@@ -26,6 +30,7 @@ class Refusal(Exception):
         self.code = code
         self.param = param
         self.extra = extra
+        self.headers: dict[str, str] = {}
         if status is not None:
             self.status = status
 
@@ -100,10 +105,3 @@ class Locked(Refusal):
     """Another request holds the object for too long."""
 
     status = 409
-
-
-class Outage(Refusal):
-    """A failure asked for through `/_control`."""
-
-    type = "api_error"
-    status = 500

@@ -15,6 +15,7 @@ from shop.dev.stripe.api import PUBLIC_HEADERS, Answer, Api, Request
 from shop.dev.stripe.browser import Browser
 from shop.dev.stripe.chores import Chores
 from shop.dev.stripe.control import Control
+from shop.dev.stripe.dashboard import Dashboard
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Ledger
 from shop.dev.stripe.payments import Payments
@@ -53,6 +54,7 @@ class StandIn:
         self._chores = Chores(
             self.ledger,
             {
+                "conclude": payments.attempts.conclude,
                 "settle": payments.settle,
                 "dispute": disputes.by_itself,
                 "finish_refund": refunds.finish,
@@ -60,7 +62,8 @@ class StandIn:
         )
         self._api = Api(self.ledger, self.faults, payments, refunds, disputes)
         self._browser = Browser(self.ledger, payments)
-        self._control = Control(self.ledger, self.faults, self.courier, refunds, disputes)
+        dashboard = Dashboard(self.ledger, payments, refunds, disputes)
+        self._control = Control(self.ledger, self.faults, self.courier, dashboard)
 
     def start(self) -> None:
         """Start the threads that send webhooks and do what is due later."""

@@ -6,11 +6,11 @@ from typing import Any
 
 from babel.numbers import format_currency, get_currency_precision
 
-from shop.dev.stripe.cards import Card, Decline
+from shop.dev.stripe import method_shapes
+from shop.dev.stripe.cards import Decline
 from shop.dev.stripe.ledger import Json, new_id, now
 
 DAY = 86_400
-NO_ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
 EVIDENCE = (
     "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure "
     "cancellation_rebuttal customer_communication customer_email_address customer_name "
@@ -54,9 +54,7 @@ def payment_intent(*, amount: int, currency: str, **fields: Any) -> Json:
         "on_behalf_of": None,
         "payment_method": None,
         "payment_method_configuration_details": None,
-        "payment_method_options": {
-            "card": {"installments": None, "network": None, "request_three_d_secure": "automatic"}
-        },
+        "payment_method_options": {},
         "payment_method_types": ["card"],
         "processing": None,
         "receipt_email": None,
@@ -73,46 +71,29 @@ def payment_intent(*, amount: int, currency: str, **fields: Any) -> Json:
     return {**intent, **fields}
 
 
-def payment_method(card: Card, *, billing_details: Json, customer: str | None = None) -> Json:
-    """A card as a PaymentMethod, without its number."""
-    return {
-        "id": new_id("pm"),
-        "object": "payment_method",
-        "allow_redisplay": "unspecified",
-        "billing_details": billing_details,
-        "card": {
-            "brand": card.brand,
-            "checks": _checks(card.cvc_given, done=False),
-            "country": "US",
-            "display_brand": card.brand,
-            "exp_month": card.exp_month,
-            "exp_year": card.exp_year,
-            "fingerprint": card.fingerprint,
-            "funding": card.funding,
-            "generated_from": None,
-            "last4": card.last4,
-            "networks": {"available": [card.brand], "preferred": None},
-            "regulated_status": "unregulated",
-            "three_d_secure_usage": {"supported": True},
-            "wallet": None,
-        },
-        "created": now(),
-        "customer": customer,
-        "customer_account": None,
-        "livemode": False,
-        "metadata": {},
-        "type": "card",
-    }
-
-
-def charge(intent: Json, method: Json, *, authenticated: bool, decline: Decline | None) -> Json:
-    """The attempt to take an intent's money; with a decline, the failed one."""
+def charge(
+    intent: Json,
+    method: Json,
+    *,
+    authenticated: bool,
+    decline: Decline | None,
+    pending: bool = False,
+) -> Json:
+    """The attempt to take an intent's money: done, ``pending`` at a bank, or failed."""
     captured = decline is None and intent["capture_method"] != "manual"
-    card = method["card"]
-    # https://docs.stripe.com/payments/place-a-hold-on-a-payment-method: most cards hold 7 days.
-    until = {"capture_before": now() + 7 * DAY} if decline is None and not captured else {}
+    amount = intent["amount"]
+    paid_with = method_shapes.paid_with(
+        method,
+        intent,
+        authorised=amount if decline is None else None,
+        authenticated=authenticated,
+    )
+    is_card = method["type"] == "card"
+    if is_card and decline is None and not captured:
+        # https://docs.stripe.com/payments/place-a-hold-on-a-payment-method: most hold 7 days.
+        paid_with["card"]["capture_before"] = now() + 7 * DAY
     return {
-        "id": new_id("ch"),
+        "id": new_id("ch" if is_card else "py"),
         "object": "charge",
         "amount": intent["amount"],
         "amount_captured": intent["amount"] if captured else 0,
@@ -121,7 +102,7 @@ def charge(intent: Json, method: Json, *, authenticated: bool, decline: Decline 
         "application_fee": None,
         "application_fee_amount": None,
         "balance_transaction": None,
-        "billing_details": {**method["billing_details"], "tax_id": None},
+        "billing_details": method["billing_details"],
         "calculated_statement_descriptor": intent["statement_descriptor"] or "SHOP",
         "captured": captured,
         "created": now(),
@@ -136,34 +117,11 @@ def charge(intent: Json, method: Json, *, authenticated: bool, decline: Decline 
         "livemode": False,
         "metadata": intent["metadata"],
         "on_behalf_of": None,
-        "outcome": _outcome(decline),
-        "paid": decline is None,
+        "outcome": _outcome(decline, pending=pending),
+        "paid": decline is None and not pending,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": {
-            "card": {
-                "amount_authorized": intent["amount"] if decline is None else None,
-                "authorization_code": None,
-                "brand": card["brand"],
-                **until,
-                "checks": _checks(card["checks"]["cvc_check"] is not None, done=True),
-                "country": card["country"],
-                "exp_month": card["exp_month"],
-                "exp_year": card["exp_year"],
-                "fingerprint": card["fingerprint"],
-                "funding": card["funding"],
-                "installments": None,
-                "last4": card["last4"],
-                "mandate": None,
-                "network": card["brand"],
-                "network_token": {"used": False},
-                "network_transaction_id": token_hex(8),
-                "regulated_status": "unregulated",
-                "three_d_secure": _authentication() if authenticated else None,
-                "wallet": None,
-            },
-            "type": "card",
-        },
+        "payment_method_details": paid_with,
         "radar_options": {},
         "receipt_email": intent["receipt_email"],
         "receipt_number": None,
@@ -175,7 +133,7 @@ def charge(intent: Json, method: Json, *, authenticated: bool, decline: Decline 
         "source_transfer": None,
         "statement_descriptor": intent["statement_descriptor"],
         "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
-        "status": "succeeded" if decline is None else "failed",
+        "status": "failed" if decline else "pending" if pending else "succeeded",
         "transfer_data": None,
         "transfer_group": intent["transfer_group"],
     }
@@ -321,22 +279,13 @@ def spoken(amount: int, currency: str) -> str:
     return format_currency(value, code, locale="en_US")
 
 
-def _checks(cvc_given: bool, *, done: bool) -> Json:
-    result = "pass" if done else "unchecked"
-    return {
-        "address_line1_check": None,
-        "address_postal_code_check": None,
-        "cvc_check": result if cvc_given else None,
-    }
-
-
-def _outcome(decline: Decline | None) -> Json:
+def _outcome(decline: Decline | None, *, pending: bool) -> Json:
     if decline is None:
         return {
             "advice_code": None,
             "network_advice_code": None,
             "network_decline_code": None,
-            "network_status": "approved_by_network",
+            "network_status": "not_sent_to_network" if pending else "approved_by_network",
             "reason": None,
             "risk_level": "normal",
             "risk_score": 12,
@@ -353,16 +302,4 @@ def _outcome(decline: Decline | None) -> Json:
         "risk_score": 34,
         "seller_message": "The bank did not return any further details with this decline.",
         "type": "issuer_declined",
-    }
-
-
-def _authentication() -> Json:
-    return {
-        "authentication_flow": "challenge",
-        "electronic_commerce_indicator": "05",
-        "exemption_indicator": None,
-        "result": "authenticated",
-        "result_reason": None,
-        "transaction_id": token_hex(16),
-        "version": "2.2.0",
     }
