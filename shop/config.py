@@ -81,6 +81,9 @@ class Settings:
     prices_include_tax: bool
     hold_minutes: int
     free_shipping_counts: str
+    max_per_variant: int
+    max_unpaid_orders: int
+    unpaid_hold_minutes: int
     time_zone: ZoneInfo
     cut_off_hour: int
 
@@ -139,6 +142,9 @@ class Settings:
             free_shipping_counts=read.choice(
                 "FREE_SHIPPING_COUNTS", "before_discounts", ("before_discounts", "after_discounts")
             ),
+            max_per_variant=read.whole("MAX_PER_VARIANT", 20, 1, 999),
+            max_unpaid_orders=read.whole("MAX_UNPAID_ORDERS", 5, 1, 1000),
+            unpaid_hold_minutes=read.whole("UNPAID_HOLD_MINUTES", 30, 1, 24 * 60),
             time_zone=read.zone("SHOP_TIME_ZONE", "Europe/Berlin"),
             cut_off_hour=read.whole("SHOP_CUT_OFF_HOUR", 14, 0, 24),
         )

@@ -1,8 +1,9 @@
 """Tells the edges where the outside world is. Every kind of process does this first; no Flask."""
 
 from shop import checkout
+from shop.cart import limits
 from shop.config import Settings
-from shop.core import db, failpoints, log, mail, money, redis
+from shop.core import db, failpoints, log, mail, money, network, redis
 from shop.media import storage
 from shop.notifications import alerts, templates
 from shop.payments import methods, stripe_gateway
@@ -42,5 +43,9 @@ def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
             zone=settings.time_zone,
             cut_off_hour=settings.cut_off_hour,
             free_shipping_counts=checkout.FreeShippingCounts(settings.free_shipping_counts),
+            max_unpaid_orders=settings.max_unpaid_orders,
+            unpaid_hold_minutes=settings.unpaid_hold_minutes,
         )
     )
+    limits.configure(max_per_variant=settings.max_per_variant)
+    network.configure(settings.secret_key)

@@ -1,8 +1,26 @@
 """Where a request comes from, as limits count it."""
 
+import hashlib
+import hmac
 from ipaddress import IPv6Address, ip_address
 
 HOST_BITS = 64  # what a host chooses itself in IPv6: RFC 4291, section 2.5.1
+
+_key = b""
+
+
+def configure(secret_key: str) -> None:
+    """Set the key of the digests; called once by the factory."""
+    global _key
+    _key = b"network:" + secret_key.encode()
+
+
+def digest_of(address: str) -> str:
+    """The network of an address as a keyed digest: tells whether two requests came from the same
+    one, and nobody where from. Empty for no address."""
+    if not address:
+        return ""
+    return hmac.new(_key, network_of(address).encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def network_of(address: str) -> str:

@@ -20,6 +20,13 @@ class RegistrationRepeated(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GuestOrdersRequested(Event):
+    """A customer asked for a link that adds their guest orders to the account."""
+
+    customer_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class PasswordResetRequested(Event):
     """Somebody asked for a link to choose a new password."""
 

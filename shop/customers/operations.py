@@ -15,6 +15,7 @@ from shop.core.events import emit
 from shop.customers import addresses
 from shop.customers.events import (
     CustomerRegistered,
+    GuestOrdersRequested,
     PasswordResetRequested,
     RegistrationRepeated,
 )
@@ -25,7 +26,7 @@ LINK_MINUTES = 30
 MOST_LINKS = 5
 STALE_LINK = "This link is no longer valid: it was used already, or it is too old."
 MOST_ADDRESSES = 20
-Purpose = Literal["confirm", "password"]
+Purpose = Literal["confirm", "orders", "password"]
 _EMAIL = re.compile(
     r"[^\s@,;<>\"\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,}"
 )
@@ -116,6 +117,24 @@ def request_password_reset(email: str) -> None:
     customer = session.scalar(select(Customer).where(Customer.email == clean_email(email)))
     if customer is not None and tokens.alive("password", customer.id) < MOST_LINKS:
         emit(PasswordResetRequested(customer_id=customer.id))
+
+
+def request_guest_orders(customer_id: int) -> None:
+    """Email the account's own address a link that adds the orders placed with it as a guest.
+
+    The link goes out whether there are any, so that an open session tells nothing. Not while
+    several links that were mailed before are still good.
+    """
+    if tokens.alive("orders", customer_id) < MOST_LINKS:
+        emit(GuestOrdersRequested(customer_id=customer_id))
+
+
+def prove_mailbox(token: str) -> Customer:
+    """Returns the customer who has just followed the link for their guest orders, using it up.
+
+    Raises ``NotFound`` for a stale link.
+    """
+    return _redeem("orders", token)
 
 
 def reset_password(token: str, password: str) -> Customer:

@@ -13,6 +13,7 @@ from shop.core.db import session
 from shop.core.events import emit
 from shop.customers.events import (
     CustomerRegistered,
+    GuestOrdersRequested,
     PasswordResetRequested,
     RegistrationRepeated,
 )
@@ -137,7 +138,7 @@ def send_cancelled(event: OrderCancelled) -> None:
         "cancelled",
         f"cancelled:{order.id}",
         order,
-        was_charged=order.paid_at is not None,
+        was_charged=order.paid_at is not None and order.total_minor > payments.called_off(order)[0],
         is_on_its_way=order.paid_at is None and _was_on_its_way(order),
         goes_back=event.goes_back,
     )
@@ -191,6 +192,11 @@ def send_already_registered(event: RegistrationRepeated) -> None:
 def send_password_link(event: PasswordResetRequested) -> None:
     """Choose a new password."""
     _link("password", event.customer_id, "/account/password/")
+
+
+def send_orders_link(event: GuestOrdersRequested) -> None:
+    """Add your guest orders to your account."""
+    _link("orders", event.customer_id, "/account/claim/")
 
 
 def _link(kind: str, customer_id: int, path: str) -> None:

@@ -18,6 +18,7 @@ from shop import cart, catalog, checkout, customers, orders, payments
 from shop.core import clock
 from shop.core.db import end_read, retrying, transaction
 from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
+from shop.core.network import digest_of
 from shop.customers.models import Address
 from shop.store import visitors
 from shop.store.blueprint import bp
@@ -365,6 +366,7 @@ def _place(
             seen_version=seen[0],
             seen_total_minor=seen[1],
             billing_address=None if billing.same.data else billing.address(),
+            network=digest_of(request.remote_addr or ""),
         )
 
 

@@ -51,6 +51,8 @@ LIMITS: dict[str, tuple[str, str]] = {
     "store.reset_save": ("20 per minute", ""),
     "store.confirm_save": ("20 per minute", ""),
     "store.password_save": ("10 per minute", ""),
+    "store.find_orders": ("10 per minute; 60 per hour", ""),
+    "store.claim_save": ("20 per minute", ""),
     "store.place": ("30 per minute; 200 per hour", ""),
     "store.express_order": ("30 per minute; 200 per hour", ""),
     "store.express_quote": ("120 per minute", ""),
@@ -63,6 +65,7 @@ TAKES_CODES = ("store.code_add", "store.contact_save", "store.place")
 # Per browser or customer, wherever they come from. Each order holds goods that others cannot buy.
 PER_VISITOR = {
     "store.place": "10 per minute; 60 per hour",
+    "store.find_orders": "3 per 5 minutes; 10 per day",
     "store.express_order": "10 per minute; 60 per hour",
 }
 
@@ -218,7 +221,8 @@ def quantity(given: str | None) -> int:
     text = (given or "").strip()
     if text.isascii() and text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= cart.MOST:
         return int(text)
-    raise Invalid(f"Please choose a quantity from 1 to {cart.MOST}.", field="quantity")
+    limit = cart.max_per_variant()
+    raise Invalid(f"Please choose a quantity from 1 to {limit}.", field="quantity")
 
 
 def local_path(given: str | None, default: str) -> str:

@@ -19,6 +19,7 @@ from shop.payments.stripe_gateway import SentDispute, SentRefund
 from tests import cast as people
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
+from tests.discounts.offers import offer
 
 
 @pytest.fixture
@@ -82,6 +83,30 @@ def test_a_line_goes_back_and_on_the_shelf(owner: Desk, cast: Cast) -> None:
     page = owner.text(f"/admin/orders/show/{order.id}")
     assert "On its way" in page and "The customer sent it back" in page
     assert "1 × Tidal mug, to be sold again" in page
+
+
+def test_free_order_is_returned_and_restocked(owner: Desk, cast: Cast) -> None:
+    offer("All free", value=10_000)
+    offer("Free delivery", kind="free_shipping", value=0)
+    order = people.order(cast.mug, 2)
+    with transaction():
+        orders.ship(orders.lock(order.id))
+    order = fresh(order)
+    line, address = order.lines[0], f"/admin/orders/{order.id}/refund"
+    form = give(order, what="all", **{f"restock-{line.id}": "1"})
+    assert "Record return" in owner.text(f"/admin/orders/show/{order.id}")
+
+    asked = owner.post(address, form)
+    assert "no money moves" in asked.text
+    done = owner.post(address, form | {"agreed": "0"})
+
+    assert done.location == f"/admin/orders/show/{order.id}"
+    assert all_refunds() == []
+    assert inventory.levels([cast.mug.id])[cast.mug.id].on_hand == 10
+    page = owner.text(f"/admin/orders/show/{order.id}")
+    assert "Returned without a refund: 2 × Tidal mug" in page
+    assert "2 × Tidal mug, restocked" in page
+    assert "Record return" not in page
 
 
 def test_what_was_not_agreed_to_is_asked_about_first(owner: Desk, cast: Cast) -> None:
