@@ -90,9 +90,7 @@ class SignInView(Screen):
     route_base = "/admin/login"
     default_view = "login"
     limits = [
-        Limit(
-            "30 per 10 minutes", _network, methods=("POST",), exempt_when=_is_known_device
-        ),
+        Limit("30 per 10 minutes", _network, methods=("POST",), exempt_when=_is_known_device),
         Limit(
             "10 per 10 minutes",
             _account_and_address,

@@ -15,9 +15,9 @@ from sqlalchemy import func, select
 
 from shop.admin import passwords, roles
 from shop.core import clock, sessions
-from shop.core.passwords import hashed
 from shop.core.db import session
 from shop.core.errors import DomainError, Invalid
+from shop.core.passwords import hashed
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 

@@ -84,9 +84,10 @@ class RegisterSchema(Schema):
 
 
 class EmailSchema(Schema):
-    """An address."""
+    """An address, and what the device knows from its last sign-in."""
 
     email = line(254, least=1, required=True)
+    device_token = line(1000, allow_none=True)
 
 
 class LinkSchema(Schema):
@@ -193,14 +194,19 @@ def confirm(given: dict[str, str]) -> None:
 @unasked
 @bp.arguments(EmailSchema)
 @bp.response(202, ToldSchema)
-def ask_for_password(given: dict[str, str]) -> dict[str, str]:
+def ask_for_password(given: dict[str, Any]) -> dict[str, str]:
     """Ask for a mail with a link to a new password (customers)
 
     The answer is the same for known and unknown addresses.
     """
     _count_mail("password", given["email"])
     with transaction():
-        customers.request_password_reset(given["email"])
+        customers.request_password_reset(
+            given["email"],
+            from_known_device=bool(
+                devices.known(given.get("device_token"), "customer", given["email"])
+            ),
+        )
     return {"detail": "If we know this address, a mail with a link is on its way."}
 
 

@@ -1,8 +1,8 @@
 """The worker process: a pool of RQ workers that answer the doorbell, and run nothing else.
 
-Promise: whatever somebody writes into Redis, a worker imports and runs one function only. A job that
-names another one, brings callbacks or webhooks, or holds anything but JSON is refused before it is
-read any further, and the refusal is logged and listed in the admin under *Jobs*.
+Promise: whatever somebody writes into Redis, a worker imports and runs one function only. A job
+that names another one, brings callbacks or webhooks, or holds anything but JSON is refused before
+it is read any further, and the refusal is logged and listed in the admin under *Jobs*.
 """
 
 import json
@@ -43,7 +43,9 @@ class JobRefused(Exception):
 class BellJob(Job):
     """A job of ours. Anything else becomes one that can only fail, before RQ looks into it."""
 
-    def __init__(self, id: str | None = None, connection: Any = None, serializer: Any = None) -> None:
+    def __init__(
+        self, id: str | None = None, connection: Any = None, serializer: Any = None
+    ) -> None:
         super().__init__(id, connection=connection, serializer=JSONSerializer)
         self.refusal = ""
         self.refused_function = ""

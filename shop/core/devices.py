@@ -1,9 +1,9 @@
 """Devices that have signed in before: whoever floods a sign-in page cannot keep their owners out.
 
 A device is known by a signed value that a browser keeps as a cookie and a program keeps itself. It
-lets nobody in. It only says that the right password was given here before, for this account, so that
-the limits that strangers can exhaust (those of a network) do not count for it. A device that guesses
-loses this for an hour.
+lets nobody in. It only says that the right password was given here before, for this account, so
+that the limits that strangers can exhaust (those of a network) do not count for it. A device that
+guesses loses this for an hour.
 """
 
 import hashlib

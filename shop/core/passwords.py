@@ -43,9 +43,7 @@ def configure(*, shop_name: str) -> None:
     _shop_words = (shop_name,)
 
 
-def check(
-    password: str, *, own_words: Iterable[str] = (), max_length: int = MAX_LENGTH
-) -> None:
+def check(password: str, *, own_words: Iterable[str] = (), max_length: int = MAX_LENGTH) -> None:
     """Let a password through that is good enough for an account with these own words.
 
     ``own_words`` are what others know of its owner: email address, name. Raises ``Invalid`` on the

@@ -64,9 +64,10 @@ def note_refusal(function: str, reason: str) -> None:
         )
 
 
-def refused_jobs() -> list[RefusedJob]:
+def refused_jobs(*, limit: int) -> list[RefusedJob]:
     """Returns what workers refused, the latest first."""
-    return list(session.scalars(select(RefusedJob).order_by(RefusedJob.last_at.desc())))
+    newest = select(RefusedJob).order_by(RefusedJob.last_at.desc()).limit(limit)
+    return list(session.scalars(newest))
 
 
 class Bell:

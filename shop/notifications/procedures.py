@@ -103,7 +103,7 @@ def _secret(message: MailMessage) -> str:
         end_read()
         return secret
     purpose = message.kind.removesuffix(LINK_KIND)
-    with transaction("issue-link"):
+    with transaction():
         return tokens.issue(purpose, message.customer_id, minutes=customers.LINK_MINUTES)
 
 
@@ -133,9 +133,7 @@ def _email(message: MailMessage, secret: str) -> EmailMessage:
     return email
 
 
-def _mark(
-    message_id: int, state: str, *, error: str = "", link_token: str | None = None
-) -> None:
+def _mark(message_id: int, state: str, *, error: str = "", link_token: str | None = None) -> None:
     with transaction("mark-mail"):
         row = session.get_one(MailMessage, message_id)
         row.state, row.error, row.attempts = state, error, row.attempts + 1

@@ -74,7 +74,7 @@ def init_app(app: Flask) -> None:
                 per_email,
                 key_func=_tried_from_here,
                 deduct_when=_counts,
-                exempt_when=_is_known_device,
+                exempt_when=_is_signing_in,
             )(view)
         app.view_functions[endpoint] = view
     for endpoint, per_visitor in PER_VISITOR.items():
@@ -281,8 +281,15 @@ def _network() -> str:
     return network_of(request.remote_addr or "")
 
 
+def _is_signing_in() -> bool:
+    """Whether a known device signs in: it counts its own failures."""
+    return request.endpoint == "store.login_save" and _is_known_device()
+
+
 def _tried_from_here() -> str:
-    return f"{_tried_email()}|{_network()}"
+    """The address that is tried, for each network; a known device has a count of its own."""
+    where = g.known_device if _is_known_device() else _network()
+    return f"{_tried_email()}|{where}"
 
 
 def _counts(response: Response) -> bool:
