@@ -57,7 +57,7 @@ class Parser(FlaskParser):
                 "The body is not valid JSON, or its values are nested too deep:"
                 f" {strict_json.MAX_DEPTH} levels are accepted."
             ) from None
-        if not _storable(data):
+        if not strict_json.is_storable(data):
             raise BadRequest("The body contains text that cannot be stored.")
         return data
 
@@ -140,20 +140,5 @@ def whole_body() -> bytes:
 
 def _bound() -> None:
     request.max_content_length = MAX_BODY
-    if not _storable([request.path, *request.args.keys(), *request.args.values()]):
+    if not strict_json.is_storable([request.path, *request.args.keys(), *request.args.values()]):
         raise BadRequest("The address contains text that cannot be stored.")
-
-
-def _storable(data: object) -> bool:
-    """Postgres refuses NUL in text, an encoder refuses half of a surrogate pair."""
-    waiting = [data]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, str):
-            if "\0" in one or any("\ud800" <= c <= "\udfff" for c in one):
-                return False
-        elif isinstance(one, dict):
-            waiting += [*one.keys(), *one.values()]
-        elif isinstance(one, list):
-            waiting += one
-    return True

@@ -29,6 +29,22 @@ def parse(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
         raise ValueError("nested too deep") from None
 
 
+def is_storable(data: object) -> bool:
+    """Whether every text in a JSON value can be kept: Postgres refuses NUL, and an encoder refuses
+    half of a surrogate pair."""
+    waiting = [data]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            if "\0" in one or any("\ud800" <= c <= "\udfff" for c in one):
+                return False
+        elif isinstance(one, dict):
+            waiting += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+    return True
+
+
 def _refused(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 

@@ -263,9 +263,19 @@ def verify(payload: bytes, signature: str) -> dict[str, Any]:
             event = strict_json.parse(payload, max_depth=MAX_WEBHOOK_DEPTH)
         except ValueError:
             break
-        if isinstance(event, dict):
-            return event
+        if _is_event(event):
+            return dict(event)
     raise BadSignature("This is not a message of Stripe's.")
+
+
+def _is_event(event: object) -> bool:
+    """Whether this can be a message of Stripe's (https://docs.stripe.com/api/events/object)."""
+    if not isinstance(event, dict) or not strict_json.is_storable(event):
+        return False
+    data = event.get("data", {})
+    about = data.get("object", {}) if isinstance(data, dict) else None
+    named = all(isinstance(event.get(key), str) and event[key] for key in ("id", "type"))
+    return named and isinstance(about, dict)
 
 
 def _signed_at(signature: str) -> int:

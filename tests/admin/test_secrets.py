@@ -153,7 +153,9 @@ def test_no_stored_email_holds_a_secret(full_shop: Cast) -> None:
 def test_no_api_answer_shows_staff_a_secret(app: Flask, full_shop: Cast, role: str) -> None:
     desk = sit(app, role)
     with transaction():
-        user = session.scalar(select(sessions.SignIn.subject_id).order_by(sessions.SignIn.id.desc()))
+        user = session.scalar(
+            select(sessions.SignIn.subject_id).order_by(sessions.SignIn.id.desc())
+        )
         assert user is not None
         token = api_tokens.open_sign_in("staff", user).access_token
     client = app.test_client(use_cookies=False)
