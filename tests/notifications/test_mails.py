@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from sqlalchemy import select
+from flask import Flask
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import select, text
 
 from shop import customers, notifications, orders, payments, reactions
 from shop.core import clock, mail, relay
@@ -408,3 +410,33 @@ def test_one_time_token_is_stored_nowhere_once_sent(cast: Cast) -> None:
     assert token not in with_secret(row).text
     with transaction():
         assert customers.reset_password(token, "a brand new password").id == ada.id
+
+
+def test_old_emails_lose_their_secrets_when_migrating(app: Flask, live_database: str) -> None:
+    ada, order = people.customer("ada@example.com", "Ada"), people.order(people.product("Mug"))
+    folder = str(Path(__file__).parents[2] / "migrations")
+    secret, link = order.token, "abcdefghijklmnopqrstuvwxyz012345"
+    session.remove()
+    with app.app_context():
+        downgrade(directory=folder, revision="0011")
+        with transaction():
+            for kind, path, of in (
+                ("receipt", f"/orders/{order.number}?token={secret}", order.id),
+                ("password_link", f"/account/password/{link}", None),
+            ):
+                session.execute(
+                    text(
+                        "INSERT INTO mail_message"
+                        " (key, kind, recipient, subject, text, html, order_id) VALUES"
+                        " (:kind, :kind, 'ADA@example.com', 'S', :text, :html, :of)"
+                    ),
+                    {"kind": kind, "text": f"See {path}", "html": f'<a href="{path}">', "of": of},
+                )
+        upgrade(directory=folder)
+
+    receipt, reset = mails()
+    for row in (receipt, reset):
+        assert row.secret_mark in row.text and row.secret_mark in row.html
+        assert secret not in row.text + row.html and link not in row.text + row.html
+    assert f"token={secret}" in with_secret(receipt).text
+    assert (receipt.customer_id, reset.customer_id) == (None, ada.id)
