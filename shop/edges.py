@@ -3,7 +3,7 @@
 from shop import checkout
 from shop.cart import limits
 from shop.config import Settings
-from shop.core import db, failpoints, log, mail, money, network, redis
+from shop.core import db, devices, failpoints, log, mail, money, network, passwords, redis
 from shop.media import storage
 from shop.notifications import alerts, templates
 from shop.payments import methods, stripe_gateway
@@ -20,6 +20,8 @@ def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
     db.configure(settings.database_url, name=name, pool_size=pool_size)
     redis.configure(settings.redis_url)
     mail.configure(settings.smtp_url, settings.mail_from)
+    devices.configure(settings.secret_key)
+    passwords.configure(shop_name=settings.shop_name)
     alerts.configure(to=settings.alert_mail)
     templates.configure(
         base_url=settings.base_url, shop_name=settings.shop_name, zone=settings.time_zone

@@ -28,6 +28,10 @@ class GuestOrdersRequested(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PasswordResetRequested(Event):
-    """Somebody asked for a link to choose a new password."""
+    """Somebody asked for a link to choose a new password.
+
+    ``customer_id`` is 0 when the address is nobody's: known or not, asking does the same work.
+    """
 
     customer_id: int
+    from_known_device: bool = False

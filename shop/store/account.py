@@ -8,6 +8,7 @@ from flask import flash, make_response, redirect, render_template, request, sess
 from flask.typing import ResponseReturnValue
 
 from shop import checkout, customers, orders
+from shop.core import devices
 from shop.core.db import transaction
 from shop.core.errors import DomainError, Invalid, NotFound
 from shop.store import visitors
@@ -116,6 +117,8 @@ def login_save() -> ResponseReturnValue:
             who = customers.authenticate(_plain(form.email.data), form.password.data or "")
             notes = visitors.sign_in(who)
     except Invalid as error:
+        if device := visitors.known_device(form.email.data or ""):
+            devices.note_failure(device)
         form.next.data = _next(form.next.data)
         above = [error.sentence]
         return render_template("store/account/login.html", form=form, above=above), 422
@@ -169,7 +172,10 @@ def forgot_save() -> ResponseReturnValue:
     form = ForgotForm()
     try:
         with transaction():
-            customers.request_password_reset(form.email.data or "")
+            customers.request_password_reset(
+                form.email.data or "",
+                from_known_device=bool(visitors.known_device(form.email.data or "")),
+            )
     except Invalid as error:
         above = tell(form, error)
         return render_template("store/account/forgot.html", form=form, above=above), 422
