@@ -15,7 +15,7 @@ from pathlib import Path
 STEPS = frozenset({
     # commits
     "place-order", "open-payment", "attach-intent", "settle", "store-message", "apply-message",
-    "change-order", "apply-refund", "apply-dispute", "apply-capture", "apply-void",
+    "change-order", "change-key", "apply-refund", "apply-dispute", "apply-capture", "apply-void",
     "close-attempt", "refuse-object",
     "expire-order", "mark-mail", "dispatch-events", "claim-delivery",
     "finish-delivery", "ring-again", "store-picture", "finish-picture",

@@ -20,7 +20,7 @@ from shop.core.money import Money, exponent
 from shop.payments import stripe_gateway as gateway
 from shop.payments.balance import of_events
 from shop.payments.models import Payment, PaymentEvent, Refund
-from shop.payments.refusals import CannotApply, RefusalName
+from shop.payments.unapplied import CannotApply, RefusalName
 
 # Stripe books a charge a moment after it succeeded.
 BOOKED_WITHIN = timedelta(hours=1)

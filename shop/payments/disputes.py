@@ -19,9 +19,9 @@ from shop.payments import refundable
 from shop.payments.events import DisputeChanged
 from shop.payments.models import Dispute, DisputeStatus, Payment, PaymentEvent
 from shop.payments.records import locked, note, order_of, recount
-from shop.payments.refusals import CannotApply, RefusalName
 from shop.payments.stripe_gateway import Charge, Movement, SentDispute
 from shop.payments.tasks import close_about, open_task
+from shop.payments.unapplied import CannotApply, RefusalName
 
 # Somebody has to answer at Stripe.
 ASKS = {

@@ -25,9 +25,10 @@ from shop.orders.models import Order, OrderLine
 class Payment(Base):
     """One attempt to pay an order: one PaymentIntent.
 
-    ``key`` is its idempotency key at Stripe, kept in the row: starting again after a crash finds
-    the same intent, and a database restored from a backup, which gives numbers out a second time,
-    never finds somebody else's.
+    ``key`` names it at Stripe, kept in the row: starting again after a crash finds the same intent,
+    and a database restored from a backup, which gives numbers out a second time, never finds
+    somebody else's. With ``key_attempt`` it makes the idempotency key; that number grows when
+    Stripe has saved a failure under the key before.
 
     ``captured_minor``, ``refunding_minor`` and ``withdrawn_minor`` (what disputes took, less what
     came back) are written by triggers only, from the insert-only events and the refunds, so that a
@@ -48,6 +49,7 @@ class Payment(Base):
         ),
         CheckConstraint("capture IN ('automatic','manual')", name="capture"),
         CheckConstraint("capturable_minor >= 0", name="capturable"),
+        CheckConstraint("key_attempt >= 1", name="key_attempt"),
         CheckConstraint("refunding_minor BETWEEN 0 AND captured_minor", name="refunded"),
         Index(
             "ix_payment_open",
@@ -60,6 +62,7 @@ class Payment(Base):
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
     attempt: Mapped[int] = mapped_column(server_default="1", default=1)
     key: Mapped[str] = mapped_column(server_default=text("gen_random_uuid()::text"))
+    key_attempt: Mapped[int] = mapped_column(server_default="1", default=1)
     capture: Mapped[str] = mapped_column(server_default="automatic", default="automatic")
     status: Mapped[str] = mapped_column(server_default="created", default="created")
     intent_id: Mapped[str | None] = mapped_column(unique=True)
@@ -156,13 +159,16 @@ class PaymentEvent(Base):
 
 
 class Refund(Base):
-    """Money on its way back. The row exists before Stripe is asked; ``key`` and ``attempt`` make
-    the idempotency key. ``external``: somebody gave it back at Stripe, and we found it there."""
+    """Money on its way back. The row exists before Stripe is asked; ``key``, ``attempt`` (how often
+    somebody decided it) and ``key_attempt`` (how often Stripe had saved a failure under the key
+    before) make the idempotency key. ``external``: somebody gave it back at Stripe, and we found it
+    there."""
 
     __tablename__ = "refund"
     __table_args__ = (
         CheckConstraint("amount_minor > 0", name="amount"),
         CheckConstraint("shipping_minor BETWEEN 0 AND amount_minor", name="shipping"),
+        CheckConstraint("key_attempt >= 1", name="key_attempt"),
         CheckConstraint("status IN ('requested','sent','done','failed')", name="status"),
         CheckConstraint("source IN ('staff','customer','system','external')", name="source"),
         Index(
@@ -182,6 +188,7 @@ class Refund(Base):
     source: Mapped[str] = mapped_column(server_default="system", default="system")
     key: Mapped[str] = mapped_column(server_default=text("gen_random_uuid()::text"))
     attempt: Mapped[int] = mapped_column(server_default="1", default=1)
+    key_attempt: Mapped[int] = mapped_column(server_default="1", default=1)
     stripe_id: Mapped[str | None] = mapped_column(unique=True)
     failure: Mapped[str] = mapped_column(server_default="", default="")
     requested_by: Mapped[str]
@@ -214,6 +221,42 @@ class RefundLine(Base):
     restock: Mapped[bool] = mapped_column(server_default="false", default=False)
 
     refund: Mapped[Refund] = relationship(back_populates="lines")
+    order_line: Mapped[OrderLine] = relationship()
+
+
+class OrderReturn(Base):
+    """Units that came back without any money moving: they cost nothing, or their part of the price
+    rounds to nothing. A refund, in contrast, always asks Stripe for money."""
+
+    __tablename__ = "order_return"
+    __table_args__ = (CheckConstraint("source IN ('staff','customer','system')", name="source"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), index=True)
+    reason: Mapped[str]
+    source: Mapped[str] = mapped_column(server_default="staff", default="staff")
+    requested_by: Mapped[str]
+    returned_at: Mapped[datetime]
+
+    lines: Mapped[list["OrderReturnLine"]] = relationship(
+        order_by="OrderReturnLine.order_line_id", cascade="all, delete-orphan"
+    )
+
+
+class OrderReturnLine(Base):
+    """Which units of an order line came back. ``restock``: they went back on the shelf, or were
+    cancelled because they had not been sent."""
+
+    __tablename__ = "order_return_line"
+    __table_args__ = (CheckConstraint("quantity >= 1", name="quantity"),)
+
+    return_id: Mapped[int] = mapped_column(ForeignKey("order_return.id"), primary_key=True)
+    order_line_id: Mapped[int] = mapped_column(
+        ForeignKey("order_line.id"), primary_key=True, index=True
+    )
+    quantity: Mapped[int]
+    restock: Mapped[bool] = mapped_column(server_default="false", default=False)
+
     order_line: Mapped[OrderLine] = relationship()
 
 

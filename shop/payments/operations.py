@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from shop.core.errors import Invalid, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
 from shop.inventory import OutOfStock
-from shop.payments import methods, refundable, refunds
+from shop.payments import methods, refundable, refunds, returns
 from shop.payments.events import (
     LateCause,
     LatePaymentRefused,
@@ -28,12 +29,13 @@ from shop.payments.events import (
     VoucherIssued,
     WebhookReceived,
 )
-from shop.payments.models import Payment, PaymentEvent, WebhookDelivery
+from shop.payments.models import Payment, PaymentEvent, Refund, Task, WebhookDelivery
 from shop.payments.ownership import NOT_OURS, is_elsewhere
 from shop.payments.records import balance_of, locked, note, order_of, recount
 from shop.payments.stripe_gateway import Intent
 from shop.payments.tasks import close_about, open_task
 
+CAPTURE_FAILED = "capture_failed"
 # Renewed each time that Stripe says so; until then nothing expires.
 PROCESSING_HOLD = timedelta(hours=24)
 # Payments of the last day may be confirmed on the next one (https://docs.stripe.com/payments/oxxo).
@@ -136,13 +138,28 @@ def offered_for(order: orders.Order, payment: Payment) -> tuple[methods.PaymentM
     return offered
 
 
-def attach_intent(payment_id: int, intent: Intent) -> None:
-    """Remember which PaymentIntent belongs to this attempt."""
-    session.execute(
+def attach_intent(payment_id: int, intent: Intent) -> bool:
+    """Remember which PaymentIntent belongs to this attempt. Returns False if it has one already,
+    this or another."""
+    attached = session.scalar(
         update(Payment)
         .where(Payment.id == payment_id, Payment.intent_id.is_(None))
         .values(intent_id=intent.id, client_secret=intent.client_secret, status="started")
+        .returning(Payment.id)
     )
+    return attached is not None
+
+
+def next_key(kind: type[Payment] | type[Refund], pk: int, *, after: int) -> int:
+    """Count the idempotency key after number ``after`` up, unless somebody has done so; returns the
+    number of the one to use now."""
+    moved = session.scalar(
+        update(kind)
+        .where(kind.id == pk, kind.key_attempt == after)
+        .values(key_attempt=after + 1)
+        .returning(kind.key_attempt)
+    )
+    return moved or session.scalars(select(kind.key_attempt).where(kind.id == pk)).one()
 
 
 def abandon(payment_id: int, intent_id: str | None) -> None:
@@ -306,11 +323,20 @@ def _processing(chain: orders.Chain, basket: cart.Cart | None, payment: Payment)
     return "processing"
 
 
-def check_capture(payment_id: int, amount_minor: int | None) -> tuple[str, str, int]:
-    """Whether so much of an authorised payment can be captured now; without an amount, all that is
-    owed: what was taken out of the order since is not.
+@dataclass(frozen=True, slots=True)
+class CaptureRequest:
+    """What to ask Stripe for: so much of an intent, in minor units, under this key."""
 
-    Gives its intent, its idempotency key and the amount. Raises ``WrongState``, ``Invalid``.
+    intent_id: str
+    key: str
+    key_attempt: int
+    amount_minor: int
+    currency: str
+
+
+def check_capture(payment_id: int, amount_minor: int | None) -> CaptureRequest:
+    """Whether so much of an authorised payment can be captured now; without an amount, all that is
+    owed: what was taken out of the order since is not. Raises ``WrongState``, ``Invalid``.
     """
     order = orders.lock(order_of(payment_id), whole=False)
     payment = locked(payment_id)
@@ -327,7 +353,33 @@ def check_capture(payment_id: int, amount_minor: int | None) -> tuple[str, str, 
         raise Invalid(
             f"Between the smallest coin and {most} can be captured.", field="amount_minor"
         )
-    return payment.intent_id, f"{payment.key}:capture:{amount}", amount
+    return CaptureRequest(
+        payment.intent_id,
+        f"{payment.key}:capture:{amount}",
+        payment.key_attempt,
+        amount,
+        payment.currency,
+    )
+
+
+def report_refused_capture(payment_id: int, reason: str) -> None:
+    """Ask a person about authorised money that Stripe will not let us capture; once while it is so.
+    Opens nothing for money that came or was released since."""
+    order = orders.lock(order_of(payment_id), whole=False)
+    payment = locked(payment_id)
+    if payment.status != "authorised":
+        return
+    held = Money(payment.capturable_minor, payment.currency).format()
+    is_open = select(Task.id).where(
+        Task.kind == CAPTURE_FAILED, Task.reference == str(payment_id), Task.closed_at.is_(None)
+    )
+    open_task(
+        CAPTURE_FAILED,
+        str(payment_id),
+        f"{held} of order {order.number} could not be captured: {reason}",
+        order_id=order.id,
+        again=session.scalar(is_open) is None,
+    )
 
 
 def cancel_order(order: orders.Order, *, reason: str, refund: bool = True) -> None:
@@ -368,7 +420,33 @@ def cancel_lines(
     if goes_back:
         refunds.request_refund(order, wanted, reason="cancelled", source=_source())
     elif refund:
+        _count_worthless(order, wanted)
         _report_kept(order)
+    _release_if_free(order)
+
+
+def _count_worthless(order: orders.Order, wanted: refunds.Wanted) -> None:
+    """Count cancelled units whose part of the price rounds to nothing as refunded: with the next
+    ones they come to something."""
+    priced = {line.id for line in order.lines if refundable.gross(line)}
+    lines = {line_id: units for line_id, units in wanted.lines.items() if line_id in priced}
+    if not (lines and refundable.was_sold(order)):
+        return
+    given, _ = refundable.given_of(order)
+    if not any(part.amount_minor for part in refunds.parts_of(order, lines, given)):
+        returns.record_return(order, lines, reason="cancelled", source=_source())
+
+
+def _release_if_free(order: orders.Order) -> None:
+    """When only free items are left of an order whose money is authorised, release the money: the
+    order counts as paid then, and can be shipped."""
+    if order.status != "confirmed" or order.payment_status != "authorised":
+        return
+    held = session.scalar(
+        select(Payment).where(Payment.order_id == order.id, Payment.status == "authorised").limit(1)
+    )
+    if held is not None and refundable.owed(order, held) <= 0:
+        emit(VoidRequested(order_id=order.id, payment_id=held.id))
 
 
 def _refuse_while_disputed(order: orders.Order) -> None:
@@ -507,6 +585,10 @@ def _ended(order: orders.Order, payment: Payment, intent: Intent) -> str:
         close_about("capture_soon", str(payment.id))
         emit(PaymentVoided(order_id=order.id, payment_id=payment.id, amount_minor=released))
         if order.status == "confirmed" and order.payment_status == "unpaid":
+            if order.total_minor == refundable.worth_of_cancelled(order):
+                orders.mark_paid(order)
+                recount(order)
+                return "released"
             open_task(
                 "authorisation_ended",
                 str(payment.id),

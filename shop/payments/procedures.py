@@ -1,10 +1,11 @@
 """Money between us and Stripe. No transaction is ever open during a call to Stripe."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
@@ -12,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from shop import orders
 from shop.core import clock, forgetting
 from shop.core.db import end_read, retrying, session, transaction
-from shop.core.errors import DomainError, Unavailable
+from shop.core.errors import DomainError, Unavailable, WrongState
 from shop.core.money import Money
 from shop.payments import (
     alerts,
@@ -21,13 +22,14 @@ from shop.payments import (
     ownership,
     refundable,
     refunds,
-    refusals,
+    unapplied,
 )
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Dispute, Payment, Refund, WebhookDelivery
 from shop.payments.ownership import NOT_OURS
 from shop.payments.records import order_of
-from shop.payments.tasks import open_task
+from shop.payments.refusals import RefusalReason
+from shop.payments.tasks import close_about, open_task
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,14 @@ log = logging.getLogger(__name__)
 PATIENCE = 3
 # https://docs.stripe.com/api/idempotent_requests: keys may be forgotten after 24 hours.
 KEY_LIVES = timedelta(hours=20)
+# So many keys are tried in a row when Stripe fails under each; the next call goes on from there.
+MAX_KEYS = 3
+CLOCKS_DIFFER_BY = timedelta(minutes=10)
 MESSAGES_KEPT = timedelta(days=90)
+# Nothing is wrong with the payment: somebody asked for the wrong amount.
+AMOUNT_REASONS = {RefusalReason.AMOUNT_TOO_LARGE, RefusalReason.AMOUNT_TOO_SMALL}
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +58,13 @@ class Started:
     currency: str
 
 
+@gateway.bounded()
 def start(order_id: int) -> Started:
     """Begin (or go on) paying an order; safe to repeat after any crash.
 
     Raises ``WrongState`` when it cannot be paid (any more), ``Unavailable`` when Stripe is away:
-    the order stays pending and the same call works later.
+    the order stays pending and the same call works later; and ``Refused`` when Stripe will not
+    start such a payment at all: then a task says why.
     """
     with transaction("open-payment"):
         order = orders.lock(order_id, whole=False)
@@ -61,22 +72,12 @@ def start(order_id: int) -> Started:
         number, shipping = order.number, _shipping(order)
         shop = ownership.shop_id()
         offered = operations.offered_for(order, payment)
+    client_secret = payment.client_secret or ""
     if payment.intent_id is None:
-        intent = gateway.create_intent(
-            key=payment.key,
-            amount_minor=payment.amount_minor,
-            currency=payment.currency,
-            capture=payment.capture,
-            methods=offered,
-            description=f"Order {number}",
-            shipping=shipping,
-            metadata={ownership.SHOP: shop, "order": number, "payment": payment.key},
-        )
+        intent = _created(payment, methods=offered, shipping=shipping, number=number, shop=shop)
         with transaction("attach-intent"):
-            operations.attach_intent(payment.id, intent)
-        client_secret = intent.client_secret
-    else:
-        client_secret = payment.client_secret or ""
+            is_ours = operations.attach_intent(payment.id, intent)
+        client_secret = intent.client_secret if is_ours else _attached(payment.id, intent)
     return Started(
         payment.id,
         client_secret,
@@ -108,6 +109,118 @@ def _shipping(order: orders.Order) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if value}
 
 
+def _created(
+    payment: Payment, *, methods: Sequence[str], shipping: dict[str, Any], number: str, shop: str
+) -> gateway.Intent:
+    """The PaymentIntent of an attempt that has none yet: found at Stripe, or created there."""
+    since = payment.created_at - CLOCKS_DIFFER_BY
+
+    def create(key_attempt: int) -> gateway.Intent:
+        return gateway.create_intent(
+            key=_numbered(payment.key, key_attempt),
+            amount_minor=payment.amount_minor,
+            currency=payment.currency,
+            capture=payment.capture,
+            methods=methods,
+            description=f"Order {number}",
+            shipping=shipping,
+            metadata={ownership.SHOP: shop, "order": number, "payment": payment.key},
+        )
+
+    def find() -> gateway.Intent | None:
+        return gateway.find_intent(payment.key, since=since)
+
+    try:
+        if _is_forgotten(payment.created_at) and (found := find()):
+            return found
+        return _once(create, find, _next_key_of(Payment, payment.id), payment.key_attempt)
+    except gateway.AccessDenied:
+        words = "Stripe does not accept the shop's key. Check STRIPE_SECRET_KEY."
+        _report_refused_start("access_denied", words, payment.order_id, number)
+        raise
+    except gateway.Refused as refusal:
+        code = refusal.stripe_code or refusal.code
+        _report_refused_start(code, refusal.sentence, payment.order_id, number)
+        raise gateway.Refused(  # the reason is for staff
+            "This payment could not be started, and nothing was charged. Please contact us."
+        ) from refusal
+    except Unavailable as away:
+        raise type(away)(f"{away.sentence} Nothing was charged.") from away
+
+
+def _attached(payment_id: int, intent: gateway.Intent) -> str:
+    """The secret of the PaymentIntent that another call gave this attempt. Ours, if it is another
+    one, is cancelled, now or by the comparison: nobody has its secret."""
+    known = session.execute(
+        select(Payment.intent_id, Payment.client_secret).where(Payment.id == payment_id)
+    ).one()
+    end_read()
+    if known.intent_id != intent.id:
+        with suppress(Unavailable):
+            gateway.cancel_intent(intent.id)
+    return known.client_secret or ""
+
+
+def _report_refused_start(code: str, reason: str, order_id: int, number: str) -> None:
+    """No customer may be able to pay: ask a person, once a day for each reason."""
+    log.error("stripe refuses to start payments", extra={"reason": reason})
+    with transaction():
+        open_task(
+            "payment_not_started",
+            f"{code}:{clock.now():%Y-%m-%d}",
+            f"Stripe refused to start the payment of order {number}. Others may fail in the same"
+            f" way. {reason}",
+            order_id=order_id,
+        )
+
+
+def _once(
+    ask: Callable[[int], Found],
+    look: Callable[[], Found | None],
+    next_key: Callable[[int], int],
+    key_attempt: int,
+) -> Found:
+    """Let Stripe do something once, though it saves the first answer under a key, failures too.
+
+    ``ask`` does it under the key of this number. When the key is spent, ``look`` says whether it
+    was done all the same; if not, ``next_key`` stores the number of the key to use instead, and
+    only then it is used. A refusal is saved as well, so the next try has a new key in any case; one
+    that is merely replayed may be out of date and is tried again at once. Raises as ``ask`` does.
+    """
+    for _ in range(MAX_KEYS):
+        try:
+            return ask(key_attempt)
+        except gateway.KeySpent as spent:
+            failure: DomainError = spent
+            found = look()
+            if found is not None:
+                return found
+            key_attempt = next_key(key_attempt)
+        except gateway.Refused as refusal:
+            failure = refusal
+            key_attempt = next_key(key_attempt)
+            if not refusal.is_replayed:
+                break
+    raise failure
+
+
+def _next_key_of(kind: type[Payment] | type[Refund], pk: int) -> Callable[[int], int]:
+    def next_key(after: int) -> int:
+        with transaction("change-key"):
+            return operations.next_key(kind, pk, after=after)
+
+    return next_key
+
+
+def _numbered(key: str, key_attempt: int) -> str:
+    return key if key_attempt == 1 else f"{key}/{key_attempt}"
+
+
+def _is_forgotten(moment: datetime) -> bool:
+    """Whether Stripe may have forgotten what was asked under a key then."""
+    return clock.now() - moment > KEY_LIVES
+
+
 def settle(payment_id: int) -> str:
     """Ask Stripe how a payment stands and bring ours in step; gives what was done.
 
@@ -130,6 +243,7 @@ def _settle(payment_id: int, intent_id: str | None, order_id: int | None = None)
     return retrying(apply)
 
 
+@gateway.bounded()
 def settle_order(order_id: int) -> str:
     """``settle`` for the newest attempt of an order; "waiting" when there is none."""
     found = session.execute(
@@ -148,6 +262,7 @@ def record_webhook(payload: bytes, signature: str) -> bool:
         return operations.record_delivery(event)
 
 
+@gateway.bounded()
 def apply_delivery(delivery_id: int) -> None:
     """Act on a stored message. Unknown types are kept and ignored.
 
@@ -188,7 +303,7 @@ def _outcome(kind: str, about: dict[str, Any]) -> str:
         except gateway.NoSuchObject:
             return NOT_OURS
 
-    return refusals.attempt(what, reference, work, intent_id=intent_id)
+    return unapplied.attempt(what, reference, work, intent_id=intent_id)
 
 
 def _is_ours(reference: str, intent_id: str, about: dict[str, Any]) -> bool:
@@ -253,6 +368,8 @@ def settle_sent_intent(intent: gateway.Intent) -> str:
     payment_id = _adopt(intent)
     if payment_id is not None:
         return _settle(payment_id, intent.id)
+    if _is_superseded(intent):
+        return f"superseded, {gateway.cancel_intent(intent.id).status}"
     if intent.status in {"succeeded", "requires_capture"}:
         with transaction():
             _report_orphan(intent)
@@ -345,57 +462,151 @@ _SETTLERS: dict[str, tuple[str, Callable[[str], str]]] = {
 }
 
 
+@gateway.bounded()
 def capture(payment_id: int, amount_minor: int | None = None) -> str:
     """Take authorised money, all of it or ``amount_minor``; what is left is released for good.
 
-    Raises ``WrongState``, ``Invalid``, ``Refused``, ``Unavailable``. Safe to repeat.
+    Safe to repeat, also after a refusal. Raises ``WrongState`` and ``Invalid``; ``Refused`` with
+    Stripe's reason in words for staff, and a task when the money will not come; ``Unavailable``
+    when nobody knows yet whether it was captured.
     """
     with transaction():
-        intent_id, key, amount = operations.check_capture(payment_id, amount_minor)
-    intent = gateway.capture_intent(intent_id, key=key, amount_minor=amount)
+        asked = operations.check_capture(payment_id, amount_minor)
+
+    def take(key_attempt: int) -> gateway.Intent:
+        return gateway.capture_intent(
+            asked.intent_id,
+            key=_numbered(asked.key, key_attempt),
+            amount_minor=asked.amount_minor,
+        )
+
+    def look() -> gateway.Intent | None:
+        intent = gateway.fetch_intent(asked.intent_id)
+        return None if intent.status == "requires_capture" else intent
+
+    refusal: gateway.Refused | None = None
+    intent: gateway.Intent | None
+    try:
+        intent = _once(take, look, _next_key_of(Payment, payment_id), asked.key_attempt)
+    except gateway.Refused as refused:
+        refusal, intent = refused, _as_it_is(asked.intent_id)
+    except Unavailable as away:
+        raise Unavailable(
+            "Stripe has not confirmed the capture. If it went through, the order shows it in a"
+            " moment; capturing again is safe and never charges twice."
+        ) from away
+    return _captured(payment_id, asked, intent, refusal)
+
+
+def _captured(
+    payment_id: int,
+    asked: operations.CaptureRequest,
+    intent: gateway.Intent | None,
+    refusal: gateway.Refused | None,
+) -> str:
+    """Write down what became of a capture. Raises unless the wanted amount was captured."""
+    outcome = ""
     with transaction("apply-capture"):
-        return operations.apply_intent(payment_id, intent)
+        if intent is not None:
+            outcome = operations.apply_intent(payment_id, intent)
+        if intent is not None and intent.status in {"succeeded", "canceled"}:
+            close_about(operations.CAPTURE_FAILED, str(payment_id))
+        elif refusal is not None and refusal.reason not in AMOUNT_REASONS:
+            operations.report_refused_capture(payment_id, refusal.sentence)
+    if intent is not None and intent.status == "succeeded":
+        if intent.received_minor == asked.amount_minor:
+            return outcome
+        came = Money(intent.received_minor, intent.currency).format()
+        raise WrongState(f"{came} of this money was captured already; the rest was released.")
+    if intent is not None and intent.status == "canceled":
+        raise WrongState("The authorisation has ended at Stripe, so nothing was captured.")
+    raise refusal or WrongState("This payment can no longer be captured. Check it at Stripe.")
 
 
+def _as_it_is(intent_id: str) -> gateway.Intent | None:
+    """The PaymentIntent behind a refusal; None if Stripe cannot say, so that the refusal counts."""
+    try:
+        return gateway.fetch_intent(intent_id)
+    except (gateway.Refused, Unavailable):
+        return None
+
+
+@gateway.bounded()
 def void(payment_id: int) -> str:
-    """Release authorised money without taking it. Money that was captured meanwhile is settled."""
+    """Release authorised money without taking it. Money that was captured meanwhile is settled.
+
+    Returns what was done, "cancelled" if it is released. Raises ``WrongState`` when Stripe keeps it
+    authorised, and ``Unavailable``.
+    """
     intent_id = session.scalar(select(Payment.intent_id).where(Payment.id == payment_id))
     end_read()
     if intent_id is None:
         return "waiting"
     intent = gateway.cancel_intent(intent_id)
     with transaction("apply-void"):
-        return operations.apply_intent(payment_id, intent)
+        outcome = operations.apply_intent(payment_id, intent)
+        if intent.status in {"succeeded", "canceled"}:
+            close_about(operations.CAPTURE_FAILED, str(payment_id))
+    if intent.status == "requires_capture":
+        raise WrongState("Stripe has not released this money. Check the payment at Stripe.")
+    return outcome
 
 
+def release(payment_id: int) -> None:
+    """``void`` for staff, who want to know. Raises ``WrongState`` too when the money was captured
+    at the same time, so that nothing was released."""
+    outcome = void(payment_id)
+    if outcome != "cancelled":
+        raise WrongState(
+            "This money was captured at the same time, so it was not released. Refund it instead."
+        )
+
+
+@gateway.bounded()
 def send_refund(refund_id: int) -> None:
-    """Ask Stripe to give the money of a requested refund back; safe to repeat."""
-    refund = session.get_one(Refund, refund_id)
+    """Ask Stripe to give the money of a requested refund back; safe to repeat.
+
+    What Stripe refuses fails, with the reason and a task. Raises ``Unavailable``.
+    """
+    refund = session.get_one(Refund, refund_id, populate_existing=True)
     if refund.status in {"done", "failed"}:
         return
     intent_id = session.scalar(select(Payment.intent_id).where(Payment.id == refund.payment_id))
     amount, own_key, attempt = refund.amount_minor, refund.key, refund.attempt
-    is_old = clock.now() - refund.requested_at > KEY_LIVES
+    key_attempt, requested_at = refund.key_attempt, refund.requested_at
     shop = ownership.shop_id()
     end_read()
-    known = _sent_before(intent_id or "", own_key, attempt) if is_old else None
-    try:
-        sent = known or gateway.create_refund(
-            key=own_key if attempt == 1 else f"{own_key}:{attempt}",
+
+    def send(key_attempt: int) -> gateway.SentRefund:
+        return gateway.create_refund(
+            key=_numbered(own_key if attempt == 1 else f"{own_key}:{attempt}", key_attempt),
             intent_id=intent_id or "",
             amount_minor=amount,
             metadata={ownership.SHOP: shop, "refund": own_key, "attempt": str(attempt)},
         )
-    except gateway.Refused as error:
-        with transaction():
-            row = session.get_one(Refund, refund_id)
-            order = orders.lock(order_of(row.payment_id))
-            session.refresh(row, with_for_update=True)
-            if row.attempt == attempt and row.stripe_id is None:
-                refunds.fail_refund(order, row, error.sentence)
-        return
+
+    def look() -> gateway.SentRefund | None:
+        return _sent_before(intent_id or "", own_key, attempt)
+
+    try:
+        sent = look() if _is_forgotten(requested_at) else None
+        sent = sent or _once(send, look, _next_key_of(Refund, refund_id), key_attempt)
+    except gateway.Refused as refusal:
+        sent = None if refusal.reason is RefusalReason.NOT_AT_STRIPE else look()
+        if sent is None:
+            _refund_refused(refund_id, attempt, refusal.sentence)
+            return
     with transaction("apply-refund"):
         refunds.apply_refund(refund_id, sent)
+
+
+def _refund_refused(refund_id: int, attempt: int, reason: str) -> None:
+    with transaction():
+        row = session.get_one(Refund, refund_id)
+        order = orders.lock(order_of(row.payment_id))
+        session.refresh(row, with_for_update=True)
+        if row.attempt == attempt and row.stripe_id is None:
+            refunds.fail_refund(order, row, reason)
 
 
 def _sent_before(intent_id: str, own_key: str, attempt: int) -> gateway.SentRefund | None:
@@ -407,6 +618,7 @@ def _sent_before(intent_id: str, own_key: str, attempt: int) -> gateway.SentRefu
     )
 
 
+@gateway.bounded()
 def close_intents(order_id: int) -> None:
     """Cancel what could still be paid for a closed order; money that came first is settled.
 
@@ -496,6 +708,20 @@ def _adopt(intent: gateway.Intent) -> int | None:
         with transaction("attach-intent"):
             operations.attach_intent(payment_id, intent)
     return payment_id
+
+
+def _is_superseded(intent: gateway.Intent) -> bool:
+    """Whether it is a second PaymentIntent of an attempt of ours: Stripe had failed to tell us of
+    it. Nobody has its secret, so nobody can pay it."""
+    if intent.status in {"succeeded", "requires_capture", "processing", "canceled"}:
+        return False
+    known = session.scalar(
+        select(Payment.id).where(
+            Payment.key == intent.metadata.get("payment", ""), Payment.intent_id != intent.id
+        )
+    )
+    end_read()
+    return known is not None
 
 
 def _report_orphan(intent: gateway.Intent) -> None:

@@ -16,7 +16,7 @@ from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Invalid, Unavailable, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
-from shop.payments import charge_balances, ownership, procedures, refusals
+from shop.payments import charge_balances, ownership, procedures, refunds, unapplied
 from shop.payments import stripe_gateway as gateway
 from shop.payments.events import ComparisonRequested
 from shop.payments.models import Dispute, Payment, PaymentEvent, ReconcileRun, Refund, Task
@@ -84,6 +84,8 @@ def reconcile() -> int:
                 procedures.start(order_id)
             elif _settled(payment_id, intent_id) not in {"waiting", "known", "processing"}:
                 moved += 1
+        except gateway.KeySpent as error:  # Stripe answers, if only about this one: go on
+            log.warning("not settled", extra={"payment_id": payment_id, "reason": str(error)})
         except Unavailable as error:
             failures += 1
             log.warning("not settled", extra={"payment_id": payment_id, "reason": str(error)})
@@ -103,12 +105,13 @@ def reconcile() -> int:
 def _settled(payment_id: int, intent_id: str) -> str:
     """``settle``; what our books cannot take is written down, once, and asked about again later."""
     settle = partial(procedures.settle, payment_id)
-    outcome = refusals.attempt("payment", intent_id, settle)
-    return "waiting" if refusals.is_refusal(outcome) else outcome
+    outcome = unapplied.attempt("payment", intent_id, settle)
+    return "waiting" if unapplied.is_refusal(outcome) else outcome
 
 
 def reconcile_refunds() -> int:
-    """Ask Stripe about every refund whose end we have not heard of; gives how many were asked."""
+    """Ask Stripe about every refund whose end we have not heard of; gives how many were asked.
+    Those that stay without an answer for too long become tasks."""
     waiting = session.execute(
         select(Refund.id, Refund.stripe_id)
         .where(
@@ -126,7 +129,9 @@ def reconcile_refunds() -> int:
                 procedures.send_refund(refund_id)
             else:
                 settle = partial(procedures.settle_refund, stripe_id)
-                refusals.attempt("refund", stripe_id, settle)
+                unapplied.attempt("refund", stripe_id, settle)
+        except gateway.KeySpent as error:  # Stripe answers, if only about this one: go on
+            log.warning("refund unknown", extra={"refund_id": refund_id, "reason": str(error)})
         except Unavailable as error:
             failures += 1
             log.warning("refund unknown", extra={"refund_id": refund_id, "reason": str(error)})
@@ -139,6 +144,8 @@ def reconcile_refunds() -> int:
                 raise
             session.rollback()
             log.exception("refund unknown", extra={"refund_id": refund_id})
+    with transaction():
+        refunds.report_stuck_refunds()
     return len(waiting)
 
 
@@ -248,7 +255,7 @@ def _fill(run_id: int, since: datetime, *, within: timedelta | None) -> Reconcil
 
 
 def _count_refused(found: list[Difference]) -> int:
-    return sum(refusals.is_refusal(one["done"]) for one in found)
+    return sum(unapplied.is_refusal(one["done"]) for one in found)
 
 
 def _compared(
@@ -338,7 +345,10 @@ class _Look:
         if not is_ours:
             return None
         here = "unknown"
-        if ours is not None:
+        if ours is None:
+            if intent.status == "canceled":
+                return None  # a second one of some attempt, which nobody could pay
+        else:
             if (ours.status, ours.captured_minor) == (status, intent.received_minor):
                 return None
             here = f"{ours.status}, {_say(ours.captured_minor, intent.currency)}"
@@ -466,7 +476,7 @@ class _Look:
 
     def _balances(self) -> Iterator[Difference | None]:
         """The books of each charge against Stripe's balance, once all else was compared."""
-        told = refusals.open_references()
+        told = unapplied.open_references()
         for books in charge_balances.books_since(self._since, self._intent_of):
             if books.number in self._unsettled:
                 continue
@@ -481,7 +491,7 @@ class _Look:
                     intent_id=books.intent_id,
                 )
             elif self._mend and books.charge_id in told:
-                refusals.forget(books.charge_id)
+                unapplied.forget(books.charge_id)
 
     def _guarded(
         self, what: str, reference: str, compare_one: Callable[[], Difference | None]
@@ -490,7 +500,7 @@ class _Look:
         try:
             return compare_one()
         except Exception as error:
-            if refusals.is_passing(error):
+            if unapplied.is_passing(error):
                 raise
             session.rollback()
             return self._difference(
@@ -541,10 +551,10 @@ class _Look:
         outcome = ""
         if self._mend:
             try:
-                outcome = refusals.attempt(what, reference, mend, intent_id=intent_id)
+                outcome = unapplied.attempt(what, reference, mend, intent_id=intent_id)
             except DomainError as error:
                 outcome = f"not mended: {error}"
-        if not outcome or outcome.startswith("not mended") or refusals.is_refusal(outcome):
+        if not outcome or outcome.startswith("not mended") or unapplied.is_refusal(outcome):
             self._unsettled.add(number)
         return {
             "what": what,

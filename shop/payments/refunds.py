@@ -3,8 +3,10 @@
 Whoever calls these has locked the order. The database refuses what exceeds the captured money.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -18,11 +20,18 @@ from shop.core.events import emit
 from shop.core.money import Money
 from shop.payments import refundable
 from shop.payments.events import OrderRefunded, RefundFailed, RefundRequested
-from shop.payments.models import Payment, Refund, RefundLine
+from shop.payments.models import (
+    OrderReturn,
+    OrderReturnLine,
+    Payment,
+    Refund,
+    RefundLine,
+    Task,
+)
 from shop.payments.records import locked, note, order_of, recount
-from shop.payments.refusals import CannotApply, RefusalName
 from shop.payments.stripe_gateway import SentRefund
 from shop.payments.tasks import close_about, open_task
+from shop.payments.unapplied import CannotApply, RefusalName
 
 REASONS = {
     "returned": "The customer sent it back",
@@ -37,7 +46,10 @@ REASONS = {
 # The customer had the pieces in hand: of a line that is half sent, these are of the sent half.
 HAD = frozenset({"returned", "damaged", "not as described"})
 MOST_MINOR = 2_000_000_000
-GIVEN_BACK = "given back"
+STUCK = "refund_stuck"
+# The doctor's rule "refund-stuck" has the same limits.
+CONFIRMED_WITHIN = timedelta(hours=1)
+ENDED_WITHIN = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,9 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
+    """Units of a line that go back, what they come to, and the tax in it."""
+
     line: orders.OrderLine
     quantity: int
     amount_minor: int
@@ -113,7 +127,7 @@ def request_refund(
     if payment is None or refusal:
         raise WrongState(refusal)
     given, shipping_given = refundable.given_of(order)
-    parts = _parts(order, wanted.lines, given)
+    parts = parts_of(order, wanted.lines, given)
     shipping = _whole(wanted.shipping_minor, "shipping_minor")
     if shipping > max(0, refundable.shipping_of(order) - shipping_given):
         left = _say(max(0, refundable.shipping_of(order) - shipping_given), order.currency)
@@ -146,7 +160,8 @@ def request_refund(
     session.flush()
     if wanted.restock:
         back = [part for part in parts if part.line.id in wanted.restock]
-        _restock(order, back, sent_first=reason in HAD)
+        move_stock(order, back, sent_first=reason in HAD)
+    orders.record_sales(order)
     emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=amount))
     return refund
 
@@ -200,6 +215,7 @@ def retry_refund(refund_id: int) -> Refund:
     refund.requested_at = clock.now()
     order.version += 1
     session.flush()
+    orders.record_sales(order)
     close_about("refund_failed", f"{refund.id}:{refund.attempt - 1}")
     emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=refund.amount_minor))
     return refund
@@ -234,10 +250,13 @@ def apply_refund(refund_id: int, sent: SentRefund) -> None:
         _count_again(order, refund)
     refund.stripe_id = sent.id
     if sent.status != "succeeded":
+        if refund.status == "requested":
+            _close_stuck(refund)
         if refund.status != "done":
             refund.status = "sent"
         return
     if refund.status != "done":
+        _close_stuck(refund)
         refund.status, refund.done_at, refund.failure = "done", clock.now(), ""
     known = note(
         payment,
@@ -259,12 +278,14 @@ def fail_refund(order: orders.Order, refund: Refund, reason: str) -> None:
     asked. Safe to repeat."""
     if refund.status == "failed":
         return
+    _close_stuck(refund)
     refund.status, refund.failure = "failed", reason
     lines = {line.id: line for line in order.lines}
     for part in refund.lines:
         lines[part.order_line_id].refunded -= part.quantity
     order.version += 1
     session.flush()
+    orders.record_sales(order)
     emit(RefundFailed(order_id=order.id, refund_id=refund.id, reason=reason))
     open_task(
         "refund_failed",
@@ -273,6 +294,42 @@ def fail_refund(order: orders.Order, refund: Refund, reason: str) -> None:
         f" failed: {reason}",
         order_id=order.id,
     )
+
+
+def report_stuck_refunds() -> int:
+    """Ask a person about every refund that Stripe has not confirmed for an hour, or not ended for
+    two weeks; once for each. Returns how many were reported. One statement when there is none."""
+    now = clock.now()
+    told = select(Task.id).where(
+        Task.kind == STUCK,
+        Task.reference == func.concat(Refund.id, ":", Refund.attempt, ":", Refund.status),
+    )
+    stuck = session.execute(
+        select(Refund.id, Refund.attempt, Refund.status, Refund.amount_minor, Refund.currency,
+               Refund.requested_at, Payment.order_id, orders.Order.number)
+        .join(Payment, Payment.id == Refund.payment_id)
+        .join(orders.Order, orders.Order.id == Payment.order_id)
+        .where(
+            ((Refund.status == "requested") & (Refund.requested_at < now - CONFIRMED_WITHIN))
+            | ((Refund.status == "sent") & (Refund.requested_at < now - ENDED_WITHIN)),
+            ~told.exists(),
+        )
+        .order_by(Refund.id)
+    ).all()  # fmt: skip
+    for row in stuck:
+        since = f"{row.requested_at:%-d %B, %H:%M} UTC"
+        what = (
+            f"was requested on {since}, and Stripe has not confirmed it. The shop keeps trying"
+            if row.status == "requested"
+            else f"has been pending at Stripe since {since}"
+        )
+        open_task(
+            STUCK,
+            f"{row.id}:{row.attempt}:{row.status}",
+            f"The refund of {_say(row.amount_minor, row.currency)} for order {row.number} {what}.",
+            order_id=row.order_id,
+        )
+    return len(stuck)
 
 
 def adopt_refund(payment_id: int, sent: SentRefund) -> bool:
@@ -333,9 +390,11 @@ def _decide(payment: Payment, amount: int, shipping: int, *, reason: str, source
     return refund
 
 
-def _parts(
+def parts_of(
     order: orders.Order, wanted: Mapping[int, int], given: Mapping[int, refundable.Given]
-) -> list[_Part]:
+) -> list[Part]:
+    """Returns what these units, by order line id, come to. Raises ``Invalid`` for units that are
+    not there to go back."""
     lines = {line.id: line for line in order.lines}
     parts = []
     for line_id, quantity in wanted.items():
@@ -347,19 +406,22 @@ def _parts(
         if units > left:
             raise Invalid(f"{line.name}: {left} can still go back, not {units}.", field="lines")
         if units:
-            parts.append(_Part(line, units, *given[line_id].due(line, units)))
+            parts.append(Part(line, units, *given[line_id].due(line, units)))
     return parts
 
 
-def _restock(order: orders.Order, parts: Sequence[_Part], *, sent_first: bool) -> None:
+def move_stock(
+    order: orders.Order, parts: Sequence[Part], *, sent_first: bool, goes_back: bool = True
+) -> None:
     """Units that were not sent are cancelled; those that were are back on the shelf.
 
     Either happens once to a unit, also when the refund that did it has failed since and this is
-    another one, or when the unit was called off before and its money kept.
+    another one, or when the unit was called off before and its money kept. ``goes_back``: money
+    does, too, and the customer is told so.
     """
     given = _restocked(order.id)
     back_before = inventory.restocked(order.id)
-    cancelled_before = orders.cancelled_units(order.id, reason=GIVEN_BACK)
+    cancelled_before = orders.cancelled_units(order.id, reason=refundable.GIVEN_BACK)
     unpaid = refundable.unpaid_of(order)
     still_open: dict[int, int] = {}
     back: list[inventory.Line] = []
@@ -385,21 +447,37 @@ def _restock(order: orders.Order, parts: Sequence[_Part], *, sent_first: bool) -
     if still_open and back:
         inventory.lock(part.line.variant_id for part in parts)
     if still_open and order.status == "confirmed":
-        orders.cancel_lines(order, still_open, reason=GIVEN_BACK, goes_back=True)
+        orders.cancel_lines(order, still_open, reason=refundable.GIVEN_BACK, goes_back=goes_back)
     if back:
         inventory.restock(order.id, back)
 
 
+def _close_stuck(refund: Refund) -> None:
+    """It leaves its state: nobody need look why it stays there any more."""
+    if refund.requested_at < clock.now() - CONFIRMED_WITHIN:
+        close_about(STUCK, f"{refund.id}:{refund.attempt}:{refund.status}")
+
+
 def _restocked(order_id: int) -> Mapping[int, int]:
-    """Units by line that go back, or have gone, together with their goods."""
+    """Units by line that go back, or have gone, together with their goods; with or without money.
+    Lines without any count 0. Two statements."""
     rows = session.execute(
         select(RefundLine.order_line_id, func.sum(RefundLine.quantity))
         .join(Refund, Refund.id == RefundLine.refund_id)
         .join(Payment, Payment.id == Refund.payment_id)
         .where(Payment.order_id == order_id, Refund.status != "failed", RefundLine.restock)
         .group_by(RefundLine.order_line_id)
-    )
-    return {line_id: int(units) for line_id, units in rows}
+    ).all()
+    free = session.execute(
+        select(OrderReturnLine.order_line_id, func.sum(OrderReturnLine.quantity))
+        .join(OrderReturn, OrderReturn.id == OrderReturnLine.return_id)
+        .where(OrderReturn.order_id == order_id, OrderReturnLine.restock)
+        .group_by(OrderReturnLine.order_line_id)
+    ).all()
+    units: Counter[int] = Counter()
+    for line_id, quantity in [*rows, *free]:
+        units[line_id] += int(quantity)
+    return units
 
 
 def _make_room(order: orders.Order, payment: Payment, amount: int) -> None:
@@ -451,6 +529,7 @@ def _count_again(order: orders.Order, refund: Refund) -> None:
     for part in refund.lines:
         line = lines[part.order_line_id]
         line.refunded = min(line.quantity, line.refunded + part.quantity)
+    orders.record_sales(order)
     close_about("refund_failed", f"{refund.id}:{refund.attempt}")
 
 

@@ -1,165 +1,184 @@
-"""Objects of Stripe's that our books cannot take: each is named and a task asks about it.
+"""Why Stripe refuses, in words for staff. Pure: nothing here asks Stripe or the database.
 
-What an object causes (a rule of ours, a guard of the database, a field that is not as Stripe's API
-says) is its refusal. What has nothing to do with it (Stripe or the database is away, somebody else
-holds a lock) is none: it passes on to the caller, who tries again.
+Stripe's error codes are an open set (https://docs.stripe.com/error-codes); ``RefusalReason`` is
+ours, and closed: a program can rely on it. What is not listed here keeps Stripe's own sentence.
 """
 
-import logging
-from collections.abc import Callable
 from enum import StrEnum
 
-from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from shop import orders
-from shop.core.db import RETRYABLE, end_read, session, transaction
-from shop.core.errors import DomainError, Unavailable
-from shop.payments.models import Dispute, Payment, Refund, Task
-from shop.payments.stripe_gateway import NoSuchObject, Unreadable
-from shop.payments.tasks import close_about, open_task
+class RefusalReason(StrEnum):
+    """Why Stripe refused to start, capture, cancel or refund a payment."""
 
-log = logging.getLogger(__name__)
-
-TASK = "stripe_refused"
-PREFIX = "refused: "
-MAX_REASON = 300
-
-
-class RefusalName(StrEnum):
-    """Why our books could not take an object; as it stands in lists."""
-
-    DELETED = "deleted at Stripe"
-    UNREADABLE = "cannot be read"
-    NOT_CAPTURED = "nothing captured"
-    BEYOND_CAPTURED = "more than captured"
-    OTHER_CURRENCY = "other currency"
-    OTHER_AMOUNT = "other amount"
-    BOOKS_DIFFER = "books differ"
-    AGAINST_A_RULE = "against a rule"
-    DATABASE = "refused by the database"
-    UNEXPECTED = "unexpected error"
+    AUTHORISATION_EXPIRED = "authorisation_expired"
+    PAYMENT_CHANGED = "payment_changed"
+    ALREADY_CAPTURED = "already_captured"
+    CARD_DECLINED = "card_declined"
+    CARD_EXPIRED = "card_expired"
+    CARD_CLOSED = "card_closed"
+    CARD_INSUFFICIENT_FUNDS = "card_insufficient_funds"
+    CARD_AUTHENTICATION = "card_authentication_required"
+    ALREADY_REFUNDED = "already_refunded"
+    NOT_REFUNDABLE = "not_refundable"
+    PAYMENT_DISPUTED = "payment_disputed"
+    BALANCE_TOO_LOW = "stripe_balance_too_low"
+    AMOUNT_TOO_LARGE = "amount_too_large"
+    AMOUNT_TOO_SMALL = "amount_too_small"
+    NOT_AT_STRIPE = "not_found_at_stripe"
+    WRONG_MODE = "wrong_stripe_mode"
+    ACCOUNT_RESTRICTED = "stripe_account_restricted"
+    PROCESSING_ERROR = "processing_error"
+    OTHER = "payment_refused"
 
 
-WORDS = {
-    RefusalName.DELETED: "Stripe does not know it any more.",
-    RefusalName.UNREADABLE: "It is not as Stripe's API describes it.",
-    RefusalName.DATABASE: "The database refuses what it says.",
-    RefusalName.UNEXPECTED: "Reading it led to an error, which is in the log.",
+SENTENCES = {
+    RefusalReason.AUTHORISATION_EXPIRED: (
+        "The authorisation has expired, so this money can no longer be captured. Cancel the order,"
+        " or ask the customer to pay again."
+    ),
+    RefusalReason.PAYMENT_CHANGED: (
+        "The payment has changed at Stripe, so this is no longer possible. Check the payment in"
+        " the Stripe Dashboard."
+    ),
+    RefusalReason.ALREADY_CAPTURED: "This money was captured already.",
+    RefusalReason.CARD_DECLINED: (
+        "The card issuer declined. Ask the customer to contact their bank, or settle it another"
+        " way."
+    ),
+    RefusalReason.CARD_EXPIRED: ("The card has expired. Settle it with the customer another way."),
+    RefusalReason.CARD_CLOSED: (
+        "The card was cancelled, lost or stolen. Settle it with the customer another way."
+    ),
+    RefusalReason.CARD_INSUFFICIENT_FUNDS: (
+        "There is not enough money on the card. Ask the customer to pay another way."
+    ),
+    RefusalReason.CARD_AUTHENTICATION: (
+        "The card issuer asks the customer to authenticate. Ask the customer to pay again."
+    ),
+    RefusalReason.ALREADY_REFUNDED: (
+        "Stripe has refunded all of this payment already. Check its refunds in the Stripe"
+        " Dashboard."
+    ),
+    RefusalReason.NOT_REFUNDABLE: (
+        "This payment cannot be refunded through Stripe. Pay the customer another way."
+    ),
+    RefusalReason.PAYMENT_DISPUTED: (
+        "The customer’s bank disputes this payment, and Stripe does not refund disputed payments."
+        " Answer the dispute in the Stripe Dashboard."
+    ),
+    RefusalReason.BALANCE_TOO_LOW: (
+        "Your Stripe balance is too low for this refund. Add money to it in the Stripe Dashboard,"
+        " then try again."
+    ),
+    RefusalReason.AMOUNT_TOO_LARGE: (
+        "The amount is more than what is left of this payment at Stripe."
+    ),
+    RefusalReason.AMOUNT_TOO_SMALL: "The amount is below the smallest that Stripe accepts.",
+    RefusalReason.NOT_AT_STRIPE: (
+        "This payment is not in the Stripe account whose key the shop uses. Check"
+        " STRIPE_SECRET_KEY."
+    ),
+    RefusalReason.WRONG_MODE: (
+        "This payment was made in the other mode, test or live, than the shop’s Stripe key. Check"
+        " STRIPE_SECRET_KEY."
+    ),
+    RefusalReason.ACCOUNT_RESTRICTED: (
+        "Your Stripe account may not do this at the moment. Check its notices in the Stripe"
+        " Dashboard."
+    ),
+    RefusalReason.PROCESSING_ERROR: (
+        "The card issuer could not process this. Try again in a few minutes."
+    ),
+}
+
+_BY_CODE = {
+    "charge_expired_for_capture": RefusalReason.AUTHORISATION_EXPIRED,
+    "capture_charge_authorization_expired": RefusalReason.AUTHORISATION_EXPIRED,
+    "capture_unauthorized_payment": RefusalReason.AUTHORISATION_EXPIRED,
+    "payment_intent_unexpected_state": RefusalReason.PAYMENT_CHANGED,
+    "intent_invalid_state": RefusalReason.PAYMENT_CHANGED,
+    "charge_already_captured": RefusalReason.ALREADY_CAPTURED,
+    "card_declined": RefusalReason.CARD_DECLINED,
+    "card_decline_rate_limit_exceeded": RefusalReason.CARD_DECLINED,
+    "payment_method_customer_decline": RefusalReason.CARD_DECLINED,
+    "payment_method_provider_decline": RefusalReason.CARD_DECLINED,
+    "expired_card": RefusalReason.CARD_EXPIRED,
+    "expired_payment_method": RefusalReason.CARD_EXPIRED,
+    "account_closed": RefusalReason.CARD_CLOSED,
+    "authentication_required": RefusalReason.CARD_AUTHENTICATION,
+    "charge_already_refunded": RefusalReason.ALREADY_REFUNDED,
+    "charge_not_refundable": RefusalReason.NOT_REFUNDABLE,
+    "charge_disputed": RefusalReason.PAYMENT_DISPUTED,
+    "refund_disputed_payment": RefusalReason.PAYMENT_DISPUTED,
+    "balance_insufficient": RefusalReason.BALANCE_TOO_LOW,
+    "insufficient_funds": RefusalReason.BALANCE_TOO_LOW,
+    "financial_account_balance_does_not_support_currency": RefusalReason.BALANCE_TOO_LOW,
+    "amount_too_large": RefusalReason.AMOUNT_TOO_LARGE,
+    "charge_exceeds_source_limit": RefusalReason.AMOUNT_TOO_LARGE,
+    "charge_exceeds_transaction_limit": RefusalReason.AMOUNT_TOO_LARGE,
+    "amount_too_small": RefusalReason.AMOUNT_TOO_SMALL,
+    "resource_missing": RefusalReason.NOT_AT_STRIPE,
+    "no_account": RefusalReason.NOT_AT_STRIPE,
+    "livemode_mismatch": RefusalReason.WRONG_MODE,
+    "testmode_charges_only": RefusalReason.WRONG_MODE,
+    "account_invalid": RefusalReason.ACCOUNT_RESTRICTED,
+    "capability_not_active": RefusalReason.ACCOUNT_RESTRICTED,
+    "action_blocked": RefusalReason.ACCOUNT_RESTRICTED,
+    "request_blocked": RefusalReason.ACCOUNT_RESTRICTED,
+    "processing_error": RefusalReason.PROCESSING_ERROR,
+}
+# https://docs.stripe.com/declines/codes, and the reasons for which a refund fails later:
+# https://docs.stripe.com/api/refunds/object#refund_object-failure_reason
+_BY_DECLINE = {
+    "expired_card": RefusalReason.CARD_EXPIRED,
+    "insufficient_funds": RefusalReason.CARD_INSUFFICIENT_FUNDS,
+    "withdrawal_count_limit_exceeded": RefusalReason.CARD_INSUFFICIENT_FUNDS,
+    "lost_card": RefusalReason.CARD_CLOSED,
+    "stolen_card": RefusalReason.CARD_CLOSED,
+    "pickup_card": RefusalReason.CARD_CLOSED,
+    "restricted_card": RefusalReason.CARD_CLOSED,
+    "invalid_account": RefusalReason.CARD_CLOSED,
+    "new_account_information_available": RefusalReason.CARD_CLOSED,
+    "authentication_required": RefusalReason.CARD_AUTHENTICATION,
+    "processing_error": RefusalReason.PROCESSING_ERROR,
+    "issuer_not_available": RefusalReason.PROCESSING_ERROR,
+    "try_again_later": RefusalReason.PROCESSING_ERROR,
+    "reenter_transaction": RefusalReason.PROCESSING_ERROR,
+}
+_FAILURES = {
+    "lost_or_stolen_card": "The card was lost or stolen. Pay the customer another way.",
+    "expired_or_canceled_card": "The card has expired or was cancelled. Pay the customer another"
+    " way.",
+    "charge_for_pending_refund_disputed": "The customer’s bank disputed the payment before the"
+    " refund was sent. Answer the dispute in the Stripe Dashboard.",
+    "insufficient_funds": SENTENCES[RefusalReason.BALANCE_TOO_LOW],
+    "declined": "The customer’s bank declined the refund. Pay the customer another way.",
+    "merchant_request": "The refund was cancelled in the Stripe Dashboard.",
+    "unknown": "The customer’s bank gave no reason. Pay the customer another way.",
 }
 
 
-class CannotApply(DomainError):
-    """Our books cannot take this object: ``name`` says why in a word, the sentence in full."""
-
-    code = "cannot_apply"
-
-    def __init__(self, name: RefusalName, sentence: str) -> None:
-        super().__init__(sentence)
-        self.name = name
-
-
-def attempt(kind: str, reference: str, work: Callable[[], str], *, intent_id: str = "") -> str:
-    """Apply one object (``kind``: payment, refund, dispute, …); gives what was done.
-
-    If our books cannot take it, nothing of it is kept: the refusal is written down with a task, and
-    "refused: …" is given. Raises what is not the object's fault. No transaction may be open.
-    """
-    try:
-        outcome = work()
-    except Exception as error:
-        if is_passing(error):
-            raise
-        name, sentence = _named(error)
-        log.warning(
-            "object refused",
-            extra={"kind": kind, "reference": reference, "refusal": name, "reason": str(error)},
-            exc_info=name is RefusalName.UNEXPECTED,
-        )
-        session.rollback()
-        write_down(kind, reference, name, sentence, intent_id=intent_id)
-        return f"{PREFIX}{name}"
-    _forget(reference)
-    return outcome
+def reason_of(code: str, decline_code: str = "", *, kind: str = "") -> RefusalReason:
+    """Returns our reason for Stripe's error ``code``, ``decline_code`` and error type ``kind``."""
+    if decline_code in _BY_DECLINE and (kind == "card_error" or code == "card_declined"):
+        return _BY_DECLINE[decline_code]
+    if kind == "card_error" and code == "insufficient_funds":
+        return RefusalReason.CARD_INSUFFICIENT_FUNDS
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    # Some refund failures are also answered as error codes.
+    if code in {"lost_or_stolen_card", "expired_or_canceled_card"}:
+        return RefusalReason.CARD_CLOSED
+    return RefusalReason.CARD_DECLINED if kind == "card_error" else RefusalReason.OTHER
 
 
-def write_down(
-    kind: str, reference: str, name: RefusalName, sentence: str, *, intent_id: str = ""
-) -> None:
-    """Ask a person to look at an object that our books could not take; once for each object."""
-    with transaction("refuse-object"):
-        found = session.execute(
-            select(orders.Order.id, orders.Order.number)
-            .join(Payment, Payment.order_id == orders.Order.id)
-            .outerjoin(Refund, Refund.payment_id == Payment.id)
-            .outerjoin(Dispute, Dispute.payment_id == Payment.id)
-            .where(
-                Payment.intent_id.in_([reference, intent_id])
-                | (Refund.stripe_id == reference)
-                | (Dispute.stripe_id == reference)
-            )
-            .limit(1)
-        ).first()
-        of = f" of order {found.number}" if found else ""
-        open_task(
-            TASK,
-            reference,
-            f"The {kind} {reference}{of} at Stripe is not in the books ({name})."
-            f" {sentence} Look it up in Stripe's dashboard.",
-            order_id=found.id if found else None,
-        )
+def sentence_of(reason: RefusalReason, message: str) -> str:
+    """Returns the sentence for staff; ``message`` is Stripe's own, for reasons without one."""
+    if reason in SENTENCES:
+        return SENTENCES[reason]
+    return f"Stripe refused: {message}" if message else "Stripe refused this request."
 
 
-def is_refusal(outcome: str) -> bool:
-    """Whether this is what ``attempt`` gives for an object that our books could not take."""
-    return outcome.startswith(PREFIX)
-
-
-def is_passing(error: Exception) -> bool:
-    """Whether trying later may help: nothing is wrong with the object."""
-    if isinstance(error, DBAPIError):
-        state = getattr(error.orig, "sqlstate", None)
-        is_away = error.connection_invalidated or isinstance(error, OperationalError)
-        return is_away or state in RETRYABLE
-    return isinstance(error, Unavailable | PoolTimeout)
-
-
-def _named(error: Exception) -> tuple[RefusalName, str]:
-    if isinstance(error, CannotApply):
-        return error.name, error.sentence
-    if isinstance(error, NoSuchObject):
-        return RefusalName.DELETED, WORDS[RefusalName.DELETED]
-    if isinstance(error, Unreadable):
-        return RefusalName.UNREADABLE, error.sentence[:MAX_REASON]
-    if isinstance(error, DomainError):
-        return RefusalName.AGAINST_A_RULE, error.sentence
-    if isinstance(error, SQLAlchemyError):
-        return RefusalName.DATABASE, WORDS[RefusalName.DATABASE]
-    return RefusalName.UNEXPECTED, WORDS[RefusalName.UNEXPECTED]
-
-
-def open_references() -> set[str]:
-    """The ids of the objects that somebody is asked about."""
-    found = session.scalars(
-        select(Task.reference).where(Task.kind == TASK, Task.closed_at.is_(None))
-    ).all()
-    end_read()
-    return set(found)
-
-
-def forget(reference: str) -> None:
-    """What could not be applied before is in the books now."""
-    with transaction():
-        close_about(TASK, reference)
-
-
-def _forget(reference: str) -> None:
-    is_asked = session.scalar(
-        select(Task.id).where(
-            Task.kind == TASK, Task.reference == reference, Task.closed_at.is_(None)
-        )
-    )
-    end_read()
-    if is_asked is not None:
-        forget(reference)
+def failure_of(failure_reason: str) -> str:
+    """Returns why a refund failed, in words for staff; "" while Stripe names no reason."""
+    return _FAILURES.get(failure_reason, failure_reason.replace("_", " "))

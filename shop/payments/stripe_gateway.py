@@ -1,27 +1,34 @@
 """Everything that is said to Stripe, and nothing else. The only importer of ``stripe``.
 
-No database transaction is open while a function here runs. Every create carries a deterministic
-idempotency key, so that a repeat after a lost answer finds the same object
-(https://docs.stripe.com/api/idempotent_requests).
+No database transaction is open while a function here runs. Every create carries an idempotency key
+that its caller keeps in the database, so that a repeat after a lost answer finds the same object.
+Stripe saves the first answer under a key, failures of its own included
+(https://docs.stripe.com/api/idempotent_requests): then the key is spent, and the caller looks for
+the object before using a new one. What may pass in a moment is retried here, under the same key.
 """
 
-import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import quote_plus
+from uuid import uuid4
 
 import stripe
+import tenacity
 
-from shop.core import clock, failpoints
+from shop.core import clock, failpoints, strict_json
 from shop.core.errors import DomainError, Unavailable
+from shop.payments.refusals import RefusalReason, failure_of, reason_of, sentence_of
 
 log = logging.getLogger(__name__)
 
-# A customer waits meanwhile: twice this, at worst. What fails is tried again later anyway.
 TIMEOUT_S = 8
 STRIPE_JS = "https://js.stripe.com"
 _VOUCHER = "_display_details"
@@ -34,6 +41,32 @@ class Voucher:
     url: str
     reference: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and for how long a request to Stripe is retried: no try begins after ``within_s``
+    seconds, and none takes longer than ``TIMEOUT_S``."""
+
+    tries: int
+    within_s: float
+
+
+# Somebody waits for a page: at worst for 16 seconds. What fails is tried again later anyway.
+FOR_PEOPLE = Patience(tries=4, within_s=8)
+# A worker may wait longer, but others wait behind it, and its reaction is tried again anyway.
+FOR_WORKERS = Patience(tries=5, within_s=20)
+# Waits of about 0.5, 0.75, 1.25, 2.25 … seconds, so that many who failed together part
+# (https://docs.stripe.com/rate-limits).
+_BACK_OFF = tenacity.wait_exponential_jitter(multiplier=0.25, max=8, jitter=0.5)
+BUSY = "The payment service is busy and does not answer. Please try again in a minute."
+BROKEN = "The payment service does not answer as it should. Please try again in a few minutes."
+# So many PaymentIntents are looked through for one whose answer was lost, newest first.
+MAX_LOOKED_THROUGH = 2000
+# A webhook's signature counts for so long, and so far ahead of our clock.
+MAX_AGE_S = 300
+MAX_SKEW_S = 60
+MAX_WEBHOOK_DEPTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +212,36 @@ class BadSignature(DomainError):
 
 
 class Refused(DomainError):
-    """Stripe understood and said no; asking again in the same way will not help."""
+    """Stripe understood and said no; asking again in the same way will not help.
 
-    code = "payment_refused"
+    ``code`` is our reason (``RefusalReason``), ``stripe_code`` and ``decline_code`` are Stripe's.
+    ``is_replayed``: Stripe said so to an earlier request under the same key, and it was saved.
+    """
+
+    code = RefusalReason.OTHER.value
+
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        reason: RefusalReason = RefusalReason.OTHER,
+        stripe_code: str = "",
+        decline_code: str = "",
+        is_replayed: bool = False,
+    ) -> None:
+        super().__init__(sentence)
+        self.reason, self.code = reason, reason.value
+        self.stripe_code, self.decline_code = stripe_code, decline_code
+        self.is_replayed = is_replayed
+
+
+class AccessDenied(Unavailable):
+    """Stripe does not accept our secret key, or it may not do this."""
+
+
+class KeySpent(Unavailable):
+    """Stripe answers to this idempotency key with a failure that it has saved, or the key was used
+    with other parameters. The work may be done all the same: look for it, then use a new key."""
 
 
 class NoSuchObject(Refused):
@@ -219,6 +279,8 @@ Read = TypeVar("Read")
 
 _client: stripe.StripeClient | None = None
 _is_live = False
+_patience = FOR_PEOPLE
+_deadline: ContextVar[float | None] = ContextVar("stripe_deadline", default=None)
 _publishable_key = ""
 _capture = "automatic"
 _script_base = STRIPE_JS
@@ -232,22 +294,41 @@ def configure(
     webhook_secrets: tuple[str, ...],
     api_base: str,
     capture: str = "automatic",
+    patience: Patience = FOR_PEOPLE,
 ) -> None:
     """Point this process at Stripe, or at the stand-in when ``api_base`` is set.
 
-    ``capture``: "manual" only authorises, and staff capture the money later.
+    ``capture``: "manual" only authorises, and staff capture the money later. ``patience``: how long
+    requests that may pass in a moment are retried.
     """
-    global _client, _publishable_key, _webhook_secrets, _capture, _script_base, _is_live
+    global _client, _publishable_key, _webhook_secrets, _capture, _patience, _script_base, _is_live
     _script_base = api_base or STRIPE_JS
     _publishable_key, _webhook_secrets, _capture = publishable_key, webhook_secrets, capture
-    _client, _is_live = None, "_live_" in secret_key
+    _client, _patience, _is_live = None, patience, "_live_" in secret_key
     if secret_key:
         _client = stripe.StripeClient(
             secret_key,
-            max_network_retries=1,
+            # The library's retries know neither 429 nor Retry-After, and have no end in time.
+            max_network_retries=0,
             http_client=stripe.RequestsClient(timeout=TIMEOUT_S),
             **({"base_addresses": {"api": api_base}} if api_base else {}),  # type: ignore[arg-type]
         )
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Let all requests of a procedure together be retried no longer than one alone would be.
+
+    Works as a decorator, too; inside another one it changes nothing.
+    """
+    if _deadline.get() is not None:
+        yield
+        return
+    token = _deadline.set(time.monotonic() + _patience.within_s)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
 
 
 def publishable_key() -> str:
@@ -291,7 +372,7 @@ def create_intent(
     shipping: dict[str, Any],
     metadata: dict[str, str],
 ) -> Intent:
-    """Make a PaymentIntent, or find the one that was made with the same ``key``.
+    """Create a PaymentIntent, or get the one that was created under the same ``key``.
 
     ``methods``: the kinds that it may be paid with. Since 2026-09-30.endive Stripe refuses
     ``payment_method_types`` and filters ``allowed_payment_method_types`` by amount and currency:
@@ -299,6 +380,8 @@ def create_intent(
 
     It has no ``receipt_email``: Stripe would mail a receipt of its own, whatever its settings say
     (https://docs.stripe.com/api/payment_intents/create#create_payment_intent-receipt_email).
+
+    Raises ``Refused``, ``KeySpent`` and ``Unavailable``.
     """
     return _intent(
         _call(
@@ -317,6 +400,23 @@ def create_intent(
     )
 
 
+def find_intent(payment_key: str, *, since: datetime) -> Intent | None:
+    """Returns the PaymentIntent whose metadata names this payment, or None.
+
+    Lists those created since then: Stripe's search would find it only after a while
+    (https://docs.stripe.com/search#data-freshness).
+    """
+    params = {"created": {"gte": int(since.timestamp())}, "expand": ["data.latest_charge"]}
+    found = [
+        one
+        for one in islice(_all("payment_intents", params), MAX_LOOKED_THROUGH)
+        if metadata_of(one).get("payment") == payment_key
+    ]
+    # Oldest first, but one that can still be paid before one that is over.
+    found.sort(key=lambda one: (one["status"] == "canceled", one["created"]))
+    return _intent(found[0]) if found else None
+
+
 def fetch_intent(intent_id: str) -> Intent:
     """The PaymentIntent as it is now, with its latest charge."""
     asked_at = clock.now()
@@ -330,23 +430,29 @@ def fetch_intent(intent_id: str) -> Intent:
 
 
 def cancel_intent(intent_id: str) -> Intent:
-    """Cancel a PaymentIntent; gives it as it is then, also when it could not be cancelled."""
-    try:
-        return _intent(
-            _call(
-                "cancel-intent",
-                "post",
-                f"payment_intents/{_part(intent_id)}/cancel",
-                expand=["latest_charge"],
-            )
-        )
-    except Refused:
-        return fetch_intent(intent_id)
+    """Cancel a PaymentIntent; returns it as it is then, also when it could not be cancelled.
+
+    Each try has a key of its own: a PaymentIntent ends once, whoever asks again. Raises ``Refused``
+    for one that Stripe does not know, and ``Unavailable``.
+    """
+    path = f"payment_intents/{_part(intent_id)}/cancel"
+    for _ in range(2):
+        try:
+            return _intent(_call("cancel-intent", "post", path, expand=["latest_charge"]))
+        except Refused:
+            return fetch_intent(intent_id)
+        except KeySpent as spent:
+            failure = spent
+            intent = fetch_intent(intent_id)
+            if intent.status in {"canceled", "succeeded"}:
+                return intent
+    raise failure
 
 
 def capture_intent(intent_id: str, *, key: str, amount_minor: int) -> Intent:
-    """Take authorised money; what is left of it is released. Raises ``Refused``.
+    """Take authorised money; what is left of it is released.
 
+    Raises ``Refused``, ``KeySpent`` and ``Unavailable``.
     https://docs.stripe.com/api/payment_intents/capture
     """
     return _intent(
@@ -364,7 +470,7 @@ def capture_intent(intent_id: str, *, key: str, amount_minor: int) -> Intent:
 def create_refund(
     *, key: str, intent_id: str, amount_minor: int, metadata: dict[str, str]
 ) -> SentRefund:
-    """Send money back. Raises ``Refused`` when Stripe does not allow it."""
+    """Refund a payment in part or whole. Raises ``Refused``, ``KeySpent`` and ``Unavailable``."""
     return _refund(
         _call(
             "create-refund",
@@ -453,20 +559,40 @@ def verify(payload: bytes, signature: str) -> dict[str, Any]:
     """The event in a webhook's raw body. Raises ``BadSignature``.
 
     Several secrets are accepted while one is being replaced
-    (https://docs.stripe.com/webhooks#verify-official-libraries); stamps older than 300 s are not.
+    (https://docs.stripe.com/webhooks#verify-official-libraries); stamps older than 300 s are not,
+    nor are stamps of the future: Stripe's library lets them through, and they would stay good.
     """
-    for secret in _webhook_secrets:
+    secrets = _webhook_secrets if signature.isascii() else ()
+    for secret in secrets:
         try:
-            stripe.WebhookSignature.verify_header(payload.decode(), signature, secret, 300)
+            stripe.WebhookSignature.verify_header(payload.decode(), signature, secret, MAX_AGE_S)
         except (stripe.SignatureVerificationError, UnicodeDecodeError):
             continue
+        if _signed_at(signature) > time.time() + MAX_SKEW_S:
+            raise BadSignature("This message is signed for a time in the future.")
         try:
-            event = json.loads(payload)
+            event = strict_json.parse(payload, max_depth=MAX_WEBHOOK_DEPTH)
         except ValueError:
             break
-        if isinstance(event, dict):
-            return event
+        if _is_event(event):
+            return dict(event)
     raise BadSignature("This is not a message of Stripe's.")
+
+
+def _is_event(event: object) -> bool:
+    """Whether this can be a message of Stripe's (https://docs.stripe.com/api/events/object)."""
+    if not isinstance(event, dict) or not strict_json.is_storable(event):
+        return False
+    data = event.get("data", {})
+    about = data.get("object", {}) if isinstance(data, dict) else None
+    named = all(isinstance(event.get(key), str) and event[key] for key in ("id", "type"))
+    return named and isinstance(about, dict)
+
+
+def _signed_at(signature: str) -> int:
+    """The time in a signature that was verified, in seconds since 1970: the one it is made of."""
+    parts = (part.split("=") for part in signature.split(","))
+    return int(next(part[1] for part in parts if part[0] == "t"))
 
 
 def _part(identifier: str) -> str:
@@ -474,23 +600,117 @@ def _part(identifier: str) -> str:
 
 
 def _call(step: str, method: str, path: str, **params: Any) -> dict[str, Any]:
-    """Ask for plain data: building the library's objects costs as much as half of the call."""
-    if _client is None:
+    """Ask for plain data: building the library's objects costs as much as half of the call.
+
+    What may pass in a moment is retried with back-off and jitter, always under the same key.
+    Raises ``Refused``, ``KeySpent`` and ``Unavailable``.
+    """
+    client = _client
+    if client is None:
         raise Unavailable("Payments are not set up: STRIPE_SECRET_KEY is missing.")
+    has_key = method == "post"
+    if has_key:  # or each retry would be a request of its own
+        params.setdefault("idempotency_key", str(uuid4()))
+
+    def ask() -> dict[str, Any]:
+        answer: dict[str, Any] = client.raw_request(method, f"/v1/{path}", **params).data
+        return answer
+
     try:
         with failpoints.around(step):
-            answer: dict[str, Any] = _client.raw_request(method, f"/v1/{path}", **params).data
-        return answer
-    except stripe.InvalidRequestError as error:
-        if error.http_status == 404 or error.code == "resource_missing":
-            raise NoSuchObject(error.user_message or "Stripe does not know this.") from error
-        raise Refused(error.user_message or "Stripe refused this request.") from error
-    except (stripe.AuthenticationError, stripe.PermissionError) as error:
-        log.error("stripe does not accept our key", extra={"reason": str(error)})
-        raise Unavailable("Payments are not available at the moment.") from error
+            return _retrying(has_key)(ask)
     except stripe.StripeError as error:
-        log.warning("stripe did not answer", extra={"reason": str(error)})
-        raise Unavailable("The payment service does not answer. Please try again.") from error
+        raise _translated(error, step, has_key) from error
+
+
+def _retrying(has_key: bool) -> tenacity.Retrying:
+    deadline = _deadline.get()
+    left = _patience.within_s if deadline is None else deadline - time.monotonic()
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(lambda error: _may_pass(error, has_key)),
+        wait=_pause,
+        stop=tenacity.stop_after_attempt(_patience.tries) | tenacity.stop_before_delay(left),
+        reraise=True,
+    )
+
+
+def _may_pass(error: BaseException, has_key: bool) -> bool:
+    """Whether the same request may go through in a moment.
+
+    A 409 means that another request holds the object or the key, a 429 that there are too many
+    (https://docs.stripe.com/error-low-level). Of the two, Stripe executed nothing.
+    """
+    if isinstance(error, stripe.APIConnectionError):
+        return error.should_retry
+    if not isinstance(error, stripe.StripeError):
+        return False
+    if isinstance(error, stripe.RateLimitError) or error.http_status == 409:
+        return True
+    return _is_outage(error) and not (has_key and _is_saved(error))
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """How long to wait before the next try: the back-off, or what Stripe asks for if it is more."""
+    asked = 0.0
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, stripe.StripeError):
+        header = _header(error, "retry-after")
+        asked = float(header) if header.isascii() and header.isdecimal() else 0.0
+    return max(_BACK_OFF(state), asked)
+
+
+def _is_outage(error: stripe.StripeError) -> bool:
+    return (error.http_status or 0) >= 500 or error.http_status == 424
+
+
+def _is_saved(error: stripe.StripeError) -> bool:
+    """Whether Stripe will answer like this to every repeat under the same key. It says so, by
+    either header; any other 5xx may come from before the request was begun, or while it runs."""
+    replayed = _header(error, "idempotent-replayed") == "true"
+    return _is_outage(error) and (replayed or _header(error, "stripe-should-retry") == "false")
+
+
+def _header(error: stripe.StripeError, name: str) -> str:
+    values = (value for key, value in (error.headers or {}).items() if key.lower() == name)
+    return str(next(values, "")).lower()
+
+
+def _translated(error: stripe.StripeError, step: str, has_key: bool) -> DomainError:
+    """What the library raised, in our words. The log has Stripe's own, and its request id."""
+    note = {"step": step, "reason": str(error), "status": error.http_status}
+    if isinstance(error, stripe.IdempotencyError):
+        log.error("an idempotency key was used for something else", extra=note)
+        return KeySpent(BROKEN)
+    if isinstance(error, stripe.InvalidRequestError | stripe.CardError):
+        return _refusal(error)
+    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+        log.error("stripe does not accept our key", extra=note)
+        return AccessDenied("Payments are not available at the moment.")
+    log.warning("stripe did not answer", extra=note)
+    if isinstance(error, stripe.APIConnectionError):
+        return Unavailable("The payment service does not answer. Please try again in a minute.")
+    if isinstance(error, stripe.RateLimitError) or error.http_status == 409:
+        return Unavailable(BUSY)
+    spent = has_key and _is_saved(error)
+    kind = KeySpent if spent else Unavailable
+    return kind(BROKEN)
+
+
+def _refusal(error: stripe.InvalidRequestError | stripe.CardError) -> Refused:
+    body = error.json_body if isinstance(error.json_body, dict) else {}
+    details = body.get("error")
+    details = details if isinstance(details, dict) else {}
+    kind = "card_error" if isinstance(error, stripe.CardError) else str(details.get("type") or "")
+    code, decline_code = error.code or "", str(details.get("decline_code") or "")
+    reason = reason_of(code, decline_code, kind=kind)
+    is_missing = error.http_status == 404 or reason is RefusalReason.NOT_AT_STRIPE
+    return (NoSuchObject if is_missing else Refused)(
+        sentence_of(reason, error.user_message or ""),
+        reason=reason,
+        stripe_code=code,
+        decline_code=decline_code,
+        is_replayed=_header(error, "idempotent-replayed") == "true",
+    )
 
 
 def _all(kind: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -529,7 +749,7 @@ def _refund(data: dict[str, Any]) -> SentRefund:
             status=_text(data.get("status")) or "pending",
             amount_minor=_whole(data["amount"]),
             currency=_currency(data["currency"]),
-            failure=_text(data.get("failure_reason")).replace("_", " "),
+            failure=failure_of(_text(data.get("failure_reason"))),
             created=_moment(data["created"]),
             metadata=metadata_of(data),
         ),

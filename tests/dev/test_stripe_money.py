@@ -126,7 +126,7 @@ def test_amounts_are_taken_by_currency(rig: Rig, amount: int, currency: str) -> 
 
 
 def test_ideal_takes_the_smallest_amounts(rig: Rig) -> None:
-    assert rig.intent(1, payment_method_types=["ideal"]).amount == 1
+    assert rig.intent(1, allowed_payment_method_types=["ideal"]).amount == 1
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_refund_waits_for_the_balance(rig: Rig, paid: stripe.PaymentIntent) -> N
 
 
 def test_voucher_refund_asks_the_buyer(rig: Rig) -> None:
-    intent = rig.intent(payment_method_types=["konbini"], currency="jpy")
+    intent = rig.intent(allowed_payment_method_types=["konbini"], currency="jpy")
     billing = {"name": "Ada", "email": "ada@example.com"}
     method: Any = {"type": "konbini", "billing_details": billing}
     rig.client.v1.payment_intents.confirm(intent.id, {"payment_method_data": method})
@@ -255,11 +255,33 @@ def test_several_disputes_share_one_charge(rig: Rig, paid: stripe.PaymentIntent)
     rig.control("/dispute", dispute=first["id"], status="won")
     with pytest.raises(stripe.InvalidRequestError) as refused:
         rig.client.v1.refunds.create({"payment_intent": paid.id, "amount": 100})
-    rig.control("/dispute", dispute=second["id"], status="lost")
-
     assert refused.value.code == "charge_disputed"
-    assert _balance(rig, paid) == 1000
-    assert rig.client.v1.refunds.create({"payment_intent": paid.id}).amount == 1000
+    rig.control("/dispute", dispute=second["id"], status="won")
+
+    assert _balance(rig, paid) == 2500
+    assert rig.client.v1.refunds.create({"payment_intent": paid.id}).amount == 2500
+
+
+def test_lost_money_is_never_refunded(rig: Rig, paid: stripe.PaymentIntent) -> None:
+    rig.control("/dispute", payment_intent=paid.id, amount=1000, status="lost")
+
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        rig.client.v1.refunds.create({"payment_intent": paid.id, "amount": 100})
+
+    assert refused.value.code == "charge_disputed" and _balance(rig, paid) == 1500
+
+
+def test_dispute_may_exceed_what_is_left(rig: Rig, paid: stripe.PaymentIntent) -> None:
+    rig.client.v1.refunds.create({"payment_intent": paid.id, "amount": 500})
+    dispute = rig.control("/dispute", payment_intent=paid.id, amount=2500)
+    assert _balance(rig, paid) == -500
+
+    partially_won = rig.control("/dispute", dispute=dispute["id"], status="lost", withdrawn=2000)
+
+    assert (partially_won["status"], partially_won["amount"]) == ("lost", 2500)
+    amounts = [one["amount"] for one in partially_won["balance_transactions"]]
+    assert amounts == [-2500, 500] and _balance(rig, paid) == 0
+    assert "charge.dispute.funds_reinstated" in rig.received(paid.id)
 
 
 def test_dispute_may_have_another_currency(rig: Rig, paid: stripe.PaymentIntent) -> None:
@@ -292,7 +314,7 @@ def test_dispute_amount_may_change(rig: Rig, paid: stripe.PaymentIntent) -> None
 
 def test_debit_dispute_is_lost_at_once(rig: Rig) -> None:
     rig.control(settle_s=0, dispute_after_s=0)
-    intent = rig.intent(payment_method_types=["sepa_debit"])
+    intent = rig.intent(allowed_payment_method_types=["sepa_debit"])
     rig.client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_sepaDebit_disputed_de"})
 
     deadline = time.monotonic() + 10

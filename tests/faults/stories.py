@@ -103,6 +103,14 @@ def buy(who: Actors) -> End:
     return End(who.pay(who.order()), "confirmed", "paid")
 
 
+def buy_past_a_saved_failure(who: Actors) -> End:
+    """Buy while Stripe fails to begin a payment, and saves that: it is begun under a new key."""
+    order = who.order()
+    failure = {"path": "/v1/payment_intents", "error": "api_error"}
+    insist(f"{who.errand.stripe_url}/_control", {"fail": failure})
+    return End(who.pay(order), "confirmed", "paid")
+
+
 def buy_and_cancel(who: Actors) -> End:
     """Pay, and be told by the staff that it will not come: the money goes back."""
     order = who.order()
@@ -192,6 +200,7 @@ def upload(who: Actors) -> End:
 
 STORIES: dict[str, Callable[[Actors], End]] = {
     "change-order": buy_and_cancel,
+    "change-key": buy_past_a_saved_failure,
     "create-refund": buy_and_get_some_back,
     "fetch-refund": buy_and_get_some_back,
     "apply-refund": buy_and_cancel,

@@ -19,6 +19,7 @@ from shop.dev.stripe.disputes import Disputes, DisputeStatus
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Json, Ledger, Unit
 from shop.dev.stripe.payments import Payments
+from shop.dev.stripe.planned import read_planned
 from shop.dev.stripe.refunds import Refunds
 from shop.dev.stripe.refusals import Refusal
 from shop.payments.operations import TELLING
@@ -44,6 +45,7 @@ class Bank:
         self._api = Api(self._ledger, self._faults, self._payments, self._refunds, self._disputes)
         self._sent = 0
         self._clock = count()
+        self._sought: dict[str, str] = {}
         self.heard: list[tuple[str, str, Json]] = []
         self.is_away = False
 
@@ -53,12 +55,15 @@ class Bank:
         asked = next(self._clock)
         if self.is_away:
             raise stripe.APIConnectionError("Stripe is away")
-        status, answer = self._ask(method, path, params)
+        status, answer, headers = self._ask(method, path, params)
         kind = path.removeprefix("/v1/")
+        if (method, kind) == ("post", "refunds"):
+            self._sought = params["metadata"]
         if status < 400:
             # A deed is as new as its answer, a question as its asking: that is what the shop knows.
             asked_at = asked if method == "get" else next(self._clock)
-            self.heard.append((method, kind, answer | {"asked_at": asked_at}))
+            said = self._used(kind, params, answer) | {"asked_at": asked_at}
+            self.heard.append((method, kind, said))
         elif answer["error"]["type"] == "invalid_request_error":
             self.heard.append((f"{method} refused", kind, params))
         self._checkpoint("after Stripe")
@@ -66,8 +71,23 @@ class Bank:
             return SimpleNamespace(data=answer)
         message = answer["error"]["message"]
         if answer["error"]["type"] == "invalid_request_error":
-            raise stripe.InvalidRequestError(message, None, http_status=status)
-        raise stripe.APIError(message)
+            raise stripe.InvalidRequestError(message, None, http_status=status, headers=headers)
+        raise stripe.APIError(message, http_status=status, headers=headers)
+
+    def fail_next(self, path: str, *, is_done: bool) -> None:
+        """Stripe's next answer to this path is a failure that it saves; the work may be done."""
+        self._faults.plan([read_planned({"path": path, "created": is_done})])
+
+    def recover(self) -> None:
+        """Stripe fails no more."""
+        self._faults.change({"reset": True})
+
+    def _used(self, kind: str, params: dict[str, Any], answer: Json) -> Json:
+        """What the shop takes from an answer: whoever looks for a refund, takes that one only."""
+        if kind != "refunds" or "payment_intent" not in params or "data" not in answer:
+            return answer
+        mine = self._sought.items()
+        return answer | {"data": [one for one in answer["data"] if mine <= one["metadata"].items()]}
 
     def confirm(self, intent_id: str, card: str, *, slowly: bool = False) -> None:
         """The card holder pays; ``slowly``: the bank thinks about it until ``settle``."""
@@ -85,6 +105,13 @@ class Bank:
         with Unit(self._ledger) as unit:
             self._payments.settle(unit, intent_id)
             unit.commit()
+
+    def fail(self, intent_id: str) -> None:
+        """The bank has thought about it, and the money does not come."""
+        if self.intent(intent_id)["status"] == "processing":
+            with Unit(self._ledger) as unit:
+                self._payments.attempts.fail(unit, intent_id, "insufficient_funds")
+                unit.commit()
 
     def finish_refund(self, refund_id: str) -> None:
         """The bank answers late: a pending refund succeeds, one to a dead card fails."""
@@ -160,7 +187,9 @@ class Bank:
             if event["type"] in TELLING:
                 yield letter(event)
 
-    def _ask(self, method: str, path: str, params: dict[str, Any]) -> tuple[int, Json]:
+    def _ask(
+        self, method: str, path: str, params: dict[str, Any]
+    ) -> tuple[int, Json, dict[str, str]]:
         params = dict(params)
         key = params.pop("idempotency_key", None)
         text = urlencode(list(_flat(params)))
@@ -173,7 +202,7 @@ class Bank:
                 body=text.encode() if method == "post" else b"",
             )
         )
-        return answer.status, json.loads(answer.body)
+        return answer.status, json.loads(answer.body), answer.headers
 
 
 SECRET = "whsec_properties"

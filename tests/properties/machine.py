@@ -55,6 +55,10 @@ SELECT jsonb_build_object(
          FROM payment_event e WHERE e.dispute_id = d.id))), '{}') FROM dispute d),
     'refund_keys', (SELECT coalesce(jsonb_object_agg(id, key), '{}') FROM refund))
 """
+SPENT = """
+SELECT coalesce(sum(key_attempt - 1), 0)::int
+FROM (SELECT key_attempt FROM payment UNION ALL SELECT key_attempt FROM refund) k
+"""
 WAITED = text("""
 UPDATE delivery SET due_at = now(), lease_until = NULL, attempts = least(attempts, 4)
 WHERE state = 'due'
@@ -69,6 +73,12 @@ CRASH = st.sampled_from([None] * 8 + [1, 2, 3, 4, 5, 6, 8])
 AWAY = st.sampled_from([False] * 7 + [True])
 BUYER = Actor("customer", None, "Buyer")
 CALLER_OFF = st.sampled_from([SYSTEM, BUYER])
+WRITES = (
+    "/v1/payment_intents",
+    "/v1/payment_intents/*/capture",
+    "/v1/payment_intents/*/cancel",
+    "/v1/refunds",
+)
 Transition = Callable[[], None]
 
 
@@ -178,6 +188,7 @@ class Shop(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Undo everything."""
         self.tally["examples"] += 1
+        self.tally["keys spent"] += self.ground.connection.scalar(text(SPENT)) or 0
         self.tally.update(
             [f"order {sale.status}" for sale in self.model.sales.values()]
             + [f"refund {giving.status}" for giving in self.model.givings]
@@ -242,8 +253,17 @@ class Shop(RuleBasedStateMachine):
             if far >= 4:
                 self.step(lambda: payments.settle_order(mine[-1]), procedure=True)
 
-    @rule(who=WHO, units=st.integers(1, 2), more=st.integers(3, 4), card=CARD, told=st.booleans())
-    def pay_in_the_old_tab(self, who: int, units: int, more: int, card: str, told: bool) -> None:
+    @rule(
+        who=WHO,
+        units=st.integers(1, 2),
+        more=st.integers(3, 4),
+        card=CARD,
+        told=st.booleans(),
+        slowly=st.booleans(),
+    )
+    def pay_in_the_old_tab(
+        self, who: int, units: int, more: int, card: str, told: bool, slowly: bool
+    ) -> None:
         """A buyer orders, changes the cart, orders again, and pays the first order after all."""
         self.buy(who=who, units=(units, 0, 0), code=None, manual=False, card=card, far=2)
         if not self.secrets:
@@ -251,7 +271,7 @@ class Shop(RuleBasedStateMachine):
         first, intent = self.secrets[-1]
         self.change_cart(who=who, which=0, units=more, code=None)
         self.place(who=who, crash=None)
-        self.bank.confirm(intent, card)
+        self.bank.confirm(intent, card, slowly=slowly)
         self.mailbag += self.bank.news()
         if told:
             self.step(lambda: payments.settle_order(first), procedure=True)
@@ -340,6 +360,12 @@ class Shop(RuleBasedStateMachine):
         """A payment that was processing goes through."""
         self.bank.settle(self.secrets[which % len(self.secrets)][1])
 
+    @rule(which=WHICH)
+    @precondition(lambda self: self.secrets)
+    def bank_refuses(self, which: int) -> None:
+        """A payment that was processing fails after all."""
+        self.bank.fail(self.secrets[which % len(self.secrets)][1])
+
     @rule(which=WHICH, crash=CRASH)
     @precondition(lambda self: self.model.sales)
     def come_back(self, which: int, crash: int | None) -> None:
@@ -409,7 +435,9 @@ class Shop(RuleBasedStateMachine):
             for parcel in set(new) - known:
                 self.model.ship(order_id, units, parcel)
 
-        paid = sale.total == 0 or any(money.captured for money in sale.intents.values())
+        held = any(money.status == "authorised" for money in sale.intents.values())
+        paid = any(money.captured for money in sale.intents.values())
+        paid = paid or (sale.is_free and not held)
         enough = all(self._here_for(order_id, sale.lines[n].variant) >= q for n, q in units.items())
         fits = all(0 <= q <= sale.lines[n].open for n, q in units.items()) and any(units.values())
         refused = self.step(lambda: orders.ship(orders.lock(order_id), units), shipped, crash=crash)
@@ -569,6 +597,11 @@ class Shop(RuleBasedStateMachine):
         """A message of Stripe's never arrives."""
         del self.mailbag[which % len(self.mailbag)]
 
+    @rule(path=st.sampled_from(WRITES), is_done=st.booleans())
+    def stripe_saves_a_failure(self, path: str, is_done: bool) -> None:
+        """Stripe's next answer to such a call is a failure that it saves under the key."""
+        self.bank.fail_next(path, is_done=is_done)
+
     @rule(which=WHICH, part=st.sampled_from([1, 300, None]))
     @precondition(lambda self: self.secrets)
     def refund_at_stripe(self, which: int, part: int | None) -> None:
@@ -636,6 +669,7 @@ class Shop(RuleBasedStateMachine):
     @precondition(lambda self: self.model.sales)
     def quiet(self) -> None:
         """Nothing new happens for a while, and everybody finishes: the shop and Stripe agree."""
+        self.bank.recover()
         for _, intent in self.secrets:
             self.bank.settle(intent)
         for _ in range(ROUNDS):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+import tenacity
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 from pytest import MonkeyPatch
@@ -50,6 +51,7 @@ def ground(live_database: str, monkeypatch: MonkeyPatch) -> Iterator[Ground]:
     for name in ("_client", "_capture"):
         monkeypatch.setattr(stripe_gateway, name, getattr(stripe_gateway, name))
     monkeypatch.setattr(stripe_gateway, "_webhook_secrets", (SECRET,))
+    monkeypatch.setattr(stripe_gateway, "_BACK_OFF", tenacity.wait_none())
     # All of an example happens at one moment of the database's clock: nothing is too young to ask.
     for name in ("STUCK_AFTER", "REFUND_STUCK_AFTER"):
         monkeypatch.setattr(reconciling, name, text("interval '-1 day'"))

@@ -39,21 +39,15 @@ def refundable(unit: Unit, charge: Json) -> int:
             code="charge_not_refundable",
         )
     for dispute in disputes_of(unit, charge["id"]):
-        is_over = dispute["status"] in (*HARMLESS, "lost")
-        if not is_over and not dispute.get("is_charge_refundable"):
-            raise _charged_back(charge)
+        # Nothing goes back of what a bank takes or took, in part or whole.
+        if dispute["status"] not in HARMLESS and not dispute.get("is_charge_refundable"):
+            raise Invalid(
+                f"Charge {charge['id']} has been charged back; cannot issue a refund.",
+                code="charge_disputed",
+            )
     left = left_of(unit, charge)
-    if left <= 0 and charge["disputed"] and charge["amount_refunded"] < charge["amount_captured"]:
-        raise _charged_back(charge)
     if left <= 0:
         raise Invalid(
             f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
         )
     return left
-
-
-def _charged_back(charge: Json) -> Invalid:
-    return Invalid(
-        f"Charge {charge['id']} has been charged back; cannot issue a refund.",
-        code="charge_disputed",
-    )

@@ -121,7 +121,7 @@ class Dashboard:
                     status=DisputeStatus(status or "needs_response"),
                     currency=_word(body, "currency"),
                     withdrawn=withdrawn,
-                    another=True,
+                    strict=False,
                 )
             unit.commit()
         return value

@@ -70,13 +70,16 @@ class Disputes:
         status: DisputeStatus = DisputeStatus.NEEDS_RESPONSE,
         currency: str | None = None,
         withdrawn: int | None = None,
-        another: bool = False,
+        strict: bool = True,
     ) -> Json:
         """The cardholder's bank takes the money back, or asks.
 
         ``amount`` in minor units of the dispute's ``currency``, which is the charge's as a rule;
-        ``withdrawn``: what leaves the balance, in minor units of the charge's. ``another``: also
-        when the charge is disputed already. Raises Invalid for a charge without that much money.
+        ``withdrawn``: what leaves the balance, in minor units of the charge's. ``strict``: one
+        dispute a charge, of what is left of it. Banks keep to neither: they dispute a charge twice,
+        and in full although a part was refunded (https://support.stripe.com/questions/
+        dispute-for-full-charge-amount-after-a-partial-refund-was-issued).
+        Raises Invalid for a charge without that much money.
         """
         unit.lock(unit.find("charge", charge_id)["payment_intent"])
         charge = unit.find("charge", charge_id)
@@ -84,14 +87,15 @@ class Disputes:
             raise Invalid(
                 f"Charge {charge_id} has not been captured.", code="charge_not_refundable"
             )
-        if charge["disputed"] and not another:
+        if charge["disputed"] and strict:
             raise Invalid(f"Charge {charge_id} is disputed already.", code="charge_disputed")
         left = left_of(unit, charge)
+        most = left if strict else _disputable(unit, charge)
         currency = currency or charge["currency"]
         if withdrawn is None:
             withdrawn = amount if amount and currency == charge["currency"] else left
-        if not 1 <= withdrawn <= left:
-            raise Invalid(f"The disputed amount must be from 1 to {left}.", param="amount")
+        if not 1 <= withdrawn <= most:
+            raise Invalid(f"The disputed amount must be from 1 to {most}.", param="amount")
         behaviour = unit.get("behaviour", charge["payment_method"]) or {"name": "disputed"}
         reason = reason or BEHAVIOURS[str(behaviour["name"])].dispute or "fraudulent"
         dispute = shapes.dispute(
@@ -100,7 +104,7 @@ class Disputes:
         unit.put("disputed", {"id": dispute["id"], "withdrawn": withdrawn})
         dispute = unit.put("dispute", dispute | _facts(dispute, status))
         if status.takes_money:
-            dispute = unit.put("dispute", self._withdraw(unit, dispute))
+            dispute = unit.put("dispute", _booked(unit, dispute, -withdrawn, fee=DISPUTE_FEE))
         charge = unit.change(charge, disputed=True)
         unit.emit("charge.dispute.created", dispute)
         if status.takes_money:
@@ -175,28 +179,32 @@ class Disputes:
     ) -> Json:
         """Bring a dispute into any status, also out of a last one; the money follows.
 
-        ``withdrawn``: from now on it is about this much of the balance, in minor units.
+        ``withdrawn``: from now on it is about this much of the balance, in minor units; with the
+        status lost and less than before it is what Stripe's dashboard calls partially won.
         """
         dispute = unit.find("dispute", dispute_id, param="dispute")
         unit.lock(dispute["payment_intent"])
         dispute = unit.find("dispute", dispute_id)
         if withdrawn is not None:
             charge = unit.find("charge", dispute["charge"])
-            left = left_of(unit, charge) + taken_by(dispute)
-            if not 1 <= withdrawn <= left:
-                raise Invalid(f"The disputed amount must be from 1 to {left}.", param="amount")
+            most = _disputable(unit, charge) + taken_by(dispute)
+            if not 1 <= withdrawn <= most:
+                raise Invalid(f"The disputed amount must be from 1 to {most}.", param="amount")
             unit.put("disputed", {"id": dispute_id, "withdrawn": withdrawn})
-            if dispute["currency"] == charge["currency"]:
+            if dispute["currency"] == charge["currency"] and not dispute["balance_transactions"]:
                 dispute = unit.change(dispute, amount=withdrawn)
         return self._move(unit, dispute, status)
 
     def _move(self, unit: Unit, dispute: Json, status: DisputeStatus) -> Json:
         taken = taken_by(dispute)
-        if status.takes_money and not taken:
-            dispute = unit.put("dispute", self._withdraw(unit, dispute))
+        wanted = _wanted(unit, dispute) if status.takes_money else 0
+        if wanted > taken:
+            fee = DISPUTE_FEE if not taken else 0
+            dispute = unit.put("dispute", _booked(unit, dispute, taken - wanted, fee=fee))
             unit.emit("charge.dispute.funds_withdrawn", dispute)
-        elif not status.takes_money and taken:
-            dispute = unit.put("dispute", self._reinstate(unit, dispute, taken))
+        elif wanted < taken:
+            fee = 0 if wanted else self._returned_fee(dispute)
+            dispute = unit.put("dispute", _booked(unit, dispute, taken - wanted, fee=fee))
             unit.emit("charge.dispute.funds_reinstated", dispute)
         before = dispute["status"]
         dispute = unit.change(dispute, **_facts(dispute, status))
@@ -204,24 +212,30 @@ class Disputes:
         unit.emit(f"charge.dispute.{kind}", dispute, previous={"status": before})
         return dispute
 
-    def _withdraw(self, unit: Unit, dispute: Json) -> Json:
-        note = unit.get("disputed", dispute["id"]) or {"withdrawn": dispute["amount"]}
-        return _booked(unit, dispute, -int(note["withdrawn"]), fee=DISPUTE_FEE)
-
-    def _reinstate(self, unit: Unit, dispute: Json, taken: int) -> Json:
+    def _returned_fee(self, dispute: Json) -> int:
         fees = sum(int(movement["fee"]) for movement in dispute["balance_transactions"])
-        fee = -fees if self._faults.settings.dispute_fee_returned else 0
-        return _booked(unit, dispute, taken, fee=fee)
+        return -fees if self._faults.settings.dispute_fee_returned else 0
+
+
+def _wanted(unit: Unit, dispute: Json) -> int:
+    """What the dispute is about, in minor units of the balance."""
+    note = unit.get("disputed", dispute["id"]) or {"withdrawn": dispute["amount"]}
+    return int(note["withdrawn"])
+
+
+def _disputable(unit: Unit, charge: Json) -> int:
+    """What banks can still take, whatever was refunded."""
+    return left_of(unit, charge) + int(charge["amount_refunded"])
 
 
 def _facts(dispute: Json, status: DisputeStatus) -> Json:
     """The fields that follow the status."""
-    details = dict(dispute["payment_method_details"])
-    if "card" in details:
+    details = dispute["payment_method_details"]
+    if details is not None and "card" in details:
         asks = status.is_inquiry or status is DisputeStatus.WARNING_CLOSED
         prevented = status is DisputeStatus.PREVENTED
         case = "inquiry" if asks else "resolution" if prevented else "chargeback"
-        details["card"] = {**details["card"], "case_type": case}
+        details = {**details, "card": {**details["card"], "case_type": case}}
     return {
         "status": status.value,
         "is_charge_refundable": status.is_inquiry,

@@ -227,18 +227,18 @@ def _destination(name: str) -> Json:
 def dispute(charge: Json, *, amount: int, currency: str, reason: str) -> Json:
     """A cardholder's objection; its status and what follows from it are the caller's."""
     paid_with = charge["payment_method_details"]
-    how: Json = {"type": paid_with["type"]}
+    how: Json | None = None  # The pinned version says nothing about other methods.
     if paid_with["type"] == "card":
-        code = "10.4" if reason == "fraudulent" else "13.1"
-        brand, network = paid_with["card"]["brand"], paid_with["card"]["network"]
-        how["card"] = {
-            "brand": brand,
+        card = {
+            "brand": paid_with["card"]["brand"],
             "case_type": "chargeback",
-            "network": network,
-            "network_reason_code": code,
+            "network": paid_with["card"]["network"],
+            "network_reason_code": "10.4" if reason == "fraudulent" else "13.1",
         }
-    if paid_with["type"] == "klarna":
-        how["klarna"] = {"chargeback_loss_reason_code": None, "reason_code": "goods_not_received"}
+        how = {"card": card, "type": "card"}
+    elif paid_with["type"] == "klarna":
+        klarna = {"chargeback_loss_reason_code": None, "reason_code": "goods_not_received"}
+        how = {"klarna": klarna, "type": "klarna"}
     return {
         "id": new_id("du"),
         "object": "dispute",
