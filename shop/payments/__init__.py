@@ -82,8 +82,8 @@ from shop.payments.tasks import close_task, open_task
 __all__ = [
     "BALANCE", "REASONS", "WALLET_METHODS", "BadSignature", "Dispute", "MethodFacts",
     "OrderReturn", "Payment", "PaymentMethod", "Preview", "ReconcileRun", "Refund", "RefundLine",
-    "Refused", "Settlement", "Started", "Task", "Wanted", "apply_delivery", "balance_of", "called_off",
-    "cancel_lines", "cancel_order", "capture", "capture_method", "check_amount",
+    "Refused", "Settlement", "Started", "Task", "Wanted", "apply_delivery", "balance_of",
+    "called_off", "cancel_lines", "cancel_order", "capture", "capture_method", "check_amount",
     "close_intents", "close_task", "compare", "compare_lately", "compare_nightly", "deliveries",
     "enabled_methods", "everything", "expire_unpaid", "facts_of", "failure_for_customer",
     "has_voucher", "held", "is_comparing", "latest", "of_order", "offered_methods",
