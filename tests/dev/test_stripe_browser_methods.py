@@ -37,7 +37,7 @@ def sheet(checkout: Checkout) -> FrameLocator:
 
 
 def _open(checkout: Checkout, *types: str, **query: str) -> stripe.PaymentIntent:
-    intent = checkout.rig.intent(payment_method_types=list(types))
+    intent = checkout.rig.intent(allowed_payment_method_types=list(types))
     checkout.open(intent, **query)
     expect(checkout.page.locator("body")).to_have_attribute("data-ready", "yes")
     return intent

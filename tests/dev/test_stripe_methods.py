@@ -39,7 +39,7 @@ def _confirm(rig: Rig, intent: stripe.PaymentIntent, name: str, **fields: Any) -
 
 
 def _debit(rig: Rig, iban: str) -> Any:
-    intent = rig.intent(payment_method_types=["sepa_debit"])
+    intent = rig.intent(allowed_payment_method_types=["sepa_debit"])
     return _confirm(rig, intent, "sepa_debit", sepa_debit={"iban": iban})
 
 
@@ -70,6 +70,13 @@ def test_dashboard_decides_automatic_payment_methods(rig: Rig) -> None:
     assert excluded.payment_method_types == ["card", "sepa_debit", "ideal", "bancontact"]
 
 
+def test_allowed_methods_that_do_not_fit_are_left_out(rig: Rig) -> None:
+    in_dollars = rig.intent(allowed_payment_method_types=["card", "sepa_debit"], currency="usd")
+    later = rig.intent(allowed_payment_method_types=["ideal", "card"], capture_method="manual")
+
+    assert in_dollars.payment_method_types == later.payment_method_types == ["card"]
+
+
 def test_payment_method_configuration_decides_as_well(rig: Rig) -> None:
     on: Any = {"display_preference": {"preference": "on"}}
     configurations = rig.client.v1.payment_method_configurations
@@ -86,10 +93,20 @@ def test_payment_method_configuration_decides_as_well(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("params", "param"),
     [
-        ({"payment_method_types": ["cash"]}, "payment_method_types"),
-        ({"payment_method_types": ["oxxo"]}, "currency"),
-        ({"payment_method_types": ["card", "sepa_debit"], "currency": "usd"}, "currency"),
-        ({"payment_method_types": ["ideal"], "capture_method": "manual"}, "capture_method"),
+        ({"payment_method_types": ["card"]}, "payment_method_types"),
+        ({"allowed_payment_method_types": ["cash"]}, "allowed_payment_method_types"),
+        ({"allowed_payment_method_types": ["oxxo"]}, "allowed_payment_method_types"),
+        (
+            {"allowed_payment_method_types": ["ideal"], "capture_method": "manual"},
+            "allowed_payment_method_types",
+        ),
+        (
+            {
+                "allowed_payment_method_types": ["card"],
+                "automatic_payment_methods": {"enabled": True},
+            },
+            "allowed_payment_method_types",
+        ),
         ({"payment_method_configuration": "pmc_none"}, "payment_method_configuration"),
     ],
 )
@@ -103,7 +120,7 @@ def test_impossible_payment_methods_are_refused(
 
 
 def test_method_that_was_not_offered_is_refused(rig: Rig) -> None:
-    intent = rig.intent(payment_method_types=["card"])
+    intent = rig.intent(allowed_payment_method_types=["card"])
 
     with pytest.raises(stripe.InvalidRequestError, match="is not allowed for this PaymentIntent"):
         _confirm(rig, intent, "ideal")
@@ -199,7 +216,7 @@ def test_ibans_are_checked_at_once(rig: Rig, iban: str, code: str) -> None:
 
 @pytest.mark.parametrize("name", ["sepa_debit", "bancontact", "klarna", "multibanco"])
 def test_billing_details_are_required_by_method(rig: Rig, name: str) -> None:
-    intent = rig.intent(payment_method_types=[name])
+    intent = rig.intent(allowed_payment_method_types=[name])
     method: Any = {"type": name, "sepa_debit": {"iban": SUCCEEDS}}
     method = method if name == "sepa_debit" else {"type": name}
 
@@ -226,7 +243,7 @@ def test_billing_details_are_required_by_method(rig: Rig, name: str) -> None:
 def test_redirect_leads_to_bank_and_back(
     rig: Rig, name: str, button: str, status: str, outcome: str
 ) -> None:
-    intent = _confirm(rig, rig.intent(payment_method_types=[name]), name)
+    intent = _confirm(rig, rig.intent(allowed_payment_method_types=[name]), name)
     assert intent.status == "requires_action" and intent.next_action.type == "redirect_to_url"
     page = intent.next_action.redirect_to_url.url
     assert "Authorize test payment" in _page(page)
@@ -242,7 +259,7 @@ def test_redirect_leads_to_bank_and_back(
 
 
 def test_redirect_needs_a_return_url(rig: Rig) -> None:
-    intent = rig.intent(payment_method_types=["ideal"])
+    intent = rig.intent(allowed_payment_method_types=["ideal"])
 
     with pytest.raises(stripe.InvalidRequestError) as refused:
         rig.client.v1.payment_intents.confirm(intent.id, {"payment_method_data": {"type": "ideal"}})
@@ -252,7 +269,7 @@ def test_redirect_needs_a_return_url(rig: Rig) -> None:
 
 def test_abandoned_redirect_expires(rig: Rig) -> None:
     rig.control(redirect_expires_s=0.1)
-    intent = _confirm(rig, rig.intent(payment_method_types=["klarna"]), "klarna")
+    intent = _confirm(rig, rig.intent(allowed_payment_method_types=["klarna"]), "klarna")
 
     ended = _ends(rig, intent.id, "requires_payment_method")
 
@@ -261,7 +278,7 @@ def test_abandoned_redirect_expires(rig: Rig) -> None:
 
 
 def test_newer_attempt_replaces_redirect(rig: Rig) -> None:
-    intent = rig.intent(payment_method_types=["ideal", "multibanco"])
+    intent = rig.intent(allowed_payment_method_types=["ideal", "multibanco"])
     page = _confirm(rig, intent, "ideal").next_action.redirect_to_url.url
     _confirm(rig, intent, "multibanco", email="fill_never@example.com")
 
@@ -284,7 +301,7 @@ def test_newer_attempt_replaces_redirect(rig: Rig) -> None:
 )
 def test_voucher_waits_and_is_paid(rig: Rig, name: str, currency: str, field: str) -> None:
     rig.control(timers=False)
-    intent = rig.intent(payment_method_types=[name], currency=currency)
+    intent = rig.intent(allowed_payment_method_types=[name], currency=currency)
     intent = _confirm(rig, intent, name)
 
     assert intent.status == "requires_action"
@@ -306,7 +323,7 @@ def test_voucher_waits_and_is_paid(rig: Rig, name: str, currency: str, field: st
     ],
 )
 def test_voucher_follows_its_test_email(rig: Rig, email: str, status: str) -> None:
-    intent = rig.intent(payment_method_types=["multibanco"])
+    intent = rig.intent(allowed_payment_method_types=["multibanco"])
 
     _confirm(rig, intent, "multibanco", email=email)
 
@@ -318,7 +335,7 @@ def test_voucher_follows_its_test_email(rig: Rig, email: str, status: str) -> No
 
 
 def test_paid_voucher_may_be_on_its_way(rig: Rig) -> None:
-    intent = rig.intent(payment_method_types=["multibanco"])
+    intent = rig.intent(allowed_payment_method_types=["multibanco"])
     _confirm(rig, intent, "multibanco", email="fill_never@example.com")
 
     assert rig.control("/payment", payment_intent=intent.id, outcome="process")["status"] == (
@@ -328,7 +345,7 @@ def test_paid_voucher_may_be_on_its_way(rig: Rig) -> None:
 
 
 def test_unpaid_voucher_can_be_canceled(rig: Rig) -> None:
-    intent = rig.intent(payment_method_types=["multibanco"])
+    intent = rig.intent(allowed_payment_method_types=["multibanco"])
     intent = _confirm(rig, intent, "multibanco", email="fill_never@example.com")
     voucher = intent.next_action.multibanco_display_details.hosted_voucher_url
 
@@ -340,7 +357,7 @@ def test_unpaid_voucher_can_be_canceled(rig: Rig) -> None:
 
 def test_voucher_page_can_simulate_its_payer(rig: Rig) -> None:
     rig.control(timers=False)
-    intent = rig.intent(payment_method_types=["multibanco"])
+    intent = rig.intent(allowed_payment_method_types=["multibanco"])
     voucher = _confirm(rig, intent, "multibanco").next_action.multibanco_display_details
 
     urlopen(Request(voucher.hosted_voucher_url, data=b"answer=pay"), timeout=10)
@@ -351,7 +368,7 @@ def test_voucher_page_can_simulate_its_payer(rig: Rig) -> None:
 def test_voucher_ends_when_its_options_say(rig: Rig) -> None:
     options: Any = {"oxxo": {"expires_after_days": 1}}
     intent = rig.intent(
-        payment_method_types=["oxxo"], currency="mxn", payment_method_options=options
+        allowed_payment_method_types=["oxxo"], currency="mxn", payment_method_options=options
     )
 
     shown = _confirm(rig, intent, "oxxo").next_action.oxxo_display_details
@@ -366,7 +383,7 @@ def test_voucher_ends_when_its_options_say(rig: Rig) -> None:
     ("token", "wallet"), [("tok_applePay", "apple_pay"), ("tok_googlePay", "google_pay")]
 )
 def test_wallet_pays_with_its_card(rig: Rig, token: str, wallet: str) -> None:
-    intent = rig.intent(payment_method_types=["card"])
+    intent = rig.intent(allowed_payment_method_types=["card"])
 
     method: Any = {"type": "card", "card": {"token": token}}
     paid = rig.client.v1.payment_intents.confirm(

@@ -126,7 +126,7 @@ def test_amounts_are_taken_by_currency(rig: Rig, amount: int, currency: str) -> 
 
 
 def test_ideal_takes_the_smallest_amounts(rig: Rig) -> None:
-    assert rig.intent(1, payment_method_types=["ideal"]).amount == 1
+    assert rig.intent(1, allowed_payment_method_types=["ideal"]).amount == 1
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_refund_waits_for_the_balance(rig: Rig, paid: stripe.PaymentIntent) -> N
 
 
 def test_voucher_refund_asks_the_buyer(rig: Rig) -> None:
-    intent = rig.intent(payment_method_types=["konbini"], currency="jpy")
+    intent = rig.intent(allowed_payment_method_types=["konbini"], currency="jpy")
     billing = {"name": "Ada", "email": "ada@example.com"}
     method: Any = {"type": "konbini", "billing_details": billing}
     rig.client.v1.payment_intents.confirm(intent.id, {"payment_method_data": method})
@@ -314,7 +314,7 @@ def test_dispute_amount_may_change(rig: Rig, paid: stripe.PaymentIntent) -> None
 
 def test_debit_dispute_is_lost_at_once(rig: Rig) -> None:
     rig.control(settle_s=0, dispute_after_s=0)
-    intent = rig.intent(payment_method_types=["sepa_debit"])
+    intent = rig.intent(allowed_payment_method_types=["sepa_debit"])
     rig.client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_sepaDebit_disputed_de"})
 
     deadline = time.monotonic() + 10

@@ -179,11 +179,17 @@ def method_choice(params: Params) -> MethodChoice:
     configuration = params.text("payment_method_configuration")
     excluded = tuple(params.words("excluded_payment_method_types") or ())
     allowed = params.words("allowed_payment_method_types")
+    if types is not None:
+        # https://docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents
+        raise Invalid(
+            "payment_method_types is no longer supported. Use allowed_payment_method_types.",
+            code="payment_method_types_no_longer_supported",
+            param="payment_method_types",
+        )
     if allowed is not None:
         # https://docs.stripe.com/changelog/dahlia/2026-07-29/allowed-payment-method-types-parameter
         others = {
             "automatic_payment_methods": automatic,
-            "payment_method_types": types,
             "payment_method_configuration": configuration,
             "excluded_payment_method_types": excluded or None,
         }
@@ -197,18 +203,6 @@ def method_choice(params: Params) -> MethodChoice:
                 param="allowed_payment_method_types",
             )
         return MethodChoice(allowed=allowed)
-    if types is not None:
-        for given, name in (
-            (automatic, "automatic_payment_methods"),
-            (configuration, "payment_method_configuration"),
-        ):
-            if given is not None:
-                raise Invalid(
-                    f"You may only specify one of these parameters: {name}, payment_method_types.",
-                    param=name,
-                )
-        if not types:
-            raise Invalid("payment_method_types must not be empty.", param="payment_method_types")
     for name in excluded:
         if name not in TYPES:
             raise Invalid(

@@ -231,7 +231,7 @@ def offered(
 
 
 def refuse_types(types: list[str], *, currency: str, manual: bool) -> None:
-    """Raise Invalid for a type named in `payment_method_types` that the intent cannot have."""
+    """Raise Invalid for an allowed type that the intent cannot have."""
     for name in types:
         kind = TYPES.get(name)
         if kind is None:
@@ -241,7 +241,7 @@ def refuse_types(types: list[str], *, currency: str, manual: bool) -> None:
                 "features that you are trying to use. This stand-in knows "
                 f"{', '.join(TYPES)}.",
                 code="payment_intent_invalid_parameter",
-                param="payment_method_types",
+                param="allowed_payment_method_types",
             )
         if not kind.takes(currency):
             raise Invalid(

@@ -7,7 +7,8 @@
 
 import { loadStripe } from "./stripe-js.js";
 
-const BUTTON_HEIGHT = 48;
+// One row, so that the place which is kept for it is as high as the buttons are.
+const LOOK = { buttonHeight: 48, layout: { maxColumns: 2, maxRows: 1, overflow: "auto" } };
 /** Whether a wallet was shown on this page before, so that its place is kept when the cart changes. */
 let isKnown = false;
 /** @type {any} */ let mounted;
@@ -41,7 +42,7 @@ export default async function express(box) {
       captureMethod: capture,
       allowedPaymentMethodTypes: facts.methods,
     });
-    const element = elements.create("expressCheckout", { buttonHeight: BUTTON_HEIGHT, emailRequired: true, ...sheet() });
+    const element = elements.create("expressCheckout", { ...LOOK, emailRequired: true, ...sheet() });
     let isBusy = false;
 
     element.on("ready", (/** @type {any} */ event) => {

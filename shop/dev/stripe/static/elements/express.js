@@ -15,7 +15,8 @@ const isAllowed = () => {
 const start = async () => {
   const { types, error } = await offered(setUp);
   if (error) return fire("loaderror", { error });
-  const { paymentMethods = {}, buttonHeight = 44 } = setUp.options;
+  const { paymentMethods = {}, buttonHeight = 44, layout = {} } = setUp.options;
+  place.classList.toggle("one-row", layout.maxRows === 1);
   const usable = Object.keys(WALLETS).filter(
     (name) => isAllowed() && types.includes("card") && paymentMethods[name] !== "never");
   for (const name of usable) {

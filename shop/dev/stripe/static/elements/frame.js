@@ -82,7 +82,7 @@ export const offered = async (setUp) => {
     }
     return { types: body.payment_method_types };
   }
-  if (setUp.paymentMethodTypes) return { types: setUp.paymentMethodTypes };
+  if (setUp.allowedPaymentMethodTypes) return { types: setUp.allowedPaymentMethodTypes };
   if (!setUp.currency) return { types: ["card"] };
   const query = new URLSearchParams({ currency: setUp.currency });
   if (setUp.captureMethod) query.set("capture_method", setUp.captureMethod);

@@ -40,8 +40,9 @@ class ExpressCheckoutElement extends FramedElement {
   height() { return "0px"; }
 
   setUp() {
-    const { paymentMethods = {}, buttonHeight = 44 } = this.#options;
-    return { ...this.#elements.described(), options: plain({ paymentMethods, buttonHeight }) };
+    const { paymentMethods = {}, buttonHeight = 44, layout = {} } = this.#options;
+    const options = plain({ paymentMethods, buttonHeight, layout });
+    return { ...this.#elements.described(), options };
   }
 
   hear(message) {
@@ -109,10 +110,20 @@ class Elements {
   constructor(key, options) {
     this.#key = key;
     this.#options = { appearance: {}, ...options };
+    this.#refuseTypes();
     if (this.#options.clientSecret) {
       intentOf(this.#options.clientSecret);
     } else {
       this.#checkDeferred();
+    }
+  }
+
+  // https://docs.stripe.com/changelog/endive/2026-09-30/remove-elements-deferred-intent-payment-method-types
+  #refuseTypes() {
+    if (this.#options.paymentMethodTypes) {
+      throw new IntegrationError(
+        "elements(): paymentMethodTypes is no longer supported. Use allowedPaymentMethodTypes.",
+      );
     }
   }
 
@@ -149,6 +160,7 @@ class Elements {
 
   update(options) {
     this.#options = { ...this.#options, ...options };
+    this.#refuseTypes();
     if (!this.#options.clientSecret) this.#checkDeferred();
     for (const element of this.#elements.values()) element.restyle();
   }
@@ -173,12 +185,12 @@ class Elements {
 
   described() {
     const {
-      clientSecret = null, appearance, amount, currency, captureMethod, paymentMethodTypes,
+      clientSecret = null, appearance, amount, currency, captureMethod, allowedPaymentMethodTypes,
       paymentMethodConfiguration, excludedPaymentMethodTypes,
     } = this.#options;
     // Only plain values cross the border of a frame.
     return plain({
-      key: this.#key, clientSecret, amount, currency, captureMethod, paymentMethodTypes,
+      key: this.#key, clientSecret, amount, currency, captureMethod, allowedPaymentMethodTypes,
       paymentMethodConfiguration, excludedPaymentMethodTypes,
       appearance: { ...(appearance || {}), systemDark: dark.matches },
     });
