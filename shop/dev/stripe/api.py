@@ -16,7 +16,7 @@ from typing import Any
 
 import stripe
 
-from shop.dev.stripe import reading, versions
+from shop.dev.stripe import parameters, reading, versions
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Json, Ledger, Unit, new_id, now
 from shop.dev.stripe.params import Params, decode
@@ -154,6 +154,8 @@ class Api:
             self._check_client_secret(ids, values)
             _refuse_private(values, expand)
         values.pop("client_secret", None)
+        if role == SECRET and route.taken is not None:
+            parameters.check(values, route.taken)
         return _Call(request_id, role, route, ids, values, expand)
 
     def _route(self, request: Request) -> tuple[Route, tuple[str, ...]]:

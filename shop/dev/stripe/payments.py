@@ -268,7 +268,11 @@ class Payments:
                     "No valid payment method types for this Payment Intent.",
                     param="allowed_payment_method_types",
                 )
-            return {"payment_method_types": fitting, "automatic_payment_methods": None}
+            return {
+                "payment_method_types": fitting,
+                "automatic_payment_methods": None,
+                "allowed_payment_method_types": choice.allowed,
+            }
         automatic = choice.automatic or AUTOMATIC
         types = methods.offered(
             self.configurations.types(unit, choice.configuration),
@@ -295,6 +299,8 @@ class Payments:
 def _choice_of(intent: Json) -> asked.MethodChoice:
     """What was chosen when the intent was made."""
     automatic = intent["automatic_payment_methods"]
+    if intent["allowed_payment_method_types"] is not None:
+        return asked.MethodChoice(allowed=intent["allowed_payment_method_types"])
     if automatic is None:
         return asked.MethodChoice(types=intent["payment_method_types"])
     details = intent["payment_method_configuration_details"] or {"id": None}
