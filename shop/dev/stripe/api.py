@@ -115,6 +115,7 @@ class Api:
         try:
             outage = self._outage(request)
             if outage is not None and outage.kind.stage is Stage.BEFORE:
+                time.sleep(outage.delay_s)
                 raise outage.refusal()
             versions.check(request.headers.get("stripe-version"))
             call = self._accept(request, request_id)
@@ -233,7 +234,7 @@ class Api:
                 value = call.route.handler(unit, Params(call.values), *call.ids)
                 value = reading.expand(unit, value, call.expand)
                 answer = _json(200, _as_seen_by(call.role, value))
-                if outage is not None and not outage.kind.loses_answer:
+                if outage is not None and outage.kind.is_error and not outage.kind.loses_answer:
                     answer = _refused(outage.refusal())
             except Refusal as refusal:
                 if not refusal.keeps_changes:
@@ -258,6 +259,8 @@ class Api:
                         },
                     )
             unit.commit()
+        if outage is not None:
+            time.sleep(outage.delay_s)
         return answer
 
 

@@ -7,7 +7,7 @@ succeeded or canceled (https://docs.stripe.com/payments/paymentintents/lifecycle
 
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from shop.dev.stripe import asked, methods, shapes
+from shop.dev.stripe import alerts, asked, methods, shapes
 from shop.dev.stripe.amounts import refuse_amount
 from shop.dev.stripe.attempts import Attempts, book
 from shop.dev.stripe.configurations import DEFAULT_ID, Configurations
@@ -212,7 +212,8 @@ class Payments:
             next_action=None,
         )
         unit.emit("payment_intent.canceled", intent)
-        return intent
+        alerts.follow_cancel(unit, intent)
+        return unit.find("payment_intent", intent_id)
 
     def create_method(self, unit: Unit, params: Params) -> Json:
         """POST /v1/payment_methods: one on its own."""
