@@ -176,7 +176,11 @@ def _order(port: int, variant_id: int) -> None:
         return said
 
     basket = post("cart/items", {"variant_id": variant_id, "quantity": 1})
-    wish = {"cart_token": basket["token"], "cart_version": basket["version"]}
+    wish = {
+        "cart_token": basket["token"],
+        "cart_version": basket["version"],
+        "seen_total_minor": basket["total_minor"],
+    }
     where_to = {"shipping_address": ADDRESS, "shipping_method": "standard"}
     post("orders", wish | where_to | {"email": "ada@example.com"})
     line.close()

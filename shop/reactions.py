@@ -16,6 +16,7 @@ from shop.core.events import Event, EventRecord
 from shop.core.relay import Message, Reaction
 from shop.customers.events import (
     CustomerRegistered,
+    GuestOrdersRequested,
     PasswordResetRequested,
     RegistrationRepeated,
 )
@@ -34,6 +35,7 @@ from shop.orders.events import (
     OrderPaid,
     OrderPlaced,
     OrderProcessing,
+    OrderReopened,
     OrderShipped,
 )
 from shop.orders.models import Order
@@ -43,12 +45,15 @@ from shop.payments.events import (
     LatePaymentRefused,
     OrderRefunded,
     PaymentFailed,
+    PaymentProcessing,
     PaymentVoided,
     RefundFailed,
     RefundRequested,
     TaskClosed,
     TaskOpened,
+    UnitsReturned,
     VoidRequested,
+    VoucherIssued,
     WebhookReceived,
 )
 from shop.realtime.messages import cart_data, cart_topic
@@ -107,7 +112,10 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     OrderShipped: [_atomic(mails.send_shipped)],
     OrderDelivered: [_atomic(mails.send_delivered)],
     OrderCancelled: [_atomic(mails.send_cancelled), _outside(_close_intents)],
-    OrderExpired: [_outside(_close_intents)],
+    OrderExpired: [_atomic(mails.send_expired), _outside(_close_intents)],
+    PaymentProcessing: [_atomic(mails.send_payment_processing)],
+    VoucherIssued: [_atomic(mails.send_voucher)],
+    PaymentFailed: [_atomic(mails.send_payment_failed)],
     OrderRefunded: [_atomic(mails.send_refunded)],
     LatePaymentRefused: [_atomic(mails.send_late_payment)],
     RefundRequested: [_outside(_send_refund)],
@@ -120,6 +128,7 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     CustomerRegistered: [_atomic(mails.send_confirmation_link)],
     RegistrationRepeated: [_atomic(mails.send_already_registered)],
     PasswordResetRequested: [_atomic(mails.send_password_link)],
+    GuestOrdersRequested: [_atomic(mails.send_orders_link)],
     MailQueued: [_outside(_deliver_mail)],
     MediaStored: [_slow(_make_renditions, minutes=2)],
     DoctorAsked: [_slow(_ask_doctor, minutes=15)],
@@ -127,6 +136,7 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     DoctorAnswered: [],
     FaultMended: [],
     ReviewAdded: [],
+    UnitsReturned: [],
 }
 BY_NAME = {reaction.name: reaction for follows in REACTIONS.values() for reaction in follows}
 
@@ -138,9 +148,13 @@ ORDER_MESSAGES: dict[type[OrderEvent] | type[Event], str] = {
     PaymentVoided: "order.updated",
     DisputeChanged: "order.updated",
     LinesCancelled: "order.updated",
+    UnitsReturned: "order.updated",
     RefundRequested: "order.updated",
     RefundFailed: "order.updated",
     PaymentFailed: "order.payment_failed",
+    PaymentProcessing: "order.updated",
+    VoucherIssued: "order.updated",
+    OrderReopened: "order.updated",
     OrderProcessing: "order.updated",
     OrderShipped: "order.updated",
     OrderDelivered: "order.updated",

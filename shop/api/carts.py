@@ -107,8 +107,16 @@ class ShippingSchema(Schema):
     code = fields.String(required=True)
     name = fields.String(required=True)
     price_minor = fields.Integer(required=True)
+    total_minor = fields.Integer(required=True, allow_none=True)
     currency = fields.String(required=True)
-    free_over_minor = fields.Integer(required=True, allow_none=True)
+    free_over_minor = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Goods worth this much ship free; whether that is before or after"
+            " discounts is a setting of the shop (`FREE_SHIPPING_COUNTS`)."
+        },
+    )
     min_days = fields.Integer(required=True)
     max_days = fields.Integer(required=True)
 
@@ -174,8 +182,7 @@ def add_code(given: dict[str, str]) -> Any:
 
     404 `unknown_code` if there is none like it, 409 `code_refused` with every reason if it saves
     nothing; then the cart is as it was. A code that waits for an address in its country, or stops
-    applying later, stays in the cart and is named in `problems`; an order waits until it is taken
-    out.
+    applying later, stays in the cart and is named in `problems`; it saves nothing then.
     """
     limits.count("discount code", per_caller=CODES_PER_CALLER)
     with transaction():
@@ -205,18 +212,21 @@ def shipping_methods(given: dict[str, str]) -> Any:
     """Ways to send a cart to a country, at their prices for this cart
 
     Without a country, the one of the cart's address or else the shop's own. An empty list: we do
-    not send there.
+    not send there. `total_minor` is what the order would cost with the method, to be sent with the
+    order as `seen_total_minor`; without a cart it is null.
     """
     basket = named_cart(given.get("cart_token") or request.headers.get(HEADER))
-    shown = cart.view(basket) if basket else None
-    known = ((shown and shown.shipping_address) or {}).get("country")
-    country = given.get("country") or known or checkout.terms().country
-    options = checkout.shipping_options(country, shown.subtotal_minor if shown else 0)
-    currency = checkout.terms().currency
-    return [
-        {name: getattr(option, name) for name in option.__slots__} | {"currency": currency}
-        for option in options
-    ]
+    country = given.get("country")
+    if basket is None:
+        options = checkout.shipping_options(country or checkout.terms().country, 0)
+        return [_method(option, None) for option in options]
+    offers = checkout.quotes(cart.view(basket), country=country)
+    return [_method(option, priced.total_minor) for option, priced in offers]
+
+
+def _method(option: checkout.ShippingOption, total_minor: int | None) -> dict[str, Any]:
+    shown = {name: getattr(option, name) for name in option.__slots__}
+    return shown | {"currency": checkout.terms().currency, "total_minor": total_minor}
 
 
 _ITEM = (

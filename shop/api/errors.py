@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from shop.api.fields import Schema
+from shop.cart import CartChanged
 from shop.checkout import CartProblems
 from shop.core.db import RETRYABLE, session, sqlstate
 from shop.core.errors import DomainError, Invalid, NotFound, Unavailable, WrongState
@@ -70,8 +71,23 @@ class FaultSchema(Schema):
     message = fields.String(required=True)
 
 
+class TotalsSchema(Schema):
+    """What a cart would cost now. Amounts are in minor units of ``currency``."""
+
+    version = fields.Integer(required=True)
+    currency = fields.String(required=True)
+    subtotal_minor = fields.Integer(required=True)
+    discount_minor = fields.Integer(required=True)
+    shipping_minor = fields.Integer(required=True)
+    tax_minor = fields.Integer(required=True)
+    total_minor = fields.Integer(required=True)
+
+
 class ProblemSchema(Schema):
-    """An error: ``code`` is stable and for programs, ``detail`` is for people."""
+    """An error: ``code`` is stable and for programs, ``detail`` is for people.
+
+    ``totals`` comes with ``cart_changed``.
+    """
 
     type = fields.String(required=True)
     title = fields.String(required=True)
@@ -80,6 +96,7 @@ class ProblemSchema(Schema):
     detail = fields.String(required=True)
     errors = fields.List(fields.Nested(FaultSchema), required=True)
     request_id = fields.String(required=True)
+    totals = fields.Nested(TotalsSchema)
 
 
 class Refused(DomainError):
@@ -122,8 +139,9 @@ def problem(
     code: str = "",
     faults: Faults = (),
     headers: Mapping[str, str] | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> Response:
-    """An error as this door says it."""
+    """An error as this door says it; ``more`` are members of this error's own (RFC 9457, 3.2)."""
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -132,6 +150,7 @@ def problem(
         "detail": detail or SENTENCES.get(status, HTTPStatus(status).phrase),
         "errors": [{"field": field, "message": message} for field, message in faults],
         "request_id": g.get("request_id", ""),
+        **(more or {}),
     }
     response = current_app.response_class(
         json.dumps(body), status=status, mimetype="application/problem+json"
@@ -159,7 +178,11 @@ def refused(error: DomainError) -> Response:
     if error.code == "invalid":
         status = 422
     headers = {"Retry-After": "1"} if isinstance(error, InProgress) else {}
-    return problem(status, error.sentence, code=error.code, faults=_faults(error), headers=headers)
+    more = {"totals": error.totals} if isinstance(error, CartChanged) and error.totals else {}
+    faults = _faults(error)
+    return problem(
+        status, error.sentence, code=error.code, faults=faults, headers=headers, more=more
+    )
 
 
 def failed(error: HTTPException) -> Response:
@@ -220,7 +243,8 @@ def flat(messages: object, path: tuple[str, ...] = ()) -> Faults:
 
 def _faults(error: DomainError) -> Faults:
     if isinstance(error, InvalidAddress):
-        return [(f"{error.field or 'address'}.{name}", said) for name, said in error.errors.items()]
+        path = f"{error.field}." if error.field else ""
+        return [(path + name, said) for name, said in error.errors.items()]
     if isinstance(error, CartProblems):
         return [("cart", said) for said in error.problems]
     return [(error.field, error.sentence)] if error.field else []

@@ -1,9 +1,10 @@
 """Orders as answered: to their owners, and to staff without the owner's secret."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from shop import orders, payments
 from shop.api.fields import Schema
@@ -68,9 +69,17 @@ class RefundedLineSchema(Schema):
 
 
 class RefundSchema(Schema):
-    """Money on its way back: requested, sent, done or failed. ``source`` external: at Stripe."""
+    """Money on its way back: requested, sent, done or failed. ``source`` external: at Stripe.
 
-    id = fields.Integer(required=True)
+    Units that came back for nothing have ``return_id`` instead of ``id``, and an amount of 0.
+    """
+
+    id = fields.Integer(required=True, allow_none=True)
+    return_id = fields.Integer(
+        dump_default=None,
+        allow_none=True,
+        metadata={"description": "Set when units came back and no money moved."},
+    )
     status = fields.String(required=True)
     amount_minor = fields.Integer(required=True)
     shipping_minor = fields.Integer(required=True)
@@ -82,6 +91,33 @@ class RefundSchema(Schema):
     requested_at = fields.DateTime(required=True)
     done_at = fields.DateTime(required=True, allow_none=True)
     lines = fields.List(fields.Nested(RefundedLineSchema), required=True)
+
+
+class ReturnedUnits:
+    """A return without money in the shape of a refund of 0 that is done."""
+
+    id = None
+    status = "done"
+    amount_minor = 0
+    shipping_minor = 0
+    failure = ""
+
+    def __init__(self, made: payments.OrderReturn, order: orders.Order) -> None:
+        self.return_id = made.id
+        self.currency = order.currency
+        self.reason, self.source = made.reason, made.source
+        self.requested_by = made.requested_by
+        self.requested_at = self.done_at = made.returned_at
+        self.lines = [
+            {
+                "order_line_id": line.order_line_id,
+                "quantity": line.quantity,
+                "amount_minor": 0,
+                "tax_minor": 0,
+                "restock": line.restock,
+            }
+            for line in made.lines
+        ]
 
 
 class DisputeSchema(Schema):
@@ -112,12 +148,42 @@ class MoneySchema(Schema):
     balance_minor = fields.Integer(required=True)
 
 
+class PaymentSchema(Schema):
+    """The newest attempt to pay an order.
+
+    `status` `processing`: the customer has paid, and the money takes days to arrive. A voucher can
+    be paid until `voucher_expires_at`; its page is at `voucher_url`. After a `failure` the order
+    can be paid again until its `expires_at`.
+    """
+
+    status = fields.String(
+        required=True,
+        validate=validate.OneOf(
+            ["created", "started", "processing", "authorised", "succeeded", "cancelled"]
+        ),
+    )
+    method = fields.String(
+        required=True, metadata={"description": "Stripe's type, such as `card` or `sepa_debit`."}
+    )
+    amount_minor = fields.Integer(required=True)
+    voucher_url = fields.String(required=True)
+    voucher_reference = fields.String(required=True)
+    voucher_expires_at = fields.DateTime(required=True, allow_none=True)
+    failure = fields.String(required=True)
+
+
 class ShortOrderSchema(Schema):
     """An order in a list. ``status_label`` is the one word that people read."""
 
     number = fields.String(required=True)
     status = fields.String(required=True)
-    payment_status = fields.String(required=True)
+    payment_status = fields.String(
+        required=True,
+        metadata={
+            "description": "`processing`: the customer has paid by a method whose money takes days"
+            " to arrive; `status` stays `pending` until then."
+        },
+    )
     fulfilment_status = fields.String(required=True)
     status_label = fields.Function(
         lambda order: _label(order),
@@ -151,8 +217,12 @@ class StaffOrderSchema(ShortOrderSchema):
     lines = fields.List(fields.Nested(LineSchema), required=True)
     discounts = fields.List(fields.Nested(RedeemedSchema), required=True)
     fulfilments = fields.List(fields.Nested(FulfilmentSchema), required=True)
+    payment = fields.Nested(PaymentSchema, required=True, allow_none=True)
     money = fields.Nested(MoneySchema, metadata={"description": "For staff."})
-    refunds = fields.List(fields.Nested(RefundSchema), metadata={"description": "For staff."})
+    refunds = fields.List(
+        fields.Nested(RefundSchema),
+        metadata={"description": "For staff. Returns without money come last."},
+    )
     disputes = fields.List(fields.Nested(DisputeSchema), metadata={"description": "For staff."})
 
 
@@ -165,6 +235,7 @@ class OrderSchema(StaffOrderSchema):
 _full = OrderSchema()
 _for_staff = StaffOrderSchema()
 _redeemed = RedeemedSchema(many=True)
+_payment = PaymentSchema()
 _money = MoneySchema()
 _refunds = RefundSchema(many=True)
 _disputes = DisputeSchema(many=True)
@@ -179,13 +250,18 @@ def order_shown(order: orders.Order, *, to_owner: bool) -> dict[str, Any]:
     """The order as plain data."""
     shown: dict[str, Any] = (_full if to_owner else _for_staff).dump(order)
     shown["discounts"] = _redeemed.dump(orders.redeemed(order))
-    return shown if to_owner else shown | _money_shown(order)
-
-
-def _money_shown(order: orders.Order) -> dict[str, Any]:
-    """What only staff are told of an order's money."""
+    if to_owner:
+        latest = payments.latest(order.id)
+        return shown | {"payment": _payment.dump(latest) if latest else None}
     attempts = payments.of_order(order.id)
+    shown["payment"] = _payment.dump(attempts[-1]) if attempts else None
+    return shown | _money_shown(order, attempts)
+
+
+def _money_shown(order: orders.Order, attempts: Sequence[payments.Payment]) -> dict[str, Any]:
+    """What only staff are told of an order's money."""
     refunds = [refund for one in attempts for refund in one.refunds]
+    returned = [ReturnedUnits(one, order) for one in payments.returns_of(order.id)]
     balance = payments.balance_of(order.id, order.currency)
     waiting = (refund for refund in refunds if refund.status in {"requested", "sent"})
     sums = {field.name: getattr(balance, field.name) for field in dataclasses.fields(balance)}
@@ -197,6 +273,6 @@ def _money_shown(order: orders.Order) -> dict[str, Any]:
     }
     return {
         "money": _money.dump(sums),
-        "refunds": _refunds.dump(refunds),
+        "refunds": _refunds.dump([*refunds, *returned]),
         "disputes": _disputes.dump([dispute for one in attempts for dispute in one.disputes]),
     }

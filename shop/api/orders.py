@@ -6,7 +6,7 @@ from typing import Any
 from flask import jsonify, request
 from marshmallow import EXCLUDE, fields, validate
 
-from shop import cart, checkout, customers, orders, payments
+from shop import checkout, customers, orders, payments
 from shop.api import limits, repeats
 from shop.api.callers import anybody, caller, signed_in
 from shop.api.carts import HEADER, named_cart
@@ -20,6 +20,7 @@ from shop.api.repeats import Remember
 from shop.core import tokens
 from shop.core.db import retrying, session, transaction
 from shop.core.errors import NotFound, WrongState
+from shop.core.network import digest_of
 
 bp = Door(
     "Orders",
@@ -30,22 +31,37 @@ DESK = "OrdersView"
 # Each order holds goods that others cannot buy. A storefront's server may call for many people.
 PER_CALLER = "120 per minute"
 PER_CART = "10 per minute"
+ADDRESS = (
+    "Where something goes, by the rules of its `country`, which decides the fields that are"
+    " required: most countries need `city` and `postal_code` (Ireland and Hong Kong need no postal"
+    " code), some a `region`, such as the states of the United States. Postal codes and regions"
+    " are checked against the country's own, and a fault is named at its field. A region that"
+    " follows from the postal code may be left out. A postal code or region that addresses of the"
+    " country do not have is not kept."
+)
+CITY = "Required where addresses of the country have a town: not in Japan or Singapore."
+POSTAL_CODE = "Required where the country has postal codes and letters need them. Such as 10117."
+REGION = "State, province, prefecture or county, by code (CA) or name (California)."
+COUNTRY = "ISO 3166-1 alpha-2 code."
 PAYMENT_STATES = (
-    "unpaid", "authorised", "partly_paid", "paid", "overpaid", "partly_refunded", "refunded",
-    "disputed",
+    "unpaid", "processing", "authorised", "partly_paid", "paid", "overpaid", "partly_refunded",
+    "refunded", "disputed",
 )  # fmt: skip
 
 
 class AddressSchema(Schema):
-    """Where something goes. ``country`` is an ISO 3166 code."""
+    """Where something goes, by the rules of its country."""
+
+    class Meta(Schema.Meta):
+        description = ADDRESS
 
     name = line(200, required=True)
     line1 = line(200, required=True)
     line2 = line(200, allow_none=True)
-    city = line(200, required=True)
-    postal_code = line(40, required=True)
-    region = line(200, allow_none=True)
-    country = line(2, required=True)
+    city = line(200, allow_none=True, metadata={"description": CITY})
+    postal_code = line(40, allow_none=True, metadata={"description": POSTAL_CODE})
+    region = line(200, allow_none=True, metadata={"description": REGION})
+    country = line(2, required=True, metadata={"description": COUNTRY})
     phone = line(60, allow_none=True)
 
 
@@ -54,6 +70,7 @@ class PlaceSchema(Schema):
 
     cart_token = line(200, least=1, allow_none=True)
     cart_version = Whole(required=True, validate=validate.Range(1, 2**31 - 1))
+    seen_total_minor = Whole(required=True, validate=validate.Range(0, 2**31 - 1))
     email = line(254, required=True)
     shipping_address = fields.Nested(AddressSchema, required=True)
     billing_address = fields.Nested(AddressSchema, allow_none=True)
@@ -122,8 +139,10 @@ class CancelSchema(Schema):
 def place(given: dict[str, Any]) -> Any:
     """Order what is in the cart and hold its stock
 
-    `cart_version` is what the customer last saw; a cart that has changed since is 409
-    `cart_changed`, goods that are gone are 409 `out_of_stock`, and nothing is ordered then. The
+    `cart_version` and `seen_total_minor` are what the customer last saw; `GET /shipping-methods`
+    tells the total with each method. If the items, a price, a discount, the tax or the shipping
+    price has changed since, the answer is 409 `cart_changed` with the `totals` of now, and 409
+    `out_of_stock` if items are gone; nothing is ordered then. The
     order waits for its payment until `expires_at`. Without an `Idempotency-Key` a second press
     still gives the same order, as long as the cart and the details are the same.
     """
@@ -188,7 +207,8 @@ def cancel(query: dict[str, str], given: dict[str, Any], number: str) -> Any:
     """Call an order off, or units of it that were not sent
 
     Its owner can until somebody begins to pack it; staff can until it was shipped. What was paid
-    for it goes back in the same step.
+    for it goes back in the same step; money that is still on its way (`payment_status`
+    `processing`) is refunded automatically if it arrives.
     """
     order, is_owner = _visible(number, query.get("token"), "can_cancel")
     reason = given.get("reason") or ("customer" if is_owner else "other")
@@ -256,16 +276,14 @@ def _place(given: dict[str, Any], token: str | None, remember: Remember) -> dict
             basket = named_cart(token)
             if basket is None:
                 raise NotFound("There is no cart to order.")
-            if basket.version != given["cart_version"]:
-                raise cart.CartChanged(
-                    "Your cart has changed. Please look at it again before you pay."
-                )
             checkout.set_contact(basket, email=given["email"], address=given["shipping_address"])
             checkout.set_method(basket, given["shipping_method"])
             order = checkout.place_order(
                 basket.id,
                 seen_version=given["cart_version"],
+                seen_total_minor=given["seen_total_minor"],
                 billing_address=given.get("billing_address"),
+                network=digest_of(request.remote_addr or ""),
             )
             return remember(order_shown(order, to_owner=True))
 

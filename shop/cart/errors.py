@@ -1,5 +1,7 @@
 """What a cart refuses."""
 
+from collections.abc import Mapping
+
 from shop.core.errors import DomainError
 
 
@@ -17,6 +19,13 @@ class NotEnough(DomainError):
 
 
 class CartChanged(DomainError):
-    """The cart is not what the customer last saw; nothing was ordered."""
+    """The cart is not what the customer last saw; nothing was ordered.
+
+    ``totals`` is what it would cost now: version, currency, and amounts in minor units by name.
+    """
 
     code = "cart_changed"
+
+    def __init__(self, sentence: str, *, totals: Mapping[str, int | str] | None = None) -> None:
+        super().__init__(sentence)
+        self.totals = totals

@@ -10,6 +10,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from shop.cart import queries
 from shop.cart.errors import NotEnough
 from shop.cart.events import CartChanged
+from shop.cart.limits import MOST, TooMany, limit_words, max_per_variant, max_quantity
 from shop.cart.models import Cart, CartDiscount, CartItem
 from shop.core import clock, tokens
 from shop.core.db import session, table
@@ -17,7 +18,6 @@ from shop.core.errors import Invalid, NotFound
 from shop.core.events import emit
 from shop.discounts import DiscountCode, clean_code
 
-MOST = 999
 MOST_LINES = 100
 MOST_CODES = 5
 
@@ -135,7 +135,8 @@ def remove_code(cart: Cart, code: str) -> None:
 def merge(guest: Cart | None, customer_id: int) -> tuple[Cart | None, list[str]]:
     """Bring a guest's cart along at sign-in: the union, the guest's quantity wins, capped by stock.
 
-    Gives the customer's cart (None if there is none) and what changed, in words for people.
+    Gives the customer's cart (None if there is none) and what changed, in words for people. Which
+    of two orders goes on is for checkout to say.
     """
     own = queries.find(None, customer_id)
     if guest is None or guest.customer_id is not None:
@@ -180,22 +181,8 @@ def merge(guest: Cart | None, customer_id: int) -> tuple[Cart | None, list[str]]
     guest.status = "merged"
     own.email = own.email or guest.email
     own.shipping_address = own.shipping_address or guest.shipping_address
-    own.order_id = _order_of_both(own, guest)
     _touch(own)
     return own, notes
-
-
-def _order_of_both(own: Cart, guest: Cart) -> int | None:
-    """The order whose hold is this buyer's and which, when paid, empties the cart: the one that
-    still waits for its money, else the newer one."""
-    found: int | None = session.scalar(
-        text(
-            """SELECT id FROM "order" WHERE id IN (:own, :guest)
-               ORDER BY status = 'pending' DESC, id DESC LIMIT 1"""
-        ),
-        {"own": own.order_id, "guest": guest.order_id},
-    )
-    return found
 
 
 def set_details(cart: Cart, details: Mapping[str, Any]) -> None:
@@ -294,17 +281,19 @@ def _offer(cart: Cart, variant_id: int) -> Mapping[str, Any]:
 
 
 def _allowed(wanted: int, offer: Mapping[str, Any], cap: bool) -> tuple[int, str]:
-    most = MOST if offer["backorder_allowed"] else min(MOST, int(offer["available"]))
+    most = max_quantity(int(offer["available"]), backorder_allowed=offer["backorder_allowed"])
     if wanted <= most:
         return wanted, ""
+    is_limit = most == max_per_variant()
     if not cap or most <= 0:
-        raise NotEnough(most)
-    return most, f"Only {most} are left, so that is what is in your cart now."
+        raise TooMany if is_limit else NotEnough(most)
+    reason = limit_words().removesuffix(".") if is_limit else f"Only {most} are left"
+    return most, f"{reason}, so that is what is in your cart now."
 
 
 def _check(quantity: object) -> None:
     if isinstance(quantity, bool) or not isinstance(quantity, int) or not 1 <= quantity <= MOST:
-        raise Invalid(f"Please choose a quantity from 1 to {MOST}.", field="quantity")
+        raise Invalid(f"Please choose a quantity from 1 to {max_per_variant()}.", field="quantity")
 
 
 def _item(cart: Cart, item_id: int) -> CartItem:

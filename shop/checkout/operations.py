@@ -10,20 +10,23 @@ from shop import cart, discounts, inventory, orders, payments
 from shop.cart import CartChanged, CartView
 from shop.checkout import defaults
 from shop.checkout.errors import CartProblems, NoDelivery
+from shop.checkout.holds import check_holds
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.checkout.queries import forget, of_address, quote, refusals, shipping_options, terms
 from shop.core import clock
 from shop.core.db import session
 from shop.core.money import Money
-from shop.customers import clean_address, clean_email
+from shop.customers import clean_address, clean_email, country_names
+from shop.discounts import Quote
 
 
 def set_contact(basket: cart.Cart, *, email: str, address: Mapping[str, Any]) -> None:
     """Keep who orders and where it goes. Raises ``Invalid``, ``InvalidAddress``, ``NoDelivery``."""
     email = clean_email(email)
-    cleaned = clean_address(address)
-    if not shipping_options(cleaned["country"], 0):
+    country = str(address.get("country") or "").strip().upper()
+    if country in country_names() and not shipping_options(country, 0):
         raise NoDelivery("We do not send to this country yet.", field="country")
+    cleaned = clean_address(address)
     cart.set_details(basket, {"email": email, "shipping_address": cleaned})
 
 
@@ -60,21 +63,27 @@ def place_order(
     seen_version: int | None = None,
     seen_total_minor: int | None = None,
     billing_address: Mapping[str, Any] | None = None,
+    network: str = "",
 ) -> orders.Order:
-    """Order what is in the cart, as the customer last saw it, and hold the stock.
+    """Order what is in the cart, as the customer last saw it, and reserve the stock.
 
-    The cart must carry e-mail, address and method. Pressing twice gives the same order; a cart that
-    changed since an unpaid order replaces that order. Raises ``CartChanged`` when version or total
+    The cart must carry email, address and method. Pressing twice gives the same order; a cart that
+    changed since an unpaid order replaces that order, unless its money is on its way: then that is
+    the order. Raises ``CartChanged`` when version or total
     differ from what was seen, or when a code stopped applying and no total was seen; ``UsedUp``,
     ``CartProblems``, ``OutOfStock``, ``NoDelivery``, ``InvalidAddress``; ``Invalid`` for a total
-    that no card can be charged. An order that costs nothing is confirmed at once: there is no
-    payment to wait for.
+    that no card can be charged; ``HoldRefused`` for a buyer who keeps too much without paying
+    (``network`` is the digest of where they are). An order that costs nothing is confirmed at once:
+    there is no payment to wait for.
     """
     basket = cart.lock(cart_id)
-    earlier = orders.lock(basket.order_id) if basket.order_id else None
+    earlier = _earlier(basket)
     billing = clean_address(billing_address) if billing_address else None
-    if earlier and (
-        basket.status != "open" or _is_same(earlier, basket, billing, seen_total_minor)
+    is_current = basket.status != "open" or seen_version in {None, basket.version}
+    if (earlier and is_current) and (
+        basket.status != "open"
+        or earlier.payment_status == "processing"
+        or _is_same(earlier, basket, billing, seen_total_minor)
     ):
         if earlier.customer_id is None:
             earlier.customer_id = basket.customer_id  # who signed in meanwhile finds it again
@@ -82,29 +91,33 @@ def place_order(
     if basket.status != "open":
         raise CartChanged("This cart is closed.")
     view = cart.view(basket)
+    if seen_version not in {None, view.version}:
+        raise _changed("Your cart has changed. Check it before you pay.", view)
     if not view.lines or view.problems:
         raise CartProblems(view.problems)
-    if seen_version is not None and seen_version != view.version:
-        raise CartChanged("Your cart has changed. Please look at it again before you pay.")
     email, address = clean_email(view.email), clean_address(view.shipping_address or {})
     priced, _, chosen = quote(view)
     if chosen is None or (view.shipping_method and chosen.code != view.shipping_method):
         raise NoDelivery("Please choose a way to send it.", field="shipping_method")
     if seen_total_minor != priced.total_minor:
         if priced.refused:  # whoever saw the total without the code saw the reasons too
-            raise CartChanged(" ".join(one.sentence for one in priced.refused))
+            raise _changed(" ".join(one.sentence for one in priced.refused), view, priced)
         if seen_total_minor is not None:
-            raise CartChanged("The total has changed. Please look at it again before you pay.")
+            raise _changed("The total has changed. Check it before you pay.", view, priced)
     payments.check_amount(
         Money(priced.total_minor, priced.currency),
         goods=Money(priced.subtotal_minor, priced.currency),
+        country=(billing or address)["country"],
     )
+    if priced.total_minor:
+        check_holds(view, email=email, network=network)
     replaced = earlier if earlier and earlier.status == "pending" else None
     if replaced:
         discounts.lock_for(replaced.id, priced.discounts)
         held = {line.variant_id for line in replaced.lines}
         inventory.lock(held | {line.variant_id for line in view.lines})
         orders.cancel(replaced, reason=orders.REPLACED)
+        session.flush()  # of a chain, two orders are never live at once, not even for a moment
     order = orders.place(
         _items(view),
         priced,
@@ -117,9 +130,10 @@ def place_order(
             customer_id=view.customer_id,
             cart_id=view.id,
             cart_version=view.version,
+            placed_from=network,
         ),
         hold_minutes=terms().hold_minutes,
-        instead_of=replaced,
+        instead_of=earlier,
     )
     cart.link_order(basket, order.id)
     if not order.total_minor:
@@ -127,6 +141,53 @@ def place_order(
         orders.set_payment_status(order, "paid")
         cart.settle(basket, view.version, {})
     return order
+
+
+def merge_carts(guest: cart.Cart | None, customer_id: int) -> tuple[cart.Cart | None, list[str]]:
+    """Bring a guest's cart and its order along at sign-in, as ``cart.merge`` does.
+
+    Of two orders that are not paid yet, one from each cart, one stays: the one with a voucher, else
+    the newer one. Returns the customer's cart (None if there is none) and what changed, in
+    sentences for people.
+    """
+    notes: list[str] = []
+    own = cart.find(None, customer_id)
+    if guest is not None and own is not None and guest.customer_id is None:
+        for cart_id in sorted((guest.id, own.id)):
+            cart.lock(cart_id)
+        if guest.status != "open":  # its order was paid just now
+            return own, []
+        if guest.order_id is not None and own.status == "open":
+            notes = _merge_orders(own, guest)
+    merged, changed = cart.merge(guest, customer_id)
+    return merged, notes + changed
+
+
+def _merge_orders(own: cart.Cart, guest: cart.Cart) -> list[str]:
+    """Make one chain of the orders of two carts, with one live order, which both carts are for."""
+    tips = [one for one in (own.order_id, guest.order_id) if one is not None]
+    found = orders.lock_all(tips)
+    live = sorted((one for one in found if one.status in orders.LIVE), key=_by_need, reverse=True)
+    if any(one.status != "pending" or one.payment_status == "processing" for one in live[1:]):
+        return []  # both are ordered, so neither stands in for the other
+    for other in live[1:]:
+        orders.cancel(other, reason=orders.REPLACED)
+    kept = live[0] if live else found[-1]
+    for other in found:
+        if other.id in tips and other.chain_id != kept.chain_id:
+            orders.unite(kept, other)
+    for basket in (own, guest):
+        cart.link_order(basket, kept.id)
+    session.flush()
+    return [
+        f"Your unpaid order {other.number} is closed. Its items are in your cart."
+        for other in live[1:]
+    ]
+
+
+def _by_need(order: orders.Order) -> tuple[bool, bool, int]:
+    is_ordered = order.status != "pending" or order.payment_status == "processing"
+    return is_ordered, payments.has_voucher(order.id), order.id
 
 
 def install_defaults() -> None:
@@ -147,6 +208,23 @@ def install_defaults() -> None:
         .on_conflict_do_nothing()
     )
     forget()
+
+
+def _changed(sentence: str, view: CartView, priced: Quote | None = None) -> CartChanged:
+    priced = priced or quote(view)[0]
+    amounts = ("subtotal", "discount", "shipping", "tax", "total")
+    totals = {f"{name}_minor": getattr(priced, f"{name}_minor") for name in amounts}
+    return CartChanged(
+        sentence, totals={"version": view.version, "currency": priced.currency, **totals}
+    )
+
+
+def _earlier(basket: cart.Cart) -> orders.Order | None:
+    """The order of before from this cart, its chain locked: the live one, else the cart's own."""
+    if basket.order_id is None:
+        return None
+    chain = orders.lock_chain(basket.order_id)
+    return chain.order if chain.order.status in orders.LIVE else chain.rival or chain.order
 
 
 def _is_same(

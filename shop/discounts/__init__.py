@@ -23,6 +23,7 @@ from shop.discounts.operations import (
     get_discount,
     give_back,
     lock_for,
+    lock_of,
     redeem,
     redeem_again,
     remove_code,
@@ -69,6 +70,7 @@ __all__ = [
     "UnknownCode", "Usage", "UsedUp", "Words", "add_code", "automatic", "by_code", "by_codes",
     "clean_code", "codes", "count_codes", "create_discount", "delete_discount", "describe",
     "draft_of", "explain", "forget", "generate_codes", "get_discount", "give_back", "history",
-    "lock_for", "of_order", "offer", "page", "price", "redeem", "redeem_again", "remove_code",
-    "rule_of", "rules", "set_active", "status_counts", "status_of", "update_discount", "usage",
+    "lock_for", "lock_of", "of_order", "offer", "page", "price", "redeem", "redeem_again",
+    "remove_code", "rule_of", "rules", "set_active", "status_counts", "status_of",
+    "update_discount", "usage",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
 from shop.core.money import Money
-from shop.customers.addresses import country_names
+from shop.customers.countries import country_names
 from shop.customers.models import Customer
 from shop.discounts import queries
 from shop.discounts.errors import UsedUp
@@ -296,6 +296,12 @@ def lock_for(order_id: int | None, applied: Iterable[Applied]) -> None:
         else []
     )
     _lock([*held, *(one.discount_id for one in applied)])
+
+
+def lock_of(order_ids: Iterable[int]) -> None:
+    """Lock, in order, all discounts that these orders have or had."""
+    used = select(Redemption.discount_id).where(Redemption.order_id.in_(list(order_ids)))
+    _lock(session.scalars(used).all())
 
 
 def _lock(discount_ids: Iterable[int]) -> None:

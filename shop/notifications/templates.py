@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date
+from babel.dates import format_date, format_datetime
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shop import customers
@@ -28,10 +28,6 @@ def _money(amount_minor: int, currency: str) -> str:
     return Money(amount_minor, currency).format()
 
 
-def _country(code: str) -> str:
-    return customers.country_names().get(code, code)
-
-
 _html = Environment(
     loader=FileSystemLoader(FOLDER),
     autoescape=True,
@@ -41,18 +37,21 @@ _html = Environment(
 )
 _text = _html.overlay(autoescape=False)
 for environment in (_html, _text):
-    environment.filters.update(money=_money, country=_country)
+    environment.filters.update(money=_money, address_lines=customers.address_lines)
 
 
 def configure(*, base_url: str, shop_name: str, zone: ZoneInfo) -> None:
-    """Set what every mail may use: the shop's address (for links), its name, and its own days."""
+    """Set what every mail may use: the shop's address (for links), its name, and its own clock."""
 
     def day(moment: datetime) -> str:
         return format_date(moment.astimezone(zone), "d MMMM y", locale="en_IE")
 
+    def moment(moment: datetime) -> str:
+        return str(format_datetime(moment.astimezone(zone), "d MMMM y, HH:mm", locale="en_IE"))
+
     for environment in (_html, _text):
         environment.globals.update(base_url=base_url, shop_name=shop_name)
-        environment.filters.update(day=day)
+        environment.filters.update(day=day, moment=moment)
 
 
 def render(kind: str, **facts: Any) -> Rendered:

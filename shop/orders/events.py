@@ -73,6 +73,11 @@ class OrderCancelled(OrderEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OrderReopened(OrderEvent):
+    """A closed order waits for its payment again: the money is on its way after all."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OrderExpired(OrderEvent):
     """Nobody paid in time; what was held is free again."""
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Numeric,
     Sequence,
     UniqueConstraint,
+    Uuid,
     func,
     text,
 )
@@ -27,6 +29,11 @@ order_number = Sequence("order_number", start=10001, metadata=Base.metadata)
 class Order(Base):
     """One order. ``payment_status`` and ``fulfilment_status`` are kept for lists.
 
+    Orders that were placed from one cart, each in place of the one before, share a ``chain_id``: at
+    most one of them is live. An order of the items that stay in a cart after another order was paid
+    begins a chain of its own.
+
+    ``placed_from`` is a digest of the buyer's network, forgotten after two days.
     ``shipping_minor`` is after ``shipping_discount_minor``; ``discount_minor`` is off the goods.
     """
 
@@ -36,7 +43,7 @@ class Order(Base):
             "status IN ('pending','confirmed','completed','cancelled','expired')", name="status"
         ),
         CheckConstraint(
-            "payment_status IN ('unpaid','authorised','partly_paid','paid','overpaid',"
+            "payment_status IN ('unpaid','processing','authorised','partly_paid','paid','overpaid',"
             "'partly_refunded','refunded','disputed')",
             name="payment_status",
         ),
@@ -56,7 +63,21 @@ class Order(Base):
         ),
         Index("ix_order_placed_at", text("placed_at DESC"), text("id DESC")),
         Index("ix_order_open", "status", "payment_status", "fulfilment_status"),
+        Index(
+            "uq_order_live_in_chain",
+            "chain_id",
+            unique=True,
+            postgresql_where=text("status IN ('pending','confirmed','completed')"),
+        ),
+        Index("ix_order_chain_id", "chain_id"),
         Index("ix_order_expiry", "expires_at", postgresql_where=text("status = 'pending'")),
+        Index("ix_order_paid_at", "paid_at", postgresql_where=text("paid_at IS NOT NULL")),
+        Index(
+            "ix_order_placed_from",
+            "placed_from",
+            "closed_at",
+            postgresql_where=text("placed_from <> ''"),
+        ),
         Index(
             "ix_order_search_trgm",
             "searched",
@@ -72,6 +93,7 @@ class Order(Base):
     token: Mapped[str] = mapped_column(unique=True)
     cart_id: Mapped[int | None] = mapped_column(ForeignKey("cart.id"), index=True)
     cart_version: Mapped[int | None]
+    chain_id: Mapped[UUID] = mapped_column(Uuid, server_default=text("gen_random_uuid()"))
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     email: Mapped[str] = mapped_column(CITEXT, index=True)
     customer_name: Mapped[str] = mapped_column(server_default="", default="")
@@ -95,6 +117,7 @@ class Order(Base):
     shipping_method_name: Mapped[str]
     shipping_address: Mapped[dict[str, Any]]
     billing_address: Mapped[dict[str, Any] | None]
+    placed_from: Mapped[str] = mapped_column(server_default="", default="")
     placed_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     paid_at: Mapped[datetime | None]
@@ -200,3 +223,31 @@ class FulfilmentLine(Base):
 
     fulfilment: Mapped[Fulfilment] = relationship(back_populates="lines")
     order_line: Mapped[OrderLine] = relationship()
+
+
+class SaleEntry(Base):
+    """Units of a line that were sold, or taken back, at this moment; insert-only.
+
+    Written by ``orders.record_sales``. ``amount_minor`` is their price after discounts, in the
+    order's price terms.
+    """
+
+    __tablename__ = "sale_entry"
+    __table_args__ = (
+        CheckConstraint("kind IN ('sold', 'reversed', 'restored')", name="kind"),
+        CheckConstraint(
+            "CASE kind WHEN 'reversed' THEN units < 0 AND amount_minor <= 0"
+            " ELSE units > 0 AND amount_minor >= 0 END",
+            name="units",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), index=True)
+    order_line_id: Mapped[int] = mapped_column(ForeignKey("order_line.id"))
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
+    kind: Mapped[str]
+    units: Mapped[int]
+    amount_minor: Mapped[int]
+    currency: Mapped[str]
+    at: Mapped[datetime] = mapped_column(index=True)

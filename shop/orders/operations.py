@@ -1,10 +1,11 @@
 """What happens to an order in its life: place, pay, process, ship, deliver, cancel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import uuid4
 
-from sqlalchemy import select, text, update
+from sqlalchemy import Select, select, text, update
 from sqlalchemy.orm import selectinload
 
 from shop import discounts, inventory
@@ -24,11 +25,13 @@ from shop.orders.events import (
     OrderPaid,
     OrderPlaced,
     OrderProcessing,
+    OrderReopened,
     OrderShipped,
 )
 from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
 from shop.orders.queries import waiting
-from shop.orders.states import FULFILMENT, ORDER
+from shop.orders.sales import count_sales, record_sales
+from shop.orders.states import FULFILMENT, LIVE, ORDER
 
 CANCEL_REASONS = {
     "customer": "The customer asked for it",
@@ -39,8 +42,32 @@ CANCEL_REASONS = {
 }
 
 
-# Why an unpaid order was closed when its cart was ordered anew; nobody called anything off then.
+# Why an unpaid order was closed in favour of another one of its chain; no person cancelled it.
 REPLACED = "replaced by a newer order"
+SUPERSEDED = "another order of the same cart was paid"
+REPLACEMENTS = frozenset({REPLACED, SUPERSEDED})
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """An order, and the other orders of its cart that were placed in each other's place."""
+
+    order: "Order"
+    others: tuple["Order", ...]
+
+    @property
+    def rival(self) -> "Order | None":
+        """The live order of the chain, if that is another one."""
+        return next((one for one in self.others if one.status in LIVE), None)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether a person cancelled the order, or one that came in its place."""
+        return self.order.status != "pending" and any(
+            one.status == "cancelled" and one.close_reason not in REPLACEMENTS
+            for one in (self.order, *self.others)
+            if one.id >= self.order.id
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +98,7 @@ class Details:
     customer_id: int | None = None
     cart_id: int | None = None
     cart_version: int | None = None
+    placed_from: str = ""
 
 
 def place(
@@ -83,9 +111,10 @@ def place(
 ) -> Order:
     """Write the order down and hold its stock until ``hold_minutes`` from now.
 
-    ``instead_of`` is the buyer's unpaid order that was just cancelled for it, in this transaction.
-    Raises ``OutOfStock`` or ``UsedUp``, and then nothing is ordered. The stock statement comes
-    last, so that its row locks are held for the shortest time.
+    ``instead_of`` is the buyer's order before this one, whose chain this one continues; an unpaid
+    one was just cancelled for it, in this transaction. Raises ``OutOfStock`` or ``UsedUp``, and
+    then nothing is ordered. The stock statement comes last, so that its row locks are held for the
+    shortest time.
     """
     if not items:
         raise Invalid("There is nothing to order.")
@@ -94,6 +123,7 @@ def place(
         token=tokens.new_token(),
         cart_id=details.cart_id,
         cart_version=details.cart_version,
+        chain_id=instead_of.chain_id if instead_of else uuid4(),
         customer_id=details.customer_id,
         email=details.email,
         customer_name=details.shipping_address["name"],
@@ -111,6 +141,7 @@ def place(
         shipping_method_name=details.shipping_method_name,
         shipping_address=dict(details.shipping_address),
         billing_address=dict(details.billing_address) if details.billing_address else None,
+        placed_from=details.placed_from,
         placed_at=now,
         expires_at=now + timedelta(minutes=hold_minutes),
         lines=[
@@ -143,7 +174,8 @@ def place(
         currency=quote.currency,
     )
     emit(OrderPlaced(order_id=order.id))
-    replaced = _open_lines(instead_of) if instead_of else ()
+    was_held = instead_of is not None and instead_of.close_reason == REPLACED
+    replaced = _open_lines(instead_of) if instead_of and was_held else ()
     inventory.reserve(order.id, _open_lines(order), replaced=replaced)
     return order
 
@@ -154,38 +186,86 @@ def lock(order_id: int, *, whole: bool = True) -> Order:
     Whoever changes an order, its payments or its stock locks the order first. Unless ``whole``,
     lines and parcels are read only when they are asked for.
     """
-    parts = [selectinload(Order.lines), selectinload(Order.fulfilments)] if whole else []
-    order = session.scalar(
-        select(Order)
-        .where(Order.id == order_id)
-        .options(*parts)
-        .with_for_update(of=Order)
-        .execution_options(populate_existing=True)
-    )
+    order = session.scalar(_locked(whole=whole).where(Order.id == order_id))
     if order is None:
         raise NotFound("There is no such order.")
     return order
 
 
-def mark_paid(order: Order) -> None:
-    """The money is captured: promise the stock, unless it was promised when it was authorised.
+def lock_chain(order_id: int) -> Chain:
+    """The order and the others of its chain, all locked, in the order of their ids.
 
-    For an order that was closed meanwhile, takes the stock anew; raises ``OutOfStock`` when it is
-    gone, and the order stays as it is.
+    Whoever may make an order live again, or decides which of two is, locks its chain; the cart, if
+    there is one, comes before. Raises ``NotFound``.
     """
-    is_promised = order.status in {"confirmed", "completed"}
-    order.paid_at = clock.now()
+    chain_id = select(Order.chain_id).where(Order.id == order_id).scalar_subquery()
+    found = session.scalars(_locked(whole=False).where(Order.chain_id == chain_id)).all()
+    order = next((one for one in found if one.id == order_id), None)
+    if order is None:
+        raise NotFound("Order not found.")
+    return Chain(order, tuple(one for one in found if one is not order))
+
+
+def lock_all(order_ids: Iterable[int]) -> list[Order]:
+    """All orders of the chains of these orders, locked, in the order of their ids."""
+    chains = select(Order.chain_id).where(Order.id.in_(list(order_ids)))
+    return list(session.scalars(_locked(whole=False).where(Order.chain_id.in_(chains))))
+
+
+def unite(kept: Order, other: Order) -> None:
+    """Make one chain of two, when the carts that they come from become one.
+
+    The caller has locked both chains and left at most one live order in them.
+    """
+    session.flush()
+    session.execute(
+        update(Order).where(Order.chain_id == other.chain_id).values(chain_id=kept.chain_id)
+    )
+
+
+def _locked(*, whole: bool) -> Select[Order]:
+    parts = [selectinload(Order.lines), selectinload(Order.fulfilments)] if whole else []
+    return (
+        select(Order)
+        .options(*parts)
+        .order_by(Order.id)
+        .with_for_update(of=Order)
+        .execution_options(populate_existing=True)
+    )
+
+
+def mark_paid(order: Order, *, rival: Order | None = None) -> None:
+    """The money is captured: commit the stock, unless it was committed when it was authorised.
+
+    A closed order reserves its stock again first, and its unpaid ``rival`` of the same chain is
+    closed for it; raises ``OutOfStock`` when the stock is gone: the caller rolls back then.
+    """
+    is_committed = order.status in {"confirmed", "completed"}
     order.version += 1
-    if not is_promised:
-        _confirm(order)
+    order.paid_at = order.paid_at or clock.now()
+    if is_committed:
+        record_sales(order)
+    else:
+        _confirm(order, rival)
     emit(OrderPaid(order_id=order.id))
 
 
-def mark_authorised(order: Order) -> None:
-    """The money is held on the card for us: promise the stock. Raises as ``mark_paid`` does."""
+def mark_authorised(order: Order, *, rival: Order | None = None) -> None:
+    """The money is authorised: commit the stock. Takes and raises what ``mark_paid`` does."""
     order.version += 1
-    _confirm(order)
+    _confirm(order, rival)
     emit(OrderAuthorised(order_id=order.id))
+
+
+def keep_waiting(order: Order, *, rival: Order | None = None) -> None:
+    """The money is on its way: a closed order becomes pending again. As ``mark_paid`` otherwise."""
+    if order.status == "pending":
+        return
+    _reopen(order, rival)
+    order.version += 1
+    order.status = ORDER.move(order.status, to="pending")
+    order.closed_at, order.close_reason = None, ""
+    emit(OrderReopened(order_id=order.id))
 
 
 def set_payment_status(order: Order, status: str) -> None:
@@ -279,7 +359,7 @@ def cancel(order: Order, *, reason: str, goes_back: bool = False) -> None:
     discounts.give_back(order.id)
     inventory.release(order.id, _open_lines(order), committed=was_paid)
     if was_paid:
-        _count_sales({line: -line.open_quantity for line in order.lines})
+        count_sales(order, {line: -line.open_quantity for line in order.lines})
     emit(OrderCancelled(order_id=order.id, reason=reason, was_paid=was_paid, goes_back=goes_back))
 
 
@@ -319,7 +399,7 @@ def cancel_lines(
         [inventory.Line(line.variant_id, quantity) for line, quantity in wanted.items()],
         committed=True,
     )
-    _count_sales({line: -quantity for line, quantity in wanted.items()})
+    count_sales(order, {line: -quantity for line, quantity in wanted.items()})
     emit(
         LinesCancelled(
             order_id=order.id,
@@ -344,22 +424,32 @@ def expire(order: Order) -> None:
     emit(OrderExpired(order_id=order.id))
 
 
-def extend_hold(order: Order, *, minutes: int) -> None:
-    """Keep an unpaid order's stock for at least ``minutes`` from now: its payment is on the way."""
+def extend_hold(order: Order, *, until: datetime) -> None:
+    """Keep an unpaid order and its reserved stock until then, at least."""
     if order.status == "pending":
-        order.expires_at = max(order.expires_at, clock.now() + timedelta(minutes=minutes))
+        order.expires_at = max(order.expires_at, until)
 
 
-def adopt(customer_id: int, email: str) -> None:
-    """Give a customer the orders that were placed with this address without an account.
+def set_deadline(order: Order, *, until: datetime) -> None:
+    """Let an unpaid order be paid until exactly then."""
+    if order.status == "pending":
+        order.expires_at = until
+        order.version += 1
+
+
+def adopt(customer_id: int, email: str) -> int:
+    """Give a customer the orders that were placed with this address without an account. Returns how
+    many.
 
     Only for an address that was proven just now, by following a link that was mailed to it.
     """
-    session.execute(
+    adopted = session.scalars(
         update(Order)
         .where(Order.email == email, Order.customer_id.is_(None))
         .values(customer_id=customer_id)
+        .returning(Order.id)
     )
+    return len(adopted.all())
 
 
 def note(order: Order, text: str) -> None:
@@ -377,16 +467,27 @@ def _close(order: Order, status: str, reason: str) -> None:
     order.version += 1
 
 
-def _confirm(order: Order) -> None:
-    late = order.status in {"expired", "cancelled"}
+def _confirm(order: Order, rival: Order | None) -> None:
     status = ORDER.move(order.status, to="confirmed")
-    if late:
-        discounts.redeem_again(order.id)
-        inventory.reserve(order.id, _open_lines(order))
+    if order.status in {"expired", "cancelled"}:
+        _reopen(order, rival)
     order.status = status
     order.closed_at, order.close_reason = None, ""
     inventory.commit(order.id, _open_lines(order))
-    _count_sales({line: line.open_quantity for line in order.lines})
+    count_sales(order, {line: line.open_quantity for line in order.lines})
+
+
+def _reopen(order: Order, rival: Order | None) -> None:
+    """Reserve a closed order's stock and count its discounts again; its rival is closed for it."""
+    replaced: Sequence[inventory.Line] = ()
+    if rival is not None:
+        replaced = _open_lines(rival)
+        discounts.lock_of((order.id, rival.id))
+        inventory.lock({line.variant_id for line in (*order.lines, *rival.lines)})
+        cancel(rival, reason=SUPERSEDED)
+        session.flush()  # of a chain, two orders are never live at once, not even for a moment
+    discounts.redeem_again(order.id)
+    inventory.reserve(order.id, _open_lines(order), replaced=replaced)
 
 
 def _follow_parcels(order: Order) -> None:
@@ -461,22 +562,6 @@ SELECT count(nextval('order_number')) FROM order_number s, generate_series(
     least(substring(:number FROM '^EO-([0-9]{1,15})$')::bigint, s.last_value + 100000))
 WHERE substring(:number FROM '^EO-([0-9]{1,15})$')::bigint <= s.last_value + 100000
 """)
-
-_COUNT = text("""
-UPDATE product p SET sold_count = greatest(0, p.sold_count + l.units)
-FROM (SELECT product_id, sum(units) AS units
-      FROM unnest(CAST(:products AS bigint[]), CAST(:units AS integer[])) AS u (product_id, units)
-      GROUP BY product_id ORDER BY product_id) l
-WHERE p.id = l.product_id
-""")
-
-
-def _count_sales(units: Mapping[OrderLine, int]) -> None:
-    """Keep what "most popular" sorts by."""
-    session.execute(
-        _COUNT,
-        {"products": [line.product_id for line in units], "units": list(units.values())},
-    )
 
 
 def _short(value: str, longest: int) -> str:

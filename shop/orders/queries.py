@@ -16,7 +16,7 @@ from shop.core.errors import NotFound
 from shop.core.events import EventRecord
 from shop.orders.events import LinesCancelled, OrderPaid
 from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
-from shop.orders.states import Words, words
+from shop.orders.states import LIVE, Words, words
 
 TABS: dict[str, tuple[str, ColumnElement[bool]]] = {
     "to_pack": (
@@ -33,7 +33,11 @@ TABS: dict[str, tuple[str, ColumnElement[bool]]] = {
     ),
     "shipped": ("Shipped", Order.fulfilment_status == "shipped"),
     "delivered": ("Delivered", Order.fulfilment_status == "delivered"),
-    "unpaid": ("Unpaid", Order.status == "pending"),
+    "unpaid": ("Unpaid", (Order.status == "pending") & (Order.payment_status != "processing")),
+    "payment_processing": (
+        "Payment processing",
+        (Order.status == "pending") & (Order.payment_status == "processing"),
+    ),
     "closed": ("Cancelled", Order.status.in_(["cancelled", "expired"])),
 }
 
@@ -212,12 +216,23 @@ def redeemed(order: Order) -> tuple[discounts.Redeemed, ...]:
     return discounts.of_order(order.id)
 
 
+def live_of(order: Order) -> Order | None:
+    """The live order of its chain: this one, another one, or none."""
+    return session.scalar(
+        select(Order).where(Order.chain_id == order.chain_id, Order.status.in_(LIVE))
+    )
+
+
 def due_to_expire(limit: int = 100) -> list[int]:
-    """Ids of unpaid orders whose time is up."""
+    """Ids of unpaid orders whose time is up; money that is on its way is waited for."""
     return list(
         session.scalars(
             select(Order.id)
-            .where(Order.status == "pending", Order.expires_at <= func.now())
+            .where(
+                Order.status == "pending",
+                Order.payment_status != "processing",
+                Order.expires_at <= func.now(),
+            )
             .order_by(Order.expires_at)
             .limit(limit)
         )

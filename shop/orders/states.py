@@ -12,11 +12,14 @@ ORDER = StateTable(
     {
         "pending": {"confirmed", "cancelled", "expired"},
         "confirmed": {"completed", "cancelled"},
-        # Late money: a payment that succeeds after the hold is gone, with stock still to be had.
-        "cancelled": {"confirmed"},
-        "expired": {"confirmed"},
+        # Late money: a payment that succeeds, or is on its way, after the stock was released, with
+        # stock still available.
+        "cancelled": {"confirmed", "pending"},
+        "expired": {"confirmed", "pending"},
     },
 )
+# Of the orders of one chain, at most one is in one of these.
+LIVE = frozenset({"pending", "confirmed", "completed"})
 FULFILMENT = StateTable("parcel", {"shipped": {"delivered"}})
 
 
@@ -51,6 +54,8 @@ def words(order: HasStates) -> Words:
         return Words("Cancelled", "mute")
     if order.status == "expired":
         return Words("Expired", "mute")
+    if order.status == "pending" and order.payment_status == "processing":
+        return Words("Payment processing", "info")
     if order.status == "pending":
         return Words("Pending", "warn")
     by_fulfilment = {

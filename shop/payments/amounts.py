@@ -5,6 +5,8 @@ https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
 
 from shop.core.errors import Invalid
 from shop.core.money import Money
+from shop.payments import methods
+from shop.payments import stripe_gateway as gateway
 
 LEAST_MINOR = {
     "AED": 200, "AUD": 50, "BRL": 50, "CAD": 50, "CHF": 50, "CZK": 1500, "DKK": 250, "EUR": 50,
@@ -14,12 +16,14 @@ LEAST_MINOR = {
 MOST_MINOR = 99_999_999  # eight digits
 
 
-def check_amount(total: Money, *, goods: Money) -> None:
+def check_amount(total: Money, *, goods: Money, country: str = "") -> None:
     """Raise ``Invalid`` for an order that cannot be paid. Nothing at all needs no payment, but
-    ``goods`` before their discounts have a limit as well."""
+    ``goods`` before their discounts have a limit as well. ``country``: ISO code of where the bill
+    goes, for methods that are for some countries only."""
     least = Money(LEAST_MINOR.get(total.currency, 1), total.currency)
     most = Money(MOST_MINOR, total.currency)
     if 0 < total.amount_minor < least.amount_minor:
         raise Invalid(f"The least that can be paid by card is {least}. Please add something.")
     if max(total, goods) > most:
         raise Invalid(f"At most {most} can be paid at once. Please order in several steps.")
+    methods.check_can_be_paid(total, country=country, capture=gateway.capture_method())

@@ -1,8 +1,18 @@
 """What happens to money."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
 from shop.core.events import Event
+
+
+class LateCause(StrEnum):
+    """Why money that came is refunded at once."""
+
+    SOLD_OUT = "sold_out"
+    PAID_TWICE = "paid_twice"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,12 +23,30 @@ class WebhookReceived(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PaymentProcessing(Event):
+    """The customer has paid by a method whose money takes days to arrive."""
+
+    order_id: int
+    payment_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoucherIssued(Event):
+    """The customer has a voucher, to be paid in a shop or at a bank until it ends."""
+
+    order_id: int
+    payment_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class PaymentFailed(Event):
-    """A card was declined; the order can still be paid."""
+    """A payment failed; the order can still be paid until it expires. ``later``: it failed after
+    it was on its way, or its voucher has ended unpaid, so its customer is not at the page."""
 
     order_id: int
     payment_id: int
     reason: str
+    later: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +77,23 @@ class RefundFailed(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnitsReturned(Event):
+    """Units came back and no money moved; ``lines`` have line_id, name, title, quantity and
+    restock."""
+
+    order_id: int
+    return_id: int
+    reason: str
+    lines: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class LatePaymentRefused(Event):
-    """Money came for an order whose goods are gone; it is on its way back."""
+    """Money came that cannot be used; it is refunded in the same step."""
 
     order_id: int
     payment_id: int
+    cause: str = LateCause.SOLD_OUT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,10 @@ class Payment(Base):
 
     ``captured_minor`` and ``refunding_minor`` are written by triggers only, from the insert-only
     events and the refunds, so that a CHECK can refuse to give back more than was taken.
+
+    ``processing``: the customer has paid, and the money takes days to arrive or to fail. A voucher
+    is there to be paid until ``voucher_expires_at``; Stripe shows it at ``voucher_url``.
+    ``checked_at`` is when the newest of Stripe's answers that is applied here was asked for.
     """
 
     __tablename__ = "payment"
@@ -37,7 +41,8 @@ class Payment(Base):
         UniqueConstraint("order_id", "attempt"),
         CheckConstraint("amount_minor > 0", name="amount"),
         CheckConstraint(
-            "status IN ('created','started','authorised','succeeded','cancelled')", name="status"
+            "status IN ('created','started','processing','authorised','succeeded','cancelled')",
+            name="status",
         ),
         CheckConstraint("capture IN ('automatic','manual')", name="capture"),
         CheckConstraint("capturable_minor >= 0", name="capturable"),
@@ -46,7 +51,7 @@ class Payment(Base):
         Index(
             "ix_payment_open",
             "created_at",
-            postgresql_where=text("status IN ('created','started','authorised')"),
+            postgresql_where=text("status IN ('created','started','processing','authorised')"),
         ),
     )
 
@@ -65,6 +70,11 @@ class Payment(Base):
     capture_before: Mapped[datetime | None]
     captured_minor: Mapped[int] = mapped_column(server_default="0", default=0)
     refunding_minor: Mapped[int] = mapped_column(server_default="0", default=0)
+    method: Mapped[str] = mapped_column(server_default="", default="")
+    voucher_url: Mapped[str] = mapped_column(server_default="", default="")
+    voucher_reference: Mapped[str] = mapped_column(server_default="", default="")
+    voucher_expires_at: Mapped[datetime | None]
+    checked_at: Mapped[datetime | None]
     card_brand: Mapped[str] = mapped_column(server_default="", default="")
     card_last4: Mapped[str] = mapped_column(server_default="", default="")
     failure: Mapped[str] = mapped_column(server_default="", default="")
@@ -88,6 +98,11 @@ class Payment(Base):
     def has_money(self) -> bool:
         """Whether money is held for it or here, and not on its way back."""
         return self.status == "authorised" or self.balance_minor > 0
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether the customer has done their part, or has a voucher to do it with."""
+        return self.status == "processing" or bool(self.voucher_url)
 
 
 class PaymentEvent(Base):
@@ -184,6 +199,42 @@ class RefundLine(Base):
     restock: Mapped[bool] = mapped_column(server_default="false", default=False)
 
     refund: Mapped[Refund] = relationship(back_populates="lines")
+    order_line: Mapped[OrderLine] = relationship()
+
+
+class OrderReturn(Base):
+    """Units that came back without any money moving: they cost nothing, or their part of the price
+    rounds to nothing. A refund, in contrast, always asks Stripe for money."""
+
+    __tablename__ = "order_return"
+    __table_args__ = (CheckConstraint("source IN ('staff','customer','system')", name="source"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), index=True)
+    reason: Mapped[str]
+    source: Mapped[str] = mapped_column(server_default="staff", default="staff")
+    requested_by: Mapped[str]
+    returned_at: Mapped[datetime]
+
+    lines: Mapped[list["OrderReturnLine"]] = relationship(
+        order_by="OrderReturnLine.order_line_id", cascade="all, delete-orphan"
+    )
+
+
+class OrderReturnLine(Base):
+    """Which units of an order line came back. ``restock``: they went back on the shelf, or were
+    cancelled because they had not been sent."""
+
+    __tablename__ = "order_return_line"
+    __table_args__ = (CheckConstraint("quantity >= 1", name="quantity"),)
+
+    return_id: Mapped[int] = mapped_column(ForeignKey("order_return.id"), primary_key=True)
+    order_line_id: Mapped[int] = mapped_column(
+        ForeignKey("order_line.id"), primary_key=True, index=True
+    )
+    quantity: Mapped[int]
+    restock: Mapped[bool] = mapped_column(server_default="false", default=False)
+
     order_line: Mapped[OrderLine] = relationship()
 
 

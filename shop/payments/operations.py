@@ -1,11 +1,11 @@
 """What we write down about attempts to pay. Procedures talk to Stripe between two of these."""
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shop import cart, orders
@@ -15,12 +15,15 @@ from shop.core.errors import Invalid, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
 from shop.inventory import OutOfStock
-from shop.payments import refundable, refunds
+from shop.payments import methods, refundable, refunds, returns
 from shop.payments.events import (
+    LateCause,
     LatePaymentRefused,
     PaymentFailed,
+    PaymentProcessing,
     PaymentVoided,
     VoidRequested,
+    VoucherIssued,
     WebhookReceived,
 )
 from shop.payments.models import Payment, PaymentEvent, Refund, Task, WebhookDelivery
@@ -28,14 +31,31 @@ from shop.payments.records import balance_of, locked, note, order_of, recount
 from shop.payments.stripe_gateway import Intent
 from shop.payments.tasks import close_about, open_task
 
-PROCESSING_HOLD_MINUTES = 24 * 60
-OPEN = ("created", "started", "authorised")
 CAPTURE_FAILED = "capture_failed"
+# Renewed each time that Stripe says so; until then nothing expires.
+PROCESSING_HOLD = timedelta(hours=24)
+# Payments of the last day may be confirmed on the next one (https://docs.stripe.com/payments/oxxo).
+VOUCHER_GRACE = timedelta(hours=24)
+# How long an order can be paid again when its payment failed after days.
+RETRY_WINDOW = timedelta(hours=72)
+OPEN = ("created", "started", "processing", "authorised")
+UNFINISHED = {"requires_payment_method", "requires_confirmation", "requires_action"}
+OUTCOMES = {
+    LateCause.SOLD_OUT: "late",
+    LateCause.PAID_TWICE: "paid twice",
+    LateCause.CANCELLED: "late",
+}
+REFUND_REASONS = {
+    LateCause.SOLD_OUT: "sold out meanwhile",
+    LateCause.PAID_TWICE: "paid twice",
+    LateCause.CANCELLED: "order cancelled before",
+}
 # https://docs.stripe.com/api/events/types: what can change money of ours.
 TELLING = {
     "payment_intent.succeeded",
     "payment_intent.payment_failed",
     "payment_intent.processing",
+    "payment_intent.requires_action",
     "payment_intent.canceled",
     "payment_intent.amount_capturable_updated",
     "refund.created",
@@ -65,7 +85,7 @@ def open_payment(order: orders.Order, *, capture: str) -> Payment:
             raise WrongState("What was reserved for this order is set free. Please write to us.")
         raise WrongState("This order is paid already.")
     if order.status != "pending" or order.expires_at <= clock.now():
-        raise WrongState("The time to pay for this order is over. Please order again.")
+        raise WrongState("The time to pay for this order has run out. Place the order again.")
     latest = session.scalar(
         select(Payment)
         .where(Payment.order_id == order.id)
@@ -76,6 +96,8 @@ def open_payment(order: orders.Order, *, capture: str) -> Payment:
     )
     if latest is not None and latest.status in {"created", "started"}:
         return latest
+    if latest is not None and latest.status == "processing":
+        raise WrongState("Your payment for this order is on its way. You don't need to pay again.")
     if latest is not None and latest.has_money:
         raise WrongState(
             "Money for this order has come, and we are looking at it. Do not pay twice."
@@ -90,6 +112,20 @@ def open_payment(order: orders.Order, *, capture: str) -> Payment:
     session.add(payment)
     session.flush()
     return payment
+
+
+def offered_for(order: orders.Order, payment: Payment) -> tuple[methods.PaymentMethod, ...]:
+    """Returns the methods that can pay this attempt, by the amount, the currency and the country
+    that the bill goes to. Raises ``WrongState`` if there is none."""
+    offered = methods.offered_methods(
+        methods.enabled_methods(),
+        Money(payment.amount_minor, payment.currency),
+        country=(order.billing_address or order.shipping_address).get("country", ""),
+        capture=payment.capture,
+    )
+    if not offered:
+        raise WrongState("None of our payment methods can pay for this order. Please write to us.")
+    return offered
 
 
 def attach_intent(payment_id: int, intent: Intent) -> bool:
@@ -157,34 +193,93 @@ def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None
     order is looked up.
     """
     order_id = order_id or order_of(payment_id)
-    money_is_here = intent.status in {"succeeded", "requires_capture"}
-    basket = _cart_of(order_id) if money_is_here else None
-    order = orders.lock(order_id, whole=False)
-    payment = locked(payment_id)
-    payment.card_brand = intent.card_brand or payment.card_brand
-    payment.card_last4 = intent.card_last4 or payment.card_last4
-    if intent.status == "succeeded":
-        return _captured(order, basket, payment, intent)
+    is_promised = intent.status in {"succeeded", "requires_capture", "processing"}
+    basket = _cart_of(order_id) if is_promised or intent.voucher else None
+    chain = orders.lock_chain(order_id)
+    order, payment = chain.order, locked(payment_id)
     if _is_old_news(payment, intent):
         return "known"  # what was asked before the money came or went, and arrives after it
+    _remember(payment, intent)
+    if intent.status == "succeeded":
+        return _captured(chain, basket, payment, intent)
     if intent.status == "requires_capture":
-        return _authorised(order, basket, payment, intent)
+        return _authorised(chain, basket, payment, intent)
     if intent.status == "processing":
-        orders.extend_hold(order, minutes=PROCESSING_HOLD_MINUTES)
-        return "processing"
+        return _processing(chain, basket, payment)
     if intent.status == "canceled":
         return _ended(order, payment, intent)
-    if intent.failure and note(
-        payment,
-        "failed",
-        0,
-        intent.failure_reference or intent.id,
-        occurred_at=intent.charged_at,
-    ):
-        payment.failure = intent.failure
-        emit(PaymentFailed(order_id=order.id, payment_id=payment.id, reason=intent.failure))
-        return "failed"
-    return "waiting"
+    if intent.voucher:
+        return _voucher(order, basket, payment, intent)
+    return _unpaid(order, payment, intent)
+
+
+def _remember(payment: Payment, intent: Intent) -> None:
+    """What the newest answer of Stripe says of the way in which this is paid."""
+    payment.checked_at = max(intent.asked_at, payment.checked_at or intent.asked_at)
+    payment.method = intent.method or payment.method
+    payment.card_brand = intent.card_brand or payment.card_brand
+    payment.card_last4 = intent.card_last4 or payment.card_last4
+
+
+def _unpaid(order: orders.Order, payment: Payment, intent: Intent) -> str:
+    """Nothing was paid, or no more: a card was declined, a debit bounced, a voucher has ended."""
+    was_waiting = payment.is_on_its_way
+    if was_waiting:
+        payment.status = "started"
+        payment.voucher_url, payment.voucher_reference = "", ""
+        payment.voucher_expires_at = None
+        recount(order)
+        orders.set_deadline(order, until=clock.now() + RETRY_WINDOW)
+    if not intent.failure and (not was_waiting or intent.status != "requires_payment_method"):
+        return "waiting"
+    reason = intent.failure or "The payment did not arrive."
+    reference = intent.failure_reference or intent.id
+    is_new = note(payment, "failed", 0, reference, occurred_at=intent.charged_at)
+    if not (is_new or was_waiting):
+        return "waiting"
+    payment.failure = reason
+    if order.status == "pending" or not was_waiting:
+        emit(
+            PaymentFailed(
+                order_id=order.id, payment_id=payment.id, reason=reason, later=was_waiting
+            )
+        )
+    return "failed"
+
+
+def _voucher(
+    order: orders.Order, basket: cart.Cart | None, payment: Payment, intent: Intent
+) -> str:
+    """The customer has a voucher: the order waits until it ends."""
+    given = intent.voucher
+    if given is None or payment.voucher_url == given.url:
+        return "waiting"
+    payment.voucher_url, payment.voucher_reference = given.url, given.reference
+    payment.voucher_expires_at = given.expires_at
+    if order.status != "pending":
+        return "waiting"  # closed meanwhile: what follows that cancels the voucher
+    orders.extend_hold(order, until=given.expires_at + VOUCHER_GRACE)
+    order.version += 1
+    emit(VoucherIssued(order_id=order.id, payment_id=payment.id))
+    _empty(basket, order)
+    return "voucher"
+
+
+def _processing(chain: orders.Chain, basket: cart.Cart | None, payment: Payment) -> str:
+    """The customer has paid, and the money takes days: the order counts as ordered."""
+    order, is_new = chain.order, payment.status != "processing"
+    if is_new:
+        payment.status, payment.failure = "processing", ""
+        payment.voucher_url, payment.voucher_reference = "", ""
+        payment.voucher_expires_at = None
+        recount(order)
+        if _unusable(chain) or not _in_time(chain, orders.keep_waiting):
+            # Some methods can still be stopped; the money of others is refunded when it arrives.
+            return _unwanted(order, payment, "unwanted")
+        emit(PaymentProcessing(order_id=order.id, payment_id=payment.id))
+        _empty(basket, order)
+    orders.extend_hold(order, until=clock.now() + PROCESSING_HOLD)
+    return "processing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +375,33 @@ def cancel_lines(
     if goes_back:
         refunds.request_refund(order, wanted, reason="cancelled", source=_source())
     elif refund:
+        _count_worthless(order, wanted)
         _report_kept(order)
+    _release_if_free(order)
+
+
+def _count_worthless(order: orders.Order, wanted: refunds.Wanted) -> None:
+    """Count cancelled units whose part of the price rounds to nothing as refunded: with the next
+    ones they come to something."""
+    priced = {line.id for line in order.lines if refundable.gross(line)}
+    lines = {line_id: units for line_id, units in wanted.lines.items() if line_id in priced}
+    if not (lines and refundable.was_sold(order)):
+        return
+    given, _ = refundable.given_of(order)
+    if not any(part.amount_minor for part in refunds.parts_of(order, lines, given)):
+        returns.record_return(order, lines, reason="cancelled", source=_source())
+
+
+def _release_if_free(order: orders.Order) -> None:
+    """When only free items are left of an order whose money is authorised, release the money: the
+    order counts as paid then, and can be shipped."""
+    if order.status != "confirmed" or order.payment_status != "authorised":
+        return
+    held = session.scalar(
+        select(Payment).where(Payment.order_id == order.id, Payment.status == "authorised").limit(1)
+    )
+    if held is not None and refundable.owed(order, held) <= 0:
+        emit(VoidRequested(order_id=order.id, payment_id=held.id))
 
 
 def _report_kept(order: orders.Order) -> None:
@@ -303,8 +424,12 @@ def _is_old_news(payment: Payment, intent: Intent) -> bool:
     Succeeded and canceled are for good there, and held money can only become one of the two. An
     attempt that only we gave up (``abandon``) has no such end: news of it is new.
     """
+    if intent.status == "succeeded":
+        return False
     if payment.status == "authorised":
         return intent.status not in {"requires_capture", "canceled"}
+    if payment.is_on_its_way and intent.status in UNFINISHED:
+        return payment.checked_at is not None and intent.asked_at < payment.checked_at
     if payment.status == "cancelled" and intent.status != "canceled":
         ended = select(PaymentEvent.id).where(
             PaymentEvent.payment_id == payment.id, PaymentEvent.kind == "cancelled"
@@ -319,8 +444,9 @@ def _source() -> str:
 
 
 def _authorised(
-    order: orders.Order, basket: cart.Cart | None, payment: Payment, intent: Intent
+    chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
 ) -> str:
+    order = chain.order
     is_new = note(
         payment,
         "authorised",
@@ -336,24 +462,25 @@ def _authorised(
     recount(order)
     if _differs(order, payment, intent.capturable_minor, intent.currency):
         return "amount differs"
-    if order.status in {"confirmed", "completed"}:
-        return _unwanted(order, payment, "paid twice")
-    if order.status == "cancelled" and order.close_reason != orders.REPLACED:
-        return _unwanted(order, payment, "late")
-    if not _confirmed(order, orders.mark_authorised):
-        emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id))
-        return _unwanted(order, payment, "late")
+    cause = _unusable(chain)
+    if cause is None and not _in_time(chain, orders.mark_authorised):
+        cause = LateCause.SOLD_OUT
+    if cause is not None:
+        emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
+        return _unwanted(order, payment, OUTCOMES[cause])
     _empty(basket, order)
     return "authorised"
 
 
 def _captured(
-    order: orders.Order, basket: cart.Cart | None, payment: Payment, intent: Intent
+    chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
 ) -> str:
+    order = chain.order
     was_authorised = payment.status == "authorised"
     promised, reference = payment.capturable_minor, intent.charge_id or intent.id
     payment.status, payment.capturable_minor = "succeeded", 0
-    payment.capture_before = None
+    payment.capture_before = payment.voucher_expires_at = None
+    payment.voucher_url, payment.voucher_reference = "", ""
     if not note(
         payment,
         "captured",
@@ -382,16 +509,13 @@ def _captured(
         return "late"
     if _differs(order, payment, intent.received_minor, intent.currency):
         return "amount differs"
-    if order.status in {"confirmed", "completed"}:
-        refunds.give_back(order, payment, reason="paid twice")
-        return "paid twice"
-    if order.status == "cancelled" and order.close_reason != orders.REPLACED:
-        refunds.give_back(order, payment, reason="order cancelled before")
-        return "late"
-    if not _confirmed(order, orders.mark_paid):
-        refunds.give_back(order, payment, reason="sold out meanwhile")
-        emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id))
-        return "late"
+    cause = _unusable(chain)
+    if cause is None and not _in_time(chain, orders.mark_paid):
+        cause = LateCause.SOLD_OUT
+    if cause is not None:
+        refunds.give_back(order, payment, reason=REFUND_REASONS[cause])
+        emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
+        return OUTCOMES[cause]
     _empty(basket, order)
     return "paid"
 
@@ -402,12 +526,18 @@ def _ended(order: orders.Order, payment: Payment, intent: Intent) -> str:
         return "cancelled"
     was, released = payment.status, payment.capturable_minor
     payment.status, payment.capturable_minor, payment.capture_before = "cancelled", 0, None
+    payment.voucher_url, payment.voucher_reference = "", ""
+    payment.voucher_expires_at = None
     note(payment, "cancelled", released, intent.id)
     recount(order)
     if was == "authorised":
         close_about("capture_soon", str(payment.id))
         emit(PaymentVoided(order_id=order.id, payment_id=payment.id, amount_minor=released))
         if order.status == "confirmed" and order.payment_status == "unpaid":
+            if order.total_minor == refundable.worth_of_cancelled(order):
+                orders.mark_paid(order)
+                recount(order)
+                return "released"
             open_task(
                 "authorisation_ended",
                 str(payment.id),
@@ -418,19 +548,36 @@ def _ended(order: orders.Order, payment: Payment, intent: Intent) -> str:
     return "cancelled"
 
 
-def _confirmed(order: orders.Order, mark: Callable[[orders.Order], None]) -> bool:
-    """Promise the stock. False when the order was closed before and its goods are gone.
+def _unusable(chain: orders.Chain) -> LateCause | None:
+    """Why the money of this payment cannot be used, whatever there is in stock; None if it can.
 
-    An order that waits for its money holds its stock: only a closed one can come too late.
+    Of the orders of one cart one is paid: the first whose money is here or on its way. One that is
+    only waiting for its money makes room (https://docs.stripe.com/payments/paymentintents/lifecycle
+    for what "processing" promises).
     """
-    may_be_late = order.status != "pending"
+    order, rival = chain.order, chain.rival
+    if order.status in {"confirmed", "completed"}:
+        return LateCause.PAID_TWICE
+    if rival is not None and (rival.status != "pending" or rival.payment_status == "processing"):
+        return LateCause.PAID_TWICE
+    return LateCause.CANCELLED if chain.is_cancelled else None
+
+
+def _in_time(chain: orders.Chain, mark: Callable[..., None]) -> bool:
+    """Commit the stock. False when the order was closed before and its goods are gone.
+
+    An order that waits for its money has its stock reserved: only a closed one can come too late.
+    """
+    order, rival = chain.order, chain.rival
+    if order.status == "pending":
+        mark(order)
+        return True
     try:
-        with session.begin_nested() if may_be_late else nullcontext():
-            mark(order)
+        with session.begin_nested():
+            mark(order, rival=rival)
     except OutOfStock:
-        if not may_be_late:
-            raise
-        session.refresh(order)
+        for one in (order, rival) if rival else (order,):
+            session.refresh(one)
         return False
     return True
 
@@ -464,20 +611,33 @@ def _empty(basket: cart.Cart | None, order: orders.Order) -> None:
     cart.settle(basket, order.cart_version if basket.id == order.cart_id else None, bought)
 
 
+_CARTS = text("""
+SELECT id FROM cart WHERE id = (SELECT cart_id FROM "order" WHERE id = :order_id)
+UNION
+SELECT c.id FROM "order" mine JOIN "order" o USING (chain_id) JOIN cart c ON c.order_id = o.id
+WHERE mine.id = :order_id AND c.status = 'open'
+""")
+
+
 def _cart_of(order_id: int) -> cart.Cart | None:
-    """The cart that was ordered, locked: placing locks cart, then order, and so does paying."""
-    cart_id = select(orders.Order.cart_id).where(orders.Order.id == order_id).scalar_subquery()
-    basket = _locked_cart(cart.Cart.id == cart_id)
-    if basket is not None and basket.status == "merged":  # its buyer has signed in since
-        return _locked_cart((cart.Cart.order_id == order_id) & (cart.Cart.status == "open"))
-    return basket
+    """The cart that was ordered, locked: placing locks cart, then order, and so does paying.
+
+    For a cart that was merged since, because its buyer has signed in, the one that has its items.
+    """
+    ids = session.scalars(_CARTS, {"order_id": order_id}).all()
+    found = _locked_carts(ids)
+    if any(one.status == "merged" for one in found):  # perhaps just now: look once more
+        found = _locked_carts(session.scalars(_CARTS, {"order_id": order_id}).all())
+    return max(found, key=lambda one: (one.status == "open", one.status != "merged"), default=None)
 
 
-def _locked_cart(which: ColumnElement[bool]) -> cart.Cart | None:
-    return session.scalar(
-        select(cart.Cart)
-        .where(which)
-        .order_by(cart.Cart.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
+def _locked_carts(ids: Sequence[int]) -> list[cart.Cart]:
+    return list(
+        session.scalars(
+            select(cart.Cart)
+            .where(cart.Cart.id.in_(ids))
+            .order_by(cart.Cart.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
     )

@@ -1,7 +1,7 @@
 """Money between us and Stripe. No transaction is ever open during a call to Stripe."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,9 +79,10 @@ def start(order_id: int) -> Started:
         order = orders.lock(order_id, whole=False)
         payment = operations.open_payment(order, capture=gateway.capture_method())
         email, number = order.email, order.number
+        offered = operations.offered_for(order, payment)
     client_secret = payment.client_secret or ""
     if payment.intent_id is None:
-        intent = _created(payment, email=email, number=number)
+        intent = _created(payment, methods=offered, email=email, number=number)
         with transaction("attach-intent"):
             is_ours = operations.attach_intent(payment.id, intent)
         client_secret = intent.client_secret if is_ours else _attached(payment.id, intent)
@@ -94,7 +95,9 @@ def start(order_id: int) -> Started:
     )
 
 
-def _created(payment: Payment, *, email: str, number: str) -> gateway.Intent:
+def _created(
+    payment: Payment, *, methods: Sequence[str], email: str, number: str
+) -> gateway.Intent:
     """The PaymentIntent of an attempt that has none yet: found at Stripe, or created there."""
     since = payment.created_at - CLOCKS_DIFFER_BY
 
@@ -104,6 +107,7 @@ def _created(payment: Payment, *, email: str, number: str) -> gateway.Intent:
             amount_minor=payment.amount_minor,
             currency=payment.currency,
             capture=payment.capture,
+            methods=methods,
             email=email,
             metadata={"order": number, "payment": payment.key},
         )

@@ -24,6 +24,18 @@ def of_order(order_id: int) -> Sequence[Payment]:
     ).all()
 
 
+def has_voucher(order_id: int) -> bool:
+    """Whether the customer has a voucher to pay this order with."""
+    return (
+        session.scalar(
+            select(Payment.id)
+            .where(Payment.order_id == order_id, Payment.voucher_url != "")
+            .limit(1)
+        )
+        is not None
+    )
+
+
 def latest(order_id: int) -> Payment | None:
     """The newest attempt to pay an order. One statement."""
     return session.scalar(

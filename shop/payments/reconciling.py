@@ -25,10 +25,17 @@ from shop.payments.tasks import open_task
 log = logging.getLogger(__name__)
 
 STUCK_AFTER = text("interval '2 minutes'")
+# Money that takes days is asked about now and then.
+WAITS_AFTER = text("interval '1 hour'")
 REFUND_STUCK_AFTER = text("interval '10 minutes'")
 WARN_BEFORE = timedelta(hours=24)
 # What Stripe calls an intent, in our words; the others mean that nobody has paid yet.
-STATUS = {"succeeded": "succeeded", "requires_capture": "authorised", "canceled": "cancelled"}
+STATUS = {
+    "succeeded": "succeeded",
+    "processing": "processing",
+    "requires_capture": "authorised",
+    "canceled": "cancelled",
+}
 OFF = ("cancelled", "expired")
 KEPT_RUNS = 100
 TELL_EVERY = 50
@@ -47,9 +54,12 @@ def reconcile() -> int:
     attempts at orders that are closed, so that none is looked at for ever; and asks about money
     that should be held no longer.
     """
-    waits = Payment.status.in_(["created", "started"]) & (
+    takes_days = (Payment.status == "processing") | (Payment.voucher_url != "")
+    is_due = Payment.checked_at.is_(None) | (Payment.checked_at < func.now() - WAITS_AFTER)
+    waits = Payment.status.in_(["created", "started", "processing"]) & (
         Payment.created_at < func.now() - STUCK_AFTER
     )
+    waits = waits & (~takes_days | is_due)
     is_off = orders.Order.status.in_(OFF)
     is_over = (Payment.capture_before < func.now() - STUCK_AFTER) | (
         is_off & (orders.Order.closed_at < func.now() - STUCK_AFTER)

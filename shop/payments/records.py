@@ -79,10 +79,21 @@ def recount(order: orders.Order) -> Balance:
     """Set the order's payment status to what its money events say. Gives what they add up to.
 
     What was called off before the order was paid for was never owed: it counts as paid without it.
+    An unpaid order is ``processing`` while the money of a payment is on its way.
     """
     balance = balance_of(order.id, order.currency)
     owed = order.total_minor
-    if balance.captured_minor:
+    if balance.captured_minor or order.paid_at is not None:
         owed -= refundable.never_owed(order)
-    orders.set_payment_status(order, sums.status_of(owed, balance))
+    status = sums.status_of(owed, balance)
+    if status == "unpaid" and _is_processing(order.id):
+        status = "processing"
+    orders.set_payment_status(order, status)
     return balance
+
+
+def _is_processing(order_id: int) -> bool:
+    on_its_way = select(Payment.id).where(
+        Payment.order_id == order_id, Payment.status == "processing"
+    )
+    return session.scalar(on_its_way.limit(1)) is not None

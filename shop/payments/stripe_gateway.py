@@ -7,13 +7,12 @@ Stripe saves the first answer under a key, failures of its own included
 the object before using a new one. What may pass in a moment is retried here, under the same key.
 """
 
-import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -23,13 +22,24 @@ from uuid import uuid4
 import stripe
 import tenacity
 
-from shop.core import failpoints
+from shop.core import clock, failpoints, strict_json
 from shop.core.errors import DomainError, Unavailable
 from shop.payments.refusals import RefusalReason, failure_of, reason_of, sentence_of
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 8
+STRIPE_JS = "https://js.stripe.com"
+_VOUCHER = "_display_details"
+
+
+@dataclass(frozen=True, slots=True)
+class Voucher:
+    """What the customer pays with in a shop or at a bank; Stripe shows it at ``url``."""
+
+    url: str
+    reference: str
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +62,19 @@ BUSY = "The payment service is busy and does not answer. Please try again in a m
 BROKEN = "The payment service does not answer as it should. Please try again in a few minutes."
 # So many PaymentIntents are looked through for one whose answer was lost, newest first.
 MAX_LOOKED_THROUGH = 2000
+# A webhook's signature counts for so long, and so far ahead of our clock.
+MAX_AGE_S = 300
+MAX_SKEW_S = 60
+MAX_WEBHOOK_DEPTH = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A PaymentIntent as far as we care. Amounts in minor units, currency in capitals."""
+    """A PaymentIntent as far as we care. Amounts in minor units, currency in capitals.
+
+    ``method`` is Stripe's type of the payment method, such as "card" or "sepa_debit". ``asked_at``
+    is when Stripe was asked: of two answers, the one asked for later is the newer one.
+    """
 
     id: str
     status: str
@@ -74,6 +92,9 @@ class Intent:
     failure_reference: str
     email: str
     metadata: dict[str, str]
+    method: str = ""
+    voucher: Voucher | None = None
+    asked_at: datetime = field(default_factory=clock.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +171,7 @@ _patience = FOR_PEOPLE
 _deadline: ContextVar[float | None] = ContextVar("stripe_deadline", default=None)
 _publishable_key = ""
 _capture = "automatic"
+_script_base = STRIPE_JS
 _webhook_secrets: tuple[str, ...] = ()
 
 
@@ -167,7 +189,8 @@ def configure(
     ``capture``: "manual" only authorises, and staff capture the money later. ``patience``: how long
     requests that may pass in a moment are retried.
     """
-    global _client, _publishable_key, _webhook_secrets, _capture, _patience
+    global _client, _publishable_key, _webhook_secrets, _capture, _patience, _script_base
+    _script_base = api_base or STRIPE_JS
     _publishable_key, _webhook_secrets, _capture = publishable_key, webhook_secrets, capture
     _client, _patience = None, patience
     if secret_key:
@@ -201,6 +224,20 @@ def publishable_key() -> str:
     return _publishable_key
 
 
+def script_url() -> str:
+    """Returns the address of the Stripe.js that belongs to the SDK's API version.
+
+    Each major release has its own: https://docs.stripe.com/sdks/stripejs-versioning
+    """
+    release = stripe.api_version.rpartition(".")[2]
+    return f"{_script_base}/{release}/stripe.js"
+
+
+def script_origin() -> str:
+    """Returns the origin that serves Stripe.js and the frames which it opens."""
+    return _script_base
+
+
 def capture_method() -> str:
     """How a new payment takes its money: automatic or manual."""
     return _capture
@@ -212,10 +249,15 @@ def create_intent(
     amount_minor: int,
     currency: str,
     capture: str,
+    methods: Sequence[str],
     email: str,
     metadata: dict[str, str],
 ) -> Intent:
     """Create a PaymentIntent, or get the one that was created under the same ``key``.
+
+    ``methods``: the kinds that it may be paid with. Since 2026-09-30.endive Stripe refuses
+    ``payment_method_types`` and filters ``allowed_payment_method_types`` by amount and currency:
+    https://docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents
 
     Raises ``Refused``, ``KeySpent`` and ``Unavailable``.
     """
@@ -228,7 +270,7 @@ def create_intent(
             amount=amount_minor,
             currency=currency.lower(),
             capture_method=capture,
-            automatic_payment_methods={"enabled": True},
+            allowed_payment_method_types=list(methods),
             receipt_email=email,
             metadata=metadata,
         )
@@ -254,14 +296,14 @@ def find_intent(payment_key: str, *, since: datetime) -> Intent | None:
 
 def fetch_intent(intent_id: str) -> Intent:
     """The PaymentIntent as it is now, with its latest charge."""
-    return _intent(
-        _call(
-            "fetch-intent",
-            "get",
-            f"payment_intents/{_part(intent_id)}",
-            expand=["latest_charge"],
-        )
+    asked_at = clock.now()
+    found = _call(
+        "fetch-intent",
+        "get",
+        f"payment_intents/{_part(intent_id)}",
+        expand=["latest_charge"],
     )
+    return replace(_intent(found), asked_at=asked_at)
 
 
 def cancel_intent(intent_id: str) -> Intent:
@@ -273,7 +315,7 @@ def cancel_intent(intent_id: str) -> Intent:
     path = f"payment_intents/{_part(intent_id)}/cancel"
     for _ in range(2):
         try:
-            return _intent(_call("cancel-intent", "post", path))
+            return _intent(_call("cancel-intent", "post", path, expand=["latest_charge"]))
         except Refused:
             return fetch_intent(intent_id)
         except KeySpent as spent:
@@ -355,20 +397,40 @@ def verify(payload: bytes, signature: str) -> dict[str, Any]:
     """The event in a webhook's raw body. Raises ``BadSignature``.
 
     Several secrets are accepted while one is being replaced
-    (https://docs.stripe.com/webhooks#verify-official-libraries); stamps older than 300 s are not.
+    (https://docs.stripe.com/webhooks#verify-official-libraries); stamps older than 300 s are not,
+    nor are stamps of the future: Stripe's library lets them through, and they would stay good.
     """
-    for secret in _webhook_secrets:
+    secrets = _webhook_secrets if signature.isascii() else ()
+    for secret in secrets:
         try:
-            stripe.WebhookSignature.verify_header(payload.decode(), signature, secret, 300)
+            stripe.WebhookSignature.verify_header(payload.decode(), signature, secret, MAX_AGE_S)
         except (stripe.SignatureVerificationError, UnicodeDecodeError):
             continue
+        if _signed_at(signature) > time.time() + MAX_SKEW_S:
+            raise BadSignature("This message is signed for a time in the future.")
         try:
-            event = json.loads(payload)
+            event = strict_json.parse(payload, max_depth=MAX_WEBHOOK_DEPTH)
         except ValueError:
             break
-        if isinstance(event, dict):
-            return event
+        if _is_event(event):
+            return dict(event)
     raise BadSignature("This is not a message of Stripe's.")
+
+
+def _is_event(event: object) -> bool:
+    """Whether this can be a message of Stripe's (https://docs.stripe.com/api/events/object)."""
+    if not isinstance(event, dict) or not strict_json.is_storable(event):
+        return False
+    data = event.get("data", {})
+    about = data.get("object", {}) if isinstance(data, dict) else None
+    named = all(isinstance(event.get(key), str) and event[key] for key in ("id", "type"))
+    return named and isinstance(about, dict)
+
+
+def _signed_at(signature: str) -> int:
+    """The time in a signature that was verified, in seconds since 1970: the one it is made of."""
+    parts = (part.split("=") for part in signature.split(","))
+    return int(next(part[1] for part in parts if part[0] == "t"))
 
 
 def _part(identifier: str) -> str:
@@ -532,7 +594,8 @@ def _dispute(data: dict[str, Any]) -> SentDispute:
 def _intent(data: dict[str, Any]) -> Intent:
     charge = data.get("latest_charge")
     charge = charge if isinstance(charge, dict) else {"id": charge or ""}
-    card = (charge.get("payment_method_details") or {}).get("card") or {}
+    details = charge.get("payment_method_details") or {}
+    card = details.get("card") or {}
     error = data.get("last_payment_error") or {}
     return Intent(
         id=data["id"],
@@ -551,7 +614,35 @@ def _intent(data: dict[str, Any]) -> Intent:
         failure_reference=error.get("charge") or charge.get("id") or "",
         email=data.get("receipt_email") or "",
         metadata=dict(data.get("metadata") or {}),
+        method=details.get("type") or _waiting_method(data) or _only_method(data),
+        voucher=_voucher(data.get("next_action") or {}),
     )
+
+
+def _waiting_method(data: dict[str, Any]) -> str:
+    """The method whose voucher waits to be paid: before that there is no charge to name it."""
+    kind = str((data.get("next_action") or {}).get("type") or "")
+    return kind.removesuffix(_VOUCHER) if kind.endswith(_VOUCHER) else ""
+
+
+def _only_method(data: dict[str, Any]) -> str:
+    offered = data.get("payment_method_types") or []
+    return offered[0] if len(offered) == 1 else ""
+
+
+def _voucher(action: dict[str, Any]) -> Voucher | None:
+    """The voucher that the customer has to pay, if that is what is next.
+
+    https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action: OXXO has
+    ``expires_after``, the others ``expires_at``.
+    """
+    kind = action.get("type") or ""
+    shown = action.get(kind) or {}
+    ends = shown.get("expires_at") or shown.get("expires_after")
+    if not kind.endswith(_VOUCHER) or not shown.get("hosted_voucher_url") or not ends:
+        return None
+    parts = [str(shown[name]) for name in ("entity", "reference", "number") if shown.get(name)]
+    return Voucher(shown["hosted_voucher_url"], " ".join(parts), _moment(ends))
 
 
 def _moment(stamp: int) -> datetime:

@@ -12,6 +12,7 @@ from shop.store import (
     catalog,
     checkout,
     errors,
+    express,
     frame,
     headers,
     home,
@@ -26,7 +27,20 @@ from shop.store import (
 from shop.store.blueprint import bp
 from shop.store.statics import store_static
 
-PAGES = (home, catalog, product, search, cart, checkout, orders, account, pages, media, seo)
+PAGES = (
+    home,
+    catalog,
+    product,
+    search,
+    cart,
+    checkout,
+    express,
+    orders,
+    account,
+    pages,
+    media,
+    seo,
+)
 
 
 def init_app(app: Flask) -> None:

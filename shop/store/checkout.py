@@ -5,7 +5,7 @@ then, with none open, the payment is begun. All of it may be repeated: pressed t
 back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -18,6 +18,7 @@ from shop import cart, catalog, checkout, customers, orders, payments
 from shop.core import clock
 from shop.core.db import end_read, retrying, transaction
 from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
+from shop.core.network import digest_of
 from shop.customers.models import Address
 from shop.store import visitors
 from shop.store.blueprint import bp
@@ -25,6 +26,7 @@ from shop.store.cart import (
     Basket,
     asks_for_code,
     discount_words,
+    for_country,
     load,
     serve_code,
     status_of,
@@ -33,7 +35,7 @@ from shop.store.forms import BillingForm, ContactForm, tell
 from shop.store.frame import money
 
 NEW_ADDRESS = "new"
-STRIPE_JS = "https://js.stripe.com"
+UNFIT_SAVED = "Your saved address needs a detail before we can send to it. Complete it below."
 THUMB_WIDTH, THUMB_HEIGHT = 320, 400
 
 
@@ -48,16 +50,24 @@ def contact() -> ResponseReturnValue:
     known = {"name": who.name if who else "", "country": checkout.terms().country}
     email = basket.view.email or (who.email if who else "")
     form = ContactForm(data={**known, **given, "email": email})
-    return _contact_page(basket, form, chosen=_saved_choice(given))
+    above = _address_faults(form, given) if given else []
+    return _contact_page(basket, form, chosen=_saved_choice(given), above=above)
 
 
 @bp.post("/checkout")
 def contact_save() -> ResponseReturnValue:
-    """Keep contact and address, or show what is wrong with them; or serve a code and stay here."""
+    """Keep contact and address, or show what is wrong with them.
+
+    Who only changed the country sees the form for it, and the total there; who sent a code stays
+    here too.
+    """
     form, chosen = ContactForm(), request.form.get("address_id", NEW_ADDRESS)
     found = visitors.basket()
     if found is None:
         return _to_cart("Your cart is empty.")
+    if "update" in request.form:
+        ready = _ready(load())
+        return ready if isinstance(ready, Response) else _contact_page(ready, form, chosen=chosen)
     if asks_for_code():
         shown, status = serve_code()
         if isinstance(ready := _ready(shown, keep_problems=True), Response):
@@ -70,6 +80,9 @@ def contact_save() -> ResponseReturnValue:
                 _keep_contact(found, form, chosen)
         except NotFound:
             raise
+        except customers.InvalidAddress as error:  # of a saved address: all others were checked
+            form, chosen = _form_of_saved(form, chosen), NEW_ADDRESS
+            above = [UNFIT_SAVED, *tell(form, error)]
         except DomainError as error:
             above = tell(form, error)
     if form.errors or above:
@@ -97,6 +110,10 @@ def place() -> ResponseReturnValue:
     if basket is None:
         return _to_cart("Your cart is empty.")
     billing, method = BillingForm(prefix="billing-"), request.form.get("shipping_method", "")
+    if "update" in request.form:
+        if isinstance(ready := _ready_to_send(load(), keep_problems=True), Response):
+            return ready
+        return _delivery_page(ready, billing)
     if request.form.get("action") == "show" or asks_for_code():
         with transaction(), suppress(checkout.NoDelivery):
             checkout.set_method(basket, method)
@@ -110,9 +127,9 @@ def place() -> ResponseReturnValue:
     except DomainError as error:
         return _not_placed(error, billing, seen)
     if not order.total_minor:
-        return redirect(_order_url(order, thanks=1), code=303)
+        return redirect(order_url(order, thanks=1), code=303)
     _begin(order)
-    return redirect(_payment_url(order), code=303)
+    return redirect(payment_url(order), code=303)
 
 
 @bp.get("/checkout/payment")
@@ -120,15 +137,15 @@ def payment() -> ResponseReturnValue:
     """The card form for an order whose goods are held."""
     order = _own_order()
     attempt = payments.latest(order.id)
-    if order.status != "pending" or (attempt and attempt.has_money):
-        return redirect(_order_url(order), code=303)
+    if order.status != "pending" or (attempt and (attempt.is_on_its_way or attempt.has_money)):
+        return redirect(order_url(order), code=303)
     settings = current_app.config["SETTINGS"]
     can_pay = order.expires_at > clock.now()
     started = can_pay and attempt and attempt.status == "started"
     return render_template(
         "store/checkout/payment.html",
         order=order,
-        to=with_country(order.shipping_address),
+        to=order.shipping_address,
         lines=order_lines(order),
         rows=order_rows(order),
         held_until=order.expires_at.astimezone(checkout.terms().zone),
@@ -137,8 +154,9 @@ def payment() -> ResponseReturnValue:
         client_secret=(attempt.client_secret if attempt and started else None),
         failure=failure_words(attempt.failure) if attempt else "",
         publishable_key=settings.stripe_publishable_key,
-        stripe_js=f"{settings.stripe_api_base or STRIPE_JS}/v3/",
-        return_url=settings.base_url + _return_url(order),
+        billing=_billing_details(order),
+        stripe_js=payments.script_url(),
+        return_url=settings.base_url + return_url(order),
     )
 
 
@@ -147,7 +165,7 @@ def payment_start() -> ResponseReturnValue:
     """Try again to begin a payment that could not be begun."""
     order = _own_order()
     _begin(order)
-    return redirect(_payment_url(order), code=303)
+    return redirect(payment_url(order), code=303)
 
 
 @bp.get("/checkout/return")
@@ -162,16 +180,18 @@ def payment_return() -> ResponseReturnValue:
         outcome = payments.settle_order(order.id)
     except Unavailable:
         flash("The payment service has not answered yet. This page shows when it has.", "warning")
-        return redirect(_order_url(order), code=303)
+        return redirect(order_url(order), code=303)
     # Settling has locked and refreshed this very order.
     if order.payment_status != "unpaid":
-        return redirect(_order_url(order, thanks=1), code=303)
-    if order.status != "pending" or outcome in {"processing", "late"}:
-        return redirect(_order_url(order), code=303)
+        return redirect(order_url(order, thanks=1), code=303)
     attempt = payments.latest(order.id)
+    if attempt and attempt.is_on_its_way and order.status == "pending":
+        return redirect(order_url(order, thanks=1), code=303)
+    if order.status != "pending" or outcome == "late":
+        return redirect(order_url(order), code=303)
     if not (attempt and attempt.failure):
         flash("The payment was not finished. Nothing was charged; you can try again.", "warning")
-    return redirect(_payment_url(order), code=303)
+    return redirect(payment_url(order), code=303)
 
 
 def order_lines(order: orders.Order) -> list[tuple[orders.OrderLine, catalog.ImageView | None]]:
@@ -179,21 +199,27 @@ def order_lines(order: orders.Order) -> list[tuple[orders.OrderLine, catalog.Ima
     return [(line, _thumb(line.image_key)) for line in order.lines]
 
 
+def _billing_details(order: orders.Order) -> dict[str, Any]:
+    """What the payment form need not ask for again, in Stripe's words.
+
+    https://docs.stripe.com/js/elements_object/create_payment_element
+    """
+    given = order.billing_address or order.shipping_address
+    fields = {"line1": "line1", "line2": "line2", "city": "city", "state": "region"}
+    fields |= {"postal_code": "postal_code", "country": "country"}
+    address = {name: given[field] for name, field in fields.items() if given.get(field)}
+    return {"name": given["name"], "email": order.email, "address": address}
+
+
 def failure_words(reason: str) -> str:
     """Why a payment did not work, for people; Stripe words some reasons for programmers."""
-    return "Your bank did not confirm this payment." if "PaymentMethod" in reason else reason
-
-
-def with_country(address: Mapping[str, Any]) -> dict[str, Any]:
-    """An address with the name of its country, as the components show it."""
-    code = address["country"]
-    return {**address, "country_name": customers.country_names().get(code, code)}
+    return payments.failure_for_customer(reason)
 
 
 def shown_address(saved: Address) -> dict[str, Any]:
     """A saved address as the components show it."""
     fields = (*customers.ADDRESS_FIELDS, "id", "is_default")
-    return with_country({field: getattr(saved, field) for field in fields})
+    return {field: getattr(saved, field) for field in fields}
 
 
 def order_rows(order: orders.Order) -> list[tuple[str, int | str]]:
@@ -219,15 +245,26 @@ def order_rows(order: orders.Order) -> list[tuple[str, int | str]]:
 def _faults(form: ContactForm, *, is_new: bool) -> list[str]:
     """Everything that is wrong at once, so that nobody mends a form twice."""
     above = []
-    checks: list[Callable[[], object]] = [lambda: customers.clean_email(form.email.data)]
-    if is_new:
-        checks.append(lambda: customers.clean_address(form.address()))
-    for check in checks:
-        try:
-            check()
-        except DomainError as error:
-            above += tell(form, error)
-    return above
+    try:
+        customers.clean_email(form.email.data)
+    except DomainError as error:
+        above += tell(form, error)
+    return above + (_address_faults(form, form.address()) if is_new else [])
+
+
+def _address_faults(form: ContactForm, address: Mapping[str, Any]) -> list[str]:
+    """Put what is wrong with an address beside its fields; gives what belongs to none."""
+    try:
+        customers.clean_address(address)
+    except customers.InvalidAddress as error:
+        return tell(form, error)
+    return []
+
+
+def _form_of_saved(form: ContactForm, chosen: str) -> ContactForm:
+    """The form filled with a saved address that lacks something, so that it can be completed."""
+    saved = _saved(visitors.signed_in().id, visitors.row_id(chosen))
+    return ContactForm(formdata=None, data={**saved, "email": form.email.data})
 
 
 def _keep_contact(found: cart.Cart, form: ContactForm, chosen: str) -> None:
@@ -261,29 +298,43 @@ def _contact_page(
     basket: Basket, form: ContactForm, *, chosen: str, above: list[str] | None = None
 ) -> str:
     who = visitors.customer()
-    form.offer(checkout.countries())
+    form.offer(checkout.countries(), checkout.terms().country)
+    saved = [shown_address(one) for one in customers.own_addresses(who.id)] if who else []
     return render_template(
         "store/checkout/contact.html",
-        basket=basket,
+        basket=_priced_there(basket, form, chosen, saved),
         form=form,
         chosen=chosen,
         new_address=NEW_ADDRESS,
-        saved=[shown_address(one) for one in customers.own_addresses(who.id)] if who else [],
+        saved=saved,
         above=above or [],
     )
+
+
+def _priced_there(
+    basket: Basket, form: ContactForm, chosen: str, saved: list[dict[str, Any]]
+) -> Basket:
+    """The cart at its prices for the address that is chosen or begun on this page.
+
+    The country that a fresh form begins with is nobody's choice yet.
+    """
+    country = next((one["country"] for one in saved if str(one["id"]) == chosen), "")
+    if not country and (request.method == "POST" or basket.view.shipping_address):
+        country = (form.country.data or "").upper()
+    return for_country(basket, country) if country in customers.country_names() else basket
 
 
 def _delivery_page(
     basket: Basket, billing: BillingForm, *, above: list[str] | None = None, stopped: str = ""
 ) -> str:
-    billing.offer(checkout.countries())
     if not billing.country.data:
         billing.country.data = (basket.view.shipping_address or {}).get("country")
+    billing.offer(checkout.countries(), checkout.terms().country)
     now = clock.now()
     return render_template(
         "store/checkout/delivery.html",
         basket=basket,
-        to=with_country(basket.view.shipping_address or {"country": ""}),
+        to=basket.view.shipping_address or {},
         billing=billing,
         hold_minutes=checkout.terms().hold_minutes,
         offers=[
@@ -315,6 +366,7 @@ def _place(
             seen_version=seen[0],
             seen_total_minor=seen[1],
             billing_address=None if billing.same.data else billing.address(),
+            network=digest_of(request.remote_addr or ""),
         )
 
 
@@ -358,9 +410,13 @@ def _ready(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
 def _ready_to_send(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
     """As ``_ready``, or the way back to contact and address when they are missing."""
     ready = _ready(basket, keep_problems=keep_problems)
-    if isinstance(ready, Basket) and not (ready.view.email and ready.view.shipping_address):
+    if isinstance(ready, Response):
+        return ready
+    try:
+        customers.clean_address(ready.view.shipping_address or {})
+    except customers.InvalidAddress:
         return redirect(url_for("store.checkout"), code=303)
-    return ready
+    return ready if ready.view.email else redirect(url_for("store.checkout"), code=303)
 
 
 def _to_cart(words: str) -> Response:
@@ -380,15 +436,18 @@ def order_by_link(number: str, token: str | None, *, whole: bool = True) -> orde
     return orders.by_token(number, visitors.secret(token), whole=whole)
 
 
-def _payment_url(order: orders.Order) -> str:
+def payment_url(order: orders.Order) -> str:
+    """The address of the page to pay an order."""
     return url_for("store.payment", order=order.number, token=order.token)
 
 
-def _return_url(order: orders.Order) -> str:
+def return_url(order: orders.Order) -> str:
+    """The path to which the browser comes back after paying."""
     return url_for("store.payment_return", order=order.number, token=order.token)
 
 
-def _order_url(order: orders.Order, *, thanks: int | None = None) -> str:
+def order_url(order: orders.Order, *, thanks: int | None = None) -> str:
+    """The address of an order's own page."""
     return url_for("store.order", number=order.number, token=order.token, thanks=thanks)
 
 

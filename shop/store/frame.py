@@ -1,19 +1,31 @@
 """What every page's frame needs: menu, cart count, theme. Templates know it as ``store``."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime
 from email.utils import parseaddr
 from typing import Any, Literal
 
-from babel.dates import format_date
+from babel.dates import format_date, format_datetime
 from flask import current_app, request
 from markupsafe import Markup
 
-from shop import catalog, media
-from shop.core.money import Money, exponent
+from shop import catalog, checkout, customers, media, payments
+from shop.core.money import Money, exponent, format_typed
 from shop.store import fragments, visitors
 
 LOCALE = "en_IE"
 THEMES = ("light", "dark")
+
+
+@dataclass(frozen=True, slots=True)
+class Wallets:
+    """What Stripe.js needs for the buttons of wallets: its address, the key that browsers may
+    know, and how money is taken (automatic or manual)."""
+
+    script: str
+    key: str
+    capture: str
 
 
 class Storefront:
@@ -66,6 +78,27 @@ class Storefront:
         who = visitors.customer()
         return str(who) if who else ""
 
+    def ways_to_pay(self) -> str:
+        """What one can pay with here, as a sentence."""
+        names = [payments.facts_of(method).label for method in payments.enabled_methods()]
+        listed = ", ".join(names[:-1]) + f" or {names[-1]}" if len(names) > 1 else names[0]
+        return f"Pay by {listed.replace('Card', 'card')}."
+
+    def wallets(self) -> Wallets | None:
+        """What the buttons of wallets need; nothing where the shop shows none."""
+        settings = current_app.config["SETTINGS"]
+        if not (settings.wallets and settings.stripe_publishable_key and payments.takes_wallets()):
+            return None
+        return Wallets(
+            script=payments.script_url(),
+            key=settings.stripe_publishable_key,
+            capture=payments.capture_method(),
+        )
+
+    def has_wallet(self) -> bool:
+        """Whether this browser showed a wallet before, so that a place is kept for it."""
+        return request.cookies.get("wallet") == "1"
+
     def theme(self) -> str:
         """``light`` or ``dark`` if the visitor chose one, else ``auto``."""
         chosen = request.cookies.get("theme", "")
@@ -77,8 +110,25 @@ def money(amount_minor: int) -> str:
     return Money(amount_minor, current_app.config["SETTINGS"].currency).format()
 
 
+def free_shipping(from_minor: int) -> str:
+    """From which value of the goods a shipping method is free, and how that is counted."""
+    counts = checkout.terms().free_shipping_counts.replace("_", " ")
+    return f"Free for orders of {money(from_minor)} or more, {counts}"
+
+
+def country_list(codes: Iterable[str]) -> str:
+    """Countries by name: ``Austria, Germany``."""
+    names = customers.country_names()
+    return ", ".join(sorted(names.get(code, code) for code in codes))
+
+
+def typed_price(amount_minor: int) -> str:
+    """``1230`` as ``12.30`` or ``12,30``: for form fields, as the shop writes numbers."""
+    return format_typed(amount_minor, current_app.config["SETTINGS"].currency)
+
+
 def major(amount_minor: int) -> str:
-    """``1230`` as ``12.30``: for form fields and for machines that read prices."""
+    """``1230`` as ``12.30``: for machines that read prices."""
     currency = current_app.config["SETTINGS"].currency
     return f"{Money(amount_minor, currency).major:.{exponent(currency)}f}"
 
@@ -96,6 +146,12 @@ def weekday(moment: date) -> str:
     return str(format_date(moment, "EEEE d MMMM", locale=LOCALE))
 
 
+def shop_time(moment: datetime) -> str:
+    """A point in time as ``22 November 2026, 14:05``, by the shop's clock."""
+    local = moment.astimezone(current_app.config["SETTINGS"].time_zone)
+    return str(format_datetime(local, "d MMMM yyyy, HH:mm", locale=LOCALE))
+
+
 def picture_url(image: catalog.ImageView, width: int, fmt: Literal["avif", "webp"]) -> str:
     """The address of a rendition, or of the original while there are none."""
     return media.url(image.key, width, fmt) if image.widths else media.url(image.key)
@@ -107,7 +163,15 @@ def srcset(image: catalog.ImageView, fmt: Literal["avif", "webp"]) -> Markup:
     return Markup(", ".join(f"{media.url(image.key, n, fmt)} {n}w" for n in image.widths))
 
 
-FILTERS = {"money": money, "major": major, "day": day, "weekday": weekday}
+FILTERS = {
+    "country_list": country_list,
+    "day": day,
+    "free_shipping": free_shipping,
+    "money": money,
+    "shop_time": shop_time,
+    "typed_price": typed_price,
+    "weekday": weekday,
+}
 
 
 def template_globals() -> dict[str, Any]:

@@ -5,7 +5,12 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, request
 
-STRIPE_PAGES = {"store.payment"}
+from shop import payments
+
+PAYMENT_PAGES = {"store.payment"}
+# Where the buttons of wallets are, when they are on; the second two answer with a page's errors.
+WALLET_PAGES = {"store.cart", "store.checkout", "store.contact_save"}
+# https://docs.stripe.com/security/guide#content-security-policy
 STRIPE = {
     "script-src": ("https://js.stripe.com", "https://*.js.stripe.com"),
     "frame-src": ("https://js.stripe.com", "https://*.js.stripe.com", "https://hooks.stripe.com"),
@@ -28,13 +33,37 @@ def init_app(app: Flask) -> None:
 def _add(response: Response) -> Response:
     if not is_store(request.path):
         return response
-    with_stripe = request.endpoint in STRIPE_PAGES
+    with_stripe = _shows_stripe(request.endpoint)
     response.headers.setdefault("Content-Security-Policy", _policy(with_stripe=with_stripe))
+    if with_stripe:
+        # Wallets ask for payment inside frames of Stripe.js and may open a window of their own.
+        response.headers["Permissions-Policy"] = _permissions(payments.script_origin())
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups"
     response.headers.setdefault("X-Frame-Options", "DENY")
     if response.mimetype == "text/html":
         response.headers.setdefault("Cache-Control", "private, no-cache")
         response.headers.setdefault("Speculation-Rules", '"/speculation-rules.json"')
     return response
+
+
+def _shows_stripe(endpoint: str | None) -> bool:
+    if endpoint in PAYMENT_PAGES:
+        return True
+    return endpoint in WALLET_PAGES and bool(current_app.config["SETTINGS"].wallets)
+
+
+@lru_cache(maxsize=4)
+def _permissions(script_origin: str) -> str:
+    """Payment requests for this page and for the frames that Stripe.js loads, for nobody else.
+
+    The frames: https://docs.stripe.com/security/guide#content-security-policy; the syntax:
+    https://www.w3.org/TR/permissions-policy/#permissions-policy-http-header-field.
+    """
+    frames = STRIPE["script-src"]
+    if script_origin not in frames:
+        frames = (*frames, "{0.scheme}://{0.netloc}".format(urlsplit(script_origin)))
+    allowed = " ".join(f'"{origin}"' for origin in frames)
+    return f"camera=(), microphone=(), geolocation=(), payment=(self {allowed})"
 
 
 def _policy(*, with_stripe: bool) -> str:

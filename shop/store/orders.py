@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -12,6 +13,7 @@ from shop.core import clock
 from shop.core.db import end_read, transaction
 from shop.core.errors import DomainError, Invalid, NotFound, WrongState
 from shop.core.money import Money
+from shop.payments import Payment
 from shop.store import visitors
 from shop.store.blueprint import bp
 from shop.store.cart import status_of
@@ -20,7 +22,6 @@ from shop.store.checkout import (
     order_by_link,
     order_lines,
     order_rows,
-    with_country,
 )
 
 STEPS = ("Placed", "Paid", "Processing", "Shipped", "Delivered")
@@ -46,6 +47,25 @@ class MoneyBack:
     tone: str
     at: datetime
     pieces: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentNews:
+    """What the customer has to know of a payment that is not here yet. At most one of ``voucher``,
+    ``is_processing`` and ``failure`` says something."""
+
+    label: str = ""
+    wait: str = ""
+    is_processing: bool = False
+    voucher: Payment | None = None
+    failure: str = ""
+    was_on_its_way: bool = False
+    has_money: bool = False
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether the order counts as ordered: the customer has paid, or has a voucher."""
+        return self.is_processing or self.voucher is not None
 
 
 @bp.get("/orders/<number>", endpoint="order")
@@ -84,7 +104,7 @@ def _cancel(order_id: int) -> str:
         seen = request.form.get("version")
         if seen is not None and seen != str(locked.version):
             raise WrongState("Your order has changed since you looked. Nothing was cancelled.")
-        before = payments.preview(locked)
+        before, news = payments.preview(locked), payment_news(locked)
         was_held = locked.payment_status == "authorised"
         if request.form.get("what") == "lines":
             payments.cancel_lines(locked, _pieces(), reason="customer")
@@ -93,13 +113,26 @@ def _cancel(order_id: int) -> str:
         is_whole = locked.status == "cancelled"
     what = "Your order is cancelled." if is_whole else "These pieces are cancelled."
     money = "Nothing was charged."
-    if before.balance_minor > 0:
-        money = "The money goes back the way it came."
+    if news.voucher:
+        money = f"Please do not pay the voucher any more. {IF_IT_ARRIVES}"
+    elif news.is_processing:
+        money = IF_IT_ARRIVES
+    elif before.balance_minor > 0:
+        money = "We are refunding what you paid, the way you paid."
     elif before.payment is not None:
         money = "See below what is back already or on its way; write to us if anything is missing."
     elif was_held:
         money = "What was reserved on your card is set free." if is_whole else _LESS
     return f"{what} {money}"
+
+
+IF_IT_ARRIVES = "If the money still arrives, we refund it automatically."
+
+
+def _taken_place_by(order: orders.Order) -> orders.Order | None:
+    """The live order of the same cart, if this one was closed in favour of it."""
+    was_replaced = order.status == "cancelled" and order.close_reason in orders.REPLACEMENTS
+    return orders.live_of(order) if was_replaced else None
 
 
 _LESS = "We charge only for what we send."
@@ -124,11 +157,13 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
     token = request.values.get("token", "")
     held = payments.held(order.id) if order.payment_status == "authorised" else None
     off, tax_off = payments.called_off(order)
+    news, entries = payment_news(order), orders.timeline(order.id)
     return render_template(
         "store/orders/order.html",
         order=order,
-        to=with_country(order.shipping_address),
-        bill_to=with_country(order.billing_address) if order.billing_address else None,
+        taken_place_by=_taken_place_by(order),
+        to=order.shipping_address,
+        bill_to=order.billing_address,
         token=visitors.secret(token),
         refused=refused,
         lines=order_lines(order),
@@ -138,28 +173,41 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
         tone=TONES.get(words.tone, ""),
         steps=[(name, "") for name in STEPS],
         step=_step(order),
-        timeline=_told(order, orders.timeline(order.id)),
+        timeline=_told(order, entries),
         money_back=_money_back(payments.refunds_of(order.id)),
         held=held and Money(payments.owed(order, held), held.currency).format(),
         can_cancel=orders.customer_may_cancel(order),
         can_pay=order.status == "pending" and order.expires_at > clock.now(),
-        is_in_question=_is_in_question(order),
-        is_thanks=is_thanks and _is_just_paid(order),
+        is_in_question=news.has_money,
+        news=news,
+        pay_until=order.expires_at.astimezone(checkout.terms().zone),
+        if_it_arrives=IF_IT_ARRIVES,
+        is_thanks=is_thanks and (_is_just_paid(order) or _is_just_ordered(order, news)),
         is_guest=order.customer_id is None and who is None,
         is_own=who is not None and order.customer_id == who.id,
         arrives=_arrives(order),
     )
 
 
-def _is_in_question(order: orders.Order) -> bool:
-    """Whether money came for this order that does not count as paid, so that a person looks at it.
-
-    One statement, or none if it cannot be.
-    """
+def payment_news(order: orders.Order) -> PaymentNews:
+    """How the payment of an order stands that is not paid. One statement, or none if it is."""
     if order.status not in {"pending", "expired"}:
-        return False
+        return PaymentNews()
     attempt = payments.latest(order.id)
-    return attempt is not None and attempt.has_money
+    if attempt is None:
+        return PaymentNews()
+    facts = payments.facts_of(attempt.method)
+    is_pending = order.status == "pending"
+    return PaymentNews(
+        label=facts.label,
+        wait=facts.wait,
+        is_processing=is_pending and order.payment_status == "processing",
+        voucher=attempt if is_pending and attempt.voucher_url else None,
+        failure=failure_words(attempt.failure) if not attempt.is_on_its_way else "",
+        was_on_its_way=payments.takes_days(attempt.method),
+        # Money that does not count as paid, so that a person looks at it.
+        has_money=attempt.has_money,
+    )
 
 
 def _money_back(refunds: Sequence[payments.Refund]) -> list[MoneyBack]:
@@ -223,6 +271,11 @@ def _is_just_paid(order: orders.Order) -> bool:
     return order.paid_at > clock.now() - JUST_PAID
 
 
+def _is_just_ordered(order: orders.Order, news: PaymentNews) -> bool:
+    """Whether the customer has just done their part of a payment that takes days."""
+    return news.is_on_its_way and order.placed_at > clock.now() - JUST_PAID
+
+
 def _step(order: orders.Order) -> int:
     """How far along the step bar it is; 0 for an order that will not go on."""
     if order.status in {"cancelled", "expired"} or order.payment_status == "refunded":
@@ -252,7 +305,9 @@ def _told(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[
     told = []
     for entry in reversed(entries):
         payload, at = entry.payload, entry.at.astimezone(checkout.terms().zone)
-        if entry.type in _TOLD:
+        if entry.type == "OrderPaid" and not order.total_minor:
+            told.append(Happening(at, "Your order is confirmed; there is nothing to pay"))
+        elif entry.type in _TOLD:
             told.append(Happening(at, _TOLD[entry.type]))
         elif entry.type == "PaymentFailed":
             reason = failure_words(str(payload.get("reason", "")))
@@ -266,16 +321,18 @@ def _told(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[
             )
         elif entry.type == "OrderCancelled":
             told.append(Happening(at, "The order was cancelled"))
+        elif entry.type == "UnitsReturned" and payload["reason"] != "cancelled":
+            told.append(Happening(at, "We have your return", _named(payload["lines"])))
         elif entry.type == "LinesCancelled":
-            units = [
-                _units(line["quantity"], line["name"], line.get("title", ""))
-                for line in payload["lines"]
-            ]
-            told.append(Happening(at, "Some pieces were cancelled", ", ".join(units)))
+            told.append(Happening(at, "Some pieces were cancelled", _named(payload["lines"])))
         elif entry.type == "OrderRefunded":
             amount = Money(int(payload.get("amount_minor", 0)), order.currency).format()
             told.append(Happening(at, f"We sent {amount} back", "Banks take up to ten days."))
     return told
+
+
+def _named(lines: Sequence[dict[str, Any]]) -> str:
+    return ", ".join(_units(one["quantity"], one["name"], one.get("title", "")) for one in lines)
 
 
 _TOLD = {
@@ -283,6 +340,9 @@ _TOLD = {
     "OrderPaid": "Your payment is here",
     "OrderAuthorised": "Your order is confirmed; we charge your card when we send it",
     "OrderProcessing": "We are packing it",
-    "OrderExpired": "It was not paid in time, so its pieces were set free",
-    "LatePaymentRefused": "Your payment came when the pieces were gone. We are sending it back",
+    "OrderExpired": "It was not paid in time, so its items are no longer reserved",
+    "OrderReopened": "Your payment is on its way after all",
+    "LatePaymentRefused": "We could not use your payment, so we are refunding it",
+    "PaymentProcessing": "Your payment is on its way",
+    "VoucherIssued": "You have a voucher to pay with",
 }

@@ -1,20 +1,24 @@
 """Placing, reading and calling off orders through the API."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from shop import inventory, orders
+from shop import catalog, checkout, discounts, inventory, orders
 from shop.api.order_shapes import OrderSchema
+from shop.checkout.models import ShippingMethod, TaxRate
 from shop.core.db import transaction
 from shop.orders.models import Order
 from tests import cast as making
 from tests.api.conftest import Program
 from tests.api.test_sale import wish
 from tests.cast import Cast
+from tests.discounts.offers import offer
 
 
 def placed(program: Program, variant_id: int, quantity: int = 1, **headers: str) -> dict[str, Any]:
@@ -244,3 +248,90 @@ def test_staff_note_and_call_off(cast: Cast, hire: Callable[[str], Program]) -> 
     assert support.post(f"{path}/cancel", json={"reason": "because"}).status_code == 422
     answer = support.post(f"{path}/cancel", json={"reason": "out of stock"})
     assert (answer.status_code, answer.json["status"]) == (200, "cancelled")
+
+
+def test_changed_price_orders_nothing(guest: Program, cast: Cast, session: Session) -> None:
+    cart = guest.post("cart/items", json={"variant_id": cast.mug.id}).json
+    seen = wish(cart)
+    with transaction():
+        catalog.update_variant(cast.mug, price_minor=90000)
+
+    answer = guest.post("orders", json=seen)
+
+    assert (answer.status_code, answer.json["code"]) == (409, "cart_changed")
+    assert answer.json["totals"]["total_minor"] == 90000 + answer.json["totals"]["shipping_minor"]
+    assert count(session) == 0
+    again = wish(cart, seen_total_minor=answer.json["totals"]["total_minor"])
+    assert guest.post("orders", json=again).json["total_minor"] == again["seen_total_minor"]
+
+
+def test_order_needs_the_seen_total(guest: Program, cast: Cast, session: Session) -> None:
+    cart = guest.post("cart/items", json={"variant_id": cast.mug.id}).json
+    without = wish(cart)
+    del without["seen_total_minor"]
+
+    answer = guest.post("orders", json=without)
+
+    assert answer.status_code == 422
+    assert [fault["field"] for fault in answer.json["errors"]] == ["seen_total_minor"]
+    assert count(session) == 0
+
+
+@pytest.fixture
+def net_prices() -> Iterator[None]:
+    """A shop whose prices are without tax, and which reads its tariffs when they are asked for."""
+    terms = checkout.terms()
+    checkout.configure(replace(terms, prices_include_tax=False))
+    checkout.forget()
+    yield
+    checkout.configure(terms)
+    checkout.forget()
+    discounts.forget()
+
+
+@pytest.mark.parametrize("change", ["shipping price", "tax", "discount"])
+def test_any_change_of_the_total_is_named(
+    guest: Program, cast: Cast, session: Session, net_prices: None, change: str
+) -> None:
+    cart = guest.post("cart/items", json={"variant_id": cast.mug.id}).json
+    if change == "discount":
+        offer("Everybody", value=500)
+    else:
+        with transaction():
+            shipping = update(ShippingMethod).values(price_minor=4000)
+            tax = update(TaxRate).values(rate=Decimal("0.5"))
+            session.execute(shipping if change == "shipping price" else tax)
+    checkout.forget()
+    discounts.forget()
+
+    answer = guest.post("orders", json=wish(cart))
+
+    assert (answer.status_code, answer.json["code"]) == (409, "cart_changed")
+    now = guest.get("cart", headers={"X-Cart-Token": cart["token"]}).json
+    assert answer.json["totals"] == {name: now[name] for name in answer.json["totals"]}
+    assert answer.json["totals"]["total_minor"] != cart["total_minor"]
+    assert count(session) == 0
+
+
+def test_shipping_methods_tell_the_total_of_each(guest: Program, cast: Cast) -> None:
+    cart = guest.post("cart/items", json={"variant_id": cast.mug.id}).json
+    methods = guest.get(f"shipping-methods?country=FR&cart_token={cart['token']}").json
+
+    assert methods and all(
+        one["total_minor"] == cart["subtotal_minor"] + one["price_minor"] for one in methods
+    )
+    address = {**wish(cart)["shipping_address"], "country": "FR", "postal_code": "75001"}
+    chosen = methods[-1]
+    placed = guest.post(
+        "orders",
+        json=wish(
+            cart,
+            seen_total_minor=chosen["total_minor"],
+            shipping_method=chosen["code"],
+            shipping_address=address,
+        ),
+    )
+    assert (placed.status_code, placed.json["total_minor"]) == (201, chosen["total_minor"])
+    assert {one["total_minor"] for one in Program(guest.client).get("shipping-methods").json} == {
+        None
+    }

@@ -42,6 +42,7 @@ def wish(cart: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {
         "cart_token": cart["token"],
         "cart_version": cart["version"],
+        "seen_total_minor": cart["total_minor"],
         "email": "ada@example.com",
         "shipping_address": ADDRESS,
         "shipping_method": "standard",

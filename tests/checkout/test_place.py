@@ -162,7 +162,7 @@ def test_signing_in_brings_the_guest_cart_along(cast: Cast) -> None:
         cart.add(guest, lamp.id, 2)
 
     with transaction():
-        merged, notes = cart.merge(guest, ada.id)
+        merged, notes = checkout.merge_carts(guest, ada.id)
 
     assert merged is not None and merged.id == own.id
     lines = {line.variant_id: line.quantity for line in cart.view(own).lines}
@@ -228,7 +228,7 @@ def test_who_signs_in_between_finds_the_order_in_the_account(cast: Cast) -> None
     basket = people.filled_cart(cast.mug)
     order, ada = place(basket), cast.ada
     with transaction():
-        cart.merge(basket, ada.id)
+        checkout.merge_carts(basket, ada.id)
 
     assert place(basket).id == order.id
     assert [row.id for row in orders.of_customer(ada.id).rows] == [order.id]
@@ -240,7 +240,7 @@ def test_paying_after_signing_in_empties_the_cart_that_the_goods_moved_to(cast: 
     guest = people.filled_cart(lamp, 2)
     order = place(guest)
     with transaction():
-        cart.merge(guest, ada.id)
+        checkout.merge_carts(guest, ada.id)
 
     assert cart.view(own).problems == []
     people.pay(order)
@@ -257,7 +257,7 @@ def test_a_dead_order_of_another_device_does_not_hide_the_own_hold(cast: Cast) -
     with transaction():
         orders.cancel(orders.lock(dead.id), reason="customer")
     with transaction():
-        cart.merge(guest, ada.id)
+        checkout.merge_carts(guest, ada.id)
 
     assert cart.view(own).problems == []
 
@@ -268,7 +268,7 @@ def test_ordering_anew_after_signing_in_replaces_the_guests_order(cast: Cast) ->
     guest = people.filled_cart(lamp, 2)
     first = place(guest)
     with transaction():
-        cart.merge(guest, ada.id)
+        checkout.merge_carts(guest, ada.id)
 
     second = place(own)
 

@@ -186,7 +186,7 @@ def test_a_guests_codes_come_along_at_sign_in(cast: Cast) -> None:
     use(guest, "TEN")
 
     with transaction():
-        cart.merge(guest, cast.ada.id)
+        checkout.merge_carts(guest, cast.ada.id)
 
     assert quote(own).discount_minor == 380
 

@@ -34,8 +34,10 @@ def spoil(check: str, sql: str, *also: str, without: str = "", name: str = "") -
     return Spoiled(check, sql, guards, frozenset(more), name or check)
 
 
-def without(table: str, constraint: str) -> str:
-    return f'ALTER TABLE "{table}" DROP CONSTRAINT {constraint}'
+def without(table: str, guard: str) -> str:
+    if guard == "uq_order_live_in_chain":  # of some rows only, so an index
+        return f"DROP INDEX {guard}"
+    return f'ALTER TABLE "{table}" DROP CONSTRAINT {guard}'
 
 
 # Triggers and foreign keys are off while these run; CHECKs and UNIQUEs are dropped by name.
@@ -93,7 +95,9 @@ MUTATIONS = (
           " WHERE kind = 'dispute_opened'", "payment-status",
           name="dispute-task: its money is not counted"),
     spoil("payment-status", "UPDATE \"order\" SET payment_status = 'refunded' WHERE id = {paid}"),
-    spoil("line-refunded", "UPDATE order_line SET refunded = 2 WHERE order_id = {sent_back}"),
+    spoil("line-refunded", "UPDATE order_line SET refunded = 2 WHERE order_id = {sent_back}",
+          "sale-entries"),
+    spoil("sale-entries", "UPDATE sale_entry SET units = units + 1 WHERE order_id = {paid}"),
     spoil("refund-parts", "UPDATE refund_line SET amount_minor = 99999"),
     spoil("refund-parts", "UPDATE refund SET shipping_minor = amount_minor"
           " WHERE payment_id = (SELECT id FROM payment WHERE order_id = {sent_back})",
@@ -134,6 +138,9 @@ MUTATIONS = (
           " expires_at = p.expires_at FROM \"order\" p"
           " WHERE p.id = {pending} AND o.id = {cancelled_unpaid}",
           "stock-holds", "stock-ends", "order-path"),
+    spoil("one-open-order", "UPDATE \"order\" o SET chain_id = p.chain_id FROM \"order\" p"
+          " WHERE p.id = {pending} AND o.id = {paid}", without="order.uq_order_live_in_chain",
+          name="one-open-order: two live orders of a chain"),
     spoil("parcels", "UPDATE fulfilment_line SET quantity = quantity + 1 WHERE fulfilment_id ="
           " (SELECT id FROM fulfilment WHERE order_id = {shipped})"),
     spoil("fulfilment-status", "UPDATE \"order\" SET fulfilment_status = 'delivered'"

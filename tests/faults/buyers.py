@@ -57,6 +57,7 @@ def place(errand: Errand, cart: dict, key: str, *, with_key: bool = True) -> tup
         {
             "cart_token": cart["token"],
             "cart_version": cart["version"],
+            "seen_total_minor": cart["total_minor"],
             "email": f"{key}@example.com",
             "shipping_address": ADDRESS,
             "shipping_method": "standard",

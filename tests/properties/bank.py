@@ -7,6 +7,7 @@ as at Stripe. Everything that a card holder, a bank or Stripe's dashboard does i
 import json
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
@@ -42,6 +43,7 @@ class Bank:
         self._payments = Payments(self._faults)
         self._api = Api(self._ledger, self._faults, self._payments, self._refunds, self._disputes)
         self._sent = 0
+        self._clock = count()
         self._sought: dict[str, str] = {}
         self.heard: list[tuple[str, str, Json]] = []
         self.is_away = False
@@ -49,6 +51,7 @@ class Bank:
     def raw_request(self, method: str, path: str, **params: Any) -> SimpleNamespace:
         """What ``stripe.StripeClient`` does: an answer, or one of the library's errors."""
         self._checkpoint("before Stripe")
+        asked = next(self._clock)
         if self.is_away:
             raise stripe.APIConnectionError("Stripe is away")
         status, answer, headers = self._ask(method, path, params)
@@ -56,7 +59,10 @@ class Bank:
         if (method, kind) == ("post", "refunds"):
             self._sought = params["metadata"]
         if status < 400:
-            self.heard.append((method, kind, self._used(kind, params, answer)))
+            # A deed is as new as its answer, a question as its asking: that is what the shop knows.
+            asked_at = asked if method == "get" else next(self._clock)
+            said = self._used(kind, params, answer) | {"asked_at": asked_at}
+            self.heard.append((method, kind, said))
         elif answer["error"]["type"] == "invalid_request_error":
             self.heard.append((f"{method} refused", kind, params))
         self._checkpoint("after Stripe")
@@ -98,6 +104,13 @@ class Bank:
         with Unit(self._ledger) as unit:
             self._payments.settle(unit, intent_id)
             unit.commit()
+
+    def fail(self, intent_id: str) -> None:
+        """The bank has thought about it, and the money does not come."""
+        if self.intent(intent_id)["status"] == "processing":
+            with Unit(self._ledger) as unit:
+                self._payments.attempts.fail(unit, intent_id, "insufficient_funds")
+                unit.commit()
 
     def finish_refund(self, refund_id: str) -> None:
         """The bank answers late: a pending refund succeeds, one to a dead card fails."""

@@ -247,8 +247,17 @@ class Shop(RuleBasedStateMachine):
             if far >= 4:
                 self.step(lambda: payments.settle_order(mine[-1]), procedure=True)
 
-    @rule(who=WHO, units=st.integers(1, 2), more=st.integers(3, 4), card=CARD, told=st.booleans())
-    def pay_in_the_old_tab(self, who: int, units: int, more: int, card: str, told: bool) -> None:
+    @rule(
+        who=WHO,
+        units=st.integers(1, 2),
+        more=st.integers(3, 4),
+        card=CARD,
+        told=st.booleans(),
+        slowly=st.booleans(),
+    )
+    def pay_in_the_old_tab(
+        self, who: int, units: int, more: int, card: str, told: bool, slowly: bool
+    ) -> None:
         """A buyer orders, changes the cart, orders again, and pays the first order after all."""
         self.buy(who=who, units=(units, 0, 0), code=None, manual=False, card=card, far=2)
         if not self.secrets:
@@ -256,7 +265,7 @@ class Shop(RuleBasedStateMachine):
         first, intent = self.secrets[-1]
         self.change_cart(who=who, which=0, units=more, code=None)
         self.place(who=who, crash=None)
-        self.bank.confirm(intent, card)
+        self.bank.confirm(intent, card, slowly=slowly)
         self.mailbag += self.bank.news()
         if told:
             self.step(lambda: payments.settle_order(first), procedure=True)
@@ -290,7 +299,7 @@ class Shop(RuleBasedStateMachine):
         earlier = view.order_id
         session.remove()
         wanted = {line.variant_id: line.quantity for line in view.lines}
-        before = earlier and self.model.sales[earlier]
+        before = self.model.live_before(earlier)
 
         def free(variant: int) -> bool:
             level = self.model.levels[variant]
@@ -344,6 +353,12 @@ class Shop(RuleBasedStateMachine):
     def bank_accepts(self, which: int) -> None:
         """A payment that was processing goes through."""
         self.bank.settle(self.secrets[which % len(self.secrets)][1])
+
+    @rule(which=WHICH)
+    @precondition(lambda self: self.secrets)
+    def bank_refuses(self, which: int) -> None:
+        """A payment that was processing fails after all."""
+        self.bank.fail(self.secrets[which % len(self.secrets)][1])
 
     @rule(which=WHICH, crash=CRASH)
     @precondition(lambda self: self.model.sales)
@@ -414,7 +429,9 @@ class Shop(RuleBasedStateMachine):
             for parcel in set(new) - known:
                 self.model.ship(order_id, units, parcel)
 
-        paid = sale.total == 0 or any(money.captured for money in sale.intents.values())
+        held = any(money.status == "authorised" for money in sale.intents.values())
+        paid = any(money.captured for money in sale.intents.values())
+        paid = paid or (sale.is_free and not held)
         enough = all(self._here_for(order_id, sale.lines[n].variant) >= q for n, q in units.items())
         fits = all(0 <= q <= sale.lines[n].open for n, q in units.items()) and any(units.values())
         refused = self.step(lambda: orders.ship(orders.lock(order_id), units), shipped, crash=crash)
@@ -767,6 +784,7 @@ class Shop(RuleBasedStateMachine):
             SELECT o.id, EXISTS (SELECT FROM payment p WHERE p.order_id = o.id AND p.status IN
                                  ('started', 'authorised') AND p.intent_id IS NOT NULL)
             FROM "order" o WHERE o.status = 'pending' AND o.expires_at <= now()
+              AND o.payment_status <> 'processing'
             ORDER BY o.expires_at""")
         ).all()
         session.remove()

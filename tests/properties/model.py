@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OFF = {"cancelled", "expired"}
+ORDERED = {"confirmed", "completed"}
+UNFINISHED = {"requires_payment_method", "requires_confirmation", "requires_action"}
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Money:
 
     status: str = "started"
     captured: int = 0
+    asked_at: int = -1
 
 
 @dataclass
@@ -65,6 +68,7 @@ class Sale:
     lines: dict[int, Line]
     status: str = "pending"
     was_replaced: bool = False
+    chain: int = 0
     is_due: bool = False
     intents: dict[str, Money] = field(default_factory=dict)
     parcels: dict[int, bool] = field(default_factory=dict)
@@ -72,6 +76,16 @@ class Sale:
     @property
     def is_unsent(self) -> bool:
         return not self.parcels
+
+    @property
+    def is_free(self) -> bool:
+        """Whether what is left of it costs nothing."""
+        gone = (line.gross * line.cancelled // line.quantity for line in self.lines.values())
+        return self.total == sum(gone)
+
+    @property
+    def is_processing(self) -> bool:
+        return any(money.status == "processing" for money in self.intents.values())
 
 
 @dataclass
@@ -126,9 +140,10 @@ class Model:
     # What people do.
 
     def place(self, order_id: int, sale: Sale, *, instead_of: int | None) -> None:
-        if instead_of is not None and self.sales[instead_of].status == "pending":
-            self.close(instead_of, "cancelled")
-            self.sales[instead_of].was_replaced = True
+        sale.chain = order_id
+        if instead_of is not None:
+            sale.chain = self.sales[instead_of].chain
+            self._replace(self._live(sale.chain))
         self.sales[order_id] = sale
         for line in sale.lines.values():
             self.levels[line.variant].reserved += line.open
@@ -173,6 +188,11 @@ class Model:
         amount = min(balance, sum(due for _, due in lines.values()))
         if amount > 0 and self.disputed.get(intent) != "lost":
             self._give(Giving(order_id, intent, amount, 0, lines))
+        elif any(money.captured for money in sale.intents.values()):
+            priced = {n: units for n, (units, _) in lines.items() if sale.lines[n].gross}
+            if not any(lines[n][1] for n in priced):
+                for n, units_back in priced.items():
+                    sale.lines[n].refunded += units_back
 
     def _everything(self, order_id: int) -> Giving | None:
         sale = self.sales[order_id]
@@ -283,6 +303,11 @@ class Model:
         news = last.get(money.status, {said["status"]}) | {"succeeded"}
         if money.status == "succeeded" or said["status"] not in news:
             return  # read before what we know
+        if money.status == "processing" and said["status"] in UNFINISHED:
+            if said["asked_at"] < money.asked_at:
+                return
+            money.status, sale.is_due = "started", False
+        money.asked_at = max(money.asked_at, said["asked_at"])
         if said["status"] == "succeeded":
             was_held = money.status == "authorised"
             money.status, money.captured = "succeeded", said["amount_received"]
@@ -296,16 +321,23 @@ class Model:
             if was_held and sale.status == "cancelled":
                 self.give_back(order_id, said["id"])
                 return
-            if money.captured == sale.total and not self._wanted(sale):
+            if money.captured == sale.total and not self._use(order_id):
                 self.give_back(order_id, said["id"])
         elif said["status"] == "requires_capture" and money.status != "authorised":
             money.status = "authorised"
             if said["amount_capturable"] == sale.total:
-                self._wanted(sale)
+                self._use(order_id)
         elif said["status"] == "canceled":
+            if money.status == "authorised" and sale.status == "confirmed" and sale.is_free:
+                for line in sale.lines.values():
+                    line.unpaid = line.cancelled
             money.status = "cancelled"
         elif said["status"] == "processing":
-            sale.is_due = False
+            if money.status != "processing":
+                money.status = "processing"
+                self._use(order_id, promise=False)
+            if sale.status == "pending":
+                sale.is_due = False
 
     def hear_refund(self, said: dict[str, Any]) -> None:
         giving = next((g for g in self.givings if g.stripe_id == said["id"]), None)
@@ -407,22 +439,49 @@ class Model:
         if not any(line.open for line in sale.lines.values()) and all(sale.parcels.values()):
             sale.status = "completed"
 
-    def _wanted(self, sale: Sale) -> bool:
-        """Money has come for an order; whether it can buy its goods (still, or again)."""
-        if sale.status in {"confirmed", "completed"}:
+    def live_before(self, order_id: int | None) -> Sale | None:
+        """The live order of the chain that a cart's next order will continue."""
+        live = self._live(self.sales[order_id].chain) if order_id is not None else None
+        return self.sales[live] if live is not None else None
+
+    def _live(self, chain: int) -> int | None:
+        live = [n for n, one in self.sales.items() if one.chain == chain and one.status not in OFF]
+        assert len(live) <= 1, f"two live orders of one cart: {live}"
+        return live[0] if live else None
+
+    def _replace(self, order_id: int | None) -> None:
+        """An order that nobody has paid makes room for another one of its cart."""
+        if order_id is not None and self.sales[order_id].status == "pending":
+            self.close(order_id, "cancelled")
+            self.sales[order_id].was_replaced = True
+
+    def _use(self, order_id: int, *, promise: bool = True) -> bool:
+        """Money has come, or is on its way; whether it can buy its goods (still, or again)."""
+        sale = self.sales[order_id]
+        live = self._live(sale.chain)
+        rival = self.sales[live] if live not in {None, order_id} else None
+        if sale.status in ORDERED or (rival and (rival.status in ORDERED or rival.is_processing)):
             return False
         if sale.status in OFF:
-            if sale.status == "cancelled" and not sale.was_replaced:
+            since = [one for n, one in self.sales.items() if one.chain == sale.chain
+                     and n >= order_id]  # fmt: skip
+            if any(one.status == "cancelled" and not one.was_replaced for one in since):
                 return False
             wanted: dict[int, int] = {}
             for line in sale.lines.values():
                 wanted[line.variant] = wanted.get(line.variant, 0) + line.open
             for variant, units in wanted.items():
-                if self.levels[variant].free < units and not self.levels[variant].backorder:
+                freed = sum(one.open for one in rival.lines.values() if one.variant == variant) \
+                    if rival else 0  # fmt: skip
+                level = self.levels[variant]
+                if level.free + freed < units and not level.backorder:
                     return False
+            self._replace(live)
             for variant, units in wanted.items():
                 self.levels[variant].reserved += units
-        self._promise(sale)
+            sale.status, sale.was_replaced = "pending", False
+        if promise:
+            self._promise(sale)
         return True
 
     def _promise(self, sale: Sale) -> None:

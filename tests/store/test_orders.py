@@ -228,15 +228,15 @@ def test_money_that_is_only_held_is_charged_when_the_order_is_sent(
 
     page = browser.get(link(order)).text
 
-    assert "€42.90 is reserved on your card. We charge it when we send your order." in page
-    assert "What is reserved on your card is set free." in page
+    assert "€42.90 is authorised. We charge it when we send your order." in page
+    assert "The amount authorised on your card is released." in page
 
     with db.transaction():
         line = orders.by_id(order.id).lines[0].id
         payments.cancel_lines(orders.lock(order.id), {line: 1}, reason="customer")
     page = browser.get(link(order)).text
 
-    assert "€23.90 is reserved on your card." in page
+    assert "€23.90 is authorised." in page
     assert "Called off before you paid" in page
 
 

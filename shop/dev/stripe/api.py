@@ -16,7 +16,7 @@ from typing import Any
 
 import stripe
 
-from shop.dev.stripe import reading
+from shop.dev.stripe import reading, versions
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Json, Ledger, Unit, new_id, now
 from shop.dev.stripe.params import Params, decode
@@ -44,7 +44,8 @@ PUBLIC_HEADERS = {
 PUBLIC_PARAMS = (
     "billing_details card client_context client_secret expected_payment_method_type mandate_data "
     "payment_method payment_method_data payment_method_options radar_options receipt_email "
-    "return_url setup_future_usage shipping type use_stripe_sdk"
+    "return_url setup_future_usage shipping type use_stripe_sdk sepa_debit ideal bancontact klarna "
+    "multibanco konbini oxxo"
 ).split()
 OUTAGES = ("api_error", "unavailable", "rate_limit")
 
@@ -115,6 +116,7 @@ class Api:
             outage = self._outage(request)
             if outage is not None and outage.kind.stage is Stage.BEFORE:
                 raise outage.refusal()
+            versions.check(request.headers.get("stripe-version"))
             call = self._accept(request, request_id)
             answer = self._carry_out(request, call, outage)
         except Refusal as refusal:

@@ -1,17 +1,20 @@
 """What callers ask of a PaymentIntent: parameters read, and refused as Stripe refuses them."""
 
 import re
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from shop.dev.stripe import shapes
-from shop.dev.stripe.cards import read_card, refuse_type, test_card
+from shop.dev.stripe import method_shapes, methods, vouchers
+from shop.dev.stripe.cards import read_card, test_card
 from shop.dev.stripe.ledger import Json, Unit
+from shop.dev.stripe.method_shapes import NO_ADDRESS
+from shop.dev.stripe.methods import PAYABLE, TYPES, Family, test_debit
 from shop.dev.stripe.params import Params
 from shop.dev.stripe.refusals import Invalid, Missing
 
 CAPTURE_METHODS = ("automatic", "automatic_async", "manual")
-LEAST_AMOUNT = {"usd": 50, "eur": 50, "gbp": 30, "chf": 50, "cad": 50, "aud": 50, "jpy": 50}
+CARD_OPTIONS = {"installments": None, "network": None, "request_three_d_secure": "automatic"}
 
 # A payment method, and the name of how its card behaves.
 MadeMethod = tuple[Json, str]
@@ -31,7 +34,7 @@ def amount(params: Params, *, required: bool = False) -> Any:
     """The amount in minor units, or None. Raises ``Invalid``."""
     if required:
         params.required("amount")
-    return params.integer("amount", least=1)
+    return params.integer("amount", least=1, most=10**14)
 
 
 def currency(params: Params, *, required: bool = False) -> Any:
@@ -43,17 +46,6 @@ def currency(params: Params, *, required: bool = False) -> Any:
             param="currency",
         )
     return value.lower() if value else None
-
-
-def refuse_small(amount: int, currency: str) -> None:
-    """Raise ``Invalid`` for less than Stripe takes in this currency."""
-    least = LEAST_AMOUNT.get(currency, 1)
-    if amount < least:
-        raise Invalid(
-            f"Amount must be at least {shapes.spoken(least, currency)}.",
-            code="amount_too_small",
-            param="amount",
-        )
 
 
 def details(unit: Unit, params: Params, before: Json) -> Json:
@@ -93,9 +85,10 @@ def details(unit: Unit, params: Params, before: Json) -> Json:
         fields["confirmation_method"] = params.choice("confirmation_method", ("automatic",))
     options = params.group("payment_method_options")
     if options is not None:
-        refuse = [name for name in options if name != "card"]
-        if refuse:
-            raise Invalid("This stand-in takes cards only.", param=options.name(refuse[0]))
+        fields["payment_method_options"] = {
+            **before.get("payment_method_options", {}),
+            **{name: _options(name, options) for name in options},
+        }
     return {
         name: value
         for name, value in fields.items()
@@ -124,33 +117,111 @@ def _shipping(params: Params) -> Json | None:
     return shipping
 
 
-def method_choice(params: Params) -> Json:
-    """Which kinds of payment the intent is open for; nothing if nothing was said."""
+def _options(name: str, options: Params) -> Json:
+    group = options.group(name)
+    if name not in TYPES or group is None:
+        raise Invalid(
+            f"Received unknown parameter: {options.name(name)}",
+            code="parameter_unknown",
+            param=options.name(name),
+        )
+    if TYPES[name].family is Family.VOUCHER:
+        given = vouchers.options(name, group)
+        group.close()
+        return given
+    for ignored in group:
+        group.raw(ignored)
+    if name == "card":
+        secure = group.choice("request_three_d_secure", ("any", "automatic", "challenge"))
+        return {**CARD_OPTIONS, "request_three_d_secure": secure or "automatic"}
+    if name == "bancontact":
+        language = group.choice("preferred_language", ("de", "en", "fr", "nl"))
+        return {"preferred_language": language or "en"}
+    return {"preferred_locale": group.text("preferred_locale")} if name == "klarna" else {}
+
+
+def default_options(types: list[str]) -> Json:
+    """The `payment_method_options` of an intent for which none were given."""
+    known: Json = {
+        "bancontact": {"preferred_language": "en"},
+        "card": CARD_OPTIONS,
+        "klarna": {"preferred_locale": None},
+        "konbini": dict.fromkeys(
+            ("confirmation_number", "expires_after_days", "expires_at", "product_description")
+        ),
+        "oxxo": {"expires_after_days": 3},
+    }
+    return {name: known.get(name, {}) for name in types}
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """Which payment methods an intent is open for: by list, or as the dashboard says."""
+
+    types: list[str] | None = None
+    allowed: list[str] | None = None
+    automatic: Json | None = None
+    configuration: str | None = None
+    excluded: tuple[str, ...] = ()
+
+    @property
+    def says_something(self) -> bool:
+        """Whether anything was asked for."""
+        return bool(
+            self.types or self.allowed or self.automatic or self.configuration or self.excluded
+        )
+
+
+def method_choice(params: Params) -> MethodChoice:
+    """What a request says about the payment methods. Raises Invalid for a contradiction."""
     automatic = params.group("automatic_payment_methods")
     types = params.words("payment_method_types")
-    if automatic is not None and types is not None:
-        raise Invalid(
-            "You may only specify one of these parameters: automatic_payment_methods, "
-            "payment_method_types.",
-            param="automatic_payment_methods",
-        )
+    configuration = params.text("payment_method_configuration")
+    excluded = tuple(params.words("excluded_payment_method_types") or ())
+    allowed = params.words("allowed_payment_method_types")
     if types is not None:
-        unknown = [name for name in types if name not in ("card", "link")]
-        if unknown or "card" not in types:
-            raise Invalid("This stand-in takes cards only.", param="payment_method_types")
-        return {"payment_method_types": types}
-    if automatic is None:
-        return {}
-    wanted = {
-        "allow_redirects": automatic.choice("allow_redirects", ("always", "never")) or "always",
-        "enabled": automatic.boolean("enabled"),
-    }
-    automatic.close()
-    return {"automatic_payment_methods": wanted if wanted["enabled"] else None}
+        # https://docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents
+        raise Invalid(
+            "payment_method_types is no longer supported. Use allowed_payment_method_types.",
+            code="payment_method_types_no_longer_supported",
+            param="payment_method_types",
+        )
+    if allowed is not None:
+        # https://docs.stripe.com/changelog/dahlia/2026-07-29/allowed-payment-method-types-parameter
+        others = {
+            "automatic_payment_methods": automatic,
+            "payment_method_configuration": configuration,
+            "excluded_payment_method_types": excluded or None,
+        }
+        given_too = next((name for name, given in others.items() if given is not None), None)
+        if given_too or not allowed:
+            raise Invalid(
+                f"You may only specify one of these parameters: {given_too}, "
+                "allowed_payment_method_types."
+                if given_too
+                else "allowed_payment_method_types must not be empty.",
+                param="allowed_payment_method_types",
+            )
+        return MethodChoice(allowed=allowed)
+    for name in excluded:
+        if name not in TYPES:
+            raise Invalid(
+                f"Invalid excluded_payment_method_types: {name}",
+                param="excluded_payment_method_types",
+            )
+    wanted = None
+    if automatic is not None:
+        redirects = automatic.choice("allow_redirects", ("always", "never"))
+        enabled = automatic.boolean("enabled")
+        automatic.close()
+        wanted = {"allow_redirects": redirects or "always", "enabled": True} if enabled else None
+        if not enabled:
+            types = ["card"]
+    return MethodChoice(types, None, wanted, configuration, excluded)
 
 
 def confirmation(params: Params) -> Json:
-    """How the buyer comes back after 3-D Secure, and what else only confirming takes."""
+    """How the buyer comes back after a redirect, and what else only confirming takes."""
     how: Json = {}
     return_url = readable_return_url(params.text("return_url"))
     if return_url:
@@ -184,7 +255,17 @@ def payment_method(unit: Unit, params: Params, *, customer: str | None) -> MadeM
         return None
     if method_id.startswith("pm_card_"):
         card = test_card(method_id, param="payment_method")
-        return shapes.payment_method(card, billing_details=_billing(None)), card.behaviour
+        own = method_shapes.card(card)
+        made = method_shapes.payment_method(
+            "card", own, billing_details=_billing(None), customer=customer
+        )
+        return made, card.behaviour
+    if method_id.startswith("pm_sepaDebit_"):
+        own, behaviour = test_debit(method_id, param="payment_method")
+        billing = _billing(None) | {"name": "Jenny Rosen", "email": "jenny@example.com"}
+        return method_shapes.payment_method(
+            "sepa_debit", own, billing_details=billing, customer=customer
+        ), behaviour
     method = unit.get("payment_method", method_id)
     kept = unit.get("behaviour", method_id)
     if method is None or kept is None:
@@ -194,30 +275,41 @@ def payment_method(unit: Unit, params: Params, *, customer: str | None) -> MadeM
 
 def new_method(data: Params, *, customer: str | None) -> MadeMethod:
     """A payment method made from what was typed, with its behaviour's name."""
-    refuse_type(data.text("type"))
-    details = data.group("card")
-    if details is None:
+    name = data.required("type")
+    if name not in PAYABLE:
         raise Invalid(
-            f"Missing required param: {data.name('card')}.",
-            code="parameter_missing",
-            param=data.name("card"),
+            f"Invalid {data.name('type')}: must be one of {', '.join(PAYABLE)}",
+            param=data.name("type"),
         )
-    card = read_card(details)
     billing = _billing(data.group("billing_details"))
-    for ignored in ("allow_redisplay", "client_attribution_metadata", "metadata"):
+    if name == "card":
+        details = data.group("card")
+        if details is None:
+            raise Invalid(
+                f"Missing required param: {data.name('card')}.",
+                code="parameter_missing",
+                param=data.name("card"),
+            )
+        card = read_card(details)
+        own, behaviour = method_shapes.card(card), card.behaviour
+    else:
+        own, behaviour = methods.read(TYPES[name], data, billing)
+    for ignored in ("allow_redisplay", "client_attribution_metadata", "metadata", "radar_options"):
         data.raw(ignored)
     data.close()
-    return shapes.payment_method(card, billing_details=billing, customer=customer), card.behaviour
+    made = method_shapes.payment_method(name, own, billing_details=billing, customer=customer)
+    return made, behaviour
 
 
 def _billing(group: Params | None) -> Json:
     if group is None:
-        return {"address": shapes.NO_ADDRESS, "email": None, "name": None, "phone": None}
+        return {"address": NO_ADDRESS, "email": None, "name": None, "phone": None, "tax_id": None}
     billing = {
-        "address": group.address("address") or shapes.NO_ADDRESS,
+        "address": group.address("address") or NO_ADDRESS,
         "email": group.text("email"),
         "name": group.text("name"),
         "phone": group.text("phone"),
+        "tax_id": group.text("tax_id"),
     }
     group.close()
     return billing

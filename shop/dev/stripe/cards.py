@@ -6,11 +6,11 @@ See https://docs.stripe.com/testing for the numbers.
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from shop.dev.stripe.params import Params
-from shop.dev.stripe.refusals import CardRefused, Invalid, Missing
+from shop.dev.stripe.refusals import CardRefused, Missing
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,57 @@ DECLINES = {
         "test_mode_live_card",
         "Your card was declined. Your request was in test mode, but used a non test (live) card.",
     ),
+    "payment_failed": Decline(
+        "payment_intent_payment_attempt_failed",
+        None,
+        "The payment failed. You can provide another payment method.",
+    ),
+    "payment_expired": Decline(
+        "payment_intent_payment_attempt_expired",
+        None,
+        "The payment attempt expired before it was completed. You can provide another payment "
+        "method.",
+    ),
+    "volume_limit": Decline(
+        "charge_exceeds_source_limit",
+        None,
+        "The payment exceeds the weekly limit of amounts of this bank account.",
+    ),
+    "transaction_limit": Decline(
+        "charge_exceeds_transaction_limit",
+        None,
+        "The payment exceeds the limit of a single payment of this bank account.",
+    ),
+    "debit_insufficient_funds": Decline(
+        "insufficient_funds", None, "The bank account has insufficient funds."
+    ),
+    "payment_method_customer_decline": Decline(
+        "payment_method_customer_decline",
+        None,
+        "The customer declined the payment, or their request was not approved.",
+    ),
+    "payment_method_provider_decline": Decline(
+        "payment_method_provider_decline", None, "The payment was declined by its provider."
+    ),
+    "debit_not_authorized": Decline(
+        "debit_not_authorized", None, "The account holder says that this debit is not authorised."
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What will happen to a payment with this card."""
+    """What will happen to a payment with this payment method.
+
+    ``is_late``: its bank answers after three minutes instead of at once; ``is_never``: nobody pays.
+    """
 
     decline: str | None = None
     three_d_secure: bool = False
     dispute: str | None = None
     refund: str | None = None
+    is_late: bool = False
+    is_never: bool = False
 
 
 BEHAVIOURS = {
@@ -73,6 +113,20 @@ BEHAVIOURS = {
     "not_received": Behaviour(dispute="product_not_received"),
     "refund_pending": Behaviour(refund="pending"),
     "refund_fails": Behaviour(refund="failed"),
+    "redirect": Behaviour(),
+    "debit_success": Behaviour(refund="pending"),
+    "debit_successDelayed": Behaviour(refund="pending", is_late=True),
+    "debit_failed": Behaviour(decline="payment_failed"),
+    "debit_failedDelayed": Behaviour(decline="payment_failed", is_late=True),
+    "debit_disputed": Behaviour(dispute="debit_not_authorized", refund="pending"),
+    "debit_exceedsWeeklyVolumeLimit": Behaviour(decline="volume_limit"),
+    "debit_exceedsWeeklyTransactionLimit": Behaviour(decline="transaction_limit"),
+    "debit_insufficientFunds": Behaviour(decline="debit_insufficient_funds"),
+    "voucher_succeed": Behaviour(is_late=True),
+    "voucher_succeed_immediately": Behaviour(),
+    "voucher_expire_immediately": Behaviour(decline="payment_expired"),
+    "voucher_expire_with_delay": Behaviour(decline="payment_expired", is_late=True),
+    "voucher_fill_never": Behaviour(is_never=True),
 }
 
 NUMBERS = {
@@ -123,6 +177,8 @@ TEST_METHODS = {
     "pm_card_refundFail": "4000000000005126",
 }
 
+WALLETS = {"tok_applePay": "apple_pay", "tok_googlePay": "google_pay"}
+
 
 @dataclass(frozen=True)
 class Card:
@@ -136,10 +192,15 @@ class Card:
     fingerprint: str
     cvc_given: bool
     behaviour: str
+    wallet: str | None = None
 
 
 def read_card(params: Params) -> Card:
     """Check number, expiry and CVC as Stripe does. Raises CardRefused naming the field."""
+    token = params.text("token")
+    if token is not None:
+        params.close()
+        return token_card(token, param=params.name("token"))
     number = re.sub(r"[ -]", "", params.required("number"))
     if not re.fullmatch(r"[0-9]{12,19}", number):
         raise CardRefused(
@@ -156,6 +217,20 @@ def read_card(params: Params) -> Card:
         raise CardRefused("Your card's security code is invalid.", code="invalid_cvc", param="cvc")
     params.close()
     return _card(number, month, year, cvc_given=cvc is not None)
+
+
+def token_card(token: str, *, param: str) -> Card:
+    """Return the card behind a token: `tok_visa` and the like, or what a wallet handed over.
+
+    `tok_applePay` and `tok_googlePay` are the stand-in's own, for the wallets of its Stripe.js.
+    Raises Missing for another name.
+    """
+    if token in WALLETS:
+        return replace(test_card("pm_card_visa", param=param), wallet=WALLETS[token])
+    number = TEST_METHODS.get(token.replace("tok_", "pm_card_", 1))
+    if number is None or not token.startswith("tok_"):
+        raise Missing("token", token, param=param)
+    return _card(number, 12, datetime.now(UTC).year + 4, cvc_given=True)
 
 
 def test_card(method_id: str, *, param: str) -> Card:
@@ -231,12 +306,3 @@ def _card(number: str, month: int, year: int, *, cvc_given: bool) -> Card:
 
 def _fingerprint(number: str) -> str:
     return hashlib.sha256(f"fingerprint:{number}".encode()).hexdigest()[:16]
-
-
-def refuse_type(kind: str | None) -> None:
-    """Refuse payment methods other than cards."""
-    if kind != "card":
-        raise Invalid(
-            "Invalid payment_method_data[type]: this stand-in takes cards only.",
-            param="payment_method_data[type]",
-        )

@@ -10,7 +10,7 @@ from shop.dev.stripe.refusals import Locked, Refusal
 
 log = logging.getLogger("stripe-stand-in")
 
-Chore = Callable[[Unit, str], None]
+Chore = Callable[[Unit, str], object]
 
 
 class Chores:

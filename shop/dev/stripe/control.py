@@ -7,7 +7,8 @@ All bodies and answers are JSON. Bad input gets 400 with a sentence and changes 
   same body: `fail` orders errors for coming calls (`planned.read_planned`), `put`, `change`,
   `delete` and `emit` put raw objects in place (`raw.apply`).
 - `GET /_control/state` shows every object, what became of every webhook, the idempotency keys.
-- `POST /_control/refund` and `/dispute` act as somebody in Stripe's dashboard or a bank.
+- `POST /_control/payment`, `/refund`, `/dispute`, `/fraud_warning`, `/review` and `/payout` act as
+  somebody at a bank or in Stripe's dashboard (`dashboard.Dashboard`).
 - `POST /_control/redeliver`, `/flush`, `/reset_data`: send events again, wait until nothing is
   queued, forget all objects.
 
@@ -15,21 +16,20 @@ Examples:
 
     {"fail": {"path": "/v1/refunds", "times": 2, "error": "api_error", "created": true}}
     {"fail": {"path": "/v1/payment_intents/*/capture", "error": "charge_expired_for_capture"}}
+    {"methods": ["card", "sepa_debit", "ideal", "oxxo"], "timers": false}
     {"put": {"object": "refund", "id": "re_1", "charge": "ch_…"}, "emit": "refund.created"}
 """
 
 import json
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 
 from shop.dev.stripe import raw
 from shop.dev.stripe.api import Answer, Request
+from shop.dev.stripe.dashboard import Dashboard, only
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Json, Ledger, Unit
-from shop.dev.stripe.params import Params, decode
 from shop.dev.stripe.planned import read_planned
-from shop.dev.stripe.refunds import DISPUTE_REASONS, Disputes, Refunds
 from shop.dev.stripe.refusals import BadControl, Refusal
 from shop.dev.stripe.webhooks import Courier
 
@@ -44,7 +44,7 @@ SHOWN = (
     "event",
 )
 
-NOTES = ("delivery", "answer", "behaviour", "challenge", "task")
+NOTES = ("delivery", "answer", "behaviour", "challenge", "disputed", "task")
 ACTIONS = ("fail", *raw.ACTIONS)
 
 
@@ -56,23 +56,26 @@ class Control:
         ledger: Ledger,
         faults: Faults,
         courier: Courier,
-        refunds: Refunds,
-        disputes: Disputes,
+        dashboard: Dashboard,
     ) -> None:
         self._ledger = ledger
         self._faults = faults
         self._courier = courier
-        self._refunds = refunds
-        self._disputes = disputes
+        self._dashboard = dashboard
 
     def answer(self, request: Request) -> Answer:
         """Follow one control request; bad input gets 400 with a sentence and changes nothing."""
+        dashboard = self._dashboard
         known: dict[tuple[str, str], Callable[[Json], Json]] = {
             ("GET", "/_control"): self._settings,
             ("POST", "/_control"): self._change,
             ("GET", "/_control/state"): self._state,
-            ("POST", "/_control/refund"): self._refund,
-            ("POST", "/_control/dispute"): self._dispute,
+            ("POST", "/_control/payment"): dashboard.payment,
+            ("POST", "/_control/refund"): dashboard.refund,
+            ("POST", "/_control/dispute"): dashboard.dispute,
+            ("POST", "/_control/fraud_warning"): dashboard.fraud_warning,
+            ("POST", "/_control/review"): dashboard.review,
+            ("POST", "/_control/payout"): dashboard.payout,
             ("POST", "/_control/redeliver"): self._redeliver,
             ("POST", "/_control/flush"): self._flush,
             ("POST", "/_control/reset_data"): self._reset_data,
@@ -116,48 +119,8 @@ class Control:
             "idempotency_keys": [row["id"] for row in self._ledger.all("answer")],
         }
 
-    def _refund(self, body: Json) -> Json:
-        _only(body, "payment_intent", "charge", "amount", "reason", "metadata")
-        flat = {name: value for name, value in body.items() if name != "metadata"}
-        for name, value in flat.items():
-            if not isinstance(value, str | int) or isinstance(value, bool):
-                raise BadControl(f"{name} must be a word or a whole number.")
-        with Unit(self._ledger) as unit:
-            params = decode(urlencode(flat)) | {"metadata": body.get("metadata", {})}
-            refund = self._refunds.create(unit, Params(params))
-            unit.commit()
-        return refund
-
-    def _dispute(self, body: Json) -> Json:
-        _only(body, "payment_intent", "charge", "amount", "reason", "dispute", "status")
-        with Unit(self._ledger) as unit:
-            if "dispute" in body:
-                if body.get("status") not in ("won", "lost"):
-                    raise BadControl('To end a dispute give its status: "won" or "lost".')
-                value = self._disputes.decide(unit, str(body["dispute"]), str(body["status"]))
-            else:
-                value = self._open_dispute(unit, body)
-            unit.commit()
-        return value
-
-    def _open_dispute(self, unit: Unit, body: Json) -> Json:
-        reason, amount = body.get("reason"), body.get("amount")
-        if reason is not None and reason not in DISPUTE_REASONS:
-            raise BadControl(f"reason must be one of {', '.join(DISPUTE_REASONS)}.")
-        if amount is not None and (not isinstance(amount, int) or isinstance(amount, bool)):
-            raise BadControl("amount must be a whole number of the smallest unit.")
-        charge_id = body.get("charge")
-        if charge_id is None and "payment_intent" in body:
-            intent = unit.find("payment_intent", str(body["payment_intent"]))
-            charge_id = intent["latest_charge"]
-            if charge_id is None:
-                raise BadControl("Nothing was paid with this PaymentIntent yet.")
-        if charge_id is None:
-            raise BadControl("Name a payment_intent or a charge to dispute.")
-        return self._disputes.open(unit, str(charge_id), amount=amount, reason=reason)
-
     def _redeliver(self, body: Json) -> Json:
-        _only(body, "event", "all")
+        only(body, "event", "all")
         if "event" in body:
             wanted = [str(body["event"])]
             if self._ledger.get("event", wanted[0]) is None:
@@ -172,7 +135,7 @@ class Control:
         return {"events": wanted}
 
     def _flush(self, body: Json) -> Json:
-        _only(body, "timeout_s")
+        only(body, "timeout_s")
         timeout = body.get("timeout_s", 10)
         if (
             isinstance(timeout, bool)
@@ -184,7 +147,7 @@ class Control:
         return {"done": left == 0, "left": left}
 
     def _reset_data(self, body: Json) -> Json:
-        _only(body)
+        only(body)
         self._courier.clear()
         self._ledger.clear()
         return {"reset": True}
@@ -200,13 +163,6 @@ def _body(request: Request) -> Json:
     if not isinstance(value, dict):
         raise BadControl("The request body must be a JSON object.")
     return value
-
-
-def _only(body: Json, *names: str) -> None:
-    for name in body:
-        if name not in names:
-            known = f"Known: {', '.join(names)}." if names else "It takes none."
-            raise BadControl(f"There is no parameter {name!r} here. {known}")
 
 
 def _answer(status: int, value: Json) -> Answer:

@@ -3,7 +3,7 @@
 from shop.dev.stripe import shapes
 from shop.dev.stripe.ledger import Json, Unit
 from shop.dev.stripe.params import Params
-from shop.dev.stripe.refusals import Invalid
+from shop.dev.stripe.refusals import Invalid, Missing
 
 
 def create(unit: Unit, params: Params) -> Json:
@@ -17,13 +17,31 @@ def create(unit: Unit, params: Params) -> Json:
 
 def update(unit: Unit, params: Params, customer_id: str) -> Json:
     """POST /v1/customers/<id>."""
-    before = unit.find("customer", customer_id, param="customer")
+    before = _alive(unit, customer_id)
     fields = _fields(params, before)
     params.close()
     unit.lock(customer_id)
-    customer = unit.change(unit.find("customer", customer_id, param="customer"), **fields)
+    customer = unit.change(_alive(unit, customer_id), **fields)
     unit.emit("customer.updated", customer)
     return customer
+
+
+def delete(unit: Unit, params: Params, customer_id: str) -> Json:
+    """DELETE /v1/customers/<id>; a stub stays, so that a later look finds it deleted."""
+    params.close()
+    unit.lock(customer_id)
+    customer = _alive(unit, customer_id)
+    stub = {"id": customer_id, "object": "customer", "deleted": True}
+    unit.put("customer", stub)
+    unit.emit("customer.deleted", customer)
+    return stub
+
+
+def _alive(unit: Unit, customer_id: str) -> Json:
+    found = unit.find("customer", customer_id, param="customer")
+    if found.get("deleted"):
+        raise Missing("customer", customer_id, param="customer")
+    return found
 
 
 def _fields(params: Params, before: Json) -> Json:

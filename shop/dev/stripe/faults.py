@@ -5,13 +5,19 @@ import threading
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from shop.dev.stripe.methods import PAYABLE
 from shop.dev.stripe.planned import Plan, PlannedError, Stage
 from shop.dev.stripe.refusals import BadControl
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything `/_control` can set; the defaults are a well-behaved Stripe."""
+    """Everything `/_control` can set; the defaults are a well-behaved Stripe.
+
+    Times are in seconds. ``methods``: what the account's dashboard offers to intents with automatic
+    payment methods. ``timers`` false: nothing happens to a payment by itself any more. ``settle_s``
+    and ``settle_late_s``: how long banks and voucher payers take, by Stripe's test values.
+    """
 
     drop: float = 0.0
     duplicate: int = 1
@@ -23,6 +29,14 @@ class Settings:
     latency_s: tuple[float, float] = (0.0, 0.0)
     lose_response: float = 0.0
     processing_s: float = 0.0
+    timers: bool = True
+    settle_s: float = 1.0
+    settle_late_s: float = 180.0
+    redirect_expires_s: float = 3600.0
+    authorisation_s: float = 7 * 86_400.0
+    dispute_fee_returned: bool = True
+    cancel_processing: bool = False
+    methods: tuple[str, ...] = ("card",)
     dispute_after_s: float = 1.0
     refund_after_s: float = 1.0
     seed: int | None = None
@@ -102,7 +116,12 @@ def _checked(name: str, value: Any) -> Any:
         if not _is_number(value) or not 0 <= value <= 1:
             raise BadControl(f"{name} must be a number from 0 to 1.")
         return float(value)
-    if name in ("shuffle", "webhooks"):
+    if name == "methods":
+        types = value if isinstance(value, list) else []
+        if not types or any(one not in PAYABLE for one in types):
+            raise BadControl(f"methods must be a list out of {', '.join(PAYABLE)}.")
+        return tuple(types)
+    if name in ("shuffle", "webhooks", "timers", "cancel_processing", "dispute_fee_returned"):
         if not isinstance(value, bool):
             raise BadControl(f"{name} must be true or false.")
         return value
@@ -123,8 +142,8 @@ def _checked(name: str, value: Any) -> Any:
         if span[0] > span[1]:
             raise BadControl(f"{name} must have its smaller number first.")
         return (float(span[0]), float(span[1]))
-    if not _is_number(value) or not 0 <= value <= 3600:
-        raise BadControl(f"{name} must be seconds from 0 to 3600.")
+    if not _is_number(value) or not 0 <= value <= 31 * 86_400:
+        raise BadControl(f"{name} must be seconds from 0 to {31 * 86_400}.")
     return float(value)
 
 

@@ -7,12 +7,14 @@ succeeded or canceled (https://docs.stripe.com/payments/paymentintents/lifecycle
 
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from shop.dev.stripe import asked, shapes
-from shop.dev.stripe.cards import BEHAVIOURS, DECLINES, Behaviour
+from shop.dev.stripe import asked, methods, shapes
+from shop.dev.stripe.amounts import refuse_amount
+from shop.dev.stripe.attempts import Attempts, book
+from shop.dev.stripe.configurations import DEFAULT_ID, Configurations
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Json, Unit, now
 from shop.dev.stripe.params import Params
-from shop.dev.stripe.refusals import AuthenticationFailed, CardRefused, Invalid
+from shop.dev.stripe.refusals import Invalid
 
 EDITABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE = (
@@ -20,13 +22,8 @@ CANCELABLE = (
     "requires_capture",
     "requires_confirmation",
     "requires_action",
-    "processing",
 )
 AUTOMATIC = {"allow_redirects": "always", "enabled": True}
-AUTHENTICATION_FAILED = (
-    "The provided PaymentMethod has failed authentication. You can provide payment_method_data or "
-    "a new PaymentMethod to attempt to fulfill this PaymentIntent again."
-)
 
 
 class Payments:
@@ -34,43 +31,50 @@ class Payments:
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
+        self.attempts = Attempts(faults)
+        self.configurations = Configurations(faults)
 
     def create(self, unit: Unit, params: Params) -> Json:
         """POST /v1/payment_intents, with `confirm=true` confirmed at once."""
         amount = asked.amount(params, required=True)
         currency = asked.currency(params, required=True)
-        fields = asked.details(unit, params, {}) | asked.method_choice(params)
-        if "payment_method_types" not in fields:
-            fields.setdefault("automatic_payment_methods", AUTOMATIC)
+        fields = asked.details(unit, params, {})
+        choice = asked.method_choice(params)
         confirming = params.boolean("confirm")
         how = asked.confirmation(params)
         method = asked.payment_method(unit, params, customer=fields.get("customer"))
         params.close()
-        asked.refuse_small(amount, currency)
         if how and not confirming:
             raise Invalid(
                 "The parameter return_url cannot be passed when creating a PaymentIntent unless "
                 "confirm is set to true.",
                 param="return_url",
             )
+        options = fields.pop("payment_method_options", {})
         intent = shapes.payment_intent(amount=amount, currency=currency, **fields)
+        intent |= self._method_types(unit, intent, choice)
+        refuse_amount(amount, currency, intent["payment_method_types"])
+        defaults = asked.default_options(intent["payment_method_types"])
+        intent["payment_method_options"] = defaults | options
         unit.lock(intent["id"])
         if method is not None:
             _keep_method(unit, method)
             intent |= {"payment_method": method[0]["id"], "status": "requires_confirmation"}
         unit.put("payment_intent", intent)
         unit.emit("payment_intent.created", intent)
-        return self._attempt(unit, intent, how) if confirming else intent
+        return self.attempts.begin(unit, intent, how) if confirming else intent
 
     def update(self, unit: Unit, params: Params, intent_id: str) -> Json:
         """POST /v1/payment_intents/<id>."""
         before = unit.find("payment_intent", intent_id, param="intent")
         amount, currency = asked.amount(params), asked.currency(params)
-        fields = asked.details(unit, params, before) | asked.method_choice(params)
+        fields = asked.details(unit, params, before)
+        choice = asked.method_choice(params)
         method = asked.payment_method(unit, params, customer=before["customer"])
         params.close()
         if amount is not None or currency is not None:
-            asked.refuse_small(amount or before["amount"], currency or before["currency"])
+            wanted = amount or before["amount"], currency or before["currency"]
+            refuse_amount(*wanted, choice.types or before["payment_method_types"])
         unit.lock(intent_id)
         before = unit.find("payment_intent", intent_id, param="intent")
         money = {"amount": amount, "currency": currency, "payment_method": method}
@@ -92,7 +96,14 @@ class Payments:
             changed |= {"status": "requires_confirmation", "next_action": None}
         if params.raw("metadata") is not None:
             fields["metadata"] = params.metadata(before["metadata"])
-        return unit.change(before, **fields, **changed)
+        after = {**before, **fields, **changed}
+        if choice.says_something or {"currency", "capture_method"} & {*changed, *fields}:
+            if not choice.says_something:
+                choice = _choice_of(before)
+            fields |= self._method_types(unit, after, choice)
+            defaults = asked.default_options(fields["payment_method_types"])
+            fields["payment_method_options"] = defaults | after["payment_method_options"]
+        return unit.change(before, **{**fields, **changed})
 
     def confirm(self, unit: Unit, params: Params, intent_id: str) -> Json:
         """POST /v1/payment_intents/<id>/confirm. Raises CardRefused when the card is declined."""
@@ -117,12 +128,19 @@ class Payments:
                 "can either update the PaymentIntent with a payment method and then confirm it "
                 "again, or confirm it again directly with a payment method.",
             )
-        return self._attempt(unit, intent, how)
+        return self.attempts.begin(unit, intent, how)
 
     def capture(self, unit: Unit, params: Params, intent_id: str) -> Json:
-        """POST /v1/payment_intents/<id>/capture: take what was authorised, or a part of it."""
+        """POST /v1/payment_intents/<id>/capture: take what was authorised, or a part of it.
+
+        The rest is released without a refund, as since basil.
+        """
         unit.find("payment_intent", intent_id, param="intent")
-        amount = params.integer("amount_to_capture", least=1)
+        amount = params.integer("amount_to_capture", least=1, most=10**14)
+        if params.boolean("final_capture") is False:
+            raise Invalid(
+                "This PaymentIntent cannot be captured several times.", param="final_capture"
+            )
         params.raw("metadata")
         params.close()
         unit.lock(intent_id)
@@ -148,9 +166,8 @@ class Payments:
             charge,
             captured=True,
             amount_captured=amount,
-            amount_refunded=charge["amount"] - amount,
         )
-        charge = _settle(unit, charge, amount)
+        charge = book(unit, charge, amount)
         intent = unit.change(
             intent,
             status="succeeded",
@@ -172,17 +189,20 @@ class Payments:
         params.close()
         unit.lock(intent_id)
         intent = unit.find("payment_intent", intent_id, param="intent")
-        if intent["status"] not in CANCELABLE:
+        if intent["status"] == "processing" and not self._may_cancel_processing(unit, intent):
+            raise _unexpected_state(
+                intent,
+                "You cannot cancel this PaymentIntent because it has a status of processing. Only "
+                "a PaymentIntent with one of the following statuses may be canceled: "
+                f"{', '.join(CANCELABLE)}.",
+            )
+        if intent["status"] not in (*CANCELABLE, "processing"):
             raise _unexpected_state(
                 intent,
                 f"You cannot cancel this PaymentIntent because it has a status of "
                 f"{intent['status']}. Only a PaymentIntent with one of the following statuses may "
                 f"be canceled: {', '.join(CANCELABLE)}.",
             )
-        if intent["status"] == "requires_capture":
-            charge = unit.find("charge", intent["latest_charge"])
-            charge = unit.change(charge, amount_refunded=charge["amount"], refunded=True)
-            unit.emit("charge.refunded", charge)
         intent = unit.change(
             intent,
             status="canceled",
@@ -195,104 +215,102 @@ class Payments:
         return intent
 
     def create_method(self, unit: Unit, params: Params) -> Json:
-        """POST /v1/payment_methods: a card on its own."""
+        """POST /v1/payment_methods: one on its own."""
         made = asked.new_method(params, customer=None)
         params.close()
         _keep_method(unit, made)
         return made[0]
 
     def authenticate(self, unit: Unit, intent_id: str, *, passed: bool) -> Json:
-        """The cardholder answered on the 3-D Secure page. A second answer changes nothing."""
-        unit.lock(intent_id)
-        intent = unit.find("payment_intent", intent_id, param="intent")
-        if intent["status"] != "requires_action":
-            return intent
-        intent = {**intent, "next_action": None}
-        if passed:
-            try:
-                return self._charge(unit, intent, authenticated=True)
-            except CardRefused:
-                return unit.find("payment_intent", intent_id)
-        method = unit.find("payment_method", intent["payment_method"])
-        error = AuthenticationFailed(
-            AUTHENTICATION_FAILED,
-            code="payment_intent_authentication_failure",
-            payment_method=method,
-        ).body()["error"]
-        return _failed(unit, intent, error)
+        """The buyer answered on the bank's page. A second answer changes nothing."""
+        return self.attempts.authenticate(unit, intent_id, passed=passed)
 
     def settle(self, unit: Unit, intent_id: str) -> None:
-        """A payment that was processing went through."""
+        """A payment that was processing went through; anything else stays as it is."""
         unit.lock(intent_id)
-        intent = unit.find("payment_intent", intent_id)
-        if intent["status"] == "processing":
-            challenge = unit.get("challenge", intent_id) or {}
-            self._take(unit, intent, authenticated=bool(challenge.get("authenticated")))
+        if unit.find("payment_intent", intent_id)["status"] == "processing":
+            self.attempts.succeed(unit, intent_id)
 
-    def _attempt(self, unit: Unit, intent: Json, how: Json) -> Json:
-        behaviour = _behaviour(unit, intent)
-        if behaviour.three_d_secure:
-            unit.put(
-                "challenge",
-                {"id": intent["id"], "return_url": how.get("return_url"), "authenticated": False},
-            )
-            intent = unit.change(
-                intent,
-                status="requires_action",
-                next_action=_next_action(unit.origin, intent["id"], how),
-                last_payment_error=None,
-            )
-            unit.emit("payment_intent.requires_action", intent)
-            return intent
-        return self._charge(unit, intent, authenticated=False)
-
-    def _charge(self, unit: Unit, intent: Json, *, authenticated: bool) -> Json:
-        behaviour = _behaviour(unit, intent)
-        if behaviour.decline is not None:
-            raise _declined(unit, intent, behaviour.decline, authenticated=authenticated)
-        wait = self._faults.settings.processing_s
-        if wait <= 0:
-            return self._take(unit, intent, authenticated=authenticated)
-        unit.put(
-            "challenge", {"id": intent["id"], "return_url": None, "authenticated": authenticated}
+    def offered_types(
+        self, unit: Unit, *, currency: str, manual: bool, configuration: str | None
+    ) -> list[str]:
+        """Return what an Element offers that has no intent yet. Raises Missing."""
+        return methods.offered(
+            self.configurations.types(unit, configuration),
+            currency=currency,
+            manual=manual,
+            redirects=True,
+            excluded=[],
         )
-        intent = unit.change(intent, status="processing", last_payment_error=None, next_action=None)
-        unit.emit("payment_intent.processing", intent)
-        unit.later(wait, "settle", intent["id"])
-        return intent
 
-    def _take(self, unit: Unit, intent: Json, *, authenticated: bool) -> Json:
+    def _may_cancel_processing(self, unit: Unit, intent: Json) -> bool:
+        if self._faults.settings.cancel_processing:
+            return True
         method = unit.find("payment_method", intent["payment_method"])
-        charge = shapes.charge(intent, method, authenticated=authenticated, decline=None)
-        unit.put("charge", charge)
-        amount = int(intent["amount"])
-        done: Json = {
-            "latest_charge": charge["id"],
-            "last_payment_error": None,
-            "next_action": None,
+        return method["type"] in methods.CANCELABLE_WHILE_PROCESSING
+
+    def _method_types(self, unit: Unit, intent: Json, choice: asked.MethodChoice) -> Json:
+        """The fields of an intent about its payment methods. Raises Invalid."""
+        currency, manual = intent["currency"], intent["capture_method"] == "manual"
+        if choice.types is not None:
+            methods.refuse_types(choice.types, currency=currency, manual=manual)
+            return {"payment_method_types": choice.types, "automatic_payment_methods": None}
+        if choice.allowed is not None:
+            # What does not fit is left out without a word; of an unknown type Stripe says so.
+            known = [name for name in choice.allowed if name in methods.TYPES]
+            if known != choice.allowed:
+                methods.refuse_types(choice.allowed, currency=currency, manual=manual)
+            fitting = methods.offered(
+                known, currency=currency, manual=manual, redirects=True, excluded=[]
+            )
+            if not fitting:
+                raise Invalid(
+                    "No valid payment method types for this Payment Intent.",
+                    param="allowed_payment_method_types",
+                )
+            return {"payment_method_types": fitting, "automatic_payment_methods": None}
+        automatic = choice.automatic or AUTOMATIC
+        types = methods.offered(
+            self.configurations.types(unit, choice.configuration),
+            currency=currency,
+            manual=manual,
+            redirects=automatic["allow_redirects"] == "always",
+            excluded=list(choice.excluded),
+        )
+        if not types:
+            raise Invalid(
+                "No valid payment method types for this Payment Intent. Please ensure that you "
+                f"have activated payment methods compatible with {currency} in your dashboard.",
+                param="automatic_payment_methods",
+            )
+        configuration = choice.configuration or DEFAULT_ID
+        return {
+            "payment_method_types": types,
+            "automatic_payment_methods": automatic,
+            "excluded_payment_method_types": list(choice.excluded) or None,
+            "payment_method_configuration_details": {"id": configuration, "parent": None},
         }
-        if intent["capture_method"] == "manual":
-            done |= {"status": "requires_capture", "amount_capturable": amount}
-            unit.emit("charge.succeeded", charge)
-            intent = unit.change(intent, **done)
-            unit.emit("payment_intent.amount_capturable_updated", intent)
-            return intent
-        if intent["capture_method"] == "automatic":
-            charge = _settle(unit, charge, amount)
-        unit.emit("charge.succeeded", charge)
-        intent = unit.change(intent, **done, status="succeeded", amount_received=amount)
-        unit.emit("payment_intent.succeeded", intent)
-        if intent["capture_method"] == "automatic_async":
-            charge = _settle(unit, charge, amount)
-            unit.emit("charge.updated", charge, previous={"balance_transaction": None})
-        if _behaviour(unit, intent).dispute is not None:
-            unit.later(self._faults.settings.dispute_after_s, "dispute", charge["id"])
-        return intent
+
+
+def _choice_of(intent: Json) -> asked.MethodChoice:
+    """What was chosen when the intent was made."""
+    automatic = intent["automatic_payment_methods"]
+    if automatic is None:
+        return asked.MethodChoice(types=intent["payment_method_types"])
+    details = intent["payment_method_configuration_details"] or {"id": None}
+    excluded = tuple(intent["excluded_payment_method_types"] or ())
+    return asked.MethodChoice(None, None, automatic, details["id"], excluded)
 
 
 def redirect_after(intent: Json, return_url: str) -> str:
-    """Where the browser goes after 3-D Secure: the shop's page with Stripe's three parameters."""
-    outcomes = {"succeeded": "succeeded", "requires_capture": "succeeded", "processing": "pending"}
+    """Where the browser goes after a redirect: the shop's page with Stripe's three parameters."""
+    outcomes = {
+        "succeeded": "succeeded",
+        "requires_capture": "succeeded",
+        "processing": "pending",
+        # A voucher that waits for its payer.
+        "requires_action": "pending",
+    }
     parts = urlsplit(return_url)
     extra = urlencode(
         {
@@ -309,71 +327,6 @@ def _keep_method(unit: Unit, made: asked.MadeMethod) -> None:
     method, behaviour = made
     unit.put("payment_method", method)
     unit.put("behaviour", {"id": method["id"], "name": behaviour})
-
-
-def _behaviour(unit: Unit, intent: Json) -> Behaviour:
-    return BEHAVIOURS[str(unit.find("behaviour", intent["payment_method"])["name"])]
-
-
-def _next_action(origin: str, intent_id: str, how: Json) -> Json:
-    url = f"{origin}/3ds/{intent_id}"
-    if "return_url" in how:
-        url += "?" + urlencode({"return_url": how["return_url"]})
-    if how.get("use_stripe_sdk") or "return_url" not in how:
-        return {
-            "type": "use_stripe_sdk",
-            "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": url},
-        }
-    return {
-        "type": "redirect_to_url",
-        "redirect_to_url": {"return_url": how["return_url"], "url": url},
-    }
-
-
-def _settle(unit: Unit, charge: Json, amount: int) -> Json:
-    """Book the money: 2.9 % and 30 cents go to Stripe."""
-    movement = shapes.balance_transaction(
-        kind="charge",
-        source=charge["id"],
-        amount=amount,
-        currency=charge["currency"],
-        fee=min(amount, (amount * 29 + 500) // 1000 + 30),
-        description=charge["description"] or "",
-    )
-    unit.put("balance_transaction", movement)
-    return unit.change(charge, balance_transaction=movement["id"])
-
-
-def _declined(unit: Unit, intent: Json, reason: str, *, authenticated: bool) -> CardRefused:
-    decline = DECLINES[reason]
-    method = unit.find("payment_method", intent["payment_method"])
-    charge = shapes.charge(intent, method, authenticated=authenticated, decline=decline)
-    unit.put("charge", charge)
-    refusal = CardRefused(
-        decline.message,
-        code=decline.code,
-        keeps_changes=True,
-        charge=charge["id"],
-        decline_code=decline.decline_code,
-        payment_method=method,
-    )
-    unit.emit("charge.failed", charge)
-    refusal.extra["payment_intent"] = _failed(
-        unit, {**intent, "latest_charge": charge["id"]}, refusal.body()["error"]
-    )
-    return refusal
-
-
-def _failed(unit: Unit, intent: Json, error: Json) -> Json:
-    intent = unit.change(
-        intent,
-        status="requires_payment_method",
-        payment_method=None,
-        next_action=None,
-        last_payment_error=error,
-    )
-    unit.emit("payment_intent.payment_failed", intent)
-    return intent
 
 
 def _why_not_confirm(status: str) -> str:

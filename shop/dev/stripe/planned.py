@@ -102,6 +102,10 @@ KINDS = {
         "The charge cannot be captured because its authorization has expired. Charges must be "
         "captured within a set number of days (7 by default).",
     ),
+    "capture_charge_authorization_expired": _invalid(
+        "capture_charge_authorization_expired",
+        "The charge cannot be captured because its authorization has expired.",
+    ),
     "capture_unauthorized_payment": _invalid(
         "capture_unauthorized_payment",
         "The payment cannot be captured because it has not been authorized.",

@@ -10,11 +10,15 @@ from shop.dev.stripe.refusals import Invalid, Missing
 PREFIXES = {
     "pi": "payment_intent",
     "ch": "charge",
+    "py": "charge",
     "re": "refund",
+    "pyr": "refund",
     "du": "dispute",
     "cus": "customer",
     "pm": "payment_method",
     "txn": "balance_transaction",
+    "prv": "review",
+    "po": "payout",
 }
 PUBLIC_FIELDS = (
     "id object amount amount_details automatic_payment_methods canceled_at cancellation_reason "
@@ -60,6 +64,8 @@ def listing(kind: str, *filters: str) -> Handler:
             row
             for row in reversed(unit.ledger.all(kind))
             if not row.get("deleted")
+            # Reviews that are closed are not listed: https://docs.stripe.com/api/radar/reviews/list
+            and row.get("open") is not False
             and keep(row["created"])
             and all(row.get(name) == value for name, value in wanted.items())
             and (patterns is None or any(_matches(row["type"], name) for name in patterns))
@@ -69,7 +75,7 @@ def listing(kind: str, *filters: str) -> Handler:
             "object": "list",
             "data": [_current(unit, row) for row in page],
             "has_more": more,
-            "url": f"/v1/{kind}s",
+            "url": f"/v1/{kind.replace('.', '/')}s",
         }
 
     return handler

@@ -1,22 +1,43 @@
-"""Money going back, and disputes. Promise: never more leaves than was captured."""
+"""Money going back. Promise: never more leaves than was captured.
 
-from typing import Any
+A refund is pending, waits for the buyer's bank details (requires_action), succeeds, and may fail or
+be canceled even then: https://docs.stripe.com/refunds
+"""
+
+from enum import StrEnum
 
 from shop.dev.stripe import shapes
 from shop.dev.stripe.cards import BEHAVIOURS
+from shop.dev.stripe.charges import refundable
+from shop.dev.stripe.disputes import Disputes as Disputes
 from shop.dev.stripe.faults import Faults
-from shop.dev.stripe.ledger import Json, Unit
+from shop.dev.stripe.ledger import Json, Unit, now
 from shop.dev.stripe.params import Params
 from shop.dev.stripe.refusals import Invalid
 
 REASONS = ("duplicate", "fraudulent", "requested_by_customer")
-DISPUTE_REASONS = (
-    "bank_cannot_process check_returned credit_not_processed customer_initiated "
-    "debit_not_authorized duplicate fraudulent general incorrect_account_details "
-    "insufficient_funds noncompliant product_not_received product_unacceptable "
-    "subscription_canceled unrecognized"
+FAILURE_REASONS = (
+    "lost_or_stolen_card expired_or_canceled_card charge_for_pending_refund_disputed "
+    "insufficient_funds declined merchant_request unknown"
 ).split()
-DISPUTE_FEE = 1500
+PENDING_REASONS = ("processing", "insufficient_funds", "charge_pending")
+# Methods to which no bank can send money back: the buyer is asked for an account by email.
+ASKS_BUYER = ("konbini", "oxxo")
+DAYS_TO_ANSWER = 45
+
+
+class RefundStatus(StrEnum):
+    """The statuses of a refund."""
+
+    PENDING = "pending"
+    REQUIRES_ACTION = "requires_action"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+# Money that is on its way back, or there.
+COUNTED = (RefundStatus.PENDING, RefundStatus.REQUIRES_ACTION, RefundStatus.SUCCEEDED)
 
 
 class Refunds:
@@ -25,18 +46,28 @@ class Refunds:
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
 
-    def create(self, unit: Unit, params: Params) -> Json:
-        """POST /v1/refunds for a charge or a PaymentIntent, in full or in part."""
+    def create(
+        self,
+        unit: Unit,
+        params: Params,
+        *,
+        status: RefundStatus | None = None,
+        pending_reason: str = "processing",
+    ) -> Json:
+        """POST /v1/refunds for a charge or a PaymentIntent, in full or in part.
+
+        ``status``: another first status than the payment method's own. Raises Invalid.
+        """
         charge_id = _charge_of(unit, params)
-        amount = params.integer("amount", least=1)
+        amount = params.integer("amount", least=1, most=10**14)
         reason = params.choice("reason", REASONS)
         metadata = params.metadata({})
-        for ignored in ("instructions_email", "origin"):
-            params.raw(ignored)
+        email = params.text("instructions_email")
+        params.raw("origin")
         params.close()
         unit.lock(unit.find("charge", charge_id)["payment_intent"])
         charge = unit.find("charge", charge_id)
-        left, currency = _refundable(charge), charge["currency"]
+        left, currency = refundable(unit, charge), charge["currency"]
         if amount is None:
             amount = left
         if amount > left:
@@ -47,31 +78,27 @@ class Refunds:
             )
         behaviour = unit.get("behaviour", charge["payment_method"]) or {"name": "works"}
         course = BEHAVIOURS[str(behaviour["name"])].refund
+        first = status or self._first_status(charge, course)
         refund = shapes.refund(
-            charge,
-            amount=amount,
-            reason=reason,
-            metadata=metadata,
-            status="pending" if course == "pending" else "succeeded",
+            charge, amount=amount, reason=reason, metadata=metadata, status=first.value
         )
-        movement = shapes.balance_transaction(
-            kind="refund", source=refund["id"], amount=-amount, currency=charge["currency"]
-        )
-        unit.put("balance_transaction", movement)
-        refund["balance_transaction"] = movement["id"]
+        if first is RefundStatus.REQUIRES_ACTION:
+            refund |= _asking(charge, email)
+        if first is RefundStatus.PENDING:
+            refund["pending_reason"] = pending_reason
+        if pending_reason == "processing":
+            refund["balance_transaction"] = _withdraw(unit, refund)
         unit.put("refund", refund)
         before = charge["amount_refunded"]
-        charge = unit.change(
-            charge,
-            amount_refunded=before + amount,
-            refunded=before + amount == charge["amount"],
-        )
+        charge = unit.change(charge, **_refunded(charge, amount))
         unit.emit("charge.refunded", charge, previous={"amount_refunded": before})
         unit.emit("refund.created", refund)
-        if course is None:
-            self._give_reference(unit, refund)
-        else:
+        if status is not None or first is RefundStatus.REQUIRES_ACTION:
+            return refund
+        if course is not None:
             unit.later(self._faults.settings.refund_after_s, "finish_refund", refund["id"])
+        elif refund["destination_details"]["type"] == "card":
+            _give_reference(unit, refund)
         return refund
 
     def update(self, unit: Unit, params: Params, refund_id: str) -> Json:
@@ -84,130 +111,75 @@ class Refunds:
         unit.emit("refund.updated", refund)
         return refund
 
-    def finish(self, unit: Unit, refund_id: str) -> None:
-        """The bank answered late: a pending refund succeeds, a doomed one fails."""
+    def cancel(self, unit: Unit, params: Params, refund_id: str) -> Json:
+        """POST /v1/refunds/<id>/cancel: only while the buyer has to say where the money goes."""
+        params.close()
         refund = unit.find("refund", refund_id)
         unit.lock(refund["payment_intent"])
         refund = unit.find("refund", refund_id)
-        if refund["status"] == "pending":
-            self._give_reference(unit, {**refund, "status": "succeeded"})
-            return
-        charge = unit.find("charge", refund["charge"])
-        back = shapes.balance_transaction(
-            kind="refund_failure",
-            source=refund["id"],
-            amount=refund["amount"],
-            currency=refund["currency"],
-        )
-        unit.put("balance_transaction", back)
-        refund = unit.change(
-            refund,
-            status="failed",
-            failure_reason="lost_or_stolen_card",
-            failure_balance_transaction=back["id"],
-        )
-        unit.change(
-            charge, amount_refunded=charge["amount_refunded"] - refund["amount"], refunded=False
-        )
-        unit.emit("refund.updated", refund, previous={"status": "succeeded"})
-        unit.emit("refund.failed", refund)
+        if refund["status"] != RefundStatus.REQUIRES_ACTION:
+            raise Invalid(
+                f"This refund cannot be canceled because it has a status of {refund['status']}. "
+                "Only refunds with a status of requires_action can be canceled."
+            )
+        return self.move(unit, refund_id, RefundStatus.CANCELED)
 
-    def _give_reference(self, unit: Unit, refund: Json) -> None:
-        card = {
-            **refund["destination_details"]["card"],
-            "reference": refund["id"][-12:],
-            "reference_status": "available",
-        }
-        details = {"card": card, "type": "card"}
-        refund = unit.change(refund, destination_details=details)
-        unit.emit("refund.updated", refund, previous={"destination_details": {"card": {}}})
+    def finish(self, unit: Unit, refund_id: str) -> None:
+        """The bank answered late: a pending refund succeeds, a doomed one fails."""
+        refund = unit.find("refund", refund_id)
+        if refund["status"] == RefundStatus.PENDING:
+            self.move(unit, refund_id, RefundStatus.SUCCEEDED)
+        elif refund["status"] == RefundStatus.SUCCEEDED:
+            self.move(unit, refund_id, RefundStatus.FAILED)
 
-
-class Disputes:
-    """The operations on disputes."""
-
-    def open(
-        self, unit: Unit, charge_id: str, *, amount: int | None = None, reason: str | None = None
+    def move(
+        self,
+        unit: Unit,
+        refund_id: str,
+        status: RefundStatus,
+        *,
+        reason: str = "lost_or_stolen_card",
     ) -> Json:
-        """The cardholder's bank takes the money back. Raises Invalid for a charge without money."""
-        unit.lock(unit.find("charge", charge_id)["payment_intent"])
-        charge = unit.find("charge", charge_id)
-        if charge["disputed"]:
-            raise Invalid(f"Charge {charge_id} is disputed already.", code="charge_disputed")
-        left = _refundable(charge)
-        if amount is not None and not 1 <= amount <= left:
-            raise Invalid(f"The disputed amount must be from 1 to {left}.", param="amount")
-        behaviour = unit.get("behaviour", charge["payment_method"]) or {"name": "disputed"}
-        reason = reason or BEHAVIOURS[str(behaviour["name"])].dispute or "fraudulent"
-        dispute = shapes.dispute(charge, amount=amount or left, reason=reason)
-        dispute["balance_transactions"] = [_movement(unit, dispute, -1, fee=DISPUTE_FEE)]
-        unit.put("dispute", dispute)
-        charge = unit.change(charge, disputed=True)
-        unit.emit("charge.dispute.created", dispute)
-        unit.emit("charge.dispute.funds_withdrawn", dispute)
-        unit.emit("charge.updated", charge, previous={"disputed": False})
-        return dispute
+        """Bring a refund into another status; money follows. ``reason``: why it failed.
 
-    def by_itself(self, unit: Unit, charge_id: str) -> None:
-        """The later half of the card that is disputed after it succeeded."""
-        self.open(unit, charge_id)
+        Raises Invalid for one that is over: failed or canceled.
+        """
+        refund = unit.find("refund", refund_id)
+        unit.lock(refund["payment_intent"])
+        refund = unit.find("refund", refund_id)
+        if refund["status"] not in COUNTED:
+            raise Invalid(f"This refund is over: it is {refund['status']}.")
+        fields: Json = {"status": status.value, "pending_reason": None}
+        previous: Json = {"status": refund["status"]}
+        if status is RefundStatus.PENDING:
+            fields["pending_reason"] = "processing"
+        if status is not RefundStatus.REQUIRES_ACTION:
+            fields["next_action"] = None
+        if status in COUNTED and refund["balance_transaction"] is None:
+            fields["balance_transaction"] = _withdraw(unit, refund)
+        if status in COUNTED:
+            refund = unit.change(refund, **fields)
+            if status is RefundStatus.SUCCEEDED and refund["destination_details"].get("card"):
+                _give_reference(unit, refund, previous=previous)
+                return unit.find("refund", refund_id)
+            unit.emit("refund.updated", refund, previous=previous)
+            return refund
+        if refund["balance_transaction"] is not None:
+            fields["failure_balance_transaction"] = _give_back(unit, refund)
+        if status is RefundStatus.FAILED:
+            fields["failure_reason"] = reason
+        refund = unit.change(refund, **fields)
+        charge = unit.find("charge", refund["charge"])
+        unit.change(charge, **_refunded(charge, -int(refund["amount"])))
+        unit.emit("refund.updated", refund, previous=previous)
+        if status is RefundStatus.FAILED:
+            unit.emit("refund.failed", refund)
+        return refund
 
-    def update(self, unit: Unit, params: Params, dispute_id: str) -> Json:
-        """POST /v1/disputes/<id>: evidence; `winning_evidence` and `losing_evidence` decide."""
-        dispute = unit.find("dispute", dispute_id, param="dispute")
-        given = params.group("evidence")
-        submit = params.boolean("submit")
-        metadata = params.metadata(dispute["metadata"])
-        params.close()
-        evidence = dict(dispute["evidence"])
-        for name in given or ():
-            if name not in shapes.EVIDENCE or given is None:
-                raise Invalid(
-                    f"Received unknown parameter: evidence[{name}]",
-                    code="parameter_unknown",
-                    param=f"evidence[{name}]",
-                )
-            evidence[name] = given.text(name, limit=20_000)
-        unit.lock(dispute["payment_intent"])
-        dispute = _answerable(unit.find("dispute", dispute_id))
-        submitted = bool(given) and submit is not False
-        details = {
-            **dispute["evidence_details"],
-            "has_evidence": any(value for value in evidence.values()),
-            "submission_count": dispute["evidence_details"]["submission_count"] + submitted,
-            "submission_method": "manual" if submitted else "not_submitted",
-        }
-        dispute = unit.change(
-            dispute,
-            evidence=evidence,
-            evidence_details=details,
-            metadata=metadata,
-            status="under_review" if submitted else dispute["status"],
-        )
-        unit.emit("charge.dispute.updated", dispute)
-        verdicts = {"winning_evidence": "won", "losing_evidence": "lost"}
-        verdict = verdicts.get(str(evidence["uncategorized_text"]))
-        return self._decide(unit, dispute, verdict) if submitted and verdict else dispute
-
-    def close(self, unit: Unit, params: Params, dispute_id: str) -> Json:
-        """POST /v1/disputes/<id>/close: the shop gives in."""
-        params.close()
-        return self.decide(unit, dispute_id, "lost")
-
-    def decide(self, unit: Unit, dispute_id: str, verdict: str) -> Json:
-        """End a dispute as won or lost."""
-        dispute = unit.find("dispute", dispute_id, param="dispute")
-        unit.lock(dispute["payment_intent"])
-        return self._decide(unit, _answerable(unit.find("dispute", dispute_id)), verdict)
-
-    def _decide(self, unit: Unit, dispute: Json, verdict: str) -> Json:
-        if verdict == "won":
-            movements = [*dispute["balance_transactions"], _movement(unit, dispute, 1)]
-            dispute = unit.change(dispute, balance_transactions=movements)
-            unit.emit("charge.dispute.funds_reinstated", dispute)
-        dispute = unit.change(dispute, status=verdict)
-        unit.emit("charge.dispute.closed", dispute)
-        return dispute
+    def _first_status(self, charge: Json, course: str | None) -> RefundStatus:
+        if charge["payment_method_details"]["type"] in ASKS_BUYER:
+            return RefundStatus.REQUIRES_ACTION
+        return RefundStatus.PENDING if course == "pending" else RefundStatus.SUCCEEDED
 
 
 def _charge_of(unit: Unit, params: Params) -> str:
@@ -230,45 +202,61 @@ def _charge_of(unit: Unit, params: Params) -> str:
     return str(charge["id"])
 
 
-def _refundable(charge: Json) -> int:
-    if not charge["captured"]:
-        raise Invalid(
-            f"Charge {charge['id']} has not been captured; cancel its PaymentIntent instead.",
-            code="charge_not_refundable",
-        )
-    if charge["disputed"]:
-        raise Invalid(
-            f"Charge {charge['id']} has been charged back; cannot issue a refund.",
-            code="charge_disputed",
-        )
-    left = int(charge["amount_captured"]) - _returned(charge)
-    if left <= 0:
-        raise Invalid(
-            f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
-        )
-    return left
+def _refunded(charge: Json, amount: int) -> Json:
+    refunded = int(charge["amount_refunded"]) + amount
+    return {"amount_refunded": refunded, "refunded": refunded >= int(charge["amount_captured"])}
 
 
-def _returned(charge: Json) -> int:
-    """What was refunded, without the part that was authorised but never captured."""
-    never_captured = int(charge["amount"]) - int(charge["amount_captured"])
-    return int(charge["amount_refunded"]) - never_captured
-
-
-def _movement(unit: Unit, dispute: Json, sign: int, *, fee: int = 0) -> Any:
-    course = "withdrawal" if sign < 0 else "reversal"
+def _withdraw(unit: Unit, refund: Json) -> str:
     movement = shapes.balance_transaction(
-        kind="adjustment",
-        source=dispute["id"],
-        amount=sign * dispute["amount"],
-        currency=dispute["currency"],
-        fee=fee,
-        description=f"Chargeback {course} for {dispute['charge']}",
+        kind="refund" if refund["id"].startswith("re_") else "payment_refund",
+        category="refund",
+        source=refund["id"],
+        amount=-int(refund["amount"]),
+        currency=refund["currency"],
     )
-    return unit.put("balance_transaction", movement)
+    return str(unit.put("balance_transaction", movement)["id"])
 
 
-def _answerable(dispute: Json) -> Json:
-    if dispute["status"] in ("won", "lost"):
-        raise Invalid(f"This dispute is already closed: it was {dispute['status']}.")
-    return dispute
+def _give_back(unit: Unit, refund: Json) -> str:
+    movement = shapes.balance_transaction(
+        kind="refund_failure" if refund["id"].startswith("re_") else "payment_failure_refund",
+        category="refund_failure",
+        source=refund["id"],
+        amount=int(refund["amount"]),
+        currency=refund["currency"],
+    )
+    return str(unit.put("balance_transaction", movement)["id"])
+
+
+def _asking(charge: Json, email: str | None) -> Json:
+    """The email that asks the buyer where the money shall go."""
+    email = email or charge["billing_details"]["email"]
+    if email is None:
+        raise Invalid(
+            "Missing required param: instructions_email.",
+            code="parameter_missing",
+            param="instructions_email",
+        )
+    return {
+        "instructions_email": email,
+        "next_action": {
+            "display_details": {
+                "email_sent": {"email_sent_at": now(), "email_sent_to": email},
+                "expires_at": now() + DAYS_TO_ANSWER * shapes.DAY,
+            },
+            "type": "display_details",
+        },
+    }
+
+
+def _give_reference(unit: Unit, refund: Json, *, previous: Json | None = None) -> None:
+    card = {
+        **refund["destination_details"]["card"],
+        "reference": refund["id"][-12:],
+        "reference_status": "available",
+    }
+    details = {"card": card, "type": "card"}
+    refund = unit.change(refund, destination_details=details)
+    changed: Json = {"destination_details": {"card": {}}} | (previous or {})
+    unit.emit("refund.updated", refund, previous=changed)

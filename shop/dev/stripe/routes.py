@@ -4,9 +4,12 @@ import re
 from dataclasses import dataclass
 
 from shop.dev.stripe import customers, reading
+from shop.dev.stripe.alerts import FRAUD_WARNING, approve_review
 from shop.dev.stripe.payments import Payments
 from shop.dev.stripe.reading import Handler
 from shop.dev.stripe.refunds import Disputes, Refunds
+
+FRAUD_WARNINGS = (FRAUD_WARNING, "charge", "payment_intent")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,10 @@ def routes(payments: Payments, refunds: Refunds, disputes: Disputes) -> list[Rou
         route("POST", "payment_intents/<id>/capture", payments.capture),
         route("POST", "payment_intents/<id>/cancel", payments.cancel),
         route("POST", "payment_methods", payments.create_method, public=True),
+        route("GET", "payment_method_configurations", payments.configurations.list_all),
+        route("POST", "payment_method_configurations", payments.configurations.create),
+        route("GET", "payment_method_configurations/<id>", payments.configurations.retrieve),
+        route("POST", "payment_method_configurations/<id>", payments.configurations.update),
         route("GET", "payment_methods/<id>", reading.retrieve("payment_method")),
         route("GET", "charges", reading.listing("charge", "payment_intent", "customer")),
         route("GET", "charges/<id>", reading.retrieve("charge", param="charge")),
@@ -43,14 +50,23 @@ def routes(payments: Payments, refunds: Refunds, disputes: Disputes) -> list[Rou
         route("GET", "refunds", reading.listing("refund", "payment_intent", "charge")),
         route("GET", "refunds/<id>", reading.retrieve("refund")),
         route("POST", "refunds/<id>", refunds.update),
+        route("POST", "refunds/<id>/cancel", refunds.cancel),
         route("GET", "disputes", reading.listing("dispute", "payment_intent", "charge")),
         route("GET", "disputes/<id>", reading.retrieve("dispute", param="dispute")),
         route("POST", "disputes/<id>", disputes.update),
         route("POST", "disputes/<id>/close", disputes.close),
+        route("GET", "radar/early_fraud_warnings", reading.listing(*FRAUD_WARNINGS)),
+        route("GET", "radar/early_fraud_warnings/<id>", reading.retrieve(FRAUD_WARNING)),
+        route("GET", "reviews", reading.listing("review")),
+        route("GET", "reviews/<id>", reading.retrieve("review")),
+        route("POST", "reviews/<id>/approve", approve_review),
+        route("GET", "payouts", reading.listing("payout", "status", "destination")),
+        route("GET", "payouts/<id>", reading.retrieve("payout")),
         route("POST", "customers", customers.create),
         route("GET", "customers", reading.listing("customer", "email")),
         route("GET", "customers/<id>", reading.retrieve("customer")),
         route("POST", "customers/<id>", customers.update),
+        route("DELETE", "customers/<id>", customers.delete),
         route("GET", "events", reading.listing("event")),
         route("GET", "events/<id>", reading.retrieve("event")),
         route(

@@ -15,6 +15,7 @@ from shop.dev.stripe.api import PUBLIC_HEADERS, Answer, Api, Request
 from shop.dev.stripe.browser import Browser
 from shop.dev.stripe.chores import Chores
 from shop.dev.stripe.control import Control
+from shop.dev.stripe.dashboard import Dashboard
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Ledger
 from shop.dev.stripe.payments import Payments
@@ -46,21 +47,28 @@ class StandIn:
     ) -> None:
         self.ledger = Ledger(state_file)
         self.faults = Faults()
-        payments, refunds, disputes = Payments(self.faults), Refunds(self.faults), Disputes()
+        payments, refunds, disputes = (
+            Payments(self.faults),
+            Refunds(self.faults),
+            Disputes(self.faults),
+        )
         self.courier = Courier(
             self.ledger, self.faults, url=webhook_url, secret=secret, wanted=wanted
         )
         self._chores = Chores(
             self.ledger,
             {
+                "conclude": payments.attempts.conclude,
                 "settle": payments.settle,
                 "dispute": disputes.by_itself,
                 "finish_refund": refunds.finish,
+                "expire_hold": payments.attempts.expire_hold,
             },
         )
         self._api = Api(self.ledger, self.faults, payments, refunds, disputes)
         self._browser = Browser(self.ledger, payments)
-        self._control = Control(self.ledger, self.faults, self.courier, refunds, disputes)
+        dashboard = Dashboard(self.ledger, payments, refunds, disputes)
+        self._control = Control(self.ledger, self.faults, self.courier, dashboard)
 
     def start(self) -> None:
         """Start the threads that send webhooks and do what is due later."""
@@ -126,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def do_DELETE(self) -> None:
-        """Nothing here can be deleted; the API says so in its own shape."""
+        """Any DELETE."""
         self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:

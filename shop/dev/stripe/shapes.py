@@ -4,13 +4,15 @@ from decimal import Decimal
 from secrets import token_hex
 from typing import Any
 
-from babel.numbers import format_currency, get_currency_precision
+from babel.numbers import format_currency
 
-from shop.dev.stripe.cards import Card, Decline
+from shop.dev.stripe import method_shapes
+from shop.dev.stripe.cards import Decline
 from shop.dev.stripe.ledger import Json, new_id, now
 
 DAY = 86_400
-NO_ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
+ZERO_DECIMAL = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()
+THREE_DECIMAL = "bhd jod kwd omr tnd".split()
 EVIDENCE = (
     "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure "
     "cancellation_rebuttal customer_communication customer_email_address customer_name "
@@ -54,9 +56,7 @@ def payment_intent(*, amount: int, currency: str, **fields: Any) -> Json:
         "on_behalf_of": None,
         "payment_method": None,
         "payment_method_configuration_details": None,
-        "payment_method_options": {
-            "card": {"installments": None, "network": None, "request_three_d_secure": "automatic"}
-        },
+        "payment_method_options": {},
         "payment_method_types": ["card"],
         "processing": None,
         "receipt_email": None,
@@ -73,46 +73,29 @@ def payment_intent(*, amount: int, currency: str, **fields: Any) -> Json:
     return {**intent, **fields}
 
 
-def payment_method(card: Card, *, billing_details: Json, customer: str | None = None) -> Json:
-    """A card as a PaymentMethod, without its number."""
-    return {
-        "id": new_id("pm"),
-        "object": "payment_method",
-        "allow_redisplay": "unspecified",
-        "billing_details": billing_details,
-        "card": {
-            "brand": card.brand,
-            "checks": _checks(card.cvc_given, done=False),
-            "country": "US",
-            "display_brand": card.brand,
-            "exp_month": card.exp_month,
-            "exp_year": card.exp_year,
-            "fingerprint": card.fingerprint,
-            "funding": card.funding,
-            "generated_from": None,
-            "last4": card.last4,
-            "networks": {"available": [card.brand], "preferred": None},
-            "regulated_status": "unregulated",
-            "three_d_secure_usage": {"supported": True},
-            "wallet": None,
-        },
-        "created": now(),
-        "customer": customer,
-        "customer_account": None,
-        "livemode": False,
-        "metadata": {},
-        "type": "card",
-    }
-
-
-def charge(intent: Json, method: Json, *, authenticated: bool, decline: Decline | None) -> Json:
-    """The attempt to take an intent's money; with a decline, the failed one."""
+def charge(
+    intent: Json,
+    method: Json,
+    *,
+    authenticated: bool,
+    decline: Decline | None,
+    pending: bool = False,
+    capture_before: int | None = None,
+) -> Json:
+    """The attempt to take an intent's money: done, ``pending`` at a bank, or failed."""
     captured = decline is None and intent["capture_method"] != "manual"
-    card = method["card"]
-    # https://docs.stripe.com/payments/place-a-hold-on-a-payment-method: most cards hold 7 days.
-    until = {"capture_before": now() + 7 * DAY} if decline is None and not captured else {}
+    amount = intent["amount"]
+    paid_with = method_shapes.paid_with(
+        method,
+        intent,
+        authorised=amount if decline is None else None,
+        authenticated=authenticated,
+    )
+    is_card = method["type"] == "card"
+    if is_card and decline is None and not captured:
+        paid_with["card"]["capture_before"] = capture_before or now() + 7 * DAY
     return {
-        "id": new_id("ch"),
+        "id": new_id("ch" if is_card else "py"),
         "object": "charge",
         "amount": intent["amount"],
         "amount_captured": intent["amount"] if captured else 0,
@@ -121,7 +104,7 @@ def charge(intent: Json, method: Json, *, authenticated: bool, decline: Decline 
         "application_fee": None,
         "application_fee_amount": None,
         "balance_transaction": None,
-        "billing_details": {**method["billing_details"], "tax_id": None},
+        "billing_details": method["billing_details"],
         "calculated_statement_descriptor": intent["statement_descriptor"] or "SHOP",
         "captured": captured,
         "created": now(),
@@ -136,34 +119,11 @@ def charge(intent: Json, method: Json, *, authenticated: bool, decline: Decline 
         "livemode": False,
         "metadata": intent["metadata"],
         "on_behalf_of": None,
-        "outcome": _outcome(decline),
-        "paid": decline is None,
+        "outcome": _outcome(decline, pending=pending),
+        "paid": decline is None and not pending,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": {
-            "card": {
-                "amount_authorized": intent["amount"] if decline is None else None,
-                "authorization_code": None,
-                "brand": card["brand"],
-                **until,
-                "checks": _checks(card["checks"]["cvc_check"] is not None, done=True),
-                "country": card["country"],
-                "exp_month": card["exp_month"],
-                "exp_year": card["exp_year"],
-                "fingerprint": card["fingerprint"],
-                "funding": card["funding"],
-                "installments": None,
-                "last4": card["last4"],
-                "mandate": None,
-                "network": card["brand"],
-                "network_token": {"used": False},
-                "network_transaction_id": token_hex(8),
-                "regulated_status": "unregulated",
-                "three_d_secure": _authentication() if authenticated else None,
-                "wallet": None,
-            },
-            "type": "card",
-        },
+        "payment_method_details": paid_with,
         "radar_options": {},
         "receipt_email": intent["receipt_email"],
         "receipt_number": None,
@@ -175,22 +135,29 @@ def charge(intent: Json, method: Json, *, authenticated: bool, decline: Decline 
         "source_transfer": None,
         "statement_descriptor": intent["statement_descriptor"],
         "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
-        "status": "succeeded" if decline is None else "failed",
+        "status": "failed" if decline else "pending" if pending else "succeeded",
         "transfer_data": None,
         "transfer_group": intent["transfer_group"],
     }
 
 
 def balance_transaction(
-    *, kind: str, source: str, amount: int, currency: str, fee: int = 0, description: str = ""
+    *,
+    kind: str,
+    source: str,
+    amount: int,
+    currency: str,
+    category: str | None = None,
+    fee: int = 0,
+    description: str = "",
 ) -> Json:
-    """A movement of the account's balance; amounts that leave are negative."""
+    """A movement of the account's balance; amounts that leave and fees given back are negative."""
     details = [
         {
             "amount": fee,
             "application": None,
             "currency": currency,
-            "description": "Stripe processing fees",
+            "description": "Dispute fee" if kind == "adjustment" else "Stripe processing fees",
             "type": "stripe_fee",
         }
     ]
@@ -207,7 +174,7 @@ def balance_transaction(
         "fee": fee,
         "fee_details": details if fee else [],
         "net": amount - fee,
-        "reporting_category": "dispute" if kind == "adjustment" else kind,
+        "reporting_category": category or "charge",
         "source": source,
         "status": "pending",
         "type": kind,
@@ -215,25 +182,20 @@ def balance_transaction(
 
 
 def refund(charge: Json, *, amount: int, reason: str | None, metadata: Json, status: str) -> Json:
-    """Money going back to the card."""
+    """Money going back to where it came from."""
+    name = charge["payment_method_details"]["type"]
     return {
-        "id": new_id("re"),
+        "id": new_id("re" if charge["id"].startswith("ch_") else "pyr"),
         "object": "refund",
         "amount": amount,
         "balance_transaction": None,
         "charge": charge["id"],
         "created": now(),
         "currency": charge["currency"],
-        "destination_details": {
-            "card": {
-                "reference_status": "pending",
-                "reference_type": "acquirer_reference_number",
-                "type": "refund",
-            },
-            "type": "card",
-        },
+        "destination_details": _destination(name),
         "metadata": metadata,
         "payment_intent": charge["payment_intent"],
+        "payment_method": charge["payment_method"],
         "reason": reason,
         "receipt_number": None,
         "source_transfer_reversal": None,
@@ -242,8 +204,41 @@ def refund(charge: Json, *, amount: int, reason: str | None, metadata: Json, sta
     }
 
 
-def dispute(charge: Json, *, amount: int, reason: str) -> Json:
-    """A cardholder's objection that waits for the shop's answer."""
+def _destination(name: str) -> Json:
+    if name == "card":
+        card = {
+            "reference_status": "pending",
+            "reference_type": "acquirer_reference_number",
+            "type": "refund",
+        }
+        return {"card": card, "type": "card"}
+    transfers = {
+        "sepa_debit": "eu_bank_transfer",
+        "ideal": "eu_bank_transfer",
+        "bancontact": "eu_bank_transfer",
+        "konbini": "jp_bank_transfer",
+        "oxxo": "mx_bank_transfer",
+    }
+    kind = transfers.get(name, name)
+    details = {} if kind == "klarna" else {"reference": None, "reference_status": "pending"}
+    return {kind: details, "type": kind}
+
+
+def dispute(charge: Json, *, amount: int, currency: str, reason: str) -> Json:
+    """A cardholder's objection; its status and what follows from it are the caller's."""
+    paid_with = charge["payment_method_details"]
+    how: Json | None = None  # The pinned version says nothing about other methods.
+    if paid_with["type"] == "card":
+        card = {
+            "brand": paid_with["card"]["brand"],
+            "case_type": "chargeback",
+            "network": paid_with["card"]["network"],
+            "network_reason_code": "10.4" if reason == "fraudulent" else "13.1",
+        }
+        how = {"card": card, "type": "card"}
+    elif paid_with["type"] == "klarna":
+        klarna = {"chargeback_loss_reason_code": None, "reason_code": "goods_not_received"}
+        how = {"klarna": klarna, "type": "klarna"}
     return {
         "id": new_id("du"),
         "object": "dispute",
@@ -251,7 +246,7 @@ def dispute(charge: Json, *, amount: int, reason: str) -> Json:
         "balance_transactions": [],
         "charge": charge["id"],
         "created": now(),
-        "currency": charge["currency"],
+        "currency": currency,
         "enhanced_eligibility_types": [],
         "evidence": {**dict.fromkeys(EVIDENCE), "enhanced_evidence": {}},
         "evidence_details": {
@@ -266,14 +261,7 @@ def dispute(charge: Json, *, amount: int, reason: str) -> Json:
         "livemode": False,
         "metadata": {},
         "payment_intent": charge["payment_intent"],
-        "payment_method_details": {
-            "card": {
-                "brand": charge["payment_method_details"]["card"]["brand"],
-                "case_type": "chargeback",
-                "network_reason_code": "10.4" if reason == "fraudulent" else "13.1",
-            },
-            "type": "card",
-        },
+        "payment_method_details": how,
         "reason": reason,
         "status": "needs_response",
     }
@@ -314,29 +302,24 @@ def customer(fields: Json) -> Json:
     return {**customer, **fields}
 
 
+def decimals(currency: str) -> int:
+    """Return how many decimals Stripe writes a currency with: https://docs.stripe.com/currencies"""
+    return 0 if currency in ZERO_DECIMAL else 3 if currency in THREE_DECIMAL else 2
+
+
 def spoken(amount: int, currency: str) -> str:
     """An amount of the smallest unit in words for people, for example $12.00."""
-    code = currency.upper()
-    value = Decimal(amount).scaleb(-get_currency_precision(code))
-    return format_currency(value, code, locale="en_US")
+    value = Decimal(amount).scaleb(-decimals(currency))
+    return format_currency(value, currency.upper(), locale="en_US")
 
 
-def _checks(cvc_given: bool, *, done: bool) -> Json:
-    result = "pass" if done else "unchecked"
-    return {
-        "address_line1_check": None,
-        "address_postal_code_check": None,
-        "cvc_check": result if cvc_given else None,
-    }
-
-
-def _outcome(decline: Decline | None) -> Json:
+def _outcome(decline: Decline | None, *, pending: bool) -> Json:
     if decline is None:
         return {
             "advice_code": None,
             "network_advice_code": None,
             "network_decline_code": None,
-            "network_status": "approved_by_network",
+            "network_status": "not_sent_to_network" if pending else "approved_by_network",
             "reason": None,
             "risk_level": "normal",
             "risk_score": 12,
@@ -353,16 +336,4 @@ def _outcome(decline: Decline | None) -> Json:
         "risk_score": 34,
         "seller_message": "The bank did not return any further details with this decline.",
         "type": "issuer_declined",
-    }
-
-
-def _authentication() -> Json:
-    return {
-        "authentication_flow": "challenge",
-        "electronic_commerce_indicator": "05",
-        "exemption_indicator": None,
-        "result": "authenticated",
-        "result_reason": None,
-        "transaction_id": token_hex(16),
-        "version": "2.2.0",
     }

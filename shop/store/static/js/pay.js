@@ -1,24 +1,26 @@
 // @ts-check
-/** The card form: Stripe's Payment Element, its refusals in words, and the time that the pieces are held. */
+/** The payment form: Stripe's Payment Element, its refusals in words, and the time that the pieces are held. */
+
+import { loadStripe } from "./stripe-js.js";
 
 /** @param {HTMLFormElement} form */
 export default async function pay(form) {
-  const { clientSecret, key, return: returnUrl = "" } = form.dataset;
+  const { clientSecret, key, return: returnUrl = "", billing = "{}" } = form.dataset;
   const find = (/** @type {string} */ selector) => /** @type {any} */ (form.querySelector(selector));
   const [button, words, state] = ["[data-pay]", "[data-pay-words]", "[data-state]"].map(find);
   const label = words.textContent;
   countDown();
 
-  const Stripe = await loaded();
-  if (!Stripe) return problem("The card form could not be loaded. Check your connection and reload this page.");
+  const Stripe = await loadStripe();
+  if (!Stripe) return problem("The payment form could not be loaded. Check your connection and reload this page.");
   const stripe = Stripe(key);
   const elements = stripe.elements({ clientSecret, appearance: appearance() });
-  const element = elements.create("payment", { layout: "tabs" });
+  const element = elements.create("payment", { layout: "tabs", defaultValues: { billingDetails: JSON.parse(billing) } });
   element.on("ready", () => {
     find("[data-loading]")?.remove();
     button.disabled = false;
   });
-  element.on("loaderror", () => problem("The card form could not be loaded. Reload this page to try again."));
+  element.on("loaderror", () => problem("The payment form could not be loaded. Reload this page to try again."));
   element.on("change", () => problem(""));
   find("[data-loading]")?.remove();
   element.mount(find("[data-fields]"));
@@ -44,7 +46,7 @@ export default async function pay(form) {
   function busy(is) {
     button.setAttribute("aria-busy", String(is));
     words.textContent = is ? "Paying …" : label;
-    state.textContent = is ? "Your bank is being asked. Please keep this page open." : "";
+    state.textContent = is ? "We are waiting for your bank. Please keep this page open." : "";
   }
 
   /** @param {string} sentence */
@@ -61,23 +63,10 @@ export default async function pay(form) {
  * @param {{type: string, message: string}} error
  */
 function refusal({ type, message }) {
-  if (type === "card_error") return `${message} Nothing was charged. Try again, or use another card.`;
+  if (type === "card_error") return `${message} Nothing was charged. Try again, or pay another way.`;
   if (type === "validation_error") return message;
   if (type === "api_connection_error") return "The payment service cannot be reached. Check your connection, then try again.";
   return "";
-}
-
-/** Stripe's own script, which the page loads after itself. @returns {Promise<any>} */
-function loaded() {
-  return new Promise((resolve) => {
-    const given = /** @type {any} */ (window);
-    const until = Date.now() + 15_000;
-    const look = () => {
-      if (given.Stripe || Date.now() > until) resolve(given.Stripe);
-      else setTimeout(look, 50);
-    };
-    look();
-  });
 }
 
 /** When the time is over the page says so itself. */

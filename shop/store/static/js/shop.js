@@ -2,7 +2,7 @@
 /** The page's own behaviours, and the loader of all others: an element asks for them by data-behaviour. */
 
 const HERE = new Set(["theme-switch", "category-menu", "error-summary", "quantity", "own-time"]);
-const WHEN_IDLE = /^live-/;
+const WHEN_IDLE = /^(live-|express$)/;
 const WHEN_FOCUSED = new Set(["search-box"]);
 
 /** @type {Record<string, (element: any) => void>} */
@@ -49,7 +49,7 @@ const behaviours = {
     const moment = new Date(time.dateTime);
     const clock = moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
     const day = moment.toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
-    time.textContent = "hold" in time.dataset ? clock : `${day}, ${clock}`;
+    time.textContent = "hold" in time.dataset && !("day" in time.dataset) ? clock : `${day}, ${clock}`;
   },
 
   quantity(group) {

@@ -1,0 +1,160 @@
+"""Emails about payments that take days: on the way, how to pay, failed, expired, cancelled."""
+
+from datetime import timedelta
+
+import pytest
+
+from shop import checkout, orders, payments
+from shop.core import clock
+from shop.core.db import transaction
+from shop.payments import operations as money
+from shop.payments.stripe_gateway import Voucher
+from tests import cast as people
+from tests.cast import Cast
+from tests.notifications.test_mails import mails, work
+
+ENDS = timedelta(days=5)
+
+
+@pytest.fixture
+def payment(cast: Cast) -> payments.Payment:
+    return people.attempt(cast.unpaid_order)
+
+
+def becomes(payment: payments.Payment, status: str, **facts: object) -> str:
+    """Stripe's answer is now this; everything that follows has run."""
+    with transaction():
+        done = money.apply_intent(payment.id, people.intent(payment, status, **facts))
+    work()
+    return done
+
+
+def debit(payment: payments.Payment) -> None:
+    assert becomes(payment, "processing", method="sepa_debit") == "processing"
+
+
+def voucher(payment: payments.Payment) -> Voucher:
+    given = Voucher("https://payments.stripe.com/voucher/x", "21800 123 456", clock.now() + ENDS)
+    assert becomes(payment, "requires_action", method="multibanco", voucher=given) == "voucher"
+    return given
+
+
+def kinds() -> list[str]:
+    return [mail.kind for mail in mails()]
+
+
+def test_processing_is_told_at_once(payment: payments.Payment) -> None:
+    debit(payment)
+    debit(payment)
+
+    (mail,) = mails()
+    assert mail.subject.endswith("placed: your payment is on its way")
+    for text in (mail.text, mail.html):
+        assert "by SEPA Direct Debit is on its way; your bank needs 2 to 5 working days" in text
+        assert "Nothing more to do" in text
+
+
+def test_success_after_days_sends_the_receipt(payment: payments.Payment) -> None:
+    debit(payment)
+
+    becomes(payment, "succeeded", method="sepa_debit")
+
+    assert kinds() == ["payment_processing", "receipt"]
+
+
+def test_failed_debit_says_until_when(payment: payments.Payment) -> None:
+    debit(payment)
+
+    becomes(
+        payment,
+        "requires_payment_method",
+        method="sepa_debit",
+        failure="The customer's account has insufficient funds to cover this payment.",
+        failure_reference="py_1",
+    )
+
+    mail = mails()[-1]
+    order = orders.by_id(payment.order_id)
+    assert mail.kind == "payment_failed"
+    assert "Your account has insufficient funds" in mail.text
+    assert "you can pay again until then" in mail.text
+    assert f"{order.expires_at.astimezone(checkout.terms().zone):%H:%M}" in mail.text
+    assert f"/checkout/payment?order={order.number}&token={order.token}" in mail.text
+
+
+def test_second_failure_is_told_again(payment: payments.Payment) -> None:
+    for attempt in ("py_1", "py_2"):
+        debit(payment)
+        becomes(payment, "requires_payment_method", failure="No.", failure_reference=attempt)
+
+    assert kinds() == ["payment_processing", "payment_failed"] * 2
+
+
+def test_declined_card_sends_no_email(payment: payments.Payment) -> None:
+    becomes(payment, "requires_payment_method", failure="Declined.", failure_reference="ch_1")
+
+    assert kinds() == []
+
+
+def test_voucher_email_says_how_to_pay(payment: payments.Payment) -> None:
+    given = voucher(payment)
+
+    (mail,) = mails()
+    assert mail.subject.startswith("How to pay for order")
+    for text in (mail.text, mail.html):
+        assert given.url in text and given.reference in text
+        assert f"{given.expires_at.astimezone(checkout.terms().zone):%H:%M}" in text
+        assert "with Multibanco by" in text
+
+
+def test_voucher_that_ended_is_told(payment: payments.Payment) -> None:
+    voucher(payment)
+
+    becomes(
+        payment,
+        "requires_payment_method",
+        method="multibanco",
+        failure="The voucher has expired.",
+        failure_reference="py_1",
+    )
+
+    assert kinds() == ["voucher", "payment_failed"]
+
+
+def expire(payment: payments.Payment) -> None:
+    late = orders.by_id(payment.order_id).expires_at + timedelta(seconds=1)
+    with clock.freeze(late), transaction():
+        orders.expire(orders.lock(payment.order_id))
+    work()
+
+
+def test_expiry_after_a_failed_debit_is_told(payment: payments.Payment) -> None:
+    debit(payment)
+    becomes(payment, "requires_payment_method", failure="No.", failure_reference="py_1")
+
+    expire(payment)
+
+    assert kinds() == ["payment_processing", "payment_failed", "expired"]
+    assert "did not arrive in time" in mails()[-1].text
+
+
+def test_abandoned_checkout_expires_without_email(payment: payments.Payment) -> None:
+    expire(payment)
+
+    assert kinds() == []
+
+
+def test_cancelled_while_processing_promises_a_refund(payment: payments.Payment) -> None:
+    debit(payment)
+
+    with transaction():
+        payments.cancel_order(orders.lock(payment.order_id), reason="customer")
+    work()
+
+    assert "If the money still arrives, we refund it automatically." in mails()[-1].text
+    order = orders.by_id(payment.order_id)
+    becomes(payment, "succeeded", method="sepa_debit")
+    assert kinds() == ["payment_processing", "cancelled", "late_payment"]
+    refund = mails()[-1]
+    assert "after this order was cancelled" in refund.text
+    assert refund.subject == f"We refund your payment for order {order.number}"

@@ -1,0 +1,221 @@
+"""Payments that take days, as their customers see them: on the way, voucher, failed, expired."""
+
+from datetime import timedelta
+
+import pytest
+from flask.testing import FlaskClient
+
+from shop import checkout, orders, payments
+from shop.core import clock, db
+from shop.payments import operations as money
+from shop.payments.stripe_gateway import Voucher
+from shop.store.orders import IF_IT_ARRIVES
+from tests import cast as people
+from tests.cast import Cast
+from tests.store.test_checkout import FakeStripe, back_from, fill, place
+from tests.store.test_checkout import stripe as stripe
+from tests.store.test_orders import link
+
+REASON = "The customer's account has insufficient funds to cover this payment."
+
+
+@pytest.fixture
+def payment(cast: Cast) -> payments.Payment:
+    return people.attempt(cast.unpaid_order)
+
+
+def becomes(payment: payments.Payment, status: str, **facts: object) -> orders.Order:
+    """Stripe's answer is now this; returns the order as it is then."""
+    facts.setdefault("method", "sepa_debit")
+    with db.transaction():
+        money.apply_intent(payment.id, people.intent(payment, status, **facts))
+    return orders.by_id(payment.order_id)
+
+
+def voucher(payment: payments.Payment, method: str = "multibanco") -> orders.Order:
+    given = Voucher("https://payments.stripe.com/v/1", "21800 123 456", ends())
+    return becomes(payment, "requires_action", method=method, voucher=given)
+
+
+def ends() -> object:
+    return clock.now() + timedelta(days=5)
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("sepa_debit", "Payment on its way; your bank needs 2 to 5 working days, rarely up to 14."),
+        ("multibanco", "Payment on its way; your bank may need several days to confirm it."),
+        ("oxxo", "Payment on its way; the store confirms it by the next working day."),
+        ("klarna", "Payment on its way; this usually takes a few minutes."),
+    ],
+)
+def test_processing_order_says_what_it_waits_for(
+    browser: FlaskClient, payment: payments.Payment, method: str, words: str
+) -> None:
+    order = becomes(payment, "processing", method=method)
+
+    page = browser.get(link(order)).text
+
+    assert f"{words} Nothing more to do." in page
+    assert "Payment processing" in page
+    assert "Pay now" not in page and "not paid yet" not in page
+
+
+def test_processing_order_can_be_cancelled_with_true_words(
+    browser: FlaskClient, payment: payments.Payment
+) -> None:
+    order = becomes(payment, "processing")
+    page = browser.get(link(order)).text
+    assert IF_IT_ARRIVES in page
+
+    browser.post(f"/orders/{order.number}/cancel", data={"token": order.token})
+    page = browser.get(link(order)).text
+
+    assert f"Your order is cancelled. {IF_IT_ARRIVES}" in page
+    assert "Cancelled" in page and "on its way" not in page.partition("order-state")[2][:300]
+
+
+def test_unpaid_order_is_cancelled_without_a_promise(
+    browser: FlaskClient, payment: payments.Payment
+) -> None:
+    order = orders.by_id(payment.order_id)
+
+    assert IF_IT_ARRIVES not in browser.get(link(order)).text
+    browser.post(f"/orders/{order.number}/cancel", data={"token": order.token})
+
+    assert "Your order is cancelled. Nothing was charged." in browser.get(link(order)).text
+
+
+def test_voucher_is_shown_again(browser: FlaskClient, payment: payments.Payment) -> None:
+    order = voucher(payment)
+
+    for _ in range(2):
+        page = browser.get(link(order)).text
+        assert "Pay with Multibanco" in page and "21800 123 456" in page
+        assert 'href="https://payments.stripe.com/v/1"' in page
+        assert f"{ends().astimezone(checkout.terms().zone):%-d %B %Y, %H:}" in page
+        assert "Pay now" not in page
+        assert IF_IT_ARRIVES in page
+
+
+def test_voucher_disappears_once_paid(browser: FlaskClient, payment: payments.Payment) -> None:
+    voucher(payment)
+
+    order = becomes(payment, "succeeded", method="multibanco")
+
+    page = browser.get(link(order)).text
+    assert "Pay with Multibanco" not in page and "Paid" in page
+
+
+def test_cancelled_voucher_must_not_be_paid(
+    browser: FlaskClient, payment: payments.Payment
+) -> None:
+    order = voucher(payment)
+
+    browser.post(f"/orders/{order.number}/cancel", data={"token": order.token})
+
+    page = browser.get(link(order)).text
+    assert f"Please do not pay the voucher any more. {IF_IT_ARRIVES}" in page
+
+
+def test_failed_debit_can_be_paid_again_until_when(
+    browser: FlaskClient, payment: payments.Payment
+) -> None:
+    becomes(payment, "processing")
+    order = becomes(payment, "requires_payment_method", failure=REASON, failure_reference="py_1")
+
+    page = browser.get(link(order)).text
+
+    until = order.expires_at.astimezone(checkout.terms().zone)
+    assert "Your payment did not arrive." in page
+    assert "Your account has insufficient funds to cover this payment." in page
+    assert f"{until:%-d %B %Y, %H:%M}" in page
+    assert f"/checkout/payment?order={order.number}&amp;token={order.token}" in page
+    form = browser.get(f"/checkout/payment?order={order.number}&token={order.token}").text
+    assert "data-client-secret" in form
+    assert f"{until:%-d %B %Y, %H:%M}" in form
+
+
+def test_failed_debit_expires_with_words(browser: FlaskClient, payment: payments.Payment) -> None:
+    becomes(payment, "processing")
+    order = becomes(payment, "requires_payment_method", failure=REASON, failure_reference="py_1")
+    with clock.freeze(order.expires_at + timedelta(seconds=1)):
+        with db.transaction():
+            orders.expire(orders.lock(order.id))
+
+        page = browser.get(link(order)).text
+
+    assert "Your payment did not arrive in time, so this order has expired." in page
+    assert "Nothing was charged" in page
+
+
+@pytest.mark.parametrize("wait", ["processing", "voucher"])
+def test_payment_page_leads_to_the_order_meanwhile(
+    browser: FlaskClient, payment: payments.Payment, wait: str
+) -> None:
+    order = becomes(payment, "processing") if wait == "processing" else voucher(payment)
+
+    answer = browser.get(f"/checkout/payment?order={order.number}&token={order.token}")
+
+    assert (answer.status_code, answer.location) == (303, link(order))
+
+
+@pytest.mark.parametrize("wait", ["processing", "voucher"])
+def test_return_page_thanks_for_the_order(
+    browser: FlaskClient, cast: Cast, stripe: FakeStripe, wait: str
+) -> None:
+    fill(browser, cast)
+    address = place(browser)
+    given = Voucher("https://payments.stripe.com/v/1", "21800 123 456", ends())
+    if wait == "processing":
+        stripe.become(status="processing", method="sepa_debit", asked_at=clock.now())
+    else:
+        stripe.become(status="requires_action", method="oxxo", voucher=given, asked_at=clock.now())
+
+    answer = browser.get(back_from(address))
+
+    assert answer.status_code == 303 and "thanks=1" in answer.location
+    page = browser.get(answer.location).text
+    assert "Thank you, Ada Lovelace" in page
+    assert "Order placed. We sent the details to <strong>ada@example.com</strong>" in page
+    assert "Your cart is empty" in browser.get("/cart").text
+
+
+def test_refused_redirect_leads_back_with_the_reason(
+    browser: FlaskClient, cast: Cast, stripe: FakeStripe
+) -> None:
+    fill(browser, cast)
+    address = place(browser)
+    stripe.become(
+        failure="The customer has refused it", failure_reference="py_1", asked_at=clock.now()
+    )
+
+    answer = browser.get(back_from(address))
+
+    assert "/checkout/payment" in answer.location
+    assert "The customer has refused it. " in browser.get(answer.location).text.replace(
+        "</strong>", ""
+    )
+
+
+def test_account_lists_payments_on_their_way(browser: FlaskClient, cast: Cast) -> None:
+    payment = people.attempt(people.order(cast.mug, customer_id=cast.ada.id))
+    order = becomes(payment, "processing")
+    browser.post("/account/login", data={"email": cast.ada.email, "password": people.PASSWORD})
+
+    page = browser.get("/account/orders").text
+
+    assert order.number in page
+    assert "Payment processing" in page and "Nothing more to do" in page
+
+
+def test_payment_form_knows_the_billing_details(
+    browser: FlaskClient, payment: payments.Payment
+) -> None:
+    order = orders.by_id(payment.order_id)
+
+    page = browser.get(f"/checkout/payment?order={order.number}&token={order.token}").text
+
+    assert "&#34;email&#34;: &#34;ada@example.com&#34;" in page
+    assert "&#34;country&#34;: &#34;DE&#34;" in page
