@@ -33,7 +33,7 @@ class Terms:
     hold_minutes: int
     zone: ZoneInfo
     cut_off_hour: int
-    max_unpaid_orders: int = 10
+    max_unpaid_orders: int = 12
     unpaid_hold_minutes: int = 30
 
 
