@@ -55,7 +55,7 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "SESSION_COOKIE_SECURE": secure,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
-        "TRUSTED_HOSTS": [host.partition(":")[0], "127.0.0.1", "localhost"],
+        "TRUSTED_HOSTS": _trusted_hosts(settings, host.partition(":")[0]),
         "MAX_CONTENT_LENGTH": MAX_UPLOAD,
         "MAX_FORM_MEMORY_SIZE": 1024 * 1024,
         "SEND_FILE_MAX_AGE_DEFAULT": 31536000,
@@ -68,6 +68,11 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "RATELIMIT_STORAGE_OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
     }
+
+
+def _trusted_hosts(settings: Settings, own: str) -> list[str]:
+    """The host names that count; this machine's own only where no customer comes by."""
+    return [own] if settings.is_production else [own, "127.0.0.1", "localhost"]
 
 
 def _requests(app: Flask, settings: Settings) -> None:

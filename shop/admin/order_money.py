@@ -25,6 +25,8 @@ QUANTITY, RESTOCK = "quantity-", "restock-"
 DISPUTE_WORDS = {
     "needs_response": ("bad", "Needs an answer"),
     "under_review": ("warn", "The bank decides"),
+    "appeal_needs_response": ("bad", "Appeal needs an answer"),
+    "appeal_under_review": ("warn", "Appeal under review"),
     "won": ("good", "Won"),
     "lost": ("bad", "Lost"),
     "warning_needs_response": ("warn", "Inquiry, needs an answer"),
@@ -70,16 +72,22 @@ class OrderMoney(Desk):
     def refund(self, pk: int) -> Page:
         """Give money back: pieces and shipping, an amount, or all that is left."""
 
-        def work(order: orders.Order) -> None:
+        def work(order: orders.Order) -> str | None:
             reason = request.form.get("reason", "")
             if reason not in payments.REASONS:
                 raise Invalid("Choose why the money goes back.", field="reason")
-            refund = payments.request_refund(
+            made = payments.refund_or_return(
                 order, wanted_of(order, request.form), reason=reason, source="staff"
             )
+            amount = (
+                Money(0, order.currency)
+                if isinstance(made, payments.OrderReturn)
+                else Money(made.amount_minor, made.currency)
+            )
             agreed = request.form.get("agreed", "")
-            if agreed != str(refund.amount_minor) and not errors.wants_json():
-                raise NotAgreed(Money(refund.amount_minor, refund.currency))
+            if agreed != str(amount.amount_minor) and not errors.wants_json():
+                raise NotAgreed(amount)
+            return None if amount else "The return is recorded. No money moves."
 
         return self._answer(
             pk, "refund", work, "The money is on its way back. {email} gets a mail."
@@ -150,15 +158,16 @@ class OrderMoney(Desk):
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _change(self, pk: int, work: Callable[[orders.Order], object], done: str) -> Page:
-        """Lock the order, make sure it is what the person saw, do the work, say so."""
+    def _change(self, pk: int, work: Callable[[orders.Order], str | None], done: str) -> Page:
+        """Lock the order, make sure it is what the person saw, do the work, say so: in the words
+        that ``work`` returns, or in those of ``done``."""
         with transaction("change-order"):
             order = self._seen(pk)
-            work(order)
-        return self._done(order, done)
+            words = work(order)
+        return self._done(order, words or done)
 
     def _answer(
-        self, pk: int, kind: str, work: Callable[[orders.Order], object], done: str
+        self, pk: int, kind: str, work: Callable[[orders.Order], str | None], done: str
     ) -> Page:
         """A form about money: shown, done, asked about, or refused with what was typed."""
         if request.method == "GET" or request.form.get("edit"):
@@ -267,7 +276,8 @@ def money_facts(
         "dispute_words": DISPUTE_WORDS,
         "refund_reasons": payments.REASONS,
         "cancel_reasons": orders.CANCEL_REASONS,
-        "may_refund": may("can_refund") and not now.refusal,
+        "may_refund": may("can_refund") and (not now.refusal or now.can_return),
+        "returns": payments.returns_of(order.id),
         "may_decide_refund": may("can_refund"),
         "may_capture": may("can_capture") and held is not None and order.status == "confirmed",
         "may_void": may("can_capture") and held is not None,
@@ -282,6 +292,8 @@ def ledger(payment: Payment) -> list[Fact]:
     refunds = {refund.stripe_id: refund for refund in payment.refunds if refund.stripe_id}
     facts = []
     for event in sorted(payment.events, key=lambda one: (one.occurred_at, one.id)):
+        if event.kind in _MOVEMENTS and not event.amount_minor:
+            continue  # counted before, when disputes had no balance transactions here
         words, sign, tone = _LEDGER[event.kind]
         if event.kind == "failed" and payment.failure:
             words = f"{words}: {payment.failure}"
@@ -304,8 +316,14 @@ _LEDGER = {
     "dispute_opened": ("Held back: disputed", "−", "bad"),
     "dispute_won": ("Dispute won: it is ours again", "", ""),
     "dispute_lost": ("Dispute lost: it is gone", "", "bad"),
-    "fee": ("Fee for the dispute", "−", ""),
+    "dispute_withdrawn": ("Withdrawn by a dispute", "−", "bad"),
+    "dispute_reinstated": ("Reinstated after a dispute", "", ""),
+    "fee": ("Dispute fee", "−", ""),
+    "fee_returned": ("Dispute fee returned", "", ""),
 }
+
+
+_MOVEMENTS = {"dispute_withdrawn", "dispute_reinstated", "fee", "fee_returned"}
 
 
 def may_cancel(order: orders.Order) -> bool:

@@ -19,6 +19,7 @@ from shop.admin.errors import Stale
 from shop.admin.fields import WholeField
 from shop.catalog.models import Category, Product
 from shop.checkout.models import TaxRate
+from shop.core import strict_json
 from shop.core.db import session
 from shop.core.errors import DomainError, Invalid
 from shop.core.money import AmountError, format_typed, parse_amount
@@ -216,7 +217,7 @@ def check_merged(shown: Typed, typed: Typed) -> None:
 
 def _seen_in(typed: Typed) -> dict[str, str]:
     try:
-        seen = json.loads(typed.get("seen", ""))
+        seen = strict_json.parse(typed.get("seen", ""))
     except ValueError:
         return {}
     if not isinstance(seen, dict):

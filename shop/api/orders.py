@@ -20,6 +20,7 @@ from shop.api.repeats import Remember
 from shop.core import tokens
 from shop.core.db import retrying, session, transaction
 from shop.core.errors import NotFound, WrongState
+from shop.core.network import digest_of
 
 bp = Door(
     "Orders",
@@ -282,6 +283,7 @@ def _place(given: dict[str, Any], token: str | None, remember: Remember) -> dict
                 seen_version=given["cart_version"],
                 seen_total_minor=given["seen_total_minor"],
                 billing_address=given.get("billing_address"),
+                network=digest_of(request.remote_addr or ""),
             )
             return remember(order_shown(order, to_owner=True))
 

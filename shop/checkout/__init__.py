@@ -5,6 +5,7 @@ Leaves money to payments.
 """
 
 from shop.checkout.errors import CartProblems, NoDelivery
+from shop.checkout.holds import HoldRefused, forget_networks
 from shop.checkout.operations import (
     apply_code,
     install_defaults,
@@ -32,8 +33,9 @@ from shop.checkout.queries import (
 from shop.checkout.trial import Trial, try_discount
 
 __all__ = [
-    "CartProblems", "FreeShippingCounts", "NoDelivery", "ShippingOption", "ShippingRate", "Terms",
-    "Trial", "apply_code", "configure", "countries", "forget", "goods_for_free_shipping",
-    "install_defaults", "merge_carts", "place_order", "quote", "quotes", "set_contact",
-    "set_method", "shipping_options", "shipping_rates", "tax_rates", "terms", "try_discount",
+    "CartProblems", "FreeShippingCounts", "HoldRefused", "NoDelivery", "ShippingOption",
+    "ShippingRate", "Terms", "Trial", "apply_code", "configure", "countries", "forget",
+    "forget_networks", "goods_for_free_shipping", "install_defaults", "merge_carts",
+    "place_order", "quote", "quotes", "set_contact", "set_method", "shipping_options",
+    "shipping_rates", "tax_rates", "terms", "try_discount",
 ]  # fmt: skip

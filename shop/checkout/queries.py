@@ -42,6 +42,8 @@ class Terms:
     zone: ZoneInfo
     cut_off_hour: int
     free_shipping_counts: FreeShippingCounts = FreeShippingCounts.BEFORE_DISCOUNTS
+    max_unpaid_orders: int = 5
+    unpaid_hold_minutes: int = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ from shop.customers.operations import (
     confirm,
     delete_address,
     own_addresses,
+    prove_mailbox,
     register,
+    request_guest_orders,
     request_password_reset,
     reset_password,
     save_address,
@@ -33,7 +35,8 @@ from shop.customers.queries import by_id, by_session
 __all__ = [
     "ADDRESS_FIELDS", "LINK_MINUTES", "SHORTEST_PASSWORD", "CountryRules", "InvalidAddress",
     "address_lines", "authenticate", "by_id", "by_session", "change_password", "check_link",
-    "check_password", "clean_address", "clean_email", "confirm", "country_names", "country_rules",
-    "delete_address", "own_addresses", "register", "request_password_reset", "reset_password",
-    "save_address", "sign_in", "sign_out",
+    "check_password", "clean_address", "clean_email", "confirm", "country_names",
+    "country_rules", "delete_address", "own_addresses", "prove_mailbox", "register",
+    "request_guest_orders", "request_password_reset", "reset_password", "save_address",
+    "sign_in", "sign_out",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from shop.core.events import Event
 
@@ -76,6 +77,17 @@ class RefundFailed(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnitsReturned(Event):
+    """Units came back and no money moved; ``lines`` have line_id, name, title, quantity and
+    restock."""
+
+    order_id: int
+    return_id: int
+    reason: str
+    lines: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class LatePaymentRefused(Event):
     """Money came that cannot be used; it is refunded in the same step."""
 
@@ -120,12 +132,14 @@ class PaymentVoided(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class DisputeChanged(Event):
-    """A dispute was opened, or there is news of it; ``status`` is Stripe's word."""
+    """A dispute was opened, or there is news of it; ``status`` is Stripe's word. The amount is in
+    ``currency``, or in the order's if that is empty."""
 
     order_id: int
     dispute_id: int
     status: str
     amount_minor: int
+    currency: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

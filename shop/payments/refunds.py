@@ -3,6 +3,7 @@
 Whoever calls these has locked the order. The database refuses what exceeds the captured money.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,10 +20,18 @@ from shop.core.events import emit
 from shop.core.money import Money
 from shop.payments import refundable
 from shop.payments.events import OrderRefunded, RefundFailed, RefundRequested
-from shop.payments.models import Payment, Refund, RefundLine, Task
+from shop.payments.models import (
+    OrderReturn,
+    OrderReturnLine,
+    Payment,
+    Refund,
+    RefundLine,
+    Task,
+)
 from shop.payments.records import locked, note, order_of, recount
 from shop.payments.stripe_gateway import SentRefund
 from shop.payments.tasks import close_about, open_task
+from shop.payments.unapplied import CannotApply, RefusalName
 
 REASONS = {
     "returned": "The customer sent it back",
@@ -37,7 +46,6 @@ REASONS = {
 # The customer had the pieces in hand: of a line that is half sent, these are of the sent half.
 HAD = frozenset({"returned", "damaged", "not as described"})
 MOST_MINOR = 2_000_000_000
-GIVEN_BACK = "given back"
 STUCK = "refund_stuck"
 # The doctor's rule "refund-stuck" has the same limits.
 CONFIRMED_WITHIN = timedelta(hours=1)
@@ -58,7 +66,9 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
+    """Units of a line that go back, what they come to, and the tax in it."""
+
     line: orders.OrderLine
     quantity: int
     amount_minor: int
@@ -117,7 +127,7 @@ def request_refund(
     if payment is None or refusal:
         raise WrongState(refusal)
     given, shipping_given = refundable.given_of(order)
-    parts = _parts(order, wanted.lines, given)
+    parts = parts_of(order, wanted.lines, given)
     shipping = _whole(wanted.shipping_minor, "shipping_minor")
     if shipping > max(0, refundable.shipping_of(order) - shipping_given):
         left = _say(max(0, refundable.shipping_of(order) - shipping_given), order.currency)
@@ -150,7 +160,8 @@ def request_refund(
     session.flush()
     if wanted.restock:
         back = [part for part in parts if part.line.id in wanted.restock]
-        _restock(order, back, sent_first=reason in HAD)
+        move_stock(order, back, sent_first=reason in HAD)
+    orders.record_sales(order)
     emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=amount))
     return refund
 
@@ -159,12 +170,22 @@ def give_back(
     order: orders.Order, payment: Payment, *, reason: str, amount_minor: int | None = None
 ) -> Refund | None:
     """Send back what nobody wanted of one payment: this much, or all that is left. None if nothing
-    is left."""
+    is left, or while a bank decides about it: then a person is asked."""
     session.flush()
     session.refresh(payment)
-    left = payment.balance_minor
+    blocked = refundable.refusal_while_disputed(Payment.id == payment.id)
+    left = payment.room_minor if blocked else payment.balance_minor
     amount = left if amount_minor is None else min(left, amount_minor)
     if amount <= 0:
+        return None
+    if blocked:
+        open_task(
+            "refund_blocked",
+            str(payment.id),
+            f"{_say(amount, refundable.currency_of(payment))} of order {order.number} should be"
+            f" refunded ({reason}). {blocked} Refund what is left when the bank has decided.",
+            order_id=order.id,
+        )
         return None
     refund = _decide(payment, amount, 0, reason=reason, source="system")
     session.flush()
@@ -182,6 +203,8 @@ def retry_refund(refund_id: int) -> Refund:
     refund = _locked(refund_id)
     if refund.status != "failed" or refund.source == "external":
         raise WrongState("Only a refund of ours that failed can be tried again.")
+    if refusal := refundable.refusal_while_disputed(Payment.id == payment.id):
+        raise WrongState(refusal)
     amount = refund.amount_minor + _price_again(order, refund)
     if not 0 < amount <= payment.balance_minor:
         left = _say(payment.balance_minor, refund.currency)
@@ -192,6 +215,7 @@ def retry_refund(refund_id: int) -> Refund:
     refund.requested_at = clock.now()
     order.version += 1
     session.flush()
+    orders.record_sales(order)
     close_about("refund_failed", f"{refund.id}:{refund.attempt - 1}")
     emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=refund.amount_minor))
     return refund
@@ -208,6 +232,12 @@ def apply_refund(refund_id: int, sent: SentRefund) -> None:
         return  # news of an earlier attempt
     if refund.status == "failed" and refund.stripe_id is not None:
         return  # at Stripe that is for good: whatever else was said of it was said before
+    if (sent.amount_minor, sent.currency) != (refund.amount_minor, refund.currency):
+        raise CannotApply(
+            RefusalName.OTHER_AMOUNT,
+            f"Stripe refunds {_say(sent.amount_minor, sent.currency)}, our refund is of"
+            f" {_say(refund.amount_minor, refund.currency)}.",
+        )
     if sent.status in {"failed", "canceled"}:
         if refund.status == "done":
             note(payment, "refund_failed", refund.amount_minor, sent.id, currency=refund.currency)
@@ -216,6 +246,7 @@ def apply_refund(refund_id: int, sent: SentRefund) -> None:
         recount(order)
         return
     if refund.status == "failed":
+        _check_room(payment, sent)
         _count_again(order, refund)
     refund.stripe_id = sent.id
     if sent.status != "succeeded":
@@ -254,6 +285,7 @@ def fail_refund(order: orders.Order, refund: Refund, reason: str) -> None:
         lines[part.order_line_id].refunded -= part.quantity
     order.version += 1
     session.flush()
+    orders.record_sales(order)
     emit(RefundFailed(order_id=order.id, refund_id=refund.id, reason=reason))
     open_task(
         "refund_failed",
@@ -304,7 +336,8 @@ def adopt_refund(payment_id: int, sent: SentRefund) -> bool:
     """Take over a refund that somebody made at Stripe; False if it is known.
 
     Ours that were not sent yet and no longer fit are called off: the money went once already. One
-    that failed there took no money, so it takes no room.
+    that failed there took no money, so it takes no room. Raises ``CannotApply`` for one in another
+    currency, of money that was not captured, or of more than is left of it.
     """
     order = orders.lock(order_of(payment_id))
     payment = locked(payment_id)
@@ -312,7 +345,9 @@ def adopt_refund(payment_id: int, sent: SentRefund) -> bool:
         return False
     has_failed = sent.status in {"failed", "canceled"}
     if not has_failed:
+        _check_captured(payment, sent)
         _make_room(order, payment, sent.amount_minor)
+        _check_room(payment, sent)
     refund = Refund(
         payment_id=payment.id,
         status="failed" if has_failed else "sent",
@@ -355,9 +390,11 @@ def _decide(payment: Payment, amount: int, shipping: int, *, reason: str, source
     return refund
 
 
-def _parts(
+def parts_of(
     order: orders.Order, wanted: Mapping[int, int], given: Mapping[int, refundable.Given]
-) -> list[_Part]:
+) -> list[Part]:
+    """Returns what these units, by order line id, come to. Raises ``Invalid`` for units that are
+    not there to go back."""
     lines = {line.id: line for line in order.lines}
     parts = []
     for line_id, quantity in wanted.items():
@@ -369,19 +406,22 @@ def _parts(
         if units > left:
             raise Invalid(f"{line.name}: {left} can still go back, not {units}.", field="lines")
         if units:
-            parts.append(_Part(line, units, *given[line_id].due(line, units)))
+            parts.append(Part(line, units, *given[line_id].due(line, units)))
     return parts
 
 
-def _restock(order: orders.Order, parts: Sequence[_Part], *, sent_first: bool) -> None:
+def move_stock(
+    order: orders.Order, parts: Sequence[Part], *, sent_first: bool, goes_back: bool = True
+) -> None:
     """Units that were not sent are cancelled; those that were are back on the shelf.
 
     Either happens once to a unit, also when the refund that did it has failed since and this is
-    another one, or when the unit was called off before and its money kept.
+    another one, or when the unit was called off before and its money kept. ``goes_back``: money
+    does, too, and the customer is told so.
     """
     given = _restocked(order.id)
     back_before = inventory.restocked(order.id)
-    cancelled_before = orders.cancelled_units(order.id, reason=GIVEN_BACK)
+    cancelled_before = orders.cancelled_units(order.id, reason=refundable.GIVEN_BACK)
     unpaid = refundable.unpaid_of(order)
     still_open: dict[int, int] = {}
     back: list[inventory.Line] = []
@@ -407,7 +447,7 @@ def _restock(order: orders.Order, parts: Sequence[_Part], *, sent_first: bool) -
     if still_open and back:
         inventory.lock(part.line.variant_id for part in parts)
     if still_open and order.status == "confirmed":
-        orders.cancel_lines(order, still_open, reason=GIVEN_BACK, goes_back=True)
+        orders.cancel_lines(order, still_open, reason=refundable.GIVEN_BACK, goes_back=goes_back)
     if back:
         inventory.restock(order.id, back)
 
@@ -419,15 +459,25 @@ def _close_stuck(refund: Refund) -> None:
 
 
 def _restocked(order_id: int) -> Mapping[int, int]:
-    """Units by line that go back, or have gone, together with their goods."""
+    """Units by line that go back, or have gone, together with their goods; with or without money.
+    Lines without any count 0. Two statements."""
     rows = session.execute(
         select(RefundLine.order_line_id, func.sum(RefundLine.quantity))
         .join(Refund, Refund.id == RefundLine.refund_id)
         .join(Payment, Payment.id == Refund.payment_id)
         .where(Payment.order_id == order_id, Refund.status != "failed", RefundLine.restock)
         .group_by(RefundLine.order_line_id)
-    )
-    return {line_id: int(units) for line_id, units in rows}
+    ).all()
+    free = session.execute(
+        select(OrderReturnLine.order_line_id, func.sum(OrderReturnLine.quantity))
+        .join(OrderReturn, OrderReturn.id == OrderReturnLine.return_id)
+        .where(OrderReturn.order_id == order_id, OrderReturnLine.restock)
+        .group_by(OrderReturnLine.order_line_id)
+    ).all()
+    units: Counter[int] = Counter()
+    for line_id, quantity in [*rows, *free]:
+        units[line_id] += int(quantity)
+    return units
 
 
 def _make_room(order: orders.Order, payment: Payment, amount: int) -> None:
@@ -439,11 +489,38 @@ def _make_room(order: orders.Order, payment: Payment, amount: int) -> None:
     )
     for refund in waiting:
         session.refresh(payment)
-        if payment.balance_minor >= amount:
+        if payment.room_minor >= amount:
             return
         fail_refund(order, refund, "The money went back at Stripe meanwhile.")
     session.flush()
     session.refresh(payment)
+
+
+def _check_captured(payment: Payment, sent: SentRefund) -> None:
+    """Older accounts of Stripe's have a refund for what an authorisation released: no money moved.
+
+    https://docs.stripe.com/changelog/basil/2025-03-31
+    """
+    amount = _say(sent.amount_minor, sent.currency)
+    if not payment.captured_minor:
+        raise CannotApply(
+            RefusalName.NOT_CAPTURED,
+            f"It is of {amount}, and nothing was captured: no money of this order has moved.",
+        )
+    currency = refundable.currency_of(payment)
+    if sent.currency != currency:
+        raise CannotApply(
+            RefusalName.OTHER_CURRENCY, f"It is of {amount}, the payment is in {currency}."
+        )
+
+
+def _check_room(payment: Payment, sent: SentRefund) -> None:
+    if sent.amount_minor > payment.room_minor:
+        raise CannotApply(
+            RefusalName.BEYOND_CAPTURED,
+            f"It is of {_say(sent.amount_minor, sent.currency)}, and only"
+            f" {_say(payment.room_minor, sent.currency)} of the payment are left.",
+        )
 
 
 def _count_again(order: orders.Order, refund: Refund) -> None:
@@ -452,6 +529,7 @@ def _count_again(order: orders.Order, refund: Refund) -> None:
     for part in refund.lines:
         line = lines[part.order_line_id]
         line.refunded = min(line.quantity, line.refunded + part.quantity)
+    orders.record_sales(order)
     close_about("refund_failed", f"{refund.id}:{refund.attempt}")
 
 

@@ -314,7 +314,11 @@ def status_of(error: DomainError) -> int:
     """The HTTP status of a refusal: 404 unknown, 409 overtaken by others, 422 unusable."""
     if isinstance(error, NotFound):
         return 404
-    return 409 if error.code in {"out_of_stock", "cart_changed", "wrong_state"} else 422
+    return (
+        409
+        if error.code in {"out_of_stock", "cart_changed", "wrong_state", "unpaid_limit"}
+        else 422
+    )
 
 
 def _change(work: Callable[[], str], *, item: str = "", success: str = "") -> ResponseReturnValue:

@@ -15,10 +15,11 @@ from shop.payments import operations as money
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
 from shop.payments.refusals import SENTENCES, RefusalReason
-from shop.payments.stripe_gateway import SentDispute, SentRefund
+from shop.payments.stripe_gateway import SentRefund
 from tests import cast as people
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
+from tests.discounts.offers import offer
 
 
 @pytest.fixture
@@ -82,6 +83,30 @@ def test_a_line_goes_back_and_on_the_shelf(owner: Desk, cast: Cast) -> None:
     page = owner.text(f"/admin/orders/show/{order.id}")
     assert "On its way" in page and "The customer sent it back" in page
     assert "1 × Tidal mug, to be sold again" in page
+
+
+def test_free_order_is_returned_and_restocked(owner: Desk, cast: Cast) -> None:
+    offer("All free", value=10_000)
+    offer("Free delivery", kind="free_shipping", value=0)
+    order = people.order(cast.mug, 2)
+    with transaction():
+        orders.ship(orders.lock(order.id))
+    order = fresh(order)
+    line, address = order.lines[0], f"/admin/orders/{order.id}/refund"
+    form = give(order, what="all", **{f"restock-{line.id}": "1"})
+    assert "Record return" in owner.text(f"/admin/orders/show/{order.id}")
+
+    asked = owner.post(address, form)
+    assert "no money moves" in asked.text
+    done = owner.post(address, form | {"agreed": "0"})
+
+    assert done.location == f"/admin/orders/show/{order.id}"
+    assert all_refunds() == []
+    assert inventory.levels([cast.mug.id])[cast.mug.id].on_hand == 10
+    page = owner.text(f"/admin/orders/show/{order.id}")
+    assert "Returned without a refund: 2 × Tidal mug" in page
+    assert "2 × Tidal mug, restocked" in page
+    assert "Record return" not in page
 
 
 def test_what_was_not_agreed_to_is_asked_about_first(owner: Desk, cast: Cast) -> None:
@@ -193,11 +218,7 @@ def test_what_happened_at_stripe_is_marked_and_in_its_order(owner: Desk, cast: C
     order = kept(cast.paid_order)
     (payment,) = payments.of_order(order.id)
     made = refunded_there(payment, 700)
-    contested = SentDispute(
-        id="dp_1", intent_id=f"pi_{payment.id}", status="needs_response", amount_minor=1000,
-        currency="EUR", reason="product_not_received", created=clock.now(), fee_minor=1500,
-        fee_currency="EUR", due_by=clock.now() + timedelta(days=7),
-    )  # fmt: skip
+    contested = people.dispute(payment, "needs_response", amount_minor=1000)
     with transaction():
         refunds.adopt_refund(payment.id, made)
     with transaction():
@@ -210,7 +231,7 @@ def test_what_happened_at_stripe_is_marked_and_in_its_order(owner: Desk, cast: C
     assert "Made at Stripe" in page and "Needs an answer" in page and "answer at Stripe by" in page
     card = page.partition('id="payment-title"')[2]
     # The refund was made before the charge that this test made up: Stripe's time decides.
-    words = ("Given back, made at Stripe", "Captured", "Held back: disputed", "Fee for the dispute")
+    words = ("Given back, made at Stripe", "Captured", "Withdrawn by a dispute", "Dispute fee")
     places = [card.index(word) for word in words]
     assert places == sorted(places)
     assert "disputes this payment" in form.text and "data-refund" not in form.text
@@ -411,11 +432,7 @@ def test_a_lost_payment_is_not_offered_back_when_its_order_is_cancelled(
 ) -> None:
     order = kept(cast.paid_order)
     (payment,) = payments.of_order(order.id)
-    lost = SentDispute(
-        id="dp_1", intent_id=f"pi_{payment.id}", status="lost", currency="EUR", due_by=None,
-        amount_minor=payment.amount_minor, reason="fraudulent", created=clock.now(), fee_minor=0,
-        fee_currency="EUR",
-    )  # fmt: skip
+    lost = people.dispute(payment, "lost", reason="fraudulent")
     with transaction():
         disputes.apply_dispute(payment.id, lost)
     order = fresh(order)

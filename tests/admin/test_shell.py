@@ -1,6 +1,7 @@
 """The admin's frame: where it lives, what it sends, what nonsense does, what a list costs."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -356,3 +357,18 @@ def test_categories_stand_as_in_the_shop_each_above_its_own(owner: Desk, session
 
     assert rows == [("0", "Zoo"), ("1", "Apes"), ("1", "Cats"), ("0", "Ark")]
     assert found == ["Cats"]
+
+
+def test_every_page_says_that_stripe_is_in_test_mode(
+    app: Flask, owner: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = app.test_client()
+    before = owner.get("/admin/profile/").text + stranger.get("/admin/login/").text
+    production = replace(app.config["SETTINGS"], env="production", stripe_test_mode=True)
+    monkeypatch.setitem(app.config, "SETTINGS", production)
+
+    pages = [owner.get(path).text for path in PAGES]
+    pages.append(stranger.get("/admin/login/").text)
+
+    assert "Stripe test mode" not in before
+    assert [page.count("Stripe test mode.") for page in pages] == [1] * len(pages)

@@ -58,6 +58,19 @@ QUERIES = {
                                    WHERE payment_id = p.id AND kind = 'captured')
            OR p.refunding_minor <> (SELECT coalesce(sum(amount_minor), 0) FROM refund
                                     WHERE payment_id = p.id AND status <> 'failed')""",
+    "what disputes took of a payment is the sum of its movements": """
+        SELECT p.id FROM payment p
+        WHERE p.withdrawn_minor <> (
+            SELECT coalesce(sum(CASE kind WHEN 'dispute_withdrawn' THEN amount_minor
+                                          WHEN 'dispute_reinstated' THEN -amount_minor END), 0)
+            FROM payment_event WHERE payment_id = p.id)""",
+    "an open dispute is somebody's task, and a closed one nobody's": """
+        SELECT d.id FROM dispute d
+        LEFT JOIN task t ON t.kind = 'dispute' AND t.reference = d.stripe_id
+        WHERE (d.closed_at IS NULL AND t.id IS NULL)
+           OR (d.closed_at IS NOT NULL AND t.id IS NOT NULL AND t.closed_at IS NULL)
+           OR (d.closed_at IS NULL) <> (d.status NOT IN
+                                        ('won', 'lost', 'warning_closed', 'prevented'))""",
     "never more given back than was taken": """
         SELECT payment_id FROM payment_event GROUP BY payment_id
         HAVING coalesce(sum(amount_minor) FILTER (WHERE kind = 'refunded'), 0)
@@ -80,12 +93,16 @@ QUERIES = {
             SELECT coalesce(sum(e.a) FILTER (WHERE kind = 'captured'), 0) taken,
                    coalesce(sum(e.a) FILTER (WHERE kind = 'refunded'), 0)
                    - coalesce(sum(e.a) FILTER (WHERE kind = 'refund_failed'), 0) given,
-                   coalesce(sum(e.a) FILTER (WHERE kind = 'dispute_lost'), 0) lost,
-                   coalesce(sum(e.a) FILTER (WHERE kind = 'dispute_opened'), 0)
-                   - coalesce(sum(e.a) FILTER (WHERE kind IN ('dispute_won', 'dispute_lost')), 0)
-                     disputed
-            FROM (SELECT e.kind, e.amount_minor a FROM payment_event e
-                  JOIN payment p ON p.id = e.payment_id WHERE p.order_id = o.id) e) m ON true
+                   coalesce(sum(CASE kind WHEN 'dispute_withdrawn' THEN e.a
+                                          WHEN 'dispute_reinstated' THEN -e.a END)
+                            FILTER (WHERE NOT is_open), 0) lost
+            FROM (SELECT e.kind, e.amount_minor a, coalesce(d.closed_at IS NULL, false) is_open
+                  FROM payment_event e JOIN payment p ON p.id = e.payment_id
+                  LEFT JOIN dispute d ON d.id = e.dispute_id WHERE p.order_id = o.id) e) m ON true
+        LEFT JOIN LATERAL (SELECT count(*) disputed FROM dispute d
+                           JOIN payment p ON p.id = d.payment_id
+                           WHERE p.order_id = o.id AND d.closed_at IS NULL
+                             AND left(d.status, 7) <> 'warning') c ON true
         LEFT JOIN LATERAL (SELECT coalesce(sum(capturable_minor), 0) held FROM payment
                            WHERE order_id = o.id AND status = 'authorised') h ON true
         LEFT JOIN LATERAL (
@@ -102,7 +119,7 @@ QUERIES = {
                   GROUP BY 1) u JOIN order_line l ON l.id = u.line) n ON true
         WHERE o.payment_status <> CASE
             WHEN disputed > 0 THEN 'disputed'
-            WHEN taken = 0 AND o.total_minor = 0 AND o.status <> 'pending' THEN 'paid'
+            WHEN taken = 0 AND owed = 0 AND o.status <> 'pending' THEN 'paid'
             WHEN taken = 0 AND held > 0 THEN 'authorised'
             WHEN taken = 0 AND EXISTS (SELECT FROM payment p WHERE p.order_id = o.id
                                        AND p.status = 'processing') THEN 'processing'
@@ -120,6 +137,8 @@ QUERIES = {
     "nothing is sent before its money is here": """
         SELECT o.id FROM "order" o
         WHERE o.fulfilment_status <> 'unfulfilled' AND o.total_minor > 0
+          AND EXISTS (SELECT FROM order_line l
+                      WHERE l.order_id = o.id AND l.shipped > 0 AND l.total_minor > 0)
           AND NOT EXISTS (SELECT FROM payment p
                           WHERE p.order_id = o.id AND p.captured_minor > 0)""",
     "money of an order that is off is back, on its way, disputed or a person's task": """
@@ -137,10 +156,12 @@ QUERIES = {
               IS DISTINCT FROM (l.gross, l.d, l.units)""",
     "a line never gives back more units or money than it had": """
         SELECT l.id FROM order_line l
-        LEFT JOIN (SELECT x.order_line_id, sum(x.quantity) q, sum(x.amount_minor) a,
-                          sum(x.tax_minor) t
-                   FROM refund_line x JOIN refund r ON r.id = x.refund_id
-                   WHERE r.status <> 'failed' GROUP BY 1) b ON b.order_line_id = l.id
+        LEFT JOIN (SELECT order_line_id, sum(q) q, sum(a) a, sum(t) t FROM (
+                       SELECT x.order_line_id, x.quantity q, x.amount_minor a, x.tax_minor t
+                       FROM refund_line x JOIN refund r ON r.id = x.refund_id
+                       WHERE r.status <> 'failed'
+                       UNION ALL SELECT order_line_id, quantity, 0, 0 FROM order_return_line) y
+                   GROUP BY 1) b ON b.order_line_id = l.id
         JOIN "order" o ON o.id = l.order_id
         WHERE l.refunded <> coalesce(b.q, 0) OR coalesce(b.t, 0) > l.tax_minor
            OR coalesce(b.a, 0) > l.total_minor
