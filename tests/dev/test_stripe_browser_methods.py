@@ -65,6 +65,22 @@ def test_buyer_pays_by_bank_debit(checkout: Checkout) -> None:
     expect(checkout.message).to_have_text("succeeded")
 
 
+def test_bank_outside_the_eea_asks_for_address(checkout: Checkout) -> None:
+    _open(checkout, "sepa_debit")
+    expect(checkout.card.get_by_label("Address line 1")).to_be_hidden()
+    checkout.card.get_by_label("IBAN").fill("CH93 0076 2011 6238 5295 7")
+    checkout.card.get_by_label("Full name").fill("Ada")
+    checkout.card.get_by_label("Email").fill("ada@example.com")
+    checkout.pay()
+    expect(checkout.message).to_have_text("Your address is incomplete.")
+
+    checkout.card.get_by_label("Address line 1").fill("Bahnhofstr. 1")
+    checkout.card.get_by_label("Country or region").select_option("CH")
+    checkout.pay()
+
+    expect(checkout.message).to_have_text("processing")
+
+
 def test_wrong_iban_is_said_at_its_field(checkout: Checkout) -> None:
     _open(checkout, "sepa_debit")
     checkout.card.get_by_label("IBAN").fill("DE89370400440532013001")

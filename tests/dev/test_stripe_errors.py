@@ -1,6 +1,8 @@
 """The errors that Stripe answers, and which of them it keeps under an idempotency key."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -160,6 +162,21 @@ def test_lost_connection_has_done_its_work(rig: Rig) -> None:
     assert [one["id"] for one in rig.state()["payment_intents"]] == [found.id]
 
 
+def test_slow_answer_keeps_its_key_in_use(rig: Rig) -> None:
+    rig.control(fail={"path": "/v1/payment_intents", "error": "slow", "delay_s": 1.5})
+
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(_create, rig, "slow")
+        while not rig.state()["payment_intents"]:
+            time.sleep(0.02)
+        meanwhile, _headers = _create(rig, "slow")
+        first, _headers = slow.result()
+    again, headers = _create(rig, "slow")
+
+    assert (meanwhile, first, again) == (409, 200, 200)
+    assert headers["Idempotent-Replayed"] == "true"
+
+
 # Raw objects
 
 
@@ -181,6 +198,24 @@ def test_any_object_can_be_put_in_place(rig: Rig) -> None:
     assert rig.received(paid.id)[-1] == "refund.updated"
     (event,) = [one for one in rig.receiver.events if one.id in done["events"]]
     assert event.data.object.status == "requires_action"
+
+
+def test_events_may_belong_to_others(rig: Rig) -> None:
+    intent = {"object": "payment_intent", "id": "pi_other", "metadata": {}, "status": "succeeded"}
+
+    rig.control(
+        emit=[
+            {"type": "payment_intent.succeeded", "object": intent, "account": "acct_other"},
+            {"type": "payment_intent.succeeded", "object": intent, "api_version": "2020-08-27"},
+            {"type": "payment_intent.succeeded", "object": intent, "livemode": True},
+        ]
+    )
+
+    assert len(rig.received("pi_other")) == 3
+    first, second, third = sorted(rig.receiver.events, key=lambda one: one.livemode)
+    assert {first.api_version, second.api_version} == {"2020-08-27", stripe.api_version}
+    assert {one.to_dict().get("account") for one in (first, second)} == {"acct_other", None}
+    assert third.livemode and rig.state()["payment_intents"] == []
 
 
 def test_objects_can_be_changed_and_deleted(rig: Rig) -> None:

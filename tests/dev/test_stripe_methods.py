@@ -229,6 +229,14 @@ def test_billing_details_are_required_by_method(rig: Rig, name: str) -> None:
     assert "billing_details" in str(refused.value.param)
 
 
+@pytest.mark.parametrize("iban", ["CH9300762011623852957", "GB82WEST12345698765432"])
+def test_debit_outside_the_eea_needs_an_address(rig: Rig, iban: str) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        _debit(rig, iban)
+
+    assert str(refused.value.param).endswith("[billing_details][address][line1]")
+
+
 # Redirects
 
 

@@ -350,6 +350,28 @@ def test_review_opens_and_closes(rig: Rig, paid: stripe.PaymentIntent) -> None:
     assert "closed already" in again["error"]
 
 
+@pytest.mark.parametrize(
+    ("act", "reason"), [("refund", "refunded"), ("dispute", "disputed"), ("cancel", "canceled")]
+)
+def test_review_and_warning_end_with_payment(rig: Rig, act: str, reason: str) -> None:
+    capture = "manual" if act == "cancel" else "automatic"
+    intent = rig.pay(rig.intent(capture_method=capture), WORKS)
+    review = rig.control("/review", payment_intent=intent.id)
+    warning = rig.control("/fraud_warning", payment_intent=intent.id)
+
+    if act == "cancel":
+        assert rig.client.v1.payment_intents.cancel(intent.id).review is None
+    else:
+        rig.control(f"/{act}", payment_intent=intent.id)
+
+    closed = rig.client.v1.reviews.retrieve(review["id"])
+    assert (closed.open, closed.closed_reason) == (False, reason)
+    found = rig.client.v1.radar.early_fraud_warnings.retrieve(warning["id"])
+    assert found.actionable is (act == "cancel")
+    updated = "radar.early_fraud_warning.updated" in rig.received(intent.id)
+    assert updated is (act != "cancel")
+
+
 @pytest.mark.parametrize("later", [True, False])
 def test_payout_fails(rig: Rig, later: bool) -> None:
     if later:

@@ -15,7 +15,11 @@ from tests.dev.stripe_rig import Rig, card, running
 
 METHODS = ("sepa_debit", "ideal", "bancontact", "klarna", "multibanco", "konbini", "oxxo")
 CURRENCIES = {"konbini": "jpy", "oxxo": "mxn"}
-BILLING = {"name": "Ada", "email": "fill_never@example.com", "address": {"country": "DE"}}
+BILLING = {
+    "name": "Ada",
+    "email": "fill_never@example.com",
+    "address": {"line1": "Hauptstr. 1", "country": "DE"},
+}
 CARDS = ("4242424242424242", "378282246310005", "4000000000000002", "4000002500003155")
 CARDS += ("4000000000007726", "4000000000005126")
 
@@ -189,14 +193,16 @@ def _play_cards(rig: Rig) -> None:
 
 def _play_method(rig: Rig, name: str, outcome: str) -> None:
     currency = CURRENCIES.get(name, "eur")
-    intent = rig.intent(payment_method_types=[name], currency=currency)
+    intent = rig.intent(allowed_payment_method_types=[name], currency=currency)
     for iban in BY_IBAN if name == "sepa_debit" else [""]:
         if BY_IBAN.get(iban) in UNDEBITABLE:
             continue
         method: Any = {"type": name, "billing_details": BILLING}
         if iban:
             method["sepa_debit"] = {"iban": iban}
-        fresh = rig.intent(payment_method_types=[name], currency=currency) if iban else intent
+        fresh = (
+            rig.intent(allowed_payment_method_types=[name], currency=currency) if iban else intent
+        )
         rig.client.v1.payment_intents.confirm(
             fresh.id, {"payment_method_data": method, "return_url": "http://shop.test/back"}
         )

@@ -158,6 +158,7 @@ def test_wrong_card_details_are_named_and_change_nothing(
         ({"amount": 1, "currency": "eur"}, "amount_too_small", "amount"),
         ({"amount": 2500, "currency": "euro"}, None, "currency"),
         ({"amount": 2500, "currency": "eur", "amonut": 1}, "parameter_unknown", "amonut"),
+        ({"amount": 2500, "currency": "eur", "source": "tok_x"}, "parameter_unknown", "source"),
         ({"amount": 2500, "currency": "eur", "customer": "cus_x"}, "resource_missing", "customer"),
     ],
 )

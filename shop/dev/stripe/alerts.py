@@ -88,6 +88,31 @@ def close_review(unit: Unit, review_id: str, reason: str) -> Json:
     return review
 
 
+def follow_refund(unit: Unit, charge: Json) -> None:
+    """A charge was refunded in full: its review is over, its warnings need nothing any more."""
+    _follow(unit, charge, "refunded")
+
+
+def follow_dispute(unit: Unit, charge: Json) -> None:
+    """A charge was disputed: its review is over, its warnings come too late."""
+    _follow(unit, charge, "disputed")
+
+
+def follow_cancel(unit: Unit, intent: Json) -> None:
+    """A payment was canceled, or its authorisation ended: its review is over."""
+    if intent["review"] is not None:
+        close_review(unit, intent["review"], "canceled")
+
+
+def _follow(unit: Unit, charge: Json, reason: str) -> None:
+    if charge["review"] is not None:
+        close_review(unit, charge["review"], reason)
+    for warning in unit.ledger.all(FRAUD_WARNING):
+        if warning.get("charge") == charge["id"] and warning.get("actionable"):
+            changed = unit.change(warning, actionable=False)
+            unit.emit(f"{FRAUD_WARNING}.updated", changed, previous={"actionable": True})
+
+
 def approve_review(unit: Unit, params: Params, review_id: str) -> Json:
     """POST /v1/reviews/<id>/approve."""
     params.close()

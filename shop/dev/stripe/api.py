@@ -16,7 +16,7 @@ from typing import Any
 
 import stripe
 
-from shop.dev.stripe import reading, versions
+from shop.dev.stripe import parameters, reading, versions
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Json, Ledger, Unit, new_id, now
 from shop.dev.stripe.params import Params, decode
@@ -115,6 +115,7 @@ class Api:
         try:
             outage = self._outage(request)
             if outage is not None and outage.kind.stage is Stage.BEFORE:
+                time.sleep(outage.delay_s)
                 raise outage.refusal()
             versions.check(request.headers.get("stripe-version"))
             call = self._accept(request, request_id)
@@ -154,6 +155,8 @@ class Api:
             self._check_client_secret(ids, values)
             _refuse_private(values, expand)
         values.pop("client_secret", None)
+        if role == SECRET and route.taken is not None:
+            parameters.check(values, route.taken)
         return _Call(request_id, role, route, ids, values, expand)
 
     def _route(self, request: Request) -> tuple[Route, tuple[str, ...]]:
@@ -231,7 +234,7 @@ class Api:
                 value = call.route.handler(unit, Params(call.values), *call.ids)
                 value = reading.expand(unit, value, call.expand)
                 answer = _json(200, _as_seen_by(call.role, value))
-                if outage is not None and not outage.kind.loses_answer:
+                if outage is not None and outage.kind.is_error and not outage.kind.loses_answer:
                     answer = _refused(outage.refusal())
             except Refusal as refusal:
                 if not refusal.keeps_changes:
@@ -256,6 +259,8 @@ class Api:
                         },
                     )
             unit.commit()
+        if outage is not None:
+            time.sleep(outage.delay_s)
         return answer
 
 

@@ -5,7 +5,7 @@ Promise: an intent is charged at most once, and only the newest attempt decides 
 
 from urllib.parse import urlencode
 
-from shop.dev.stripe import shapes, vouchers
+from shop.dev.stripe import alerts, shapes, vouchers
 from shop.dev.stripe.cards import BEHAVIOURS, DECLINES, Behaviour, Decline
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Json, Unit, now
@@ -146,7 +146,8 @@ class Attempts:
             amount_capturable=0,
         )
         unit.emit("payment_intent.canceled", intent)
-        return intent
+        alerts.follow_cancel(unit, intent)
+        return unit.find("payment_intent", intent_id)
 
     def start_processing(self, unit: Unit, intent_id: str) -> Json:
         """A voucher was paid, and the money is on its way. Raises Invalid when it was not."""

@@ -7,7 +7,7 @@ arbitration may take it again: https://docs.stripe.com/disputes/how-disputes-wor
 from enum import StrEnum
 from typing import Any
 
-from shop.dev.stripe import shapes
+from shop.dev.stripe import alerts, shapes
 from shop.dev.stripe.cards import BEHAVIOURS
 from shop.dev.stripe.charges import HARMLESS, left_of, taken_by
 from shop.dev.stripe.faults import Faults
@@ -112,6 +112,7 @@ class Disputes:
         if status.is_over:
             unit.emit("charge.dispute.closed", dispute)
         unit.emit("charge.updated", charge, previous={"disputed": False})
+        alerts.follow_dispute(unit, charge)
         return dispute
 
     def by_itself(self, unit: Unit, charge_id: str) -> None:

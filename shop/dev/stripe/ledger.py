@@ -237,7 +237,9 @@ class Unit:
         """Forget an object."""
         self._changes[kind, object_id] = None
 
-    def emit(self, event_type: str, value: Json, *, previous: Json | None = None) -> Json:
+    def emit(
+        self, event_type: str, value: Json, *, previous: Json | None = None, **envelope: Any
+    ) -> Json:
         """Record and return an event about an object as it is now; sent after the commit."""
         data: Json = {"object": value}
         if previous is not None:
@@ -252,6 +254,7 @@ class Unit:
             "pending_webhooks": 1,
             "request": self._request,
             "type": event_type,
+            **envelope,
         }
         self.put("event", event)
         self.put(

@@ -86,7 +86,8 @@ IDEAL_BANKS = {
 IBANS = {
     "success": (
         "DE89370400440532013000 AT611904300234573201 BE62510007547061 "
-        "FR1420041010050500013M02606 IE29AIBK93115212345678 NL39RABO0300065264"
+        "FR1420041010050500013M02606 IE29AIBK93115212345678 NL39RABO0300065264 "
+        "CH9300762011623852957 GB82WEST12345698765432"
     ),
     "successDelayed": (
         "DE08370400440532013003 AT321904300235473204 BE78510007547064 "
@@ -120,6 +121,10 @@ IBANS = {
     "debitsNotSupported": "DE18370400440000066666 AT511904300000066666 BE43510000066666",
 }
 BY_IBAN = {iban: name for name, ibans in IBANS.items() for iban in ibans.split()}
+# https://docs.stripe.com/changelog/endive/2026-09-30/require-sepa-direct-debit-address-fields
+EEA = (
+    "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK"
+).split()
 UNDEBITABLE = {
     "bankNotSupported": (
         "sepa_debit_bank_not_supported",
@@ -137,17 +142,12 @@ def read(kind: MethodType, data: Params, billing: Json) -> tuple[Json, str]:
 
     Raises Invalid for details that are missing or wrong, as Stripe does on creation.
     """
-    for name in kind.needs:
-        part, _, inner = name.partition("[")
-        value = billing[part]
-        if inner:
-            value = value[inner.rstrip("]")]
-        if not value:
-            full = data.name("billing_details") + f"[{part}]" + (f"[{inner}" if inner else "")
-            raise Invalid(f"Missing required param: {full}.", code="parameter_missing", param=full)
+    _require(data, billing, kind.needs)
     group = data.group(kind.name) or Params({}, data.name(kind.name))
     if kind.family is Family.DEBIT:
         own, behaviour = _read_iban(group)
+        if own["country"] not in EEA:
+            _require(data, billing, ("address[line1]", "address[country]"))
     elif kind.name == "ideal":
         bank = group.choice("bank", tuple(IDEAL_BANKS))
         own, behaviour = {"bank": bank, "bic": IDEAL_BANKS.get(bank or "")}, "redirect"
@@ -160,6 +160,17 @@ def read(kind: MethodType, data: Params, billing: Json) -> tuple[Json, str]:
         behaviour = _by_email(billing["email"]) if is_voucher else "redirect"
     group.close()
     return own, behaviour
+
+
+def _require(data: Params, billing: Json, names: tuple[str, ...]) -> None:
+    for name in names:
+        part, _, inner = name.partition("[")
+        value = billing[part]
+        if inner:
+            value = value[inner.rstrip("]")]
+        if not value:
+            full = data.name("billing_details") + f"[{part}]" + (f"[{inner}" if inner else "")
+            raise Invalid(f"Missing required param: {full}.", code="parameter_missing", param=full)
 
 
 def test_debit(method_id: str, *, param: str) -> tuple[Json, str]:

@@ -7,7 +7,7 @@ succeeded or canceled (https://docs.stripe.com/payments/paymentintents/lifecycle
 
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from shop.dev.stripe import asked, methods, shapes
+from shop.dev.stripe import alerts, asked, methods, shapes
 from shop.dev.stripe.amounts import refuse_amount
 from shop.dev.stripe.attempts import Attempts, book
 from shop.dev.stripe.configurations import DEFAULT_ID, Configurations
@@ -212,7 +212,8 @@ class Payments:
             next_action=None,
         )
         unit.emit("payment_intent.canceled", intent)
-        return intent
+        alerts.follow_cancel(unit, intent)
+        return unit.find("payment_intent", intent_id)
 
     def create_method(self, unit: Unit, params: Params) -> Json:
         """POST /v1/payment_methods: one on its own."""
@@ -268,7 +269,11 @@ class Payments:
                     "No valid payment method types for this Payment Intent.",
                     param="allowed_payment_method_types",
                 )
-            return {"payment_method_types": fitting, "automatic_payment_methods": None}
+            return {
+                "payment_method_types": fitting,
+                "automatic_payment_methods": None,
+                "allowed_payment_method_types": choice.allowed,
+            }
         automatic = choice.automatic or AUTOMATIC
         types = methods.offered(
             self.configurations.types(unit, choice.configuration),
@@ -295,6 +300,8 @@ class Payments:
 def _choice_of(intent: Json) -> asked.MethodChoice:
     """What was chosen when the intent was made."""
     automatic = intent["automatic_payment_methods"]
+    if intent["allowed_payment_method_types"] is not None:
+        return asked.MethodChoice(allowed=intent["allowed_payment_method_types"])
     if automatic is None:
         return asked.MethodChoice(types=intent["payment_method_types"])
     details = intent["payment_method_configuration_details"] or {"id": None}

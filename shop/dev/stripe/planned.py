@@ -14,6 +14,9 @@ from typing import Any
 from shop.dev.stripe.refusals import BadControl, Refusal
 
 MAX_TIMES = 1000
+FIELDS = (
+    "path method times error created delay_s retry_after_s status type code message decline_code"
+).split()
 METHODS = ("GET", "POST", "DELETE", "*")
 
 
@@ -36,6 +39,7 @@ class ErrorKind:
     headers: Mapping[str, str] | None = None
     decline_code: str | None = None
     loses_answer: bool = False
+    is_error: bool = True
 
 
 def _invalid(code: str, message: str) -> ErrorKind:
@@ -77,6 +81,8 @@ KINDS = {
         headers={"Stripe-Should-Retry": "true"},
     ),
     "connection_lost": ErrorKind(500, "api_error", None, "", loses_answer=True),
+    # No error at all: with ``delay_s`` an answer that comes when nobody waits for it any more.
+    "slow": ErrorKind(500, "api_error", None, "", is_error=False),
     "authentication_error": ErrorKind(
         401, "invalid_request_error", None, "Invalid API Key provided.", stage=Stage.BEFORE
     ),
@@ -147,6 +153,7 @@ class PlannedError:
     error: str
     kind: ErrorKind
     is_done: bool = False
+    delay_s: float = 0.0
 
     def matches(self, method: str, path: str, stage: Stage) -> bool:
         """Return whether a call at this stage is one of those meant."""
@@ -174,6 +181,7 @@ class PlannedError:
             "times": self.times,
             "error": self.error,
             "created": self.is_done,
+            "delay_s": self.delay_s,
         }
 
 
@@ -200,13 +208,14 @@ def read_planned(wanted: Any) -> PlannedError:
 
     ``path`` may hold `*` for any text; ``error`` is a name out of `KINDS`, whose fields
     ``status``, ``type``, ``code``, ``message`` and ``decline_code`` may be replaced; ``created``
-    says whether the work is done although the call fails; ``retry_after_s`` adds `Retry-After`.
+    says whether the work is done although the call fails; ``retry_after_s`` adds `Retry-After`;
+    ``delay_s``: how long the answer takes, with its idempotency key in use as long.
     """
     if not isinstance(wanted, dict):
         raise BadControl('A planned error is an object: {"path": …, "error": …}.')
-    known = "path method times error created retry_after_s status type code message decline_code"
     for name in wanted:
-        if name not in known.split():
+        if name not in FIELDS:
+            known = ", ".join(FIELDS)
             raise BadControl(f"There is no field {name!r} in a planned error. Known: {known}.")
     path, method = wanted.get("path"), wanted.get("method", "POST")
     if not isinstance(path, str) or not path.startswith("/v1/"):
@@ -224,8 +233,12 @@ def read_planned(wanted: Any) -> PlannedError:
     kind = _changed(KINDS[error], wanted)
     if is_done and kind.stage is Stage.BEFORE:
         raise BadControl(f"{error} comes before the endpoint runs: nothing can be created.")
+    delay = wanted.get("delay_s", 0.0)
+    if not isinstance(delay, int | float) or isinstance(delay, bool) or not 0 <= delay <= 600:
+        raise BadControl("delay_s must be seconds from 0 to 600.")
     # A connection that breaks while the answer is on its way has always done the work.
-    return PlannedError(path, method, times, error, kind, is_done or kind.loses_answer)
+    is_done = is_done or kind.loses_answer or not kind.is_error
+    return PlannedError(path, method, times, error, kind, is_done, float(delay))
 
 
 def _changed(kind: ErrorKind, wanted: dict[str, Any]) -> ErrorKind:

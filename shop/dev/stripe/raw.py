@@ -11,6 +11,8 @@ from shop.dev.stripe.ledger import Json, Unit, new_id, now
 from shop.dev.stripe.refusals import BadControl
 
 ACTIONS = ("put", "change", "delete", "emit")
+# Fields of an event itself: that of a connected account, of live mode, of another API version.
+ENVELOPE = ("account", "livemode", "api_version", "created")
 PREFIXES = {
     "payment_intent": "pi",
     "charge": "ch",
@@ -33,7 +35,8 @@ def apply(unit: Unit, wanted: Json) -> Json:
     - ``change``: `{"id": …, "field": value}` or several: fields of an existing object.
     - ``delete``: an id or several; a customer leaves the stub that Stripe leaves.
     - ``emit``: the type of an event about the last object above, or `{"type", "id", "previous"}`,
-      or `{"type", "object": {…}}` about one that is not kept; or several.
+      or `{"type", "object": {…}}` about one that is not kept; or several. ``account``,
+      ``livemode``, ``api_version`` and ``created`` are the event's own.
 
     Returns ``objects`` (put and changed), ``deleted`` (ids) and ``events`` (ids).
     """
@@ -98,7 +101,7 @@ def _emit(unit: Unit, value: Any, last: Json | None) -> str:
     if not isinstance(asked, dict) or not isinstance(asked.get("type"), str):
         raise BadControl('An event is named by its type: "refund.failed".')
     for name in asked:
-        if name not in ("type", "id", "object", "previous"):
+        if name not in ("type", "id", "object", "previous", *ENVELOPE):
             raise BadControl(f"There is no field {name!r} in an event to emit.")
     about = last
     if "object" in asked:
@@ -110,7 +113,8 @@ def _emit(unit: Unit, value: Any, last: Json | None) -> str:
     previous = asked.get("previous")
     if previous is not None and not isinstance(previous, dict):
         raise BadControl("previous must be an object: the fields as they were before.")
-    return str(unit.emit(asked["type"], about, previous=previous)["id"])
+    envelope = {name: asked[name] for name in ENVELOPE if name in asked}
+    return str(unit.emit(asked["type"], about, previous=previous, **envelope)["id"])
 
 
 def _lock(unit: Unit, value: Json) -> None:

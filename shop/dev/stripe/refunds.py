@@ -6,7 +6,7 @@ be canceled even then: https://docs.stripe.com/refunds
 
 from enum import StrEnum
 
-from shop.dev.stripe import shapes
+from shop.dev.stripe import alerts, shapes
 from shop.dev.stripe.cards import BEHAVIOURS
 from shop.dev.stripe.charges import refundable
 from shop.dev.stripe.disputes import Disputes as Disputes
@@ -93,6 +93,8 @@ class Refunds:
         charge = unit.change(charge, **_refunded(charge, amount))
         unit.emit("charge.refunded", charge, previous={"amount_refunded": before})
         unit.emit("refund.created", refund)
+        if charge["refunded"]:
+            alerts.follow_refund(unit, charge)
         if status is not None or first is RefundStatus.REQUIRES_ACTION:
             return refund
         if course is not None:

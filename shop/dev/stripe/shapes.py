@@ -30,6 +30,7 @@ def payment_intent(*, amount: int, currency: str, **fields: Any) -> Json:
     intent: Json = {
         "id": intent_id,
         "object": "payment_intent",
+        "allowed_payment_method_types": None,
         "amount": amount,
         "amount_capturable": 0,
         "amount_details": {"tip": {}},

@@ -10,15 +10,17 @@ const BANKS = [
   ["regiobank", "RegioBank"], ["revolut", "Revolut"], ["sns_bank", "SNS"],
   ["triodos_bank", "Triodos Bank"], ["van_lanschot", "Van Lanschot"],
 ];
-const COUNTRIES = "AT BE CZ DE DK ES FI FR GB IE IT NL NO PL PT SE US".split(" ");
+const COUNTRIES = "AT BE CH CZ DE DK ES FI FR GB IE IT NL NO PL PT SE US".split(" ");
+const EEA = ("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE "
+  + "SI SK").split(" ");
 const NEEDS = {
-  sepa_debit: ["iban", "name", "email"], ideal: ["bank", "name"], bancontact: ["name"],
+  sepa_debit: ["iban", "name", "email", "line1", "country"], ideal: ["bank", "name"], bancontact: ["name"],
   klarna: ["email", "country"], multibanco: ["email"], konbini: ["name", "email"],
   oxxo: ["name", "email"],
 };
 const OPTIONAL = { ideal: ["bank", "name"] };
 const LABELS = {
-  iban: "IBAN", name: "Full name", email: "Email", bank: "Bank", country: "Country or region",
+  iban: "IBAN", line1: "Address line 1", name: "Full name", email: "Email", bank: "Bank", country: "Country or region",
 };
 const HINTS = {
   card: "No money moves. Try 4242 4242 4242 4242, any coming date and any CVC.",
@@ -36,6 +38,7 @@ const CHECKS = {
   name: (value) => (value.trim() ? null : ["incomplete_name", "Your name is incomplete."]),
   email: (value) => (/^[^@\s]+@[^@\s]+\.[^@\s]+$/.test(value.trim())
     ? null : ["incomplete_email", "Your email is incomplete."]),
+  line1: (value) => (value.trim() ? null : ["incomplete_line1", "Your address is incomplete."]),
   country: (value) => (value ? null : ["incomplete_country", "Choose your country."]),
   bank: () => null,
 };
@@ -72,26 +75,39 @@ export const build = (type, { fields, defaultValues }, { onInput, onFocus, onBlu
   const told = (fields || {}).billingDetails;
   const known = (defaultValues || {}).billingDetails || {};
   const left = (name) => told === "never" || (told || {})[name] === "never"
-    || (name === "country" && ((told || {}).address === "never"
-      || ((told || {}).address || {}).country === "never"));
+    || (["line1", "country"].includes(name) && ((told || {}).address === "never"
+      || ((told || {}).address || {})[name] === "never"));
   inputs = {};
   place.replaceChildren();
   for (const name of NEEDS[type] || []) {
-    if (["name", "email", "country"].includes(name) && left(name)) continue;
-    const given = name === "country" ? (known.address || {}).country : known[name];
+    if (!["iban", "bank"].includes(name) && left(name)) continue;
+    const isAddress = ["line1", "country"].includes(name);
+    const given = isAddress ? (known.address || {})[name] : known[name];
     const made = input(name, given);
     inputs[name] = made;
     const error = element("p", { id: `${made.id}-error`, className: "error" });
     const label = element("label", { htmlFor: made.id, textContent: LABELS[name] });
     place.append(element("div", { className: "field wide" }, label, made, error));
-    made.addEventListener("input", () => { show(name, null); onInput(); });
+    made.addEventListener("input", () => { show(name, null); reveal(type); onInput(); });
     made.addEventListener("focus", onFocus);
     made.addEventListener("blur", onBlur);
   }
+  reveal(type);
   if (type === "sepa_debit") {
     place.append(element("p", { className: "note wide", textContent: MANDATE }));
   }
 };
+
+/* Banks outside the European Economic Area want the address of the account holder. */
+const reveal = (type) => {
+  if (type !== "sepa_debit") return;
+  const bank = inputs.iban.value.trim().slice(0, 2).toUpperCase();
+  for (const name of ["line1", "country"]) {
+    if (inputs[name]) inputs[name].parentElement.hidden = bank.length < 2 || EEA.includes(bank);
+  }
+};
+
+const isShown = (name) => !inputs[name].parentElement.hidden;
 
 export const show = (name, message) => {
   const made = inputs[name];
@@ -103,6 +119,7 @@ export const show = (name, message) => {
 
 const problem = (type, name) => {
   const value = inputs[name].value;
+  if (!isShown(name)) return null;
   if (!value && (OPTIONAL[type] || []).includes(name)) return null;
   return CHECKS[name](value);
 };
@@ -126,11 +143,12 @@ export const disable = (off) => { for (const one of Object.values(inputs)) one.d
 
 /* What is typed: the part of a payment method that is the type's own, and its billing details. */
 export const typed = (type) => {
-  const value = (name) => (inputs[name] ? inputs[name].value.trim() : "") || undefined;
+  const value = (name) =>
+    (inputs[name] && isShown(name) ? inputs[name].value.trim() : "") || undefined;
   const own = {};
   if (inputs.iban) own.iban = value("iban");
   if (inputs.bank && value("bank")) own.bank = value("bank");
   const billing = { name: value("name"), email: value("email") };
-  if (inputs.country) billing.address = { country: value("country") };
+  if (value("country")) billing.address = { country: value("country"), line1: value("line1") };
   return { own: { [type]: own }, billing };
 };
