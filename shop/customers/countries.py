@@ -91,12 +91,14 @@ class CountryRules:
 
     def find_postal_code(self, typed: str) -> str | None:
         """Returns the postal code as it is written in this country, or None if it is none."""
-        plain = " ".join(typed.upper().split())
+        plain = " ".join(typed.upper().removeprefix("〒").split())
         if not self.postal_code:
             return plain if re.fullmatch(r"[A-Z0-9][A-Z0-9 -]*", plain) else None
         bare = re.sub(r"^[A-Z]{1,3}[ -]+(?=[0-9])", "", plain)  # D-10117, as on old envelopes
         glued = plain.replace(" ", "")
-        for one in (plain, bare, f"{self.code}-{bare}", glued, glued.replace("-", "")):
+        parts = glued.replace("-", "")
+        tries = (plain, bare, f"{self.code}-{bare}", glued, parts, _spaced(parts, self.example))
+        for one in tries:
             if re.fullmatch(self.postal_code, one, re.ASCII):
                 return one
         return None
@@ -189,6 +191,14 @@ def _regions(code: str, data: Mapping[str, Any]) -> Iterator[Region]:
             names=frozenset(_spellings(names)),
             towns=frozenset(_towns(details)) if "Z" not in country["fmt"] else frozenset(),
         )
+
+
+def _spaced(code: str, example: str) -> str:
+    """A code without separators, with those of the example: ``00950`` like ``00-950``."""
+    if len(code) != sum(c.isalnum() for c in example):
+        return code
+    signs = iter(code)
+    return "".join(next(signs) if c.isalnum() else c for c in example)
 
 
 def _names_of(key: str, source: Mapping[str, str]) -> Iterator[str]:

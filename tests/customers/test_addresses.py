@@ -36,6 +36,12 @@ def faults(**fields: str) -> dict[str, str]:
         ({"country": "HK", "city": "Kowloon"}, {"region": "Kowloon"}),
         ({"country": "DE", "city": "Berlin", "postal_code": "D-10117"}, {"postal_code": "10117"}),
         ({"country": "LV", "city": "Riga", "postal_code": "1010"}, {"postal_code": "LV-1010"}),
+        ({"country": "PL", "city": "Gdańsk", "postal_code": "80958"}, {"postal_code": "80-958"}),
+        (
+            {"country": "PT", "city": "Porto", "postal_code": "4050 262"},
+            {"postal_code": "4050-262"},
+        ),
+        ({"country": "LU", "city": "Luxembourg", "postal_code": "L-1234"}, {"postal_code": "1234"}),
         ({"country": "NL", "city": "Delft", "postal_code": "2611ab"}, {"postal_code": "2611AB"}),
         (
             {"country": "US", "city": "Boston", "postal_code": "02108", "region": "massachusetts"},

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from shop import cart, checkout, discounts, inventory, orders, payments
 from shop.core.db import session, transaction
@@ -226,3 +227,31 @@ def test_authorised_order_with_only_gifts_left_ships(cast: Cast) -> None:
     ship(order)
     assert counters(order) == {lamp: (0, 1, 0), mug: (1, 0, 0)}
     assert discounts.of_order(order.id)
+
+
+def test_command_returns_a_free_order(app: Flask, cast: Cast) -> None:
+    order = free_order(cast)
+    ship(order)
+    asked = ["shop", "refund", order.number, "--all", "--restock", "--reason", "returned"]
+
+    done = app.test_cli_runner().invoke(args=asked)
+    again = app.test_cli_runner().invoke(args=asked)
+
+    assert (done.exit_code, done.output) == (
+        0,
+        f"{order.number}: Returned without a refund, 2 items.\n",
+    )
+    assert again.exit_code == 1
+    assert on_hand(cast.mug.id) == 10
+
+
+def test_command_refunds_items(app: Flask, cast: Cast) -> None:
+    order = cast.paid_order
+    line = order.lines[0].id
+
+    done = app.test_cli_runner().invoke(
+        args=["shop", "refund", order.number, "--line", f"{line}:1", "--reason", "damaged"]
+    )
+
+    assert done.output == f"{order.number}: Refund of €19.00 requested, 1 item.\n"
+    assert counters(order) == {line: (0, 0, 1)}

@@ -434,9 +434,10 @@ def test_guests_cannot_ask_for_orders(browser: FlaskClient, cast: Cast) -> None:
 
 
 def test_links_to_guest_orders_are_limited(cast: Cast, session: Session) -> None:
+    asked = GuestOrdersRequested(customer_id=cast.ada.id)
     for _ in range(mails.MAX_PER_HOUR + 3):
         with db.transaction():
-            mails.send_orders_link(GuestOrdersRequested(customer_id=cast.ada.id))
+            mails.send_orders_link(asked)
 
     written = select(func.count()).where(MailMessage.kind == "orders_link")
     assert session.scalar(written) == mails.MAX_PER_HOUR
