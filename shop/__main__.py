@@ -7,6 +7,7 @@ from functools import lru_cache
 from shop import edges, reactions
 from shop.cli import relay, worker
 from shop.config import Settings, read_or_end
+from shop.core import preflight
 
 
 def main() -> int:
@@ -17,7 +18,10 @@ def main() -> int:
     workers.add_argument("--processes", type=int, default=2, help="how many (default: 2)")
     programs.add_parser("relay", help="dispatch events, and do what is due by the clock")
     chosen = parser.parse_args()
-    edges.configure(read_or_end(2), name=chosen.program, pool_size=4)
+    settings = read_or_end(2)
+    if settings.is_production:
+        preflight.end_if_unsafe(settings.database_url, settings.redis_url, 2)
+    edges.configure(settings, name=chosen.program, pool_size=4)
     if chosen.program == "worker":
         worker.run(chosen.processes)
     else:

@@ -5,18 +5,22 @@ In development, values that the environment does not set come from ``.env`` and 
 ``<var>/dev.env``, which a running ``bin/dev`` writes, so that ``flask shop …`` finds its stack.
 """
 
+import math
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parseaddr
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from babel.numbers import get_currency_precision, list_currencies
+from babel import Locale, UnknownLocaleError
+from babel.numbers import get_currency_precision, get_decimal_symbol, list_currencies
 from dotenv import dotenv_values
 
 ENVIRONMENTS = ("development", "test", "production")
@@ -26,6 +30,14 @@ WHOLE_UNITS = {
     "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF",
     "XOF", "XPF",
 }  # fmt: skip
+# What examples, tutorials and this project's own tests put where a secret belongs.
+PLACEHOLDERS = (
+    "changeme", "change-me", "change_me", "default", "development", "example", "for-test",
+    "insecure", "letmein", "only-for", "password", "placeholder", "qwerty", "replace", "scratch-",
+    "secret", "thisismy", "your-key", "your_key",
+)  # fmt: skip
+MIN_SECRET_LENGTH = 32
+MIN_SECRET_BITS = 80
 
 # What may be offered, and the currencies it takes if not all; ``shop.payments.methods`` has more.
 _KLARNA = "AUD CAD CHF CZK DKK EUR GBP NOK NZD PLN RON SEK USD"
@@ -61,6 +73,7 @@ class Settings:
     stripe_publishable_key: str
     stripe_webhook_secrets: tuple[str, ...] = field(repr=False)
     stripe_api_base: str
+    stripe_test_mode: bool
     payment_capture: str
     payment_methods: tuple[str, ...]
     wallets: bool
@@ -76,8 +89,13 @@ class Settings:
     shop_name: str
     currency: str
     country: str
+    number_locale: str
     prices_include_tax: bool
     hold_minutes: int
+    free_shipping_counts: str
+    max_per_variant: int
+    max_unpaid_orders: int
+    unpaid_hold_minutes: int
     time_zone: ZoneInfo
     cut_off_hour: int
 
@@ -112,6 +130,7 @@ class Settings:
                 if part.strip()
             ),
             stripe_api_base=read.text("STRIPE_API_BASE", "").rstrip("/"),
+            stripe_test_mode=read.switch("STRIPE_TEST_MODE", False),
             payment_capture=read.choice("PAYMENT_CAPTURE", "automatic", ("automatic", "manual")),
             payment_methods=read.several("PAYMENT_METHODS", "card", tuple(METHOD_CURRENCIES)),
             wallets=read.switch("WALLETS", True),
@@ -130,14 +149,21 @@ class Settings:
             shop_name=read.text("SHOP_NAME", "Ember & Oak"),
             currency=read.currency("CURRENCY", "EUR"),
             country=read.letters("SHOP_COUNTRY", "DE"),
+            number_locale=read.number_locale("NUMBER_LOCALE", "en_IE"),
             prices_include_tax=read.switch("PRICES_INCLUDE_TAX", True),
             hold_minutes=read.whole("HOLD_MINUTES", 15, 1, 24 * 60),
+            free_shipping_counts=read.choice(
+                "FREE_SHIPPING_COUNTS", "before_discounts", ("before_discounts", "after_discounts")
+            ),
+            max_per_variant=read.whole("MAX_PER_VARIANT", 20, 1, 999),
+            max_unpaid_orders=read.whole("MAX_UNPAID_ORDERS", 10, 1, 1000),
+            unpaid_hold_minutes=read.whole("UNPAID_HOLD_MINUTES", 30, 1, 24 * 60),
             time_zone=read.zone("SHOP_TIME_ZONE", "Europe/Berlin"),
             cut_off_hour=read.whole("SHOP_CUT_OFF_HOUR", 14, 0, 24),
         )
         read.problems += _unpayable(settings)
         if settings.is_production:
-            read.problems += _unsafe_in_production(settings)
+            read.problems += _unsafe_in_production(settings, source)
         if read.problems:
             raise SettingsError("The shop cannot start: " + " ".join(read.problems))
         return settings
@@ -265,6 +291,19 @@ class _Reader:
             )
         return value
 
+    def number_locale(self, name: str, default: str) -> str:
+        value = self.text(name, default).replace("-", "_")
+        try:
+            if get_decimal_symbol(Locale.parse(value)) in {".", ","}:
+                return value
+        except (UnknownLocaleError, ValueError):
+            pass
+        self.problems.append(
+            f"{name} must be a language and region like {default} or de_DE whose decimal"
+            f" separator is a point or a comma, not {value!r}."
+        )
+        return default
+
     def switch(self, name: str, default: bool) -> bool:
         value = self.text(name, "on" if default else "off").lower()
         if value not in {"on", "off", "yes", "no", "true", "false", "1", "0"}:
@@ -321,29 +360,98 @@ def _unpayable(settings: Settings) -> list[str]:
     return []
 
 
-def _unsafe_in_production(settings: Settings) -> list[str]:
+def _unsafe_in_production(settings: Settings, source: Mapping[str, str]) -> list[str]:
     rules = {
-        "SECRET_KEY must have at least 32 characters in production.": len(settings.secret_key) < 32,
-        "SECRET_KEY must be random, not one repeated character.": len(set(settings.secret_key)) < 8,
+        **_weak_secret("SECRET_KEY", settings.secret_key),
+        "FLASK_DEBUG must be off in production: it shows code and runs it.": _is_on(
+            source.get("FLASK_DEBUG", "")
+        ),
         "BASE_URL must start with https:// in production.": not settings.base_url.startswith(
             "https://"
+        ),
+        "BASE_URL must name the host that customers use, not this machine (localhost).": _is_local(
+            settings.base_url
         ),
         "REALTIME_URL must start with wss:// in production.": not settings.realtime_url.startswith(
             "wss://"
         ),
+        "REALTIME_URL must name the host that customers use, not this machine (localhost).": (
+            _is_local(settings.realtime_url)
+        ),
+        **_open_redis(settings.redis_url),
+        "DATABASE_URL must not use the role postgres, which may do everything: make a role that"
+        " owns the shop's database only.": _split(settings.database_url).username == "postgres",
         **_unlike_stripe(settings),
         "STRIPE_API_BASE is for the stand-in only and must be empty in production.": bool(
             settings.stripe_api_base
         ),
         "SMTP_URL is not set: no mail could be sent.": not settings.smtp_url,
+        "METRICS_TOKEN must have at least 16 characters in production.": (
+            0 < len(settings.metrics_token) < 16
+        ),
         "SHOP_FAILPOINTS is for tests and must be empty in production.": bool(settings.failpoints),
         "RATE_LIMITS=off is not accepted in production.": not settings.rate_limits,
     }
     return [sentence for sentence, broken in rules.items() if broken]
 
 
+def _weak_secret(name: str, value: str) -> dict[str, bool]:
+    """Whether a secret is short, known, or could be guessed."""
+    low = value.casefold()
+    make = 'make one with: python3 -c "import secrets; print(secrets.token_hex(32))".'
+    return {
+        f"{name} must have at least {MIN_SECRET_LENGTH} characters in production.": (
+            len(value) < MIN_SECRET_LENGTH
+        ),
+        f"{name} looks like an example that others know; {make}": any(
+            word in low for word in PLACEHOLDERS
+        ),
+        f"{name} must be random, not repeated or in a row; {make}": len(value) >= MIN_SECRET_LENGTH
+        and (_bits(value) < MIN_SECRET_BITS or _is_patterned(value)),
+    }
+
+
+def _bits(value: str) -> float:
+    """How much a value can tell at most, going by how often each character is in it (Shannon)."""
+    counts = Counter(value).values()
+    return sum(-count * math.log2(count / len(value)) for count in counts)
+
+
+def _is_patterned(value: str) -> bool:
+    """Whether it is a shorter text repeated, or goes up or down the alphabet."""
+    steps = [ord(b) - ord(a) for a, b in pairwise(value)]
+    in_a_row = sum(step in {-1, 0, 1} for step in steps)
+    starts = range(1, len(value) // 2 + 1)
+    is_repeated = any(value == (value[:n] * len(value))[: len(value)] for n in starts)
+    return is_repeated or in_a_row * 2 > len(steps)
+
+
+def _is_on(value: str) -> bool:
+    """As Flask reads its own switches: anything but these is on."""
+    return value.strip().lower() not in {"", "0", "false", "no", "off", "n", "f"}
+
+
+def _is_local(url: str) -> bool:
+    host = (_split(url).hostname or "").rstrip(".")
+    is_name = host == "localhost" or host.endswith((".localhost", ".localdomain"))
+    return is_name or host in {"::1", "::", "0.0.0.0"} or host.startswith("127.")
+
+
+def _open_redis(url: str) -> dict[str, bool]:
+    """Whoever can write to Redis gives orders to workers and signs in sockets."""
+    parts = _split(url)
+    query = parse_qs(parts.query)
+    password = parts.password or next(iter(query.get("password", [])), "")
+    return {
+        "REDIS_URL must hold a password in production: redis://:password@host:6379/0.": (
+            bool(url) and not password
+        ),
+    }
+
+
 def _unlike_stripe(settings: Settings) -> dict[str, bool]:
-    """A secret key where the publishable one belongs would be shown to every browser."""
+    """A secret key where the publishable one belongs would be shown to every browser, and a test
+    key sells for nothing."""
     given = {
         "STRIPE_SECRET_KEY": ((settings.stripe_secret_key,), ("sk_", "rk_")),
         "STRIPE_PUBLISHABLE_KEY": ((settings.stripe_publishable_key,), ("pk_",)),
@@ -356,4 +464,35 @@ def _unlike_stripe(settings: Settings) -> dict[str, bool]:
         broken[f"{name} must start with {begins}."] = not all(
             value.startswith(starts) for value in values if value
         )
-    return broken
+        broken[f"{name} ends after its first part: copy all of it from Stripe."] = any(
+            value.rstrip("_") in _EMPTY_KEYS for value in values
+        )
+    return broken | _stripe_mode(settings)
+
+
+_EMPTY_KEYS = {
+    "whsec", "sk", "rk", "pk", "sk_live", "rk_live", "pk_live", "sk_test", "rk_test", "pk_test",
+}  # fmt: skip
+
+
+def _stripe_mode(settings: Settings) -> dict[str, bool]:
+    """Whether the keys are of one mode, and of the one that was chosen."""
+    secret, shown = settings.stripe_secret_key, settings.stripe_publishable_key
+    modes = {_mode(key) for key in (secret, shown) if key}
+    wanted = "test" if settings.stripe_test_mode else "live"
+    is_mixed = modes == {"live", "test"}
+    return {
+        "STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY must be of the same mode: both live, or both"
+        " test.": is_mixed,
+        "STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY are test keys: nobody would really pay. Use"
+        " live keys, or set STRIPE_TEST_MODE=on.": wanted == "live" and modes == {"test"},
+        "STRIPE_TEST_MODE=on needs test keys in STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY, not"
+        " live ones.": wanted == "test" and modes == {"live"},
+        "STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY must say their mode: sk_live_… and"
+        " pk_live_….": "" in modes,
+    }
+
+
+def _mode(key: str) -> str:
+    parts = key.split("_")
+    return parts[1] if len(parts) > 2 and parts[1] in {"live", "test"} else ""

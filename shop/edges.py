@@ -1,8 +1,9 @@
 """Tells the edges where the outside world is. Every kind of process does this first; no Flask."""
 
 from shop import checkout
+from shop.cart import limits
 from shop.config import Settings
-from shop.core import db, failpoints, log, mail, redis
+from shop.core import db, devices, failpoints, log, mail, money, network, passwords, redis
 from shop.media import storage
 from shop.notifications import alerts, templates
 from shop.payments import methods, stripe_gateway
@@ -14,10 +15,13 @@ def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
     ``name`` is what Postgres shows for this process's connections. Opens no connection.
     """
     log.configure()
+    money.configure(settings.number_locale)
     failpoints.configure(settings.failpoints)
     db.configure(settings.database_url, name=name, pool_size=pool_size)
     redis.configure(settings.redis_url)
     mail.configure(settings.smtp_url, settings.mail_from)
+    devices.configure(settings.secret_key)
+    passwords.configure(shop_name=settings.shop_name)
     alerts.configure(to=settings.alert_mail)
     templates.configure(
         base_url=settings.base_url, shop_name=settings.shop_name, zone=settings.time_zone
@@ -40,5 +44,10 @@ def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
             hold_minutes=settings.hold_minutes,
             zone=settings.time_zone,
             cut_off_hour=settings.cut_off_hour,
+            free_shipping_counts=checkout.FreeShippingCounts(settings.free_shipping_counts),
+            max_unpaid_orders=settings.max_unpaid_orders,
+            unpaid_hold_minutes=settings.unpaid_hold_minutes,
         )
     )
+    limits.configure(max_per_variant=settings.max_per_variant)
+    network.configure(settings.secret_key)

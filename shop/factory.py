@@ -11,9 +11,9 @@ from flask_wtf import CSRFProtect
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from shop import admin, api, cli, edges, store
+from shop import admin, api, cli, customers, edges, store
 from shop.config import Settings
-from shop.core import actor, db
+from shop.core import actor, db, money
 from shop.core.network import network_of
 
 MAX_UPLOAD = 64 * 1024 * 1024
@@ -26,6 +26,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask("shop", template_folder="../templates", static_folder=None)
     app.config.update(_flask_config(settings))
     app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.globals["number_locale"] = money.number_locale
+    app.jinja_env.filters["address_lines"] = customers.address_lines
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
@@ -53,7 +55,7 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "SESSION_COOKIE_SECURE": secure,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
-        "TRUSTED_HOSTS": [host.partition(":")[0], "127.0.0.1", "localhost"],
+        "TRUSTED_HOSTS": _trusted_hosts(settings, host.partition(":")[0]),
         "MAX_CONTENT_LENGTH": MAX_UPLOAD,
         "MAX_FORM_MEMORY_SIZE": 1024 * 1024,
         "SEND_FILE_MAX_AGE_DEFAULT": 31536000,
@@ -66,6 +68,11 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "RATELIMIT_STORAGE_OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
     }
+
+
+def _trusted_hosts(settings: Settings, own: str) -> list[str]:
+    """The host names that count; this machine's own only where no customer comes by."""
+    return [own] if settings.is_production else [own, "127.0.0.1", "localhost"]
 
 
 def _requests(app: Flask, settings: Settings) -> None:

@@ -16,6 +16,7 @@ from shop.core.events import Event, EventRecord
 from shop.core.relay import Message, Reaction
 from shop.customers.events import (
     CustomerRegistered,
+    GuestOrdersRequested,
     PasswordResetRequested,
     RegistrationRepeated,
 )
@@ -50,6 +51,7 @@ from shop.payments.events import (
     RefundRequested,
     TaskClosed,
     TaskOpened,
+    UnitsReturned,
     VoidRequested,
     VoucherIssued,
     WebhookReceived,
@@ -126,6 +128,7 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     CustomerRegistered: [_atomic(mails.send_confirmation_link)],
     RegistrationRepeated: [_atomic(mails.send_already_registered)],
     PasswordResetRequested: [_atomic(mails.send_password_link)],
+    GuestOrdersRequested: [_atomic(mails.send_orders_link)],
     MailQueued: [_outside(_deliver_mail)],
     MediaStored: [_slow(_make_renditions, minutes=2)],
     DoctorAsked: [_slow(_ask_doctor, minutes=15)],
@@ -133,6 +136,7 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     DoctorAnswered: [],
     FaultMended: [],
     ReviewAdded: [],
+    UnitsReturned: [],
 }
 BY_NAME = {reaction.name: reaction for follows in REACTIONS.values() for reaction in follows}
 
@@ -144,6 +148,7 @@ ORDER_MESSAGES: dict[type[OrderEvent] | type[Event], str] = {
     PaymentVoided: "order.updated",
     DisputeChanged: "order.updated",
     LinesCancelled: "order.updated",
+    UnitsReturned: "order.updated",
     RefundRequested: "order.updated",
     RefundFailed: "order.updated",
     PaymentFailed: "order.payment_failed",

@@ -48,13 +48,17 @@ def customer(email: str, name: str) -> Customer:
 
 
 def filled_cart(
-    variant: Variant, quantity: int = 1, *, customer_id: int | None = None
+    variant: Variant,
+    quantity: int = 1,
+    *,
+    customer_id: int | None = None,
+    email: str = "ada@example.com",
 ) -> cart.Cart:
     """A cart that is ready to order: contact, address and method are given."""
     with transaction():
         basket = cart.open_cart(customer_id)
         cart.add(basket, variant.id, quantity)
-        checkout.set_contact(basket, email="ada@example.com", address=ADDRESS)
+        checkout.set_contact(basket, email=email, address=ADDRESS)
         checkout.set_method(basket, "standard")
     return basket
 

@@ -1,24 +1,24 @@
 """One's own account: sign in, sign out, profile, password."""
 
-from flask import Response, flash, redirect, request, session
+from flask import Response, current_app, flash, g, redirect, request, session
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access
 from flask_appbuilder.utils.limit import Limit
 from flask_login import current_user
 from flask_wtf import FlaskForm
 from sqlalchemy import func, select
-from werkzeug.security import check_password_hash
 from werkzeug.wrappers import Response as WerkzeugResponse
 from wtforms import PasswordField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
 from shop.admin import accounts, security
 from shop.admin.base import Screen
-from shop.core import clock, sessions
+from shop.core import clock, devices, sessions
 from shop.core.db import session as database
 from shop.core.db import transaction
 from shop.core.errors import Invalid
 from shop.core.network import network_of
+from shop.core.passwords import matches
 
 Page = str | tuple[str, int] | WerkzeugResponse
 
@@ -39,6 +39,31 @@ def _account() -> str:
     return request.form.get("username", "").strip().lower()[:128]
 
 
+def _known_device() -> str:
+    """The id of this browser if it has signed in to the account that is tried, else nothing."""
+    if "known_device" not in g:
+        kept = request.cookies.get(devices.COOKIE)
+        g.known_device = devices.known(kept, "staff", _account())
+    found: str = g.known_device
+    return found
+
+
+def _is_known_device() -> bool:
+    return bool(_known_device())
+
+
+def _remember_device(answer: WerkzeugResponse) -> None:
+    kept = devices.remember(request.cookies.get(devices.COOKIE), "staff", _account())
+    answer.set_cookie(
+        devices.COOKIE,
+        kept,
+        max_age=devices.KEPT,
+        secure=current_app.config["SESSION_COOKIE_SECURE"],
+        httponly=True,
+        samesite="Lax",
+    )
+
+
 class SignInForm(FlaskForm):
     """What one types to get in."""
 
@@ -57,17 +82,22 @@ class SignInForm(FlaskForm):
 class SignInView(Screen):
     """The only page that needs no sign-in. Failures are counted, and all sound the same.
 
-    One address may try 30 times in ten minutes. An account may fail ten times from one address in
-    ten minutes, and a hundred times an hour from everywhere: guessing is slow, and nobody is locked
-    out of their own account from elsewhere for long.
+    One network may try 30 times in ten minutes, and an account may fail ten times from one network
+    in ten minutes: guessing is slow, and nobody is locked out of their own account from elsewhere.
+    A browser that has signed in to the account before is not counted with its network.
     """
 
     route_base = "/admin/login"
     default_view = "login"
     limits = [
-        Limit("30 per 10 minutes", _network, methods=("POST",)),
-        Limit("10 per 10 minutes", _account_and_address, methods=("POST",), deduct_when=_failed),
-        Limit("100 per hour", _account, methods=("POST",), deduct_when=_failed),
+        Limit("30 per 10 minutes", _network, methods=("POST",), exempt_when=_is_known_device),
+        Limit(
+            "10 per 10 minutes",
+            _account_and_address,
+            methods=("POST",),
+            deduct_when=_failed,
+            exempt_when=_is_known_device,
+        ),
     ]
 
     @expose("/", methods=["GET", "POST"])
@@ -79,7 +109,11 @@ class SignInView(Screen):
         form = SignInForm()
         if form.validate_on_submit():
             if security.sign_in(form.username.data or "", form.password.data or ""):
-                return redirect(target, code=303)
+                answer = redirect(target, code=303)
+                _remember_device(answer)
+                return answer
+            if device := _known_device():
+                devices.note_failure(device)
             form.password.errors = ["The address and the password do not belong together."]
             return self.page("admin/account/sign_in.html", title="Sign in", form=form), 401
         return self.page("admin/account/sign_in.html", title="Sign in", form=form)
@@ -187,7 +221,7 @@ class PasswordView(Screen):
         """Change it; every other browser is signed out."""
         form = OwnPasswordForm()
         if form.validate_on_submit():
-            if not check_password_hash(current_user.password or "", form.current.data or ""):
+            if not matches(current_user.password, form.current.data or ""):
                 form.current.errors = ["This is not your current password."]
             else:
                 try:

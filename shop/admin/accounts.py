@@ -12,12 +12,12 @@ from typing import Any
 
 from flask_appbuilder.security.sqla.models import Role, User
 from sqlalchemy import func, select
-from werkzeug.security import generate_password_hash
 
 from shop.admin import passwords, roles
 from shop.core import clock, sessions
 from shop.core.db import session
 from shop.core.errors import DomainError, Invalid
+from shop.core.passwords import hashed
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -56,7 +56,7 @@ def create(
     _may_give(by, held)
     if not held:
         raise Invalid("Choose at least one role.", field="roles")
-    passwords.check(password, email=email)
+    passwords.check(password, email=email, name=f"{first_name} {last_name}")
     taken = select(User.id).where(
         (func.lower(User.email) == email) | (func.lower(User.username) == email)
     )
@@ -67,7 +67,7 @@ def create(
         username=email,
         first_name=first_name.strip(),
         last_name=last_name.strip(),
-        password=generate_password_hash(password),
+        password=hashed(password),
         active=True,
         created_on=_stored_now(),
         changed_on=_stored_now(),
@@ -136,8 +136,8 @@ def set_password(user: User, password: str, *, keep: str | None = None) -> None:
 
     Raises ``Invalid`` when the password is too weak.
     """
-    passwords.check(password, email=user.email)
-    user.password = generate_password_hash(password)
+    passwords.check(password, email=user.email, name=user.get_full_name())
+    user.password = hashed(password)
     user.changed_on = _stored_now()
     sessions.end_all("staff", user.id, but=keep)
 

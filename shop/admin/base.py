@@ -62,7 +62,6 @@ Ctrl+S), ``data-search-select``, ``data-local`` (times). Live events arrive on `
 ``live:staff:orders`` with detail {type, data, at}: static/js/live-admin.js.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -91,6 +90,7 @@ from shop.admin.fields import FormMaker
 from shop.admin.formatters import money
 from shop.admin.interface import Table
 from shop.admin.narrowing import PAGE_SIZES, Narrowed
+from shop.core import strict_json
 from shop.core.db import transaction
 from shop.core.errors import DomainError
 
@@ -440,7 +440,7 @@ class CrudView(_InTheAdmin, Narrowed, ModelView):
 
     def _find(self, pk: str) -> Any:
         try:
-            key = json.loads(pk) if self.datamodel.is_pk_composite() else pk
+            key = strict_json.parse(pk) if self.datamodel.is_pk_composite() else pk
         except ValueError:
             abort(404)
         item = self.datamodel.get(key, self._base_filters)

@@ -24,9 +24,13 @@ RANGES = {
 FEED = 6
 DEFINITIONS = {
     "net": "Captured minus given back in this period, without tax and shipping.",
-    "orders": "Orders whose payment arrived in this period.",
+    "orders": "Orders paid for in this period, free orders included. An order counts once, on the"
+    " day it is paid for, and stays when it is cancelled or refunded later.",
     "average": "What those orders cost with tax and shipping, divided by their number.",
-    "units": "Pieces in those orders.",
+    "units": "Items in those orders, without those cancelled before payment.",
+    "top": "Items sold in this period minus items cancelled, refunded or returned in it, each on"
+    " the day it happens, at their price after discounts. Refunds of an amount without items do not"
+    " count here.",
 }
 
 
@@ -122,6 +126,7 @@ class DashboardView(Desk):
             ),
             "shown": shown,
             "currency": currency,
+            "top_definition": DEFINITIONS["top"],
             "top": analytics.top_products(start, now, currency=currency),
             "latest": orders.desk(orders.OrderFilters(per_page=FEED)).rows,
         }
@@ -183,7 +188,7 @@ def figures(this: analytics.Totals, before: analytics.Totals, currency: str) -> 
         ("net", "Net sales", this.net_minor, before.net_minor, money),
         ("orders", "Orders", this.orders, before.orders, plain),
         ("average", "Average order", this.average_minor, before.average_minor, money),
-        ("units", "Pieces sold", this.units, before.units, plain),
+        ("units", "Units sold", this.units, before.units, plain),
     ]
     return [
         Figure(

@@ -94,8 +94,9 @@ class DiscountForm(FlaskForm):
     amount = MoneyField("Amount", [Optional()])
     buy_quantity = WholeField("Buy", [Optional()], description="So many at the full price …")
     get_quantity = WholeField(
-        "Get", [Optional()], description="… and the cheapest so many for less."
-    )
+        "Get", [Optional()],
+        description="… and the next cheaper for less. Sets are made from the most expensive down.",
+    )  # fmt: skip
     applies_to = SelectField(
         "Goods", choices=[(ALL, "Everything"), (CHOSEN, "Chosen categories and products")]
     )
@@ -125,7 +126,8 @@ class DiscountForm(FlaskForm):
     )
     lane = SelectField(
         "Round", choices=list(discounts.LANE_WORDS.items()),
-        description="Of each round the discount that saves most applies, one round after another.",
+        description="One discount of each round applies, one round after another: the choice that"
+        " saves most.",
     )  # fmt: skip
 
 

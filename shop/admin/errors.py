@@ -21,6 +21,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shop.core.db import session, sqlstate, violated
 from shop.core.errors import DomainError, Invalid, NotFound, Unavailable
+from shop.core.network import wait_s
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,10 @@ PAGES = {
 STATUS = {"not_found": 404, "invalid": 422, "unavailable": 503, "forbidden": 403}
 AWAY = "The database does not answer just now. Try again in a moment."
 LOOK_FIRST = " Look first whether what you sent was saved."  # its last answer may be what is lost
+RETRY_AFTER_S = 5
 BUSY = {"40001", "40P01", "55P03", "57014"}
 
-Answer = tuple[str | Response, int] | WerkzeugResponse
+Answer = tuple[str | Response, int] | Response | WerkzeugResponse
 
 
 class Stale(DomainError):
@@ -122,8 +124,16 @@ def failed(error: HTTPException) -> Answer:
     if status >= 500:
         session.rollback()
     if wants_json():
-        return jsonify({"error": PAGES.get(status, PAGES[400])[1], "code": status}), status
-    return page(status)
+        words = {"error": PAGES.get(status, PAGES[400])[1], "code": status}
+        answer = current_app.make_response((jsonify(words), status))
+    else:
+        answer = current_app.make_response(page(status))
+    if status == 429:
+        limit = next(iter(current_app.extensions["limiter"])).current_limit
+        answer.headers["Retry-After"] = str(wait_s(limit.reset_at if limit else None))
+    elif status == 503:
+        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return answer
 
 
 def page(status: int, sentence: str = "") -> tuple[str, int]:

@@ -24,7 +24,7 @@ from wtforms.utils import unset_value
 from wtforms.validators import DataRequired, Length, Optional, ValidationError
 
 from shop.admin.formatters import shop_currency
-from shop.core.money import Money, exponent, parse_major
+from shop.core.money import AmountError, format_typed, parse_amount
 
 INT_MAX = 2**31 - 1
 
@@ -101,7 +101,7 @@ class UtcDateTimeField(DateTimeLocalField):
 
 
 class MoneyField(Field):
-    """Typed as “12.30” or “12,30”; the data is whole minor units of the shop's currency."""
+    """Typed as ``parse_amount`` reads it; the data is minor units of the shop's currency."""
 
     widget = widgets.TextInput()
 
@@ -123,7 +123,7 @@ class MoneyField(Field):
             return self.typed
         if self.data is None:
             return ""
-        return f"{Money(self.data, self.currency).major:.{exponent(self.currency)}f}"
+        return format_typed(self.data, self.currency)
 
     def process_formdata(self, valuelist: list[str]) -> None:
         if not valuelist:
@@ -133,12 +133,9 @@ class MoneyField(Field):
         if not self.typed.strip():
             return
         try:
-            self.data = parse_major(self.typed, self.currency)
-        except ValueError:
-            raise ValueError(f"Type an amount in {self.currency}, such as 12.30.") from None
-        if not 0 <= self.data <= INT_MAX:
-            self.data = None
-            raise ValueError("This amount is not possible.")
+            self.data = parse_amount(self.typed, self.currency)
+        except AmountError as error:
+            raise ValueError(str(error)) from None
 
 
 class CodesField(Field):

@@ -8,11 +8,12 @@ from sqlalchemy import func, select
 from shop.admin import errors
 from shop.admin.base import Page
 from shop.admin.desk import PER_PAGE, Desk, existing
-from shop.core import relay
+from shop.core import queue, relay
 from shop.core.db import session, transaction
 from shop.core.events import EventRecord
 from shop.core.relay import Delivery
 
+REFUSED_SHOWN = 20
 STATES = {"": "Waiting", "dead": "Failed for good", "done": "Done"}
 
 
@@ -63,6 +64,7 @@ class JobsView(Desk):
             pages=pages,
             links=self.page_links(pages),
             tabs=self.tab_links(STATES, counts | {"": counts.get("due", 0)}, tab),
+            refused=queue.refused_jobs(limit=REFUSED_SHOWN),
             lag_s=relay.lag_s(),
             most=relay.MAX_ATTEMPTS,
             may_retry=self.may("can_retry") and state == "dead",

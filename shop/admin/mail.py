@@ -1,4 +1,8 @@
-"""The mailbox: every mail the shop wrote, whether it left the house, and how it looks."""
+"""The mailbox: every mail the shop wrote, whether it left the house, and how it looks.
+
+A link in it that works for whoever has it (an order's page, a new password) leads nowhere here,
+unless the role may do what the link does: whoever follows it acts as the customer.
+"""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -19,6 +23,8 @@ from shop.notifications import MailMessage
 from shop.orders import Order
 
 STATES = {"": "All", "queued": "Waiting", "sent": "Sent", "kept": "Kept here", "failed": "Failed"}
+# What the reader of an order's email can do by its link: look at the order, and cancel it.
+OF_ORDER_LINK = ("can_show", "can_cancel")
 TONES = {"queued": "info", "sent": "good", "kept": "mute", "failed": "bad"}
 # A mail is foreign ground: no scripts, nothing loaded from elsewhere; its links open a new page.
 MAIL_POLICY = (
@@ -34,7 +40,7 @@ class MailView(Desk):
     route_base = "/admin/mail"
     default_view = "list"
     search_hint = "Address or subject"
-    # Whoever can read a mail with a sign-in link can become its reader: that is a right of its own.
+    # Whoever can follow a secret link can act as the customer: that is a right of its own.
     base_permissions: ClassVar[Sequence[str]] = ["can_list", "can_show", "can_retry", "can_links"]
 
     @expose("/")
@@ -96,6 +102,8 @@ class MailView(Desk):
             "admin/mail/show.html",
             title=message.subject,
             message=message,
+            text=self._body(message).text,
+            is_hidden=bool(message.secret_mark) and not self._may_follow(message),
             tone=TONES[message.state],
             state=STATES[message.state],
             may_retry=self.may("can_retry") and message.state == "failed",
@@ -110,7 +118,7 @@ class MailView(Desk):
     @permission_name("show")
     def html(self, pk: int) -> Page:
         """The mail alone, for the frame on its page."""
-        response = Response(self._readable(pk).html)
+        response = Response(self._body(self._readable(pk)).html)
         response.headers["Content-Security-Policy"] = MAIL_POLICY
         response.headers["X-Frame-Options"] = "SAMEORIGIN"
         return response
@@ -126,6 +134,20 @@ class MailView(Desk):
             notifications.retry(pk)
         flash("The mail waits to be sent again.", "success")
         return redirect(errors.back(self.address("show", pk=pk)), code=303)
+
+    def _body(self, message: MailMessage) -> notifications.Body:
+        """The email; its secret links work only for who may do what they do."""
+        if self._may_follow(message):
+            return notifications.with_secret(message)
+        return notifications.without_secret(message)
+
+    def _may_follow(self, message: MailMessage) -> bool:
+        """Whether this person may use the links of the email as its reader would."""
+        if not self.may("can_links"):
+            return False
+        has_access = self.appbuilder.sm.has_access
+        needed = OF_ORDER_LINK if message.customer_id is None else ()
+        return all(has_access(permission, "OrdersView") for permission in needed)
 
     def _readable(self, pk: int) -> MailMessage:
         message = session.get(MailMessage, existing(pk))

@@ -16,13 +16,12 @@ from shop.admin.desk import Desk, existing, seen_version, whole
 from shop.admin.errors import Stale
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, Invalid, NotFound, WrongState
-from shop.core.money import Money, exponent, parse_major
+from shop.core.money import AmountError, Money, exponent, format_typed, parse_amount
 from shop.payments import Payment, Wanted
 
 Typed = Mapping[str, str]
 QUANTITY, RESTOCK = "quantity-", "restock-"
 # The most that anybody can type; what is really left is the core's to say.
-MOST_DIGITS = 16
 DISPUTE_WORDS = {
     "needs_response": ("bad", "Needs an answer"),
     "under_review": ("warn", "The bank decides"),
@@ -71,16 +70,22 @@ class OrderMoney(Desk):
     def refund(self, pk: int) -> Page:
         """Give money back: pieces and shipping, an amount, or all that is left."""
 
-        def work(order: orders.Order) -> None:
+        def work(order: orders.Order) -> str | None:
             reason = request.form.get("reason", "")
             if reason not in payments.REASONS:
                 raise Invalid("Choose why the money goes back.", field="reason")
-            refund = payments.request_refund(
+            made = payments.refund_or_return(
                 order, wanted_of(order, request.form), reason=reason, source="staff"
             )
+            amount = (
+                Money(0, order.currency)
+                if isinstance(made, payments.OrderReturn)
+                else Money(made.amount_minor, made.currency)
+            )
             agreed = request.form.get("agreed", "")
-            if agreed != str(refund.amount_minor) and not errors.wants_json():
-                raise NotAgreed(Money(refund.amount_minor, refund.currency))
+            if agreed != str(amount.amount_minor) and not errors.wants_json():
+                raise NotAgreed(amount)
+            return None if amount else "The return is recorded. No money moves."
 
         return self._answer(
             pk, "refund", work, "The money is on its way back. {email} gets a mail."
@@ -151,15 +156,16 @@ class OrderMoney(Desk):
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _change(self, pk: int, work: Callable[[orders.Order], object], done: str) -> Page:
-        """Lock the order, make sure it is what the person saw, do the work, say so."""
+    def _change(self, pk: int, work: Callable[[orders.Order], str | None], done: str) -> Page:
+        """Lock the order, make sure it is what the person saw, do the work, say so: in the words
+        that ``work`` returns, or in those of ``done``."""
         with transaction("change-order"):
             order = self._seen(pk)
-            work(order)
-        return self._done(order, done)
+            words = work(order)
+        return self._done(order, words or done)
 
     def _answer(
-        self, pk: int, kind: str, work: Callable[[orders.Order], object], done: str
+        self, pk: int, kind: str, work: Callable[[orders.Order], str | None], done: str
     ) -> Page:
         """A form about money: shown, done, asked about, or refused with what was typed."""
         if request.method == "GET" or request.form.get("edit"):
@@ -268,7 +274,8 @@ def money_facts(
         "dispute_words": DISPUTE_WORDS,
         "refund_reasons": payments.REASONS,
         "cancel_reasons": orders.CANCEL_REASONS,
-        "may_refund": may("can_refund") and not now.refusal,
+        "may_refund": may("can_refund") and (not now.refusal or now.can_return),
+        "returns": payments.returns_of(order.id),
         "may_decide_refund": may("can_refund"),
         "may_capture": may("can_capture") and held is not None and order.status == "confirmed",
         "may_void": may("can_capture") and held is not None,
@@ -390,22 +397,15 @@ def quantities_of(typed: Typed) -> dict[int, int]:
 
 def amount_of(typed: str, name: str, currency: str) -> int:
     """A typed amount of money in minor units. Raises ``Invalid``."""
-    cleaned = typed.strip()
-    plain = cleaned.replace(",", ".")
-    if len(plain) > MOST_DIGITS or not plain.isascii() or "e" in plain.lower() or "_" in plain:
-        raise Invalid("Type an amount like 12.50.", field=name)
     try:
-        amount = parse_major(plain, currency)
-    except ValueError:
-        raise Invalid("Type an amount like 12.50.", field=name) from None
-    if amount < 0:
-        raise Invalid("An amount is never below zero.", field=name)
-    return amount
+        return parse_amount(typed, currency)
+    except AmountError as error:
+        raise Invalid(str(error), field=name) from None
 
 
 def major(amount_minor: int, currency: str) -> str:
     """An amount as somebody would type it."""
-    return f"{Money(amount_minor, currency).major:.{exponent(currency)}f}"
+    return format_typed(amount_minor, currency)
 
 
 def until(moment: datetime) -> str:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from babel import Locale
 from flask import Response, flash, jsonify, redirect, request
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
@@ -37,7 +36,6 @@ PAYMENT_WORDS = {
 }
 SORTS = {"newest": "Newest first", "oldest": "Oldest first", "total": "Largest first"}
 CARRIERS = ("DHL", "DPD", "GLS", "Hermes", "UPS", "FedEx", "Deutsche Post", "Royal Mail")
-COUNTRIES = Locale("en").territories
 LATE = timedelta(hours=24)
 VERY_LATE = timedelta(hours=48)
 MOST_AT_ONCE = 500
@@ -283,7 +281,6 @@ class OrdersView(OrderMoney):
             "reasons": orders.CANCEL_REASONS,
             "typed": {},
             "fault": None,
-            "countries": COUNTRIES,
             **self._form_facts(order, money),
         }
 

@@ -22,7 +22,6 @@ TO_DO = {
     "kept_after_dispute": "Pay the customer what is due another way.",
     "refund_stuck": "See whether Stripe has it, and under Jobs why the shop could not send it.",
     "capture_soon": "Capture the money in the order, or release it.",
-    "capture_failed": "Capture again in the order, or release the money and cancel the order.",
     "payment_not_started": "Check the Stripe account and the shop's settings for payments.",
 }
 CLOSED_SHOWN = 20

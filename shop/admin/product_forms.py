@@ -19,9 +19,10 @@ from shop.admin.errors import Stale
 from shop.admin.fields import WholeField
 from shop.catalog.models import Category, Product
 from shop.checkout.models import TaxRate
+from shop.core import strict_json
 from shop.core.db import session
 from shop.core.errors import DomainError, Invalid
-from shop.core.money import Money, exponent, parse_major
+from shop.core.money import AmountError, format_typed, parse_amount
 
 PAIR = re.compile(r"\s*([^:]+):\s*(.+)")
 # What the form shows as it is stored.
@@ -216,7 +217,7 @@ def check_merged(shown: Typed, typed: Typed) -> None:
 
 def _seen_in(typed: Typed) -> dict[str, str]:
     try:
-        seen = json.loads(typed.get("seen", ""))
+        seen = strict_json.parse(typed.get("seen", ""))
     except ValueError:
         return {}
     if not isinstance(seen, dict):
@@ -313,9 +314,9 @@ def save_variants(product: Product, typed: Typed) -> None:
 def price_of(typed: Typed, name: str, what: str) -> int:
     """An amount in the shop's currency, in minor units. Raises ``Invalid``."""
     try:
-        return parse_major(typed.get(name, ""), currency())
-    except ValueError:
-        raise Invalid(f"{what} must be an amount such as {major(1990)}.", field=name) from None
+        return parse_amount(typed.get(name, ""), currency())
+    except AmountError as error:
+        raise Invalid(f"{what}: {error}", field=name) from None
 
 
 def _number(typed: Typed, name: str, what: str) -> int:
@@ -338,10 +339,7 @@ def sku_pattern_of(product: Product) -> str:
 
 def major(amount_minor: int | None) -> str:
     """``1230`` as ``12.30``, for a form field."""
-    if amount_minor is None:
-        return ""
-    code = currency()
-    return f"{Money(amount_minor, code).major:.{exponent(code)}f}"
+    return "" if amount_minor is None else format_typed(amount_minor, currency())
 
 
 def currency() -> str:

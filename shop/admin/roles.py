@@ -136,7 +136,7 @@ WORDS = {
     "can_refund": "give money back",
     "can_capture": "capture and release money",
     "can_compare": "compare with Stripe",
-    "can_links": "open mails with sign-in links",
+    "can_links": "use the secret links in customers' emails",
 }
 
 Pair = tuple[str, str]  # (permission, view)

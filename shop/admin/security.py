@@ -4,6 +4,7 @@ Promise: a page under ``/admin`` is never shown to somebody without a live sign-
 account; that costs one statement a request, and all permissions together one more.
 """
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,19 +23,18 @@ from flask_login import LoginManager, current_user
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import joinedload
 from werkzeug.exceptions import SecurityError
-from werkzeug.security import check_password_hash, generate_password_hash
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shop.admin import errors, passwords, shell
 from shop.core import actor, clock, db, sessions, tokens
 from shop.core.db import transaction
+from shop.core.passwords import matches
 from shop.core.relay import Broadcast
 
 # Where the browser keeps the secret of its staff sign-in: the sockets look there too.
 SESSION_KEY = "staff_token"
 # Pages that anybody may see: the sign-in page and the files it needs.
 OPEN = {"SignInView.login", "admin_files.file"}
-_decoy = ""
 
 
 class StaffLogin(LoginManager):
@@ -85,12 +85,21 @@ class StaffSecurity(SecurityManager):
     def add_user(self, *args: Any, **given: Any) -> Any:
         """For Flask-AppBuilder's own commands: the password rules count there too."""
         if given.get("password"):
-            passwords.check(given["password"], email=given.get("email", ""))
+            self._check_new(given["password"], args, given)
         return super().add_user(*args, **given)
+
+    @staticmethod
+    def _check_new(password: str, args: Sequence[Any], given: dict[str, Any]) -> None:
+        """The rule, with all that the command says of its owner: name, names and address."""
+        known = [one for one in (*args, *given.values()) if isinstance(one, str)]
+        words = " ".join(one for one in known if one != password)
+        passwords.check(password, email=given.get("email", ""), name=words)
 
     def reset_password(self, userid: Any, password: str) -> None:
         """For Flask-AppBuilder's own commands: rules, and the end of all sign-ins."""
-        passwords.check(password)
+        user = self.get_user_by_id(userid)
+        email, name = (user.email, user.get_full_name()) if user else ("", "")
+        passwords.check(password, email=email, name=name)
         super().reset_password(userid, password)
         with transaction():
             sessions.end_all("staff", int(userid))
@@ -113,9 +122,6 @@ class StaffAppBuilder(AppBuilder):
 
 def init_app(app: Flask) -> None:
     """Guard everything under ``/admin`` and name the actor of staff requests."""
-    global _decoy
-    # Unknown addresses cost the same work as known ones.
-    _decoy = _decoy or generate_password_hash("nobody has this password")
     app.before_request(guard)
 
 
@@ -218,8 +224,7 @@ def sign_in(name: str, password: str) -> bool:
     lowered = name.strip().lower()
     named = (func.lower(User.username) == lowered) | (func.lower(User.email) == lowered)
     user = db.session.scalars(select(User).where(named).limit(1)).one_or_none()
-    kept = user.password if user and user.password else _decoy
-    right = check_password_hash(kept, password[: passwords.LONGEST * 4])
+    right = matches(user.password if user else None, password)
     with transaction():
         if not (user and user.active and right):
             failures = func.coalesce(User.fail_login_count, 0) + 1

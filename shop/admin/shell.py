@@ -55,6 +55,12 @@ class Shell:
         return _one_of(DENSITIES, request.cookies.get("density"))
 
     @property
+    def is_stripe_test_mode(self) -> bool:
+        """Whether this shop looks like a real one and takes no real money."""
+        settings = current_app.config["SETTINGS"]
+        return bool(settings.is_production and settings.stripe_test_mode)
+
+    @property
     def realtime_url(self) -> str:
         """Where the sockets are."""
         return str(current_app.config["SETTINGS"].realtime_url)

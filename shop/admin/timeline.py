@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from shop import orders
+from shop import orders, payments
 from shop.core.money import Money
 
 Payload = dict[str, Any]
@@ -74,6 +74,22 @@ def _lines_cancelled(payload: Payload, order: orders.Order) -> tuple[str, str, s
     return f"Cancelled: {units}", "bad", orders.CANCEL_REASONS.get(reason, reason)
 
 
+def _returned(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
+    units = ", ".join(f"{line['quantity']} × {line['name']}" for line in payload["lines"])
+    if payload["reason"] == "cancelled":
+        return f"No refund due yet for {units}: this part of the price rounds to nothing", "", ""
+    restocked = sum(line["quantity"] for line in payload["lines"] if line["restock"])
+    reason = payments.REASONS.get(str(payload["reason"]), str(payload["reason"]))
+    detail = f"{reason}; {restocked} restocked" if restocked else reason
+    return f"Returned without a refund: {units}", "", detail
+
+
+def _paid(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
+    if not order.total_minor:
+        return "Confirmed: nothing to pay; the stock is committed", "good", ""
+    return "Paid; the stock is promised", "good", ""
+
+
 def _dispute(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
     amount = Money(payload["amount_minor"], order.currency).format()
     status = str(payload["status"])
@@ -111,7 +127,7 @@ def _late(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
 
 _SENTENCES: dict[str, Callable[[Payload, orders.Order], tuple[str, str, str]]] = {
     "OrderPlaced": _plain("Order placed; its stock is held"),
-    "OrderPaid": _plain("Paid; the stock is promised", "good"),
+    "OrderPaid": _paid,
     "PaymentFailed": _because("Payment failed", "reason", "bad"),
     "PaymentProcessing": _plain("Payment processing: the money takes days to arrive"),
     "VoucherIssued": _plain("Voucher issued; waiting for the customer to pay it"),
@@ -130,6 +146,7 @@ _SENTENCES: dict[str, Callable[[Payload, orders.Order], tuple[str, str, str]]] =
     "PaymentVoided": _amount("{} released: it was authorised and not captured", ""),
     "VoidRequested": _plain("The authorised money is to be released"),
     "LinesCancelled": _lines_cancelled,
+    "UnitsReturned": _returned,
     "DisputeChanged": _dispute,
     "TaskOpened": _because("Needs a look", "sentence", "bad"),
     "TaskClosed": _plain("Looked at and closed"),

@@ -1,20 +1,37 @@
 """Sums for the dashboard, the customer card and the stock page. Each says what it costs.
 
 A payment's net share is ``(total − tax − shipping without tax) / total`` of its order: what was
-agreed does not change, so neither does the figure of a past day.
+agreed does not change, so neither does the figure of a past day. Orders and units count at the
+moment the order is paid for (free ones when they are placed), once, however its money comes.
+Products are sums over ``sale_entry``, whose rows are dated by what happened and never change.
 """
 
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Numeric, and_, case, cast, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Date,
+    Numeric,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+    union_all,
+)
 
 from shop.catalog.models import Product, Variant
 from shop.core.db import session
 from shop.core.relay import Delivery
 from shop.inventory.models import StockLevel, StockMovement
-from shop.orders.models import Order, OrderLine
+from shop.orders.models import Order, OrderLine, SaleEntry
 from shop.payments.models import Payment, PaymentEvent, Task
 
 MOVES_MONEY = ("captured", "refunded", "refund_failed", "dispute_lost")
@@ -22,8 +39,9 @@ MOVES_MONEY = ("captured", "refunded", "refund_failed", "dispute_lost")
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """A period in figures, in minor units. ``orders`` and ``units`` are those paid in it;
-    ``paid_minor`` is what they cost, with tax and shipping."""
+    """A period in figures, in minor units. ``orders`` and ``units`` are those paid for in it, free
+    ones included; ``paid_minor`` is what they cost, with tax and shipping. Units that were
+    cancelled before their order was paid for are in none of these."""
 
     net_minor: int = 0
     refunded_minor: int = 0
@@ -48,7 +66,8 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class TopProduct:
-    """What sold best; ``revenue_minor`` is the lines' price after discounts."""
+    """What sold best. ``units`` and ``revenue_minor`` (the price after discounts) are those sold in
+    the period less those cancelled, refunded or returned in it."""
 
     product_id: int
     name: str
@@ -79,66 +98,87 @@ class Handling:
 
 def totals(start: datetime, end: datetime, *, currency: str) -> Totals:
     """The figures of a period, ``end`` not included. One statement."""
-    captured = PaymentEvent.kind == "captured"
-    row = session.execute(
+    money = (
         select(
             func.coalesce(func.sum(_net_share()), 0).label("net"),
             func.coalesce(-func.sum(_signed()).filter(PaymentEvent.kind != "captured"), 0).label(
                 "refunded"
             ),
-            func.coalesce(func.sum(PaymentEvent.amount_minor).filter(captured), 0).label("paid"),
-            func.count(Order.id.distinct()).filter(captured).label("orders"),
-            func.coalesce(func.sum(Order.item_count).filter(captured), 0).label("units"),
         )
         .select_from(PaymentEvent)
         .join(Payment, Payment.id == PaymentEvent.payment_id)
         .join(Order, Order.id == Payment.order_id)
         .where(*_money_in(start, end, currency))
+        .subquery()
+    )
+    row = session.execute(
+        select(money, _ORDERS).select_from(money.join(_ORDERS, true())),
+        {"start": start, "end": end, "currency": currency},
     ).one()
     return Totals(int(row.net), int(row.refunded), int(row.paid), row.orders, int(row.units))
 
 
+# What was cancelled before the order was paid for is not in its entry of the sale, and not owed.
+_ORDERS = (
+    text("""
+SELECT count(*) AS orders, coalesce(sum(l.units), 0) AS units,
+    coalesce(sum(o.total_minor - l.never_owed), 0) AS paid
+FROM "order" o
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(s.units), 0) AS units, sum(
+        (l.total_minor + CASE WHEN o.prices_include_tax THEN 0 ELSE l.tax_minor END)::bigint
+        * (l.quantity - coalesce(s.units, 0)) / l.quantity) AS never_owed
+    FROM order_line l
+    LEFT JOIN sale_entry s
+        ON s.order_id = o.id AND s.order_line_id = l.id AND s.kind = 'sold'
+    WHERE l.order_id = o.id
+) l
+WHERE o.paid_at >= :start AND o.paid_at < :end AND o.currency = :currency
+""")
+    .columns(orders=BigInteger, units=BigInteger, paid=BigInteger)
+    .subquery("paid_orders")
+)
+
+
 def by_day(start: datetime, end: datetime, *, currency: str, zone: str) -> list[Day]:
     """Net sales and orders of each day that had any, oldest first. One statement."""
-    day = cast(func.timezone(zone, PaymentEvent.at), Date).label("day")
-    rows = session.execute(
-        select(
-            day,
-            func.sum(_net_share()).label("net"),
-            func.count(Order.id.distinct()).filter(PaymentEvent.kind == "captured").label("orders"),
-        )
+
+    def day(moment: Any) -> Any:
+        return cast(func.timezone(zone, moment), Date).label("day")
+
+    money = (
+        select(day(PaymentEvent.at), _net_share().label("net"), literal(0).label("orders"))
         .select_from(PaymentEvent)
         .join(Payment, Payment.id == PaymentEvent.payment_id)
         .join(Order, Order.id == Payment.order_id)
         .where(*_money_in(start, end, currency))
-        .group_by(day)
-        .order_by(day)
     )
-    return [Day(row.day, int(row.net), row.orders) for row in rows]
+    paid = select(day(Order.paid_at), literal(0).label("net"), literal(1).label("orders")).where(
+        Order.paid_at >= start, Order.paid_at < end, Order.currency == currency
+    )
+    both = union_all(money, paid).subquery()
+    rows = session.execute(
+        select(both.c.day, func.sum(both.c.net), func.sum(both.c.orders))
+        .group_by(both.c.day)
+        .order_by(both.c.day)
+    )
+    return [Day(on, int(net or 0), int(orders)) for on, net, orders in rows]
 
 
 def top_products(
     start: datetime, end: datetime, *, currency: str, limit: int = 5
 ) -> list[TopProduct]:
-    """What sold best among the orders paid in a period, by revenue. One statement."""
-    paid = (
-        select(Payment.order_id)
-        .join(PaymentEvent, PaymentEvent.payment_id == Payment.id)
-        .where(PaymentEvent.kind == "captured", *_money_in(start, end, currency))
-    )
-    revenue = func.sum(OrderLine.total_minor)
+    """What sold best in a period, by revenue: what was sold in it less what was cancelled, refunded
+    or returned in it. One statement."""
+    units, revenue = func.sum(SaleEntry.units), func.sum(SaleEntry.amount_minor)
     rows = session.execute(
-        select(
-            OrderLine.product_id,
-            Product.name,
-            func.sum(OrderLine.quantity),
-            revenue,
-            func.max(OrderLine.image_key),
-        )
-        .join(Product, Product.id == OrderLine.product_id)
-        .where(OrderLine.order_id.in_(paid))
-        .group_by(OrderLine.product_id, Product.name)
-        .order_by(revenue.desc(), OrderLine.product_id)
+        select(SaleEntry.product_id, Product.name, units, revenue, func.max(OrderLine.image_key))
+        .join(Product, Product.id == SaleEntry.product_id)
+        .join(OrderLine, OrderLine.id == SaleEntry.order_line_id)
+        .where(SaleEntry.at >= start, SaleEntry.at < end, SaleEntry.currency == currency)
+        .group_by(SaleEntry.product_id, Product.name)
+        .having(units > 0)
+        .order_by(revenue.desc(), SaleEntry.product_id)
         .limit(limit)
     )
     return [TopProduct(r[0], r[1], int(r[2]), int(r[3]), r[4] or "") for r in rows]

@@ -25,13 +25,13 @@ class NewAddressSchema(AddressSchema):
 
 
 class AddressPatchSchema(Schema):
-    """Changes to an address."""
+    """Changes to an address. The whole must fit its country afterwards."""
 
     name = line(200)
     line1 = line(200)
     line2 = line(200, allow_none=True)
-    city = line(200)
-    postal_code = line(40)
+    city = line(200, allow_none=True)
+    postal_code = line(40, allow_none=True)
     region = line(200, allow_none=True)
     country = line(2)
     phone = line(60, allow_none=True)

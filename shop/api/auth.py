@@ -1,11 +1,11 @@
 """Signing in and out, accounts and passwords, for programs."""
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import current_app, request
 from marshmallow import fields, validate
 from sqlalchemy import func, select
-from werkzeug.security import check_password_hash, generate_password_hash
 
 from shop import cart, checkout, customers, orders
 from shop.api import limits, tokens
@@ -13,7 +13,7 @@ from shop.api.callers import caller, signed_in, unasked
 from shop.api.door import Door
 from shop.api.errors import Refused
 from shop.api.fields import Schema, line
-from shop.core import actor, clock
+from shop.core import actor, clock, devices, passwords
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid
 
@@ -23,7 +23,6 @@ PER_CALLER = "30 per minute"
 PER_ACCOUNT = "10 per 15 minutes"
 MAILS_PER_CALLER = "20 per hour"
 MAILS_PER_ACCOUNT = "5 per hour"
-_decoy = ""
 
 
 class CredentialsSchema(Schema):
@@ -34,6 +33,11 @@ class CredentialsSchema(Schema):
     audience = fields.String(
         load_default="customer", validate=validate.OneOf(["customer", "staff"])
     )
+    device_token = line(
+        1000,
+        allow_none=True,
+        metadata={"description": "As the last sign-in from this device answered it."},
+    )
 
 
 class PairSchema(Schema):
@@ -43,6 +47,16 @@ class PairSchema(Schema):
     refresh_token = fields.String(required=True)
     token_type = fields.String(required=True)
     expires_in = fields.Integer(required=True)
+
+
+class SignedInSchema(PairSchema):
+    """Tokens, and what the device sends with its next sign-in.
+
+    With its ``device_token`` a device gets in by the right password whatever others in its network
+    have tried. It lets nobody in by itself.
+    """
+
+    device_token = fields.String(required=True)
 
 
 class RefreshSchema(Schema):
@@ -70,9 +84,10 @@ class RegisterSchema(Schema):
 
 
 class EmailSchema(Schema):
-    """An address."""
+    """An address, and what the device knows from its last sign-in."""
 
     email = line(254, least=1, required=True)
+    device_token = line(1000, allow_none=True)
 
 
 class LinkSchema(Schema):
@@ -91,17 +106,25 @@ class ToldSchema(Schema):
 @bp.post("/auth/token")
 @unasked
 @bp.arguments(CredentialsSchema)
-@bp.response(200, PairSchema)
-def token(given: dict[str, Any]) -> tokens.Pair:
+@bp.response(200, SignedInSchema)
+def token(given: dict[str, Any]) -> dict[str, Any]:
     """Sign in
 
     A customer's guest cart named by `X-Cart-Token` is brought along. Wrong credentials are 401 with
-    the same words whatever was wrong.
+    the same words whatever was wrong. Keep `device_token` and send it with the next sign-in.
     """
-    limits.count("token", per_caller=PER_CALLER, per_account=PER_ACCOUNT, account=given["email"])
-    if given["audience"] == "staff":
-        return _sign_staff_in(given["email"], given["password"])
-    return _sign_customer_in(given["email"], given["password"])
+    email, audience, kept = given["email"], given["audience"], given.get("device_token")
+    device = devices.known(kept, audience, email)
+    if not device:
+        limits.count("token", per_caller=PER_CALLER, per_account=PER_ACCOUNT, account=email)
+    sign_in = _sign_staff_in if audience == "staff" else _sign_customer_in
+    try:
+        pair = sign_in(email, given["password"])
+    except Refused:
+        if device:
+            devices.note_failure(device)
+        raise
+    return asdict(pair) | {"device_token": devices.remember(kept, audience, email)}
 
 
 @bp.post("/auth/refresh")
@@ -171,14 +194,19 @@ def confirm(given: dict[str, str]) -> None:
 @unasked
 @bp.arguments(EmailSchema)
 @bp.response(202, ToldSchema)
-def ask_for_password(given: dict[str, str]) -> dict[str, str]:
+def ask_for_password(given: dict[str, Any]) -> dict[str, str]:
     """Ask for a mail with a link to a new password (customers)
 
     The answer is the same for known and unknown addresses.
     """
     _count_mail("password", given["email"])
     with transaction():
-        customers.request_password_reset(given["email"])
+        customers.request_password_reset(
+            given["email"],
+            from_known_device=bool(
+                devices.known(given.get("device_token"), "customer", given["email"])
+            ),
+        )
     return {"detail": "If we know this address, a mail with a link is on its way."}
 
 
@@ -213,7 +241,7 @@ def _sign_staff_in(name: str, password: str) -> tokens.Pair:
     lowered = name.strip().lower()
     named = (func.lower(model.username) == lowered) | (func.lower(model.email) == lowered)
     user = session.scalars(select(model).where(named).limit(1)).unique().one_or_none()
-    right = check_password_hash((user and user.password) or _nobody(), password)
+    right = passwords.matches(user.password if user else None, password)
     if user is None or not user.active or not right:
         raise Refused(
             401,
@@ -228,9 +256,3 @@ def _sign_staff_in(name: str, password: str) -> tokens.Pair:
 
 def _count_mail(what: str, email: str) -> None:
     limits.count(what, per_caller=MAILS_PER_CALLER, per_account=MAILS_PER_ACCOUNT, account=email)
-
-
-def _nobody() -> str:
-    global _decoy
-    _decoy = _decoy or generate_password_hash("nobody has this password")
-    return _decoy

@@ -109,7 +109,14 @@ class ShippingSchema(Schema):
     price_minor = fields.Integer(required=True)
     total_minor = fields.Integer(required=True, allow_none=True)
     currency = fields.String(required=True)
-    free_over_minor = fields.Integer(required=True, allow_none=True)
+    free_over_minor = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Goods worth this much ship free; whether that is before or after"
+            " discounts is a setting of the shop (`FREE_SHIPPING_COUNTS`)."
+        },
+    )
     min_days = fields.Integer(required=True)
     max_days = fields.Integer(required=True)
 

@@ -17,7 +17,7 @@ from shop.api.paging import HEADERS, PageSchema, paged
 from shop.catalog.models import Category, Product
 from shop.core.db import session
 from shop.core.errors import NotFound
-from shop.core.money import parse_major
+from shop.core.money import AmountError, parse_amount
 
 bp = Door(
     "Catalogue",
@@ -25,7 +25,6 @@ bp = Door(
     "and archived ones too, with their stock.",
 )
 PRODUCTS = "ProductsView"
-HIGHEST_PRICE = 10**9
 MOST_OPTIONS = 8
 AS_ON_THE_PAGE = {"description": "As a person would write it: `20` or `19.90`."}
 
@@ -184,12 +183,9 @@ def _price(given: dict[str, Any], name: str) -> int | None:
     if not typed:
         return None
     try:
-        price = parse_major(typed, checkout.terms().currency)
-    except ValueError:
-        price = -1
-    if not 0 <= price <= HIGHEST_PRICE:
-        raise Refused(422, faults=[(name, "This is not a price. Write it like 25 or 24.50.")])
-    return price
+        return parse_amount(typed, checkout.terms().currency)
+    except AmountError as error:
+        raise Refused(422, faults=[(name, str(error))]) from None
 
 
 def _options() -> dict[str, tuple[str, ...]]:

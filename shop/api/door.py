@@ -4,7 +4,6 @@ What holds for each route: JSON in, JSON or problem details out, a bounded body,
 set, nothing kept by caches unless a route says so.
 """
 
-import json
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -23,6 +22,7 @@ from werkzeug.exceptions import (
 from werkzeug.routing import BaseConverter
 
 from shop.api import errors
+from shop.core import strict_json
 
 PREFIX = "/api/v1"
 MAX_BODY = 1024 * 1024
@@ -51,10 +51,13 @@ class Parser(FlaskParser):
         if not is_json(req.mimetype):
             raise UnsupportedMediaType("Send the body as application/json.")
         try:
-            data = json.loads(body, parse_constant=_no_constant)
-        except (ValueError, RecursionError):
-            raise BadRequest("The body is not valid JSON.") from None
-        if not _storable(data):
+            data = strict_json.parse(body)
+        except ValueError:
+            raise BadRequest(
+                "The body is not valid JSON, or its values are nested too deep:"
+                f" {strict_json.MAX_DEPTH} levels are accepted."
+            ) from None
+        if not strict_json.is_storable(data):
             raise BadRequest("The body contains text that cannot be stored.")
         return data
 
@@ -137,24 +140,5 @@ def whole_body() -> bytes:
 
 def _bound() -> None:
     request.max_content_length = MAX_BODY
-    if not _storable([request.path, *request.args.keys(), *request.args.values()]):
+    if not strict_json.is_storable([request.path, *request.args.keys(), *request.args.values()]):
         raise BadRequest("The address contains text that cannot be stored.")
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _storable(data: object) -> bool:
-    """Postgres refuses NUL in text, an encoder refuses half of a surrogate pair."""
-    waiting = [data]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, str):
-            if "\0" in one or any("\ud800" <= c <= "\udfff" for c in one):
-                return False
-        elif isinstance(one, dict):
-            waiting += [*one.keys(), *one.values()]
-        elif isinstance(one, list):
-            waiting += one
-    return True

@@ -243,7 +243,8 @@ def flat(messages: object, path: tuple[str, ...] = ()) -> Faults:
 
 def _faults(error: DomainError) -> Faults:
     if isinstance(error, InvalidAddress):
-        return [(f"{error.field or 'address'}.{name}", said) for name, said in error.errors.items()]
+        path = f"{error.field}." if error.field else ""
+        return [(path + name, said) for name, said in error.errors.items()]
     if isinstance(error, CartProblems):
         return [("cart", said) for said in error.problems]
     return [(error.field, error.sentence)] if error.field else []

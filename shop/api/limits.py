@@ -1,6 +1,7 @@
-"""Limits on guessing: per address of the caller, and per account that is being tried.
+"""Limits on guessing: per network of the caller, and per account that is tried from there.
 
-Counted in Redis by the application's limiter; while Redis is away, in this process's memory.
+Counted in Redis by the application's limiter; while Redis is away, in this process's memory. After
+a failure Redis is left alone for a few seconds, so that requests do not wait for it one by one.
 """
 
 import hashlib
@@ -17,16 +18,17 @@ from redis.exceptions import RedisError
 from shop.api.errors import Refused
 from shop.core.network import network_of
 
-EVERYWHERE = "200 per hour"
+REST_S = 5.0
 
 _at_home = FixedWindowRateLimiter(MemoryStorage())
+_rests_until = 0.0
 
 
 def count(what: str, *, per_caller: str, per_account: str = "", account: str = "") -> None:
     """Count one try of ``what``. Raises 429 with ``Retry-After`` beyond ``"30 per minute"``.
 
     ``account`` is counted for each network that tries it, so that nobody locks its owner out from
-    elsewhere, and loosely from everywhere; only its hash is kept.
+    elsewhere; only its hash is kept.
     """
     limiter = _limiter()
     if not limiter.enabled:
@@ -35,14 +37,15 @@ def count(what: str, *, per_caller: str, per_account: str = "", account: str = "
     if per_account and account:
         name = hashlib.sha256(account.strip().casefold().encode()).hexdigest()
         _hit(limiter, parse(per_account), what, "for", name, network_of(request.remote_addr or ""))
-        _hit(limiter, parse(EVERYWHERE), what, "for", name)
 
 
 def _hit(limiter: Limiter, item: RateLimitItem, *names: str) -> None:
-    counted: Any = limiter.limiter
+    global _rests_until
+    counted: Any = _at_home if time.monotonic() < _rests_until else limiter.limiter
     try:
         within = counted.hit(item, "api", *names)
     except RedisError:
+        _rests_until = time.monotonic() + REST_S
         counted = _at_home
         within = counted.hit(item, "api", *names)
     if not within:

@@ -1,5 +1,6 @@
 """Money of orders for staff: giving it back, capturing it, and releasing it."""
 
+from dataclasses import replace
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
@@ -11,7 +12,7 @@ from shop.api.callers import staff
 from shop.api.door import Door
 from shop.api.errors import Refused
 from shop.api.fields import BIGGEST_ID, Schema, line, money
-from shop.api.order_shapes import RefundSchema, StaffOrderSchema, order_shown
+from shop.api.order_shapes import RefundSchema, ReturnedUnits, StaffOrderSchema, order_shown
 from shop.api.orders import DESK, UnitsSchema, units_of
 from shop.api.repeats import Remember
 from shop.core.db import session, transaction
@@ -47,8 +48,14 @@ class RestockField(fields.Field[Any]):
 
 
 class WantedSchema(Schema):
-    """What goes back: an amount, or units of lines and shipping; and why."""
+    """What to refund: an amount, or units of lines and shipping, or all that is left; and why."""
 
+    all = fields.Boolean(
+        load_default=False,
+        metadata={
+            "description": "All that is left: every unit, the shipping and the whole balance."
+        },
+    )
     amount_minor = money(allow_none=True)
     lines = fields.List(
         fields.Nested(UnitsSchema), allow_none=True, validate=validate.Length(1, 500)
@@ -70,34 +77,37 @@ class CaptureSchema(Schema):
 @bp.response(201, RefundSchema)
 @bp.doc(parameters=[repeats.PARAMETER])
 def refund(given: dict[str, Any], number: str) -> Any:
-    """Give money back: units of lines and shipping, or an amount
+    """Give money back: units of lines and shipping, an amount, or all that is left
 
-    The answer is a refund that is on its way; Stripe is asked by a worker. Units that were not sent
-    are cancelled when they can be sold again. Of a line that is partly sent these are the units
-    that go back first, unless the reason is returned, damaged or not as described.
+    Units that cost nothing come back too: then no money moves, and the answer has a ``return_id``
+    and no ``id``. With ``all``, ``restock`` true restocks every unit that is left. Otherwise the
+    answer is a refund that is on its way; Stripe is asked by a worker. Units that were not sent are
+    cancelled when they can be sold again. Of a line that is partly sent these are the units that go
+    back first, unless the reason is returned, damaged or not as described.
     """
     if given["reason"] not in payments.REASONS:
         listed = ", ".join(payments.REASONS)
         raise Refused(422, faults=[("reason", f"Choose one of: {listed}.")])
     lines = units_of(given.get("lines")) or {}
     amount = given.get("amount_minor")
+    if given["all"] and (lines or given["shipping_minor"] or amount is not None):
+        said = "With all, leave out amount_minor, lines and shipping_minor."
+        raise Refused(422, faults=[("all", said)])
     if amount is not None and (lines or given["shipping_minor"] or given["restock"]):
         said = "Say either an amount, or lines and shipping."
         raise Refused(422, faults=[("amount_minor", said)])
-    restock = lines if given["restock"] is True else given["restock"] or ()
-    wanted = payments.Wanted(
-        lines=lines,
-        shipping_minor=given["shipping_minor"],
-        amount_minor=amount,
-        restock=frozenset(restock),
-    )
+    asked = payments.Wanted(lines, given["shipping_minor"], amount)
     order_id = orders.by_number(number).id
 
     def work() -> dict[str, Any]:
-        made = payments.request_refund(orders.lock(order_id), wanted, reason=given["reason"])
+        order = orders.lock(order_id)
+        wanted = payments.everything(order) if given["all"] else asked
+        restock = wanted.lines if given["restock"] is True else given["restock"] or ()
+        wanted = replace(wanted, restock=frozenset(restock))
+        made = payments.refund_or_return(order, wanted, reason=given["reason"])
         session.flush()
         session.refresh(made)
-        return _shown(made)
+        return _shown(made, order)
 
     return repeats.once(given, repeats.in_transaction(work), status=201)
 
@@ -110,7 +120,8 @@ def retry(refund_id: int) -> Any:
     """Ask Stripe once more for a refund that failed"""
 
     def work() -> dict[str, Any]:
-        return _shown(payments.retry_refund(refund_id))
+        shown: dict[str, Any] = _refund.dump(payments.retry_refund(refund_id))
+        return shown
 
     return repeats.once(None, repeats.in_transaction(work), status=200)
 
@@ -156,7 +167,9 @@ def void(number: str) -> Any:
     return repeats.once(None, work, status=200)
 
 
-def _shown(refund: payments.Refund) -> dict[str, Any]:
+def _shown(made: payments.Refund | payments.OrderReturn, order: orders.Order) -> dict[str, Any]:
+    """A refund, or a return as a refund of nothing that is done."""
+    refund = made if isinstance(made, payments.Refund) else ReturnedUnits(made, order)
     shown: dict[str, Any] = _refund.dump(refund)
     return shown
 

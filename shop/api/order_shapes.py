@@ -69,9 +69,17 @@ class RefundedLineSchema(Schema):
 
 
 class RefundSchema(Schema):
-    """Money on its way back: requested, sent, done or failed. ``source`` external: at Stripe."""
+    """Money on its way back: requested, sent, done or failed. ``source`` external: at Stripe.
 
-    id = fields.Integer(required=True)
+    Units that came back for nothing have ``return_id`` instead of ``id``, and an amount of 0.
+    """
+
+    id = fields.Integer(required=True, allow_none=True)
+    return_id = fields.Integer(
+        dump_default=None,
+        allow_none=True,
+        metadata={"description": "Set when units came back and no money moved."},
+    )
     status = fields.String(required=True)
     amount_minor = fields.Integer(required=True)
     shipping_minor = fields.Integer(required=True)
@@ -83,6 +91,33 @@ class RefundSchema(Schema):
     requested_at = fields.DateTime(required=True)
     done_at = fields.DateTime(required=True, allow_none=True)
     lines = fields.List(fields.Nested(RefundedLineSchema), required=True)
+
+
+class ReturnedUnits:
+    """A return without money in the shape of a refund of 0 that is done."""
+
+    id = None
+    status = "done"
+    amount_minor = 0
+    shipping_minor = 0
+    failure = ""
+
+    def __init__(self, made: payments.OrderReturn, order: orders.Order) -> None:
+        self.return_id = made.id
+        self.currency = order.currency
+        self.reason, self.source = made.reason, made.source
+        self.requested_by = made.requested_by
+        self.requested_at = self.done_at = made.returned_at
+        self.lines = [
+            {
+                "order_line_id": line.order_line_id,
+                "quantity": line.quantity,
+                "amount_minor": 0,
+                "tax_minor": 0,
+                "restock": line.restock,
+            }
+            for line in made.lines
+        ]
 
 
 class DisputeSchema(Schema):
@@ -184,7 +219,10 @@ class StaffOrderSchema(ShortOrderSchema):
     fulfilments = fields.List(fields.Nested(FulfilmentSchema), required=True)
     payment = fields.Nested(PaymentSchema, required=True, allow_none=True)
     money = fields.Nested(MoneySchema, metadata={"description": "For staff."})
-    refunds = fields.List(fields.Nested(RefundSchema), metadata={"description": "For staff."})
+    refunds = fields.List(
+        fields.Nested(RefundSchema),
+        metadata={"description": "For staff. Returns without money come last."},
+    )
     disputes = fields.List(fields.Nested(DisputeSchema), metadata={"description": "For staff."})
 
 
@@ -223,6 +261,7 @@ def order_shown(order: orders.Order, *, to_owner: bool) -> dict[str, Any]:
 def _money_shown(order: orders.Order, attempts: Sequence[payments.Payment]) -> dict[str, Any]:
     """What only staff are told of an order's money."""
     refunds = [refund for one in attempts for refund in one.refunds]
+    returned = [ReturnedUnits(one, order) for one in payments.returns_of(order.id)]
     balance = payments.balance_of(order.id, order.currency)
     waiting = (refund for refund in refunds if refund.status in {"requested", "sent"})
     sums = {field.name: getattr(balance, field.name) for field in dataclasses.fields(balance)}
@@ -234,6 +273,6 @@ def _money_shown(order: orders.Order, attempts: Sequence[payments.Payment]) -> d
     }
     return {
         "money": _money.dump(sums),
-        "refunds": _refunds.dump(refunds),
+        "refunds": _refunds.dump([*refunds, *returned]),
         "disputes": _disputes.dump([dispute for one in attempts for dispute in one.disputes]),
     }

@@ -20,6 +20,7 @@ from shop.api.repeats import Remember
 from shop.core import tokens
 from shop.core.db import retrying, session, transaction
 from shop.core.errors import NotFound, WrongState
+from shop.core.network import digest_of
 
 bp = Door(
     "Orders",
@@ -30,6 +31,18 @@ DESK = "OrdersView"
 # Each order holds goods that others cannot buy. A storefront's server may call for many people.
 PER_CALLER = "120 per minute"
 PER_CART = "10 per minute"
+ADDRESS = (
+    "Where something goes, by the rules of its `country`, which decides the fields that are"
+    " required: most countries need `city` and `postal_code` (Ireland and Hong Kong need no postal"
+    " code), some a `region`, such as the states of the United States. Postal codes and regions"
+    " are checked against the country's own, and a fault is named at its field. A region that"
+    " follows from the postal code may be left out. A postal code or region that addresses of the"
+    " country do not have is not kept."
+)
+CITY = "Required where addresses of the country have a town: not in Japan or Singapore."
+POSTAL_CODE = "Required where the country has postal codes and letters need them. Such as 10117."
+REGION = "State, province, prefecture or county, by code (CA) or name (California)."
+COUNTRY = "ISO 3166-1 alpha-2 code."
 PAYMENT_STATES = (
     "unpaid", "processing", "authorised", "partly_paid", "paid", "overpaid", "partly_refunded",
     "refunded", "disputed",
@@ -37,15 +50,18 @@ PAYMENT_STATES = (
 
 
 class AddressSchema(Schema):
-    """Where something goes. ``country`` is an ISO 3166 code."""
+    """Where something goes, by the rules of its country."""
+
+    class Meta(Schema.Meta):
+        description = ADDRESS
 
     name = line(200, required=True)
     line1 = line(200, required=True)
     line2 = line(200, allow_none=True)
-    city = line(200, required=True)
-    postal_code = line(40, required=True)
-    region = line(200, allow_none=True)
-    country = line(2, required=True)
+    city = line(200, allow_none=True, metadata={"description": CITY})
+    postal_code = line(40, allow_none=True, metadata={"description": POSTAL_CODE})
+    region = line(200, allow_none=True, metadata={"description": REGION})
+    country = line(2, required=True, metadata={"description": COUNTRY})
     phone = line(60, allow_none=True)
 
 
@@ -267,6 +283,7 @@ def _place(given: dict[str, Any], token: str | None, remember: Remember) -> dict
                 seen_version=given["cart_version"],
                 seen_total_minor=given["seen_total_minor"],
                 billing_address=given.get("billing_address"),
+                network=digest_of(request.remote_addr or ""),
             )
             return remember(order_shown(order, to_owner=True))
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from shop.cart import queries
 from shop.cart.errors import NotEnough
 from shop.cart.events import CartChanged
+from shop.cart.limits import MOST, TooMany, limit_words, max_per_variant, max_quantity
 from shop.cart.models import Cart, CartDiscount, CartItem
 from shop.core import clock, tokens
 from shop.core.db import session, table
@@ -17,7 +18,6 @@ from shop.core.errors import Invalid, NotFound
 from shop.core.events import emit
 from shop.discounts import DiscountCode, clean_code
 
-MOST = 999
 MOST_LINES = 100
 MOST_CODES = 5
 
@@ -281,17 +281,19 @@ def _offer(cart: Cart, variant_id: int) -> Mapping[str, Any]:
 
 
 def _allowed(wanted: int, offer: Mapping[str, Any], cap: bool) -> tuple[int, str]:
-    most = MOST if offer["backorder_allowed"] else min(MOST, int(offer["available"]))
+    most = max_quantity(int(offer["available"]), backorder_allowed=offer["backorder_allowed"])
     if wanted <= most:
         return wanted, ""
+    is_limit = most == max_per_variant()
     if not cap or most <= 0:
-        raise NotEnough(most)
-    return most, f"Only {most} are left, so that is what is in your cart now."
+        raise TooMany if is_limit else NotEnough(most)
+    reason = limit_words().removesuffix(".") if is_limit else f"Only {most} are left"
+    return most, f"{reason}, so that is what is in your cart now."
 
 
 def _check(quantity: object) -> None:
     if isinstance(quantity, bool) or not isinstance(quantity, int) or not 1 <= quantity <= MOST:
-        raise Invalid(f"Please choose a quantity from 1 to {MOST}.", field="quantity")
+        raise Invalid(f"Please choose a quantity from 1 to {max_per_variant()}.", field="quantity")
 
 
 def _item(cart: Cart, item_id: int) -> CartItem:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping, func, select, text
 
+from shop.cart.limits import limit_words, max_per_variant, max_quantity
 from shop.cart.models import Cart, CartItem
 from shop.core.db import session
 
@@ -39,7 +40,7 @@ class CartLine:
     @property
     def most(self) -> int:
         """The most that can be ordered now."""
-        return 999 if self.backorder_allowed else max(0, min(999, self.available))
+        return max_quantity(self.available, backorder_allowed=self.backorder_allowed)
 
     @property
     def problem(self) -> str:
@@ -49,7 +50,8 @@ class CartLine:
         if self.most == 0:
             return "This has sold out."
         if self.quantity > self.most:
-            return f"Only {self.most} left."
+            is_limit = self.most == max_per_variant()
+            return limit_words() if is_limit else f"Only {self.most} left."
         return ""
 
     @property

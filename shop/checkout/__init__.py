@@ -5,6 +5,7 @@ Leaves money to payments.
 """
 
 from shop.checkout.errors import CartProblems, NoDelivery
+from shop.checkout.holds import HoldRefused, forget_networks
 from shop.checkout.operations import (
     apply_code,
     install_defaults,
@@ -14,21 +15,27 @@ from shop.checkout.operations import (
     set_method,
 )
 from shop.checkout.queries import (
+    FreeShippingCounts,
     ShippingOption,
+    ShippingRate,
     Terms,
     configure,
     countries,
     forget,
+    goods_for_free_shipping,
     quote,
     quotes,
     shipping_options,
+    shipping_rates,
     tax_rates,
     terms,
 )
 from shop.checkout.trial import Trial, try_discount
 
 __all__ = [
-    "CartProblems", "NoDelivery", "ShippingOption", "Terms", "Trial", "apply_code", "configure",
-    "countries", "forget", "install_defaults", "merge_carts", "place_order", "quote", "quotes",
-    "set_contact", "set_method", "shipping_options", "tax_rates", "terms", "try_discount",
+    "CartProblems", "FreeShippingCounts", "HoldRefused", "NoDelivery", "ShippingOption",
+    "ShippingRate", "Terms", "Trial", "apply_code", "configure", "countries", "forget",
+    "forget_networks", "goods_for_free_shipping", "install_defaults", "merge_carts",
+    "place_order", "quote", "quotes", "set_contact", "set_method", "shipping_options",
+    "shipping_rates", "tax_rates", "terms", "try_discount",
 ]  # fmt: skip

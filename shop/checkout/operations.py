@@ -10,21 +10,23 @@ from shop import cart, discounts, inventory, orders, payments
 from shop.cart import CartChanged, CartView
 from shop.checkout import defaults
 from shop.checkout.errors import CartProblems, NoDelivery
+from shop.checkout.holds import check_holds
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.checkout.queries import forget, of_address, quote, refusals, shipping_options, terms
 from shop.core import clock
 from shop.core.db import session
 from shop.core.money import Money
-from shop.customers import clean_address, clean_email
+from shop.customers import clean_address, clean_email, country_names
 from shop.discounts import Quote
 
 
 def set_contact(basket: cart.Cart, *, email: str, address: Mapping[str, Any]) -> None:
     """Keep who orders and where it goes. Raises ``Invalid``, ``InvalidAddress``, ``NoDelivery``."""
     email = clean_email(email)
-    cleaned = clean_address(address)
-    if not shipping_options(cleaned["country"], 0):
+    country = str(address.get("country") or "").strip().upper()
+    if country in country_names() and not shipping_options(country, 0):
         raise NoDelivery("We do not send to this country yet.", field="country")
+    cleaned = clean_address(address)
     cart.set_details(basket, {"email": email, "shipping_address": cleaned})
 
 
@@ -61,6 +63,7 @@ def place_order(
     seen_version: int | None = None,
     seen_total_minor: int | None = None,
     billing_address: Mapping[str, Any] | None = None,
+    network: str = "",
 ) -> orders.Order:
     """Order what is in the cart, as the customer last saw it, and reserve the stock.
 
@@ -69,8 +72,9 @@ def place_order(
     the order. Raises ``CartChanged`` when version or total
     differ from what was seen, or when a code stopped applying and no total was seen; ``UsedUp``,
     ``CartProblems``, ``OutOfStock``, ``NoDelivery``, ``InvalidAddress``; ``Invalid`` for a total
-    that no card can be charged. An order that costs nothing is confirmed at once: there is no
-    payment to wait for.
+    that no card can be charged; ``HoldRefused`` for a buyer who keeps too much without paying
+    (``network`` is the digest of where they are). An order that costs nothing is confirmed at once:
+    there is no payment to wait for.
     """
     basket = cart.lock(cart_id)
     earlier = _earlier(basket)
@@ -105,6 +109,8 @@ def place_order(
         goods=Money(priced.subtotal_minor, priced.currency),
         country=(billing or address)["country"],
     )
+    if priced.total_minor:
+        check_holds(view, email=email, network=network)
     replaced = earlier if earlier and earlier.status == "pending" else None
     if replaced:
         discounts.lock_for(replaced.id, priced.discounts)
@@ -124,6 +130,7 @@ def place_order(
             customer_id=view.customer_id,
             cart_id=view.id,
             cart_version=view.version,
+            placed_from=network,
         ),
         hold_minutes=terms().hold_minutes,
         instead_of=earlier,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from threading import Lock
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +23,13 @@ from shop.discounts.conditions import places
 SATURDAY = 5
 
 
+class FreeShippingCounts(StrEnum):
+    """Which value of the goods is compared with the limit from which a method ships free."""
+
+    BEFORE_DISCOUNTS = "before_discounts"
+    AFTER_DISCOUNTS = "after_discounts"
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """How this shop sells. An order after ``cut_off_hour`` by the clock of ``zone`` leaves on the
@@ -33,6 +41,9 @@ class Terms:
     hold_minutes: int
     zone: ZoneInfo
     cut_off_hour: int
+    free_shipping_counts: FreeShippingCounts = FreeShippingCounts.BEFORE_DISCOUNTS
+    max_unpaid_orders: int = 10
+    unpaid_hold_minutes: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,18 @@ class ShippingOption:
         """
         leaves = _leaves(ordered_at.astimezone(_terms.zone))
         return _working_days(leaves, self.min_days), _working_days(leaves, self.max_days)
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingRate:
+    """A shipping method as it is advertised; free from ``free_over_minor`` on, if set."""
+
+    name: str
+    price_minor: int
+    free_over_minor: int | None
+    countries: tuple[str, ...]
+    min_days: int
+    max_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +119,23 @@ def shipping_options(country: str, subtotal_minor: int) -> list[ShippingOption]:
     ]
 
 
+def shipping_rates() -> list[ShippingRate]:
+    """All active shipping methods, in the staff's order."""
+    return [
+        ShippingRate(
+            m.name, m.price_minor, m.free_over_minor, tuple(m.countries), m.min_days, m.max_days
+        )
+        for m in _tariffs().methods
+    ]
+
+
+def goods_for_free_shipping(quote: Quote) -> int:
+    """Returns what counts towards free shipping, in minor units, as the shop's terms say."""
+    if _terms.free_shipping_counts is FreeShippingCounts.AFTER_DISCOUNTS:
+        return quote.subtotal_minor - quote.discount_minor
+    return quote.subtotal_minor
+
+
 def countries() -> list[str]:
     """ISO codes of the countries that some active shipping method serves."""
     return sorted({country for method in _tariffs().methods for country in method.countries})
@@ -115,17 +155,17 @@ def quote(
     chosen before or the first. No statement, or a few after some seconds; with codes one more, and
     one for discounts that depend on what this customer had before.
     """
-    to, options, chosen = sent(view, country, method)
     rules = _rules(view)
-    facts = discount_facts(view, rules, to)
+    facts = discount_facts(view, rules, destination(view, country))
+    options, chosen = shipping_for(view, rules, facts, method)
     return priced_with(view, rules, facts, chosen), options, chosen
 
 
 def quotes(view: CartView, *, country: str | None = None) -> list[tuple[ShippingOption, Quote]]:
     """What the cart would cost with each shipping method to ``country``, else to its address."""
-    to, options, _ = sent(view, country, None)
     rules = _rules(view)
-    facts = discount_facts(view, rules, to)
+    facts = discount_facts(view, rules, destination(view, country))
+    options, _ = shipping_for(view, rules, facts)
     return [(option, priced_with(view, rules, facts, option)) for option in options]
 
 
@@ -142,15 +182,25 @@ def of_address(rule: Rule) -> tuple[str, ...]:
     return (f"This offer is for orders to {there}: it counts once your address is there.",)
 
 
-def sent(
-    view: CartView, country: str | None, method: str | None
-) -> tuple[str, Sequence[ShippingOption], ShippingOption | None]:
-    """Where to (empty if nobody said), the ways to send it there, and the chosen one."""
-    to = (country or (view.shipping_address or {}).get("country") or "").upper()
-    options = shipping_options(to or _terms.country, view.subtotal_minor)
+def destination(view: CartView, country: str | None = None) -> str:
+    """Where to, as an ISO code: ``country``, else the cart's address; empty if nobody said."""
+    return (country or (view.shipping_address or {}).get("country") or "").upper()
+
+
+def shipping_for(
+    view: CartView, rules: Sequence[Rule], facts: Facts, method: str | None = None
+) -> tuple[Sequence[ShippingOption], ShippingOption | None]:
+    """Shipping methods to the country in ``facts``, at their prices with ``rules``; the chosen one.
+
+    The chosen one is ``method``, else the cart's, else the first.
+    """
+    goods = view.subtotal_minor
+    if rules and _terms.free_shipping_counts is FreeShippingCounts.AFTER_DISCOUNTS:
+        goods = goods_for_free_shipping(priced_with(view, rules, facts, None))
+    options = shipping_options(facts.country or _terms.country, goods)
     wanted = method or view.shipping_method
     chosen = next((o for o in options if o.code == wanted), options[0] if options else None)
-    return to, options, chosen
+    return options, chosen
 
 
 def _rules(view: CartView) -> Sequence[Rule]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import selectinload
 from shop import customers, discounts
 from shop.cart import MOST, CartLine, CartView
 from shop.catalog.models import Product, Variant
-from shop.checkout.queries import discount_facts, outdone, priced_with, sent, terms
+from shop.checkout.queries import discount_facts, outdone, priced_with, shipping_for, terms
 from shop.core.db import session
 from shop.core.errors import Invalid
 
@@ -57,10 +57,10 @@ def try_discount(
         order_id=None,
         lines=_lines(items),
     )
-    to, _, chosen = sent(view, country or terms().country, None)
     others = [one for one in discounts.automatic() if one.discount_id != rule.discount_id]
     rules = (*others, rule)
-    facts = discount_facts(view, rules, to)
+    facts = discount_facts(view, rules, country.upper() or terms().country)
+    _, chosen = shipping_for(view, rules, facts)
     quote = priced_with(view, rules, facts, chosen)
     applied = next((d for d in quote.discounts if d.discount_id == rule.discount_id), None)
     reasons = () if applied else tuple(discounts.explain(rule, facts) or [outdone(rule, quote)])

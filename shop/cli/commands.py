@@ -10,12 +10,13 @@ from flask.cli import AppGroup
 from flask_migrate import upgrade
 
 from shop import checkout, payments
-from shop.cli import demo_catalogue, demo_discounts, demo_orders, doctor
+from shop.cli import demo_catalogue, demo_discounts, demo_orders, doctor, refunds
 from shop.core import tokens
 from shop.core.db import transaction
 
 shop = AppGroup("shop", help="Run the shop: set it up, fill it, look after it.")
 shop.add_command(doctor.command)
+shop.add_command(refunds.command)
 
 
 @shop.command()

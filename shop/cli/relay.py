@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import scalar_row
 from sqlalchemy.exc import DBAPIError
 
-from shop import media, payments
+from shop import checkout, media, payments
 from shop.core import db, idempotency, queue, redis, sessions, tokens
 from shop.core import relay as core
 from shop.core.events import Event, EventRecord
@@ -53,6 +53,7 @@ TIMETABLE = (
     Turn("forget old one-time links", 3600, tokens.prune),
     Turn("forget old broadcasts", 3600, core.prune_broadcasts),
     Turn("forget old jobs", 3600, core.prune_deliveries),
+    Turn("forget where orders were placed", 3600, checkout.forget_networks),
     Turn("forget old messages of Stripe", 3600, payments.prune_messages),
 )
 

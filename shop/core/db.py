@@ -100,6 +100,7 @@ def configure(url: str, *, pool_size: int = 10, name: str = "shop") -> Engine:
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=10,
+        hide_parameters=True,  # an error's text gets to logs and to the staff's list of jobs
         connect_args={"options": options, "application_name": name, **LINE},
     )
     event.listen(made, "connect", _used)

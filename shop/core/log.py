@@ -5,13 +5,16 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from shop.core import actor
+from shop.core import actor, redact
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON; values given by ``extra=`` become fields."""
+    """Formats a record as one line of JSON; values given by ``extra=`` become fields.
+
+    Secrets are taken out of every value, tracebacks included.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -25,7 +28,19 @@ class JsonLines(logging.Formatter):
         line |= {k: v for k, v in vars(record).items() if k not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        clean = {key: _clean(value) for key, value in line.items()}
+        return json.dumps(clean, ensure_ascii=False)
+
+
+def _clean(value: object) -> object:
+    """The value without secrets; numbers stay numbers."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _clean(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_clean(inner) for inner in value]
+    return redact.redact(str(value))
 
 
 def configure(level: int = logging.INFO) -> None:

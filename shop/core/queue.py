@@ -1,15 +1,20 @@
 """RQ as a doorbell: a job carries the ids of some deliveries, Postgres knows the rest.
 
-JSON instead of pickle, so that whoever can write to Redis still cannot run code of their choice
-beyond ringing a bell.
+JSON instead of pickle, and one function that a job may name, so that whoever can write to Redis
+still cannot run code of their choice beyond ringing a bell. What workers refuse is written down.
 """
 
 import logging
 from collections.abc import Iterable
+from datetime import datetime
 
 from redis.exceptions import RedisError
+from sqlalchemy import BigInteger, Identity, UniqueConstraint, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.core import failpoints, redis
+from shop.core.db import Base, session, transaction
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +26,48 @@ MOST_AT_ONCE = 20
 # Of the slow queue a little less than the longest lease of its reactions: who is stopped must not
 # find that another worker has begun.
 TIMEOUT_S = {NAME: 300, SLOW: 840}
+MAX_REFUSED_KEPT = 200
+
+
+class RefusedJob(Base):
+    """A function that a job in Redis named and no worker may run, and how often."""
+
+    __tablename__ = "refused_job"
+    __table_args__ = (UniqueConstraint("function", "reason"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    function: Mapped[str]
+    reason: Mapped[str]
+    count: Mapped[int] = mapped_column(server_default="1")
+    first_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+def note_refusal(function: str, reason: str) -> None:
+    """Write down that a worker refused a job, for the staff's list. Opens its own transaction.
+
+    Only the latest 200 are kept: whoever fills Redis with jobs does not fill the database.
+    """
+    seen = insert(RefusedJob).values(function=function, reason=reason)
+    newest = select(RefusedJob.id).order_by(RefusedJob.last_at.desc()).limit(MAX_REFUSED_KEPT)
+    with transaction():
+        session.execute(
+            seen.on_conflict_do_update(
+                index_elements=["function", "reason"],
+                set_={"count": RefusedJob.count + 1, "last_at": func.now()},
+            )
+        )
+        session.execute(
+            delete(RefusedJob)
+            .where(RefusedJob.id.not_in(newest))
+            .execution_options(synchronize_session=False)
+        )
+
+
+def refused_jobs(*, limit: int) -> list[RefusedJob]:
+    """Returns what workers refused, the latest first."""
+    newest = select(RefusedJob).order_by(RefusedJob.last_at.desc()).limit(limit)
+    return list(session.scalars(newest))
 
 
 class Bell:

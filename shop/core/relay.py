@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shop.core import actor, clock, forgetting
+from shop.core import actor, clock, forgetting, redact
 from shop.core.db import Base, session, transaction
 from shop.core.events import Event, EventPending, EventRecord
 
@@ -342,7 +342,7 @@ def _postpone(delivery_id: int, attempts: int, error: Exception) -> str:
             delivery_id,
             attempts,
             state=state,
-            error=f"{type(error).__name__}: {error}"[:500],
+            error=redact.redact(f"{type(error).__name__}: {error}")[:500],
             due_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, wait_s),
         )
     return state if ours else "skipped"

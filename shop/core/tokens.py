@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, ColumnElement, Identity, delete, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Identity, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.core import clock, forgetting
@@ -70,13 +70,6 @@ def redeem(purpose: str, token: str) -> int | None:
             delete(OneTimeToken).where(*_of(purpose, subject_id), OneTimeToken.used_at.is_(None))
         )
     return subject_id
-
-
-def alive(purpose: str, subject_id: int) -> int:
-    """How many tokens of this purpose and subject could be redeemed now."""
-    good = OneTimeToken.used_at.is_(None) & (OneTimeToken.expires_at > clock.now())
-    found = select(func.count()).where(*_of(purpose, subject_id), good)
-    return session.scalar(found) or 0
 
 
 def is_good(purpose: str, token: str) -> bool:

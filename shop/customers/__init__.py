@@ -6,8 +6,10 @@ Leaves mails to notifications and orders to orders.
 """
 
 from shop.customers.addresses import FIELDS as ADDRESS_FIELDS
-from shop.customers.addresses import InvalidAddress, country_names
+from shop.customers.addresses import InvalidAddress
 from shop.customers.addresses import clean as clean_address
+from shop.customers.addresses import lines as address_lines
+from shop.customers.countries import CountryRules, country_names, country_rules
 from shop.customers.operations import (
     LINK_MINUTES,
     SHORTEST_PASSWORD,
@@ -19,7 +21,9 @@ from shop.customers.operations import (
     confirm,
     delete_address,
     own_addresses,
+    prove_mailbox,
     register,
+    request_guest_orders,
     request_password_reset,
     reset_password,
     save_address,
@@ -29,8 +33,10 @@ from shop.customers.operations import (
 from shop.customers.queries import by_id, by_session
 
 __all__ = [
-    "ADDRESS_FIELDS", "LINK_MINUTES", "SHORTEST_PASSWORD", "InvalidAddress", "authenticate",
-    "by_id", "by_session", "change_password", "check_link", "check_password", "clean_address",
-    "clean_email", "confirm", "country_names", "delete_address", "own_addresses", "register",
-    "request_password_reset", "reset_password", "save_address", "sign_in", "sign_out",
+    "ADDRESS_FIELDS", "LINK_MINUTES", "SHORTEST_PASSWORD", "CountryRules", "InvalidAddress",
+    "address_lines", "authenticate", "by_id", "by_session", "change_password", "check_link",
+    "check_password", "clean_address", "clean_email", "confirm", "country_names",
+    "country_rules", "delete_address", "own_addresses", "prove_mailbox", "register",
+    "request_guest_orders", "request_password_reset", "reset_password", "save_address",
+    "sign_in", "sign_out",
 ]  # fmt: skip

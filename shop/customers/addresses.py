@@ -1,25 +1,25 @@
-"""Postal addresses: which fields there are, and what can be accepted. Pure."""
+"""Postal addresses: what can be accepted in each country, and how it is written. Pure."""
 
-from collections.abc import Mapping
-from functools import lru_cache
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from babel import Locale
-
 from shop.core.errors import DomainError
+from shop.customers.countries import (
+    CODES,
+    DISTRICT_IS_ENOUGH,
+    CountryRules,
+    Region,
+    country_names,
+    country_rules,
+    fold,
+    is_latin,
+)
 
 FIELDS = ("name", "line1", "line2", "city", "postal_code", "region", "country", "phone")
-REQUIRED = {
-    "name": "Please tell us whose address this is.",
-    "line1": "Please give a street and house number.",
-    "city": "Please give a town.",
-    "postal_code": "Please give a postal code.",
-    "country": "Please choose a country.",
-}
-# Reserved, grouping and pseudo codes of CLDR.
-NO_COUNTRIES = set("AC CP CQ DG EA EU EZ IC QO TA UN XA XB ZZ".split())
-LONGEST = {"name": 100, "line1": 120, "line2": 120, "city": 80, "postal_code": 16, "region": 80,
-           "country": 2, "phone": 32}  # fmt: skip
+MAX_LENGTH = {"name": 100, "line1": 120, "line2": 120, "city": 80, "postal_code": 16, "region": 80,
+              "country": 2, "phone": 32}  # fmt: skip
+NAMES = {"name": "a name", "line1": "a street and house number"}
 
 
 class InvalidAddress(DomainError):
@@ -32,27 +32,153 @@ class InvalidAddress(DomainError):
         self.errors = errors
 
 
-@lru_cache(maxsize=1)
-def country_names() -> dict[str, str]:
-    """English names by ISO 3166 code, from CLDR (which also names some codes that are none)."""
-    names = {str(code): str(name) for code, name in Locale("en").territories.items()}
-    codes = {code for code in names if len(code) == 2 and code.isalpha()} - NO_COUNTRIES
-    return {code: names[code] for code in codes}
-
-
 def clean(data: Mapping[str, Any]) -> dict[str, str]:
-    """The address with only known fields, trimmed. Raises ``InvalidAddress`` naming every fault."""
+    """Returns the address as it is kept: known fields only, trimmed, by its country's rules.
+
+    A postal code or region that addresses of the country do not have is left out; a town always
+    stays. A region is stored as letters write it ("CA", "Tokyo"); one that is missing is found by
+    the postal code where that says it. Cleaning a clean address changes nothing. Raises
+    ``InvalidAddress`` naming every fault.
+    """
     given = {field: _line(data.get(field)) for field in FIELDS}
     given["country"] = given["country"].upper()
-    errors = {field: sentence for field, sentence in REQUIRED.items() if not given[field]}
-    for field, longest in LONGEST.items():
+    rules = country_rules(given["country"])
+    errors: dict[str, str] = {}
+    if not given["country"]:
+        errors["country"] = "Choose a country."
+    elif given["country"] not in country_names():
+        errors["country"] = "We do not know this country."
+    else:
+        given |= dict.fromkeys({"postal_code", "region"} - rules.fields, "")
+    for field, sentence in (*_missing(given, rules), *_unusable(given)):
+        errors.setdefault(field, sentence)
+    if rules.code and not {"postal_code", "region"} & errors.keys():
+        errors |= _fit(given, rules)
+    if "city" not in rules.fields and fold(given["city"]) in {
+        fold(rules.name),
+        fold(given["region"]),
+    }:
+        given["city"] = ""
+    if rules.code and "region" in rules.required and not given["region"]:
+        errors.setdefault("region", f"Choose {_named('region', rules)}.")
+    for field, longest in MAX_LENGTH.items():
         if len(given[field]) > longest:
             errors[field] = f"This is too long: {longest} characters are the most."
-    if given["country"] and given["country"] not in country_names():
-        errors["country"] = "We do not know this country."
     if errors:
         raise InvalidAddress(errors)
     return given
+
+
+def lines(address: Mapping[str, Any], *, for_label: bool = False) -> list[str]:
+    """Returns an address as its country writes it, line by line, the country's name last.
+
+    ``for_label`` sets in capitals what the post of that country wants in capitals. Takes what was
+    stored at any time: a field that such addresses do not have any more gets a line of its own. The
+    phone number is no part of it.
+    """
+    shown = {field: _line(address.get(field)) for field in FIELDS}
+    rules = country_rules(shown["country"])
+    written = "".join(shown[field] for field in ("name", "line1", "city"))
+    layout = rules.latin_format if is_latin(written) else rules.local_format
+    if for_label:
+        shown |= {field: shown[field].upper() for field in rules.upper if field in shown}
+    found = []
+    for line in _layout(layout, shown).split("%n"):
+        street = "\n".join(filter(None, (shown["line1"], shown["line2"])))
+        found += _filled(line, shown | {"line1": street}).split("\n")
+    found += [shown[field] for field in ("postal_code", "region") if field not in rules.fields]
+    return [line for line in (*found, rules.name) if line]
+
+
+def _missing(given: Mapping[str, str], rules: CountryRules) -> Iterator[tuple[str, str]]:
+    """What the country needs and the address lacks; a region may still be found."""
+    for field in FIELDS:
+        if field not in rules.required - {"region"} or given[field]:
+            continue
+        if field != "city" or not (rules.code in DISTRICT_IS_ENOUGH and given["region"]):
+            yield field, f"Enter {_named(field, rules)}{_such_as(field, rules)}."
+
+
+def _unusable(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Fields that hold something which says nothing, such as "!!"."""
+    for field in ("name", "line1", "line2", "city", "region"):
+        if given[field] and not any(c.isalnum() for c in given[field]):
+            yield field, "Use letters or numbers."
+    if given["phone"] and not any(c.isdigit() for c in given["phone"]):
+        yield "phone", "Enter a phone number with digits, such as +353 1 234 5678."
+
+
+def _fit(given: dict[str, str], rules: CountryRules) -> dict[str, str]:
+    """Write postal code and region as the country does; gives what does not fit."""
+    if given["postal_code"]:
+        code = rules.find_postal_code(given["postal_code"])
+        if code is None:
+            named, example = _named("postal_code", rules), _such_as("postal_code", rules)
+            return {"postal_code": f"Enter {named} of this country{example}."}
+        given["postal_code"] = code
+    if not rules.regions:
+        return {}
+    region = rules.find_region(given["region"]) or _found_region(given, rules)
+    if region is None:
+        if given["region"]:
+            named, example = _named("region", rules), rules.regions[0].label
+            return {"region": f"Choose {named} of this country, such as {example}."}
+        return {}
+    given["region"] = region.value if is_latin(given["region"]) else given["region"]
+    fitting = rules.regions_of_postal_code(given["postal_code"]) if given["postal_code"] else []
+    if fitting and region.postal_code and region not in fitting:
+        named = _named("postal_code", rules).partition(" ")[2]
+        return {"postal_code": f"This {named} is not in {region.label}. Check both."}
+    return {}
+
+
+def _found_region(given: dict[str, str], rules: CountryRules) -> Region | None:
+    """The region that nobody wrote but that the postal code says, or without these the town."""
+    if given["region"]:
+        return None
+    if given["postal_code"]:
+        fitting = rules.regions_of_postal_code(given["postal_code"])
+        return fitting[0] if len(fitting) == 1 else None
+    if "postal_code" in rules.fields or not given["city"]:
+        return None
+    named = rules.find_region(given["city"])
+    fitting = [one for one in rules.regions if fold(given["city"]) in one.towns]
+    return named or (fitting[0] if len(fitting) == 1 else None)
+
+
+def _named(field: str, rules: CountryRules) -> str:
+    """A field with its article, as the country calls it: “an Eircode”."""
+    if field in NAMES:
+        return NAMES[field]
+    label = rules.labels.get(field, field)
+    label = label if label in {"Eircode", "ZIP code", "PIN code"} else label.lower()
+    return f"{'an' if label[0] in 'aeiouAEIOU' else 'a'} {label}"
+
+
+def _such_as(field: str, rules: CountryRules) -> str:
+    return f", such as {rules.example}" if field == "postal_code" and rules.example else ""
+
+
+def _layout(layout: str, shown: Mapping[str, str]) -> str:
+    """The format; a town that it has no place for stands beside the street."""
+    if "%C" in layout or not shown["city"]:
+        return layout
+    is_outward = layout.find("%N") < layout.find("%A")
+    return layout.replace("%A", "%A%n%C" if is_outward else "%C%n%A")
+
+
+def _filled(line: str, shown: Mapping[str, str]) -> str:
+    """One line of a format; what stood between two fields goes when one of them is empty."""
+    written, between, has_field = "", "", False
+    for part in re.split("(%.)", line):
+        if not part.startswith("%"):
+            between = part
+            continue
+        value = shown[CODES[part[1]]] if part[1] in CODES else ""
+        if value:
+            written += (between if written or not has_field else "") + value
+        between, has_field = "", True
+    return written.strip()
 
 
 def _line(value: object) -> str:

@@ -20,7 +20,18 @@ class RegistrationRepeated(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PasswordResetRequested(Event):
-    """Somebody asked for a link to choose a new password."""
+class GuestOrdersRequested(Event):
+    """A customer asked for a link that adds their guest orders to the account."""
 
     customer_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PasswordResetRequested(Event):
+    """Somebody asked for a link to choose a new password.
+
+    ``customer_id`` is 0 when the address is nobody's: known or not, asking does the same work.
+    """
+
+    customer_id: int
+    from_known_device: bool = False

@@ -2,30 +2,29 @@
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Literal
 
 from sqlalchemy import select, update
-from werkzeug.security import check_password_hash, generate_password_hash
+from sqlalchemy.dialects.postgresql import insert
 
-from shop.core import clock, sessions, tokens
+from shop.core import clock, passwords, sessions, tokens
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
 from shop.core.events import emit
 from shop.customers import addresses
 from shop.customers.events import (
     CustomerRegistered,
+    GuestOrdersRequested,
     PasswordResetRequested,
     RegistrationRepeated,
 )
 from shop.customers.models import Address, Customer
 
-SHORTEST_PASSWORD = 12
+SHORTEST_PASSWORD = passwords.MIN_LENGTH
 LINK_MINUTES = 30
-MOST_LINKS = 5
 STALE_LINK = "This link is no longer valid: it was used already, or it is too old."
 MOST_ADDRESSES = 20
-Purpose = Literal["confirm", "password"]
+Purpose = Literal["confirm", "orders", "password"]
 _EMAIL = re.compile(
     r"[^\s@,;<>\"\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,}"
 )
@@ -42,23 +41,28 @@ def clean_email(email: object) -> str:
 def register(email: str, password: str, name: str) -> None:
     """Ask for an account; what follows is in the mail that either way is sent.
 
-    A known address gets a mail that says so; the account itself is not touched.
+    A known address gets a mail that says so; the account itself is not touched. Nor is one that
+    waits for its confirmation: what was typed first stays, and whoever chose no password themselves
+    asks for a new one. New or known, the work is one hash and three statements.
     Raises ``Invalid`` on a bad address or a weak password.
     """
     email = clean_email(email)
-    check_password(password, email)
     name = " ".join(name.split())[:100]
-    digest = generate_password_hash(password)
-    known = session.scalar(select(Customer).where(Customer.email == email).with_for_update())
-    if known is not None and known.confirmed_at is not None:
+    check_password(password, email, name)
+    session.execute(
+        insert(Customer)
+        .values(email=email, name=name, password_hash=passwords.hashed(password))
+        .on_conflict_do_nothing(index_elements=["email"])
+    )
+    # Another registration of this address may have been written since this statement began.
+    known = session.execute(
+        select(Customer.id, Customer.confirmed_at).where(Customer.email == email)
+    ).one()
+    if known.confirmed_at is not None:
         emit(RegistrationRepeated(customer_id=known.id))
-        return
-    if known is None:
-        known = Customer(email=email)
-        session.add(known)
-    known.name, known.password_hash = name, digest
+    else:
+        emit(CustomerRegistered(customer_id=known.id))
     session.flush()
-    emit(CustomerRegistered(customer_id=known.id))
 
 
 def confirm(token: str, password: str) -> Customer:
@@ -69,7 +73,7 @@ def confirm(token: str, password: str) -> Customer:
     a stale link and ``Invalid`` for another password; the link then stays good.
     """
     customer = _redeem("confirm", token)
-    if not check_password_hash(customer.password_hash, password):
+    if not passwords.matches(customer.password_hash, password):
         raise Invalid(
             "This is not the password that was chosen for this account."
             " If you did not choose one, ask for a new password instead.",
@@ -91,8 +95,7 @@ def authenticate(email: str, password: str) -> Customer:
     A password is hashed in every case, so that the time taken tells nothing either.
     """
     customer = session.scalar(select(Customer).where(Customer.email == email.strip()))
-    digest = customer.password_hash if customer else _nobody()
-    right = check_password_hash(digest, password)
+    right = passwords.matches(customer.password_hash if customer else None, password)
     if customer is None or not right or customer.confirmed_at is None:
         raise Invalid("We could not sign you in with this address and password.")
     return customer
@@ -108,22 +111,39 @@ def sign_out(token: str | None) -> None:
     sessions.end(token)
 
 
-def request_password_reset(email: str) -> None:
-    """Mail a link if the address is known; say nothing either way.
-
-    Not while several links that were mailed before are still good: a mailbox is nobody's to fill.
+def request_password_reset(email: str, *, from_known_device: bool = False) -> None:
+    """Ask for a link to a new password; it is mailed if the address is known. Says nothing either
+    way and takes the same statements. How many emails a mailbox gets is the mails' to limit;
+    ``from_known_device`` is for a browser that has signed in to this account before.
     """
-    customer = session.scalar(select(Customer).where(Customer.email == clean_email(email)))
-    if customer is not None and tokens.alive("password", customer.id) < MOST_LINKS:
-        emit(PasswordResetRequested(customer_id=customer.id))
+    known = session.scalar(select(Customer.id).where(Customer.email == clean_email(email)))
+    emit(PasswordResetRequested(customer_id=known or 0, from_known_device=from_known_device))
+    session.flush()
+
+
+def request_guest_orders(customer_id: int) -> None:
+    """Email the account's own address a link that adds the orders placed with it as a guest.
+
+    The link goes out whether there are any, so that an open session tells nothing. How many emails
+    a mailbox gets is the emails' to limit.
+    """
+    emit(GuestOrdersRequested(customer_id=customer_id))
+
+
+def prove_mailbox(token: str) -> Customer:
+    """Returns the customer who has just followed the link for their guest orders, using it up.
+
+    Raises ``NotFound`` for a stale link.
+    """
+    return _redeem("orders", token)
 
 
 def reset_password(token: str, password: str) -> Customer:
     """Choose a password by a mailed link; ends all sessions. Raises ``NotFound``, ``Invalid``."""
     check_password(password)
     customer = _redeem("password", token)
-    check_password(password, customer.email)
-    customer.password_hash = generate_password_hash(password)
+    check_password(password, customer.email, customer.name)
+    customer.password_hash = passwords.hashed(password)
     customer.confirmed_at = customer.confirmed_at or clock.now()
     sessions.end_all("customer", customer.id)
     return customer
@@ -131,30 +151,21 @@ def reset_password(token: str, password: str) -> Customer:
 
 def change_password(customer: Customer, old: str, new: str, *, keep: str | None = None) -> None:
     """Choose a new password, knowing the old; ends all sessions but the one with token ``keep``."""
-    if not check_password_hash(customer.password_hash, old):
+    if not passwords.matches(customer.password_hash, old):
         raise Invalid("This is not your present password.", field="old_password")
-    check_password(new, customer.email)
+    check_password(new, customer.email, customer.name)
     session.execute(
         update(Customer)
         .where(Customer.id == customer.id)
-        .values(password_hash=generate_password_hash(new))
+        .values(password_hash=passwords.hashed(new))
     )
     tokens.revoke("password", customer.id)
     sessions.end_all("customer", customer.id, but=keep)
 
 
-def check_password(password: str, email: str = "") -> None:
+def check_password(password: str, email: str = "", name: str = "") -> None:
     """Raises ``Invalid`` for a password that is short, endless, or easy to guess."""
-    if len(password) < SHORTEST_PASSWORD:
-        raise Invalid(
-            f"Please choose a password of at least {SHORTEST_PASSWORD} characters.",
-            field="password",
-        )
-    if len(password) > 256:
-        raise Invalid("Please choose a password of at most 256 characters.", field="password")
-    plain = password.lower()
-    if len(set(plain)) < 5 or (email and plain in {email.lower(), email.lower().split("@")[0]}):
-        raise Invalid("This password is too easy to guess.", field="password")
+    passwords.check(password, own_words=(email, name))
 
 
 def save_address(
@@ -216,8 +227,3 @@ def _redeem(purpose: Purpose, token: str) -> Customer:
     if customer is None:
         raise NotFound(STALE_LINK)
     return customer
-
-
-@lru_cache(maxsize=1)
-def _nobody() -> str:
-    return generate_password_hash(tokens.new_token())

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from typing import Protocol
 
 from shop.core.money import Money
-from shop.customers.addresses import country_names
+from shop.customers.countries import country_names
 from shop.discounts.pricing import Offer
 
 
@@ -123,6 +123,7 @@ def offer(rule: Rule, facts: Facts) -> Offer | None:
         get_quantity=rule.get_quantity,
         code=rule.code,
         code_id=rule.code_id,
+        is_order_wide=not rule.is_targeted,
     )
 
 
@@ -189,7 +190,7 @@ def _of_goods(rule: Rule, facts: Facts) -> list[str]:
             f"This offer is for orders from {Money(least, rule.currency)}: {missing} is missing."
         )
     units = sum(facts.lines[index].quantity for index in eligible(rule, facts.lines))
-    needed = rule.buy_quantity + rule.get_quantity or 1
+    needed = rule.buy_quantity + 1  # the first unit that costs less, or any unit
     if not units:
         reasons.append(f"Nothing in your cart is part of this offer{_about(rule)}.")
     elif units < needed:

@@ -18,7 +18,7 @@ from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
 from shop.core.money import Money
-from shop.customers.addresses import country_names
+from shop.customers.countries import country_names
 from shop.customers.models import Customer
 from shop.discounts import queries
 from shop.discounts.errors import UsedUp

@@ -141,7 +141,7 @@ CHECKS = (
         why="The shop would send goods that nobody paid for.",
         todo="Do not send it. Look the order up at Stripe and settle or cancel it.",
         about="order",
-        sql="""
+        sql=f"""
         SELECT o.id, o.number AS name, format('%s of %s %s came, and the order is %s',
             coalesce(m.captured, 0), o.total_minor, o.currency, o.status) AS fact
         FROM "order" o
@@ -152,8 +152,10 @@ CHECKS = (
             FROM payment p JOIN payment_event e ON e.payment_id = p.id
             WHERE e.currency = p.currency GROUP BY p.order_id
         ) m ON m.order_id = o.id
+        LEFT JOIN ({_NEVER_OWED}) n ON n.order_id = o.id
         WHERE o.status IN ('confirmed', 'completed') AND o.placed_at >= :since
             AND coalesce(m.captured, 0) < o.total_minor AND NOT coalesce(m.held, false)
+            AND coalesce(n.amount, 0) < o.total_minor
             AND NOT EXISTS (SELECT FROM task t
                             WHERE t.order_id = o.id AND t.kind = 'authorisation_ended')
         """,
@@ -249,7 +251,7 @@ CHECKS = (
         FROM (
             SELECT o.id, o.number, o.payment_status AS status, CASE
                 WHEN coalesce(b.disputed, 0) > 0 THEN 'disputed'
-                WHEN coalesce(b.captured, 0) = 0 AND o.total_minor = 0 THEN 'paid'
+                WHEN coalesce(b.captured, 0) = 0 AND k.owed = 0 THEN 'paid'
                 WHEN coalesce(b.captured, 0) = 0 AND b.authorised > 0 THEN 'authorised'
                 WHEN coalesce(b.captured, 0) = 0 AND EXISTS (
                     SELECT FROM payment p WHERE p.order_id = o.id AND p.status = 'processing')
@@ -271,7 +273,7 @@ CHECKS = (
     Check(
         id="line-refunded",
         invariant="I9",
-        title="The units given back of a line are those of its refunds",
+        title="The units given back of a line are those of its refunds and returns",
         why="Units could be given back twice, or no more.",
         todo="Compare the order's refunds with its lines.",
         about="order",
@@ -280,11 +282,38 @@ CHECKS = (
             l.sku, l.refunded, coalesce(r.units, 0)) AS fact
         FROM order_line l JOIN "order" o ON o.id = l.order_id
         LEFT JOIN (
-            SELECT rl.order_line_id, sum(rl.quantity) AS units
-            FROM refund_line rl JOIN refund r ON r.id = rl.refund_id
-            WHERE r.status <> 'failed' GROUP BY rl.order_line_id
+            SELECT order_line_id, sum(quantity) AS units FROM (
+                SELECT rl.order_line_id, rl.quantity
+                FROM refund_line rl JOIN refund r ON r.id = rl.refund_id
+                WHERE r.status <> 'failed'
+                UNION ALL SELECT order_line_id, quantity FROM order_return_line
+            ) back GROUP BY order_line_id
         ) r ON r.order_line_id = l.id
         WHERE l.refunded <> coalesce(r.units, 0) AND o.placed_at >= :since
+        """,
+    ),
+    Check(
+        id="sale-entries",
+        invariant="I9",
+        title="The sales written down of a line are its units that are paid for and still sold",
+        why="Reports of products are sums over these entries.",
+        todo="Compare the order's lines with its timeline, and ask who wrote to the database.",
+        about="order",
+        sql="""
+        SELECT o.id, o.number AS name, format('%s: %s written down as sold, %s are', l.sku,
+            coalesce(s.units, 0), u.units) AS fact
+        FROM order_line l JOIN "order" o ON o.id = l.order_id
+        LEFT JOIN (
+            SELECT order_line_id, sum(units) AS units,
+                sum(units) FILTER (WHERE kind = 'sold') AS sold
+            FROM sale_entry GROUP BY order_line_id
+        ) s ON s.order_line_id = l.id
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN o.paid_at IS NULL OR o.status = 'cancelled' THEN 0 ELSE
+                greatest(0, l.quantity - greatest(l.cancelled, l.refunded + l.quantity
+                    - coalesce(s.sold, l.quantity - l.cancelled))) END AS units
+        ) u
+        WHERE coalesce(s.units, 0) <> u.units AND o.placed_at >= :since
         """,
     ),
     Check(

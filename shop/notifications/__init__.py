@@ -5,6 +5,15 @@ development mailbox. Leaves the decision *that* something is worth a mail to the
 """
 
 from shop.notifications.models import MailMessage
-from shop.notifications.procedures import deliver, messages, retry
+from shop.notifications.procedures import (
+    Body,
+    deliver,
+    messages,
+    retry,
+    with_secret,
+    without_secret,
+)
 
-__all__ = ["MailMessage", "deliver", "messages", "retry"]
+__all__ = [
+    "Body", "MailMessage", "deliver", "messages", "retry", "with_secret", "without_secret",
+]  # fmt: skip

@@ -2,17 +2,20 @@
 mail has a key, so that a mail is written exactly once per reason to write it.
 """
 
+import logging
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from shop import customers, orders, payments
-from shop.core import tokens
+from shop.core import clock, tokens
 from shop.core.db import session
 from shop.core.events import emit
 from shop.customers.events import (
     CustomerRegistered,
+    GuestOrdersRequested,
     PasswordResetRequested,
     RegistrationRepeated,
 )
@@ -36,6 +39,19 @@ from shop.payments.events import (
     PaymentProcessing,
     VoucherIssued,
 )
+
+log = logging.getLogger(__name__)
+
+# Account emails for one mailbox, whoever asks for them: a mailbox is nobody's to fill. A device
+# that has signed in to the account before has a few more, so that strangers cannot use up its own.
+MAX_PER_HOUR = 5
+MAX_PER_DAY = 10
+KNOWN_DEVICE_EXTRA = 3
+JOINING = ("confirm_link", "already_registered")
+RESETTING = ("password_link",)
+CLAIMING = ("orders_link",)
+# These providers ignore dots: https://support.google.com/mail/answer/7436150
+DOTLESS = {"gmail.com", "googlemail.com"}
 
 
 def send_receipt(event: OrderPaid) -> None:
@@ -137,7 +153,7 @@ def send_cancelled(event: OrderCancelled) -> None:
         "cancelled",
         f"cancelled:{order.id}",
         order,
-        was_charged=order.paid_at is not None,
+        was_charged=order.paid_at is not None and order.total_minor > payments.called_off(order)[0],
         is_on_its_way=order.paid_at is None and _was_on_its_way(order),
         goes_back=event.goes_back,
     )
@@ -173,37 +189,83 @@ def send_late_payment(event: LatePaymentRefused) -> None:
 
 def send_confirmation_link(event: CustomerRegistered) -> None:
     """Finish the registration."""
-    _link("confirm", event.customer_id, "/account/confirm/")
+    _link("confirm", event.customer_id, "/account/confirm/", among=JOINING)
 
 
 def send_already_registered(event: RegistrationRepeated) -> None:
     """You have an account already."""
     customer = customers.by_id(event.customer_id)
-    if customer is not None:
+    if customer is not None and _has_room(customer.email, JOINING):
         queue(
             "already_registered",
             f"already_registered:{customer.id}:{tokens.new_token()}",
             customer.email,
+            mailbox=mailbox_of(customer.email),
             name=customer.name,
         )
 
 
 def send_password_link(event: PasswordResetRequested) -> None:
-    """Choose a new password."""
-    _link("password", event.customer_id, "/account/password/")
+    """Choose a new password; nothing when the address was nobody's."""
+    if event.customer_id:
+        extra = KNOWN_DEVICE_EXTRA if event.from_known_device else 0
+        _link("password", event.customer_id, "/account/password/", among=RESETTING, extra=extra)
 
 
-def _link(kind: str, customer_id: int, path: str) -> None:
+def send_orders_link(event: GuestOrdersRequested) -> None:
+    """Add your guest orders to your account."""
+    _link("orders", event.customer_id, "/account/claim/", among=CLAIMING)
+
+
+def mailbox_of(email: str) -> str:
+    """Returns the mailbox behind an address: without case, tag (``+news``) and Gmail's dots."""
+    local, _, domain = email.strip().casefold().rpartition("@")
+    local = local.partition("+")[0]
+    if domain in DOTLESS:
+        local, domain = local.replace(".", ""), "gmail.com"
+    return f"{local}@{domain}"
+
+
+def _has_room(email: str, kinds: tuple[str, ...], *, extra: int = 0) -> bool:
+    """Whether this mailbox may get one more email of these kinds. Locks the mailbox."""
+    mailbox = mailbox_of(email)
+    session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
+        {"name": f"mailbox:{mailbox}"},
+    )
+    now = clock.now()
+    past_hour = MailMessage.created_at > now - timedelta(hours=1)
+    row = session.execute(
+        select(func.count().filter(past_hour), func.count()).where(
+            MailMessage.mailbox == mailbox,
+            MailMessage.created_at > now - timedelta(days=1),
+            MailMessage.kind.in_(kinds),
+        )
+    ).one()
+    has_room = row[0] < MAX_PER_HOUR + extra and row[1] < MAX_PER_DAY + extra
+    if not has_room:
+        log.warning("email not written: its mailbox got enough", extra={"kind": kinds[0]})
+    return has_room
+
+
+def _link(
+    kind: str, customer_id: int, path: str, *, among: tuple[str, ...], extra: int = 0
+) -> None:
+    """Write an email with a one-time link. Its token is issued when the email is sent."""
     customer = customers.by_id(customer_id)
-    if customer is None:
+    if customer is None or not _has_room(customer.email, among, extra=extra):
         return
-    token = tokens.issue(kind, customer.id, minutes=customers.LINK_MINUTES)
+    mark = _new_mark()
     queue(
         f"{kind}_link",
-        f"{kind}:{tokens.digest(token)[:24]}",
+        f"{kind}:{tokens.new_token()}",
         customer.email,
+        customer_id=customer.id,
+        mailbox=mailbox_of(customer.email),
+        secret=mark,
+        mark=mark,
         name=customer.name,
-        path=path + token,
+        path=path + mark,
         minutes=customers.LINK_MINUTES,
     )
 
@@ -224,6 +286,7 @@ def _about_order(kind: str, key: str, order: orders.Order, **facts: Any) -> None
         key,
         order.email,
         order_id=order.id,
+        secret=order.token,
         order=order,
         redeemed=orders.redeemed(order),
         path=f"/orders/{order.number}?token={order.token}",
@@ -232,25 +295,50 @@ def _about_order(kind: str, key: str, order: orders.Order, **facts: Any) -> None
 
 
 def queue(
-    kind: str, key: str, recipient: str, *, order_id: int | None = None, **facts: Any
+    kind: str,
+    key: str,
+    recipient: str,
+    *,
+    order_id: int | None = None,
+    customer_id: int | None = None,
+    mailbox: str = "",
+    secret: str = "",
+    mark: str = "",
+    **facts: Any,
 ) -> None:
-    """Write a mail of this kind down, unless there is one with this key."""
+    """Write a mail of this kind down, unless there is one with this key.
+
+    ``secret`` is what nobody but the recipient may read: wherever it was rendered, the random
+    ``mark`` is stored instead. Random, or a name that somebody typed could contain it.
+    """
     if session.scalar(select(MailMessage.id).where(MailMessage.key == key)):
         return
     rendered = templates.render(kind, **facts)
+    mark = mark or (_new_mark() if secret else "")
+
+    def without(body: str) -> str:
+        return body.replace(secret, mark) if secret else body
+
     message_id = session.scalar(
         insert(MailMessage)
         .values(
             key=key,
             kind=kind,
             recipient=recipient,
-            subject=rendered.subject,
-            text=rendered.text,
-            html=rendered.html,
+            subject=without(rendered.subject),
+            text=without(rendered.text),
+            html=without(rendered.html),
             order_id=order_id,
+            customer_id=customer_id,
+            secret_mark=mark,
+            mailbox=mailbox,
         )
         .on_conflict_do_nothing(index_elements=["key"])
         .returning(MailMessage.id)
     )
     if message_id is not None:
         emit(MailQueued(message_id=message_id))
+
+
+def _new_mark() -> str:
+    return f"hidden_{tokens.new_token()}"

@@ -9,11 +9,24 @@ from shop.core.db import Base
 
 
 class MailMessage(Base):
-    """One e-mail. ``key`` says what it is for (``receipt:17``) and forbids a second one."""
+    """One e-mail. ``key`` says what it is for (``receipt:17``) and forbids a second one.
+
+    ``text`` and ``html`` hold no secret: where the link's secret belongs stands ``secret_mark``,
+    random for each email, and ``procedures.with_secret`` puts the secret there for sending.
+    ``customer_id`` is whom a one-time link is for; ``link_token`` exists in the development mailbox
+    only, where nothing is sent. ``mailbox`` is what the caps on account emails count by.
+    """
 
     __tablename__ = "mail_message"
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'sent', 'kept', 'failed')", name="state"),
+        CheckConstraint("link_token IS NULL OR state = 'kept'", name="link_token"),
+        Index(
+            "ix_mail_message_mailbox",
+            "mailbox",
+            "created_at",
+            postgresql_where=text("mailbox <> ''"),
+        ),
         Index("ix_mail_message_created_at", "created_at"),
         Index("ix_mail_message_open", "id", postgresql_where=text("state NOT IN ('sent', 'kept')")),
     )
@@ -29,6 +42,10 @@ class MailMessage(Base):
     attempts: Mapped[int] = mapped_column(server_default="0", default=0)
     error: Mapped[str] = mapped_column(server_default="", default="")
     order_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
+    secret_mark: Mapped[str] = mapped_column(server_default="", default="")
+    customer_id: Mapped[int | None] = mapped_column(BigInteger)
+    link_token: Mapped[str | None]
+    mailbox: Mapped[str] = mapped_column(server_default="", default="")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     sent_at: Mapped[datetime | None]
 

@@ -1,16 +1,35 @@
-"""Sending what was written."""
+"""Sending what was written, and showing it.
 
+The secret of a link is put into an email while it is sent, and nowhere else: what is stored, and
+what staff see, holds a mark in its place. A one-time link gets its token with each try to send.
+"""
+
+import re
+from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime
 
 from sqlalchemy import select
 
-from shop.core import clock, mail
+from shop import customers
+from shop.core import clock, mail, redact, tokens
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import NotFound, Unavailable
 from shop.core.events import emit
 from shop.notifications.events import MailQueued
 from shop.notifications.models import MailMessage
+from shop.orders import Order
+
+LINK_KIND = "_link"
+HIDDEN = "(hidden)"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An email's text and HTML."""
+
+    text: str
+    html: str
 
 
 def deliver(message_id: int) -> None:
@@ -23,14 +42,35 @@ def deliver(message_id: int) -> None:
     if message is None or message.state in {"sent", "kept"}:
         return
     end_read()
+    secret = _secret(message)
     if not mail.is_configured():
-        _mark(message_id, "kept")
+        _mark(message_id, "kept", link_token=secret if message.customer_id else None)
         return
     try:
-        mail.send(_email(message), taken=lambda: _mark(message_id, "sent"))
+        mail.send(_email(message, secret), taken=lambda: _mark(message_id, "sent"))
     except Unavailable as error:
-        _mark(message_id, "failed", error=error.sentence)
+        _mark(message_id, "failed", error=redact.redact(error.sentence))
         raise
+
+
+def without_secret(message: MailMessage) -> Body:
+    """Returns the email as anybody on the staff may see it: its secret links lead nowhere."""
+    mark = message.secret_mark
+    if not mark:
+        return Body(message.text, message.html)
+    live_link = rf'\s+href="[^"]*{re.escape(mark)}[^"]*"'
+    html = re.sub(live_link, "", message.html)
+    return Body(message.text.replace(mark, HIDDEN), html.replace(mark, HIDDEN))
+
+
+def with_secret(message: MailMessage) -> Body:
+    """Returns the email with links that work, for a reader who may do what they do.
+
+    A one-time link exists again only in the development mailbox: one that was sent is stored
+    nowhere, so it stays without its secret.
+    """
+    secret = message.link_token if message.customer_id else _order_secret(message)
+    return _filled(message, secret) if secret else without_secret(message)
 
 
 def retry(message_id: int) -> None:
@@ -54,7 +94,33 @@ def messages(*, page: int = 1, per_page: int = 50) -> list[MailMessage]:
     )
 
 
-def _email(message: MailMessage) -> EmailMessage:
+def _secret(message: MailMessage) -> str:
+    """The secret that this email carries; a one-time link gets a new token. Empty without one."""
+    if not message.secret_mark:
+        return ""
+    if message.customer_id is None:
+        secret = _order_secret(message)
+        end_read()
+        return secret
+    purpose = message.kind.removesuffix(LINK_KIND)
+    with transaction():
+        return tokens.issue(purpose, message.customer_id, minutes=customers.LINK_MINUTES)
+
+
+def _order_secret(message: MailMessage) -> str:
+    found = session.scalar(select(Order.token).where(Order.id == message.order_id))
+    return found or ""
+
+
+def _filled(message: MailMessage, secret: str) -> Body:
+    mark = message.secret_mark
+    if not mark:
+        return Body(message.text, message.html)
+    return Body(message.text.replace(mark, secret), message.html.replace(mark, secret))
+
+
+def _email(message: MailMessage, secret: str) -> EmailMessage:
+    body = _filled(message, secret)
     email = EmailMessage()
     email["From"] = mail.sender()
     email["To"] = message.recipient
@@ -62,14 +128,15 @@ def _email(message: MailMessage) -> EmailMessage:
     email["Date"] = format_datetime(message.created_at)
     domain = mail.sender().rpartition("@")[2].strip("> ")
     email["Message-ID"] = f"<{message.key.replace(':', '.')}@{domain}>"
-    email.set_content(message.text)
-    email.add_alternative(message.html, subtype="html")
+    email.set_content(body.text)
+    email.add_alternative(body.html, subtype="html")
     return email
 
 
-def _mark(message_id: int, state: str, *, error: str = "") -> None:
+def _mark(message_id: int, state: str, *, error: str = "", link_token: str | None = None) -> None:
     with transaction("mark-mail"):
         row = session.get_one(MailMessage, message_id)
         row.state, row.error, row.attempts = state, error, row.attempts + 1
+        row.link_token = link_token
         if state in {"sent", "kept"}:
             row.sent_at = clock.now()

@@ -28,10 +28,6 @@ def _money(amount_minor: int, currency: str) -> str:
     return Money(amount_minor, currency).format()
 
 
-def _country(code: str) -> str:
-    return customers.country_names().get(code, code)
-
-
 _html = Environment(
     loader=FileSystemLoader(FOLDER),
     autoescape=True,
@@ -41,7 +37,7 @@ _html = Environment(
 )
 _text = _html.overlay(autoescape=False)
 for environment in (_html, _text):
-    environment.filters.update(money=_money, country=_country)
+    environment.filters.update(money=_money, address_lines=customers.address_lines)
 
 
 def configure(*, base_url: str, shop_name: str, zone: ZoneInfo) -> None:

@@ -33,6 +33,7 @@ class Order(Base):
     most one of them is live. An order of the items that stay in a cart after another order was paid
     begins a chain of its own.
 
+    ``placed_from`` is a digest of the buyer's network, forgotten after two days.
     ``shipping_minor`` is after ``shipping_discount_minor``; ``discount_minor`` is off the goods.
     """
 
@@ -70,6 +71,13 @@ class Order(Base):
         ),
         Index("ix_order_chain_id", "chain_id"),
         Index("ix_order_expiry", "expires_at", postgresql_where=text("status = 'pending'")),
+        Index("ix_order_paid_at", "paid_at", postgresql_where=text("paid_at IS NOT NULL")),
+        Index(
+            "ix_order_placed_from",
+            "placed_from",
+            "closed_at",
+            postgresql_where=text("placed_from <> ''"),
+        ),
         Index(
             "ix_order_search_trgm",
             "searched",
@@ -109,6 +117,7 @@ class Order(Base):
     shipping_method_name: Mapped[str]
     shipping_address: Mapped[dict[str, Any]]
     billing_address: Mapped[dict[str, Any] | None]
+    placed_from: Mapped[str] = mapped_column(server_default="", default="")
     placed_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     paid_at: Mapped[datetime | None]
@@ -214,3 +223,31 @@ class FulfilmentLine(Base):
 
     fulfilment: Mapped[Fulfilment] = relationship(back_populates="lines")
     order_line: Mapped[OrderLine] = relationship()
+
+
+class SaleEntry(Base):
+    """Units of a line that were sold, or taken back, at this moment; insert-only.
+
+    Written by ``orders.record_sales``. ``amount_minor`` is their price after discounts, in the
+    order's price terms.
+    """
+
+    __tablename__ = "sale_entry"
+    __table_args__ = (
+        CheckConstraint("kind IN ('sold', 'reversed', 'restored')", name="kind"),
+        CheckConstraint(
+            "CASE kind WHEN 'reversed' THEN units < 0 AND amount_minor <= 0"
+            " ELSE units > 0 AND amount_minor >= 0 END",
+            name="units",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), index=True)
+    order_line_id: Mapped[int] = mapped_column(ForeignKey("order_line.id"))
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
+    kind: Mapped[str]
+    units: Mapped[int]
+    amount_minor: Mapped[int]
+    currency: Mapped[str]
+    at: Mapped[datetime] = mapped_column(index=True)

@@ -30,6 +30,7 @@ from shop.orders.events import (
 )
 from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
 from shop.orders.queries import waiting
+from shop.orders.sales import count_sales, record_sales
 from shop.orders.states import FULFILMENT, LIVE, ORDER
 
 CANCEL_REASONS = {
@@ -97,6 +98,7 @@ class Details:
     customer_id: int | None = None
     cart_id: int | None = None
     cart_version: int | None = None
+    placed_from: str = ""
 
 
 def place(
@@ -139,6 +141,7 @@ def place(
         shipping_method_name=details.shipping_method_name,
         shipping_address=dict(details.shipping_address),
         billing_address=dict(details.billing_address) if details.billing_address else None,
+        placed_from=details.placed_from,
         placed_at=now,
         expires_at=now + timedelta(minutes=hold_minutes),
         lines=[
@@ -239,9 +242,11 @@ def mark_paid(order: Order, *, rival: Order | None = None) -> None:
     """
     is_committed = order.status in {"confirmed", "completed"}
     order.version += 1
-    if not is_committed:
+    order.paid_at = order.paid_at or clock.now()
+    if is_committed:
+        record_sales(order)
+    else:
         _confirm(order, rival)
-    order.paid_at = clock.now()
     emit(OrderPaid(order_id=order.id))
 
 
@@ -354,7 +359,7 @@ def cancel(order: Order, *, reason: str, goes_back: bool = False) -> None:
     discounts.give_back(order.id)
     inventory.release(order.id, _open_lines(order), committed=was_paid)
     if was_paid:
-        _count_sales({line: -line.open_quantity for line in order.lines})
+        count_sales(order, {line: -line.open_quantity for line in order.lines})
     emit(OrderCancelled(order_id=order.id, reason=reason, was_paid=was_paid, goes_back=goes_back))
 
 
@@ -394,7 +399,7 @@ def cancel_lines(
         [inventory.Line(line.variant_id, quantity) for line, quantity in wanted.items()],
         committed=True,
     )
-    _count_sales({line: -quantity for line, quantity in wanted.items()})
+    count_sales(order, {line: -quantity for line, quantity in wanted.items()})
     emit(
         LinesCancelled(
             order_id=order.id,
@@ -432,16 +437,19 @@ def set_deadline(order: Order, *, until: datetime) -> None:
         order.version += 1
 
 
-def adopt(customer_id: int, email: str) -> None:
-    """Give a customer the orders that were placed with this address without an account.
+def adopt(customer_id: int, email: str) -> int:
+    """Give a customer the orders that were placed with this address without an account. Returns how
+    many.
 
     Only for an address that was proven just now, by following a link that was mailed to it.
     """
-    session.execute(
+    adopted = session.scalars(
         update(Order)
         .where(Order.email == email, Order.customer_id.is_(None))
         .values(customer_id=customer_id)
+        .returning(Order.id)
     )
+    return len(adopted.all())
 
 
 def note(order: Order, text: str) -> None:
@@ -466,7 +474,7 @@ def _confirm(order: Order, rival: Order | None) -> None:
     order.status = status
     order.closed_at, order.close_reason = None, ""
     inventory.commit(order.id, _open_lines(order))
-    _count_sales({line: line.open_quantity for line in order.lines})
+    count_sales(order, {line: line.open_quantity for line in order.lines})
 
 
 def _reopen(order: Order, rival: Order | None) -> None:
@@ -554,22 +562,6 @@ SELECT count(nextval('order_number')) FROM order_number s, generate_series(
     least(substring(:number FROM '^EO-([0-9]{1,15})$')::bigint, s.last_value + 100000))
 WHERE substring(:number FROM '^EO-([0-9]{1,15})$')::bigint <= s.last_value + 100000
 """)
-
-_COUNT = text("""
-UPDATE product p SET sold_count = greatest(0, p.sold_count + l.units)
-FROM (SELECT product_id, sum(units) AS units
-      FROM unnest(CAST(:products AS bigint[]), CAST(:units AS integer[])) AS u (product_id, units)
-      GROUP BY product_id ORDER BY product_id) l
-WHERE p.id = l.product_id
-""")
-
-
-def _count_sales(units: Mapping[OrderLine, int]) -> None:
-    """Keep what "most popular" sorts by."""
-    session.execute(
-        _COUNT,
-        {"products": [line.product_id for line in units], "units": list(units.values())},
-    )
 
 
 def _short(value: str, longest: int) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from shop.core.events import Event
 
@@ -73,6 +74,17 @@ class RefundFailed(Event):
     order_id: int
     refund_id: int
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitsReturned(Event):
+    """Units came back and no money moved; ``lines`` have line_id, name, title, quantity and
+    restock."""
+
+    order_id: int
+    return_id: int
+    reason: str
+    lines: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

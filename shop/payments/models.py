@@ -202,6 +202,42 @@ class RefundLine(Base):
     order_line: Mapped[OrderLine] = relationship()
 
 
+class OrderReturn(Base):
+    """Units that came back without any money moving: they cost nothing, or their part of the price
+    rounds to nothing. A refund, in contrast, always asks Stripe for money."""
+
+    __tablename__ = "order_return"
+    __table_args__ = (CheckConstraint("source IN ('staff','customer','system')", name="source"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), index=True)
+    reason: Mapped[str]
+    source: Mapped[str] = mapped_column(server_default="staff", default="staff")
+    requested_by: Mapped[str]
+    returned_at: Mapped[datetime]
+
+    lines: Mapped[list["OrderReturnLine"]] = relationship(
+        order_by="OrderReturnLine.order_line_id", cascade="all, delete-orphan"
+    )
+
+
+class OrderReturnLine(Base):
+    """Which units of an order line came back. ``restock``: they went back on the shelf, or were
+    cancelled because they had not been sent."""
+
+    __tablename__ = "order_return_line"
+    __table_args__ = (CheckConstraint("quantity >= 1", name="quantity"),)
+
+    return_id: Mapped[int] = mapped_column(ForeignKey("order_return.id"), primary_key=True)
+    order_line_id: Mapped[int] = mapped_column(
+        ForeignKey("order_line.id"), primary_key=True, index=True
+    )
+    quantity: Mapped[int]
+    restock: Mapped[bool] = mapped_column(server_default="false", default=False)
+
+    order_line: Mapped[OrderLine] = relationship()
+
+
 class Dispute(Base):
     """A cardholder's bank asks for money back. ``status`` is Stripe's word for it; those that begin
     with ``warning`` are inquiries, in which no money moved.

@@ -15,7 +15,7 @@ from shop.core.errors import Invalid, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
 from shop.inventory import OutOfStock
-from shop.payments import methods, refundable, refunds
+from shop.payments import methods, refundable, refunds, returns
 from shop.payments.events import (
     LateCause,
     LatePaymentRefused,
@@ -375,7 +375,33 @@ def cancel_lines(
     if goes_back:
         refunds.request_refund(order, wanted, reason="cancelled", source=_source())
     elif refund:
+        _count_worthless(order, wanted)
         _report_kept(order)
+    _release_if_free(order)
+
+
+def _count_worthless(order: orders.Order, wanted: refunds.Wanted) -> None:
+    """Count cancelled units whose part of the price rounds to nothing as refunded: with the next
+    ones they come to something."""
+    priced = {line.id for line in order.lines if refundable.gross(line)}
+    lines = {line_id: units for line_id, units in wanted.lines.items() if line_id in priced}
+    if not (lines and refundable.was_sold(order)):
+        return
+    given, _ = refundable.given_of(order)
+    if not any(part.amount_minor for part in refunds.parts_of(order, lines, given)):
+        returns.record_return(order, lines, reason="cancelled", source=_source())
+
+
+def _release_if_free(order: orders.Order) -> None:
+    """When only free items are left of an order whose money is authorised, release the money: the
+    order counts as paid then, and can be shipped."""
+    if order.status != "confirmed" or order.payment_status != "authorised":
+        return
+    held = session.scalar(
+        select(Payment).where(Payment.order_id == order.id, Payment.status == "authorised").limit(1)
+    )
+    if held is not None and refundable.owed(order, held) <= 0:
+        emit(VoidRequested(order_id=order.id, payment_id=held.id))
 
 
 def _report_kept(order: orders.Order) -> None:
@@ -508,6 +534,10 @@ def _ended(order: orders.Order, payment: Payment, intent: Intent) -> str:
         close_about("capture_soon", str(payment.id))
         emit(PaymentVoided(order_id=order.id, payment_id=payment.id, amount_minor=released))
         if order.status == "confirmed" and order.payment_status == "unpaid":
+            if order.total_minor == refundable.worth_of_cancelled(order):
+                orders.mark_paid(order)
+                recount(order)
+                return "released"
             open_task(
                 "authorisation_ended",
                 str(payment.id),

@@ -1,8 +1,8 @@
 """Money between us and Stripe. No transaction is ever open during a call to Stripe."""
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -24,7 +24,7 @@ from shop.payments.tasks import close_about, open_task
 
 log = logging.getLogger(__name__)
 
-# Each failed call may take most of a minute; nothing else of the timetable runs meanwhile.
+# Each failed call may take 16 seconds; nothing else of the timetable runs meanwhile.
 PATIENCE = 3
 # https://docs.stripe.com/api/idempotent_requests: keys may be forgotten after 24 hours.
 KEY_LIVES = timedelta(hours=20)
@@ -49,6 +49,24 @@ class Started:
     currency: str
 
 
+@contextmanager
+def _reports_denied_access() -> Iterator[None]:
+    """Nothing works while Stripe does not accept our key: ask a person, once a day."""
+    try:
+        yield
+    except gateway.AccessDenied:
+        with transaction():
+            open_task(
+                "stripe_access",
+                f"{clock.now():%Y-%m-%d}",
+                "Stripe does not accept the shop’s key for all that the shop does: payments cannot"
+                " be started, captured or refunded. Check STRIPE_SECRET_KEY.",
+                order_id=None,
+            )
+        raise
+
+
+@_reports_denied_access()
 @gateway.bounded()
 def start(order_id: int) -> Started:
     """Begin (or go on) paying an order; safe to repeat after any crash.
@@ -101,10 +119,6 @@ def _created(
         if _is_forgotten(payment.created_at) and (found := find()):
             return found
         return _once(create, find, _next_key_of(Payment, payment.id), payment.key_attempt)
-    except gateway.AccessDenied:
-        words = "Stripe does not accept the shop's key. Check STRIPE_SECRET_KEY."
-        _report_refused_start("access_denied", words, payment.order_id, number)
-        raise
     except gateway.Refused as refusal:
         code = refusal.stripe_code or refusal.code
         _report_refused_start(code, refusal.sentence, payment.order_id, number)
@@ -337,6 +351,7 @@ def apply_sent_dispute(sent: gateway.SentDispute) -> str:
     return retrying(apply)
 
 
+@_reports_denied_access()
 @gateway.bounded()
 def capture(payment_id: int, amount_minor: int | None = None) -> str:
     """Take authorised money, all of it or ``amount_minor``; what is left is released for good.
@@ -381,13 +396,14 @@ def _captured(
 ) -> str:
     """Write down what became of a capture. Raises unless the wanted amount was captured."""
     outcome = ""
+    why = refusal or WrongState("This payment can no longer be captured. Check it at Stripe.")
     with transaction("apply-capture"):
         if intent is not None:
             outcome = operations.apply_intent(payment_id, intent)
         if intent is not None and intent.status in {"succeeded", "canceled"}:
             close_about(operations.CAPTURE_FAILED, str(payment_id))
-        elif refusal is not None and refusal.reason not in AMOUNT_REASONS:
-            operations.report_refused_capture(payment_id, refusal.sentence)
+        elif refusal is None or refusal.reason not in AMOUNT_REASONS:
+            operations.report_refused_capture(payment_id, why.sentence)
     if intent is not None and intent.status == "succeeded":
         if intent.received_minor == asked.amount_minor:
             return outcome
@@ -395,7 +411,7 @@ def _captured(
         raise WrongState(f"{came} of this money was captured already; the rest was released.")
     if intent is not None and intent.status == "canceled":
         raise WrongState("The authorisation has ended at Stripe, so nothing was captured.")
-    raise refusal or WrongState("This payment can no longer be captured. Check it at Stripe.")
+    raise why
 
 
 def _as_it_is(intent_id: str) -> gateway.Intent | None:
@@ -406,6 +422,7 @@ def _as_it_is(intent_id: str) -> gateway.Intent | None:
         return None
 
 
+@_reports_denied_access()
 @gateway.bounded()
 def void(payment_id: int) -> str:
     """Release authorised money without taking it. Money that was captured meanwhile is settled.
@@ -437,6 +454,7 @@ def release(payment_id: int) -> None:
         )
 
 
+@_reports_denied_access()
 @gateway.bounded()
 def send_refund(refund_id: int) -> None:
     """Ask Stripe to give the money of a requested refund back; safe to repeat.

@@ -83,7 +83,7 @@ def recount(order: orders.Order) -> Balance:
     """
     balance = balance_of(order.id, order.currency)
     owed = order.total_minor
-    if balance.captured_minor:
+    if balance.captured_minor or order.paid_at is not None:
         owed -= refundable.never_owed(order)
     status = sums.status_of(owed, balance)
     if status == "unpaid" and _is_processing(order.id):

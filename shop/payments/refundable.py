@@ -11,6 +11,9 @@ from shop.core.db import session
 from shop.payments.balance import part_due
 from shop.payments.models import Payment, PaymentEvent, Refund, RefundLine
 
+# Why units of an order were cancelled that a refund or a return restocked.
+GIVEN_BACK = "given back"
+
 
 @dataclass(frozen=True, slots=True)
 class LinePreview:
@@ -25,7 +28,7 @@ class LinePreview:
 class Preview:
     """What can still be given back of an order; minor units of ``currency``.
 
-    ``refusal`` says why nothing can, or is empty.
+    ``refusal`` says why no money can, or is empty. ``can_return``: units can come back without any.
     """
 
     payment: Payment | None
@@ -34,6 +37,7 @@ class Preview:
     shipping_left_minor: int
     lines: tuple[LinePreview, ...]
     refusal: str
+    can_return: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,10 @@ def preview(order: orders.Order) -> Preview:
         steps = tuple(given[line.id].due(line, units)[0] for units in range(left + 1))
         lines.append(LinePreview(line, left, steps))
     balance = payment.balance_minor if payment and not _is_lost(payment) else 0
+    gone = cancelled_free_units(order)
+    free = (
+        one.left > gone.get(one.line.id, 0) and (one.steps[1] == 0 or balance == 0) for one in lines
+    )
     return Preview(
         payment=payment,
         currency=currency_of(payment) if payment else order.currency,
@@ -86,7 +94,28 @@ def preview(order: orders.Order) -> Preview:
         shipping_left_minor=max(0, shipping_of(order) - shipping),
         lines=tuple(lines),
         refusal=refusal_of(payment),
+        can_return=was_sold(order) and any(free),
     )
+
+
+def was_sold(order: orders.Order) -> bool:
+    """Whether the order is paid for, so that its units can come back."""
+    is_ours = order.status in {"confirmed", "completed"}
+    return is_ours and order.payment_status not in {"unpaid", "authorised"}
+
+
+def cancelled_free_units(order: orders.Order) -> Mapping[int, int]:
+    """Units by line id that cost nothing and were cancelled, not returned: nothing can come back of
+    them. One statement, or none."""
+    free = [line for line in order.lines if line.cancelled and not gross(line)]
+    if not free:
+        return {}
+    returned = orders.cancelled_units(order.id, reason=GIVEN_BACK)
+    unpaid = unpaid_of(order)
+    return {
+        line.id: max(0, line.cancelled - returned.get(line.id, 0) - unpaid.get(line.id, 0))
+        for line in free
+    }
 
 
 def worth_of_cancelled(order: orders.Order) -> int:

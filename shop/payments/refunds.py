@@ -3,6 +3,7 @@
 Whoever calls these has locked the order. The database refuses what exceeds the captured money.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,7 +20,14 @@ from shop.core.events import emit
 from shop.core.money import Money
 from shop.payments import refundable
 from shop.payments.events import OrderRefunded, RefundFailed, RefundRequested
-from shop.payments.models import Payment, Refund, RefundLine, Task
+from shop.payments.models import (
+    OrderReturn,
+    OrderReturnLine,
+    Payment,
+    Refund,
+    RefundLine,
+    Task,
+)
 from shop.payments.records import locked, note, order_of, recount
 from shop.payments.stripe_gateway import SentRefund
 from shop.payments.tasks import close_about, open_task
@@ -37,7 +45,6 @@ REASONS = {
 # The customer had the pieces in hand: of a line that is half sent, these are of the sent half.
 HAD = frozenset({"returned", "damaged", "not as described"})
 MOST_MINOR = 2_000_000_000
-GIVEN_BACK = "given back"
 STUCK = "refund_stuck"
 # The doctor's rule "refund-stuck" has the same limits.
 CONFIRMED_WITHIN = timedelta(hours=1)
@@ -58,7 +65,9 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
+    """Units of a line that go back, what they come to, and the tax in it."""
+
     line: orders.OrderLine
     quantity: int
     amount_minor: int
@@ -117,7 +126,7 @@ def request_refund(
     if payment is None or refusal:
         raise WrongState(refusal)
     given, shipping_given = refundable.given_of(order)
-    parts = _parts(order, wanted.lines, given)
+    parts = parts_of(order, wanted.lines, given)
     shipping = _whole(wanted.shipping_minor, "shipping_minor")
     if shipping > max(0, refundable.shipping_of(order) - shipping_given):
         left = _say(max(0, refundable.shipping_of(order) - shipping_given), order.currency)
@@ -150,7 +159,8 @@ def request_refund(
     session.flush()
     if wanted.restock:
         back = [part for part in parts if part.line.id in wanted.restock]
-        _restock(order, back, sent_first=reason in HAD)
+        move_stock(order, back, sent_first=reason in HAD)
+    orders.record_sales(order)
     emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=amount))
     return refund
 
@@ -192,6 +202,7 @@ def retry_refund(refund_id: int) -> Refund:
     refund.requested_at = clock.now()
     order.version += 1
     session.flush()
+    orders.record_sales(order)
     close_about("refund_failed", f"{refund.id}:{refund.attempt - 1}")
     emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=refund.amount_minor))
     return refund
@@ -254,6 +265,7 @@ def fail_refund(order: orders.Order, refund: Refund, reason: str) -> None:
         lines[part.order_line_id].refunded -= part.quantity
     order.version += 1
     session.flush()
+    orders.record_sales(order)
     emit(RefundFailed(order_id=order.id, refund_id=refund.id, reason=reason))
     open_task(
         "refund_failed",
@@ -355,9 +367,11 @@ def _decide(payment: Payment, amount: int, shipping: int, *, reason: str, source
     return refund
 
 
-def _parts(
+def parts_of(
     order: orders.Order, wanted: Mapping[int, int], given: Mapping[int, refundable.Given]
-) -> list[_Part]:
+) -> list[Part]:
+    """Returns what these units, by order line id, come to. Raises ``Invalid`` for units that are
+    not there to go back."""
     lines = {line.id: line for line in order.lines}
     parts = []
     for line_id, quantity in wanted.items():
@@ -369,19 +383,22 @@ def _parts(
         if units > left:
             raise Invalid(f"{line.name}: {left} can still go back, not {units}.", field="lines")
         if units:
-            parts.append(_Part(line, units, *given[line_id].due(line, units)))
+            parts.append(Part(line, units, *given[line_id].due(line, units)))
     return parts
 
 
-def _restock(order: orders.Order, parts: Sequence[_Part], *, sent_first: bool) -> None:
+def move_stock(
+    order: orders.Order, parts: Sequence[Part], *, sent_first: bool, goes_back: bool = True
+) -> None:
     """Units that were not sent are cancelled; those that were are back on the shelf.
 
     Either happens once to a unit, also when the refund that did it has failed since and this is
-    another one, or when the unit was called off before and its money kept.
+    another one, or when the unit was called off before and its money kept. ``goes_back``: money
+    does, too, and the customer is told so.
     """
     given = _restocked(order.id)
     back_before = inventory.restocked(order.id)
-    cancelled_before = orders.cancelled_units(order.id, reason=GIVEN_BACK)
+    cancelled_before = orders.cancelled_units(order.id, reason=refundable.GIVEN_BACK)
     unpaid = refundable.unpaid_of(order)
     still_open: dict[int, int] = {}
     back: list[inventory.Line] = []
@@ -407,7 +424,7 @@ def _restock(order: orders.Order, parts: Sequence[_Part], *, sent_first: bool) -
     if still_open and back:
         inventory.lock(part.line.variant_id for part in parts)
     if still_open and order.status == "confirmed":
-        orders.cancel_lines(order, still_open, reason=GIVEN_BACK, goes_back=True)
+        orders.cancel_lines(order, still_open, reason=refundable.GIVEN_BACK, goes_back=goes_back)
     if back:
         inventory.restock(order.id, back)
 
@@ -419,15 +436,25 @@ def _close_stuck(refund: Refund) -> None:
 
 
 def _restocked(order_id: int) -> Mapping[int, int]:
-    """Units by line that go back, or have gone, together with their goods."""
+    """Units by line that go back, or have gone, together with their goods; with or without money.
+    Lines without any count 0. Two statements."""
     rows = session.execute(
         select(RefundLine.order_line_id, func.sum(RefundLine.quantity))
         .join(Refund, Refund.id == RefundLine.refund_id)
         .join(Payment, Payment.id == Refund.payment_id)
         .where(Payment.order_id == order_id, Refund.status != "failed", RefundLine.restock)
         .group_by(RefundLine.order_line_id)
-    )
-    return {line_id: int(units) for line_id, units in rows}
+    ).all()
+    free = session.execute(
+        select(OrderReturnLine.order_line_id, func.sum(OrderReturnLine.quantity))
+        .join(OrderReturn, OrderReturn.id == OrderReturnLine.return_id)
+        .where(OrderReturn.order_id == order_id, OrderReturnLine.restock)
+        .group_by(OrderReturnLine.order_line_id)
+    ).all()
+    units: Counter[int] = Counter()
+    for line_id, quantity in [*rows, *free]:
+        units[line_id] += int(quantity)
+    return units
 
 
 def _make_room(order: orders.Order, payment: Payment, amount: int) -> None:
@@ -452,6 +479,7 @@ def _count_again(order: orders.Order, refund: Refund) -> None:
     for part in refund.lines:
         line = lines[part.order_line_id]
         line.refunded = min(line.quantity, line.refunded + part.quantity)
+    orders.record_sales(order)
     close_about("refund_failed", f"{refund.id}:{refund.attempt}")
 
 

@@ -7,7 +7,6 @@ Stripe saves the first answer under a key, failures of its own included
 the object before using a new one. What may pass in a moment is retried here, under the same key.
 """
 
-import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from uuid import uuid4
 import stripe
 import tenacity
 
-from shop.core import clock, failpoints
+from shop.core import clock, failpoints, strict_json
 from shop.core.errors import DomainError, Unavailable
 from shop.payments.refusals import RefusalReason, failure_of, reason_of, sentence_of
 
@@ -63,6 +62,10 @@ BUSY = "The payment service is busy and does not answer. Please try again in a m
 BROKEN = "The payment service does not answer as it should. Please try again in a few minutes."
 # So many PaymentIntents are looked through for one whose answer was lost, newest first.
 MAX_LOOKED_THROUGH = 2000
+# A webhook's signature counts for so long, and so far ahead of our clock.
+MAX_AGE_S = 300
+MAX_SKEW_S = 60
+MAX_WEBHOOK_DEPTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,20 +397,40 @@ def verify(payload: bytes, signature: str) -> dict[str, Any]:
     """The event in a webhook's raw body. Raises ``BadSignature``.
 
     Several secrets are accepted while one is being replaced
-    (https://docs.stripe.com/webhooks#verify-official-libraries); stamps older than 300 s are not.
+    (https://docs.stripe.com/webhooks#verify-official-libraries); stamps older than 300 s are not,
+    nor are stamps of the future: Stripe's library lets them through, and they would stay good.
     """
-    for secret in _webhook_secrets:
+    secrets = _webhook_secrets if signature.isascii() else ()
+    for secret in secrets:
         try:
-            stripe.WebhookSignature.verify_header(payload.decode(), signature, secret, 300)
+            stripe.WebhookSignature.verify_header(payload.decode(), signature, secret, MAX_AGE_S)
         except (stripe.SignatureVerificationError, UnicodeDecodeError):
             continue
+        if _signed_at(signature) > time.time() + MAX_SKEW_S:
+            raise BadSignature("This message is signed for a time in the future.")
         try:
-            event = json.loads(payload)
+            event = strict_json.parse(payload, max_depth=MAX_WEBHOOK_DEPTH)
         except ValueError:
             break
-        if isinstance(event, dict):
-            return event
+        if _is_event(event):
+            return dict(event)
     raise BadSignature("This is not a message of Stripe's.")
+
+
+def _is_event(event: object) -> bool:
+    """Whether this can be a message of Stripe's (https://docs.stripe.com/api/events/object)."""
+    if not isinstance(event, dict) or not strict_json.is_storable(event):
+        return False
+    data = event.get("data", {})
+    about = data.get("object", {}) if isinstance(data, dict) else None
+    named = all(isinstance(event.get(key), str) and event[key] for key in ("id", "type"))
+    return named and isinstance(about, dict)
+
+
+def _signed_at(signature: str) -> int:
+    """The time in a signature that was verified, in seconds since 1970: the one it is made of."""
+    parts = (part.split("=") for part in signature.split(","))
+    return int(next(part[1] for part in parts if part[0] == "t"))
 
 
 def _part(identifier: str) -> str:

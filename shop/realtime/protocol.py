@@ -4,7 +4,6 @@ What needs the database is answered by a few greenlets, one message of a socket 
 order; the rest is answered at once. A bad message gets an error and changes nothing.
 """
 
-import json
 import logging
 from collections import deque
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import gevent
 from gevent.queue import SimpleQueue
 from sqlalchemy.exc import SQLAlchemyError
 
+from shop.core import strict_json
 from shop.core.db import session
 from shop.realtime import callers, limits, replay, topics
 from shop.realtime.connection import Connection
@@ -48,8 +48,8 @@ class BadMessage(ValueError):
 def parse(text: str) -> Request:
     """Read one message. Raises ``BadMessage`` for whatever is not exactly what we expect."""
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
+        content = strict_json.parse(text)
+    except ValueError:
         raise BadMessage from None
     if not isinstance(content, dict):
         raise BadMessage

@@ -12,7 +12,7 @@ from flask import Flask
 from gevent.monkey import is_module_patched
 
 from shop.config import Settings, read_or_end
-from shop.core import db, log, redis
+from shop.core import db, log, preflight, redis
 from shop.realtime.app import create_app, origin
 from shop.realtime.hub import Hub
 from shop.realtime.limits import Limits
@@ -55,4 +55,7 @@ def drain_on_sigterm(hub: Hub) -> None:
 
 
 # 3 tells gunicorn that starting its workers again is of no use.
-app = start(read_or_end(3))
+settings = read_or_end(3)
+if settings.is_production:
+    preflight.end_if_unsafe(settings.database_url, settings.redis_url, 3)
+app = start(settings)

@@ -4,10 +4,11 @@ No answer here tells a stranger whether an address is known. Mailed links open a
 mail programs follow links to look at them, and looking must not use a link up.
 """
 
-from flask import flash, redirect, render_template, request, session, url_for
+from flask import flash, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from shop import checkout, customers, orders
+from shop.core import devices
 from shop.core.db import transaction
 from shop.core.errors import DomainError, Invalid, NotFound
 from shop.store import visitors
@@ -116,6 +117,8 @@ def login_save() -> ResponseReturnValue:
             who = customers.authenticate(_plain(form.email.data), form.password.data or "")
             notes = visitors.sign_in(who)
     except Invalid as error:
+        if device := visitors.known_device(form.email.data or ""):
+            devices.note_failure(device)
         form.next.data = _next(form.next.data)
         above = [error.sentence]
         return render_template("store/account/login.html", form=form, above=above), 422
@@ -169,7 +172,10 @@ def forgot_save() -> ResponseReturnValue:
     form = ForgotForm()
     try:
         with transaction():
-            customers.request_password_reset(form.email.data or "")
+            customers.request_password_reset(
+                form.email.data or "",
+                from_known_device=bool(visitors.known_device(form.email.data or "")),
+            )
     except Invalid as error:
         above = tell(form, error)
         return render_template("store/account/forgot.html", form=form, above=above), 422
@@ -213,6 +219,49 @@ def reset_save() -> ResponseReturnValue:
     return _go_on(notes, url_for("store.account"))
 
 
+@bp.post("/account/orders/find")
+@visitors.customers_only
+def find_orders() -> ResponseReturnValue:
+    """Email the account's address a link that adds its guest orders. The answer is the same whether
+    there are any."""
+    who = visitors.signed_in()
+    with transaction():
+        customers.request_guest_orders(who.id)
+    return _look_into_your_mail(who.email, "add the orders you placed as a guest to your account")
+
+
+@bp.get("/account/claim/<token>")
+def claim(token: str) -> ResponseReturnValue:
+    """The button that adds guest orders to the account; looking at the page changes nothing."""
+    try:
+        customers.check_link("orders", visitors.secret(token))
+    except NotFound as error:
+        return _stale(error, again="orders")
+    answer = make_response(
+        render_template("store/account/claim.html", token=visitors.secret(token))
+    )
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    return answer
+
+
+@bp.post("/account/claim/<token>")
+def claim_save(token: str) -> ResponseReturnValue:
+    """Add the guest orders of the address that the link was mailed to."""
+    try:
+        with transaction():
+            owner = customers.prove_mailbox(visitors.secret(token))
+            found = orders.adopt(owner.id, owner.email)
+    except NotFound as error:
+        return _stale(error, again="orders")
+    flash(
+        f"{found} {'order is' if found == 1 else 'orders are'} now in your account."
+        if found
+        else "There were no guest orders to add.",
+        "success",
+    )
+    return redirect(url_for("store.account_orders"), code=303)
+
+
 @bp.get("/account/orders")
 @visitors.customers_only
 def account_orders() -> ResponseReturnValue:
@@ -224,7 +273,9 @@ def account_orders() -> ResponseReturnValue:
     found = orders.of_customer(visitors.signed_in().id, page=page, per_page=PER_PAGE)
     if page > found.pages:
         raise NotFound("There is no such page.")
-    return render_template("store/account/orders.html", found=found, tones=TONES)
+    return render_template(
+        "store/account/orders.html", found=found, tones=TONES, who=visitors.signed_in()
+    )
 
 
 @bp.get("/account/orders/<number>")
@@ -279,6 +330,8 @@ def address_delete(address: str) -> ResponseReturnValue:
 
 def _save_address(address_id: int | None) -> ResponseReturnValue:
     form = SavedAddressForm()
+    if "update" in request.form:
+        return _addresses_page(form, editing=address_id)
     data = {**form.address(), "is_default": bool(form.is_default.data)}
     try:
         with transaction():
@@ -294,7 +347,7 @@ def _save_address(address_id: int | None) -> ResponseReturnValue:
 def _addresses_page(
     form: SavedAddressForm, *, editing: int | None = None, above: list[str] | None = None
 ) -> str:
-    form.offer(checkout.countries())
+    form.offer(checkout.countries(), checkout.terms().country)
     return render_template(
         "store/account/addresses.html",
         form=form,
@@ -313,9 +366,11 @@ def _look_into_your_mail(email: str, purpose: str) -> ResponseReturnValue:
     )
 
 
-def _stale(error: NotFound) -> ResponseReturnValue:
-    """A link that is over. A new one to a new password confirms an account as well."""
-    return render_template("store/account/stale.html", sentence=error.sentence), 404
+def _stale(error: NotFound, *, again: str = "password") -> ResponseReturnValue:
+    """A link that is over, and where to ask for another of its kind. One to a new password confirms
+    an account as well."""
+    page = render_template("store/account/stale.html", sentence=error.sentence, again=again)
+    return page, 404
 
 
 def _next(given: str | None) -> str:

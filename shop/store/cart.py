@@ -252,9 +252,26 @@ def load(
         ),
         quote=quote,
         chosen=chosen,
-        free_delivery=_free_delivery(view.subtotal_minor, chosen, quote),
+        free_delivery=_free_delivery(chosen, quote),
         tried_code=tried_code,
         code_error=code_error,
+    )
+
+
+def for_country(basket: Basket, country: str) -> Basket:
+    """The same cart at the prices for another country than the one of its address."""
+    if not basket.lines or country == (basket.view.shipping_address or {}).get("country"):
+        return basket
+    quote, _, chosen = checkout.quote(basket.view, country=country)
+    return replace(
+        basket,
+        lines=tuple(
+            replace(shown, saved_minor=priced.discount_minor)
+            for shown, priced in zip(basket.lines, quote.lines, strict=True)
+        ),
+        quote=quote,
+        chosen=chosen,
+        free_delivery=_free_delivery(chosen, quote),
     )
 
 
@@ -297,7 +314,11 @@ def status_of(error: DomainError) -> int:
     """The HTTP status of a refusal: 404 unknown, 409 overtaken by others, 422 unusable."""
     if isinstance(error, NotFound):
         return 404
-    return 409 if error.code in {"out_of_stock", "cart_changed", "wrong_state"} else 422
+    return (
+        409
+        if error.code in {"out_of_stock", "cart_changed", "wrong_state", "unpaid_limit"}
+        else 422
+    )
 
 
 def _change(work: Callable[[], str], *, item: str = "", success: str = "") -> ResponseReturnValue:
@@ -353,16 +374,15 @@ def _existing() -> cart.Cart:
     return found
 
 
-def _free_delivery(
-    subtotal_minor: int, chosen: checkout.ShippingOption | None, quote: Quote
-) -> FreeDelivery | None:
-    """As the chosen way to send it has it; None if that one is never free."""
+def _free_delivery(chosen: checkout.ShippingOption | None, quote: Quote) -> FreeDelivery | None:
+    """As the chosen shipping method has it; None if that one is never free."""
     limit = chosen.free_over_minor if chosen else None
-    if not limit or not subtotal_minor:
+    if not limit or not quote.subtotal_minor:
         return None
     if quote.shipping_discount_minor and not quote.shipping_minor:
         return FreeDelivery(0, limit, limit)
-    return FreeDelivery(max(0, limit - subtotal_minor), min(limit, subtotal_minor), limit)
+    goods = checkout.goods_for_free_shipping(quote)
+    return FreeDelivery(max(0, limit - goods), min(limit, goods), limit)
 
 
 def _nothing() -> tuple[Quote, list[checkout.ShippingOption], checkout.ShippingOption | None]:

@@ -11,14 +11,13 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from shop import catalog
 from shop.core.errors import NotFound as Unknown
-from shop.core.money import parse_major
+from shop.core.money import AmountError, parse_amount
 from shop.store import frame, seo
 from shop.store.blueprint import bp
 
 PER_PAGE = 24
 LONGEST_QUERY = 120
 MOST_VALUES = 20
-HIGHEST_PRICE = 10**9
 SORTS: Mapping[catalog.Sort, str] = {
     "popular": "Most popular",
     "newest": "Newest",
@@ -159,7 +158,7 @@ def view_of(asked: Asked, address: str) -> View:
     """
     filters = asked.filters
     limits = {"min_price": filters.min_price_minor, "max_price": filters.max_price_minor}
-    shown = {name: frame.major(price) for name, price in limits.items() if price is not None}
+    shown = {name: frame.typed_price(price) for name, price in limits.items() if price is not None}
     try:
         listing = catalog.listing(filters)
     except Unknown:
@@ -202,13 +201,9 @@ def _prices(args: MultiDict[str, str]) -> tuple[dict[str, int], dict[str, str]]:
         if not typed:
             continue
         try:
-            price = parse_major(typed, current_app.config["SETTINGS"].currency)
-        except ValueError:
-            price = -1
-        if 0 <= price <= HIGHEST_PRICE:
-            prices[name] = price
-        else:
-            faults[name] = f"“{typed}” is not a price. Write it like 25 or 24.50."
+            prices[name] = parse_amount(typed, current_app.config["SETTINGS"].currency)
+        except AmountError as error:
+            faults[name] = str(error)
     return prices, faults
 
 
@@ -243,7 +238,7 @@ def _pairs(address: str, filters: catalog.Filters) -> list[tuple[str, str]]:
         ("max_price", filters.max_price_minor),
     ):
         if price is not None:
-            pairs.append((name, frame.major(price)))
+            pairs.append((name, frame.typed_price(price)))
     if filters.in_stock:
         pairs.append(("in_stock", "1"))
     if filters.sort:

@@ -5,7 +5,7 @@ then, with none open, the payment is begun. All of it may be repeated: pressed t
 back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -18,6 +18,7 @@ from shop import cart, catalog, checkout, customers, orders, payments
 from shop.core import clock
 from shop.core.db import end_read, retrying, transaction
 from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
+from shop.core.network import digest_of
 from shop.customers.models import Address
 from shop.store import visitors
 from shop.store.blueprint import bp
@@ -25,6 +26,7 @@ from shop.store.cart import (
     Basket,
     asks_for_code,
     discount_words,
+    for_country,
     load,
     serve_code,
     status_of,
@@ -33,6 +35,7 @@ from shop.store.forms import BillingForm, ContactForm, tell
 from shop.store.frame import money
 
 NEW_ADDRESS = "new"
+UNFIT_SAVED = "Your saved address needs a detail before we can send to it. Complete it below."
 THUMB_WIDTH, THUMB_HEIGHT = 320, 400
 
 
@@ -47,16 +50,24 @@ def contact() -> ResponseReturnValue:
     known = {"name": who.name if who else "", "country": checkout.terms().country}
     email = basket.view.email or (who.email if who else "")
     form = ContactForm(data={**known, **given, "email": email})
-    return _contact_page(basket, form, chosen=_saved_choice(given))
+    above = _address_faults(form, given) if given else []
+    return _contact_page(basket, form, chosen=_saved_choice(given), above=above)
 
 
 @bp.post("/checkout")
 def contact_save() -> ResponseReturnValue:
-    """Keep contact and address, or show what is wrong with them; or serve a code and stay here."""
+    """Keep contact and address, or show what is wrong with them.
+
+    Who only changed the country sees the form for it, and the total there; who sent a code stays
+    here too.
+    """
     form, chosen = ContactForm(), request.form.get("address_id", NEW_ADDRESS)
     found = visitors.basket()
     if found is None:
         return _to_cart("Your cart is empty.")
+    if "update" in request.form:
+        ready = _ready(load())
+        return ready if isinstance(ready, Response) else _contact_page(ready, form, chosen=chosen)
     if asks_for_code():
         shown, status = serve_code()
         if isinstance(ready := _ready(shown, keep_problems=True), Response):
@@ -69,6 +80,9 @@ def contact_save() -> ResponseReturnValue:
                 _keep_contact(found, form, chosen)
         except NotFound:
             raise
+        except customers.InvalidAddress as error:  # of a saved address: all others were checked
+            form, chosen = _form_of_saved(form, chosen), NEW_ADDRESS
+            above = [UNFIT_SAVED, *tell(form, error)]
         except DomainError as error:
             above = tell(form, error)
     if form.errors or above:
@@ -96,6 +110,10 @@ def place() -> ResponseReturnValue:
     if basket is None:
         return _to_cart("Your cart is empty.")
     billing, method = BillingForm(prefix="billing-"), request.form.get("shipping_method", "")
+    if "update" in request.form:
+        if isinstance(ready := _ready_to_send(load(), keep_problems=True), Response):
+            return ready
+        return _delivery_page(ready, billing)
     if request.form.get("action") == "show" or asks_for_code():
         with transaction(), suppress(checkout.NoDelivery):
             checkout.set_method(basket, method)
@@ -127,7 +145,7 @@ def payment() -> ResponseReturnValue:
     return render_template(
         "store/checkout/payment.html",
         order=order,
-        to=with_country(order.shipping_address),
+        to=order.shipping_address,
         lines=order_lines(order),
         rows=order_rows(order),
         held_until=order.expires_at.astimezone(checkout.terms().zone),
@@ -198,16 +216,10 @@ def failure_words(reason: str) -> str:
     return payments.failure_for_customer(reason)
 
 
-def with_country(address: Mapping[str, Any]) -> dict[str, Any]:
-    """An address with the name of its country, as the components show it."""
-    code = address["country"]
-    return {**address, "country_name": customers.country_names().get(code, code)}
-
-
 def shown_address(saved: Address) -> dict[str, Any]:
     """A saved address as the components show it."""
     fields = (*customers.ADDRESS_FIELDS, "id", "is_default")
-    return with_country({field: getattr(saved, field) for field in fields})
+    return {field: getattr(saved, field) for field in fields}
 
 
 def order_rows(order: orders.Order) -> list[tuple[str, int | str]]:
@@ -233,15 +245,26 @@ def order_rows(order: orders.Order) -> list[tuple[str, int | str]]:
 def _faults(form: ContactForm, *, is_new: bool) -> list[str]:
     """Everything that is wrong at once, so that nobody mends a form twice."""
     above = []
-    checks: list[Callable[[], object]] = [lambda: customers.clean_email(form.email.data)]
-    if is_new:
-        checks.append(lambda: customers.clean_address(form.address()))
-    for check in checks:
-        try:
-            check()
-        except DomainError as error:
-            above += tell(form, error)
-    return above
+    try:
+        customers.clean_email(form.email.data)
+    except DomainError as error:
+        above += tell(form, error)
+    return above + (_address_faults(form, form.address()) if is_new else [])
+
+
+def _address_faults(form: ContactForm, address: Mapping[str, Any]) -> list[str]:
+    """Put what is wrong with an address beside its fields; gives what belongs to none."""
+    try:
+        customers.clean_address(address)
+    except customers.InvalidAddress as error:
+        return tell(form, error)
+    return []
+
+
+def _form_of_saved(form: ContactForm, chosen: str) -> ContactForm:
+    """The form filled with a saved address that lacks something, so that it can be completed."""
+    saved = _saved(visitors.signed_in().id, visitors.row_id(chosen))
+    return ContactForm(formdata=None, data={**saved, "email": form.email.data})
 
 
 def _keep_contact(found: cart.Cart, form: ContactForm, chosen: str) -> None:
@@ -275,29 +298,43 @@ def _contact_page(
     basket: Basket, form: ContactForm, *, chosen: str, above: list[str] | None = None
 ) -> str:
     who = visitors.customer()
-    form.offer(checkout.countries())
+    form.offer(checkout.countries(), checkout.terms().country)
+    saved = [shown_address(one) for one in customers.own_addresses(who.id)] if who else []
     return render_template(
         "store/checkout/contact.html",
-        basket=basket,
+        basket=_priced_there(basket, form, chosen, saved),
         form=form,
         chosen=chosen,
         new_address=NEW_ADDRESS,
-        saved=[shown_address(one) for one in customers.own_addresses(who.id)] if who else [],
+        saved=saved,
         above=above or [],
     )
+
+
+def _priced_there(
+    basket: Basket, form: ContactForm, chosen: str, saved: list[dict[str, Any]]
+) -> Basket:
+    """The cart at its prices for the address that is chosen or begun on this page.
+
+    The country that a fresh form begins with is nobody's choice yet.
+    """
+    country = next((one["country"] for one in saved if str(one["id"]) == chosen), "")
+    if not country and (request.method == "POST" or basket.view.shipping_address):
+        country = (form.country.data or "").upper()
+    return for_country(basket, country) if country in customers.country_names() else basket
 
 
 def _delivery_page(
     basket: Basket, billing: BillingForm, *, above: list[str] | None = None, stopped: str = ""
 ) -> str:
-    billing.offer(checkout.countries())
     if not billing.country.data:
         billing.country.data = (basket.view.shipping_address or {}).get("country")
+    billing.offer(checkout.countries(), checkout.terms().country)
     now = clock.now()
     return render_template(
         "store/checkout/delivery.html",
         basket=basket,
-        to=with_country(basket.view.shipping_address or {"country": ""}),
+        to=basket.view.shipping_address or {},
         billing=billing,
         hold_minutes=checkout.terms().hold_minutes,
         offers=[
@@ -329,6 +366,7 @@ def _place(
             seen_version=seen[0],
             seen_total_minor=seen[1],
             billing_address=None if billing.same.data else billing.address(),
+            network=digest_of(request.remote_addr or ""),
         )
 
 
@@ -372,9 +410,13 @@ def _ready(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
 def _ready_to_send(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
     """As ``_ready``, or the way back to contact and address when they are missing."""
     ready = _ready(basket, keep_problems=keep_problems)
-    if isinstance(ready, Basket) and not (ready.view.email and ready.view.shipping_address):
+    if isinstance(ready, Response):
+        return ready
+    try:
+        customers.clean_address(ready.view.shipping_address or {})
+    except customers.InvalidAddress:
         return redirect(url_for("store.checkout"), code=303)
-    return ready
+    return ready if ready.view.email else redirect(url_for("store.checkout"), code=303)
 
 
 def _to_cart(words: str) -> Response:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, SecurityError, ServiceUnavailable
 from shop import catalog
 from shop.core.db import RETRYABLE, session, sqlstate
 from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
+from shop.core.network import wait_s
 from shop.store.blueprint import bp
 from shop.store.headers import is_store
 
@@ -91,7 +92,10 @@ def failed(error: HTTPException) -> ResponseReturnValue:
         return lost(status)
     own_words = error.description if status in {400, 403, 409} and _is_ours(error) else ""
     answer = current_app.make_response(plain(status, own_words or WORDS[status][1]))
-    if status in {429, 503}:
+    if status == 429:
+        limit = next(iter(current_app.extensions["limiter"])).current_limit
+        answer.headers["Retry-After"] = str(wait_s(limit.reset_at if limit else None))
+    elif status == 503:
         after = getattr(error, "retry_after", None)
         answer.headers["Retry-After"] = str(after if isinstance(after, int) else 60)
     return answer

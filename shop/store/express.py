@@ -21,6 +21,7 @@ from shop.core import clock
 from shop.core.db import end_read, retrying, transaction
 from shop.core.errors import DomainError, Invalid, Unavailable
 from shop.core.money import Money
+from shop.core.network import digest_of
 from shop.discounts import Quote
 from shop.store import visitors
 from shop.store.blueprint import bp
@@ -160,7 +161,10 @@ def _place(cart_id: int, asked: Mapping[str, Any]) -> orders.Order:
             checkout.set_contact(basket, email=_text(asked, "email"), address=_address(asked))
             checkout.set_method(basket, _text(asked, "shipping_method"))
         return checkout.place_order(
-            basket.id, seen_version=basket.version, seen_total_minor=_total(asked)
+            basket.id,
+            seen_version=basket.version,
+            seen_total_minor=_total(asked),
+            network=digest_of(request.remote_addr or ""),
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from cachetools import LRUCache, cached
 from flask_wtf import FlaskForm
+from markupsafe import Markup
 from wtforms import (
     BooleanField,
     EmailField,
@@ -22,6 +23,7 @@ from wtforms import (
     TelField,
 )
 from wtforms.meta import DefaultMeta
+from wtforms.widgets import TextInput, html_params
 
 from shop import customers
 from shop.core.errors import DomainError
@@ -40,7 +42,9 @@ def _shows(field: Field, attributes: Mapping[str, Any]) -> Hashable:
     """Everything that the HTML of a control follows from."""
     choices = tuple(field.choices or ()) if isinstance(field, SelectField) else ()
     flags = tuple(vars(field.flags).items())
-    return (type(field), field.id, field.name, field.data, choices, flags, *attributes.items())
+    options = getattr(field, "options", ())
+    shown = (field.id, field.name, field.data, choices, options, flags)
+    return (type(field), *shown, *attributes.items())
 
 
 @cached(LRUCache(512), key=_shows, lock=Lock())
@@ -73,24 +77,60 @@ class ReachableForm(LongForm):
     email = EmailField("E-mail", [Needed()], description="For the receipt and news of the parcel.")
 
 
-class AddressForm(LongForm):
-    """A postal address; give ``countries`` as ISO codes."""
+class _RegionInput(TextInput):
+    """A list of the country's regions; a box to type in where there is no list."""
 
+    def __call__(self, field: Any, **attributes: Any) -> Markup:
+        """The control."""
+        if not field.options:
+            return super().__call__(field, **attributes)
+        options = [Markup("<option value=''>Choose</option>")]
+        for value, label, is_chosen in field.options:
+            chosen = Markup(" selected") if is_chosen else ""
+            options.append(Markup("<option value='{}'{}>{}</option>").format(value, chosen, label))
+        attributes = {"id": field.id, "name": field.name, **attributes}
+        if field.flags.required:
+            attributes["required"] = True
+        return Markup("<select {}>{}</select>").format(
+            Markup(html_params(**attributes)), Markup("").join(options)
+        )
+
+
+class RegionField(StringField):
+    """A region of a country; ``options`` are (value, label, whether it is chosen)."""
+
+    widget = _RegionInput()
+    options: tuple[tuple[str, str, bool], ...] = ()
+
+
+class AddressForm(LongForm):
+    """A postal address. The country decides which of the other fields there are (``offer``)."""
+
+    country = SelectField("Country", [Needed()], validate_choice=False)
     name = StringField("Full name", [Needed()])
     line1 = StringField("Street and house number", [Needed()])
     line2 = StringField("Flat, floor, company")
-    postal_code = StringField("Postal code", [Needed()])
-    city = StringField("Town", [Needed()])
-    region = StringField("Region or state")
-    country = SelectField("Country", [Needed()], validate_choice=False)
+    postal_code = StringField("Postal code")
+    city = StringField("Town or city")
+    region = RegionField("Region")
     phone = TelField("Phone", description="Only for the carrier, if the parcel finds nobody.")
+    rows: tuple[tuple[Field, ...], ...] = ()
 
-    def offer(self, countries: list[str]) -> None:
-        """Fill the list of countries, by name."""
+    def offer(self, countries: list[str], home: str) -> None:
+        """Fill the list of ``countries`` (ISO codes); take labels, order and list of regions from
+        the chosen one, or from ``home`` while none is."""
         names = customers.country_names()
-        self.country.choices = sorted(
-            ((code, names.get(code, code)) for code in countries), key=lambda pair: pair[1]
-        )
+        codes = {*countries} | {self.country.data} & names.keys()
+        self.country.choices = [
+            (code, names[code]) for code in sorted(codes, key=names.__getitem__)
+        ]
+        rules = customers.country_rules((self.country.data or home).upper())
+        for field, label in rules.labels.items():
+            self[field].label.text = label
+            self[field].flags.required = field in rules.required
+        chosen = rules.find_region(self.region.data or "")
+        self.region.options = tuple((one.value, one.label, one is chosen) for one in rules.regions)
+        self.rows = tuple(tuple(self[field] for field in row) for row in rules.rows)
 
     def address(self) -> dict[str, str]:
         """The address as it was typed."""

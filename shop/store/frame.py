@@ -1,5 +1,6 @@
 """What every page's frame needs: menu, cart count, theme. Templates know it as ``store``."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from email.utils import parseaddr
@@ -9,8 +10,8 @@ from babel.dates import format_date, format_datetime
 from flask import current_app, request
 from markupsafe import Markup
 
-from shop import catalog, media, payments
-from shop.core.money import Money, exponent
+from shop import catalog, checkout, customers, media, payments
+from shop.core.money import Money, exponent, format_typed
 from shop.store import fragments, visitors
 
 LOCALE = "en_IE"
@@ -109,8 +110,25 @@ def money(amount_minor: int) -> str:
     return Money(amount_minor, current_app.config["SETTINGS"].currency).format()
 
 
+def free_shipping(from_minor: int) -> str:
+    """From which value of the goods a shipping method is free, and how that is counted."""
+    counts = checkout.terms().free_shipping_counts.replace("_", " ")
+    return f"Free for orders of {money(from_minor)} or more, {counts}"
+
+
+def country_list(codes: Iterable[str]) -> str:
+    """Countries by name: ``Austria, Germany``."""
+    names = customers.country_names()
+    return ", ".join(sorted(names.get(code, code) for code in codes))
+
+
+def typed_price(amount_minor: int) -> str:
+    """``1230`` as ``12.30`` or ``12,30``: for form fields, as the shop writes numbers."""
+    return format_typed(amount_minor, current_app.config["SETTINGS"].currency)
+
+
 def major(amount_minor: int) -> str:
-    """``1230`` as ``12.30``: for form fields and for machines that read prices."""
+    """``1230`` as ``12.30``: for machines that read prices."""
     currency = current_app.config["SETTINGS"].currency
     return f"{Money(amount_minor, currency).major:.{exponent(currency)}f}"
 
@@ -145,7 +163,15 @@ def srcset(image: catalog.ImageView, fmt: Literal["avif", "webp"]) -> Markup:
     return Markup(", ".join(f"{media.url(image.key, n, fmt)} {n}w" for n in image.widths))
 
 
-FILTERS = {"money": money, "major": major, "day": day, "weekday": weekday, "shop_time": shop_time}
+FILTERS = {
+    "country_list": country_list,
+    "day": day,
+    "free_shipping": free_shipping,
+    "money": money,
+    "shop_time": shop_time,
+    "typed_price": typed_price,
+    "weekday": weekday,
+}
 
 
 def template_globals() -> dict[str, Any]:

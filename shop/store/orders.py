@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -21,7 +22,6 @@ from shop.store.checkout import (
     order_by_link,
     order_lines,
     order_rows,
-    with_country,
 )
 
 STEPS = ("Placed", "Paid", "Processing", "Shipped", "Delivered")
@@ -162,8 +162,8 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
         "store/orders/order.html",
         order=order,
         taken_place_by=_taken_place_by(order),
-        to=with_country(order.shipping_address),
-        bill_to=with_country(order.billing_address) if order.billing_address else None,
+        to=order.shipping_address,
+        bill_to=order.billing_address,
         token=visitors.secret(token),
         refused=refused,
         lines=order_lines(order),
@@ -305,7 +305,9 @@ def _told(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[
     told = []
     for entry in reversed(entries):
         payload, at = entry.payload, entry.at.astimezone(checkout.terms().zone)
-        if entry.type in _TOLD:
+        if entry.type == "OrderPaid" and not order.total_minor:
+            told.append(Happening(at, "Your order is confirmed; there is nothing to pay"))
+        elif entry.type in _TOLD:
             told.append(Happening(at, _TOLD[entry.type]))
         elif entry.type == "PaymentFailed":
             reason = failure_words(str(payload.get("reason", "")))
@@ -319,16 +321,18 @@ def _told(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[
             )
         elif entry.type == "OrderCancelled":
             told.append(Happening(at, "The order was cancelled"))
+        elif entry.type == "UnitsReturned" and payload["reason"] != "cancelled":
+            told.append(Happening(at, "We have your return", _named(payload["lines"])))
         elif entry.type == "LinesCancelled":
-            units = [
-                _units(line["quantity"], line["name"], line.get("title", ""))
-                for line in payload["lines"]
-            ]
-            told.append(Happening(at, "Some pieces were cancelled", ", ".join(units)))
+            told.append(Happening(at, "Some pieces were cancelled", _named(payload["lines"])))
         elif entry.type == "OrderRefunded":
             amount = Money(int(payload.get("amount_minor", 0)), order.currency).format()
             told.append(Happening(at, f"We sent {amount} back", "Banks take up to ten days."))
     return told
+
+
+def _named(lines: Sequence[dict[str, Any]]) -> str:
+    return ", ".join(_units(one["quantity"], one["name"], one.get("title", "")) for one in lines)
 
 
 _TOLD = {

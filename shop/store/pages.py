@@ -3,6 +3,7 @@
 from flask import abort, render_template
 from flask.typing import ResponseReturnValue
 
+from shop import checkout
 from shop.store.blueprint import bp
 
 STANDING = {
@@ -22,5 +23,9 @@ def page(slug: str) -> ResponseReturnValue:
     if slug not in STANDING:
         abort(404)
     return render_template(
-        f"store/pages/{slug}.html", slug=slug, title=STANDING[slug], standing=STANDING
+        f"store/pages/{slug}.html",
+        slug=slug,
+        title=STANDING[slug],
+        standing=STANDING,
+        rates=checkout.shipping_rates() if slug == "shipping" else [],
     )

@@ -7,15 +7,13 @@ from typing import Any
 from flask import current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from shop import catalog, checkout
+from shop import cart, catalog, checkout
 from shop.core import clock
 from shop.core.errors import NotFound as Unknown
 from shop.store import seo
 from shop.store.blueprint import bp
 from shop.store.catalog import moved_or_unknown
 from shop.store.frame import money
-
-MOST_PIECES = 99
 
 STOCK_WORDS = {"in_stock": "In stock", "sold_out": "Sold out", "backorder": "Made to order"}
 
@@ -101,7 +99,7 @@ def product(slug: str) -> ResponseReturnValue:
         facts=_facts(shown),
         delivery=delivery(),
         distribution=_distribution(shown),
-        most_pieces=MOST_PIECES,
+        most_pieces=cart.max_per_variant(),
         share_image=_share_image(shown, offer),
         json_ld=[seo.product_group(shown), seo.breadcrumbs(shown.breadcrumbs, last=shown.name)],
     )

@@ -26,7 +26,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 
 from shop import cart, checkout, customers
-from shop.core import actor, tokens
+from shop.core import actor, devices, tokens
 from shop.core.db import transaction
 from shop.core.errors import Invalid, NotFound
 from shop.core.network import network_of
@@ -43,27 +43,29 @@ PERSONAL = ("/cart", "/checkout", "/orders", "/account")
 LARGEST_ID = 2**63 - 1
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
 # Per network address, and per e-mail address that somebody there tries: slow enough for guessing,
-# and nobody elsewhere is locked out of their own account by it.
+# and nobody elsewhere is locked out of their own account by it. Nor is anybody here: a device that
+# has signed in to the account before is not counted with its network.
 LIMITS: dict[str, tuple[str, str]] = {
     "store.login_save": ("20 per minute; 200 per hour", "10 per 15 minutes"),
     "store.register_save": ("10 per minute; 60 per hour", "3 per 5 minutes"),
     "store.forgot_save": ("10 per minute; 60 per hour", "3 per 5 minutes"),
     "store.reset_save": ("20 per minute", ""),
     "store.confirm_save": ("20 per minute", ""),
-    "store.password_save": ("10 per minute", ""),
+    "store.find_orders": ("10 per minute; 60 per hour", ""),
+    "store.claim_save": ("20 per minute", ""),
     "store.place": ("30 per minute; 200 per hour", ""),
     "store.express_order": ("30 per minute; 200 per hour", ""),
     "store.express_quote": ("120 per minute", ""),
 }
-# Per e-mail address from everywhere, failures only: it takes an attacker of many networks.
-EVERYWHERE = {"store.login_save": "200 per hour"}
 # Per network address, in the cart and on all steps of checkout together.
 CODES = "20 per minute; 200 per hour"
 TAKES_CODES = ("store.code_add", "store.contact_save", "store.place")
 # Per browser or customer, wherever they come from. Each order holds goods that others cannot buy.
 PER_VISITOR = {
     "store.place": "10 per minute; 60 per hour",
+    "store.find_orders": "3 per 5 minutes; 10 per day",
     "store.express_order": "10 per minute; 60 per hour",
+    "store.password_save": "10 per minute; 60 per hour",
 }
 
 
@@ -72,18 +74,18 @@ def init_app(app: Flask) -> None:
     limiter = next(iter(app.extensions["limiter"]))
     for endpoint, (per_network, per_email) in LIMITS.items():
         view = app.view_functions[endpoint]
-        view = limiter.limit(per_network, key_func=_network)(view)
+        view = limiter.limit(per_network, key_func=_network, exempt_when=_is_known_device)(view)
         if per_email:
-            view = limiter.limit(per_email, key_func=_tried_from_here, deduct_when=_counts)(view)
-        if endpoint in EVERYWHERE:
-            tried = limiter.limit(EVERYWHERE[endpoint], key_func=_tried_email, deduct_when=_counts)
-            view = tried(view)
-        if endpoint in PER_VISITOR:
-            asked = limiter.limit(
-                PER_VISITOR[endpoint], key_func=_visitor, exempt_when=lambda: not _known()
-            )
-            view = asked(view)
+            view = limiter.limit(
+                per_email,
+                key_func=_tried_from_here,
+                deduct_when=_counts,
+                exempt_when=_is_signing_in,
+            )(view)
         app.view_functions[endpoint] = view
+    for endpoint, per_visitor in PER_VISITOR.items():
+        asked = limiter.limit(per_visitor, key_func=_visitor, exempt_when=lambda: not _known())
+        app.view_functions[endpoint] = asked(app.view_functions[endpoint])
     codes = limiter.shared_limit(
         CODES, scope="codes", key_func=_network, exempt_when=lambda: not _tries_code()
     )
@@ -142,6 +144,7 @@ def sign_in(who: Customer) -> list[str]:
     g.pop("basket", None)
     g.pop("cart_count", None)
     _forget_cart_cookie()
+    _remember_device(who)
     return notes
 
 
@@ -218,7 +221,8 @@ def quantity(given: str | None) -> int:
     text = (given or "").strip()
     if text.isascii() and text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= cart.MOST:
         return int(text)
-    raise Invalid(f"Please choose a quantity from 1 to {cart.MOST}.", field="quantity")
+    limit = cart.max_per_variant()
+    raise Invalid(f"Please choose a quantity from 1 to {limit}.", field="quantity")
 
 
 def local_path(given: str | None, default: str) -> str:
@@ -255,6 +259,21 @@ def form_too_old(_error: CSRFError) -> ResponseReturnValue:
     )
 
 
+def known_device(email: str) -> str:
+    """The id of this browser if it has signed in to this account before, else nothing."""
+    return devices.known(request.cookies.get(devices.COOKIE), "customer", email[:254])
+
+
+def _is_known_device() -> bool:
+    """Whether this browser signs in to an account, or asks for its password, not for the first
+    time. Looked up once a request, since a failure is counted meanwhile."""
+    if request.endpoint not in {"store.login_save", "store.forgot_save"}:
+        return False
+    if "known_device" not in g:
+        g.known_device = known_device(request.form.get("email", ""))
+    return bool(g.known_device)
+
+
 def _tried_email() -> str:
     return f"email:{request.form.get('email', '').strip().lower()[:254]}"
 
@@ -269,8 +288,15 @@ def _network() -> str:
     return network_of(request.remote_addr or "")
 
 
+def _is_signing_in() -> bool:
+    """Whether a known device signs in: it counts its own failures."""
+    return request.endpoint == "store.login_save" and _is_known_device()
+
+
 def _tried_from_here() -> str:
-    return f"{_tried_email()}|{_network()}"
+    """The address that is tried, for each network; a known device has a count of its own."""
+    where = g.known_device if _is_known_device() else _network()
+    return f"{_tried_email()}|{where}"
 
 
 def _counts(response: Response) -> bool:
@@ -285,6 +311,23 @@ def _known() -> str:
 
 def _visitor() -> str:
     return f"visitor:{tokens.digest(_known())}"
+
+
+def _remember_device(who: Customer) -> None:
+    """Let this browser in again whatever strangers do to the limits of its network."""
+    kept = devices.remember(request.cookies.get(devices.COOKIE), "customer", who.email)
+
+    @after_this_request
+    def keep(response: Response) -> Response:
+        response.set_cookie(
+            devices.COOKIE,
+            kept,
+            max_age=devices.KEPT,
+            secure=current_app.config["SESSION_COOKIE_SECURE"],
+            httponly=True,
+            samesite="Lax",
+        )
+        return response
 
 
 def _renew_session() -> None:

@@ -58,10 +58,11 @@ def test_the_forms_take_what_is_right(owner: Desk, form: str) -> None:
 @pytest.mark.parametrize(
     ("form", "name", "typed", "sentence"),
     [
-        ("shipping", "price_minor", "-1", "This amount is not possible."),
-        ("shipping", "price_minor", "1e3", "Type an amount in EUR, such as 12.30."),
-        ("shipping", "price_minor", "1_000", "Type an amount in EUR, such as 12.30."),
-        ("shipping", "price_minor", "1.234", "Type an amount in EUR, such as 12.30."),
+        ("shipping", "price_minor", "-1", "An amount cannot be below zero."),
+        ("shipping", "price_minor", "1e3", "“1e3” is not an amount."),
+        ("shipping", "price_minor", "1_000", "“1_000” is not an amount."),
+        ("shipping", "price_minor", "1.250", "Write 1250.00 or 1,250.00."),
+        ("shipping", "free_over_minor", "12,000", "Write 12000.00 or 12,000.00."),
         ("shipping", "min_days", "-1", "A number of days from 0 to 365."),
         ("shipping", "max_days", "366", "A number of days from 0 to 365."),
         ("shipping", "max_days", "0", "cannot be faster than the fastest"),

@@ -19,6 +19,7 @@ from shop.payments.stripe_gateway import SentDispute, SentRefund
 from tests import cast as people
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
+from tests.discounts.offers import offer
 
 
 @pytest.fixture
@@ -84,6 +85,30 @@ def test_a_line_goes_back_and_on_the_shelf(owner: Desk, cast: Cast) -> None:
     assert "1 × Tidal mug, to be sold again" in page
 
 
+def test_free_order_is_returned_and_restocked(owner: Desk, cast: Cast) -> None:
+    offer("All free", value=10_000)
+    offer("Free delivery", kind="free_shipping", value=0)
+    order = people.order(cast.mug, 2)
+    with transaction():
+        orders.ship(orders.lock(order.id))
+    order = fresh(order)
+    line, address = order.lines[0], f"/admin/orders/{order.id}/refund"
+    form = give(order, what="all", **{f"restock-{line.id}": "1"})
+    assert "Record return" in owner.text(f"/admin/orders/show/{order.id}")
+
+    asked = owner.post(address, form)
+    assert "no money moves" in asked.text
+    done = owner.post(address, form | {"agreed": "0"})
+
+    assert done.location == f"/admin/orders/show/{order.id}"
+    assert all_refunds() == []
+    assert inventory.levels([cast.mug.id])[cast.mug.id].on_hand == 10
+    page = owner.text(f"/admin/orders/show/{order.id}")
+    assert "Returned without a refund: 2 × Tidal mug" in page
+    assert "2 × Tidal mug, restocked" in page
+    assert "Record return" not in page
+
+
 def test_what_was_not_agreed_to_is_asked_about_first(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
     address = f"/admin/orders/{order.id}/refund"
@@ -121,19 +146,19 @@ def test_all_that_is_left_is_one_choice(owner: Desk, cast: Cast) -> None:
         ({"quantity": "999999999"}, "Tidal mug: 2 can still go back"),
         ({"quantity": "9999999999"}, "A quantity must be a whole number."),
         ({"quantity-999999": "1"}, "This line is not part of the order."),
-        ({"shipping": "-1"}, "An amount is never below zero."),
+        ({"shipping": "-1"}, "An amount cannot be below zero."),
         ({"shipping": "1000"}, "of the shipping can still go back."),
-        ({"shipping": "1,234"}, "Type an amount like 12.50."),
-        ({"what": "amount"}, "Type an amount like 12.50."),
+        ({"shipping": "1,234"}, "can be read in two ways. Write 1234.00"),
+        ({"what": "amount"}, "An amount is missing."),
         ({"what": "amount", "amount": "0"}, "Choose what to give back, or type an amount."),
-        ({"what": "amount", "amount": "-5"}, "An amount is never below zero."),
-        ({"what": "amount", "amount": "1e3"}, "Type an amount like 12.50."),
-        ({"what": "amount", "amount": "1.005"}, "Type an amount like 12.50."),
-        ({"what": "amount", "amount": "NaN"}, "Type an amount like 12.50."),
-        ({"what": "amount", "amount": "5 USD"}, "Type an amount like 12.50."),
+        ({"what": "amount", "amount": "-5"}, "An amount cannot be below zero."),
+        ({"what": "amount", "amount": "1e3"}, "is not an amount"),
+        ({"what": "amount", "amount": "1.005"}, "Write 1005.00 or 1,005.00."),
+        ({"what": "amount", "amount": "NaN"}, "is not an amount"),
+        ({"what": "amount", "amount": "5 USD"}, "is not an amount"),
         ({"what": "amount", "amount": "1000"}, "of this payment can still go back."),
-        ({"what": "amount", "amount": "9" * 15}, "This is more than can ever go back."),
-        ({"what": "amount", "amount": "9" * 99}, "Type an amount like 12.50."),
+        ({"what": "amount", "amount": "9" * 15}, "The highest amount possible is"),
+        ({"what": "amount", "amount": "9" * 99}, "is not an amount"),
         ({"what": "amount", "amount": "5", "reason": "because"}, "Choose why the money goes back."),
         ({"what": "amount", "amount": "5", "version": "-1"}, "changed this order just now"),
     ],
@@ -259,17 +284,17 @@ def test_refused_capture_shows_the_reason_and_a_task(
     code, said = owner.ask(f"/admin/orders/{order.id}/capture", {"amount": "10.00"})
     assert (code, said["code"]) == (409, "card_insufficient_funds")
     tasks = owner.text("/admin/payments/")
-    assert "could not be captured" in tasks and "Capture again in the order" in tasks
+    assert "could not be captured: There is not enough money on the card" in tasks
 
 
 @pytest.mark.parametrize(
     ("amount", "sentence"),
     [
         ("0", "Between the smallest coin and"),
-        ("-1", "never below zero"),
+        ("-1", "cannot be below zero"),
         ("1000", "Between the smallest coin and"),
-        ("1.001", "Type an amount like 12.50."),
-        ("abc", "Type an amount like 12.50."),
+        ("1.001", "can be read in two ways"),
+        ("abc", "is not an amount"),
     ],
 )
 def test_more_than_is_held_is_not_captured(

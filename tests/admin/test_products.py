@@ -287,7 +287,7 @@ def test_one_wrong_price_saves_no_variant_and_keeps_what_was_typed(
 
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
-    assert "must be an amount such as 19.90" in page
+    assert "“cheap” is not an amount. Write 1250.00 or 1,250.00." in page
     assert 'value="NEW-SKU"' in page
     assert 'value="cheap"' in page
     assert whole(mug.product_id).variants[0].sku == mug.sku

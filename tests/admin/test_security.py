@@ -13,6 +13,9 @@ from flask_appbuilder.security.sqla.models import Role, User
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from redis.exceptions import ConnectionError as RedisAway
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
@@ -380,6 +383,41 @@ def test_the_answer_to_too_many_tries_is_a_page_of_ours(limited: Flask, mara: Us
 
     assert answer.status_code == 429
     assert "Too many attempts" in answer.text
+    assert 0 < int(answer.headers["Retry-After"]) <= 600
+
+
+def test_known_device_signs_in_past_a_network_limit(limited: Flask, mara: User) -> None:
+    known, stranger = limited.test_client(), limited.test_client()
+    assert sign_in(known).status_code == 303
+    known.delete_cookie("shop")
+
+    flood = [sign_in(stranger, password=f"wrong guess {n}").status_code for n in range(31)]
+
+    assert flood[-1] == 429
+    assert sign_in(stranger).status_code == 429
+    assert sign_in(known, password="a slip of the pen").status_code == 401
+    assert sign_in(known).status_code == 303
+
+
+def test_sign_in_keeps_its_limit_while_redis_is_away(
+    limited: Flask, mara: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise RedisAway
+
+    limiter = next(iter(limited.extensions["limiter"]))
+    for method in ("hit", "test", "get_window_stats"):
+        monkeypatch.setattr(limiter.limiter, method, away)
+    monkeypatch.setattr(limiter, "_in_memory_fallback_enabled", True)
+    monkeypatch.setattr(limiter, "_fallback_storage", MemoryStorage())
+    monkeypatch.setattr(
+        limiter, "_fallback_limiter", FixedWindowRateLimiter(limiter._fallback_storage)
+    )
+    client = limited.test_client()
+
+    tries = [sign_in(client, password=f"wrong guess {n}").status_code for n in range(12)]
+
+    assert tries[0] == 401 and tries[-1] == 429
 
 
 def test_trying_many_accounts_from_one_address_stops(limited: Flask, mara: User) -> None:

@@ -1,6 +1,7 @@
 """The admin's frame: where it lives, what it sends, what nonsense does, what a list costs."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -262,10 +263,10 @@ def test_a_shipping_method_is_added_changed_and_deleted(owner: Desk, session: Se
 @pytest.mark.parametrize(
     "change, sentence",
     [
-        ({"price_minor": "1.234"}, "Type an amount in EUR"),
-        ({"price_minor": "-1"}, "not possible"),
-        ({"price_minor": "1e30"}, "Type an amount in EUR"),
-        ({"price_minor": "NaN"}, "Type an amount"),
+        ({"price_minor": "1.234"}, "Write 1234.00 or 1,234.00."),
+        ({"price_minor": "-1"}, "cannot be below zero"),
+        ({"price_minor": "1e30"}, "is not an amount"),
+        ({"price_minor": "NaN"}, "is not an amount"),
         ({"min_days": "5"}, "cannot be faster"),
         ({"min_days": "99999999999"}, "too large"),
         ({"min_days": "-3"}, "A number of days from 0 to 365."),
@@ -356,3 +357,18 @@ def test_categories_stand_as_in_the_shop_each_above_its_own(owner: Desk, session
 
     assert rows == [("0", "Zoo"), ("1", "Apes"), ("1", "Cats"), ("0", "Ark")]
     assert found == ["Cats"]
+
+
+def test_every_page_says_that_stripe_is_in_test_mode(
+    app: Flask, owner: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = app.test_client()
+    before = owner.get("/admin/profile/").text + stranger.get("/admin/login/").text
+    production = replace(app.config["SETTINGS"], env="production", stripe_test_mode=True)
+    monkeypatch.setitem(app.config, "SETTINGS", production)
+
+    pages = [owner.get(path).text for path in PAGES]
+    pages.append(stranger.get("/admin/login/").text)
+
+    assert "Stripe test mode" not in before
+    assert [page.count("Stripe test mode.") for page in pages] == [1] * len(pages)

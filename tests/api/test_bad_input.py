@@ -219,6 +219,8 @@ def test_bodies_that_are_no_objects_of_json(send: Callable[..., Any]) -> None:
         b'{"a": NaN}',
         b"\xff\xfe{",
         b"[" * 100_000,
+        b'{"a":' * 900 + b"1" + b"}" * 900,
+        b'{"a": ' + b"[" * 40 + b"]" * 40 + b"}",
         b'{"a": %s}' % (b"9" * 5000),
         b'{"name": "a\\u0000b"}',
         b'{"name": "\\ud800"}',

@@ -37,7 +37,15 @@ def test_a_listing_has_cards_and_pages(guest: Program, cast: Cast) -> None:
     assert [one["name"] for one in guest.get("products?q=mug").json] == ["Tidal mug"]
     assert [one["name"] for one in guest.get("products?max_price=20").json] == ["Tidal mug"]
     assert guest.get("products?category=nowhere").status_code == 404
-    for query in ("page=0", "page=-1", "per_page=101", "page=x", "sort=price", "min_price=cheap"):
+    for query in (
+        "page=0",
+        "page=-1",
+        "per_page=101",
+        "page=x",
+        "sort=price",
+        "min_price=cheap",
+        "max_price=1.250",
+    ):
         assert guest.get(f"products?{query}").status_code == 422, query
 
 

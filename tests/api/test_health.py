@@ -1,5 +1,6 @@
 """What operators ask, and what Stripe tells."""
 
+import hmac
 import json
 import socket
 import time
@@ -185,3 +186,67 @@ def test_a_failure_is_a_number_and_no_stack(app: Flask, guest: Program, monkeypa
     assert (answer.status_code, answer.json["code"]) == (500, "internal")
     assert answer.json["request_id"] == answer.headers["X-Request-Id"]
     assert "secret" not in answer.text and "RuntimeError" not in answer.text
+
+
+@pytest.mark.parametrize("ahead_s", [61 + 30, 3600, 10**9, 10**15])
+def test_webhook_signed_in_the_future_is_refused(
+    guest: Program, session: Session, ahead_s: int
+) -> None:
+    headers = signed(message(), at=int(time.time()) + ahead_s)
+
+    answer = guest.post("webhooks/stripe", data=message(), headers=headers)
+
+    assert (answer.status_code, answer.json["code"]) == (400, "bad_signature")
+    assert stored(session) == 0
+
+
+def test_clock_that_is_a_little_ahead_is_accepted(guest: Program, session: Session) -> None:
+    headers = signed(message(), at=int(time.time()) + 20)
+
+    assert guest.post("webhooks/stripe", data=message(), headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header", ["t=1,v1=é", "t=", "t=1", "v1=00", "t=" + "9" * 5000 + ",v1=00", "t=now,v1=00", "=,="]
+)
+def test_odd_webhook_signatures_are_400(guest: Program, session: Session, header: str) -> None:
+    sent = {"Stripe-Signature": header}
+
+    assert guest.post("webhooks/stripe", data=message(), headers=sent).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 500_000,
+        b'{"a":' * 100_000,
+        b'{"id": "evt_1", "type": "x", "data": {"object": ' + b"[" * 900 + b"]" * 900 + b"}}",
+        b'{"id": "evt_1", "type": "x", "data": {"object": '
+        + b'{"a":' * 65
+        + b"1"
+        + b"}" * 65
+        + b"}}",
+        b'{"id": "evt_1", "type": "x", "n": 1e999}',
+        b'{"id": "evt_1", "type": "x", "n": NaN}',
+        b'{"id": "evt_1", "n": ' + b"9" * 5000 + b"}",
+        b'{"id": "evt_1", "type": "x", "text": "\\u0000"}',
+        b'{"id": "evt_1", "type": "x", "text": "\\ud800"}',
+        b'{"id": 5, "type": {}, "data": []}',
+        b'{"id": "evt_1", "type": "x", "data": []}',
+        b'{"id": "evt_1", "type": "x", "data": {"object": [1]}}',
+        b"{}",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+    ],
+    ids=range(16),
+)
+def test_signed_nonsense_is_never_a_500(guest: Program, session: Session, body: bytes) -> None:
+    at = int(time.time())
+    mac = hmac.new(SECRET.encode(), f"{at}.".encode() + body, "sha256").hexdigest()
+    headers = {"Stripe-Signature": f"t={at},v1={mac}", "Content-Type": "application/json"}
+
+    answer = guest.post("webhooks/stripe", data=body, headers=headers)
+
+    assert answer.status_code == 400, answer.text
+    assert stored(session) == 0

@@ -12,6 +12,7 @@ from redis.exceptions import ConnectionError as Away
 from shop.api import limits
 from tests.api.conftest import Program
 from tests.api.test_sale import wish
+from tests.cast import PASSWORD, Cast
 
 
 class Broken:
@@ -36,6 +37,7 @@ def limited(app: Flask, request: Any, monkeypatch: Any) -> Iterator[None]:
     works = FixedWindowRateLimiter(MemoryStorage())
     counter = works if request.param == "counting" else Broken()
     monkeypatch.setattr(limits, "_at_home", FixedWindowRateLimiter(MemoryStorage()))
+    monkeypatch.setattr(limits, "_rests_until", 0.0)
     monkeypatch.setitem(app.extensions, "limiter", {SwitchedOn(counter)})
     yield
 
@@ -56,6 +58,41 @@ def test_the_eleventh_guess_for_one_account_waits_but_nobody_elsewhere(
     far = {"REMOTE_ADDR": "2001:db8:0:2::1"}
     assert guess(guest, "ada@example.com", environ_base=far).status_code == 401
     assert guess(guest, "bruno@example.com").status_code == 401
+
+
+@pytest.mark.parametrize("audience", ["customer", "staff"])
+def test_known_device_signs_in_past_a_network_limit(
+    guest: Program, cast: Cast, hire: Any, limited: None, audience: str
+) -> None:
+    email = cast.ada.email if audience == "customer" else "viewer@staff.example.com"
+    if audience == "staff":
+        hire("Viewer")
+
+    def sign_in(password: str, **more: str) -> Any:
+        who = {"email": email, "password": password, "audience": audience}
+        return guest.post("auth/token", json=who | more)
+
+    device = sign_in(PASSWORD).json["device_token"]
+    flood = [sign_in(f"guess {n}").status_code for n in range(31)]
+
+    assert flood[-1] == 429
+    assert sign_in(PASSWORD).status_code == 429
+    assert sign_in(PASSWORD, device_token=device[:-1] + "x").status_code == 429
+    assert sign_in("a slip of the pen", device_token=device).status_code == 401
+    assert sign_in(PASSWORD, device_token=device).status_code == 200
+
+
+def test_many_networks_lock_nobody_out(
+    app: Flask, guest: Program, cast: Cast, limited: None
+) -> None:
+    right = {"email": cast.ada.email, "password": PASSWORD}
+    for n in range(1000):
+        far = {"REMOTE_ADDR": f"203.0.{n // 200}.{n % 200}"}
+        with app.test_request_context(environ_base=far):
+            limits.count("token", per_caller="30 per minute", per_account="10 per 15 minutes",
+                         account=right["email"])  # fmt: skip
+
+    assert guest.post("auth/token", json=right).status_code == 200
 
 
 def test_one_caller_cannot_try_on_and_on(guest: Program, limited: None) -> None:

@@ -21,6 +21,7 @@ from shop.payments.refusals import SENTENCES, RefusalReason
 from tests import cast as people
 from tests.api.conftest import Program
 from tests.cast import Cast
+from tests.discounts.offers import offer
 
 
 @pytest.fixture
@@ -74,6 +75,74 @@ def test_units_of_a_line_and_shipping_go_back(finance: Program, cast: Cast) -> N
     described = {name: said for name, said in shown.items() if name != "status_label"}
     assert StaffOrderSchema().validate(described) == {}
     assert inventory.levels([cast.mug.id])[cast.mug.id].committed == 1
+
+
+def test_all_that_is_left_is_refunded_and_restocked(finance: Program, cast: Cast) -> None:
+    order = cast.paid_order
+    line_id = order.lines[0].id
+    finance.post(f"orders/{order.number}/refunds", json={"amount_minor": 500, "reason": "goodwill"})
+
+    made = finance.post(
+        f"orders/{order.number}/refunds",
+        json={"all": True, "restock": True, "reason": "cancelled"},
+    )
+
+    assert made.status_code == 201, made.json
+    assert made.json["amount_minor"] == order.total_minor - 500
+    assert made.json["return_id"] is None
+    assert [(one["line_id"], one["quantity"], one["restock"]) for one in made.json["lines"]] == [
+        (line_id, 2, True)
+    ]
+    assert inventory.levels([cast.mug.id])[cast.mug.id].committed == 0
+    again = finance.post(
+        f"orders/{order.number}/refunds", json={"all": True, "reason": "cancelled"}
+    )
+    assert again.status_code == 409
+
+
+@pytest.mark.parametrize(
+    "besides",
+    [
+        {"amount_minor": 5},
+        {"shipping_minor": 5},
+        {"lines": [{"line_id": 1, "quantity": 1}]},
+        {"restock": [2**40]},
+    ],
+)
+def test_all_takes_nothing_besides(finance: Program, cast: Cast, besides: dict[str, Any]) -> None:
+    order = cast.paid_order
+    version = order.version
+
+    refused = finance.post(
+        f"orders/{order.number}/refunds", json={"all": True, "reason": "other"} | besides
+    )
+
+    assert refused.status_code == 422
+    assert is_untouched(order, version)
+
+
+def test_free_order_is_returned_without_money(finance: Program, cast: Cast) -> None:
+    offer("All free", value=10_000)
+    offer("Free delivery", kind="free_shipping", value=0)
+    order = people.order(cast.mug, 2)
+    with transaction():
+        orders.ship(orders.lock(order.id))
+    path = f"orders/{order.number}"
+
+    made = finance.post(
+        f"{path}/refunds", json={"all": True, "restock": True, "reason": "returned"}
+    )
+
+    assert made.status_code == 201, made.json
+    assert RefundSchema().validate(made.json) == {}
+    assert (made.json["id"], made.json["status"], made.json["amount_minor"]) == (None, "done", 0)
+    assert made.json["return_id"]
+    shown = finance.get(path).json
+    assert shown["refunds"] == [made.json]
+    assert shown["lines"][0]["refunded"] == 2
+    assert inventory.levels([cast.mug.id])[cast.mug.id].on_hand == 10
+    again = finance.post(f"{path}/refunds", json={"all": True, "reason": "returned"})
+    assert again.status_code == 409
 
 
 def test_an_amount_goes_back_and_its_owner_is_not_told_of_our_books(

@@ -1,12 +1,14 @@
 """Settings are typed, and what cannot be used stops the start with a sentence that names it."""
 
 import os
+import secrets
 import subprocess
 import sys
 
 import pytest
 
 from shop.config import Settings, SettingsError
+from shop.factory import _flask_config
 
 GIVEN = {
     "SHOP_ENV": "test",
@@ -16,6 +18,8 @@ GIVEN = {
 }
 IN_PRODUCTION = GIVEN | {
     "SHOP_ENV": "production",
+    "REDIS_URL": "redis://:a-long-word@localhost:9",
+    "DATABASE_URL": "postgresql://shop:a-long-word@localhost:9/shop",
     "SECRET_KEY": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
     "BASE_URL": "https://shop.example.com",
     "STRIPE_SECRET_KEY": "sk_live_1",
@@ -52,6 +56,12 @@ def test_a_clock_that_does_not_exist_stops_the_start(name: str, value: str) -> N
         Settings.from_env(GIVEN | {name: value})
 
 
+@pytest.mark.parametrize("value", ["en_IE", "de-DE", "de_CH", "en_IN", "ja"])
+def test_number_locale_takes_a_known_language(value: str) -> None:
+    read = Settings.from_env(GIVEN | {"NUMBER_LOCALE": value}).number_locale
+    assert read == value.replace("-", "_")
+
+
 @pytest.mark.parametrize("value", ["EUR", "usd", "JPY", "HUF"])
 def test_a_currency_that_stripe_counts_as_we_do_is_taken(value: str) -> None:
     assert Settings.from_env(GIVEN | {"CURRENCY": value}).currency == value.upper()
@@ -83,6 +93,9 @@ def test_a_currency_whose_amounts_stripe_would_take_for_others_stops_the_start(v
         ("STORAGE_URL", "s3://bucket"),
         ("CURRENCY", "EURO"),
         ("SHOP_COUNTRY", "Germany"),
+        ("NUMBER_LOCALE", "xx_YY"),
+        ("NUMBER_LOCALE", "German numbers"),
+        ("FREE_SHIPPING_COUNTS", "sometimes"),
     ],
 )
 def test_an_address_or_a_code_that_is_none_stops_the_start(name: str, value: str) -> None:
@@ -116,6 +129,42 @@ def test_what_is_refused_repeats_no_password() -> None:
         ("SECRET_KEY", "short", "must have at least 32 characters"),
         ("REDIS_URL", "", "is not set\\."),
         ("RATE_LIMITS", "off", "is not accepted"),
+        # keys
+        ("STRIPE_WEBHOOK_SECRET", "whsec_", "copy all of it"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_new,whsec_", "copy all of it"),
+        ("STRIPE_SECRET_KEY", "sk_live_", "copy all of it"),
+        ("STRIPE_PUBLISHABLE_KEY", "pk_live", "copy all of it"),
+        ("STRIPE_SECRET_KEY", "sk_test_1", "must be of the same mode"),
+        ("STRIPE_SECRET_KEY", "rk_test_1", "must be of the same mode"),
+        ("STRIPE_PUBLISHABLE_KEY", "pk_test_1", "must be of the same mode"),
+        ("STRIPE_SECRET_KEY", "sk_1", "must say their mode"),
+        ("STRIPE_TEST_MODE", "on", "needs test keys"),
+        # secrets
+        ("SECRET_KEY", "a" * 40, "must be random"),
+        ("SECRET_KEY", "0123456789abcdef" * 2, "must be random"),
+        ("SECRET_KEY", "abcdefghijklmnopqrstuvwxyz0123456789", "must be random"),
+        ("SECRET_KEY", "x1" * 20, "must be random"),
+        ("SECRET_KEY", "changeme-0f1e2d3c4b5a69788796a5b4c3d2e1f0", "others know"),
+        ("SECRET_KEY", "only-for-tests-" + "0f1e2d3c4b5a6978" * 2, "others know"),
+        ("SECRET_KEY", "this-is-my-secret-key-for-the-shop-2026", "others know"),
+        ("METRICS_TOKEN", "short", "at least 16"),
+        # debugging, and where the shop is
+        ("FLASK_DEBUG", "1", "must be off"),
+        ("FLASK_DEBUG", "true", "must be off"),
+        ("BASE_URL", "http://shop.example.com", "must start with https"),
+        ("BASE_URL", "https://localhost", "must name the host"),
+        ("BASE_URL", "https://shop.localhost:8443", "must name the host"),
+        ("BASE_URL", "https://127.0.0.1", "must name the host"),
+        ("BASE_URL", "https://[::1]", "must name the host"),
+        ("REALTIME_URL", "ws://shop.example.com/ws", "must start with wss"),
+        ("REALTIME_URL", "wss://localhost/ws", "must name the host"),
+        # servers
+        ("REDIS_URL", "redis://redis:6379/0", "must hold a password"),
+        ("REDIS_URL", "redis://default:@redis:6379/0", "must hold a password"),
+        ("REDIS_URL", "redis://shop@redis:6379/0", "must hold a password"),
+        ("REDIS_URL", "unix:///run/redis.sock", "must hold a password"),
+        ("REDIS_URL", "memory://", "must look like redis://"),
+        ("DATABASE_URL", "postgresql://postgres:word@db/shop", "must not use the role"),
     ],
 )
 def test_production_asks_for_more(name: str, value: str, sentence: str) -> None:
@@ -123,6 +172,43 @@ def test_production_asks_for_more(name: str, value: str, sentence: str) -> None:
 
     with pytest.raises(SettingsError, match=f"{name}.*({sentence})"):
         Settings.from_env(IN_PRODUCTION | {name: value})
+
+
+def test_test_keys_need_their_own_setting() -> None:
+    keys = {"STRIPE_SECRET_KEY": "sk_test_1", "STRIPE_PUBLISHABLE_KEY": "pk_test_1"}
+
+    with pytest.raises(SettingsError, match="are test keys: nobody would really pay"):
+        Settings.from_env(IN_PRODUCTION | keys)
+
+    assert Settings.from_env(IN_PRODUCTION | keys | {"STRIPE_TEST_MODE": "on"}).stripe_test_mode
+
+
+def test_random_secrets_are_always_accepted() -> None:
+    for _ in range(500):
+        for made in (secrets.token_hex(16), secrets.token_hex(32), secrets.token_urlsafe(24)):
+            Settings.from_env(IN_PRODUCTION | {"SECRET_KEY": made})
+
+
+@pytest.mark.parametrize("value", ["", "0", "off", "false", "no"])
+def test_debugging_that_is_off_starts(value: str) -> None:
+    assert Settings.from_env(IN_PRODUCTION | {"FLASK_DEBUG": value}).is_production
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:word@redis", "rediss://shop:word@redis", "redis://redis?password=word"]
+)
+def test_a_redis_password_is_found_wherever_it_stands(url: str) -> None:
+    assert Settings.from_env(IN_PRODUCTION | {"REDIS_URL": url}).redis_url == url
+
+
+@pytest.mark.parametrize(("env", "is_trusted"), [("test", True), ("production", False)])
+def test_only_development_trusts_its_own_machine(env: str, is_trusted: bool) -> None:
+    settings = Settings.from_env(IN_PRODUCTION | {"SHOP_ENV": env})
+
+    hosts = _flask_config(settings)["TRUSTED_HOSTS"]
+
+    assert "shop.example.com" in hosts
+    assert ("localhost" in hosts, "127.0.0.1" in hosts) == (is_trusted, is_trusted)
 
 
 @pytest.mark.parametrize(

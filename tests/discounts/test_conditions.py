@@ -108,6 +108,12 @@ def test_each_condition_says_why(
     assert reasons(rule, facts) == [sentence]
 
 
+def test_set_that_is_not_full_applies() -> None:
+    rule = replace(RULE, kind="buy_x_get_y", value=10_000, buy_quantity=1, get_quantity=9)
+
+    assert explain(rule, FACTS) == []
+
+
 @pytest.mark.parametrize(
     ("rule", "facts"),
     [

@@ -1,7 +1,8 @@
 """The one price calculation: exact to the minor unit, whatever is taken off."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import product
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,15 +38,17 @@ def carts(draw: st.DrawFn) -> tuple[list[Line], list[Offer]]:
 
     def offer(number: int) -> Offer:
         kind = draw(st.sampled_from(["percentage", "fixed", "free_shipping", "buy_x_get_y"]))
+        wide = draw(st.booleans())
         return Offer(
             discount_id=number,
             name=f"Offer {number}",
             kind=kind,
             value=draw(st.integers(1, 100_000_000 if kind == "fixed" else 10_000)),
-            lines=draw(chosen),
+            lines=tuple(range(len(goods))) if wide else draw(chosen),
             lane=draw(st.sampled_from(LANES)),
             buy_quantity=draw(st.integers(1, 5)),
             get_quantity=draw(st.integers(1, 5)),
+            is_order_wide=wide,
         )
 
     return goods, [offer(number) for number in range(draw(st.integers(0, 5)))]
@@ -91,20 +94,71 @@ def test_every_sum_is_exact_and_nothing_goes_below_zero(
 
 
 @given(carts())
-def test_one_discount_of_each_lane_in_sequence_and_the_best_of_it(
-    cart: tuple[list[Line], list[Offer]],
-) -> None:
+def test_best_choice_of_one_discount_per_lane(cart: tuple[list[Line], list[Offer]]) -> None:
     goods, offers = cart
 
-    applied = quote(goods, offers).discounts
+    it = quote(goods, offers)
 
-    on_goods = [one for one in applied if not one.shipping_minor]
+    on_goods = [one for one in it.discounts if not one.shipping_minor]
     lanes = [one.lane for one in on_goods]
     assert lanes == sorted(set(lanes), key=LANES.index)
-    assert len(applied) - len(on_goods) <= 1
-    if lanes:
-        alone = [quote(goods, [one]).discount_minor for one in offers if one.lane == lanes[0]]
-        assert on_goods[0].amount_minor == max(alone)
+    assert len(it.discounts) - len(on_goods) <= 1
+    sold = [one for one in offers if one.kind != "free_shipping"]
+    ways = product(*([None, *(o for o in sold if o.lane == lane)] for lane in LANES))
+    chosen = [[one for one in way if one is not None] for way in ways]
+    assert it.discount_minor == max(quote(goods, way).discount_minor for way in chosen)
+
+
+@given(carts(), st.data())
+def test_added_unit_costs_at_most_its_price(
+    cart: tuple[list[Line], list[Offer]], data: st.DataObject
+) -> None:
+    goods, offers = cart
+    price_minor = data.draw(st.one_of(st.integers(0, 20), st.integers(0, 500_000)))
+    more = [*goods, Line(1, price_minor)]
+    with_it = [
+        replace(one, lines=(*one.lines, len(goods)))
+        if one.is_order_wide or data.draw(st.booleans())
+        else one
+        for one in offers
+    ]
+
+    rise = quote(more, with_it).total_minor - quote(goods, offers).total_minor
+
+    assert 0 <= rise <= price_minor
+
+
+@given(carts(), st.data())
+def test_one_more_of_a_line_costs_at_most_its_price(
+    cart: tuple[list[Line], list[Offer]], data: st.DataObject
+) -> None:
+    goods, offers = cart
+    index = data.draw(st.integers(0, len(goods) - 1))
+    more = [replace(line, quantity=line.quantity + (n == index)) for n, line in enumerate(goods)]
+
+    rise = quote(more, offers).total_minor - quote(goods, offers).total_minor
+
+    assert 0 <= rise <= goods[index].unit_price_minor
+
+
+@given(carts(), st.booleans(), st.data())
+def test_total_ignores_the_order_of_lines(
+    cart: tuple[list[Line], list[Offer]], included: bool, data: st.DataObject
+) -> None:
+    goods, offers = cart
+    order = data.draw(st.permutations(range(len(goods))))
+    moved = [
+        replace(one, lines=tuple(sorted(order.index(index) for index in one.lines)))
+        for one in offers
+    ]
+
+    before, after = (
+        quote(goods, offers, included=included),
+        quote([goods[index] for index in order], moved, included=included),
+    )
+
+    assert after.total_minor == before.total_minor
+    assert after.tax_minor == before.tax_minor
 
 
 @given(carts())
@@ -142,19 +196,82 @@ def test_tax_is_of_the_discounted_line() -> None:
     assert (line.total_minor, line.tax_minor) == (5_950, 950)
 
 
-def test_of_each_full_set_the_cheapest_is_free_and_spread_over_what_was_bought() -> None:
+THREE_FOR_TWO = off("buy_x_get_y", 10_000, 0, 1, 2, buy_quantity=2, get_quantity=1)
+
+
+def test_each_set_spreads_its_saving_over_itself() -> None:
     goods = [Line(2, 1_000), Line(3, 700), Line(1, 2_000)]
 
-    it = quote(goods, [off("buy_x_get_y", 10_000, 0, 1, 2, buy_quantity=2, get_quantity=1)])
+    it = quote(goods, [THREE_FOR_TWO])
 
-    assert it.discount_minor == 1_400
-    assert [line.discount_minor for line in it.lines] == [459, 482, 459]
+    # 20 + 10 + 10 saves 10, spread over these three; 7 + 7 + 7 saves 7.
+    assert [line.discount_minor for line in it.lines] == [500, 700, 500]
+
+
+def test_cheaper_fourth_item_costs_its_own_price() -> None:
+    three = [Line(1, 1_950), Line(1, 1_950), Line(1, 1_950)]
+    cup = Line(1, 1_400)
+
+    it = quote([*three, cup], [replace(THREE_FOR_TWO, lines=(0, 1, 2, 3))])
+
+    before = quote(three, [THREE_FOR_TWO])
+    assert it.total_minor - before.total_minor == 1_400
+    assert it.lines[:3] == before.lines
+    assert it.lines[3].discount_minor == 0
+
+
+def test_set_that_is_not_full_gives_what_it_can() -> None:
+    offer = off("buy_x_get_y", 10_000, 0, buy_quantity=1, get_quantity=2)
+
+    totals = [quote([Line(n, 1_000)], [offer], shipping=0).total_minor for n in range(1, 6)]
+
+    assert totals == [1_000, 1_000, 1_000, 2_000, 2_000]
+
+
+def test_item_counts_for_one_buy_x_get_y() -> None:
+    first = replace(THREE_FOR_TWO, lines=(0, 1), lane="first")
+    second = replace(THREE_FOR_TWO, discount_id=2, lines=(1, 2), lane="main", buy_quantity=1)
+
+    it = quote([Line(2, 1_000), Line(1, 900), Line(2, 500)], [first, second])
+
+    assert [one.amount_minor for one in it.discounts] == [900, 500]
+
+
+def test_discount_on_some_goods_comes_before_sets() -> None:
+    sets = replace(THREE_FOR_TWO, lane="first")
+    free_cup = Offer(2, "Free cup", "percentage", 10_000, lines=(0,), lane="last")
+    goods = [Line(1, 1_000), Line(1, 900), Line(1, 800)]
+
+    it = quote(goods, [sets, free_cup], shipping=0)
+
+    # Were the cup counted as bought, it would make another item free besides.
+    assert it.total_minor == 1_700
+
+
+def test_discount_on_everything_follows_its_lane() -> None:
+    sets = replace(THREE_FOR_TWO, lane="first")
+    code = Offer(2, "Five", "fixed", 500, lines=(0, 1, 2), lane="last", is_order_wide=True)
+    goods = [Line(1, 1_000), Line(1, 900), Line(1, 800)]
+
+    assert quote(goods, [sets, code], shipping=0).total_minor == 1_900 - 500
+
+
+def test_two_percentages_are_rounded_once() -> None:
+    two = [
+        Offer(n, "Half", "percentage", 5_000, lines=(0,), lane=lane)
+        for n, lane in enumerate(["first", "last"])
+    ]
+
+    it = quote([Line(1, 1_001)], two)
+
+    assert it.discount_minor == 751  # 750.75; rounded twice it would be 750
+    assert [one.amount_minor for one in it.discounts] == [501, 250]
 
 
 def test_half_price_for_the_second() -> None:
     it = quote([Line(2, 999)], [off("buy_x_get_y", 5_000, 0, buy_quantity=1, get_quantity=1)])
 
-    assert it.discount_minor == 500  # 499.5, half-even
+    assert it.discount_minor == 500  # 499.5
 
 
 def test_a_later_lane_works_on_what_is_left() -> None:

@@ -95,7 +95,9 @@ MUTATIONS = (
           " WHERE kind = 'dispute_opened'", "payment-status",
           name="dispute-task: its money is not counted"),
     spoil("payment-status", "UPDATE \"order\" SET payment_status = 'refunded' WHERE id = {paid}"),
-    spoil("line-refunded", "UPDATE order_line SET refunded = 2 WHERE order_id = {sent_back}"),
+    spoil("line-refunded", "UPDATE order_line SET refunded = 2 WHERE order_id = {sent_back}",
+          "sale-entries"),
+    spoil("sale-entries", "UPDATE sale_entry SET units = units + 1 WHERE order_id = {paid}"),
     spoil("refund-parts", "UPDATE refund_line SET amount_minor = 99999"),
     spoil("refund-parts", "UPDATE refund SET shipping_minor = amount_minor"
           " WHERE payment_id = (SELECT id FROM payment WHERE order_id = {sent_back})",

@@ -101,7 +101,9 @@ def test_a_refund_works_without_scripts(
     page.get_by_label("Amount, at most").fill("4,5o")
     page.get_by_label("Reason").select_option("goodwill")
     page.get_by_role("button", name="Give back").click()
-    expect(page.get_by_role("alert")).to_have_text("Type an amount like 12.50.")
+    expect(page.get_by_role("alert")).to_have_text(
+        "“4,5o” is not an amount. Write 1250.00 or 1,250.00."
+    )
     expect(page.get_by_label("Amount, at most")).to_have_value("4,5o")
     plain.snap("73-refused")
     page.get_by_label("Amount, at most").fill("4,50")

@@ -173,6 +173,8 @@ def test_price_change_stops_the_wallet(shop: RunningShop, visit: Visit) -> None:
 
     expect(page.get_by_role("alert").get_by_text("The total has changed")).to_be_visible()
     ada.snap("51-express-refused")
+    page.get_by_role("link", name="Show your cart as it is now").click()
+    expect(page.get_by_label("Totals").locator("dl dd").last).to_have_text("€28.90")
     assert count_orders(email) == 0
     assert available(variant) == 5
 

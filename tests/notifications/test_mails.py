@@ -5,17 +5,22 @@ import socket
 import ssl
 import subprocess
 from datetime import timedelta
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from sqlalchemy import select
+from flask import Flask
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import select, text
 
 from shop import customers, notifications, orders, payments, reactions
 from shop.core import clock, mail, relay
 from shop.core.db import session, transaction
 from shop.core.relay import Delivery
+from shop.notifications import with_secret
+from shop.notifications.mails import MAX_PER_DAY, MAX_PER_HOUR
 from shop.notifications.models import MailMessage
 from shop.payments import operations, refunds
 from tests import cast as people
@@ -57,7 +62,9 @@ def test_a_paid_order_gets_one_receipt_with_text_html_and_the_secret_link(cast: 
     assert receipt.recipient == "ada@example.com"
     assert receipt.state == "kept"
     assert order.number in receipt.subject
-    assert link in receipt.text and link.replace("&", "&amp;") in receipt.html
+    sent = with_secret(receipt)
+    assert link in sent.text and link.replace("&", "&amp;") in sent.html
+    assert order.token not in receipt.text + receipt.html
     assert "€42.90" in receipt.text and "2 x Tidal mug" in receipt.text
     assert "10117 Berlin\n  Germany" in receipt.text and "10117 Berlin<br>Germany" in receipt.html
 
@@ -119,7 +126,7 @@ def test_a_mailed_link_works_once(cast: Cast) -> None:
         customers.request_password_reset(ada.email)
     work()
     link = next(m for m in mails() if m.kind == "password_link")
-    token = link.text.split("/account/password/")[1].split()[0]
+    token = with_secret(link).text.split("/account/password/")[1].split()[0]
 
     with transaction():
         customers.reset_password(token, "a brand new password")
@@ -312,3 +319,124 @@ def goodwill(order: orders.Order, amount_minor: int) -> None:
 def sent_back(refund: payments.Refund) -> None:
     with transaction():
         refunds.apply_refund(refund.id, people.sent(refund))
+
+
+def account_emails(*kinds: str) -> int:
+    return sum(m.kind in kinds for m in mails())
+
+
+def test_reset_emails_are_capped_per_mailbox(cast: Cast) -> None:
+    ada = cast.ada
+    for _ in range(8):
+        with transaction():
+            customers.request_password_reset(ada.email)
+    work()
+    assert account_emails("password_link") == MAX_PER_HOUR
+
+    with transaction():
+        customers.request_password_reset(ada.email, from_known_device=True)
+    work()
+    assert account_emails("password_link") == MAX_PER_HOUR + 1
+
+    for hours in (2, 4, 6, 8):
+        for row in mails():
+            row.created_at -= timedelta(hours=2)
+        for _ in range(8):
+            with transaction():
+                customers.request_password_reset(ada.email)
+        work()
+        assert account_emails("password_link") <= MAX_PER_DAY + 1, hours
+    assert account_emails("password_link") >= MAX_PER_DAY
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        [f"eve+{n}@example.com" for n in range(8)],
+        ["e.v.e@gmail.com", "ev.e@gmail.com", "eve+x@googlemail.com", "EVE@gmail.com"] * 2,
+        ["eve@example.com"] * 8,
+    ],
+)
+def test_register_emails_are_capped_per_mailbox(cast: Cast, addresses: list[str]) -> None:
+    for address in addresses:
+        with transaction():
+            customers.register(address, PASSWORD, "Eve")
+    work()
+
+    assert account_emails("confirm_link", "already_registered") == MAX_PER_HOUR
+
+
+def test_capped_registration_leaves_the_reset_free(cast: Cast) -> None:
+    ada = cast.ada
+    for _ in range(8):
+        with transaction():
+            customers.register(ada.email, PASSWORD + "!", "Eve")
+    with transaction():
+        customers.request_password_reset(ada.email)
+
+    work()
+
+    assert account_emails("already_registered", "confirm_link") == MAX_PER_HOUR
+    assert account_emails("password_link") == 1
+
+
+def test_one_time_token_is_stored_nowhere_once_sent(cast: Cast) -> None:
+    ada = cast.ada
+    work()
+    postman = Postman(refusals=1)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    controller = Controller(postman, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        mail.configure(f"smtp://127.0.0.1:{port}", "Ember & Oak <shop@example.com>")
+        with transaction():
+            customers.request_password_reset(ada.email)
+        work()
+        with transaction():
+            waiting = session.scalars(select(Delivery).where(Delivery.state == "due")).one()
+            waiting.due_at = waiting.due_at.replace(year=2020)
+        assert relay.deliver(waiting.id, reactions.BY_NAME) == "done"
+    finally:
+        controller.stop()
+
+    sent = message_from_bytes(postman.taken[-1], policy=policy.default)
+    body = sent.get_body(("plain",))
+    assert body is not None
+    token = body.get_content().split("/account/password/")[1].split()[0]
+    row = next(m for m in mails() if m.kind == "password_link")
+    assert row.state == "sent" and row.link_token is None
+    assert token not in row.text + row.html
+    assert token not in with_secret(row).text
+    with transaction():
+        assert customers.reset_password(token, "a brand new password").id == ada.id
+
+
+def test_old_emails_lose_their_secrets_when_migrating(app: Flask, live_database: str) -> None:
+    ada, order = people.customer("ada@example.com", "Ada"), people.order(people.product("Mug"))
+    folder = str(Path(__file__).parents[2] / "migrations")
+    secret, link = order.token, "abcdefghijklmnopqrstuvwxyz012345"
+    session.remove()
+    with app.app_context():
+        downgrade(directory=folder, revision="0011")
+        with transaction():
+            for kind, path, of in (
+                ("receipt", f"/orders/{order.number}?token={secret}", order.id),
+                ("password_link", f"/account/password/{link}", None),
+            ):
+                session.execute(
+                    text(
+                        "INSERT INTO mail_message"
+                        " (key, kind, recipient, subject, text, html, order_id) VALUES"
+                        " (:kind, :kind, 'ADA@example.com', 'S', :text, :html, :of)"
+                    ),
+                    {"kind": kind, "text": f"See {path}", "html": f'<a href="{path}">', "of": of},
+                )
+        upgrade(directory=folder)
+
+    receipt, reset = mails()
+    for row in (receipt, reset):
+        assert row.secret_mark in row.text and row.secret_mark in row.html
+        assert secret not in row.text + row.html and link not in row.text + row.html
+    assert f"token={secret}" in with_secret(receipt).text
+    assert (receipt.customer_id, reset.customer_id) == (None, ada.id)

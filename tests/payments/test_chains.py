@@ -456,7 +456,7 @@ def test_sign_in_and_paying_at_once(live_database: str) -> None:
         with transaction():
             first = checkout.place_order(own.id)
         paying = people.attempt(first)
-        guest = people.filled_cart(mug)
+        guest = people.filled_cart(mug, email=f"buyer{turn}@example.com")
         with transaction():
             second = checkout.place_order(guest.id)
         guest_id, who_id, ids = guest.id, who.id, [first.id, second.id]

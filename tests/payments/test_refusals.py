@@ -222,16 +222,29 @@ def test_refused_start_asks_a_person_once_a_day(cast: Cast, stripe: stripe_rig.R
     assert payments.start(order_id).client_secret
 
 
-def test_rejected_key_asks_a_person_once_a_day(cast: Cast, stripe: stripe_rig.Rig) -> None:
-    order_id = cast.unpaid_order.id
-    fail(stripe, CREATE, "authentication_error", times=2)
+@pytest.mark.parametrize("error", ["authentication_error", "permission_error"])
+def test_rejected_key_asks_a_person_once_a_day(
+    cast: Cast, stripe: stripe_rig.Rig, error: str
+) -> None:
+    order = cast.unpaid_order
+    with transaction():
+        operations.open_payment(orders.lock(order.id), capture="manual")
+    fail(stripe, CREATE, error)
+    with pytest.raises(Unavailable, match="not available at the moment"):
+        payments.start(order.id)
+    payment = pay_at_stripe(order.id, stripe, capture="manual")
+    fail(stripe, CAPTURE, error)
+    with pytest.raises(Unavailable):
+        payments.capture(payment.id)
+    payments.capture(payment.id)
+    refund = requested(order.id)
+    fail(stripe, REFUND, error)
+    with pytest.raises(Unavailable):
+        payments.send_refund(refund.id)
 
-    for _ in range(2):
-        with pytest.raises(Unavailable, match="not available at the moment"):
-            payments.start(order_id)
-
-    (task,) = session.scalars(select(Task))
-    assert task.kind == "payment_not_started" and "STRIPE_SECRET_KEY" in task.sentence
+    (task,) = payments.open_tasks()
+    assert task.kind == "stripe_access" and "STRIPE_SECRET_KEY" in task.sentence
+    assert one(Refund).status == "requested"
 
 
 def test_old_refund_of_an_unknown_payment_fails(cast: Cast, stripe: stripe_rig.Rig) -> None:

@@ -220,7 +220,10 @@ def test_death_around_storing_the_key_creates_one(
     assert (one(Payment).intent_id, one(Payment).key_attempt) == (intent["id"], 2)
 
 
-def test_callers_together_use_one_intent(live_database: str, stripe: stripe_rig.Rig) -> None:
+def test_callers_together_use_one_intent(
+    live_database: str, stripe: stripe_rig.Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_BACK_OFF", tenacity.wait_fixed(0.5))  # the key is in use
     order_id = Cast().unpaid_order.id
     session.remove()
     fail(stripe, CREATE, times=2)

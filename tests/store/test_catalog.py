@@ -85,11 +85,11 @@ def test_products_are_sorted_as_asked(browser: FlaskClient):
         ("page=abc", 404, "nothing at this address"),
         ("page=99999999999999999999", 404, "nothing at this address"),
         ("page=9", 404, "There is no page 9"),
-        ("min_price=abc", 400, "“abc” is not a price"),
-        ("min_price=-1", 400, "“-1” is not a price"),
-        ("max_price=1e99", 400, "“1e99” is not a price"),
-        ("max_price=NaN", 400, "“NaN” is not a price"),
-        ("min_price=1.005", 400, "“1.005” is not a price"),
+        ("min_price=abc", 400, "“abc” is not an amount"),
+        ("min_price=-1", 400, "An amount cannot be below zero"),
+        ("max_price=1e99", 400, "“1e99” is not an amount"),
+        ("max_price=NaN", 400, "“NaN” is not an amount"),
+        ("min_price=1.005", 400, "Write 1005.00 or 1,005.00."),
         ("sort=sideways", 400, "cannot be sorted by “sideways”"),
         ("sort=%00", 400, "cannot be sorted"),
         ("category=nope", 404, "nothing at this address"),
@@ -115,7 +115,7 @@ def test_a_price_that_is_none_keeps_the_listing_and_the_other_filters(
     page = browser.get(f"{address}?q=mug&min_price=cheap&max_price=50&option.Colour=Ember")
 
     assert page.status_code == 400
-    assert "“cheap” is not a price" in page.text
+    assert "“cheap” is not an amount" in page.text
     assert re.search(r'name="min_price"[^>]* value="cheap"[^>]* aria-invalid="true"', page.text)
     assert re.search(r'name="max_price"[^>]* value="50.00"', page.text)
     assert "Tidal Mug" in page.text and "Up to €50.00" in page.text

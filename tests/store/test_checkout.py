@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from shop import checkout, customers, inventory
 from shop.cart.models import Cart as CartRow
 from shop.catalog.models import Variant
-from shop.core import clock, db
+from shop.core import clock, db, devices
 from shop.core.errors import Unavailable
 from shop.orders.models import Order
 from shop.payments import stripe_gateway as gateway
@@ -375,6 +375,46 @@ def test_nobody_elsewhere_locks_a_customer_out(limited: FlaskClient, cast: Cast)
 
     assert here == [422] * 10 + [429]
     assert [sign_in(PASSWORD, "203.0.113.7") for _ in range(12)] == [303] * 12
+
+
+def test_known_device_signs_in_past_a_network_limit(limited: FlaskClient, cast: Cast) -> None:
+    assert cast.ada and cast.bruno
+    app = limited.application
+    here = {"REMOTE_ADDR": "198.51.100.7"}
+
+    def sign_in(visitor: FlaskClient, email: str, password: str) -> int:
+        form = {"email": email, "password": password}
+        return visitor.post("/account/login", data=form, environ_base=here).status_code
+
+    known, others, stranger = (app.test_client() for _ in range(3))
+    assert sign_in(known, "ada@example.com", PASSWORD) == 303
+    assert sign_in(others, "bruno@example.com", PASSWORD) == 303
+    forged = app.test_client()
+    forged.set_cookie("device", "WyJ4IixbInkiXV0.abc.def")
+
+    flood = [sign_in(stranger, "ada@example.com", f"guess number {n}") for n in range(25)]
+
+    assert flood[-1] == 429
+    for unknown in (stranger, others, forged):
+        assert sign_in(unknown, "ada@example.com", PASSWORD) == 429
+    assert sign_in(known, "ada@example.com", "a slip of the pen") == 422
+    assert sign_in(known, " ADA@example.com", PASSWORD) == 303
+
+
+def test_known_device_that_guesses_is_known_no_more(limited: FlaskClient, cast: Cast) -> None:
+    assert cast.ada
+    here = {"REMOTE_ADDR": "198.51.100.8"}
+
+    def sign_in(password: str) -> int:
+        form = {"email": "ada@example.com", "password": password}
+        return limited.post("/account/login", data=form, environ_base=here).status_code
+
+    assert sign_in(PASSWORD) == 303
+
+    guesses = [sign_in(f"guess number {n}") for n in range(devices.MAX_FAILURES + 11)]
+
+    assert guesses[: devices.MAX_FAILURES] == [422] * devices.MAX_FAILURES
+    assert guesses[-1] == 429
 
 
 def test_one_network_cannot_empty_the_shelves(limited: FlaskClient) -> None:

@@ -69,7 +69,8 @@ def test_a_code_for_another_country_waits_for_the_address(browser: FlaskClient, 
     assert "SERVUS" in shown and "€42.90" in shown
     assert "This offer is for orders to Austria: it counts once your address is there." in shown
     assert "Germany" not in shown
-    browser.post("/checkout", data={"email": "ada@example.com", **ADDRESS, "country": "AT"})
+    vienna = {**ADDRESS, "city": "Wien", "postal_code": "1010", "country": "AT"}
+    browser.post("/checkout", data={"email": "ada@example.com", **vienna})
     assert "saves €3.80" in page(browser, "/checkout/delivery")
     browser.post("/checkout", data={"email": "ada@example.com", **ADDRESS})
     assert "orders to Austria, not to Germany." in page(browser, "/checkout/delivery")

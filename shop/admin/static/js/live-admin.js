@@ -99,7 +99,7 @@ function count(more) {
 
 /** Minor units as people read them; the number of digits depends on the currency. @param {number} minor @param {string} currency */
 function money(minor, currency) {
-  const format = new Intl.NumberFormat("en-IE", { style: "currency", currency });
+  const format = new Intl.NumberFormat(document.documentElement.dataset.numberLocale, { style: "currency", currency });
   return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
 }
 

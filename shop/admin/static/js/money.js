@@ -28,18 +28,23 @@ function say(form) {
 /** @param {HTMLFormElement} form */
 function sayRefund(form) {
   const balance = Number(form.dataset.balance);
-  const { total, fault } = sumOf(form, balance);
+  const { total, units, fault } = sumOf(form, balance);
   const sum = /** @type {HTMLElement} */ (form.querySelector("[data-sum]"));
   const rest = /** @type {HTMLElement} */ (form.querySelector("[data-rest]"));
   const give = /** @type {HTMLElement} */ (form.querySelector("[data-give]"));
   const isRight = !fault && total > 0 && total <= balance;
+  const isReturn = !fault && total === 0 && units > 0;
   const amount = money(total, form);
   sum.textContent = fault || amount;
   sum.classList.toggle("over", fault !== "" || total > balance);
   rest.textContent = fault ? "—" : total > balance ? `Only ${money(balance, form)} can go back` : money(balance - total, form);
-  give.textContent = isRight ? `Give back ${amount}` : "Give back";
-  /** @type {HTMLInputElement} */ (form.elements.namedItem("agreed")).value = isRight ? String(total) : "";
-  if (isRight) {
+  give.textContent = isRight ? `Give back ${amount}` : isReturn ? "Record return" : "Give back";
+  const agreed = /** @type {HTMLInputElement} */ (form.elements.namedItem("agreed"));
+  agreed.value = isRight || isReturn ? String(total) : "";
+  if (isReturn) {
+    form.dataset.confirm = `Record the return of ${units === 1 ? "1 item" : `${units} items`}? They come to ${amount}, so no money moves.`;
+    form.dataset.ok = "Record return";
+  } else if (isRight) {
     form.dataset.confirm = `Give back ${amount} to ${form.dataset.card}? Stripe sends it right away; it cannot be called back.`;
     form.dataset.ok = `Give back ${amount}`;
   } else {
@@ -47,26 +52,29 @@ function sayRefund(form) {
   }
 }
 
-/** What the form comes to. @param {HTMLFormElement} form @param {number} balance @returns {{total: number, fault: string}} */
+/** What the form comes to, and of how many units. @param {HTMLFormElement} form @param {number} balance @returns {{total: number, units: number, fault: string}} */
 function sumOf(form, balance) {
   const what = new FormData(form).get("what");
-  if (what === "all") return { total: balance, fault: "" };
+  const rows = [.../** @type {NodeListOf<HTMLElement>} */ (form.querySelectorAll("[data-line]"))];
+  const steps = rows.map((row) => (row.dataset.steps ?? "").split(" ").map(Number));
+  if (what === "all") return { total: balance, units: steps.reduce((sum, one) => sum + one.length - 1, 0), fault: "" };
   const digits = Number(form.dataset.digits);
   if (what === "amount") {
     const amount = minor(box(form, "[data-amount]")?.value ?? "", digits);
-    return amount === null ? { total: 0, fault: "Not an amount" } : { total: amount, fault: "" };
+    return { total: amount ?? 0, units: 0, fault: amount === null ? "Not an amount" : "" };
   }
   let total = 0;
+  let units = 0;
   let fault = "";
-  for (const row of form.querySelectorAll("[data-line]")) {
-    const steps = (/** @type {HTMLElement} */ (row).dataset.steps ?? "").split(" ").map(Number);
+  for (const [number, row] of rows.entries()) {
     const typed = row.querySelector("input[type=number]");
     const words = typed instanceof HTMLInputElement ? typed.value.trim() || "0" : "0";
-    const part = /^\d+$/.test(words) ? steps[Number(words)] : undefined;
+    const part = /^\d+$/.test(words) ? steps[number][Number(words)] : undefined;
     if (part === undefined) fault = "More than can go back";
     const shown = /** @type {HTMLElement} */ (row.querySelector("[data-line-sum]"));
     shown.textContent = part ? money(part, form) : "";
     total += part ?? 0;
+    units += part === undefined ? 0 : Number(words);
   }
   const shipping = box(form, "[data-shipping]");
   if (shipping) {
@@ -75,7 +83,7 @@ function sumOf(form, balance) {
     else if (amount > Number(shipping.dataset.most)) fault = "More shipping than was paid";
     total += amount ?? 0;
   }
-  return { total, fault };
+  return { total, units, fault };
 }
 
 /** @param {HTMLFormElement} form */
@@ -90,12 +98,20 @@ function sayCancel(form) {
   label.textContent = isAll ? "Cancel the order" : units === 1 ? "Cancel 1 piece" : `Cancel ${units} pieces`;
 }
 
-/** Typed words as minor units; nothing is 0, nonsense is null. @param {string} typed @param {number} digits */
+/**
+ * Typed words as minor units; nothing is 0. Null for what `parse_amount` on the server refuses (it has the last word):
+ * more decimals than the currency has, and one separator before three digits, which can be read in two ways.
+ * @param {string} typed @param {number} digits
+ */
 function minor(typed, digits) {
-  const words = typed.trim().replace(",", ".");
+  const words = typed.trim();
   if (!words) return 0;
-  const parts = /^(\d{1,10})(?:\.(\d*))?$/.exec(words);
-  if (!parts || (parts[2] ?? "").length > digits) return null;
+  const grouped = /^[1-9]\d{0,2}(?:([ '’\u00a0\u2009\u202f])\d{3}(?:\1\d{3})*|,\d{3}(?:,\d{3})*(?=[.]|$)|[.]\d{3}(?:[.]\d{3})*(?=,|$))/;
+  if (digits !== 3 && /^[1-9]\d{0,2}[.,]\d{3}$/.test(words)) return null;
+  const whole = digits === 3 && /^\d+[.,]\d{3}$/.test(words) ? "" : (grouped.exec(words)?.[0] ?? "");
+  const plain = whole.replace(/\D/g, "") + words.slice(whole.length);
+  const parts = /^(\d{0,10})(?:[.,](\d+))?$/.exec(plain);
+  if (!parts || !plain || (parts[2] ?? "").length > digits) return null;
   return Number(parts[1] + (parts[2] ?? "").padEnd(digits, "0"));
 }
 
@@ -104,7 +120,7 @@ function money(amount, form) {
   const digits = Number(form.dataset.digits);
   const text = String(amount).padStart(digits + 1, "0");
   const exact = digits ? `${text.slice(0, -digits)}.${text.slice(-digits)}` : text;
-  const look = new Intl.NumberFormat("en-IE", {
+  const look = new Intl.NumberFormat(document.documentElement.dataset.numberLocale, {
     style: "currency",
     currency: form.dataset.currency,
     minimumFractionDigits: digits,

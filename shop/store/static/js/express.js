@@ -5,7 +5,7 @@
  * before the customer confirms in the wallet.
  */
 
-import { loadStripe } from "./stripe-js.js";
+import { appearance, loadStripe } from "./stripe-js.js";
 
 // One row, so that the place which is kept for it is as high as the buttons are.
 const LOOK = { buttonHeight: 48, layout: { maxColumns: 2, maxRows: 1, overflow: "auto" } };
@@ -35,14 +35,22 @@ export default async function express(box) {
     const Stripe = await loadStripe(script);
     if (!Stripe || !box.isConnected) return absent();
     const stripe = Stripe(key);
+    const look = appearance();
+    const theme = look.theme === "night" ? "white" : "black";
     const elements = stripe.elements({
       mode: "payment",
       amount: facts.amount_minor,
       currency: facts.currency,
       captureMethod: capture,
       allowedPaymentMethodTypes: facts.methods,
+      appearance: look,
     });
-    const element = elements.create("expressCheckout", { ...LOOK, emailRequired: true, ...sheet() });
+    const element = elements.create("expressCheckout", {
+      ...LOOK,
+      buttonTheme: { applePay: theme, googlePay: theme },
+      emailRequired: true,
+      ...sheet(),
+    });
     let isBusy = false;
 
     element.on("ready", (/** @type {any} */ event) => {
@@ -104,7 +112,11 @@ export default async function express(box) {
         shipping_method: event.shippingRate?.id ?? facts.shipping_rates[0].id,
       });
       if (placed?.is_done) return location.assign(placed.order_url);
-      if (!placed?.client_secret) return refuse(event, placed ?? { reason: "fail", message: AWAY });
+      if (!placed?.client_secret) {
+        refuse(event, placed ?? { reason: "fail", message: AWAY });
+        await lookAgain(placed);
+        return;
+      }
       const { error } = await stripe.confirmPayment({
         elements,
         clientSecret: placed.client_secret,
@@ -113,6 +125,16 @@ export default async function express(box) {
       });
       if (!error) return location.assign(placed.return_url);
       problem(error.type === "card_error" ? `${error.message} Nothing was charged.` : NOT_FINISHED, placed.payment_url);
+    }
+
+    /** What was refused may differ from what is shown: the next try begins with how it is now. @param {any} placed */
+    async function lookAgain(placed) {
+      if (!STALE.has(placed?.code)) return;
+      problem(placed.message, location.pathname, "Show your cart as it is now");
+      const fresh = await ask(quoteUrl, chosen);
+      if (!fresh?.can_buy) return;
+      facts = fresh;
+      elements.update({ amount: facts.amount_minor });
     }
 
     /** @param {any} event @param {{reason?: string, message: string, payment_url?: string}} why */
@@ -143,12 +165,13 @@ export default async function express(box) {
     box.dataset.state = box.dataset.state === "reserved" ? "empty" : "absent";
   }
 
-  /** @param {string} sentence @param {string} [link] */
-  function problem(sentence, link = "") {
+  /** @param {string} sentence @param {string} [link] @param {string} [label] */
+  function problem(sentence, link = "", label = "Choose another way to pay") {
     find("[data-words]").textContent = sentence;
     find("[data-express-problem]").hidden = !sentence;
     const other = find("[data-pay-link]");
     other.hidden = !link;
+    other.textContent = label;
     other.href = link || "#";
   }
 
@@ -168,6 +191,7 @@ export default async function express(box) {
   }
 }
 
+const STALE = new Set(["cart_changed", "out_of_stock"]);
 const AWAY = "We could not be reached. Nothing was charged. Check your connection, then try again.";
 const NOT_FINISHED = "The payment was not finished. Nothing was charged.";
 

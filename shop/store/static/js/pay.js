@@ -1,7 +1,7 @@
 // @ts-check
 /** The payment form: Stripe's Payment Element, its refusals in words, and the time that the pieces are held. */
 
-import { loadStripe } from "./stripe-js.js";
+import { appearance, loadStripe } from "./stripe-js.js";
 
 /** @param {HTMLFormElement} form */
 export default async function pay(form) {
@@ -76,36 +76,4 @@ function countDown() {
   // Seconds left by the server's clock: this machine's may be wrong.
   const left = Number(shown.dataset.hold);
   if (left < 24 * 3600) setTimeout(() => location.reload(), (left + 2) * 1000);
-}
-
-/** Our colours and type for the frame of the card form. */
-function appearance() {
-  const isDark = colour("--paper", true) < 128;
-  return {
-    theme: isDark ? "night" : "stripe",
-    variables: {
-      colorPrimary: colour("--accent"),
-      colorBackground: colour("--raised"),
-      colorText: colour("--ink"),
-      colorDanger: colour("--sale"),
-      borderRadius: "10px",
-      fontSizeBase: "16px",
-    },
-  };
-}
-
-/** A colour of ours as #rrggbb, which is what Stripe reads; or its brightness. @param {string} name @param {boolean} [asBrightness] @returns {any} */
-function colour(name, asBrightness = false) {
-  const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const element = document.createElement("span");
-  element.style.color = `var(${name})`;
-  document.body.append(element);
-  const value = getComputedStyle(element).color;
-  element.remove();
-  if (!probe) return asBrightness ? 255 : "#000000";
-  probe.fillStyle = value;
-  probe.fillRect(0, 0, 1, 1);
-  const [r, g, b] = probe.getImageData(0, 0, 1, 1).data;
-  if (asBrightness) return (r + g + b) / 3;
-  return `#${[r, g, b].map((part) => part.toString(16).padStart(2, "0")).join("")}`;
 }

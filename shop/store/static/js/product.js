@@ -94,7 +94,7 @@ export default function product(page) {
 
   page.addEventListener("live-stock", (event) => {
     const changes = /** @type {CustomEvent} */ (event).detail;
-    const money = new Intl.NumberFormat("en-IE", { style: "currency", currency: facts.currency });
+    const money = new Intl.NumberFormat(document.documentElement.dataset.numberLocale, { style: "currency", currency: facts.currency });
     const digits = money.resolvedOptions().maximumFractionDigits ?? 2;
     for (const variant of variants) {
       const change = changes[variant.id];

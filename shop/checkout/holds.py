@@ -1,0 +1,106 @@
+"""How long unpaid orders may keep goods from others: refusals of orders that would hold too much.
+
+Two rules, asked in one statement. A buyer has a few unpaid orders at most. And a buyer whose unpaid
+orders kept an item from others for too long today, or a network from which it was mostly not paid,
+gets no further hold on the last of it for a while. See docs/decisions/0016.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+
+from shop.cart import CartLine, CartView
+from shop.checkout.queries import terms
+from shop.core import clock
+from shop.core.db import session, transaction
+from shop.core.errors import DomainError
+from shop.discounts.queries import UNTAGGED
+
+WINDOW = timedelta(hours=24)
+# A network is many people: so many unpaid orders of an item, and more than paid ones, are too many.
+CROWD = 5
+NETWORK_KEPT = timedelta(hours=48)
+
+_ASK = text(f"""
+SELECT waiting, waiting_until, variant_id, again_at FROM unpaid_holds(
+    {UNTAGGED.format(email=":email")}, :customer_id, :cart_id, :network,
+    CAST(:variants AS bigint[]), :now, :since, :seconds, :crowd)
+""")
+_FORGET = text("""
+UPDATE "order" SET placed_from = '' WHERE id IN (
+    SELECT id FROM "order" WHERE placed_from <> '' AND placed_at < :before
+    ORDER BY id LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED)
+""")
+
+
+class HoldRefused(DomainError):
+    """This buyer keeps, or kept, too much without paying for it; says what to do instead."""
+
+    code = "unpaid_limit"
+
+
+def check_holds(view: CartView, *, email: str, network: str) -> None:
+    """Raises ``HoldRefused`` when this order would hold too much unpaid. One statement.
+
+    A signed-in customer counts by account, anybody else by email address without its tag, and by
+    cart; ``network`` is a digest, empty if unknown. Orders of one buyer at the same moment are
+    counted one after the other: the buyer stays locked until the transaction ends.
+    """
+    now, rules = clock.now(), terms()
+    last = {line.variant_id: line for line in view.lines if _takes_the_last(line)}
+    asked: dict[str, Any] = {
+        "email": email,
+        "customer_id": view.customer_id,
+        "cart_id": view.id,
+        "network": network,
+        "variants": sorted(last),
+        "now": now,
+        "since": now - WINDOW,
+        "seconds": rules.unpaid_hold_minutes * 60,
+        "crowd": CROWD,
+    }
+    found = session.execute(_ASK, asked).one()
+    if found.waiting >= rules.max_unpaid_orders:
+        raise HoldRefused(_too_many(found.waiting, found.waiting_until))
+    if found.variant_id is not None:
+        raise HoldRefused(_kept_too_long(last[found.variant_id], found.again_at + WINDOW))
+
+
+def forget_networks() -> int:
+    """Forget from where orders were placed two days ago. Returns of how many."""
+    forgotten = 0
+    while True:
+        with transaction():
+            found = session.execute(_FORGET, {"before": clock.now() - NETWORK_KEPT})
+            changed = int(getattr(found, "rowcount", 0))
+        forgotten += changed
+        if changed < 1000:
+            return forgotten
+
+
+def _takes_the_last(line: CartLine) -> bool:
+    """Whether others could get no more than this order takes, or less."""
+    return not line.backorder_allowed and 2 * line.quantity >= line.available
+
+
+def _too_many(waiting: int, until: datetime) -> str:
+    orders = "1 unpaid order" if waiting == 1 else f"{waiting} unpaid orders"
+    return (
+        f"You have {orders}. Pay for one of them or cancel it, then order again. Unpaid orders are"
+        f" cancelled automatically, the next one at {_at(until)}."
+    )
+
+
+def _kept_too_long(line: CartLine, until: datetime) -> str:
+    return (
+        f"{line.name}: the last ones were reserved several times without being paid for, so they"
+        f" are kept for others until {_at(until)}. Remove this item to order the rest, or try again"
+        " after that."
+    )
+
+
+def _at(moment: datetime) -> str:
+    zone = terms().zone
+    local, today = moment.astimezone(zone), clock.now().astimezone(zone).date()
+    return f"{local:%H:%M}" if local.date() == today else f"{local:%H:%M} on {local.day} {local:%B}"

@@ -1,0 +1,35 @@
+"""Takes secrets out of text that people or log files get to see: errors, log lines, job failures.
+
+It knows what the shop's own secrets look like. What is stored is kept free of them in other ways;
+this is for text that others wrote, such as the message of an exception.
+"""
+
+import re
+
+HIDDEN = "[hidden]"
+_SECRETS = re.compile(
+    r"""
+      (?P<name>\b(?:token|cart_token|client_secret|refresh_token|access_token|ticket|password
+        |secret|link_token|device_token|api_key)
+        ["']?\s*[=:]\s*["']?)(?P<value>[^\s&"'<>,;)}\]]{6,})                # token=…, "token": "…"
+    | (?P<path>/account/(?:confirm|password)/)(?P<link>[A-Za-z0-9_-]{16,})   # mailed links
+    | (?P<bearer>\bBearer\s+)(?P<given>[A-Za-z0-9._~+/=-]{8,})               # Authorization
+    | (?P<url>\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)(?P<word>[^\s/@]+)(?=@)       # user:password@host
+    | (?P<intent>\b(?:pi|seti)_[A-Za-z0-9]+_secret_)(?P<client>[A-Za-z0-9]+) # Stripe's clients
+    | (?P<key>\b(?:[sr]k_(?:live|test)_|whsec_))(?P<rest>[A-Za-z0-9]+)       # Stripe's keys
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def redact(text: str) -> str:
+    """Returns ``text`` with ``[hidden]`` in place of every secret that can be told as one."""
+    return _SECRETS.sub(_hide, text)
+
+
+def _hide(found: re.Match[str]) -> str:
+    parts = found.groupdict()
+    for kept in ("name", "path", "bearer", "url", "intent", "key"):
+        if parts[kept] is not None:
+            return f"{parts[kept]}{HIDDEN}"
+    return HIDDEN

@@ -1,0 +1,244 @@
+"""Nobody keeps goods from others without paying: limits per item, buyer, and on the last units."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from shop import cart, checkout, orders, payments
+from shop.cart import limits
+from shop.catalog.models import Variant
+from shop.checkout import holds
+from shop.checkout.holds import HoldRefused
+from shop.core import clock
+from shop.core.db import session, transaction
+from shop.core.errors import DomainError
+from shop.orders.models import Order
+from tests import cast as people
+from tests.cast import Cast
+
+
+def buyer(
+    variant: Variant, email: str, units: int = 1, *, customer_id: int | None = None
+) -> cart.Cart:
+    with transaction():
+        basket = cart.open_cart(customer_id)
+        cart.add(basket, variant.id, units)
+        checkout.set_contact(basket, email=email, address=people.ADDRESS)
+        checkout.set_method(basket, "standard")
+    return basket
+
+
+def place(basket: cart.Cart, **more: Any) -> Order:
+    with transaction():
+        return checkout.place_order(basket.id, **more)
+
+
+@pytest.fixture
+def later() -> Any:
+    """Moves the clock on and lets unpaid orders expire."""
+    start, passed = clock.now(), [timedelta()]
+
+    class Later:
+        def __call__(self, **by: float) -> Any:
+            passed[0] += timedelta(**by)
+            return clock.freeze(start + passed[0])
+
+        def expire(self, order: Order) -> None:
+            with self(minutes=16), transaction():
+                orders.expire(orders.lock(order.id))
+
+        def place(self, basket: cart.Cart, **more: Any) -> Order:
+            with self(seconds=1):
+                return place(basket, **more)
+
+    return Later()
+
+
+def test_order_takes_twenty_of_a_variant(cast: Cast) -> None:
+    pins = people.product("Pin", price_minor=100, stock=100)
+    basket = buyer(pins, "ada@example.com", 20)
+
+    with pytest.raises(cart.TooMany, match="You can order up to 20 of this item"), transaction():
+        cart.add(basket, pins.id, 1)
+    with transaction():
+        note = cart.add(basket, pins.id, 30, cap=True)
+
+    assert note == "You can order up to 20 of this item, so that is what is in your cart now."
+    assert cart.view(basket).count == 20
+
+
+def test_cart_above_the_limit_is_not_ordered(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    pins = people.product("Pin", price_minor=100, stock=100)
+    basket = buyer(pins, "ada@example.com", 20)
+    monkeypatch.setattr(limits, "_max_per_variant", 5)
+
+    with pytest.raises(checkout.CartProblems, match="You can order up to 5 of this item"):
+        place(basket)
+
+
+def test_scarce_stock_is_named_before_the_limit(cast: Cast) -> None:
+    with pytest.raises(cart.NotEnough, match="Only 2 are left"):
+        buyer(cast.lamp, "ada@example.com", 50)
+
+
+@pytest.fixture
+def mugs() -> Variant:
+    """More than all unpaid orders of one buyer could hold."""
+    return people.product("Many", stock=100)
+
+
+def test_eleventh_unpaid_order_is_refused(cast: Cast, mugs: Variant) -> None:
+    emails = ["ada@example.com", "ADA+1@example.com", "ada+2@example.com"] * 4
+    for email in emails[:10]:
+        place(buyer(mugs, email))
+
+    with pytest.raises(HoldRefused, match="You have 10 unpaid orders") as refused:
+        place(buyer(mugs, emails[10]))
+
+    assert refused.value.code == "unpaid_limit"
+    assert session.scalar(select(func.count()).select_from(Order)) == 10
+    assert place(buyer(mugs, "bob@example.com")).status == "pending"
+
+
+def test_paying_or_cancelling_makes_room(cast: Cast, mugs: Variant) -> None:
+    placed = [place(buyer(mugs, "ada@example.com")) for _ in range(10)]
+    people.pay(placed[0])
+    place(buyer(mugs, "ada@example.com"))
+    with transaction():
+        payments.cancel_order(orders.lock(placed[1].id), reason="customer")
+
+    assert place(buyer(mugs, "ada@example.com")).status == "pending"
+
+
+def test_replacing_an_order_is_no_further_hold(cast: Cast, mugs: Variant) -> None:
+    for _ in range(9):
+        place(buyer(mugs, "ada@example.com"))
+    basket = buyer(mugs, "ada@example.com")
+    place(basket)
+    with transaction():
+        cart.add(basket, mugs.id, 1)
+
+    assert place(basket).item_count == 2
+
+
+def test_account_is_not_blocked_by_its_email(cast: Cast, mugs: Variant) -> None:
+    for _ in range(10):
+        place(buyer(mugs, cast.ada.email))
+    basket = buyer(mugs, cast.ada.email, customer_id=cast.ada.id)
+
+    assert place(basket).customer_id == cast.ada.id
+
+
+def test_equal_orders_at_once_stay_within_the_limit(live_database: str) -> None:
+    mugs = people.product("Many", stock=100)
+    carts = [buyer(mugs, "ada@example.com").id for _ in range(14)]
+    session.remove()
+    refused = []
+    gate = threading.Barrier(len(carts))
+
+    def press(cart_id: int) -> None:
+        gate.wait()
+        try:
+            with transaction():
+                checkout.place_order(cart_id)
+        except DomainError as error:
+            refused.append(error.code)
+        finally:
+            session.remove()
+
+    threads = [threading.Thread(target=press, args=(cart_id,)) for cart_id in carts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    pending = select(func.count()).where(Order.status == "pending")
+    assert session.scalar(pending) == 10
+    assert refused == ["unpaid_limit"] * 4
+
+
+@pytest.mark.parametrize("again", ["same cart", "same email", "tagged email"])
+def test_last_units_are_not_held_again_and_again(cast: Cast, later: Any, again: str) -> None:
+    def another() -> cart.Cart:
+        if again == "same cart":
+            with transaction():
+                checkout.set_contact(
+                    basket, email=f"{clock.now():%H%M}@example.com", address=people.ADDRESS
+                )
+            return basket
+        return buyer(cast.lamp, "eve@example.com" if again == "same email" else "Eve+2@example.com")
+
+    basket = buyer(cast.lamp, "eve@example.com", 2 if again == "same cart" else 1)
+    for _ in range(2):
+        later.expire(later.place(basket))
+        basket = another()
+
+    with pytest.raises(HoldRefused, match="Pebble lamp: the last ones were reserved"):
+        later.place(basket)
+
+    other = later.place(buyer(cast.lamp, "bob@example.com"))
+    later.expire(other)
+    with later(hours=25):
+        assert place(basket).status == "pending"
+
+
+def test_replaced_and_cancelled_holds_count_as_time(cast: Cast, later: Any) -> None:
+    basket = buyer(cast.lamp, "eve@example.com", 2)
+    for minute in range(3):
+        order = later.place(basket)
+        with later(minutes=11), transaction():
+            if minute == 1:
+                payments.cancel_order(orders.lock(order.id), reason="customer")
+            else:
+                checkout.set_contact(
+                    basket,
+                    email="eve@example.com",
+                    address=people.ADDRESS | {"line1": f"Street {minute}"},
+                )
+
+    with pytest.raises(HoldRefused, match="reserved several times"):
+        later.place(basket)
+
+
+def test_plenty_is_ordered_again_after_expiry(cast: Cast, mugs: Variant, later: Any) -> None:
+    basket = buyer(mugs, "ada@example.com")
+    for _ in range(4):
+        later.expire(later.place(basket))
+
+    assert later.place(basket).status == "pending"
+
+
+def test_network_that_never_pays_loses_the_last_units(cast: Cast, later: Any) -> None:
+    for n in range(5):
+        later.expire(later.place(buyer(cast.lamp, f"eve{n}@example.com", 2), network="n1"))
+
+    with pytest.raises(HoldRefused):
+        later.place(buyer(cast.lamp, "eve6@example.com"), network="n1")
+
+    assert later.place(buyer(cast.lamp, "bob@example.com"), network="n2").status == "pending"
+    ada = buyer(cast.lamp, "ada@example.com", customer_id=cast.ada.id)
+    assert later.place(ada, network="n1").status == "pending"
+
+
+def test_network_that_pays_keeps_its_access(cast: Cast, later: Any) -> None:
+    vases = people.product("Vase", stock=8)
+    for n in range(6):
+        people.pay(later.place(buyer(vases, f"payer{n}@example.com"), network="n1"))
+    for n in range(5):
+        later.expire(later.place(buyer(vases, f"late{n}@example.com", 2), network="n1"))
+
+    assert later.place(buyer(vases, "bob@example.com", 2), network="n1").status == "pending"
+
+
+def test_networks_are_forgotten_after_two_days(cast: Cast) -> None:
+    order = place(buyer(cast.mug, "ada@example.com"), network="n1")
+    assert holds.forget_networks() == 0
+
+    with clock.freeze(clock.now() + timedelta(hours=49)):
+        assert holds.forget_networks() == 1
+
+    session.expire_all()
+    assert orders.by_id(order.id).placed_from == ""
