@@ -77,17 +77,24 @@ def _reports_denied_access() -> Iterator[None]:
 
 @_reports_denied_access()
 @gateway.bounded()
-def start(order_id: int) -> Started:
+def start(order_id: int, *, with_wallet: bool = False) -> Started:
     """Begin (or go on) paying an order; safe to repeat after any crash.
+
+    ``with_wallet``: a wallet outside the payment form pays it. Such a wallet sets the shipping
+    address itself when it confirms, which Stripe refuses for one that the shop has set
+    (https://github.com/stripe/react-stripe-js/issues/504): its PaymentIntent has none until then,
+    and one that has is given up for it.
 
     Raises ``WrongState`` when it cannot be paid (any more), ``Unavailable`` when Stripe is away:
     the order stays pending and the same call works later; and ``Refused`` when Stripe will not
     start such a payment at all: then a task says why.
     """
+    if with_wallet:
+        _give_up_addressed(order_id)
     with transaction("open-payment"):
         order = orders.lock(order_id, whole=False)
         payment = operations.open_payment(order, capture=gateway.capture_method())
-        number, shipping = order.number, _shipping(order)
+        number, shipping = order.number, None if with_wallet else _shipping(order)
         shop = ownership.shop_id()
         offered = operations.offered_for(order, payment)
     client_secret = payment.client_secret or ""
@@ -103,6 +110,23 @@ def start(order_id: int) -> Started:
         payment.amount_minor,
         payment.currency,
     )
+
+
+def _give_up_addressed(order_id: int) -> None:
+    """Cancel the newest attempt if its PaymentIntent has a shipping address and nobody has paid;
+    the next one begins without. Raises ``Unavailable``."""
+    latest = session.execute(
+        select(Payment.id, Payment.intent_id, Payment.status)
+        .where(Payment.order_id == order_id)
+        .order_by(Payment.attempt.desc())
+        .limit(1)
+    ).first()
+    end_read()
+    if latest is None or latest.intent_id is None or latest.status != "started":
+        return
+    intent = gateway.fetch_intent(latest.intent_id)
+    if intent.has_shipping and intent.status == "requires_payment_method":
+        void(latest.id)
 
 
 def _shipping(order: orders.Order) -> dict[str, Any]:
@@ -128,14 +152,20 @@ def _shipping(order: orders.Order) -> dict[str, Any]:
 
 
 def _created(
-    payment: Payment, *, methods: Sequence[str], shipping: dict[str, Any], number: str, shop: str
+    payment: Payment,
+    *,
+    methods: Sequence[str],
+    shipping: dict[str, Any] | None,
+    number: str,
+    shop: str,
 ) -> gateway.Intent:
     """The PaymentIntent of an attempt that has none yet: found at Stripe, or created there."""
     since = payment.created_at - CLOCKS_DIFFER_BY
 
     def create(key_attempt: int) -> gateway.Intent:
         return gateway.create_intent(
-            key=_numbered(payment.key, key_attempt),
+            # Another body under the same key would be an error.
+            key=_numbered(payment.key, key_attempt) + ("" if shipping else ":wallet"),
             amount_minor=payment.amount_minor,
             currency=payment.currency,
             capture=payment.capture,

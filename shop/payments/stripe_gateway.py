@@ -94,6 +94,7 @@ class Intent:
     email: str
     metadata: dict[str, str]
     method: str = ""
+    has_shipping: bool = False
     voucher: Voucher | None = None
     asked_at: datetime = field(default_factory=clock.now)
 
@@ -369,7 +370,7 @@ def create_intent(
     capture: str,
     methods: Sequence[str],
     description: str,
-    shipping: dict[str, Any],
+    shipping: dict[str, Any] | None,
     metadata: dict[str, str],
 ) -> Intent:
     """Create a PaymentIntent, or get the one that was created under the same ``key``.
@@ -394,7 +395,7 @@ def create_intent(
             capture_method=capture,
             allowed_payment_method_types=list(methods),
             description=description,
-            shipping=shipping,
+            **({"shipping": shipping} if shipping else {}),
             metadata=metadata,
         )
     )
@@ -874,6 +875,7 @@ def _intent_read(data: dict[str, Any]) -> Intent:
         email=_payer(data, charge),
         metadata=metadata_of(data),
         method=_text(details.get("type")) or _waiting_method(data) or _only_method(data),
+        has_shipping=bool(data.get("shipping")),
         voucher=_voucher(data.get("next_action") or {}),
     )
 
