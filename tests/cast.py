@@ -1,6 +1,7 @@
 """The named cast: a mug, a lamp, Ada, and the orders they lead to. Made by operations."""
 
 from datetime import timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +12,7 @@ from shop.core.db import session, transaction
 from shop.customers.models import Customer
 from shop.payments import operations as money
 from shop.payments.models import Payment, Refund
-from shop.payments.stripe_gateway import Intent, SentRefund
+from shop.payments.stripe_gateway import Intent, Movement, SentDispute, SentRefund
 
 PASSWORD = "correct horse battery"
 ADDRESS = {
@@ -115,6 +116,45 @@ def sent(refund: Refund, status: str = "succeeded", **changes: Any) -> SentRefun
         "metadata": {"refund": refund.key, "attempt": str(refund.attempt)},
     }
     return SentRefund(**facts | changes)
+
+
+Moved = tuple[str, int, int]  # id, amount, fee
+
+
+def moved(given: Moved, currency: str = "EUR", rate: str | None = None) -> Movement:
+    """What a dispute moved in Stripe's balance: below zero what it took."""
+    stripe_id, amount, fee = given
+    return Movement(
+        id=stripe_id,
+        source="du_1",
+        amount_minor=amount,
+        fee_minor=fee,
+        currency=currency,
+        rate=Decimal(rate) if rate else None,
+        created=clock.now(),
+    )
+
+
+def dispute(payment: Payment, status: str, *facts: Moved, **changes: Any) -> SentDispute:
+    """What Stripe would say of a dispute that moved these; all of its amount unless told."""
+    amount = changes.get("amount_minor", payment.amount_minor)
+    if not facts and not status.startswith("warning") and status != "prevented":
+        back = (("txn_back", amount, 0),) if status == "won" else ()
+        facts = (("txn_out", -amount, 1500), *back)
+    values: dict[str, Any] = {
+        "id": "du_1",
+        "intent_id": payment.intent_id or "",
+        "charge_id": f"ch_{payment.id}",
+        "status": status,
+        "amount_minor": payment.amount_minor,
+        "currency": "EUR",
+        "reason": "product_not_received",
+        "due_by": clock.now() + timedelta(days=9),
+        "created": clock.now(),
+        "is_charge_refundable": status.startswith("warning"),
+        "movements": tuple(moved(fact) for fact in facts),
+    }
+    return SentDispute(**values | changes)
 
 
 def pay(of: orders.Order) -> Payment:

@@ -25,6 +25,8 @@ QUANTITY, RESTOCK = "quantity-", "restock-"
 DISPUTE_WORDS = {
     "needs_response": ("bad", "Needs an answer"),
     "under_review": ("warn", "The bank decides"),
+    "appeal_needs_response": ("bad", "Appeal needs an answer"),
+    "appeal_under_review": ("warn", "Appeal under review"),
     "won": ("good", "Won"),
     "lost": ("bad", "Lost"),
     "warning_needs_response": ("warn", "Inquiry, needs an answer"),
@@ -290,6 +292,8 @@ def ledger(payment: Payment) -> list[Fact]:
     refunds = {refund.stripe_id: refund for refund in payment.refunds if refund.stripe_id}
     facts = []
     for event in sorted(payment.events, key=lambda one: (one.occurred_at, one.id)):
+        if event.kind in _MOVEMENTS and not event.amount_minor:
+            continue  # counted before, when disputes had no balance transactions here
         words, sign, tone = _LEDGER[event.kind]
         if event.kind == "failed" and payment.failure:
             words = f"{words}: {payment.failure}"
@@ -312,8 +316,14 @@ _LEDGER = {
     "dispute_opened": ("Held back: disputed", "−", "bad"),
     "dispute_won": ("Dispute won: it is ours again", "", ""),
     "dispute_lost": ("Dispute lost: it is gone", "", "bad"),
-    "fee": ("Fee for the dispute", "−", ""),
+    "dispute_withdrawn": ("Withdrawn by a dispute", "−", "bad"),
+    "dispute_reinstated": ("Reinstated after a dispute", "", ""),
+    "fee": ("Dispute fee", "−", ""),
+    "fee_returned": ("Dispute fee returned", "", ""),
 }
+
+
+_MOVEMENTS = {"dispute_withdrawn", "dispute_reinstated", "fee", "fee_returned"}
 
 
 def may_cancel(order: orders.Order) -> bool:

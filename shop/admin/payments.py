@@ -22,6 +22,11 @@ TO_DO = {
     "kept_after_dispute": "Pay the customer what is due another way.",
     "refund_stuck": "See whether Stripe has it, and under Jobs why the shop could not send it.",
     "capture_soon": "Capture the money in the order, or release it.",
+    "refund_blocked": "Refund in the order when the dispute is closed.",
+    "stripe_refused": "Correct it at Stripe or in the order; a comparison then closes this.",
+    "review": "Approve or refund it at Stripe; this closes with the review.",
+    "fraud_warning": "This closes when Stripe says that nothing can be done any more.",
+    "payout_failed": "This closes with the next payout that is paid.",
     "payment_not_started": "Check the Stripe account and the shop's settings for payments.",
 }
 CLOSED_SHOWN = 20

@@ -91,7 +91,7 @@ def _paid(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
 
 
 def _dispute(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
-    amount = Money(payload["amount_minor"], order.currency).format()
+    amount = Money(payload["amount_minor"], payload.get("currency") or order.currency).format()
     status = str(payload["status"])
     tone = {"won": "good", "warning_closed": "good"}.get(status, "bad")
     return f"Dispute of {amount}: {status.replace('_', ' ')}", tone, ""

@@ -34,7 +34,10 @@ from shop.inventory.models import StockLevel, StockMovement
 from shop.orders.models import Order, OrderLine, SaleEntry
 from shop.payments.models import Payment, PaymentEvent, Task
 
-MOVES_MONEY = ("captured", "refunded", "refund_failed", "dispute_lost")
+MOVES_MONEY = (
+    "captured", "refunded", "refund_failed", "dispute_withdrawn", "dispute_reinstated",
+    "dispute_lost",  # what is now a withdrawal, until November 2026
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,9 +281,10 @@ def _net_share() -> ColumnElement[Any]:
 
 
 def _signed() -> ColumnElement[Any]:
-    """What an event brought: refunds and lost disputes count below zero, and a refund that failed
-    after all brings its money again."""
-    sign = case((PaymentEvent.kind.in_(["refunded", "dispute_lost"]), -1), else_=1)
+    """What an event brought: refunds and what disputes took count below zero, and a refund that
+    failed after all, or a dispute that is won, brings its money again."""
+    leaves = PaymentEvent.kind.in_(["refunded", "dispute_withdrawn", "dispute_lost"])
+    sign = case((leaves, -1), else_=1)
     return PaymentEvent.amount_minor * sign
 
 

@@ -79,6 +79,7 @@ def reconcile(days: float | None, look: bool, as_json: bool) -> None:
                     "settled": moved,
                     "checked": run.checked if run else 0,
                     "differences": differences,
+                    "refused": run.refused if run else 0,
                     "failure": failure,
                 }
             )
@@ -86,7 +87,8 @@ def reconcile(days: float | None, look: bool, as_json: bool) -> None:
     else:
         click.echo(f"{moved} payments were settled.")
         if run:
-            click.echo(f"{run.checked} things compared, {len(differences)} differences.")
+            refused = f" {run.refused} could not be applied." if run.refused else ""
+            click.echo(f"{run.checked} things compared, {len(differences)} differences.{refused}")
         for one in differences:
             mended = f" → {one['done']}" if one["done"] else ""
             click.echo(

@@ -15,12 +15,14 @@ from pathlib import Path
 STEPS = frozenset({
     # commits
     "place-order", "open-payment", "attach-intent", "settle", "store-message", "apply-message",
-    "change-order", "change-key", "apply-refund", "apply-capture", "apply-void", "close-attempt",
+    "change-order", "change-key", "apply-refund", "apply-dispute", "apply-capture", "apply-void",
+    "close-attempt", "refuse-object",
     "expire-order", "mark-mail", "dispatch-events", "claim-delivery",
     "finish-delivery", "ring-again", "store-picture", "finish-picture",
     # calls to Stripe
     "create-intent", "fetch-intent", "cancel-intent", "capture-intent", "create-refund",
-    "fetch-refund", "fetch-dispute", "fetch-page",
+    "fetch-refund", "fetch-dispute", "fetch-warning", "fetch-review",
+    "fetch-payout", "fetch-page",
     # the rest of the world
     "publish", "ring", "send-mail", "write-picture",
 })  # fmt: skip

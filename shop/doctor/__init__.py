@@ -6,12 +6,13 @@ its own: it checks what the features promise, and leaves what moves money or sto
 """
 
 from shop.doctor.checks import Check, Fault, Result, Verdict
-from shop.doctor.looking import CHECKS, STRIPE, examine, look, snapshot
+from shop.doctor.looking import BALANCE, CHECKS, STRIPE, examine, look, snapshot
 from shop.doctor.mending import FIXABLE, Mended, mend
 from shop.doctor.models import DoctorRun
 from shop.doctor.runs import answer, ask, latest, recent, running
 
 __all__ = [
-    "CHECKS", "FIXABLE", "STRIPE", "Check", "DoctorRun", "Fault", "Mended", "Result", "Verdict",
-    "answer", "ask", "examine", "latest", "look", "mend", "recent", "running", "snapshot",
+    "BALANCE", "CHECKS", "FIXABLE", "STRIPE", "Check", "DoctorRun", "Fault", "Mended", "Result",
+    "Verdict", "answer", "ask", "examine", "latest", "look", "mend", "recent", "running",
+    "snapshot",
 ]  # fmt: skip

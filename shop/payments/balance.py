@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Sums over money events of one currency.
+    """Sums over money events of one currency; minor units.
 
-    ``authorised_minor`` can still be captured; ``disputed_minor`` is held back while a bank
-    decides; ``lost_minor`` went to cardholders by disputes.
+    ``authorised_minor`` can still be captured. ``disputed_minor`` and ``lost_minor`` were withdrawn
+    by disputes and not reinstated: by those that are open and by those that are closed. Captured −
+    refunded − disputed − lost is what Stripe's balance says. ``open_disputes`` counts those that
+    are open, also while no money has moved; inquiries are not among them. Fees may be in another
+    currency than the order: only those in its own are counted.
     """
 
     authorised_minor: int = 0
@@ -18,6 +21,7 @@ class Balance:
     disputed_minor: int = 0
     lost_minor: int = 0
     fees_minor: int = 0
+    open_disputes: int = 0
 
     @property
     def kept_minor(self) -> int:
@@ -25,9 +29,14 @@ class Balance:
         return self.captured_minor - self.refunded_minor - self.lost_minor
 
 
-def of_events(sums: Iterable[Mapping[str, int]]) -> Balance:
-    """The balance of an order from the sums by kind of each of its payments."""
-    authorised = captured = refunded = disputed = lost = fees = 0
+def of_events(
+    sums: Iterable[Mapping[str, int]], *, disputed_minor: int = 0, open_disputes: int = 0
+) -> Balance:
+    """The balance of an order from the sums by kind of each of its payments.
+
+    ``disputed_minor``: how much of what disputes withdrew belongs to those that are still open.
+    """
+    authorised = captured = refunded = withdrawn = fees = 0
     for by_kind in sums:
         get = by_kind.get
         captured += get("captured", 0)
@@ -35,15 +44,25 @@ def of_events(sums: Iterable[Mapping[str, int]]) -> Balance:
             ended = get("captured", 0) + get("cancelled", 0)
             authorised += max(0, get("authorised", 0) - ended)
         refunded += get("refunded", 0) - get("refund_failed", 0)
-        lost += get("dispute_lost", 0)
-        disputed += get("dispute_opened", 0) - get("dispute_won", 0) - get("dispute_lost", 0)
-        fees += get("fee", 0)
-    return Balance(authorised, captured, refunded, disputed, lost, fees)
+        withdrawn += get("dispute_withdrawn", 0) - get("dispute_reinstated", 0)
+        # As it was counted until November 2026.
+        lost = get("dispute_lost", 0)
+        withdrawn += lost + max(0, get("dispute_opened", 0) - get("dispute_won", 0) - lost)
+        fees += get("fee", 0) - get("fee_returned", 0)
+    return Balance(
+        authorised_minor=authorised,
+        captured_minor=captured,
+        refunded_minor=refunded,
+        disputed_minor=disputed_minor,
+        lost_minor=withdrawn - disputed_minor,
+        fees_minor=fees,
+        open_disputes=open_disputes,
+    )
 
 
 def status_of(owed_minor: int, balance: Balance) -> str:
     """The payment status of an order for which ``owed_minor`` is to be paid."""
-    if balance.disputed_minor > 0:
+    if balance.open_disputes:
         return "disputed"
     if balance.captured_minor == 0:
         if owed_minor == 0:

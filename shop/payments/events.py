@@ -132,12 +132,14 @@ class PaymentVoided(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class DisputeChanged(Event):
-    """A dispute was opened, or there is news of it; ``status`` is Stripe's word."""
+    """A dispute was opened, or there is news of it; ``status`` is Stripe's word. The amount is in
+    ``currency``, or in the order's if that is empty."""
 
     order_id: int
     dispute_id: int
     status: str
     amount_minor: int
+    currency: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

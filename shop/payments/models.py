@@ -1,6 +1,7 @@
 """Tables of money: attempts, what happened to them, refunds, and Stripe's messages as they came."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -9,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    SmallInteger,
     UniqueConstraint,
     func,
     text,
@@ -28,8 +30,9 @@ class Payment(Base):
     somebody else's. With ``key_attempt`` it makes the idempotency key; that number grows when
     Stripe has saved a failure under the key before.
 
-    ``captured_minor`` and ``refunding_minor`` are written by triggers only, from the insert-only
-    events and the refunds, so that a CHECK can refuse to give back more than was taken.
+    ``captured_minor``, ``refunding_minor`` and ``withdrawn_minor`` (what disputes took, less what
+    came back) are written by triggers only, from the insert-only events and the refunds, so that a
+    CHECK can refuse to give back more than was taken.
 
     ``processing``: the customer has paid, and the money takes days to arrive or to fail. A voucher
     is there to be paid until ``voucher_expires_at``; Stripe shows it at ``voucher_url``.
@@ -70,6 +73,7 @@ class Payment(Base):
     capture_before: Mapped[datetime | None]
     captured_minor: Mapped[int] = mapped_column(server_default="0", default=0)
     refunding_minor: Mapped[int] = mapped_column(server_default="0", default=0)
+    withdrawn_minor: Mapped[int] = mapped_column(server_default="0", default=0)
     method: Mapped[str] = mapped_column(server_default="", default="")
     voucher_url: Mapped[str] = mapped_column(server_default="", default="")
     voucher_reference: Mapped[str] = mapped_column(server_default="", default="")
@@ -91,7 +95,12 @@ class Payment(Base):
 
     @property
     def balance_minor(self) -> int:
-        """Minor units captured and neither given back nor on their way back."""
+        """Minor units captured and neither refunded, on their way back, nor taken by a dispute."""
+        return max(0, self.captured_minor - self.refunding_minor - max(0, self.withdrawn_minor))
+
+    @property
+    def room_minor(self) -> int:
+        """Minor units that refunds may still add up to, whatever disputes took."""
         return self.captured_minor - self.refunding_minor
 
     @property
@@ -108,9 +117,15 @@ class Payment(Base):
 class PaymentEvent(Base):
     """What happened to the money of a payment; insert-only, totals are sums over it.
 
-    ``reference`` is Stripe's id of the thing (charge, refund, dispute), unique per kind: a fact
-    counts once. ``occurred_at`` is Stripe's time, ``at`` when we wrote it down: reports go by the
-    latter, so that last month's figures never move.
+    ``reference`` is Stripe's id of the thing (charge, refund, balance transaction of a dispute),
+    unique per kind: a fact counts once. ``occurred_at`` is Stripe's time, ``at`` when we wrote it
+    down: reports go by the latter, so that last month's figures never move.
+
+    ``dispute_withdrawn``, ``dispute_reinstated``, ``fee`` and ``fee_returned`` belong to the
+    dispute ``dispute_id`` and are in the payment's currency (fees: in that of Stripe's balance).
+    Until November 2026 a dispute's money had other kinds, whose reference is the dispute's id:
+    ``dispute_opened`` held it back, ``dispute_won`` gave it free, ``dispute_lost`` took it. Their
+    rows keep that meaning; no new ones are written.
     """
 
     __tablename__ = "payment_event"
@@ -118,10 +133,16 @@ class PaymentEvent(Base):
         UniqueConstraint("payment_id", "kind", "reference"),
         CheckConstraint(
             "kind IN ('authorised','captured','failed','cancelled','refunded','refund_failed',"
-            "'dispute_opened','dispute_won','dispute_lost','fee')",
+            "'dispute_opened','dispute_won','dispute_lost','fee','dispute_withdrawn',"
+            "'dispute_reinstated','fee_returned')",
             name="kind",
         ),
         CheckConstraint("amount_minor >= 0", name="amount"),
+        Index(
+            "ix_payment_event_dispute_id",
+            "dispute_id",
+            postgresql_where=text("dispute_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -130,6 +151,7 @@ class PaymentEvent(Base):
     amount_minor: Mapped[int]
     currency: Mapped[str]
     reference: Mapped[str]
+    dispute_id: Mapped[int | None] = mapped_column(ForeignKey("dispute.id"))
     at: Mapped[datetime]
     occurred_at: Mapped[datetime]
 
@@ -238,9 +260,44 @@ class OrderReturnLine(Base):
     order_line: Mapped[OrderLine] = relationship()
 
 
+class DisputeStatus(StrEnum):
+    """Stripe's words for where a dispute stands, all of the pinned API version.
+
+    https://docs.stripe.com/api/disputes/object#dispute_object-status
+    """
+
+    WARNING_NEEDS_RESPONSE = "warning_needs_response"
+    WARNING_UNDER_REVIEW = "warning_under_review"
+    WARNING_CLOSED = "warning_closed"
+    NEEDS_RESPONSE = "needs_response"
+    UNDER_REVIEW = "under_review"
+    APPEAL_NEEDS_RESPONSE = "appeal_needs_response"
+    APPEAL_UNDER_REVIEW = "appeal_under_review"
+    WON = "won"
+    LOST = "lost"
+    PREVENTED = "prevented"
+
+
+# Nothing is asked of anybody any more, unless the bank opens it again: each of them can be followed
+# by any other status. A status that is not in the list counts as an open dispute.
+CLOSED_DISPUTES = (
+    DisputeStatus.WON,
+    DisputeStatus.LOST,
+    DisputeStatus.WARNING_CLOSED,
+    DisputeStatus.PREVENTED,
+)
+INQUIRIES = (
+    DisputeStatus.WARNING_NEEDS_RESPONSE,
+    DisputeStatus.WARNING_UNDER_REVIEW,
+    DisputeStatus.WARNING_CLOSED,
+)
+
+
 class Dispute(Base):
     """A cardholder's bank asks for money back. ``status`` is Stripe's word for it; those that begin
-    with ``warning`` are inquiries, in which no money moved.
+    with ``warning`` are inquiries, in which no money moves as a rule. What moved stands in the
+    payment's events, by balance transaction. ``checked_at`` is when the newest of Stripe's answers
+    that is applied here was asked for.
 
     https://docs.stripe.com/api/disputes/object
     """
@@ -255,20 +312,40 @@ class Dispute(Base):
     amount_minor: Mapped[int]
     currency: Mapped[str]
     reason: Mapped[str] = mapped_column(server_default="", default="")
+    is_charge_refundable: Mapped[bool] = mapped_column(server_default="false", default=False)
     due_by: Mapped[datetime | None]
     opened_at: Mapped[datetime]
+    checked_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
 
     payment: Mapped[Payment] = relationship(back_populates="disputes")
 
     @property
+    def is_open(self) -> bool:
+        """Whether the bank has not decided, or may be asking only: an inquiry."""
+        return self.status not in CLOSED_DISPUTES
+
+    @property
+    def is_inquiry(self) -> bool:
+        """Whether the bank only asks, and has not claimed the money."""
+        return self.status in INQUIRIES
+
+    @property
     def blocks_refunds(self) -> bool:
-        """Whether Stripe refuses refunds meanwhile: while money is held back, and after a loss."""
-        return self.status in {"needs_response", "under_review", "lost"}
+        """Whether nothing may be refunded meanwhile.
+
+        An open dispute always blocks. An open inquiry blocks unless Stripe says that its charge can
+        be refunded, which is a way to end it (https://docs.stripe.com/disputes/how-disputes-work).
+        """
+        return self.is_open and not (self.is_inquiry and self.is_charge_refundable)
 
 
 class WebhookDelivery(Base):
-    """One message of Stripe's, stored as it came; ``stripe_event_id`` makes a repeat a no-op."""
+    """One message of Stripe's, stored as it came; ``stripe_event_id`` makes a repeat a no-op.
+
+    ``outcome`` says what it did. "refused: …" names why our books could not take its object; a task
+    says it in words. "not ours": it is about another shop of the same account.
+    """
 
     __tablename__ = "webhook_delivery"
 
@@ -300,7 +377,8 @@ class Task(Base):
 
 class ReconcileRun(Base):
     """One comparison of our payments, refunds and disputes with Stripe's. ``differences`` are those
-    that were found, as sentences with what was done about each."""
+    that were found, as sentences with what was done about each; ``refused`` counts those whose
+    object could not be applied."""
 
     __tablename__ = "reconcile_run"
 
@@ -309,5 +387,20 @@ class ReconcileRun(Base):
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]
     checked: Mapped[int] = mapped_column(server_default="0", default=0)
+    refused: Mapped[int] = mapped_column(server_default="0", default=0)
     differences: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'"), default=list)
     failure: Mapped[str] = mapped_column(server_default="", default="")
+
+
+class ShopIdentity(Base):
+    """The one row with this shop's id: it tells our objects at Stripe from those of other shops.
+
+    Made by the migration, kept in every backup. Who copies the database to make a second shop gives
+    that one a new id.
+    """
+
+    __tablename__ = "shop_identity"
+    __table_args__ = (CheckConstraint("id = 1", name="one"),)
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default="1")
+    shop_id: Mapped[str] = mapped_column(server_default=text("gen_random_uuid()::text"))

@@ -1,6 +1,9 @@
 """What we write down about attempts to pay. Procedures talk to Stripe between two of these."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -27,6 +30,7 @@ from shop.payments.events import (
     WebhookReceived,
 )
 from shop.payments.models import Payment, PaymentEvent, Refund, Task, WebhookDelivery
+from shop.payments.ownership import NOT_OURS, is_elsewhere
 from shop.payments.records import balance_of, locked, note, order_of, recount
 from shop.payments.stripe_gateway import Intent
 from shop.payments.tasks import close_about, open_task
@@ -66,6 +70,12 @@ TELLING = {
     "charge.dispute.closed",
     "charge.dispute.funds_withdrawn",
     "charge.dispute.funds_reinstated",
+    "radar.early_fraud_warning.created",
+    "radar.early_fraud_warning.updated",
+    "review.opened",
+    "review.closed",
+    "payout.failed",
+    "payout.paid",
 }
 
 _RECEIVE = (
@@ -164,25 +174,56 @@ def abandon(payment_id: int, intent_id: str | None) -> None:
 def record_delivery(event: dict[str, Any]) -> bool:
     """Store a verified message of Stripe's; False if it was stored before.
 
-    Types that tell us nothing new are kept, marked as ignored, and wake nobody.
+    Types that tell us nothing new, and messages about another account or mode, are kept, marked so,
+    and wake nobody.
     """
-    matters = event.get("type") in TELLING
+    kept = _storable(event)
+    outcome = "" if event.get("type") in TELLING else "ignored"
+    if is_elsewhere(event):
+        outcome = NOT_OURS
     delivery_id = session.scalar(
         _RECEIVE,
         {
-            "stripe_event_id": str(event.get("id", "")),
-            "type": str(event.get("type", "")),
-            "object_id": str(((event.get("data") or {}).get("object") or {}).get("id", "")),
-            "payload": event,
-            "applied_at": None if matters else clock.now(),
-            "outcome": "" if matters else "ignored",
+            "stripe_event_id": str(kept.get("id") or f"without id: {_fingerprint(kept)}"),
+            "type": str(kept.get("type") or ""),
+            "object_id": str(object_of(kept).get("id") or ""),
+            "payload": kept,
+            "applied_at": clock.now() if outcome else None,
+            "outcome": outcome,
         },
     )
     if delivery_id is None:
         return False
-    if matters:
+    if not outcome:
         emit(WebhookReceived(delivery_id=delivery_id))
     return True
+
+
+def object_of(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The object that a message is about; empty if it names none."""
+    data = event.get("data")
+    found = data.get("object") if isinstance(data, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _storable(value: Any) -> Any:
+    """What JSONB can keep of a message: no NUL, no half of a character, no number without end.
+
+    https://www.postgresql.org/docs/current/datatype-json.html
+    """
+    if isinstance(value, dict):
+        return {_storable(name): _storable(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_storable(one) for one in value]
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _fingerprint(event: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
 
 
 def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None) -> str:
@@ -349,6 +390,8 @@ def cancel_order(order: orders.Order, *, reason: str, refund: bool = True) -> No
     that was only authorised is released in any case, by what follows the event.
     """
     source = _source()
+    if refund:
+        _refuse_while_disputed(order)
     wanted = refunds.the_rest(order) if source == "customer" else refunds.everything(order)
     goes_back = refund and bool(wanted.amount_minor)
     orders.cancel(order, reason=reason, goes_back=goes_back)
@@ -369,6 +412,8 @@ def cancel_lines(
     if order.status == "confirmed" and orders.is_all_of(order, quantities):
         cancel_order(order, reason=reason, refund=refund)
         return
+    if refund:
+        _refuse_while_disputed(order)
     wanted = refunds.worth_of(order, quantities)
     goes_back = refund and bool(wanted.amount_minor)
     orders.cancel_lines(order, quantities, reason=reason, goes_back=goes_back)
@@ -402,6 +447,12 @@ def _release_if_free(order: orders.Order) -> None:
     )
     if held is not None and refundable.owed(order, held) <= 0:
         emit(VoidRequested(order_id=order.id, payment_id=held.id))
+
+
+def _refuse_while_disputed(order: orders.Order) -> None:
+    """Whoever cancels to have money refunded has to wait while a bank decides about it."""
+    if refusal := refundable.refusal_while_disputed(Payment.order_id == order.id):
+        raise WrongState(refusal)
 
 
 def _report_kept(order: orders.Order) -> None:

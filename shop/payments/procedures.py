@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
@@ -15,9 +15,18 @@ from shop.core import clock, forgetting
 from shop.core.db import end_read, retrying, session, transaction
 from shop.core.errors import DomainError, Unavailable, WrongState
 from shop.core.money import Money
-from shop.payments import disputes, operations, refunds
+from shop.payments import (
+    alerts,
+    disputes,
+    operations,
+    ownership,
+    refundable,
+    refunds,
+    unapplied,
+)
 from shop.payments import stripe_gateway as gateway
-from shop.payments.models import Payment, Refund, WebhookDelivery
+from shop.payments.models import Dispute, Payment, Refund, WebhookDelivery
+from shop.payments.ownership import NOT_OURS
 from shop.payments.records import order_of
 from shop.payments.refusals import RefusalReason
 from shop.payments.tasks import close_about, open_task
@@ -68,21 +77,29 @@ def _reports_denied_access() -> Iterator[None]:
 
 @_reports_denied_access()
 @gateway.bounded()
-def start(order_id: int) -> Started:
+def start(order_id: int, *, with_wallet: bool = False) -> Started:
     """Begin (or go on) paying an order; safe to repeat after any crash.
+
+    ``with_wallet``: a wallet outside the payment form pays it. Such a wallet sets the shipping
+    address itself when it confirms, which Stripe refuses for one that the shop has set
+    (https://github.com/stripe/react-stripe-js/issues/504): its PaymentIntent has none until then,
+    and one that has is given up for it.
 
     Raises ``WrongState`` when it cannot be paid (any more), ``Unavailable`` when Stripe is away:
     the order stays pending and the same call works later; and ``Refused`` when Stripe will not
     start such a payment at all: then a task says why.
     """
+    if with_wallet:
+        _give_up_addressed(order_id)
     with transaction("open-payment"):
         order = orders.lock(order_id, whole=False)
         payment = operations.open_payment(order, capture=gateway.capture_method())
-        email, number = order.email, order.number
+        number, shipping = order.number, None if with_wallet else _shipping(order)
+        shop = ownership.shop_id()
         offered = operations.offered_for(order, payment)
     client_secret = payment.client_secret or ""
     if payment.intent_id is None:
-        intent = _created(payment, methods=offered, email=email, number=number)
+        intent = _created(payment, methods=offered, shipping=shipping, number=number, shop=shop)
         with transaction("attach-intent"):
             is_ours = operations.attach_intent(payment.id, intent)
         client_secret = intent.client_secret if is_ours else _attached(payment.id, intent)
@@ -95,21 +112,67 @@ def start(order_id: int) -> Started:
     )
 
 
+def _give_up_addressed(order_id: int) -> None:
+    """Cancel the newest attempt if its PaymentIntent has a shipping address and nobody has paid;
+    the next one begins without. Raises ``Unavailable``."""
+    latest = session.execute(
+        select(Payment.id, Payment.intent_id, Payment.status)
+        .where(Payment.order_id == order_id)
+        .order_by(Payment.attempt.desc())
+        .limit(1)
+    ).first()
+    end_read()
+    if latest is None or latest.intent_id is None or latest.status != "started":
+        return
+    intent = gateway.fetch_intent(latest.intent_id)
+    if intent.has_shipping and intent.status == "requires_payment_method":
+        void(latest.id)
+
+
+def _shipping(order: orders.Order) -> dict[str, Any]:
+    """Where an order goes, as Stripe wants it; fields that are empty are left out.
+
+    https://docs.stripe.com/api/payment_intents/create#create_payment_intent-shipping
+    """
+    given = order.shipping_address
+    address = {
+        "line1": given.get("line1"),
+        "line2": given.get("line2"),
+        "city": given.get("city"),
+        "postal_code": given.get("postal_code"),
+        "state": given.get("region"),
+        "country": given.get("country"),
+    }
+    shown = {
+        "name": given.get("name") or order.email,
+        "phone": given.get("phone"),
+        "address": {name: value for name, value in address.items() if value},
+    }
+    return {name: value for name, value in shown.items() if value}
+
+
 def _created(
-    payment: Payment, *, methods: Sequence[str], email: str, number: str
+    payment: Payment,
+    *,
+    methods: Sequence[str],
+    shipping: dict[str, Any] | None,
+    number: str,
+    shop: str,
 ) -> gateway.Intent:
     """The PaymentIntent of an attempt that has none yet: found at Stripe, or created there."""
     since = payment.created_at - CLOCKS_DIFFER_BY
 
     def create(key_attempt: int) -> gateway.Intent:
         return gateway.create_intent(
-            key=_numbered(payment.key, key_attempt),
+            # Another body under the same key would be an error.
+            key=_numbered(payment.key, key_attempt) + ("" if shipping else ":wallet"),
             amount_minor=payment.amount_minor,
             currency=payment.currency,
             capture=payment.capture,
             methods=methods,
-            email=email,
-            metadata={"order": number, "payment": payment.key},
+            description=f"Order {number}",
+            shipping=shipping,
+            metadata={ownership.SHOP: shop, "order": number, "payment": payment.key},
         )
 
     def find() -> gateway.Intent | None:
@@ -245,22 +308,81 @@ def record_webhook(payload: bytes, signature: str) -> bool:
 
 @gateway.bounded()
 def apply_delivery(delivery_id: int) -> None:
-    """Act on a stored message. Unknown types are kept and ignored."""
+    """Act on a stored message. Unknown types are kept and ignored.
+
+    It is marked as applied also when its object is not ours, or cannot be applied: that is written
+    down with a task, and asking again would change nothing. Raises ``Unavailable`` while Stripe is
+    away: then it is tried again.
+    """
     delivery = session.get(WebhookDelivery, delivery_id)
     if delivery is None or delivery.applied_at is not None:
         return
+    kind, payload = delivery.type, delivery.payload
     end_read()
-    about = (delivery.payload.get("data") or {}).get("object") or {}
-    outcome = "ignored"
-    if delivery.type.startswith("payment_intent."):
-        outcome = settle_intent(str(about.get("id")))
-    elif delivery.type.startswith("refund."):
-        outcome = settle_refund(str(about.get("id")))
-    elif delivery.type.startswith("charge.dispute."):
-        outcome = settle_dispute(str(about.get("id")))
+    outcome = _outcome(kind, operations.object_of(payload))
     with transaction("apply-message"):
         row = session.get_one(WebhookDelivery, delivery_id)
         row.applied_at, row.outcome = clock.now(), outcome
+
+
+def _outcome(kind: str, about: dict[str, Any]) -> str:
+    """What a message of this type led to. ``about`` is its object as it was then: it says whose it
+    is and whom to ask about, never how things stand."""
+    reference = _word(about.get("id"))
+    intent_id = reference if kind.startswith("payment_intent.") else _intent_of(about)
+    found = [settler for prefix, settler in _SETTLERS.items() if kind.startswith(prefix)]
+    if not found:
+        return "ignored"
+    what, settle_one = found[0]
+
+    def work() -> str:
+        if not reference:
+            return NOT_OURS
+        if what == "payout" or _is_ours(reference, intent_id, about):
+            return settle_one(reference)
+        if what == "payment" or (intent_id and _adopted(intent_id) is None):
+            return NOT_OURS
+        try:
+            return settle_one(reference)  # Stripe tells whose it is
+        except gateway.NoSuchObject:
+            return NOT_OURS
+
+    return unapplied.attempt(what, reference, work, intent_id=intent_id)
+
+
+def _is_ours(reference: str, intent_id: str, about: dict[str, Any]) -> bool:
+    """Whether we know what a message is about, or its metadata says that it is ours."""
+    known = (
+        select(Payment.id).where(Payment.intent_id == intent_id),
+        select(Refund.id).where(Refund.stripe_id == reference),
+        select(Dispute.id).where(Dispute.stripe_id == reference),
+    )
+    is_known = any(session.scalar(one) is not None for one in known)
+    is_ours = is_known or ownership.is_ours(gateway.metadata_of(about))
+    end_read()
+    return is_ours
+
+
+def _adopted(intent_id: str) -> int | None:
+    """Our payment for an intent whose id we do not know, if Stripe says that it is ours: we may
+    have died before we could store it."""
+    try:
+        intent = gateway.fetch_intent(intent_id)
+    except (gateway.NoSuchObject, gateway.Unreadable):
+        return None
+    settle_sent_intent(intent)
+    payment_id = ownership.payment_of(intent_id)
+    end_read()
+    return payment_id
+
+
+def _intent_of(about: dict[str, Any]) -> str:
+    found = about.get("payment_intent")
+    return _word(found.get("id") if isinstance(found, dict) else found)
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def prune_messages() -> int:
@@ -272,18 +394,27 @@ def prune_messages() -> int:
 
 def settle_intent(intent_id: str) -> str:
     """``settle`` for the payment of a PaymentIntent. One that we do not know is taken over if we
-    made it and died before storing its id; if it holds money, a person is asked."""
-    payment_id = session.scalar(select(Payment.id).where(Payment.intent_id == intent_id))
+    made it and died before storing its id; if it holds money, a person is asked. One of another
+    shop is left alone."""
+    payment_id = ownership.payment_of(intent_id)
     end_read()
     if payment_id is not None:
         return _settle(payment_id, intent_id)
-    intent = gateway.fetch_intent(intent_id)
+    return settle_sent_intent(gateway.fetch_intent(intent_id))
+
+
+def settle_sent_intent(intent: gateway.Intent) -> str:
+    """``settle_intent`` for an intent that was just read and whose id we do not know."""
+    is_ours = ownership.is_ours(intent.metadata)
+    end_read()
+    if not is_ours:
+        return NOT_OURS
     payment_id = _adopt(intent)
     if payment_id is not None:
-        return _settle(payment_id, intent_id)
+        return _settle(payment_id, intent.id)
     if _is_superseded(intent):
-        return f"superseded, {gateway.cancel_intent(intent_id).status}"
-    if "payment" in intent.metadata and intent.status in {"succeeded", "requires_capture"}:
+        return f"superseded, {gateway.cancel_intent(intent.id).status}"
+    if intent.status in {"succeeded", "requires_capture"}:
         with transaction():
             _report_orphan(intent)
     return "unknown payment"
@@ -318,8 +449,8 @@ def apply_sent_refund(sent: gateway.SentRefund) -> str:
         if sent.status in {"failed", "canceled"}:
             return "earlier attempt"
     if payment is None:
-        return "unknown refund"
-    if not payment.captured_minor:
+        return "unknown refund" if ownership.is_ours(sent.metadata) else NOT_OURS
+    if not payment.captured_minor and sent.status not in {"failed", "canceled"}:
         _settle(payment.id, sent.intent_id)  # this message overtook the one of the money
     return _in_one(lambda: refunds.adopt_refund(payment.id, sent), "external refund")
 
@@ -339,16 +470,40 @@ def settle_dispute(stripe_id: str) -> str:
 
 def apply_sent_dispute(sent: gateway.SentDispute) -> str:
     """``settle_dispute`` for a dispute that was just read."""
-    payment_id = session.scalar(select(Payment.id).where(Payment.intent_id == sent.intent_id))
+    payment = session.execute(
+        select(Payment.id, Payment.captured_minor).where(Payment.intent_id == sent.intent_id)
+    ).first()
     end_read()
-    if payment_id is None:
-        return "unknown dispute"
+    if payment is None:
+        return NOT_OURS
+    if not payment.captured_minor:
+        _settle(payment.id, sent.intent_id)  # this message overtook the one of the money
+    currency = _currency_of(payment.id)
+    needs_rate = disputes.needs_charge(sent, currency) and sent.charge_id
+    charge = gateway.fetch_charge(sent.charge_id) if needs_rate else None
 
     def apply() -> str:
-        with transaction():
-            return f"dispute {disputes.apply_dispute(payment_id, sent)}"
+        with transaction("apply-dispute"):
+            return f"dispute {disputes.apply_dispute(payment.id, sent, charge)}"
 
     return retrying(apply)
+
+
+def _currency_of(payment_id: int) -> str:
+    currency = refundable.currency_of(session.get_one(Payment, payment_id))
+    end_read()
+    return currency
+
+
+# What a message's type begins with: what it is about, and who asks Stripe how that stands.
+_SETTLERS: dict[str, tuple[str, Callable[[str], str]]] = {
+    "payment_intent.": ("payment", settle_intent),
+    "refund.": ("refund", settle_refund),
+    "charge.dispute.": ("dispute", settle_dispute),
+    "radar.early_fraud_warning.": ("early fraud warning", alerts.settle_fraud_warning),
+    "review.": ("review", alerts.settle_review),
+    "payout.": ("payout", alerts.settle_payout),
+}
 
 
 @_reports_denied_access()
@@ -467,6 +622,7 @@ def send_refund(refund_id: int) -> None:
     intent_id = session.scalar(select(Payment.intent_id).where(Payment.id == refund.payment_id))
     amount, own_key, attempt = refund.amount_minor, refund.key, refund.attempt
     key_attempt, requested_at = refund.key_attempt, refund.requested_at
+    shop = ownership.shop_id()
     end_read()
 
     def send(key_attempt: int) -> gateway.SentRefund:
@@ -474,7 +630,7 @@ def send_refund(refund_id: int) -> None:
             key=_numbered(own_key if attempt == 1 else f"{own_key}:{attempt}", key_attempt),
             intent_id=intent_id or "",
             amount_minor=amount,
-            metadata={"refund": own_key, "attempt": str(attempt)},
+            metadata={ownership.SHOP: shop, "refund": own_key, "attempt": str(attempt)},
         )
 
     def look() -> gateway.SentRefund | None:
@@ -568,9 +724,10 @@ def expire_unpaid() -> int:
             log.warning("order not expired", extra={"order_id": order_id, "reason": str(error)})
         except DomainError as error:
             log.info("order stays", extra={"order_id": order_id, "reason": str(error)})
-        except DBAPIError as error:  # one that cannot be closed must not hide those behind it
-            if error.connection_invalidated:
+        except Exception as error:  # one that cannot be closed must not hide those behind it
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
                 raise
+            session.rollback()
             log.exception("order not expired", extra={"order_id": order_id})
     return closed
 

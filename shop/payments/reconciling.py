@@ -16,10 +16,10 @@ from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Invalid, Unavailable, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
-from shop.payments import procedures, refunds
+from shop.payments import charge_balances, ownership, procedures, refunds, unapplied
 from shop.payments import stripe_gateway as gateway
 from shop.payments.events import ComparisonRequested
-from shop.payments.models import Dispute, Payment, ReconcileRun, Refund, Task
+from shop.payments.models import Dispute, Payment, PaymentEvent, ReconcileRun, Refund, Task
 from shop.payments.tasks import open_task
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ CUT_OFF_AFTER = timedelta(minutes=15)
 # Less than a worker may take: stopped inside a call, the library would say that Stripe is away.
 LONGEST = timedelta(minutes=13)
 MOST_DAYS = 366
+BALANCE = "balance"
 Difference = dict[str, Any]
 
 
@@ -81,7 +82,7 @@ def reconcile() -> int:
                 moved += 1
             elif intent_id is None:
                 procedures.start(order_id)
-            elif procedures.settle(payment_id) not in {"waiting", "known", "processing"}:
+            elif _settled(payment_id, intent_id) not in {"waiting", "known", "processing"}:
                 moved += 1
         except gateway.KeySpent as error:  # Stripe answers, if only about this one: go on
             log.warning("not settled", extra={"payment_id": payment_id, "reason": str(error)})
@@ -92,12 +93,20 @@ def reconcile() -> int:
                 break
         except DomainError as error:
             log.info("nothing to settle", extra={"payment_id": payment_id, "reason": str(error)})
-        except DBAPIError as error:  # one that cannot be settled must not hide those behind it
-            if error.connection_invalidated:
+        except Exception as error:  # one that cannot be settled must not hide those behind it
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
                 raise
+            session.rollback()
             log.exception("not settled", extra={"payment_id": payment_id})
     _warn_of_endings()
     return moved
+
+
+def _settled(payment_id: int, intent_id: str) -> str:
+    """``settle``; what our books cannot take is written down, once, and asked about again later."""
+    settle = partial(procedures.settle, payment_id)
+    outcome = unapplied.attempt("payment", intent_id, settle)
+    return "waiting" if unapplied.is_refusal(outcome) else outcome
 
 
 def reconcile_refunds() -> int:
@@ -119,7 +128,8 @@ def reconcile_refunds() -> int:
             if stripe_id is None:
                 procedures.send_refund(refund_id)
             else:
-                procedures.settle_refund(stripe_id)
+                settle = partial(procedures.settle_refund, stripe_id)
+                unapplied.attempt("refund", stripe_id, settle)
         except gateway.KeySpent as error:  # Stripe answers, if only about this one: go on
             log.warning("refund unknown", extra={"refund_id": refund_id, "reason": str(error)})
         except Unavailable as error:
@@ -129,6 +139,11 @@ def reconcile_refunds() -> int:
                 break
         except DomainError as error:
             log.error("refund unknown", extra={"refund_id": refund_id, "reason": str(error)})
+        except Exception as error:  # one that cannot be settled must not hide those behind it
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                raise
+            session.rollback()
+            log.exception("refund unknown", extra={"refund_id": refund_id})
     with transaction():
         refunds.report_stuck_refunds()
     return len(waiting)
@@ -205,6 +220,7 @@ def reconcile_all(
     run = ReconcileRun(since=clock.now() - timedelta(days=days), started_at=clock.now())
     if not mend:
         run.checked, run.differences, run.failure = _compared(run.since, mend=False, within=within)
+        run.refused = _count_refused(run.differences)
         run.finished_at = clock.now()
         return run
     with transaction():
@@ -230,11 +246,16 @@ def _fill(run_id: int, since: datetime, *, within: timedelta | None) -> Reconcil
     with transaction():
         run = session.get_one(ReconcileRun, run_id, populate_existing=True)
         run.checked, run.differences, run.failure = checked, found, failure
+        run.refused = _count_refused(found)
         run.finished_at = clock.now()
         # Counted, not reckoned from the id: quiet comparisons use up ids and leave no row.
         newest = select(ReconcileRun.id).order_by(ReconcileRun.id.desc()).limit(KEPT_RUNS)
         session.execute(delete(ReconcileRun).where(ReconcileRun.id.not_in(newest)))
     return run
+
+
+def _count_refused(found: list[Difference]) -> int:
+    return sum(unapplied.is_refusal(one["done"]) for one in found)
 
 
 def _compared(
@@ -244,85 +265,136 @@ def _compared(
     within: timedelta | None,
     tell: Callable[[int], None] | None = None,
 ) -> tuple[int, list[Difference], str]:
-    """How many things were compared, what differs, and why it was cut short, if it was."""
+    """How many things were compared, what differs, and why it was cut short, if it was.
+
+    An object that cannot be compared or applied is a difference of its own, and the rest goes on.
+    """
     checked, failure, began = 0, "", clock.now()
     found: list[Difference] = []
+    look = _Look(since, mend)
     try:
-        for differences in (_intents(since, mend), _refunds(since, mend), _disputes(since, mend)):
-            for difference in differences:
-                checked += 1
-                if difference:
-                    found.append(difference)
-                if tell is not None and checked % TELL_EVERY == 0:
-                    tell(checked)
-                if within is not None and clock.now() - began > within:
-                    minutes = within // timedelta(minutes=1)
-                    raise Unavailable(f"Not done after {minutes} minutes: compare fewer days.")
+        for difference in look.through():
+            checked += 1
+            if difference:
+                found.append(difference)
+            if tell is not None and checked % TELL_EVERY == 0:
+                tell(checked)
+            if within is not None and clock.now() - began > within:
+                minutes = within // timedelta(minutes=1)
+                raise Unavailable(f"Not done after {minutes} minutes: compare fewer days.")
     except DomainError as error:
         failure = str(error)
         log.warning("comparison cut short", extra={"reason": failure})
     return checked, found, failure
 
 
-def _intents(since: datetime, mend: bool) -> Iterator[Difference | None]:
-    seen: set[str] = set()
-    for intent in gateway.intents_since(since):
-        seen.add(intent.id)
+class _Look:
+    """One look through what Stripe has since a moment; with ``mend``, each difference is settled.
+
+    ``_intent_of`` remembers what belongs to which PaymentIntent, for the balance of each charge;
+    ``_unsettled`` are the numbers of orders that are known to differ, and whose balance does, too.
+    """
+
+    def __init__(self, since: datetime, mend: bool) -> None:
+        self._since, self._mend = since, mend
+        self._intent_of: dict[str, str] = {}
+        self._unsettled: set[str] = set()
+
+    def through(self) -> Iterator[Difference | None]:
+        """Each thing that was compared, with its difference if it has one."""
+        yield from self._payments()
+        yield from self._refunds()
+        yield from self._disputes()
+        yield from self._balances()
+
+    def _payments(self) -> Iterator[Difference | None]:
+        seen: set[str] = set()
+        for intent in gateway.intents_since(self._since):
+            if isinstance(intent, gateway.Unreadable):
+                seen.add(intent.reference)
+                yield self._unreadable("payment", intent)
+                continue
+            seen.add(intent.id)
+            self._intent_of[intent.charge_id] = intent.id
+            yield self._guarded("payment", intent.id, partial(self._payment, intent))
+        missing = session.execute(
+            select(Payment.intent_id, Payment.captured_minor, Payment.currency, orders.Order.number)
+            .join(orders.Order, orders.Order.id == Payment.order_id)
+            .where(
+                Payment.created_at >= self._since + timedelta(hours=1),
+                Payment.captured_minor > 0,
+            )
+        ).all()
+        end_read()
+        for row in missing:
+            if row.intent_id not in seen:
+                here = f"succeeded, {_say(row.captured_minor, row.currency)}"
+                yield self._deleted(
+                    "payment", row.intent_id or "", row.number, here, gateway.fetch_intent
+                )
+
+    def _payment(self, intent: gateway.Intent) -> Difference | None:
         ours = session.execute(
             select(Payment.status, Payment.captured_minor, orders.Order.number)
             .join(orders.Order, orders.Order.id == Payment.order_id)
             .where(Payment.intent_id == intent.id)
         ).first()
+        is_ours = ours is not None or ownership.is_ours(intent.metadata)
         end_read()
         status = STATUS.get(intent.status, "started")
+        if not is_ours:
+            return None
+        here = "unknown"
         if ours is None:
-            if "payment" not in intent.metadata:
-                yield None  # not of this shop
-                continue
             if intent.status == "canceled":
-                yield None  # a second one of some attempt, which nobody could pay
-                continue
-            here = "unknown"
-        elif (ours.status, ours.captured_minor) == (status, intent.received_minor):
-            yield None
-            continue
+                return None  # a second one of some attempt, which nobody could pay
         else:
+            if (ours.status, ours.captured_minor) == (status, intent.received_minor):
+                return None
             here = f"{ours.status}, {_say(ours.captured_minor, intent.currency)}"
-        yield _difference(
+        return self._difference(
             "payment",
             intent.id,
             ours.number if ours else intent.metadata.get("order", ""),
             here,
             f"{status}, {_say(intent.received_minor, intent.currency)}",
-            partial(procedures.settle_intent, intent.id) if mend else None,
+            partial(procedures.settle_intent, intent.id),
         )
-    missing = session.execute(
-        select(Payment.intent_id, Payment.captured_minor, Payment.currency, orders.Order.number)
-        .join(orders.Order, orders.Order.id == Payment.order_id)
-        .where(
-            Payment.created_at >= since + timedelta(hours=1),
-            Payment.captured_minor > 0,
-        )
-    ).all()
-    end_read()
-    for row in missing:
-        if row.intent_id not in seen and _is_unknown(gateway.fetch_intent, row.intent_id):
-            yield _difference(
-                "payment",
-                row.intent_id or "",
-                row.number,
-                f"succeeded, {_say(row.captured_minor, row.currency)}",
-                "unknown",
-                None,
+
+    def _refunds(self) -> Iterator[Difference | None]:
+        seen: set[str] = set()
+        for sent in gateway.refunds_since(self._since):
+            if isinstance(sent, gateway.Unreadable):
+                seen.add(sent.reference)
+                yield self._unreadable("refund", sent)
+                continue
+            seen.add(sent.id)
+            self._intent_of[sent.id] = sent.intent_id
+            yield self._guarded("refund", sent.id, partial(self._refund, sent))
+        known = session.execute(
+            select(Refund.stripe_id, Refund.status, Refund.amount_minor, Refund.currency,
+                   orders.Order.number)
+            .join(Payment, Payment.id == Refund.payment_id)
+            .join(orders.Order, orders.Order.id == Payment.order_id)
+            .where(
+                Refund.requested_at >= self._since + timedelta(hours=1),
+                Refund.stripe_id.is_not(None),
+                Refund.status.in_(["sent", "done"]),
             )
+        ).all()  # fmt: skip
+        end_read()
+        for row in known:
+            if row.stripe_id not in seen:
+                here = f"{row.status}, {_say(row.amount_minor, row.currency)}"
+                yield self._deleted(
+                    "refund", row.stripe_id or "", row.number, here, gateway.fetch_refund
+                )
 
-
-def _refunds(since: datetime, mend: bool) -> Iterator[Difference | None]:
-    seen: set[str] = set()
-    for sent in gateway.refunds_since(since):
-        seen.add(sent.id)
+    def _refund(self, sent: gateway.SentRefund) -> Difference | None:
         ours = session.execute(
-            select(Refund.status, Refund.amount_minor).where(Refund.stripe_id == sent.id)
+            select(Refund.status, Refund.amount_minor, Refund.currency).where(
+                Refund.stripe_id == sent.id
+            )
         ).first()
         number = _number(sent.intent_id)
         status = {"succeeded": "done", "failed": "failed", "canceled": "failed"}.get(
@@ -330,46 +402,172 @@ def _refunds(since: datetime, mend: bool) -> Iterator[Difference | None]:
         )
         is_past = ours is None and status == "failed" and _was_made_anew(sent)
         end_read()
-        if (
-            number is None
-            or is_past
-            or (ours and (ours.status, ours.amount_minor) == (status, sent.amount_minor))
-        ):
-            yield None
-            continue
-        yield _difference(
+        theirs = (status, sent.amount_minor, sent.currency)
+        if number is None or is_past or (ours is not None and tuple(ours) == theirs):
+            return None
+        return self._difference(
             "refund",
             sent.id,
             number,
-            f"{ours.status}, {_say(ours.amount_minor, sent.currency)}" if ours else "unknown",
+            f"{ours.status}, {_say(ours.amount_minor, ours.currency)}" if ours else "unknown",
             f"{status}, {_say(sent.amount_minor, sent.currency)}",
-            partial(procedures.apply_sent_refund, sent) if mend else None,
+            partial(procedures.apply_sent_refund, sent),
         )
-    known = session.execute(
-        select(Refund.stripe_id, Refund.status, Refund.amount_minor, Refund.currency,
-               orders.Order.number)
-        .join(Payment, Payment.id == Refund.payment_id)
-        .join(orders.Order, orders.Order.id == Payment.order_id)
-        .where(
-            Refund.requested_at >= since + timedelta(hours=1),
-            Refund.stripe_id.is_not(None),
-            Refund.status.in_(["sent", "done"]),
+
+    def _disputes(self) -> Iterator[Difference | None]:
+        """Those opened since then, and ours that are not decided: a bank takes two months and
+        more."""
+        seen: set[str] = set()
+        for sent in gateway.disputes_since(self._since):
+            if isinstance(sent, gateway.Unreadable):
+                seen.add(sent.reference)
+                yield self._unreadable("dispute", sent)
+                continue
+            seen.add(sent.id)
+            self._intent_of[sent.id] = sent.intent_id
+            yield self._guarded("dispute", sent.id, partial(self._dispute, sent))
+        older = session.execute(
+            select(Dispute.stripe_id, orders.Order.number)
+            .join(Payment, Payment.id == Dispute.payment_id)
+            .join(orders.Order, orders.Order.id == Payment.order_id)
+            .where(Dispute.closed_at.is_(None))
+            .order_by(Dispute.id)
+        ).all()
+        end_read()
+        for row in older:
+            if row.stripe_id not in seen:
+                yield self._guarded(
+                    "dispute",
+                    row.stripe_id,
+                    partial(self._older_dispute, row.stripe_id, row.number),
+                )
+
+    def _older_dispute(self, stripe_id: str, number: str) -> Difference | None:
+        try:
+            return self._dispute(gateway.fetch_dispute(stripe_id))
+        except gateway.NoSuchObject as error:
+            raise_it = partial(_raise, error)
+            return self._difference("dispute", stripe_id, number, "open", "unknown", raise_it)
+
+    def _dispute(self, sent: gateway.SentDispute) -> Difference | None:
+        ours = session.execute(
+            select(
+                Dispute.status,
+                select(func.count(PaymentEvent.reference.distinct()))
+                .where(PaymentEvent.dispute_id == Dispute.id)
+                .where(PaymentEvent.reference.in_([one.id for one in sent.movements]))
+                .scalar_subquery()
+                .label("counted"),
+            ).where(Dispute.stripe_id == sent.id)
+        ).first()
+        number = _number(sent.intent_id)
+        end_read()
+        moved = sum(bool(one.amount_minor or one.fee_minor) for one in sent.movements)
+        if number is None or (ours is not None and tuple(ours) == (sent.status, moved)):
+            return None
+        return self._difference(
+            "dispute",
+            sent.id,
+            number,
+            f"{ours.status}, {ours.counted} of {moved} movements" if ours else "unknown",
+            f"{sent.status}, {moved} movements",
+            partial(procedures.settle_dispute, sent.id),  # perhaps this was read a while ago
         )
-    ).all()  # fmt: skip
-    end_read()
-    for row in known:
-        if row.stripe_id not in seen and _is_unknown(gateway.fetch_refund, row.stripe_id):
-            here = f"{row.status}, {_say(row.amount_minor, row.currency)}"
-            yield _difference("refund", row.stripe_id or "", row.number, here, "unknown", None)
+
+    def _balances(self) -> Iterator[Difference | None]:
+        """The books of each charge against Stripe's balance, once all else was compared."""
+        told = unapplied.open_references()
+        for books in charge_balances.books_since(self._since, self._intent_of):
+            if books.number in self._unsettled:
+                continue
+            if books.differ:
+                yield self._difference(
+                    BALANCE,
+                    books.charge_id,
+                    books.number,
+                    books.ours,
+                    books.theirs,
+                    partial(_raise, books.refusal()),
+                    intent_id=books.intent_id,
+                )
+            elif self._mend and books.charge_id in told:
+                unapplied.forget(books.charge_id)
+
+    def _guarded(
+        self, what: str, reference: str, compare_one: Callable[[], Difference | None]
+    ) -> Difference | None:
+        """Compare one object; one that cannot be is a difference, too."""
+        try:
+            return compare_one()
+        except Exception as error:
+            if unapplied.is_passing(error):
+                raise
+            session.rollback()
+            return self._difference(
+                what,
+                reference,
+                _number_of(reference) or "",
+                "not compared",
+                "cannot be compared",
+                partial(_raise, error),
+            )
+
+    def _unreadable(self, what: str, error: gateway.Unreadable) -> Difference | None:
+        number = _number_of(error.reference) or _number(error.intent_id)
+        is_ours = number is not None or ownership.is_ours(error.metadata)
+        end_read()
+        if not is_ours:
+            return None
+        shown = number or error.metadata.get("order", "")
+        return self._difference(
+            what, error.reference, shown, "not compared", "cannot be read", partial(_raise, error)
+        )
+
+    def _deleted(
+        self, what: str, reference: str, number: str, here: str, fetch: Callable[[str], object]
+    ) -> Difference | None:
+        """What we have and Stripe's list has not: deleted, unless it was made while we read."""
+
+        def look() -> Difference | None:
+            try:
+                fetch(reference)
+            except gateway.NoSuchObject as error:
+                raise_it = partial(_raise, error)
+                return self._difference(what, reference, number, here, "unknown", raise_it)
+            return None
+
+        return self._guarded(what, reference, look)
+
+    def _difference(
+        self,
+        what: str,
+        reference: str,
+        number: str,
+        ours: str,
+        theirs: str,
+        mend: Callable[[], str],
+        intent_id: str = "",
+    ) -> Difference:
+        outcome = ""
+        if self._mend:
+            try:
+                outcome = unapplied.attempt(what, reference, mend, intent_id=intent_id)
+            except DomainError as error:
+                outcome = f"not mended: {error}"
+        if not outcome or outcome.startswith("not mended") or unapplied.is_refusal(outcome):
+            self._unsettled.add(number)
+        return {
+            "what": what,
+            "reference": reference,
+            "order": number,
+            "ours": ours,
+            "stripe": theirs,
+            "done": outcome,
+        }
 
 
-def _is_unknown(fetch: Callable[[str], object], stripe_id: str | None) -> bool:
-    """Whether Stripe does not know it; what was made while we read its list, it does."""
-    try:
-        fetch(stripe_id or "")
-    except gateway.Refused:
-        return True
-    return False
+def _raise(error: Exception) -> str:
+    raise error
 
 
 def _was_made_anew(sent: gateway.SentRefund) -> bool:
@@ -381,66 +579,30 @@ def _was_made_anew(sent: gateway.SentRefund) -> bool:
     return session.scalar(later.limit(1)) is not None
 
 
-def _disputes(since: datetime, mend: bool) -> Iterator[Difference | None]:
-    """Those opened since then, and ours that are not decided: a bank takes two months and more."""
-    seen: set[str] = set()
-    for sent in gateway.disputes_since(since):
-        seen.add(sent.id)
-        yield _dispute(sent, mend)
-    older = session.scalars(
-        select(Dispute.stripe_id).where(Dispute.closed_at.is_(None)).order_by(Dispute.id)
-    ).all()
-    end_read()
-    for stripe_id in older:
-        if stripe_id in seen:
-            continue
-        try:
-            yield _dispute(gateway.fetch_dispute(stripe_id), mend)
-        except gateway.Refused:
-            yield _difference("dispute", stripe_id, "", "open", "unknown", None)
-
-
-def _dispute(sent: gateway.SentDispute, mend: bool) -> Difference | None:
-    ours = session.scalar(select(Dispute.status).where(Dispute.stripe_id == sent.id))
-    number = _number(sent.intent_id)
-    end_read()
-    if number is None or ours == sent.status:
-        return None
-    return _difference(
-        "dispute",
-        sent.id,
-        number,
-        ours or "unknown",
-        sent.status,
-        partial(procedures.apply_sent_dispute, sent) if mend else None,
-    )
-
-
-def _difference(
-    what: str, reference: str, number: str, ours: str, theirs: str, mend: Callable[[], str] | None
-) -> Difference:
-    outcome = ""
-    if mend is not None:
-        try:
-            outcome = mend()
-        except DomainError as error:
-            outcome = f"not mended: {error}"
-    return {
-        "what": what,
-        "reference": reference,
-        "order": number,
-        "ours": ours,
-        "stripe": theirs,
-        "done": outcome,
-    }
-
-
 def _number(intent_id: str) -> str | None:
     return session.scalar(
         select(orders.Order.number)
         .join(Payment, Payment.order_id == orders.Order.id)
         .where(Payment.intent_id == intent_id)
     )
+
+
+def _number_of(reference: str) -> str | None:
+    """The number of the order that a payment, refund or dispute of ours is about."""
+    found = session.scalar(
+        select(orders.Order.number)
+        .join(Payment, Payment.order_id == orders.Order.id)
+        .outerjoin(Refund, Refund.payment_id == Payment.id)
+        .outerjoin(Dispute, Dispute.payment_id == Payment.id)
+        .where(
+            (Payment.intent_id == reference)
+            | (Refund.stripe_id == reference)
+            | (Dispute.stripe_id == reference)
+        )
+        .limit(1)
+    )
+    end_read()
+    return found
 
 
 def _warn_of_endings() -> None:

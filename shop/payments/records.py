@@ -3,7 +3,7 @@
 from collections import defaultdict
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ScalarSelect, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from shop import orders
@@ -13,8 +13,11 @@ from shop.core.errors import NotFound
 from shop.payments import balance as sums
 from shop.payments import refundable
 from shop.payments.balance import Balance
-from shop.payments.models import Payment, PaymentEvent
+from shop.payments.models import CLOSED_DISPUTES, INQUIRIES, Dispute, Payment, PaymentEvent
 
+# What an event of a dispute that is open does to the money that is held back.
+SIGNS = {"dispute_withdrawn": 1, "dispute_reinstated": -1, "dispute_opened": 1, "dispute_won": -1}
+_IS_OPEN = Dispute.status.not_in(CLOSED_DISPUTES)
 _NOTE = insert(table(PaymentEvent)).on_conflict_do_nothing().returning(table(PaymentEvent).c.id)
 
 
@@ -42,6 +45,7 @@ def note(
     *,
     currency: str = "",
     occurred_at: datetime | None = None,
+    dispute_id: int | None = None,
 ) -> bool:
     """Write a money event down once; False if it is known. Without a currency, the payment's."""
     session.flush()
@@ -54,6 +58,7 @@ def note(
             "amount_minor": amount_minor,
             "currency": currency or payment.currency,
             "reference": reference,
+            "dispute_id": dispute_id,
             "at": now,
             "occurred_at": occurred_at or now,
         },
@@ -64,15 +69,36 @@ def note(
 def balance_of(order_id: int, currency: str) -> Balance:
     """What all attempts to pay an order add up to, in its currency. One statement."""
     rows = session.execute(
-        select(PaymentEvent.payment_id, PaymentEvent.kind, func.sum(PaymentEvent.amount_minor))
+        select(
+            PaymentEvent.payment_id,
+            PaymentEvent.kind,
+            func.coalesce(_IS_OPEN, False).label("is_open"),
+            func.sum(PaymentEvent.amount_minor),
+            _open_disputes(order_id),
+        )
         .join(Payment, Payment.id == PaymentEvent.payment_id)
+        .outerjoin(Dispute, Dispute.id == PaymentEvent.dispute_id)
         .where(Payment.order_id == order_id, PaymentEvent.currency == currency)
-        .group_by(PaymentEvent.payment_id, PaymentEvent.kind)
+        .group_by(PaymentEvent.payment_id, PaymentEvent.kind, "is_open")
     )
-    by_payment: dict[int, dict[str, int]] = defaultdict(dict)
-    for payment_id, kind, amount in rows:
-        by_payment[payment_id][kind] = int(amount)
-    return sums.of_events(by_payment.values())
+    by_payment: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    disputed = open_disputes = 0
+    for payment_id, kind, is_open, amount, open_now in rows:
+        by_payment[payment_id][kind] += int(amount)
+        disputed += SIGNS.get(kind, 0) * int(amount) if is_open else 0
+        open_disputes = open_now
+    return sums.of_events(by_payment.values(), disputed_minor=disputed, open_disputes=open_disputes)
+
+
+def _open_disputes(order_id: int) -> ScalarSelect[int]:
+    """How many disputes of an order's payments are open; inquiries are none."""
+    return (
+        select(func.count())
+        .select_from(Dispute)
+        .join(Payment, Payment.id == Dispute.payment_id)
+        .where(Payment.order_id == order_id, _IS_OPEN, Dispute.status.not_in(INQUIRIES))
+        .scalar_subquery()
+    )
 
 
 def recount(order: orders.Order) -> Balance:

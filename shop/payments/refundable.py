@@ -3,13 +3,21 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import selectinload
 
 from shop import orders
 from shop.core.db import session
 from shop.payments.balance import part_due
-from shop.payments.models import Payment, PaymentEvent, Refund, RefundLine
+from shop.payments.models import (
+    CLOSED_DISPUTES,
+    Dispute,
+    DisputeStatus,
+    Payment,
+    PaymentEvent,
+    Refund,
+    RefundLine,
+)
 
 # Why units of an order were cancelled that a refund or a return restocked.
 GIVEN_BACK = "given back"
@@ -202,7 +210,7 @@ def fullest(payments: Iterable[Payment]) -> Payment | None:
 
 
 def _is_lost(payment: Payment) -> bool:
-    return any(dispute.status == "lost" for dispute in payment.disputes)
+    return any(dispute.status == DisputeStatus.LOST for dispute in payment.disputes)
 
 
 def refusal_of(payment: Payment | None) -> str:
@@ -211,14 +219,37 @@ def refusal_of(payment: Payment | None) -> str:
         return "Nothing was captured for this order, so nothing can go back."
     if _is_lost(payment):
         return "The bank gave this money back to the cardholder, so nothing more can go back."
-    if any(dispute.blocks_refunds for dispute in payment.disputes):
-        return (
-            "The cardholder's bank disputes this payment. Stripe refuses refunds meanwhile; answer"
-            " the dispute there."
-        )
+    if refusal := _refusal_by(payment.disputes):
+        return refusal
     if payment.balance_minor <= 0:
         return "All of this payment is back with the customer, or on its way."
     return ""
+
+
+def refusal_while_disputed(which: ColumnElement[bool]) -> str:
+    """Why nothing of these payments can be refunded until a bank has decided, or nothing. One
+    statement."""
+    disputes = session.scalars(
+        select(Dispute)
+        .join(Payment, Payment.id == Dispute.payment_id)
+        .where(which, Dispute.status.not_in(CLOSED_DISPUTES))
+    ).all()
+    return _refusal_by(disputes)
+
+
+def _refusal_by(disputes: Iterable[Dispute]) -> str:
+    blocking = [dispute for dispute in disputes if dispute.blocks_refunds]
+    if not blocking:
+        return ""
+    if all(dispute.is_inquiry for dispute in blocking):
+        return (
+            "The cardholder's bank asks about this payment. Stripe refuses refunds until the"
+            " inquiry is closed; answer it there."
+        )
+    return (
+        "The cardholder's bank disputes this payment. Stripe refuses refunds meanwhile; answer"
+        " the dispute there."
+    )
 
 
 def currency_of(payment: Payment) -> str:

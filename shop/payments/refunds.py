@@ -31,6 +31,7 @@ from shop.payments.models import (
 from shop.payments.records import locked, note, order_of, recount
 from shop.payments.stripe_gateway import SentRefund
 from shop.payments.tasks import close_about, open_task
+from shop.payments.unapplied import CannotApply, RefusalName
 
 REASONS = {
     "returned": "The customer sent it back",
@@ -169,12 +170,22 @@ def give_back(
     order: orders.Order, payment: Payment, *, reason: str, amount_minor: int | None = None
 ) -> Refund | None:
     """Send back what nobody wanted of one payment: this much, or all that is left. None if nothing
-    is left."""
+    is left, or while a bank decides about it: then a person is asked."""
     session.flush()
     session.refresh(payment)
-    left = payment.balance_minor
+    blocked = refundable.refusal_while_disputed(Payment.id == payment.id)
+    left = payment.room_minor if blocked else payment.balance_minor
     amount = left if amount_minor is None else min(left, amount_minor)
     if amount <= 0:
+        return None
+    if blocked:
+        open_task(
+            "refund_blocked",
+            str(payment.id),
+            f"{_say(amount, refundable.currency_of(payment))} of order {order.number} should be"
+            f" refunded ({reason}). {blocked} Refund what is left when the bank has decided.",
+            order_id=order.id,
+        )
         return None
     refund = _decide(payment, amount, 0, reason=reason, source="system")
     session.flush()
@@ -192,6 +203,8 @@ def retry_refund(refund_id: int) -> Refund:
     refund = _locked(refund_id)
     if refund.status != "failed" or refund.source == "external":
         raise WrongState("Only a refund of ours that failed can be tried again.")
+    if refusal := refundable.refusal_while_disputed(Payment.id == payment.id):
+        raise WrongState(refusal)
     amount = refund.amount_minor + _price_again(order, refund)
     if not 0 < amount <= payment.balance_minor:
         left = _say(payment.balance_minor, refund.currency)
@@ -219,6 +232,12 @@ def apply_refund(refund_id: int, sent: SentRefund) -> None:
         return  # news of an earlier attempt
     if refund.status == "failed" and refund.stripe_id is not None:
         return  # at Stripe that is for good: whatever else was said of it was said before
+    if (sent.amount_minor, sent.currency) != (refund.amount_minor, refund.currency):
+        raise CannotApply(
+            RefusalName.OTHER_AMOUNT,
+            f"Stripe refunds {_say(sent.amount_minor, sent.currency)}, our refund is of"
+            f" {_say(refund.amount_minor, refund.currency)}.",
+        )
     if sent.status in {"failed", "canceled"}:
         if refund.status == "done":
             note(payment, "refund_failed", refund.amount_minor, sent.id, currency=refund.currency)
@@ -227,6 +246,7 @@ def apply_refund(refund_id: int, sent: SentRefund) -> None:
         recount(order)
         return
     if refund.status == "failed":
+        _check_room(payment, sent)
         _count_again(order, refund)
     refund.stripe_id = sent.id
     if sent.status != "succeeded":
@@ -316,7 +336,8 @@ def adopt_refund(payment_id: int, sent: SentRefund) -> bool:
     """Take over a refund that somebody made at Stripe; False if it is known.
 
     Ours that were not sent yet and no longer fit are called off: the money went once already. One
-    that failed there took no money, so it takes no room.
+    that failed there took no money, so it takes no room. Raises ``CannotApply`` for one in another
+    currency, of money that was not captured, or of more than is left of it.
     """
     order = orders.lock(order_of(payment_id))
     payment = locked(payment_id)
@@ -324,7 +345,9 @@ def adopt_refund(payment_id: int, sent: SentRefund) -> bool:
         return False
     has_failed = sent.status in {"failed", "canceled"}
     if not has_failed:
+        _check_captured(payment, sent)
         _make_room(order, payment, sent.amount_minor)
+        _check_room(payment, sent)
     refund = Refund(
         payment_id=payment.id,
         status="failed" if has_failed else "sent",
@@ -466,11 +489,38 @@ def _make_room(order: orders.Order, payment: Payment, amount: int) -> None:
     )
     for refund in waiting:
         session.refresh(payment)
-        if payment.balance_minor >= amount:
+        if payment.room_minor >= amount:
             return
         fail_refund(order, refund, "The money went back at Stripe meanwhile.")
     session.flush()
     session.refresh(payment)
+
+
+def _check_captured(payment: Payment, sent: SentRefund) -> None:
+    """Older accounts of Stripe's have a refund for what an authorisation released: no money moved.
+
+    https://docs.stripe.com/changelog/basil/2025-03-31
+    """
+    amount = _say(sent.amount_minor, sent.currency)
+    if not payment.captured_minor:
+        raise CannotApply(
+            RefusalName.NOT_CAPTURED,
+            f"It is of {amount}, and nothing was captured: no money of this order has moved.",
+        )
+    currency = refundable.currency_of(payment)
+    if sent.currency != currency:
+        raise CannotApply(
+            RefusalName.OTHER_CURRENCY, f"It is of {amount}, the payment is in {currency}."
+        )
+
+
+def _check_room(payment: Payment, sent: SentRefund) -> None:
+    if sent.amount_minor > payment.room_minor:
+        raise CannotApply(
+            RefusalName.BEYOND_CAPTURED,
+            f"It is of {_say(sent.amount_minor, sent.currency)}, and only"
+            f" {_say(payment.room_minor, sent.currency)} of the payment are left.",
+        )
 
 
 def _count_again(order: orders.Order, refund: Refund) -> None:

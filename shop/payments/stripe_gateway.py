@@ -9,13 +9,14 @@ the object before using a new one. What may pass in a moment is retried here, un
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote_plus
 from uuid import uuid4
 
@@ -93,13 +94,15 @@ class Intent:
     email: str
     metadata: dict[str, str]
     method: str = ""
+    has_shipping: bool = False
     voucher: Voucher | None = None
     asked_at: datetime = field(default_factory=clock.now)
 
 
 @dataclass(frozen=True, slots=True)
 class SentRefund:
-    """A refund as Stripe sees it; ``status`` is pending, succeeded, failed, canceled or …"""
+    """A refund as Stripe sees it; ``status`` is pending, requires_action, succeeded, failed or
+    canceled (https://docs.stripe.com/api/refunds/object#refund_object-status)."""
 
     id: str
     intent_id: str
@@ -112,19 +115,95 @@ class SentRefund:
 
 
 @dataclass(frozen=True, slots=True)
+class Movement:
+    """A balance transaction: what left (below zero) or came to Stripe's balance; minor units.
+
+    ``source`` is the id of the charge, refund or dispute behind it. ``fee_minor`` is below zero
+    when a fee is returned. ``rate``: units of ``currency`` for one unit of the source's currency,
+    None if nothing was converted. https://docs.stripe.com/api/balance_transactions/object
+    """
+
+    id: str
+    source: str
+    amount_minor: int
+    fee_minor: int
+    currency: str
+    rate: Decimal | None
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SentDispute:
-    """A dispute as Stripe sees it, with the fee that it cost so far."""
+    """A dispute as Stripe sees it. ``amount_minor`` of ``currency`` is what the bank claims, what
+    it took and gave stands in ``movements``, oldest first. ``asked_at`` is when Stripe was asked:
+    of two answers, the one asked for later is the newer one."""
 
     id: str
     intent_id: str
+    charge_id: str
     status: str
     amount_minor: int
     currency: str
     reason: str
     due_by: datetime | None
     created: datetime
-    fee_minor: int
-    fee_currency: str
+    is_charge_refundable: bool = False
+    movements: tuple[Movement, ...] = ()
+    asked_at: datetime = field(default_factory=clock.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a PaymentIntent took. ``movement`` is how it came to Stripe's balance, if it has."""
+
+    id: str
+    intent_id: str
+    amount_minor: int
+    currency: str
+    movement: Movement | None
+
+
+@dataclass(frozen=True, slots=True)
+class FraudWarning:
+    """A card network says that a payment may be fraud, before anybody disputes it.
+
+    https://docs.stripe.com/api/radar/early_fraud_warnings/object
+    """
+
+    id: str
+    intent_id: str
+    charge_id: str
+    fraud_type: str
+    is_actionable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Stripe Radar asks a person to look at a payment.
+
+    https://docs.stripe.com/api/radar/reviews/object
+    """
+
+    id: str
+    intent_id: str
+    charge_id: str
+    reason: str
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """Money that Stripe sends to the bank account of the whole Stripe account; minor units.
+
+    https://docs.stripe.com/api/payouts/object
+    """
+
+    id: str
+    status: str
+    amount_minor: int
+    currency: str
+    failure: str
+    created: datetime
 
 
 class BadSignature(DomainError):
@@ -166,7 +245,41 @@ class KeySpent(Unavailable):
     with other parameters. The work may be done all the same: look for it, then use a new key."""
 
 
+class NoSuchObject(Refused):
+    """Stripe has no object with this id: deleted, or of another account or mode."""
+
+
+class Unreadable(DomainError):
+    """An object of Stripe's that is not as its API says: fields missing, of another type, or too
+    big. ``reference``, ``intent_id`` and ``metadata`` say whose it is, as far as they can be
+    read."""
+
+    code = "unreadable"
+
+    def __init__(self, kind: str, given: Any, reason: str) -> None:
+        data = given if isinstance(given, dict) else {}
+        self.kind, self.reference = kind, _text(data.get("id"))
+        self.intent_id = _reference(data.get("payment_intent"))
+        self.metadata = metadata_of(data)
+        super().__init__(f"Stripe's {kind} {self.reference} cannot be read: {reason}.")
+
+
+# What reading an object that is not as its API says can raise.
+_MISREADINGS = (
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    OSError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+MAX_WHOLE = 2**63 - 1
+Read = TypeVar("Read")
+
 _client: stripe.StripeClient | None = None
+_is_live = False
 _patience = FOR_PEOPLE
 _deadline: ContextVar[float | None] = ContextVar("stripe_deadline", default=None)
 _publishable_key = ""
@@ -189,10 +302,10 @@ def configure(
     ``capture``: "manual" only authorises, and staff capture the money later. ``patience``: how long
     requests that may pass in a moment are retried.
     """
-    global _client, _publishable_key, _webhook_secrets, _capture, _patience, _script_base
+    global _client, _publishable_key, _webhook_secrets, _capture, _patience, _script_base, _is_live
     _script_base = api_base or STRIPE_JS
     _publishable_key, _webhook_secrets, _capture = publishable_key, webhook_secrets, capture
-    _client, _patience = None, patience
+    _client, _patience, _is_live = None, patience, "_live_" in secret_key
     if secret_key:
         _client = stripe.StripeClient(
             secret_key,
@@ -224,6 +337,12 @@ def publishable_key() -> str:
     return _publishable_key
 
 
+def is_live() -> bool:
+    """Whether our key is one of Stripe's live mode. Objects and messages of the other mode are not
+    about this shop (https://docs.stripe.com/keys#test-live-modes)."""
+    return _is_live
+
+
 def script_url() -> str:
     """Returns the address of the Stripe.js that belongs to the SDK's API version.
 
@@ -250,7 +369,8 @@ def create_intent(
     currency: str,
     capture: str,
     methods: Sequence[str],
-    email: str,
+    description: str,
+    shipping: dict[str, Any] | None,
     metadata: dict[str, str],
 ) -> Intent:
     """Create a PaymentIntent, or get the one that was created under the same ``key``.
@@ -258,6 +378,9 @@ def create_intent(
     ``methods``: the kinds that it may be paid with. Since 2026-09-30.endive Stripe refuses
     ``payment_method_types`` and filters ``allowed_payment_method_types`` by amount and currency:
     https://docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents
+
+    It has no ``receipt_email``: Stripe would mail a receipt of its own, whatever its settings say
+    (https://docs.stripe.com/api/payment_intents/create#create_payment_intent-receipt_email).
 
     Raises ``Refused``, ``KeySpent`` and ``Unavailable``.
     """
@@ -271,7 +394,8 @@ def create_intent(
             currency=currency.lower(),
             capture_method=capture,
             allowed_payment_method_types=list(methods),
-            receipt_email=email,
+            description=description,
+            **({"shipping": shipping} if shipping else {}),
             metadata=metadata,
         )
     )
@@ -287,7 +411,7 @@ def find_intent(payment_key: str, *, since: datetime) -> Intent | None:
     found = [
         one
         for one in islice(_all("payment_intents", params), MAX_LOOKED_THROUGH)
-        if (one.get("metadata") or {}).get("payment") == payment_key
+        if metadata_of(one).get("payment") == payment_key
     ]
     # Oldest first, but one that can still be paid before one that is over.
     found.sort(key=lambda one: (one["status"] == "canceled", one["created"]))
@@ -367,8 +491,39 @@ def fetch_refund(stripe_id: str) -> SentRefund:
 
 
 def fetch_dispute(stripe_id: str) -> SentDispute:
-    """The dispute as it is now."""
-    return _dispute(_call("fetch-dispute", "get", f"disputes/{_part(stripe_id)}"))
+    """The dispute as it is now, with all that it moved."""
+    asked_at = clock.now()
+    return _dispute(_call("fetch-dispute", "get", f"disputes/{_part(stripe_id)}"), asked_at)
+
+
+def fetch_charge(charge_id: str) -> Charge:
+    """A charge with its balance transaction, which tells the rate at which it was converted."""
+    return _read(
+        _charge,
+        "charge",
+        _call(
+            "fetch-dispute",
+            "get",
+            f"charges/{_part(charge_id)}",
+            expand=["balance_transaction"],
+        ),
+    )
+
+
+def fetch_fraud_warning(stripe_id: str) -> FraudWarning:
+    """The early fraud warning as it is now."""
+    path = f"radar/early_fraud_warnings/{_part(stripe_id)}"
+    return _read(_fraud_warning, "early fraud warning", _call("fetch-warning", "get", path))
+
+
+def fetch_review(stripe_id: str) -> Review:
+    """The review as it is now."""
+    return _read(_review, "review", _call("fetch-review", "get", f"reviews/{_part(stripe_id)}"))
+
+
+def fetch_payout(stripe_id: str) -> Payout:
+    """The payout as it is now."""
+    return _read(_payout, "payout", _call("fetch-payout", "get", f"payouts/{_part(stripe_id)}"))
 
 
 def refunds_of(intent_id: str) -> list[SentRefund]:
@@ -376,21 +531,29 @@ def refunds_of(intent_id: str) -> list[SentRefund]:
     return [_refund(one) for one in _all("refunds", {"payment_intent": intent_id})]
 
 
-def intents_since(moment: datetime) -> Iterator[Intent]:
-    """PaymentIntents made since then, newest first."""
-    params = {"created": {"gte": int(moment.timestamp())}, "expand": ["data.latest_charge"]}
-    return (_intent(one) for one in _all("payment_intents", params))
+def intents_since(moment: datetime) -> Iterator[Intent | Unreadable]:
+    """PaymentIntents made since then, newest first. One that cannot be read is said in its place,
+    here and in the lists below."""
+    return _each(_intent, "payment_intents", _since(moment) | {"expand": ["data.latest_charge"]})
 
 
-def refunds_since(moment: datetime) -> Iterator[SentRefund]:
+def refunds_since(moment: datetime) -> Iterator[SentRefund | Unreadable]:
     """Refunds made since then, newest first."""
-    return (_refund(one) for one in _all("refunds", {"created": {"gte": int(moment.timestamp())}}))
+    return _each(_refund, "refunds", _since(moment))
 
 
-def disputes_since(moment: datetime) -> Iterator[SentDispute]:
+def disputes_since(moment: datetime) -> Iterator[SentDispute | Unreadable]:
     """Disputes opened since then, newest first."""
-    params = {"created": {"gte": int(moment.timestamp())}}
-    return (_dispute(one) for one in _all("disputes", params))
+    return _each(_dispute, "disputes", _since(moment))
+
+
+def movements_since(moment: datetime) -> Iterator[Movement | Unreadable]:
+    """What moved in Stripe's balance since then, newest first."""
+    return _each(_movement, "balance_transactions", _since(moment))
+
+
+def _since(moment: datetime) -> dict[str, Any]:
+    return {"created": {"gte": int(moment.timestamp())}}
 
 
 def verify(payload: bytes, signature: str) -> dict[str, Any]:
@@ -541,7 +704,8 @@ def _refusal(error: stripe.InvalidRequestError | stripe.CardError) -> Refused:
     kind = "card_error" if isinstance(error, stripe.CardError) else str(details.get("type") or "")
     code, decline_code = error.code or "", str(details.get("decline_code") or "")
     reason = reason_of(code, decline_code, kind=kind)
-    return Refused(
+    is_missing = error.http_status == 404 or reason is RefusalReason.NOT_AT_STRIPE
+    return (NoSuchObject if is_missing else Refused)(
         sentence_of(reason, error.user_message or ""),
         reason=reason,
         stripe_code=code,
@@ -561,62 +725,220 @@ def _all(kind: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
         after = {"starting_after": page["data"][-1]["id"]}
 
 
+def _each(
+    read: Callable[[dict[str, Any]], Read], kind: str, params: dict[str, Any]
+) -> Iterator[Read | Unreadable]:
+    for one in _all(kind, params):
+        try:
+            yield read(one)
+        except Unreadable as error:
+            yield error
+
+
+def _read(read: Callable[[dict[str, Any]], Read], kind: str, data: dict[str, Any]) -> Read:
+    try:
+        return read(data)
+    except _MISREADINGS as error:
+        raise Unreadable(kind, data, _text(f"{type(error).__name__}: {error}")) from error
+
+
 def _refund(data: dict[str, Any]) -> SentRefund:
-    return SentRefund(
-        id=data["id"],
-        intent_id=data.get("payment_intent") or "",
-        status=data.get("status") or "pending",
-        amount_minor=data["amount"],
-        currency=data["currency"].upper(),
-        failure=failure_of(data.get("failure_reason") or ""),
-        created=_moment(data["created"]),
-        metadata=dict(data.get("metadata") or {}),
+    return _read(
+        lambda data: SentRefund(
+            id=_id(data["id"]),
+            intent_id=_reference(data.get("payment_intent")),
+            status=_text(data.get("status")) or "pending",
+            amount_minor=_whole(data["amount"]),
+            currency=_currency(data["currency"]),
+            failure=failure_of(_text(data.get("failure_reason"))),
+            created=_moment(data["created"]),
+            metadata=metadata_of(data),
+        ),
+        "refund",
+        data,
     )
 
 
-def _dispute(data: dict[str, Any]) -> SentDispute:
-    movements = data.get("balance_transactions") or []
-    due_by = (data.get("evidence_details") or {}).get("due_by")
-    return SentDispute(
-        id=data["id"],
-        intent_id=data.get("payment_intent") or "",
-        status=data["status"],
-        amount_minor=data["amount"],
-        currency=data["currency"].upper(),
-        reason=data.get("reason") or "",
-        due_by=_moment(due_by) if due_by else None,
+def _dispute(data: dict[str, Any], asked_at: datetime | None = None) -> SentDispute:
+    return _read(
+        lambda data: SentDispute(
+            id=_id(data["id"]),
+            intent_id=_reference(data.get("payment_intent")),
+            charge_id=_reference(data.get("charge")),
+            status=_id(data["status"]),
+            amount_minor=_whole(data["amount"]),
+            currency=_currency(data["currency"]),
+            reason=_text(data.get("reason")),
+            due_by=_moment_or_none((data.get("evidence_details") or {}).get("due_by")),
+            created=_moment(data["created"]),
+            is_charge_refundable=data.get("is_charge_refundable") is True,
+            movements=tuple(
+                sorted(
+                    (_movement(one) for one in data.get("balance_transactions") or []),
+                    key=lambda one: (one.created, one.id),
+                )
+            ),
+            asked_at=asked_at or clock.now(),
+        ),
+        "dispute",
+        data,
+    )
+
+
+def _movement(data: dict[str, Any]) -> Movement:
+    def read(data: dict[str, Any]) -> Movement:
+        amount, fee = _whole(data["amount"]), _whole(data.get("fee") or 0)
+        # A fee of its own, not one beside an amount: both leave the balance as a fee.
+        if data.get("type") in {"stripe_fee", "stripe_fx_fee", "tax_fee"}:
+            amount, fee = 0, fee - amount
+        rate = data.get("exchange_rate")
+        return Movement(
+            id=_id(data["id"]),
+            source=_reference(data.get("source")),
+            amount_minor=amount,
+            fee_minor=fee,
+            currency=_currency(data["currency"]),
+            rate=Decimal(str(rate)) if rate else None,
+            created=_moment(data["created"]),
+        )
+
+    return _read(read, "balance transaction", data)
+
+
+def _charge(data: dict[str, Any]) -> Charge:
+    movement = data.get("balance_transaction")
+    return Charge(
+        id=_id(data["id"]),
+        intent_id=_reference(data.get("payment_intent")),
+        amount_minor=_whole(data["amount"]),
+        currency=_currency(data["currency"]),
+        movement=_movement(movement) if isinstance(movement, dict) else None,
+    )
+
+
+def _fraud_warning(data: dict[str, Any]) -> FraudWarning:
+    return FraudWarning(
+        id=_id(data["id"]),
+        intent_id=_reference(data.get("payment_intent")),
+        charge_id=_reference(data.get("charge")),
+        fraud_type=_text(data.get("fraud_type")).replace("_", " "),
+        is_actionable=_yes_or_no(data["actionable"]),
+    )
+
+
+def _review(data: dict[str, Any]) -> Review:
+    return Review(
+        id=_id(data["id"]),
+        intent_id=_reference(data.get("payment_intent")),
+        charge_id=_reference(data.get("charge")),
+        reason=_text(data.get("reason")).replace("_", " "),
+        is_open=_yes_or_no(data["open"]),
+    )
+
+
+def _payout(data: dict[str, Any]) -> Payout:
+    return Payout(
+        id=_id(data["id"]),
+        status=_id(data["status"]),
+        amount_minor=_whole(data["amount"]),
+        currency=_currency(data["currency"]),
+        failure=_text(data.get("failure_message") or data.get("failure_code")).replace("_", " "),
         created=_moment(data["created"]),
-        fee_minor=max(0, sum(one.get("fee") or 0 for one in movements)),
-        fee_currency=(movements[0]["currency"] if movements else data["currency"]).upper(),
     )
 
 
 def _intent(data: dict[str, Any]) -> Intent:
+    return _read(_intent_read, "payment", data)
+
+
+def _intent_read(data: dict[str, Any]) -> Intent:
     charge = data.get("latest_charge")
     charge = charge if isinstance(charge, dict) else {"id": charge or ""}
     details = charge.get("payment_method_details") or {}
     card = details.get("card") or {}
     error = data.get("last_payment_error") or {}
     return Intent(
-        id=data["id"],
-        status=data["status"],
-        client_secret=data.get("client_secret") or "",
-        amount_minor=data["amount"],
-        received_minor=data.get("amount_received") or 0,
-        currency=data["currency"].upper(),
-        capturable_minor=data.get("amount_capturable") or 0,
-        capture_before=_moment(card["capture_before"]) if card.get("capture_before") else None,
-        charge_id=charge.get("id") or "",
+        id=_id(data["id"]),
+        status=_id(data["status"]),
+        client_secret=_text(data.get("client_secret")),
+        amount_minor=_whole(data["amount"]),
+        received_minor=_whole(data.get("amount_received") or 0),
+        currency=_currency(data["currency"]),
+        capturable_minor=_whole(data.get("amount_capturable") or 0),
+        capture_before=_moment_or_none(card.get("capture_before")),
+        charge_id=_reference(charge.get("id")),
         charged_at=_moment(charge.get("created") or data["created"]),
-        card_brand=card.get("brand") or "",
-        card_last4=card.get("last4") or "",
-        failure=error.get("message") or "",
-        failure_reference=error.get("charge") or charge.get("id") or "",
-        email=data.get("receipt_email") or "",
-        metadata=dict(data.get("metadata") or {}),
-        method=details.get("type") or _waiting_method(data) or _only_method(data),
+        card_brand=_text(card.get("brand")),
+        card_last4=_text(card.get("last4")),
+        failure=_text(error.get("message")),
+        failure_reference=_reference(error.get("charge")) or _reference(charge.get("id")),
+        email=_payer(data, charge),
+        metadata=metadata_of(data),
+        method=_text(details.get("type")) or _waiting_method(data) or _only_method(data),
+        has_shipping=bool(data.get("shipping")),
         voucher=_voucher(data.get("next_action") or {}),
     )
+
+
+def _payer(data: dict[str, Any], charge: dict[str, Any]) -> str:
+    """Who paid, for a person who has to find them: an address, or else a name."""
+    details = charge.get("billing_details") or {}
+    shipping = data.get("shipping") or {}
+    return _text(
+        details.get("email")
+        or data.get("receipt_email")
+        or details.get("name")
+        or shipping.get("name")
+    )
+
+
+def metadata_of(data: dict[str, Any]) -> dict[str, str]:
+    """The key-value pairs of an object; what is none, or has other types, is left out or said as
+    text."""
+    given = data.get("metadata")
+    if not isinstance(given, dict):
+        return {}
+    return {_text(name): _text(value) for name, value in given.items()}
+
+
+def _text(value: Any) -> str:
+    """Text that the database can keep: it takes no NUL and no half of a character."""
+    text = "" if value is None else str(value)
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _id(value: Any) -> str:
+    """A word that must be there."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{value!r} is not a word")
+    return _text(value)
+
+
+def _reference(value: Any) -> str:
+    """The id of another object, which Stripe may give in its place; empty without one."""
+    return _text(value.get("id") if isinstance(value, dict) else value)
+
+
+def _whole(value: Any) -> int:
+    """A whole number of minor units, or of seconds."""
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_WHOLE:
+        raise ValueError(f"{value!r} is not a whole number of 64 bits")
+    return value
+
+
+def _yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
+
+
+def _currency(value: Any) -> str:
+    """A currency in capitals."""
+    return _id(value).upper()
+
+
+def _moment_or_none(stamp: Any) -> datetime | None:
+    return _moment(stamp) if stamp else None
 
 
 def _waiting_method(data: dict[str, Any]) -> str:
@@ -646,4 +968,4 @@ def _voucher(action: dict[str, Any]) -> Voucher | None:
 
 
 def _moment(stamp: int) -> datetime:
-    return datetime.fromtimestamp(stamp, UTC)
+    return datetime.fromtimestamp(_whole(stamp), UTC)

@@ -5,6 +5,7 @@ then, with none open, the payment is begun. All of it may be repeated: pressed t
 back.
 """
 
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -33,6 +34,8 @@ from shop.store.cart import (
 )
 from shop.store.forms import BillingForm, ContactForm, tell
 from shop.store.frame import money
+
+log = logging.getLogger(__name__)
 
 NEW_ADDRESS = "new"
 UNFIT_SAVED = "Your saved address needs a detail before we can send to it. Complete it below."
@@ -180,6 +183,14 @@ def payment_return() -> ResponseReturnValue:
         outcome = payments.settle_order(order.id)
     except Unavailable:
         flash("The payment service has not answered yet. This page shows when it has.", "warning")
+        return redirect(order_url(order), code=303)
+    except DomainError as error:  # what Stripe has there is not this order's payment
+        log.warning("return page", extra={"order_id": order.id, "reason": error.sentence})
+        flash(
+            "We could not find this payment. If you have paid, we will email you as soon as it"
+            " arrives; you don't need to pay again.",
+            "warning",
+        )
         return redirect(order_url(order), code=303)
     # Settling has locked and refreshed this very order.
     if order.payment_status != "unpaid":

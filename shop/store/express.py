@@ -93,7 +93,7 @@ def express_order() -> ResponseReturnValue:
         return jsonify({"is_done": True, **pages})
     end_read()
     try:
-        started = payments.start(order.id)
+        started = payments.start(order.id, with_wallet=True)
     except (Unavailable, payments.Refused) as error:
         return jsonify(_refusal(error) | pages), 503
     except DomainError as error:

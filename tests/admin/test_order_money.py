@@ -15,7 +15,7 @@ from shop.payments import operations as money
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
 from shop.payments.refusals import SENTENCES, RefusalReason
-from shop.payments.stripe_gateway import SentDispute, SentRefund
+from shop.payments.stripe_gateway import SentRefund
 from tests import cast as people
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
@@ -218,11 +218,7 @@ def test_what_happened_at_stripe_is_marked_and_in_its_order(owner: Desk, cast: C
     order = kept(cast.paid_order)
     (payment,) = payments.of_order(order.id)
     made = refunded_there(payment, 700)
-    contested = SentDispute(
-        id="dp_1", intent_id=f"pi_{payment.id}", status="needs_response", amount_minor=1000,
-        currency="EUR", reason="product_not_received", created=clock.now(), fee_minor=1500,
-        fee_currency="EUR", due_by=clock.now() + timedelta(days=7),
-    )  # fmt: skip
+    contested = people.dispute(payment, "needs_response", amount_minor=1000)
     with transaction():
         refunds.adopt_refund(payment.id, made)
     with transaction():
@@ -235,7 +231,7 @@ def test_what_happened_at_stripe_is_marked_and_in_its_order(owner: Desk, cast: C
     assert "Made at Stripe" in page and "Needs an answer" in page and "answer at Stripe by" in page
     card = page.partition('id="payment-title"')[2]
     # The refund was made before the charge that this test made up: Stripe's time decides.
-    words = ("Given back, made at Stripe", "Captured", "Held back: disputed", "Fee for the dispute")
+    words = ("Given back, made at Stripe", "Captured", "Withdrawn by a dispute", "Dispute fee")
     places = [card.index(word) for word in words]
     assert places == sorted(places)
     assert "disputes this payment" in form.text and "data-refund" not in form.text
@@ -436,11 +432,7 @@ def test_a_lost_payment_is_not_offered_back_when_its_order_is_cancelled(
 ) -> None:
     order = kept(cast.paid_order)
     (payment,) = payments.of_order(order.id)
-    lost = SentDispute(
-        id="dp_1", intent_id=f"pi_{payment.id}", status="lost", currency="EUR", due_by=None,
-        amount_minor=payment.amount_minor, reason="fraudulent", created=clock.now(), fee_minor=0,
-        fee_currency="EUR",
-    )  # fmt: skip
+    lost = people.dispute(payment, "lost", reason="fraudulent")
     with transaction():
         disputes.apply_dispute(payment.id, lost)
     order = fresh(order)

@@ -10,7 +10,6 @@ from shop.core.db import session, transaction
 from shop.core.events import EventRecord
 from shop.payments import disputes, refunds
 from shop.payments.models import ReconcileRun
-from shop.payments.stripe_gateway import SentDispute
 from tests import cast as people
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
@@ -61,11 +60,9 @@ def test_a_refund_that_failed_and_was_dealt_with_is_not_shown(finance: Desk, cas
 def test_open_disputes_say_by_when(finance: Desk, cast: Cast) -> None:
     order = cast.paid_order
     (payment,) = payments.of_order(order.id)
-    seen = SentDispute(
-        id="dp_1", intent_id=f"pi_{payment.id}", status="needs_response", amount_minor=1000,
-        currency="EUR", reason="fraudulent", created=clock.now(), fee_minor=1500,
-        fee_currency="EUR", due_by=clock.now(),
-    )  # fmt: skip
+    seen = people.dispute(
+        payment, "needs_response", amount_minor=1000, reason="fraudulent", due_by=clock.now()
+    )
     with transaction():
         disputes.apply_dispute(payment.id, seen)
     session.remove()

@@ -15,7 +15,7 @@ from shop.payments import disputes
 from shop.payments import operations as money
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
-from shop.payments.stripe_gateway import Intent, SentDispute, SentRefund
+from shop.payments.stripe_gateway import Intent, Movement, SentDispute, SentRefund
 from tests import cast as people
 from tests.cast import Cast
 from tests.discounts.offers import offer
@@ -40,6 +40,22 @@ class Stripe:
             patch.setattr(
                 gateway, f"{name}_since", lambda _, n=name: list(getattr(self, n).values())
             )
+        patch.setattr(gateway, "movements_since", lambda _: self.movements())
+
+    def movements(self) -> list[Movement]:
+        """What its balance says: one entry for each charge and refund, and those of disputes."""
+        taken = [
+            _booked(one.charge_id, one.received_minor, one.currency)
+            for one in self.intents.values()
+            if one.status == "succeeded"
+        ]
+        given = [
+            _booked(one.id, -one.amount_minor, one.currency)
+            for one in self.refunds.values()
+            if one.status == "succeeded"
+        ]
+        disputed = [one for dispute in self.disputes.values() for one in dispute.movements]
+        return [*taken, *given, *disputed]
 
     def fetch_intent(self, intent_id: str) -> Intent:
         if intent_id not in self.intents:
@@ -77,12 +93,26 @@ class Stripe:
             reason="product_not_received",
             due_by=clock.now() + timedelta(days=9),
             created=clock.now(),
-            fee_minor=1500,
-            fee_currency="EUR",
+            charge_id=f"ch_{payment.id}",
+            movements=(
+                Movement(
+                    id=f"txn_{payment.id}",
+                    source=f"du_{payment.id}",
+                    amount_minor=-payment.amount_minor,
+                    fee_minor=1500,
+                    currency=payment.currency,
+                    rate=None,
+                    created=clock.now(),
+                ),
+            ),
         )
         self.disputes[sent.id] = sent
         with transaction():
             disputes.apply_dispute(payment.id, sent)
+
+
+def _booked(source: str, amount_minor: int, currency: str) -> Movement:
+    return Movement(f"txn_{source}", source, amount_minor, 0, currency, None, clock.now())
 
 
 class Shop:

@@ -21,7 +21,25 @@ def test_the_status_follows_the_sums() -> None:
     assert status(captured=100, refunded=30) == "partly_refunded"
     assert status(captured=100, refunded=100) == "refunded"
     assert status(captured=100, refunded=100, refund_failed=100) == "paid"
-    assert status(captured=100, dispute_opened=100) == "disputed"
+    assert status(captured=100, dispute_withdrawn=100) == "refunded"
+    assert status(captured=100, dispute_withdrawn=100, dispute_reinstated=100) == "paid"
+    assert status(captured=100, dispute_withdrawn=40) == "partly_refunded"
+
+
+def test_an_open_dispute_is_the_status_whatever_moved() -> None:
+    nothing_yet = of_events([{"captured": 100}], open_disputes=1)
+    taken = of_events(
+        [{"captured": 100, "dispute_withdrawn": 70}], disputed_minor=70, open_disputes=1
+    )
+
+    assert status_of(100, nothing_yet) == status_of(100, taken) == "disputed"
+    assert (taken.disputed_minor, taken.lost_minor) == (70, 0)
+
+
+def test_rows_of_earlier_disputes_mean_what_they_meant() -> None:
+    def status(**sums: int) -> str:
+        return status_of(100, of_events([sums]))
+
     assert status(captured=100, dispute_opened=100, dispute_won=100) == "paid"
     assert status(captured=100, dispute_opened=100, dispute_lost=100) == "refunded"
     assert status(captured=100, dispute_opened=40, dispute_lost=40) == "partly_refunded"

@@ -9,28 +9,26 @@ from sqlalchemy import select
 from shop import orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
-from shop.core.errors import WrongState
-from shop.payments import disputes, procedures
-from shop.payments.models import Dispute, PaymentEvent, Task
-from shop.payments.stripe_gateway import SentDispute
+from shop.core.errors import Invalid, WrongState
+from shop.payments import disputes, procedures, refunds
+from shop.payments.models import CLOSED_DISPUTES, Dispute, DisputeStatus, PaymentEvent, Task
+from shop.payments.stripe_gateway import Charge
+from shop.payments.unapplied import CannotApply
+from tests import cast as people
 from tests.cast import Cast
 
 
-def hear(payment: payments.Payment, status: str, **changes: Any) -> str:
-    facts: dict[str, Any] = {
-        "id": "du_1",
-        "intent_id": payment.intent_id or "",
-        "status": status,
-        "amount_minor": payment.amount_minor,
-        "currency": "EUR",
-        "reason": "product_not_received",
-        "due_by": clock.now() + timedelta(days=9),
-        "created": clock.now(),
-        "fee_minor": 1500,
-        "fee_currency": "EUR",
-    }
+def hear(payment: payments.Payment, status: str, *facts: people.Moved, **changes: Any) -> str:
     with transaction():
-        return disputes.apply_dispute(payment.id, SentDispute(**facts | changes))
+        return disputes.apply_dispute(
+            payment.id, people.dispute(payment, status, *facts, **changes)
+        )
+
+
+def books(order: orders.Order) -> tuple[int, int, int]:
+    """What is disputed, what is lost, what the fees are."""
+    balance = payments.balance_of(order.id, "EUR")
+    return balance.disputed_minor, balance.lost_minor, balance.fees_minor
 
 
 def paid(cast: Cast) -> tuple[orders.Order, payments.Payment]:
@@ -75,14 +73,16 @@ def test_a_dispute_that_is_lost_takes_the_money(cast: Cast) -> None:
 
     assert orders.by_id(order.id).payment_status == "refunded"
     kinds = session.scalars(select(PaymentEvent.kind).order_by(PaymentEvent.id)).all()
-    assert kinds == ["captured", "dispute_opened", "fee", "dispute_lost"]
+    assert kinds == ["captured", "dispute_withdrawn", "fee"]
+    assert books(order) == (0, payment.amount_minor, 1500)
 
 
-def test_old_news_does_not_open_a_decided_dispute_again(cast: Cast) -> None:
+def test_an_answer_asked_for_earlier_changes_no_status(cast: Cast) -> None:
     order, payment = paid(cast)
+    earlier = clock.now() - timedelta(seconds=1)
     hear(payment, "won")
 
-    assert hear(payment, "needs_response") == "won"
+    assert hear(payment, "needs_response", asked_at=earlier) == "won"
 
     assert orders.by_id(order.id).payment_status == "paid"
 
@@ -144,11 +144,9 @@ def test_the_same_news_five_times_counts_once(cast: Cast) -> None:
 
 def test_a_dispute_of_a_payment_that_is_not_ours_is_left_alone(cast: Cast) -> None:
     hear(paid(cast)[1], "needs_response")
-    elsewhere = SentDispute(
-        "du_2", "pi_elsewhere", "needs_response", 1, "EUR", "", None, clock.now(), 0, "EUR"
-    )
+    elsewhere = people.dispute(paid(cast)[1], "lost", id="du_2", intent_id="pi_elsewhere")
 
-    assert procedures.apply_sent_dispute(elsewhere) == "unknown dispute"
+    assert procedures.apply_sent_dispute(elsewhere) == "not ours"
     assert session.scalars(select(Dispute.stripe_id)).all() == ["du_1"]
 
 
@@ -168,23 +166,156 @@ def test_an_order_whose_money_the_bank_took_back_can_be_cancelled(cast: Cast) ->
         )
 
 
+STATUSES = list(DisputeStatus)
+
+
+@pytest.mark.parametrize("second", STATUSES)
+@pytest.mark.parametrize("first", STATUSES)
+def test_any_status_may_follow_any_other(cast: Cast, first: str, second: str) -> None:
+    order, payment = paid(cast)
+    hear(payment, first, ("txn_out", -1000, 1500))
+
+    assert hear(payment, second, ("txn_out", -1000, 1500)) == second
+
+    now = orders.by_id(order.id)
+    is_open = second not in {"won", "lost", "warning_closed", "prevented"}
+    is_claimed = is_open and not second.startswith("warning")
+    assert now.payment_status == (
+        "disputed" if is_claimed else "partly_refunded" if not is_open else "paid"
+    )
+    assert books(order) == ((1000, 0, 1500) if is_open else (0, 1000, 1500))
+    assert (task().closed_at is None) is is_open if session.scalar(select(Task.id)) else not is_open
+
+
+def test_funds_come_back_and_go_again_after_the_decision(cast: Cast) -> None:
+    order, payment = paid(cast)
+    out, back = ("txn_1", -4290, 1500), ("txn_2", 4290, -1500)
+
+    hear(payment, "lost", out)
+    assert (books(order), orders.by_id(order.id).payment_status) == ((0, 4290, 1500), "refunded")
+
+    hear(payment, "won", out, back)
+    assert (books(order), orders.by_id(order.id).payment_status) == ((0, 0, 0), "paid")
+
+    hear(payment, "appeal_needs_response", out, back, ("txn_3", -4290, 0))
+    assert (books(order), orders.by_id(order.id).payment_status) == ((4290, 0, 0), "disputed")
+    assert task().closed_at is None
+
+    hear(payment, "lost", out, back, ("txn_3", -4290, 0))
+    assert (books(order), orders.by_id(order.id).payment_status) == ((0, 4290, 0), "refunded")
+
+
+def test_an_unknown_status_counts_as_open(cast: Cast) -> None:
+    order, payment = paid(cast)
+
+    hear(payment, "arbitration_pending", ("txn_1", -4290, 0))
+
+    assert orders.by_id(order.id).payment_status == "disputed"
+    assert task().closed_at is None
+
+
+def test_several_disputes_of_one_charge_add_up(cast: Cast) -> None:
+    order, payment = paid(cast)
+
+    hear(payment, "lost", ("txn_1", -1000, 1500), id="du_1", amount_minor=1000)
+    hear(payment, "needs_response", ("txn_2", -500, 1500), id="du_2", amount_minor=500)
+
+    assert books(order) == (500, 1000, 3000)
+    assert orders.by_id(order.id).payment_status == "disputed"
+    session.refresh(payment)
+    assert payment.withdrawn_minor == 1500
+
+
+def test_balance_transactions_say_more_than_the_amount(cast: Cast) -> None:
+    order, payment = paid(cast)
+
+    hear(payment, "lost", ("txn_1", -700, 0), amount_minor=2000)
+
+    assert books(order) == (0, 700, 0)
+
+
+def test_part_that_was_won_can_be_refunded(cast: Cast) -> None:
+    order, payment = paid(cast)
+    hear(payment, "won", ("txn_1", -3000, 0), ("txn_2", 2000, 0))
+
+    with pytest.raises(Invalid, match=r"€32\.90"), transaction():
+        payments.request_refund(
+            orders.lock(order.id), payments.Wanted(amount_minor=3291), reason="goodwill"
+        )
+    with transaction():
+        payments.request_refund(
+            orders.lock(order.id), payments.Wanted(amount_minor=3290), reason="goodwill"
+        )
+
+
 @pytest.mark.parametrize(
-    ("decided", "then"),
-    [("won", "paid"), ("lost", "partly_refunded")],
+    ("currency", "amount_minor", "settled", "moved_minor", "rate", "lost"),
+    [
+        ("USD", 4633, "EUR", -4290, "0.926", 4290),  # the balance is in the payment's currency
+        ("EUR", 4290, "USD", -4633, "1.08", 4290),  # the dispute is
+        ("EUR", 4290, "JPY", -6950, "162", 4290),
+        ("GBP", 3300, "USD", -4633, "1.273", 4290),  # neither: what the charge brought tells
+    ],
 )
-@pytest.mark.parametrize("amount_minor", [500, 2_000])
-def test_a_dispute_whose_amount_changed_holds_nothing_back_once_it_is_decided(
-    cast: Cast, decided: str, then: str, amount_minor: int
+def test_a_dispute_in_another_currency_counts(
+    cast: Cast,
+    currency: str,
+    amount_minor: int,
+    settled: str,
+    moved_minor: int,
+    rate: str,
+    lost: int,
 ) -> None:
     order, payment = paid(cast)
-    hear(payment, "needs_response", amount_minor=1_000)
-    assert orders.by_id(order.id).payment_status == "disputed"
+    movement = people.moved(("txn_1", moved_minor, 1700), settled, rate)
+    sent = people.dispute(
+        payment, "lost", currency=currency, amount_minor=amount_minor, movements=(movement,)
+    )
+    came = people.moved(("txn_0", 4633, 150), "USD", "1.08")
+    charge = Charge(f"ch_{payment.id}", payment.intent_id or "", 4290, "EUR", came)
 
-    hear(payment, decided, amount_minor=amount_minor)
+    with transaction():
+        disputes.apply_dispute(payment.id, sent, charge)
 
-    assert orders.by_id(order.id).payment_status == then
-    lost = amount_minor if decided == "lost" else 0
-    assert payments.balance_of(order.id, "EUR").lost_minor == lost
+    balance = payments.balance_of(order.id, "EUR")
+    assert (balance.lost_minor, orders.by_id(order.id).payment_status) == (lost, "refunded")
+
+
+def test_a_dispute_without_a_rate_is_refused(cast: Cast) -> None:
+    _, payment = paid(cast)
+    movement = people.moved(("txn_1", -4633, 0), "USD")
+    sent = people.dispute(payment, "lost", currency="GBP", movements=(movement,))
+
+    with pytest.raises(CannotApply, match="tells no rate"), transaction():
+        disputes.apply_dispute(payment.id, sent)
+
+    assert session.scalars(select(Dispute)).all() == []
+
+
+@pytest.mark.parametrize("status", [s for s in STATUSES if s not in CLOSED_DISPUTES])
+def test_nothing_open_is_refunded_by_anybody(cast: Cast, status: str) -> None:
+    order, payment = paid(cast)
+    with transaction():
+        failed = payments.request_refund(
+            orders.lock(order.id), payments.Wanted(amount_minor=100), reason="goodwill"
+        )
+        refunds.fail_refund(orders.lock(order.id), failed, "no")
+    hear(payment, status, is_charge_refundable=False)
+
+    assert payments.preview(orders.by_id(order.id)).refusal
+    for attempt in (
+        lambda: payments.request_refund(
+            orders.lock(order.id), payments.Wanted(amount_minor=1), reason="goodwill"
+        ),
+        lambda: payments.retry_refund(failed.id),
+        lambda: payments.cancel_order(orders.lock(order.id), reason="customer"),
+    ):
+        with pytest.raises(WrongState, match="Stripe refuses refunds"), transaction():
+            attempt()
+    with transaction():
+        held = orders.lock(order.id)
+        assert refunds.give_back(held, payment, reason="paid twice") is None
+    assert session.scalars(select(Task.kind).where(Task.kind == "refund_blocked")).all()
 
 
 def test_what_a_bank_left_of_a_cancelled_order_is_somebody_s_to_pay_back(cast: Cast) -> None:

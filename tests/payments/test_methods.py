@@ -117,7 +117,8 @@ def test_intent_allows_the_offered_methods(stripe: stripe_rig.Rig) -> None:
         currency="EUR",
         capture="automatic",
         methods=["card", "konbini"],
-        email="ada@example.com",
+        description="Order EO-1",
+        shipping={"name": "Ada", "address": {"line1": "Linden 1"}},
         metadata={},
     )
 

@@ -277,7 +277,7 @@ def test_a_refund_of_another_payment_is_not_taken_for_ours(cast: Cast, stripe: S
     refund = refunded(cast.paid_order)
     stripe.refunds["re_x"] = people.sent(refund, id="re_x", intent_id="pi_x", metadata={})
 
-    assert told("refund.updated", {"id": "re_x"}) == "unknown refund"
+    assert told("refund.updated", {"id": "re_x"}) == "not ours"
 
 
 def test_an_old_success_does_not_undo_a_refund_that_failed_since(

@@ -15,11 +15,12 @@ from urllib.parse import urlencode
 import stripe
 
 from shop.dev.stripe.api import Api, Request
+from shop.dev.stripe.disputes import Disputes, DisputeStatus
 from shop.dev.stripe.faults import Faults
 from shop.dev.stripe.ledger import Json, Ledger, Unit
 from shop.dev.stripe.payments import Payments
 from shop.dev.stripe.planned import read_planned
-from shop.dev.stripe.refunds import Disputes, Refunds
+from shop.dev.stripe.refunds import Refunds
 from shop.dev.stripe.refusals import Refusal
 from shop.payments.operations import TELLING
 
@@ -137,21 +138,28 @@ class Bank:
         path = f"/v1/payment_intents/{intent_id}/capture"
         return self._ask("post", path, {"amount_to_capture": amount})[0] < 400
 
-    def dispute(self, intent_id: str, amount: int | None) -> bool:
-        """The card holder's bank takes money back. False if there is nothing to take."""
+    def dispute(self, intent_id: str, amount: int | None, status: str) -> bool:
+        """The card holder's bank asks for money, or takes it; also once more. False if there is
+        nothing to take."""
         intent = self.intent(intent_id)
         with Unit(self._ledger) as unit:
             try:
-                self._disputes.open(unit, intent["latest_charge"] or "", amount=amount)
+                self._disputes.open(
+                    unit,
+                    intent["latest_charge"] or "",
+                    amount=amount,
+                    status=DisputeStatus(status),
+                    another=True,
+                )
             except Refusal:
                 return False
             unit.commit()
         return True
 
-    def decide(self, dispute_id: str, verdict: str) -> None:
-        """The bank decides: won or lost, as the shop sees it."""
+    def move_dispute(self, dispute_id: str, status: str) -> None:
+        """The bank decides, or opens again what it had decided; the money follows."""
         with Unit(self._ledger) as unit:
-            self._disputes.decide(unit, dispute_id, verdict)
+            self._disputes.move(unit, dispute_id, DisputeStatus(status))
             unit.commit()
 
     def intent(self, intent_id: str) -> Json:

@@ -58,6 +58,19 @@ QUERIES = {
                                    WHERE payment_id = p.id AND kind = 'captured')
            OR p.refunding_minor <> (SELECT coalesce(sum(amount_minor), 0) FROM refund
                                     WHERE payment_id = p.id AND status <> 'failed')""",
+    "what disputes took of a payment is the sum of its movements": """
+        SELECT p.id FROM payment p
+        WHERE p.withdrawn_minor <> (
+            SELECT coalesce(sum(CASE kind WHEN 'dispute_withdrawn' THEN amount_minor
+                                          WHEN 'dispute_reinstated' THEN -amount_minor END), 0)
+            FROM payment_event WHERE payment_id = p.id)""",
+    "an open dispute is somebody's task, and a closed one nobody's": """
+        SELECT d.id FROM dispute d
+        LEFT JOIN task t ON t.kind = 'dispute' AND t.reference = d.stripe_id
+        WHERE (d.closed_at IS NULL AND t.id IS NULL)
+           OR (d.closed_at IS NOT NULL AND t.id IS NOT NULL AND t.closed_at IS NULL)
+           OR (d.closed_at IS NULL) <> (d.status NOT IN
+                                        ('won', 'lost', 'warning_closed', 'prevented'))""",
     "never more given back than was taken": """
         SELECT payment_id FROM payment_event GROUP BY payment_id
         HAVING coalesce(sum(amount_minor) FILTER (WHERE kind = 'refunded'), 0)
@@ -80,12 +93,16 @@ QUERIES = {
             SELECT coalesce(sum(e.a) FILTER (WHERE kind = 'captured'), 0) taken,
                    coalesce(sum(e.a) FILTER (WHERE kind = 'refunded'), 0)
                    - coalesce(sum(e.a) FILTER (WHERE kind = 'refund_failed'), 0) given,
-                   coalesce(sum(e.a) FILTER (WHERE kind = 'dispute_lost'), 0) lost,
-                   coalesce(sum(e.a) FILTER (WHERE kind = 'dispute_opened'), 0)
-                   - coalesce(sum(e.a) FILTER (WHERE kind IN ('dispute_won', 'dispute_lost')), 0)
-                     disputed
-            FROM (SELECT e.kind, e.amount_minor a FROM payment_event e
-                  JOIN payment p ON p.id = e.payment_id WHERE p.order_id = o.id) e) m ON true
+                   coalesce(sum(CASE kind WHEN 'dispute_withdrawn' THEN e.a
+                                          WHEN 'dispute_reinstated' THEN -e.a END)
+                            FILTER (WHERE NOT is_open), 0) lost
+            FROM (SELECT e.kind, e.amount_minor a, coalesce(d.closed_at IS NULL, false) is_open
+                  FROM payment_event e JOIN payment p ON p.id = e.payment_id
+                  LEFT JOIN dispute d ON d.id = e.dispute_id WHERE p.order_id = o.id) e) m ON true
+        LEFT JOIN LATERAL (SELECT count(*) disputed FROM dispute d
+                           JOIN payment p ON p.id = d.payment_id
+                           WHERE p.order_id = o.id AND d.closed_at IS NULL
+                             AND left(d.status, 7) <> 'warning') c ON true
         LEFT JOIN LATERAL (SELECT coalesce(sum(capturable_minor), 0) held FROM payment
                            WHERE order_id = o.id AND status = 'authorised') h ON true
         LEFT JOIN LATERAL (

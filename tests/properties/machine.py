@@ -24,7 +24,8 @@ from shop.core.actor import SYSTEM, Actor, acting_as
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError
 from shop.notifications.events import MailQueued
-from shop.payments import operations, reconciling, refunds, stripe_gateway
+from shop.payments import disputes, operations, reconciling, refunds, stripe_gateway
+from shop.payments.models import DisputeStatus
 from tests.cast import ADDRESS
 from tests.properties import invariants
 from tests.properties.bank import CARDS, Bank
@@ -48,6 +49,10 @@ SELECT jsonb_build_object(
         jsonb_build_array(quantity, shipped, cancelled, refunded)), '{}') FROM order_line),
     'refunds', (SELECT coalesce(jsonb_object_agg(id,
         jsonb_build_array(status, amount_minor, attempt)), '{}') FROM refund),
+    'disputes', (SELECT coalesce(jsonb_object_agg(d.stripe_id, jsonb_build_array(d.status,
+        (SELECT coalesce(sum(CASE e.kind WHEN 'dispute_withdrawn' THEN e.amount_minor
+                                         WHEN 'dispute_reinstated' THEN -e.amount_minor END), 0)
+         FROM payment_event e WHERE e.dispute_id = d.id))), '{}') FROM dispute d),
     'refund_keys', (SELECT coalesce(jsonb_object_agg(id, key), '{}') FROM refund))
 """
 SPENT = """
@@ -63,6 +68,7 @@ WHO = st.integers(0, 2)
 WHICH = st.integers(0, 11)
 CODE = st.sampled_from([None, None, None, 0, 1, 2, 3])
 CARD = st.sampled_from([*CARDS, "good", "good"])
+CLAIM = st.sampled_from(["needs_response", "needs_response", "warning_needs_response", "prevented"])
 CRASH = st.sampled_from([None] * 8 + [1, 2, 3, 4, 5, 6, 8])
 AWAY = st.sampled_from([False] * 7 + [True])
 BUYER = Actor("customer", None, "Buyer")
@@ -573,6 +579,10 @@ class Shop(RuleBasedStateMachine):
             sent = stripe_gateway.fetch_refund(stripe_id)
             told = self.bank.heard.pop()[1:]
             self.read.append((partial(refunds.apply_refund, refund, sent), told))
+        for stripe_id in [n for n, one in self.model.claims.items() if one.intent == intent]:
+            claim = stripe_gateway.fetch_dispute(stripe_id)
+            told = self.bank.heard.pop()[1:]
+            self.read.append((partial(disputes.apply_dispute, payment, claim), told))
 
     @rule(which=WHICH, crash=CRASH)
     @precondition(lambda self: self.read)
@@ -608,18 +618,18 @@ class Shop(RuleBasedStateMachine):
         waiting = self.bank.unfinished_refunds()
         self.bank.finish_refund(waiting[which % len(waiting)])
 
-    @rule(which=WHICH, part=st.sampled_from([None, None, 100]))
+    @rule(which=WHICH, part=st.sampled_from([None, None, 100]), status=CLAIM)
     @precondition(lambda self: self.secrets)
-    def dispute(self, which: int, part: int | None) -> None:
-        """A card holder's bank takes money back."""
-        self.bank.dispute(self.secrets[which % len(self.secrets)][1], part)
+    def dispute(self, which: int, part: int | None, status: str) -> None:
+        """A card holder's bank asks for money or takes it, perhaps for the second time."""
+        self.bank.dispute(self.secrets[which % len(self.secrets)][1], part, status)
 
-    @rule(which=WHICH, verdict=st.sampled_from(["won", "lost"]))
-    @precondition(lambda self: self.undecided())
-    def decide(self, which: int, verdict: str) -> None:
-        """The bank decides."""
-        waiting = self.undecided()
-        self.bank.decide(waiting[which % len(waiting)], verdict)
+    @rule(which=WHICH, status=st.sampled_from(list(DisputeStatus)))
+    @precondition(lambda self: self.bank.all("dispute"))
+    def decide(self, which: int, status: str) -> None:
+        """The bank decides, or opens again what it had decided."""
+        made = self.bank.all("dispute")
+        self.bank.move_dispute(made[which % len(made)]["id"], status)
 
     # Time.
 
@@ -704,7 +714,9 @@ class Shop(RuleBasedStateMachine):
         transitions: list[Transition] = list(then)
         ended, result, refused = self._run(do, crash, away, procedure)
         if refused is None or procedure:
-            transitions += [lambda one=one: self._hear(*one) for one in self.bank.heard]
+            transitions += [
+                lambda one=one: self._hear(*one) for one in _as_applied(self.bank.heard)
+            ]
         elif ended == "refused":
             transitions = []
         if expected is not None and ended != "crashed":
@@ -768,8 +780,8 @@ class Shop(RuleBasedStateMachine):
         if method == "post refused":
             if kind == "refunds":
                 self.model.hear_refusal(said)
-        elif kind in {"refunds", "disputes"} and said.get("object") == "list":
-            for one in said["data"]:
+        elif kind == "refunds" and said.get("object") == "list":
+            for one in said["data"]:  # disputes that differ are asked about one by one
                 self._hear("get", f"{kind}/", one)
         elif kind.startswith("payment_intents") and said.get("object") == "payment_intent":
             self.model.hear_intent(said)
@@ -954,8 +966,7 @@ class Shop(RuleBasedStateMachine):
         return next(one for one in self.model.givings if one.id == giving.id)
 
     def _is_held_back(self, sale: Sale) -> bool:
-        undecided = {"needs_response", "under_review"}
-        return any(self.model.disputed.get(intent) in undecided for intent in sale.intents)
+        return any(self.model.is_blocked(intent) for intent in sale.intents)
 
     def taken(self) -> list[int]:
         """Orders for which money came."""
@@ -974,9 +985,16 @@ class Shop(RuleBasedStateMachine):
             if money.status == "authorised"
         ]
 
-    def undecided(self) -> list[str]:
-        """Disputes that wait for the bank."""
-        return [one["id"] for one in self.bank.all("dispute") if one["status"] == "needs_response"]
+
+def _as_applied(heard: list[Any]) -> list[Any]:
+    """Whoever hears of a refund or dispute before its money asks about the money, and applies that
+    first."""
+    told = list(heard)
+    for n in range(len(told) - 1):
+        about, after = told[n][2], told[n + 1][2]
+        if after.get("object") == "payment_intent" and about.get("payment_intent") == after["id"]:
+            told[n], told[n + 1] = told[n + 1], told[n]
+    return told
 
 
 def _difference(expected: dict[str, Any], seen: dict[str, Any]) -> str:

@@ -107,13 +107,34 @@ class Giving:
 
 
 @dataclass
+class Claim:
+    """A dispute. ``moved``: what each balance transaction took (below zero) or gave."""
+
+    intent: str
+    status: str = ""
+    is_refundable: bool = False
+    moved: dict[str, int] = field(default_factory=dict)
+    asked_at: int = -1
+
+    @property
+    def taken(self) -> int:
+        return -sum(self.moved.values())
+
+    @property
+    def blocks(self) -> bool:
+        if self.status in {"won", "lost", "prevented", "warning_closed"}:
+            return False
+        return not (self.status.startswith("warning") and self.is_refundable)
+
+
+@dataclass
 class Model:
     """The whole shop."""
 
     levels: dict[int, Level] = field(default_factory=dict)
     sales: dict[int, Sale] = field(default_factory=dict)
     givings: list[Giving] = field(default_factory=list)
-    disputed: dict[str, str] = field(default_factory=dict)
+    claims: dict[str, Claim] = field(default_factory=dict)
 
     def picture(self) -> dict[str, Any]:
         """What the database should say, in the words of the machine's one query."""
@@ -135,6 +156,7 @@ class Model:
                 for n, line in one.lines.items()
             },
             "refunds": {str(g.id): [g.status, g.amount, g.attempt] for g in self.givings},
+            "disputes": {n: [one.status, one.taken] for n, one in self.claims.items()},
         }
 
     # What people do.
@@ -186,7 +208,7 @@ class Model:
                 self._give(whole)
             return
         amount = min(balance, sum(due for _, due in lines.values()))
-        if amount > 0 and self.disputed.get(intent) != "lost":
+        if amount > 0 and not self.is_lost(intent):
             self._give(Giving(order_id, intent, amount, 0, lines))
         elif any(money.captured for money in sale.intents.values()):
             priced = {n: units for n, (units, _) in lines.items() if sale.lines[n].gross}
@@ -197,7 +219,7 @@ class Model:
     def _everything(self, order_id: int) -> Giving | None:
         sale = self.sales[order_id]
         intent, balance = self.fullest(sale)
-        if balance <= 0 or self.disputed.get(intent) == "lost":
+        if balance <= 0 or self.is_lost(intent):
             return None
         lines = {
             n: (line.left, self.due(n, line, line.left))
@@ -216,7 +238,7 @@ class Model:
                 lines[n] = back, self.due(n, line, back)
         shipping = self.shipping_left(order_id)
         amount = min(balance, shipping + sum(due for _, due in lines.values()))
-        if amount <= 0 or self.disputed.get(intent) == "lost":
+        if amount <= 0 or self.is_lost(intent):
             return None
         return Giving(order_id, intent, amount, min(shipping, amount), lines)
 
@@ -235,7 +257,8 @@ class Model:
         lines = {n: (q, self.due(n, sale.lines[n], q)) for n, q in units.items() if q}
         given = shipping + sum(due for _, due in lines.values()) if amount is None else amount
         assert 0 < given <= balance, "the shop gives back what it has not got"
-        assert intent not in self.disputed, "the shop gives back disputed money"
+        assert not self.is_blocked(intent), "the shop refunds disputed money"
+        assert not self.is_lost(intent), "the shop refunds what a bank has taken"
         moved = {n: self._moved_before(n, sale.lines[n]) for n in restock if n in lines}
         self._give(Giving(order_id, intent, given, min(shipping, given), lines, with_goods=restock))
         fresh = {n: max(0, lines[n][0] - before) for n, before in moved.items()}
@@ -376,17 +399,28 @@ class Model:
                 self.fail(giving)
 
     def hear_dispute(self, said: dict[str, Any]) -> None:
-        if said["status"] == "won":
-            self.disputed.pop(said["payment_intent"], None)
-        else:
-            self.disputed[said["payment_intent"]] = said["status"]
+        if not any(said["payment_intent"] in sale.intents for sale in self.sales.values()):
+            return
+        claim = self.claims.setdefault(said["id"], Claim(said["payment_intent"]))
+        claim.moved |= {one["id"]: one["amount"] for one in said["balance_transactions"]}
+        if said["asked_at"] >= claim.asked_at:
+            claim.status, claim.asked_at = said["status"], said["asked_at"]
+            claim.is_refundable = said["is_charge_refundable"]
+
+    def is_blocked(self, intent: str) -> bool:
+        """Whether a bank has not decided about it."""
+        return any(one.blocks for one in self.claims.values() if one.intent == intent)
+
+    def is_lost(self, intent: str) -> bool:
+        """Whether a bank has charged back some of it: Stripe refunds none of the rest."""
+        return any(one.status == "lost" for one in self.claims.values() if one.intent == intent)
 
     # What follows from it.
 
     def give_back(self, order_id: int, intent: str, amount: int | None = None) -> None:
         balance = self.balance(self.sales[order_id], intent)
         back = balance if amount is None else min(balance, amount)
-        if back > 0:
+        if back > 0 and not self.is_blocked(intent):
             self._give(Giving(order_id, intent, back))
 
     def fail(self, giving: Giving) -> None:
@@ -396,6 +430,12 @@ class Model:
                 self.sales[giving.sale].lines[n].refunded -= units
 
     def balance(self, sale: Sale, intent: str) -> int:
+        """What the shop still has of a payment, refunds on their way and disputes taken off."""
+        taken = sum(one.taken for one in self.claims.values() if one.intent == intent)
+        return max(0, self.room(sale, intent) - max(0, taken))
+
+    def room(self, sale: Sale, intent: str) -> int:
+        """By how much refunds may still grow, whatever disputes took."""
         gone = sum(g.amount for g in self.givings if g.intent == intent and g.status != "failed")
         return sale.intents[intent].captured - gone
 
@@ -505,10 +545,10 @@ class Model:
     def _make_room(self, sale: Sale, said: dict[str, Any]) -> bool:
         intent = said["payment_intent"]
         waiting = [g for g in self.givings if g.intent == intent and g.status == "requested"]
-        if self.balance(sale, intent) + sum(g.amount for g in waiting) < said["amount"]:
+        if self.room(sale, intent) + sum(g.amount for g in waiting) < said["amount"]:
             return False
         for giving in reversed(waiting):
-            if self.balance(sale, intent) >= said["amount"]:
+            if self.room(sale, intent) >= said["amount"]:
                 break
             self.fail(giving)
         return True

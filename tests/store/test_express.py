@@ -1,6 +1,8 @@
 """Buying with a wallet: what the server says to its buttons, and what it does for them."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ from shop.catalog.models import Variant
 from shop.core.db import session, transaction
 from shop.orders.models import Order
 from shop.payments import methods
+from shop.payments import stripe_gateway as gateway
 from tests.cast import Cast
-from tests.store.test_checkout import FakeStripe
+from tests.dev import stripe_rig
+from tests.store.test_checkout import FakeStripe, place
 from tests.store.test_checkout import stripe as stripe
 
 WALLET = {
@@ -221,3 +225,49 @@ def test_only_pages_with_payment_allow_it(
         page = shopper.get(path)
         assert "payment=()" in page.headers["Permissions-Policy"], path
         assert "stripe" not in page.headers.get("Content-Security-Policy", ""), path
+
+
+@pytest.fixture
+def stand_in(browser: FlaskClient, cast: Cast, tmp_path: Path) -> Iterator[stripe_rig.Rig]:
+    """Stripe, played by the stand-in."""
+    settings = browser.application.config["SETTINGS"]
+    facts = {
+        "secret_key": settings.stripe_secret_key,
+        "publishable_key": settings.stripe_publishable_key,
+        "webhook_secrets": settings.stripe_webhook_secrets,
+    }
+    with stripe_rig.running(tmp_path) as (rig, _):
+        gateway.configure(**facts, api_base=rig.url)
+        yield rig
+    gateway.configure(**facts, api_base=settings.stripe_api_base)
+
+
+def intents(stand_in: stripe_rig.Rig) -> list[dict[str, Any]]:
+    return sorted(stand_in.state()["payment_intents"], key=lambda one: one["created"])
+
+
+def test_wallet_sets_the_shipping_address_itself(
+    browser: FlaskClient, cast: Cast, stand_in: stripe_rig.Rig
+) -> None:
+    browser.post("/cart/add", data={"variant_id": cast.mug.id, "quantity": 2})
+
+    buy(browser, quote(browser))
+
+    (intent,) = intents(stand_in)
+    assert intent["shipping"] is None
+
+
+def test_intent_with_an_address_is_given_up(
+    browser: FlaskClient, cast: Cast, stand_in: stripe_rig.Rig
+) -> None:
+    browser.post("/cart/add", data={"variant_id": cast.mug.id, "quantity": 2})
+    browser.post("/checkout", data=WALLET | WALLET["address"])
+    place(browser)
+
+    answer = buy(browser, quote(browser)).json
+
+    addressed, own = sorted(intents(stand_in), key=lambda one: one["shipping"] is None)
+    assert addressed["status"] == "canceled" and addressed["shipping"]
+    assert (own["status"], own["shipping"]) == ("requires_payment_method", None)
+    assert answer["client_secret"] == own["client_secret"]
+    assert count_orders() == 1

@@ -187,6 +187,16 @@ class Api:
                 code="payment_intent_invalid_parameter",
                 param="client_secret",
             )
+        if "shipping" in values and intent["shipping"] is not None:
+            # As if the shop had set it, which is the case that matters:
+            # https://github.com/stripe/react-stripe-js/issues/504
+            raise Invalid(
+                "The shipping information on this PaymentIntent was last set with a secret key and "
+                "therefore cannot be changed with a publishable key. Please use your secret key "
+                "instead.",
+                code="payment_intent_invalid_parameter",
+                param="shipping",
+            )
 
     def _carry_out(self, request: Request, call: _Call, outage: PlannedError | None) -> Answer:
         key = request.headers.get("idempotency-key") if request.method == "POST" else None

@@ -93,7 +93,8 @@ class ExpressCheckoutElement extends FramedElement {
     }
     if (message.kind === "pay") {
       sheet.close();
-      this.paying = { wallet, billing: message.detail.billingDetails };
+      const { billingDetails, shippingAddress } = message.detail;
+      this.paying = { wallet, billing: billingDetails, shipping: shippingAddress };
       this.fire("confirm", {
         elementType: "expressCheckout", expressPaymentType: wallet, ...message.detail,
         paymentFailed: () => { this.paying = null; },

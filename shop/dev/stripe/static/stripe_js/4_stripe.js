@@ -32,13 +32,18 @@ const mismatch = async (key, elements, secret) => {
   return null;
 };
 
-const payWithWallet = (key, id, secret, params, { wallet, billing }) => {
+const payWithWallet = (key, id, secret, params, { wallet, billing, shipping }) => {
   const { payment_method_data: given = {}, ...rest } = params;
   const method = {
     billing_details: billing, ...given, type: "card", card: { token: WALLETS[wallet].token },
   };
   const body = flatten(
-    { ...rest, payment_method_data: method, key, client_secret: secret }, "", new URLSearchParams(),
+    {
+      // An address that the wallet collected goes along, whatever the shop set before.
+      ...(shipping ? { shipping } : {}),
+      ...rest, payment_method_data: method, key, client_secret: secret,
+    },
+    "", new URLSearchParams(),
   );
   return ask(`/v1/payment_intents/${id}/confirm`, { method: "POST", body });
 };

@@ -1,0 +1,105 @@
+"""The books of a charge are what Stripe's balance says, after each step of its disputes."""
+
+import random
+from typing import Any
+
+from sqlalchemy import select
+
+from shop import doctor, orders, payments
+from shop.core.db import session
+from shop.payments.models import DisputeStatus, Payment
+from tests import cast as people
+from tests.cast import Cast
+from tests.dev import stripe_rig
+from tests.payments.test_refused_objects import hear, paid
+
+
+def balance_at_stripe(stripe: stripe_rig.Rig, intent_id: str) -> tuple[int, int]:
+    """What Stripe's balance says of a payment: its gross, and the fees of its disputes."""
+    state = stripe.state()
+    of_disputes = {one["id"] for one in state["disputes"] if one["payment_intent"] == intent_id}
+    sources = of_disputes | {
+        one["id"]
+        for kind in ("charges", "refunds")
+        for one in state[kind]
+        if one["payment_intent"] == intent_id
+    }
+    moved = [one for one in state["balance_transactions"] if one["source"] in sources]
+    return (
+        sum(one["amount"] for one in moved),
+        sum(one["fee"] for one in moved if one["source"] in of_disputes),
+    )
+
+
+def books(order: orders.Order) -> tuple[int, int]:
+    balance = payments.balance_of(order.id, "EUR")
+    gone = balance.refunded_minor + balance.disputed_minor + balance.lost_minor
+    return balance.captured_minor - gone, balance.fees_minor
+
+
+def assert_agree(stripe: stripe_rig.Rig, order: orders.Order, intent_id: str, what: Any) -> None:
+    assert books(order) == balance_at_stripe(stripe, intent_id), what
+
+
+def test_books_follow_disputes_in_any_order(cast: Cast, stripe: stripe_rig.Rig, seed: int) -> None:
+    chance = random.Random(seed)
+    stripe.control(dispute_fee_returned=True)
+    order = cast.unpaid_order
+    intent_id = paid(order, stripe)
+    made = [
+        stripe.control("/dispute", payment_intent=intent_id, amount=amount, status=status)
+        for amount, status in ((1000, "warning_needs_response"), (700, "needs_response"))
+    ]
+    foreign = stripe.control(
+        "/dispute", payment_intent=intent_id, amount=2100, currency="usd", withdrawn=1900
+    )
+    made.append(foreign)
+    for one in made:
+        hear("charge.dispute.created", one)
+    assert_agree(stripe, order, intent_id, "opened")
+
+    path = [(chance.choice(made)["id"], chance.choice(list(DisputeStatus))) for _ in range(15)]
+    for number, (stripe_id, status) in enumerate(path):
+        one = stripe.control("/dispute", dispute=stripe_id, status=str(status))
+        assert hear("charge.dispute.updated", one) == f"dispute {status}"
+        assert_agree(stripe, order, intent_id, path[: number + 1])
+
+    run = payments.reconcile_all(days=1)
+    assert (run.differences, run.failure) == ([], "")
+    assert doctor.examine(with_stripe=True, checks=()).faults == ()
+
+
+def test_comparison_alone_follows_movements(cast: Cast, stripe: stripe_rig.Rig) -> None:
+    order = people.order(cast.mug)
+    intent_id = paid(order, stripe)
+    dispute = stripe.control("/dispute", payment_intent=intent_id)
+    payments.reconcile_all(days=1)
+
+    for status in ("won", "lost", "won"):
+        stripe.control("/dispute", dispute=dispute["id"], status=status)
+        run = payments.reconcile_all(days=1)
+        assert [one["done"] for one in run.differences] == [f"dispute {status}"]
+        assert_agree(stripe, order, intent_id, status)
+
+    payment = session.scalars(select(Payment).where(Payment.intent_id == intent_id)).one()
+    session.refresh(payment)
+    assert payment.withdrawn_minor == 0
+
+
+def test_books_that_differ_are_a_task_until_equal(cast: Cast, stripe: stripe_rig.Rig) -> None:
+    order = people.order(cast.mug)
+    intent_id = paid(order, stripe)
+    charge = next(one for one in stripe.state()["charges"] if one["payment_intent"] == intent_id)
+    stripe.control(change={"id": charge["balance_transaction"], "amount": 1})
+
+    run = payments.reconcile_all(days=1)
+
+    assert [(one["what"], one["done"]) for one in run.differences] == [
+        ("balance", "refused: books differ")
+    ]
+    found = {verdict.check.id for verdict in doctor.examine(with_stripe=True, checks=()).faults}
+    assert found == {"stripe-balance"}
+    whole = order.total_minor
+    stripe.control(change={"id": charge["balance_transaction"], "amount": whole})
+    assert payments.reconcile_all(days=1).differences == []
+    assert payments.open_tasks() == []
