@@ -2,7 +2,8 @@
 
 TEST_SHOP_VAR names the folder of a shop that runs already (``bin/dev --no-demo``, with
 RATE_LIMITS=off and PAYMENT_METHODS as below) and is used instead of a new one. SHOP_PICTURES names
-a folder for pictures of the steps. A failed journey leaves pictures of all its windows in its temporary folder.
+a folder for pictures of the steps. A failed journey leaves pictures of all its windows in its
+temporary folder.
 """
 
 import os
