@@ -156,7 +156,7 @@ class Settings:
                 "FREE_SHIPPING_COUNTS", "before_discounts", ("before_discounts", "after_discounts")
             ),
             max_per_variant=read.whole("MAX_PER_VARIANT", 20, 1, 999),
-            max_unpaid_orders=read.whole("MAX_UNPAID_ORDERS", 10, 1, 1000),
+            max_unpaid_orders=read.whole("MAX_UNPAID_ORDERS", 12, 1, 1000),
             unpaid_hold_minutes=read.whole("UNPAID_HOLD_MINUTES", 30, 1, 24 * 60),
             time_zone=read.zone("SHOP_TIME_ZONE", "Europe/Berlin"),
             cut_off_hour=read.whole("SHOP_CUT_OFF_HOUR", 14, 0, 24),

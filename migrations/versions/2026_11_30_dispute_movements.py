@@ -7,7 +7,7 @@ back counts as withdrawn from today on, so that no figure of a past month moves.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "books1"
+revision = "0019"
 down_revision = "0018"
 branch_labels = None
 depends_on = None

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "books3"
-down_revision = "books2"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 

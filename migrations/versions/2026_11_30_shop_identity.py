@@ -6,8 +6,8 @@ It is made once, with the table, and stands in every backup: a restored shop is 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "books2"
-down_revision = "books1"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 

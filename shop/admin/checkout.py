@@ -91,7 +91,7 @@ class ShippingMethodsView(CrudView):
     hints = {
         "code": "Kept in orders; customers do not see it.",
         "is_active": "Customers can choose it in checkout.",
-        "free_over_minor": "Goods worth at least this much ship free. FREE_SHIPPING_COUNTS says"
+        "free_over_minor": "Goods worth at least this much ship free; a setting of the shop says"
         " whether that is before or after discounts. Leave empty for never.",
         "position": "Smaller numbers come first.",
     }

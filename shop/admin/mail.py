@@ -98,12 +98,13 @@ class MailView(Desk):
     def show(self, pk: int) -> Page:
         """One mail as its reader sees it, and as text."""
         message = self._readable(pk)
+        body = self._body(message)
         page = self.page(
             "admin/mail/show.html",
             title=message.subject,
             message=message,
-            text=self._body(message).text,
-            is_hidden=bool(message.secret_mark) and not self._may_follow(message),
+            text=body.text,
+            is_hidden=notifications.HIDDEN in body.text,
             tone=TONES[message.state],
             state=STATES[message.state],
             may_retry=self.may("can_retry") and message.state == "failed",

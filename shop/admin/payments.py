@@ -27,7 +27,6 @@ TO_DO = {
     "review": "Approve or refund it at Stripe; this closes with the review.",
     "fraud_warning": "This closes when Stripe says that nothing can be done any more.",
     "payout_failed": "This closes with the next payout that is paid.",
-    "capture_failed": "Capture again in the order, or release the money and cancel the order.",
     "payment_not_started": "Check the Stripe account and the shop's settings for payments.",
 }
 CLOSED_SHOWN = 20

@@ -39,6 +39,11 @@ class CartItemSchema(Schema):
     name = fields.String(required=True)
     variant_title = fields.String(required=True)
     quantity = fields.Integer(required=True)
+    max_quantity = fields.Integer(
+        required=True,
+        attribute="most",
+        metadata={"description": "What can be ordered now: what is left, and the shop's limit."},
+    )
     unit_price_minor = fields.Integer(required=True)
     total_minor = fields.Integer(required=True)
     discount_minor = fields.Integer(required=True)
@@ -231,7 +236,7 @@ def _method(option: checkout.ShippingOption, total_minor: int | None) -> dict[st
 
 _ITEM = (
     "item_id variant_id product_id sku slug name variant_title quantity unit_price_minor"
-    " total_minor problem"
+    " total_minor problem most"
 ).split()
 
 

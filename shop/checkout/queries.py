@@ -42,7 +42,7 @@ class Terms:
     zone: ZoneInfo
     cut_off_hour: int
     free_shipping_counts: FreeShippingCounts = FreeShippingCounts.BEFORE_DISCOUNTS
-    max_unpaid_orders: int = 10
+    max_unpaid_orders: int = 12
     unpaid_hold_minutes: int = 30
 
 

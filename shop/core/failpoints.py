@@ -21,7 +21,7 @@ STEPS = frozenset({
     "finish-delivery", "ring-again", "store-picture", "finish-picture",
     # calls to Stripe
     "create-intent", "fetch-intent", "cancel-intent", "capture-intent", "create-refund",
-    "fetch-refund", "fetch-dispute", "fetch-charge", "fetch-warning", "fetch-review",
+    "fetch-refund", "fetch-dispute", "fetch-warning", "fetch-review",
     "fetch-payout", "fetch-page",
     # the rest of the world
     "publish", "ring", "send-mail", "write-picture",

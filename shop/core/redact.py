@@ -12,7 +12,7 @@ _SECRETS = re.compile(
       (?P<name>\b(?:token|cart_token|client_secret|refresh_token|access_token|ticket|password
         |secret|link_token|device_token|api_key)
         ["']?\s*[=:]\s*["']?)(?P<value>[^\s&"'<>,;)}\]]{6,})                # token=…, "token": "…"
-    | (?P<path>/account/(?:confirm|password)/)(?P<link>[A-Za-z0-9_-]{16,})   # mailed links
+    | (?P<path>/account/(?:confirm|password|claim)/)(?P<link>[A-Za-z0-9_-]{16,})  # mailed links
     | (?P<bearer>\bBearer\s+)(?P<given>[A-Za-z0-9._~+/=-]{8,})               # Authorization
     | (?P<url>\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)(?P<word>[^\s/@]+)(?=@)       # user:password@host
     | (?P<intent>\b(?:pi|seti)_[A-Za-z0-9]+_secret_)(?P<client>[A-Za-z0-9]+) # Stripe's clients

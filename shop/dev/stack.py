@@ -34,10 +34,13 @@ STANDIN_KEY = "sk_test_standin"
 # As docs/operations/payments.md says to choose them at Stripe.
 WEBHOOK_EVENTS = (
     "payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.processing",
-    "payment_intent.canceled", "payment_intent.amount_capturable_updated",
+    "payment_intent.canceled", "payment_intent.requires_action",
+    "payment_intent.amount_capturable_updated",
     "refund.created", "refund.updated", "refund.failed",
     "charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed",
     "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
+    "radar.early_fraud_warning.created", "radar.early_fraud_warning.updated",
+    "review.opened", "review.closed", "payout.failed", "payout.paid",
 )  # fmt: skip
 OK = "200"
 

@@ -6,6 +6,7 @@ development mailbox. Leaves the decision *that* something is worth a mail to the
 
 from shop.notifications.models import MailMessage
 from shop.notifications.procedures import (
+    HIDDEN,
     Body,
     deliver,
     messages,
@@ -15,5 +16,6 @@ from shop.notifications.procedures import (
 )
 
 __all__ = [
-    "Body", "MailMessage", "deliver", "messages", "retry", "with_secret", "without_secret",
+    "HIDDEN", "Body", "MailMessage", "deliver", "messages", "retry", "with_secret",
+    "without_secret",
 ]  # fmt: skip

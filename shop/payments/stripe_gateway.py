@@ -502,7 +502,7 @@ def fetch_charge(charge_id: str) -> Charge:
         _charge,
         "charge",
         _call(
-            "fetch-charge",
+            "fetch-dispute",
             "get",
             f"charges/{_part(charge_id)}",
             expand=["balance_transaction"],

@@ -47,6 +47,7 @@ def full_shop(cast: Cast) -> Cast:
         customers.register("new@example.com", PASSWORD, "New")
         customers.register(ada.email, PASSWORD, "Ada")
         customers.request_password_reset(ada.email)
+        customers.request_guest_orders(ada.id)
         customers.sign_in(ada)
         api_tokens.open_sign_in("customer", ada.id)
         payment = session.scalars(select(Payment).where(Payment.order_id == order.id)).one()
@@ -141,7 +142,9 @@ def test_owner_can_still_follow_an_email_link(app: Flask, full_shop: Cast) -> No
 def test_no_stored_email_holds_a_secret(full_shop: Cast) -> None:
     hidden = secrets()
     rows = list(session.scalars(select(MailMessage)))
-    assert {row.kind for row in rows} >= {"receipt", "shipped", "confirm_link", "password_link"}
+    links = {"confirm_link", "password_link", "orders_link"}
+    assert {row.kind for row in rows} >= {"receipt", "shipped", *links}
+    assert all(row.link_token for row in rows if row.kind in links)
 
     for row in rows:
         stored = row.subject + row.text + row.html + row.key

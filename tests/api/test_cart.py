@@ -53,6 +53,20 @@ def test_more_than_there_is_is_refused_in_words(guest: Program, cast: Cast) -> N
     assert answer.json["errors"] == [{"field": "quantity", "message": "Only 2 are left of this."}]
 
 
+def test_more_than_an_order_takes_is_refused(guest: Program) -> None:
+    pin = making.product("Pin", price_minor=100, stock=100)
+
+    answer = guest.post("cart/items", json={"variant_id": pin.id, "quantity": 21})
+
+    assert answer.status_code == 422
+    words = "You can order up to 20 of this item."
+    assert answer.json["errors"] == [{"field": "quantity", "message": words}]
+    added = guest.post("cart/items", json={"variant_id": pin.id, "quantity": 20})
+    assert added.status_code == 201
+    more = guest.post("cart/items", json={"variant_id": pin.id})
+    assert (more.status_code, more.json["detail"]) == (422, words)
+
+
 def test_nobody_reaches_another_persons_cart(guest: Program, ada: Program, cast: Cast) -> None:
     theirs = ada.post("cart/items", json={"variant_id": cast.mug.id}).json
     item = theirs["items"][0]["id"]

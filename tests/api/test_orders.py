@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,7 @@ from shop import catalog, checkout, discounts, inventory, orders
 from shop.api.order_shapes import OrderSchema
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.core.db import transaction
+from shop.core.network import digest_of
 from shop.orders.models import Order
 from tests import cast as making
 from tests.api.conftest import Program
@@ -335,3 +337,25 @@ def test_shipping_methods_tell_the_total_of_each(guest: Program, cast: Cast) -> 
     assert {one["total_minor"] for one in Program(guest.client).get("shipping-methods").json} == {
         None
     }
+
+
+def test_too_many_unpaid_orders_are_refused(app: Flask, cast: Cast, session: Session) -> None:
+    many = making.product("Many", stock=100)
+    for _ in range(checkout.terms().max_unpaid_orders):
+        placed(Program(app.test_client(use_cookies=False)), many.id)
+    visitor = Program(app.test_client(use_cookies=False))
+    cart = visitor.post("cart/items", json={"variant_id": many.id}).json
+
+    answer = visitor.post("orders", json=wish(cart))
+
+    assert (answer.status_code, answer.json["code"]) == (409, "unpaid_limit")
+    assert "Pay for one of them or cancel it" in answer.json["detail"]
+    assert count(session) == checkout.terms().max_unpaid_orders
+
+
+def test_order_keeps_a_digest_of_its_network(guest: Program, cast: Cast) -> None:
+    number = placed(guest, cast.mug.id)["number"]
+
+    kept = orders.by_number(number).placed_from
+
+    assert kept == digest_of("127.0.0.1") != digest_of("127.0.0.2")

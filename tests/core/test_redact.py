@@ -21,6 +21,7 @@ CANARY = "c4n4ry0123456789abcdef"
         f"GET /orders/EO-1?token={CANARY}&thanks=1",
         f"https://shop.example/account/password/{CANARY}",
         f"/account/confirm/{CANARY} is over",
+        f"/account/claim/{CANARY}",
         f"Authorization: Bearer {CANARY}",
         f"cannot reach redis://shop:{CANARY}@redis:6379/0",
         f'{{"client_secret": "{CANARY}"}}',

@@ -122,6 +122,16 @@ def card(number: str, **details: Any) -> dict[str, Any]:
     return {"type": "card", "card": fields}
 
 
+def balance_of(rig: Rig, intent: stripe.PaymentIntent) -> int:
+    """What Stripe's balance holds of a payment, without fees, in minor units."""
+    sources = {str(intent.latest_charge)}
+    for kind in ("refunds", "disputes"):
+        found = getattr(rig.client.v1, kind).list({"payment_intent": intent.id, "limit": 100})
+        sources |= {one.id for one in found.data}
+    movements = rig.client.v1.balance_transactions.list({"limit": 100}).auto_paging_iter()
+    return sum(one.amount for one in movements if one.source in sources)
+
+
 @contextmanager
 def running(
     folder: Path, *more: str, state: Path | None = None, receiver: Receiver | None = None

@@ -173,6 +173,35 @@ def buy_and_dispute(who: Actors) -> End:
     return End(id_of(order), "confirmed", "disputed")
 
 
+def buy_and_be_warned(what: str) -> Callable[[Actors], End]:
+    """Pay; then Stripe warns the shop of something."""
+
+    def story(who: Actors) -> End:
+        end, intent_id = paid(who)
+        body = {} if what == "payout" else {"payment_intent": intent_id}
+        insist(f"{who.errand.stripe_url}/_control/{what}", body)
+        return end
+
+    return story
+
+
+def buy_and_have_an_odd_review(who: Actors) -> End:
+    """Pay; then Stripe tells of something that nobody can read."""
+    end, intent_id = paid(who)
+    odd = {"object": "review", "payment_intent": intent_id, "open": "perhaps"}
+    insist(f"{who.errand.stripe_url}/_control", {"put": odd, "emit": "review.opened"})
+    return end
+
+
+def paid(who: Actors) -> tuple[End, str]:
+    """An order that is paid, and its PaymentIntent."""
+    order = who.order()
+    end = End(who.pay(order), "confirmed", "paid")
+    reach(end)
+    (found,) = books.ask("SELECT intent_id FROM payment WHERE order_id = :id", id=id_of(order))
+    return end, str(found.intent_id)
+
+
 def compare(who: Actors) -> End:
     """Buy, and compare with Stripe, again if that died."""
     end = buy(who)
@@ -211,6 +240,11 @@ STORIES: dict[str, Callable[[Actors], End]] = {
     "apply-capture": authorise_and_capture,
     "apply-void": authorise_and_release,
     "fetch-dispute": buy_and_dispute,
+    "apply-dispute": buy_and_dispute,
+    "refuse-object": buy_and_have_an_odd_review,
+    "fetch-warning": buy_and_be_warned("fraud_warning"),
+    "fetch-review": buy_and_be_warned("review"),
+    "fetch-payout": buy_and_be_warned("payout"),
     "fetch-page": compare,
     "write-picture": upload,
     "store-picture": upload,

@@ -25,6 +25,7 @@ from shop.notifications.models import MailMessage
 from shop.payments import operations, refunds
 from tests import cast as people
 from tests.cast import PASSWORD, Cast
+from tests.discounts.offers import offer
 
 
 def work() -> list[str]:
@@ -67,6 +68,37 @@ def test_a_paid_order_gets_one_receipt_with_text_html_and_the_secret_link(cast: 
     assert order.token not in receipt.text + receipt.html
     assert "€42.90" in receipt.text and "2 x Tidal mug" in receipt.text
     assert "10117 Berlin\n  Germany" in receipt.text and "10117 Berlin<br>Germany" in receipt.html
+
+
+def test_free_order_is_confirmed_without_payment(cast: Cast) -> None:
+    offer("All free", value=10_000)
+    offer("Free delivery", kind="free_shipping", value=0)
+    order = people.order(cast.mug, 2)
+
+    work()
+    with transaction():
+        payments.cancel_order(orders.lock(order.id), reason="customer")
+    work()
+
+    receipt, cancelled = mails()
+    assert receipt.subject == f"Your order {order.number} is confirmed"
+    for words in (receipt.text, receipt.html):
+        assert "There is nothing to pay, and we start packing." in words
+        assert "payment" not in words
+    assert "start packing.\n\n  2 x Tidal mug" in receipt.text
+    assert "You were not charged." in cancelled.text
+
+
+def test_link_to_guest_orders_goes_to_the_account(cast: Cast) -> None:
+    ada_id = cast.ada.id
+    with transaction():
+        customers.request_guest_orders(ada_id)
+
+    work()
+
+    mailed = next(one for one in mails() if one.kind == "orders_link")
+    assert mailed.recipient == "ada@example.com"
+    assert "/account/claim/" in mailed.text and "/account/claim/" in mailed.html
 
 
 def test_each_parcel_gets_its_own_mail_with_its_number(cast: Cast) -> None:

@@ -149,7 +149,7 @@ class Bank:
                     intent["latest_charge"] or "",
                     amount=amount,
                     status=DisputeStatus(status),
-                    another=True,
+                    strict=False,
                 )
             except Refusal:
                 return False

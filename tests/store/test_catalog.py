@@ -263,3 +263,10 @@ def test_a_listing_costs_few_statements(browser: FlaskClient, statements: list[s
     browser.get("/products?option.Colour=Ember")
 
     assert len(statements) <= 5, statements
+
+
+def test_product_page_says_what_an_order_takes(browser: FlaskClient):
+    filled()
+    page = browser.get("/products/tidal-mug").text
+
+    assert 'max="20"' in page and "Up to 20 per order" in page

@@ -284,6 +284,24 @@ def test_a_declined_card_leads_back_with_the_reason(
     assert "Tidal mug" in browser.get("/cart").text
 
 
+def test_return_of_a_payment_not_ours_says_so(
+    browser: FlaskClient, cast: Cast, stripe: FakeStripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(browser, cast)
+    address = place(browser)
+
+    def unknown(_: str) -> Intent:
+        raise gateway.NoSuchObject("No such payment_intent.")
+
+    monkeypatch.setattr(gateway, "fetch_intent", unknown)
+    answer = browser.get(back_from(address))
+    page = browser.get(answer.location, follow_redirects=True)
+
+    assert (answer.status_code, page.status_code) == (303, 200)
+    assert "We could not find this payment." in page.text
+    assert db.session.query(Order).one().payment_status == "unpaid"
+
+
 def test_the_return_page_believes_only_the_payment_service(
     browser: FlaskClient, cast: Cast, stripe: FakeStripe
 ) -> None:
