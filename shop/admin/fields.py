@@ -1,5 +1,6 @@
 """Form fields of the staff side: native inputs, money in major units, search-select."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,7 @@ from shop.admin.formatters import shop_currency
 from shop.core.money import AmountError, format_typed, parse_amount
 
 INT_MAX = 2**31 - 1
+MAX_TYPED = 20
 
 
 class _Text(widgets.TextInput):
@@ -82,11 +84,19 @@ class WholeField(IntegerField):
 
 
 class PartsField(DecimalField):
-    """A number that may have a fraction; anything else is answered in words."""
+    """A number that may have a fraction, as "12.5" or "12,5"; anything else is refused in words.
+
+    Exponents are refused: ``1e999999`` is a number with a million digits.
+    """
 
     def process_formdata(self, valuelist: list[str]) -> None:
+        typed = [text.strip() for text in valuelist]
+        if any(len(text) > MAX_TYPED or re.search(r"[0-9][eE_]", text) for text in typed):
+            raise ValueError("Type a number.")
         try:
-            super().process_formdata(valuelist)
+            super().process_formdata(
+                [text if "." in text else text.replace(",", ".", 1) for text in typed]
+            )
         except ValueError:
             raise ValueError("Type a number.") from None
 

@@ -39,8 +39,8 @@ WEBHOOK_EVENTS = (
     "refund.created", "refund.updated", "refund.failed",
     "charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed",
     "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
-    "radar.early_fraud_warning.created", "radar.early_fraud_warning.updated", "review.opened",
-    "review.closed", "payout.failed", "payout.paid",
+    "radar.early_fraud_warning.created", "radar.early_fraud_warning.updated",
+    "review.opened", "review.closed", "payout.failed", "payout.paid",
 )  # fmt: skip
 OK = "200"
 

@@ -77,6 +77,8 @@ def test_the_forms_take_what_is_right(owner: Desk, form: str) -> None:
         ("tax-rates", "rate", "NaN", "A rate is a fraction from 0 to less than 1"),
         ("tax-rates", "rate", "0.12345", "At most 4 digits after the point."),
         ("tax-rates", "rate", "much", "Type a number."),
+        ("tax-rates", "rate", "1e-1", "Type a number."),
+        ("tax-rates", "rate", "1e999999999", "Type a number."),
         ("shipping", "position", "1.5", "Type a whole number."),
         ("tax-rates", "country", "XX", "There is no country with the code XX."),
         ("tax-rates", "tax_class", "a b", "Small letters, digits and hyphens, at most 40."),

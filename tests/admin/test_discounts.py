@@ -183,6 +183,8 @@ def test_a_name_that_several_products_share_is_asked_about(owner: Desk, session:
         ({"percent": "12.345"}, "Type a percentage such as 10 or 12.5"),
         ({"percent": "NaN"}, "Type a percentage such as 10 or 12.5"),
         ({"percent": "ten"}, "Type a number."),
+        ({"percent": "1e1"}, "Type a number."),
+        ({"percent": "1e999999999"}, "Type a number."),
         ({"kind": "fixed", "amount": ""}, "Type an amount such as 5.00"),
         ({"kind": "fixed", "amount": "0"}, "An amount off is more than 0."),
         ({"kind": "fixed", "amount": "-1"}, "cannot be below zero"),

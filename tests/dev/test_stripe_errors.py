@@ -218,6 +218,14 @@ def test_events_may_belong_to_others(rig: Rig) -> None:
     assert third.livemode and rig.state()["payment_intents"] == []
 
 
+def test_events_may_be_about_anything(rig: Rig) -> None:
+    strange = [{"object": "quote"}, {"object": "refund", "payment_intent": {"object": "x"}}, {}]
+
+    rig.control(emit=[{"type": "refund.updated", "object": one} for one in strange])
+
+    assert len(rig.received()) == 3
+
+
 def test_objects_can_be_changed_and_deleted(rig: Rig) -> None:
     intent, other = rig.intent(), rig.intent()
     customer = rig.client.v1.customers.create({"email": "ada@example.com"})

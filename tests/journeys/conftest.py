@@ -1,8 +1,9 @@
 """One running shop and one browser for all journeys; every visitor's window must stay quiet.
 
 TEST_SHOP_VAR names the folder of a shop that runs already (``bin/dev --no-demo``, with
-RATE_LIMITS=off) and is used instead of a new one. SHOP_PICTURES names a folder for pictures of the
-steps. A failed journey leaves pictures of all its windows in its temporary folder.
+RATE_LIMITS=off and PAYMENT_METHODS as below) and is used instead of a new one. SHOP_PICTURES names
+a folder for pictures of the steps. A failed journey leaves pictures of all its windows in its
+temporary folder.
 """
 
 import os
@@ -20,6 +21,7 @@ from tests.support.browser import Visitor, chrome, expect
 from tests.support.stack import RunningShop, running_shop
 
 Visit = Callable[..., Visitor]
+PAYMENT_METHODS = "card,ideal,sepa_debit,multibanco"
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
             yield running
         return
     folder = tmp_path_factory.mktemp("shop")
-    with running_shop(folder, "--no-demo") as running, running.database():
+    methods = {"PAYMENT_METHODS": PAYMENT_METHODS}
+    with running_shop(folder, "--no-demo", **methods) as running, running.database():
         yield running
 
 

@@ -33,6 +33,6 @@ def test_a_browser_without_scripts_gets_to_the_payment(shelf: Shelf, visit: Visi
     expect(page.locator(".checkout-aside")).to_contain_text("Express delivery")
     page.get_by_role("button", name="Continue to payment").click()
 
-    expect(page.get_by_text("The card form needs JavaScript")).to_be_visible()
+    expect(page.get_by_text("The payment form needs JavaScript")).to_be_visible()
     expect(page.get_by_role("button", name="Pay")).to_be_hidden()
     plain.snap("52-plain-payment")

@@ -82,9 +82,9 @@ def test_free_order_is_confirmed_without_payment(cast: Cast) -> None:
 
     receipt, cancelled = mails()
     assert receipt.subject == f"Your order {order.number} is confirmed"
-    for text in (receipt.text, receipt.html):
-        assert "There is nothing to pay, and we start packing." in text
-        assert "payment" not in text
+    for words in (receipt.text, receipt.html):
+        assert "There is nothing to pay, and we start packing." in words
+        assert "payment" not in words
     assert "start packing.\n\n  2 x Tidal mug" in receipt.text
     assert "You were not charged." in cancelled.text
 

@@ -243,5 +243,5 @@ class Courier:
 
 def _lane_of(event: Json) -> str:
     value = event["data"]["object"]
-    intent = value.get("payment_intent") or value["id"]
-    return intent if isinstance(intent, str) else str(intent["id"])
+    about = value.get("payment_intent") or value.get("id") or event["id"]
+    return about if isinstance(about, str) else str(about.get("id", event["id"]))
