@@ -2,7 +2,7 @@
 
 Two rules, asked in one statement. A buyer has a few unpaid orders at most. And a buyer whose unpaid
 orders kept an item from others for too long today, or a network from which it was mostly not paid,
-gets no further hold on the last of it for a while. See docs/decisions/0016.
+gets no further hold on the last of it for a while. See docs/decisions/0018.
 """
 
 from datetime import datetime, timedelta

@@ -3,12 +3,12 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import BigInteger, column, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shop import cart, orders
@@ -667,7 +667,14 @@ SELECT id FROM cart WHERE id = (SELECT cart_id FROM "order" WHERE id = :order_id
 UNION
 SELECT c.id FROM "order" mine JOIN "order" o USING (chain_id) JOIN cart c ON c.order_id = o.id
 WHERE mine.id = :order_id AND c.status = 'open'
-""")
+""").columns(column("id", BigInteger))
+_LOCK_CARTS = (
+    select(cart.Cart)
+    .where(cart.Cart.id.in_(select(_CARTS.subquery().c.id)))
+    .order_by(cart.Cart.id)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 
 
 def _cart_of(order_id: int) -> cart.Cart | None:
@@ -675,20 +682,7 @@ def _cart_of(order_id: int) -> cart.Cart | None:
 
     For a cart that was merged since, because its buyer has signed in, the one that has its items.
     """
-    ids = session.scalars(_CARTS, {"order_id": order_id}).all()
-    found = _locked_carts(ids)
+    found = session.scalars(_LOCK_CARTS, {"order_id": order_id}).all()
     if any(one.status == "merged" for one in found):  # perhaps just now: look once more
-        found = _locked_carts(session.scalars(_CARTS, {"order_id": order_id}).all())
+        found = session.scalars(_LOCK_CARTS, {"order_id": order_id}).all()
     return max(found, key=lambda one: (one.status == "open", one.status != "merged"), default=None)
-
-
-def _locked_carts(ids: Sequence[int]) -> list[cart.Cart]:
-    return list(
-        session.scalars(
-            select(cart.Cart)
-            .where(cart.Cart.id.in_(ids))
-            .order_by(cart.Cart.id)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-    )

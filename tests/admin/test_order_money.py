@@ -427,6 +427,26 @@ def test_the_form_proposes_to_capture_what_is_still_owed(owner: Desk, cast: Cast
     assert "What was called off of the order is not charged." in page
 
 
+def test_disputed_payment_offers_no_retry(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+    (payment,) = payments.of_order(order.id)
+    with transaction():
+        wanted = payments.Wanted(amount_minor=500)
+        refund = payments.request_refund(orders.lock(order.id), wanted, reason="goodwill")
+        refunds.fail_refund(orders.lock(order.id), refund, "no")
+    refund_id = refund.id
+    session.remove()
+    retry = f"/admin/orders/{order.id}/refund/{refund_id}/retry"
+    assert retry in owner.text(f"/admin/orders/show/{order.id}")
+
+    with transaction():
+        disputes.apply_dispute(payment.id, people.dispute(payment, "under_review"))
+    session.remove()
+
+    assert retry not in owner.text(f"/admin/orders/show/{order.id}")
+    assert owner.ask(retry)[0] == 409
+
+
 def test_a_lost_payment_is_not_offered_back_when_its_order_is_cancelled(
     owner: Desk, cast: Cast
 ) -> None:
