@@ -9,6 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, g, request, send_from
 from flask_login import current_user
 
 from shop.admin.menu import ACTIONS, MENU, Entry
+from shop.core import money
 
 STATIC = Path(__file__).parent / "static"
 YEAR = 365 * 24 * 3600
@@ -154,6 +155,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(files)
     app.jinja_env.globals["shell"] = shell
     app.jinja_env.globals["admin_static"] = shell.static
+    app.jinja_env.globals["number_locale"] = money.number_locale
 
 
 def asked_for_admin() -> bool:
