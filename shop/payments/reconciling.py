@@ -182,7 +182,10 @@ def _alone() -> Iterator[None]:
         connection.execution_options(isolation_level="AUTOCOMMIT").detach()
         if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext('shop.compare'))")):
             raise WrongState("Another comparison is running.")
-        yield
+        try:
+            yield
+        finally:  # closing alone is noticed by the database a moment later
+            connection.execute(text("SELECT pg_advisory_unlock(hashtext('shop.compare'))"))
 
 
 def compare_nightly() -> None:
