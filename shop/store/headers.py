@@ -8,8 +8,11 @@ from flask import Flask, Response, current_app, request
 from shop import payments
 
 PAYMENT_PAGES = {"store.payment"}
-# Where the buttons of wallets are, when they are on; the second two answer with a page's errors.
-WALLET_PAGES = {"store.cart", "store.checkout", "store.contact_save"}
+# Where the buttons of wallets are, when they are on, and what answers with such a page.
+WALLET_PAGES = {
+    "store.cart", "store.cart_add", "store.cart_update", "store.cart_remove", "store.code_add",
+    "store.code_remove", "store.checkout", "store.contact_save",
+}  # fmt: skip
 # https://docs.stripe.com/security/guide#content-security-policy
 STRIPE = {
     "script-src": ("https://js.stripe.com", "https://*.js.stripe.com"),

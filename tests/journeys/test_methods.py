@@ -9,7 +9,9 @@ from shop.notifications import MailMessage
 from tests.journeys.conftest import Visit
 from tests.journeys.shelf import available, product
 from tests.journeys.steps import add_to_cart, check_out, pay_with, to_payment
-from tests.support.browser import PHONE, Visitor, expect
+from tests.journeys.test_every_page import faults_of
+from tests.support import axe
+from tests.support.browser import PHONE, SMALLEST, Visitor, expect
 from tests.support.stack import RunningShop, eventually, post
 
 SUCCEEDS_LATE = "DE08370400440532013003"
@@ -100,6 +102,7 @@ def test_debit_goes_from_on_its_way_to_paid(shop: RunningShop, visit: Visit) -> 
 
     state(page, "Payment processing")
     ada.snap("40-debit-on-its-way")
+    assert faults_of(ada, "", SMALLEST) == []
     assert "bank needs 2 to 5 working days" in letter("debit.paid@example.com", "on its way")
     ada.wait_until_following("order:")
     at_stripe(shop, number, "succeed")
@@ -121,6 +124,7 @@ def test_failed_debit_is_paid_again(shop: RunningShop, visit: Visit) -> None:
     expect(page.get_by_text("Your payment did not arrive.")).to_be_visible()
     expect(page.get_by_text("you can pay again until then")).to_be_visible()
     ada.snap("41-debit-failed")
+    assert faults_of(ada, "", SMALLEST) == []
     told = letter("debit.failed@example.com", "did not arrive")
     assert "/checkout/payment?order=" in told
     page.get_by_role("link", name="Pay again").click()
@@ -217,6 +221,7 @@ def test_voucher_is_shown_again_and_paid(shop: RunningShop, visit: Visit) -> Non
     number = take_voucher(ada, "Voucher vase", "fill_never@example.com")
     page = ada.page
     ada.snap("43-voucher")
+    assert faults_of(ada, "", SMALLEST) == []
     reference = page.locator(".voucher-facts .copyable").inner_text()
 
     page.reload()
@@ -264,5 +269,6 @@ def test_staff_see_payments_on_their_way(shop: RunningShop, visit: Visit, owner:
     row.get_by_role("link", name=number).click()
     expect(desk.get_by_text("the customer's bank needs 2 to 5 working days")).to_be_visible()
     owner.snap("44-desk-processing")
+    assert axe.violations(desk) == []
     at_stripe(shop, number, "succeed")
     expect(desk.locator(".next-step")).to_contain_text("waiting to be packed")

@@ -13,7 +13,8 @@ from shop.orders.models import Order
 from tests.journeys.conftest import Visit
 from tests.journeys.shelf import available, product
 from tests.journeys.steps import add_to_cart
-from tests.support.browser import PHONE, Visitor, expect, sideways
+from tests.journeys.test_every_page import faults_of
+from tests.support.browser import PHONE, SMALLEST, Visitor, expect
 from tests.support.stack import RunningShop
 
 # How far what is seen has moved by itself since the page was opened.
@@ -82,7 +83,7 @@ def test_wallet_buys(shop: RunningShop, visit: Visit, path: str) -> None:
     expect(button(page)).to_be_visible()
     page.locator(".express").scroll_into_view_if_needed()
     ada.snap(f"50-express-{path[1:]}")
-    assert sideways(page) == 0
+    assert faults_of(ada, "", SMALLEST) == []
 
     button(page).click()
     wallet = sheet(page)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,20 @@ def test_wallets_need_a_method_they_can_use(shopper: FlaskClient) -> None:
         assert not quote(shopper)["can_buy"]
     finally:
         methods.configure(["card"])
+
+
+def test_wallets_can_be_switched_off(shopper: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "data-quote-url" in shopper.get("/cart").text
+    off = replace(shopper.application.config["SETTINGS"], wallets=False)
+    monkeypatch.setitem(shopper.application.config, "SETTINGS", off)
+
+    page = shopper.get("/cart")
+
+    assert "data-quote-url" not in page.text
+    assert "stripe" not in page.headers["Content-Security-Policy"]
+    assert "payment=()" in page.headers["Permissions-Policy"]
+    assert buy(shopper, {"version": 1, "amount_minor": 4290}).status_code == 422
+    assert count_orders() == 0
 
 
 def test_only_pages_with_payment_allow_it(
