@@ -12,7 +12,7 @@ from shop.core.db import session, transaction
 from shop.customers.models import Customer
 from shop.payments import operations as money
 from shop.payments.models import Payment, Refund
-from shop.payments.stripe_gateway import Intent, Movement, SentDispute, SentRefund
+from shop.payments.stripe_objects import Intent, Movement, SentDispute, SentRefund
 
 PASSWORD = "correct horse battery"
 ADDRESS = {

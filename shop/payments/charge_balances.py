@@ -18,6 +18,7 @@ from shop.core import clock
 from shop.core.db import end_read, session
 from shop.core.money import Money, exponent
 from shop.payments import stripe_gateway as gateway
+from shop.payments import stripe_objects
 from shop.payments.balance import of_events
 from shop.payments.models import Payment, PaymentEvent, Refund
 from shop.payments.unapplied import CannotApply, RefusalName
@@ -83,7 +84,7 @@ def books_since(moment: datetime, intent_of: Mapping[str, str]) -> Iterator[Book
     by_charge = {row.reference: row for row in payments}
     at_stripe: dict[int, _Sums] = defaultdict(_Sums)
     for movement in gateway.movements_since(moment):
-        if isinstance(movement, gateway.Unreadable) or movement.source in pending:
+        if isinstance(movement, stripe_objects.Unreadable) or movement.source in pending:
             continue
         row = by_charge.get(movement.source) or by_intent.get(intent_of.get(movement.source, ""))
         if row is not None:
@@ -103,7 +104,7 @@ def books_since(moment: datetime, intent_of: Mapping[str, str]) -> Iterator[Book
         yield Books(row.reference, row.intent_id or "", row.number, *said)
 
 
-def _add(sums: _Sums, movement: gateway.Movement, currency: str, *, is_charge: bool) -> None:
+def _add(sums: _Sums, movement: stripe_objects.Movement, currency: str, *, is_charge: bool) -> None:
     is_dispute = movement.source.startswith(("du_", "dp_"))
     if is_dispute and movement.fee_minor:
         sums.fees_minor[movement.currency] += movement.fee_minor

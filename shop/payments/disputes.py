@@ -19,7 +19,7 @@ from shop.payments import refundable
 from shop.payments.events import DisputeChanged
 from shop.payments.models import Dispute, DisputeStatus, Payment, PaymentEvent
 from shop.payments.records import locked, note, order_of, recount
-from shop.payments.stripe_gateway import Charge, Movement, SentDispute
+from shop.payments.stripe_objects import Charge, Movement, SentDispute
 from shop.payments.tasks import close_about, open_task
 from shop.payments.unapplied import CannotApply, RefusalName
 

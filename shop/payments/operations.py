@@ -32,7 +32,7 @@ from shop.payments.events import (
 from shop.payments.models import Payment, PaymentEvent, Refund, Task, WebhookDelivery
 from shop.payments.ownership import NOT_OURS, is_elsewhere
 from shop.payments.records import balance_of, locked, note, order_of, recount
-from shop.payments.stripe_gateway import Intent
+from shop.payments.stripe_objects import Intent
 from shop.payments.tasks import close_about, open_task
 
 CAPTURE_FAILED = "capture_failed"

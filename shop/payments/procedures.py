@@ -22,6 +22,7 @@ from shop.payments import (
     ownership,
     refundable,
     refunds,
+    stripe_objects,
     unapplied,
 )
 from shop.payments import stripe_gateway as gateway
@@ -158,11 +159,11 @@ def _created(
     shipping: dict[str, Any] | None,
     number: str,
     shop: str,
-) -> gateway.Intent:
+) -> stripe_objects.Intent:
     """The PaymentIntent of an attempt that has none yet: found at Stripe, or created there."""
     since = payment.created_at - CLOCKS_DIFFER_BY
 
-    def create(key_attempt: int) -> gateway.Intent:
+    def create(key_attempt: int) -> stripe_objects.Intent:
         return gateway.create_intent(
             # Another body under the same key would be an error.
             key=_numbered(payment.key, key_attempt) + ("" if shipping else ":wallet"),
@@ -175,7 +176,7 @@ def _created(
             metadata={ownership.SHOP: shop, "order": number, "payment": payment.key},
         )
 
-    def find() -> gateway.Intent | None:
+    def find() -> stripe_objects.Intent | None:
         return gateway.find_intent(payment.key, since=since)
 
     try:
@@ -192,7 +193,7 @@ def _created(
         raise type(away)(f"{away.sentence} Nothing was charged.") from away
 
 
-def _attached(payment_id: int, intent: gateway.Intent) -> str:
+def _attached(payment_id: int, intent: stripe_objects.Intent) -> str:
     """The secret of the PaymentIntent that another call gave this attempt. Ours, if it is another
     one, is cancelled, now or by the comparison: nobody has its secret."""
     known = session.execute(
@@ -358,7 +359,7 @@ def _is_ours(reference: str, intent_id: str, about: dict[str, Any]) -> bool:
         select(Dispute.id).where(Dispute.stripe_id == reference),
     )
     is_known = any(session.scalar(one) is not None for one in known)
-    is_ours = is_known or ownership.is_ours(gateway.metadata_of(about))
+    is_ours = is_known or ownership.is_ours(stripe_objects.metadata_of(about))
     end_read()
     return is_ours
 
@@ -368,7 +369,7 @@ def _adopted(intent_id: str) -> int | None:
     have died before we could store it."""
     try:
         intent = gateway.fetch_intent(intent_id)
-    except (gateway.NoSuchObject, gateway.Unreadable):
+    except (gateway.NoSuchObject, stripe_objects.Unreadable):
         return None
     settle_sent_intent(intent)
     payment_id = ownership.payment_of(intent_id)
@@ -403,7 +404,7 @@ def settle_intent(intent_id: str) -> str:
     return settle_sent_intent(gateway.fetch_intent(intent_id))
 
 
-def settle_sent_intent(intent: gateway.Intent) -> str:
+def settle_sent_intent(intent: stripe_objects.Intent) -> str:
     """``settle_intent`` for an intent that was just read and whose id we do not know."""
     is_ours = ownership.is_ours(intent.metadata)
     end_read()
@@ -425,7 +426,7 @@ def settle_refund(stripe_id: str) -> str:
     return apply_sent_refund(gateway.fetch_refund(stripe_id))
 
 
-def apply_sent_refund(sent: gateway.SentRefund) -> str:
+def apply_sent_refund(sent: stripe_objects.SentRefund) -> str:
     """``settle_refund`` for a refund that was just read.
 
     One of ours is known by Stripe's id or by its key and attempt; a failure of an earlier attempt
@@ -468,7 +469,7 @@ def settle_dispute(stripe_id: str) -> str:
     return apply_sent_dispute(gateway.fetch_dispute(stripe_id))
 
 
-def apply_sent_dispute(sent: gateway.SentDispute) -> str:
+def apply_sent_dispute(sent: stripe_objects.SentDispute) -> str:
     """``settle_dispute`` for a dispute that was just read."""
     payment = session.execute(
         select(Payment.id, Payment.captured_minor).where(Payment.intent_id == sent.intent_id)
@@ -518,19 +519,19 @@ def capture(payment_id: int, amount_minor: int | None = None) -> str:
     with transaction():
         asked = operations.check_capture(payment_id, amount_minor)
 
-    def take(key_attempt: int) -> gateway.Intent:
+    def take(key_attempt: int) -> stripe_objects.Intent:
         return gateway.capture_intent(
             asked.intent_id,
             key=_numbered(asked.key, key_attempt),
             amount_minor=asked.amount_minor,
         )
 
-    def look() -> gateway.Intent | None:
+    def look() -> stripe_objects.Intent | None:
         intent = gateway.fetch_intent(asked.intent_id)
         return None if intent.status == "requires_capture" else intent
 
     refusal: gateway.Refused | None = None
-    intent: gateway.Intent | None
+    intent: stripe_objects.Intent | None
     try:
         intent = _once(take, look, _next_key_of(Payment, payment_id), asked.key_attempt)
     except gateway.Refused as refused:
@@ -546,7 +547,7 @@ def capture(payment_id: int, amount_minor: int | None = None) -> str:
 def _captured(
     payment_id: int,
     asked: operations.CaptureRequest,
-    intent: gateway.Intent | None,
+    intent: stripe_objects.Intent | None,
     refusal: gateway.Refused | None,
 ) -> str:
     """Write down what became of a capture. Raises unless the wanted amount was captured."""
@@ -569,7 +570,7 @@ def _captured(
     raise why
 
 
-def _as_it_is(intent_id: str) -> gateway.Intent | None:
+def _as_it_is(intent_id: str) -> stripe_objects.Intent | None:
     """The PaymentIntent behind a refusal; None if Stripe cannot say, so that the refusal counts."""
     try:
         return gateway.fetch_intent(intent_id)
@@ -625,7 +626,7 @@ def send_refund(refund_id: int) -> None:
     shop = ownership.shop_id()
     end_read()
 
-    def send(key_attempt: int) -> gateway.SentRefund:
+    def send(key_attempt: int) -> stripe_objects.SentRefund:
         return gateway.create_refund(
             key=_numbered(own_key if attempt == 1 else f"{own_key}:{attempt}", key_attempt),
             intent_id=intent_id or "",
@@ -633,7 +634,7 @@ def send_refund(refund_id: int) -> None:
             metadata={ownership.SHOP: shop, "refund": own_key, "attempt": str(attempt)},
         )
 
-    def look() -> gateway.SentRefund | None:
+    def look() -> stripe_objects.SentRefund | None:
         return _sent_before(intent_id or "", own_key, attempt)
 
     try:
@@ -657,7 +658,7 @@ def _refund_refused(refund_id: int, attempt: int, reason: str) -> None:
             refunds.fail_refund(order, row, reason)
 
 
-def _sent_before(intent_id: str, own_key: str, attempt: int) -> gateway.SentRefund | None:
+def _sent_before(intent_id: str, own_key: str, attempt: int) -> stripe_objects.SentRefund | None:
     """Our refund among those of a PaymentIntent: Stripe forgets idempotency keys after a day."""
     wanted = {"refund": own_key, "attempt": str(attempt)}
     return next(
@@ -693,7 +694,7 @@ def close_intents(order_id: int) -> None:
                 operations.apply_intent(payment_id, intent)
 
 
-def _cancelled(intent_id: str) -> gateway.Intent | None:
+def _cancelled(intent_id: str) -> stripe_objects.Intent | None:
     try:
         return gateway.cancel_intent(intent_id)
     except gateway.Refused as error:
@@ -744,7 +745,7 @@ def _is_known_to_stripe(order_id: int) -> bool:
     return intent is not None
 
 
-def _adopt(intent: gateway.Intent) -> int | None:
+def _adopt(intent: stripe_objects.Intent) -> int | None:
     """Our payment for an intent that we made just before we died: known by its key alone."""
     payment_id = session.scalar(
         select(Payment.id).where(
@@ -758,7 +759,7 @@ def _adopt(intent: gateway.Intent) -> int | None:
     return payment_id
 
 
-def _is_superseded(intent: gateway.Intent) -> bool:
+def _is_superseded(intent: stripe_objects.Intent) -> bool:
     """Whether it is a second PaymentIntent of an attempt of ours: Stripe had failed to tell us of
     it. Nobody has its secret, so nobody can pay it."""
     if intent.status in {"succeeded", "requires_capture", "processing", "canceled"}:
@@ -772,7 +773,7 @@ def _is_superseded(intent: gateway.Intent) -> bool:
     return known is not None
 
 
-def _report_orphan(intent: gateway.Intent) -> None:
+def _report_orphan(intent: stripe_objects.Intent) -> None:
     """Money for an order that this database does not know, as after restoring a backup."""
     number = intent.metadata.get("order", "")
     orders.pass_number(number)

@@ -16,7 +16,7 @@ from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Invalid, Unavailable, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
-from shop.payments import charge_balances, ownership, procedures, refunds, unapplied
+from shop.payments import charge_balances, ownership, procedures, refunds, stripe_objects, unapplied
 from shop.payments import stripe_gateway as gateway
 from shop.payments.events import ComparisonRequested
 from shop.payments.models import Dispute, Payment, PaymentEvent, ReconcileRun, Refund, Task
@@ -313,7 +313,7 @@ class _Look:
     def _payments(self) -> Iterator[Difference | None]:
         seen: set[str] = set()
         for intent in gateway.intents_since(self._since):
-            if isinstance(intent, gateway.Unreadable):
+            if isinstance(intent, stripe_objects.Unreadable):
                 seen.add(intent.reference)
                 yield self._unreadable("payment", intent)
                 continue
@@ -336,7 +336,7 @@ class _Look:
                     "payment", row.intent_id or "", row.number, here, gateway.fetch_intent
                 )
 
-    def _payment(self, intent: gateway.Intent) -> Difference | None:
+    def _payment(self, intent: stripe_objects.Intent) -> Difference | None:
         ours = session.execute(
             select(Payment.status, Payment.captured_minor, orders.Order.number)
             .join(orders.Order, orders.Order.id == Payment.order_id)
@@ -367,7 +367,7 @@ class _Look:
     def _refunds(self) -> Iterator[Difference | None]:
         seen: set[str] = set()
         for sent in gateway.refunds_since(self._since):
-            if isinstance(sent, gateway.Unreadable):
+            if isinstance(sent, stripe_objects.Unreadable):
                 seen.add(sent.reference)
                 yield self._unreadable("refund", sent)
                 continue
@@ -393,7 +393,7 @@ class _Look:
                     "refund", row.stripe_id or "", row.number, here, gateway.fetch_refund
                 )
 
-    def _refund(self, sent: gateway.SentRefund) -> Difference | None:
+    def _refund(self, sent: stripe_objects.SentRefund) -> Difference | None:
         ours = session.execute(
             select(Refund.status, Refund.amount_minor, Refund.currency).where(
                 Refund.stripe_id == sent.id
@@ -422,7 +422,7 @@ class _Look:
         more."""
         seen: set[str] = set()
         for sent in gateway.disputes_since(self._since):
-            if isinstance(sent, gateway.Unreadable):
+            if isinstance(sent, stripe_objects.Unreadable):
                 seen.add(sent.reference)
                 yield self._unreadable("dispute", sent)
                 continue
@@ -452,7 +452,7 @@ class _Look:
             raise_it = partial(_raise, error)
             return self._difference("dispute", stripe_id, number, "open", "unknown", raise_it)
 
-    def _dispute(self, sent: gateway.SentDispute) -> Difference | None:
+    def _dispute(self, sent: stripe_objects.SentDispute) -> Difference | None:
         ours = session.execute(
             select(
                 Dispute.status,
@@ -515,7 +515,7 @@ class _Look:
                 partial(_raise, error),
             )
 
-    def _unreadable(self, what: str, error: gateway.Unreadable) -> Difference | None:
+    def _unreadable(self, what: str, error: stripe_objects.Unreadable) -> Difference | None:
         number = _number_of(error.reference) or _number(error.intent_id)
         is_ours = number is not None or ownership.is_ours(error.metadata)
         end_read()
@@ -573,7 +573,7 @@ def _raise(error: Exception) -> str:
     raise error
 
 
-def _was_made_anew(sent: gateway.SentRefund) -> bool:
+def _was_made_anew(sent: stripe_objects.SentRefund) -> bool:
     """Whether this is a try of a refund of ours that failed, and another one was made since."""
     later = select(Refund.id).where(
         Refund.key == sent.metadata.get("refund", ""),

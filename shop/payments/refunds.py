@@ -29,7 +29,7 @@ from shop.payments.models import (
     Task,
 )
 from shop.payments.records import locked, note, order_of, recount
-from shop.payments.stripe_gateway import SentRefund
+from shop.payments.stripe_objects import SentRefund
 from shop.payments.tasks import close_about, open_task
 from shop.payments.unapplied import CannotApply, RefusalName
 

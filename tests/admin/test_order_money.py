@@ -10,12 +10,12 @@ from sqlalchemy import func, select
 from shop import inventory, orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
-from shop.payments import disputes, refunds
+from shop.payments import disputes, refunds, stripe_objects
 from shop.payments import operations as money
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
 from shop.payments.refusals import SENTENCES, RefusalReason
-from shop.payments.stripe_gateway import SentRefund
+from shop.payments.stripe_objects import SentRefund
 from tests import cast as people
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
@@ -243,7 +243,7 @@ def test_authorised_money_is_captured_in_part(
     order, payment = held(cast)
     asked: list[int] = []
 
-    def capture(intent_id: str, *, key: str, amount_minor: int) -> gateway.Intent:
+    def capture(intent_id: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
         asked.append(amount_minor)
         return people.intent(payment, received_minor=amount_minor)
 
@@ -266,7 +266,7 @@ def test_refused_capture_shows_the_reason_and_a_task(
     as_it_is = people.intent(payment, "requires_capture")
     monkeypatch.setattr(gateway, "fetch_intent", lambda _: as_it_is)
 
-    def refused(intent_id: str, *, key: str, amount_minor: int) -> gateway.Intent:
+    def refused(intent_id: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
         reason = RefusalReason.CARD_INSUFFICIENT_FUNDS
         raise gateway.Refused(SENTENCES[reason], reason=reason)
 

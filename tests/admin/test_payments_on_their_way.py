@@ -9,7 +9,7 @@ from shop import orders, payments
 from shop.core import clock
 from shop.core.db import transaction
 from shop.payments import operations as money
-from shop.payments.stripe_gateway import Voucher
+from shop.payments.stripe_objects import Voucher
 from tests import cast as people
 from tests.admin.desk import Desk, sit
 from tests.admin.test_orders import kept

@@ -14,7 +14,7 @@ from shop.core.db import session, transaction
 from shop.core.errors import Unavailable
 from shop.core.idempotency import IdempotencyKey
 from shop.payments import operations as money
-from shop.payments import refunds
+from shop.payments import refunds, stripe_objects
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
 from shop.payments.refusals import SENTENCES, RefusalReason
@@ -273,7 +273,7 @@ def test_money_is_captured_in_part_and_the_rest_released(
     order, payment = held(cast)
     assert finance.get(f"orders/{order.number}").json["money"]["capture_before"]
 
-    def capture(intent_id: str, *, key: str, amount_minor: int) -> gateway.Intent:
+    def capture(intent_id: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
         return people.intent(payment, received_minor=amount_minor)
 
     monkeypatch.setattr(gateway, "capture_intent", capture)
@@ -292,7 +292,7 @@ def test_refused_capture_answers_with_the_reason(
     as_it_is = people.intent(payment, "requires_capture")
     monkeypatch.setattr(gateway, "fetch_intent", lambda _: as_it_is)
 
-    def refused(intent_id: str, *, key: str, amount_minor: int) -> gateway.Intent:
+    def refused(intent_id: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
         reason = RefusalReason.AUTHORISATION_EXPIRED
         raise payments.Refused(SENTENCES[reason], reason=reason)
 
@@ -307,7 +307,7 @@ def test_refused_capture_answers_with_the_reason(
     assert "authorisation has expired" in answer.json["detail"]
     assert [task.kind for task in payments.open_tasks()] == ["capture_failed"]
 
-    def taken(intent_id: str, *, key: str, amount_minor: int) -> gateway.Intent:
+    def taken(intent_id: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
         return people.intent(payment)
 
     monkeypatch.setattr(gateway, "capture_intent", taken)
@@ -366,10 +366,10 @@ def test_what_was_done_by_a_process_that_died_before_it_answered_is_answered_whe
 ) -> None:
     order, payment = held(cast)
 
-    def taken(_: str, *, key: str, amount_minor: int) -> gateway.Intent:
+    def taken(_: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
         return people.intent(payment, received_minor=amount_minor)
 
-    def released(_: str) -> gateway.Intent:
+    def released(_: str) -> stripe_objects.Intent:
         return people.intent(payment, "canceled")
 
     monkeypatch.setattr(gateway, "capture_intent", taken)
@@ -406,7 +406,7 @@ def test_what_stripe_did_before_its_answer_was_lost_is_answered_when_repeated(
 ) -> None:
     order, payment = held(cast)
 
-    def lost(*_: object, **__: object) -> gateway.Intent:
+    def lost(*_: object, **__: object) -> stripe_objects.Intent:
         raise Unavailable("The payment service does not answer. Please try again.")
 
     monkeypatch.setattr(gateway, "capture_intent", lost)

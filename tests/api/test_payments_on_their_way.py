@@ -6,7 +6,7 @@ from shop import orders
 from shop.core import clock
 from shop.core.db import transaction
 from shop.payments import operations as money
-from shop.payments.stripe_gateway import Voucher
+from shop.payments.stripe_objects import Voucher
 from tests import cast as people
 from tests.api.conftest import Program
 from tests.cast import Cast

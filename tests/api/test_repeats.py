@@ -15,7 +15,7 @@ from shop.core.idempotency import IdempotencyKey
 from shop.discounts.models import DiscountCode
 from shop.inventory.models import StockLevel
 from shop.payments import operations as money
-from shop.payments import refunds
+from shop.payments import refunds, stripe_objects
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
 from tests import cast as people
@@ -81,7 +81,7 @@ def held(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> orders.Order:
     with transaction():
         money.apply_intent(payment.id, people.intent(payment, "requires_capture"))
 
-    def capture(intent_id: str, *, key: str, amount_minor: int) -> gateway.Intent:
+    def capture(intent_id: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
         return people.intent(payment, received_minor=amount_minor)
 
     monkeypatch.setattr(gateway, "capture_intent", capture)
@@ -241,7 +241,7 @@ def test_starting_to_pay_twice_is_one_attempt(
     order = cast.unpaid_order
     keys: list[str] = []
 
-    def create(*, key: str, **_: Any) -> gateway.Intent:
+    def create(*, key: str, **_: Any) -> stripe_objects.Intent:
         keys.append(key)
         (payment,) = payments.of_order(order.id)
         return people.intent(payment, "requires_payment_method")

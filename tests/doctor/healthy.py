@@ -15,7 +15,7 @@ from shop.payments import disputes
 from shop.payments import operations as money
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
-from shop.payments.stripe_gateway import Intent, Movement, SentDispute, SentRefund
+from shop.payments.stripe_objects import Intent, Movement, SentDispute, SentRefund
 from tests import cast as people
 from tests.cast import Cast
 from tests.discounts.offers import offer

@@ -8,7 +8,7 @@ from shop import checkout, notifications, orders, payments
 from shop.core import clock
 from shop.core.db import transaction
 from shop.payments import operations as money
-from shop.payments.stripe_gateway import Voucher
+from shop.payments.stripe_objects import Voucher
 from tests import cast as people
 from tests.cast import Cast
 from tests.notifications.test_mails import mails, work

@@ -12,7 +12,7 @@ from shop.core.db import session, transaction
 from shop.core.errors import Invalid, WrongState
 from shop.doctor.checks import EVER, Asked
 from shop.payments import operations as money
-from shop.payments import refunds
+from shop.payments import refunds, stripe_objects
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, PaymentEvent, Task
 from tests import cast as people
@@ -91,7 +91,7 @@ def test_capturing_asks_stripe_once_with_the_same_key(
     _, payment = held
     asked: list[tuple[str, int]] = []
 
-    def capture(_: str, *, key: str, amount_minor: int) -> gateway.Intent:
+    def capture(_: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
         asked.append((key, amount_minor))
         return people.intent(payment, received_minor=amount_minor)
 
@@ -203,7 +203,7 @@ def test_what_was_taken_out_meanwhile_is_not_captured(
     (line,) = orders.by_id(order.id).lines
     asked: list[int] = []
 
-    def capture(_: str, *, key: str, amount_minor: int) -> gateway.Intent:
+    def capture(_: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
         asked.append(amount_minor)
         return people.intent(payment, received_minor=amount_minor)
 
@@ -303,7 +303,7 @@ def test_closing_a_further_attempt_leaves_the_money_that_the_order_stands_on(
         session.add(further)
     asked: list[str] = []
 
-    def cancel(intent_id: str) -> gateway.Intent:
+    def cancel(intent_id: str) -> stripe_objects.Intent:
         asked.append(intent_id)
         return people.intent(further, "canceled", id=intent_id)
 
@@ -414,7 +414,7 @@ def test_what_is_called_off_while_stripe_captures_goes_back(
 ) -> None:
     order, payment = three_with_one_called_off(cast)
 
-    def capture(_: str, *, key: str, amount_minor: int) -> gateway.Intent:
+    def capture(_: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
         call_off(order, units)  # by the customer, meanwhile
         return people.intent(payment, received_minor=amount_minor)
 

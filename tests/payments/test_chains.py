@@ -17,7 +17,7 @@ from shop.core.events import EventRecord
 from shop.orders.models import Order
 from shop.payments import operations as money
 from shop.payments.models import Payment, Refund
-from shop.payments.stripe_gateway import Intent, Voucher
+from shop.payments.stripe_objects import Intent, Voucher
 from tests import cast as people
 from tests.cast import Cast
 

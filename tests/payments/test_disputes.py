@@ -12,7 +12,7 @@ from shop.core.db import session, transaction
 from shop.core.errors import Invalid, WrongState
 from shop.payments import disputes, procedures, refunds
 from shop.payments.models import CLOSED_DISPUTES, Dispute, DisputeStatus, PaymentEvent, Task
-from shop.payments.stripe_gateway import Charge
+from shop.payments.stripe_objects import Charge
 from shop.payments.unapplied import CannotApply
 from tests import cast as people
 from tests.cast import Cast

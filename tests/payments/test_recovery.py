@@ -14,7 +14,7 @@ from shop.discounts.models import Discount, Redemption
 from shop.payments import operations as money
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
-from shop.payments.stripe_gateway import Intent, SentRefund
+from shop.payments.stripe_objects import Intent, SentRefund
 from tests import cast as people
 from tests.cast import Cast
 from tests.discounts.offers import offer

@@ -18,7 +18,7 @@ from shop.core import clock
 from shop.core.actor import SYSTEM, acting_as
 from shop.core.db import session, transaction
 from shop.core.errors import Unavailable
-from shop.payments import operations, procedures
+from shop.payments import operations, procedures, stripe_objects
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund, Task
 from tests import cast as people
@@ -201,7 +201,7 @@ def test_death_around_storing_the_key_creates_one(
     fail(stripe, CREATE)
     create, asked = gateway.create_intent, list[str]()
 
-    def dies_at_the_second(*, key: str, **params: Any) -> gateway.Intent:
+    def dies_at_the_second(*, key: str, **params: Any) -> stripe_objects.Intent:
         asked.append(key)
         return create(key=key, **params) if len(asked) == 1 else killed()
 

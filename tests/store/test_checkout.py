@@ -19,7 +19,7 @@ from shop.core import clock, db, devices
 from shop.core.errors import Unavailable
 from shop.orders.models import Order
 from shop.payments import stripe_gateway as gateway
-from shop.payments.stripe_gateway import Intent
+from shop.payments.stripe_objects import Intent
 from shop.store import forms
 from tests.cast import ADDRESS, PASSWORD, Cast
 

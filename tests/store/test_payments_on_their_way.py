@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from shop import checkout, orders, payments
 from shop.core import clock, db
 from shop.payments import operations as money
-from shop.payments.stripe_gateway import Voucher
+from shop.payments.stripe_objects import Voucher
 from shop.store.orders import IF_IT_ARRIVES
 from tests import cast as people
 from tests.cast import Cast
