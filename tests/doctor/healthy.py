@@ -34,7 +34,7 @@ class Stripe:
 
     def answers(self, patch: pytest.MonkeyPatch) -> None:
         """Stand where the real one does."""
-        for name in ("fetch_intent", "cancel_intent", "create_refund"):
+        for name in ("fetch_intent", "cancel_intent", "create_refund", "refunds_of"):
             patch.setattr(gateway, name, getattr(self, name))
         for name in ("intents", "refunds", "disputes"):
             patch.setattr(
@@ -68,6 +68,9 @@ class Stripe:
         if kept is None or kept.status in {"requires_payment_method", "requires_capture"}:
             self.intents[intent_id] = people.intent(payment, "canceled")
         return self.intents[intent_id]
+
+    def refunds_of(self, intent_id: str) -> list[SentRefund]:
+        return [one for one in self.refunds.values() if one.intent_id == intent_id]
 
     def create_refund(self, *, metadata: dict[str, str], **_: Any) -> SentRefund:
         if self.refuses:
