@@ -20,7 +20,7 @@ SECRET = "whsec_tests"
 
 
 @contextmanager
-def skewed(minutes: int) -> Iterator[None]:
+def skewed(minutes: float) -> Iterator[None]:
     """Our clock, for the shop and for Stripe's library."""
     real, ahead = time.time, minutes * 60
     with pytest.MonkeyPatch.context() as patch:
@@ -37,12 +37,13 @@ def message(kind: str, intent_id: str) -> tuple[bytes, str]:
     return body.encode(), header
 
 
-def test_a_clock_that_runs_ahead_refuses_messages_and_still_gets_the_money(cast: Cast) -> None:
+@pytest.mark.parametrize("minutes", [10, -10])
+def test_wrong_clock_refuses_webhooks_and_gets_the_money(cast: Cast, minutes: int) -> None:
     order = cast.unpaid_order
     payment = people.attempt(order)
     body, signature = message("payment_intent.succeeded", payment.intent_id or "")
 
-    with skewed(10):
+    with skewed(minutes):
         with pytest.raises(payments.BadSignature):
             payments.record_webhook(body, signature)
         # What ``reconcile`` and the page that the browser returns to do instead.
@@ -52,11 +53,12 @@ def test_a_clock_that_runs_ahead_refuses_messages_and_still_gets_the_money(cast:
     assert (order.status, order.payment_status) == ("confirmed", "paid")
 
 
-def test_a_clock_that_is_behind_takes_messages_as_ever(cast: Cast) -> None:
+@pytest.mark.parametrize("minutes", [4, -0.5])
+def test_slightly_wrong_clock_takes_webhooks(cast: Cast, minutes: float) -> None:
     payment = people.attempt(cast.unpaid_order)
     body, signature = message("payment_intent.succeeded", payment.intent_id or "")
 
-    with skewed(-10):
+    with skewed(minutes):
         assert payments.record_webhook(body, signature)
 
 
