@@ -179,11 +179,16 @@ def send_refunded(event: OrderRefunded) -> None:
 
 
 def send_late_payment(event: LatePaymentRefused) -> None:
-    """Money came that cannot be used, and is refunded."""
+    """Money came that cannot be used: what was captured is refunded, the rest released."""
     order = orders.by_id(event.order_id)
     paid = orders.live_of(order) if event.cause == LateCause.PAID_TWICE else None
     _about_order(
-        "late_payment", f"late_payment:{event.payment_id}", order, cause=event.cause, paid=paid
+        "late_payment",
+        f"late_payment:{event.payment_id}",
+        order,
+        cause=event.cause,
+        paid=paid,
+        is_released=not session.get_one(payments.Payment, event.payment_id).captured_minor,
     )
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shop import checkout, notifications, orders, payments
+from shop import cart, checkout, notifications, orders, payments
 from shop.core import clock
 from shop.core.db import transaction
 from shop.payments import operations as money
@@ -160,3 +160,26 @@ def test_cancelled_while_processing_promises_a_refund(payment: payments.Payment)
     refund = mails()[-1]
     assert "after this order was cancelled" in refund.text
     assert refund.subject == f"We refund your payment for order {order.number}"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("succeeded", "We are refunding it in full."), ("requires_capture", "you are not charged.")],
+)
+def test_second_payment_says_what_becomes_of_it(cast: Cast, status: str, words: str) -> None:
+    basket = people.filled_cart(cast.mug)
+    with transaction():
+        first = checkout.place_order(basket.id)
+    late = people.attempt(first)
+    with transaction():
+        cart.add(basket, cast.mug.id)
+    with transaction():
+        second = checkout.place_order(basket.id)
+    people.pay(second)
+    with transaction():
+        money.apply_intent(late.id, people.intent(late, status))
+    work()
+
+    told = next(mail for mail in mails() if mail.kind == "late_payment")
+    assert words in told.text
+    assert f"You will receive order {second.number} only." in told.text
