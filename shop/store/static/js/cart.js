@@ -45,7 +45,7 @@ export default function cart(cart) {
     else if (wasInside) cart.querySelector(/** @type {any} */ ("[data-undo] button, .button"))?.focus();
     hideUndo();
     // An alert beside its line or field is read out by itself, and a toast would only cover it.
-    const isSaid = cart.closest("dialog") || cart.querySelector("[role=alert], [data-undo]");
+    const isSaid = cart.closest("dialog") || cart.querySelector("[role=alert]:not([hidden], [hidden] *), [data-undo]");
     if (!isSaid) announce(`Your cart has ${pieces(cart)}.`, { seconds: 3 });
   }
 
