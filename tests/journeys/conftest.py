@@ -8,6 +8,7 @@ temporary folder.
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from dotenv import dotenv_values
 from playwright.sync_api import Browser
 
+from shop import checkout
 from shop.core.db import end_read
 from tests.journeys import shelf as goods
 from tests.support.browser import Visitor, chrome, expect
@@ -46,9 +48,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
             yield running
         return
     folder = tmp_path_factory.mktemp("shop")
-    methods = {"PAYMENT_METHODS": PAYMENT_METHODS}
-    with running_shop(folder, "--no-demo", **methods) as running, running.database():
+    told = {"PAYMENT_METHODS": PAYMENT_METHODS, "MAX_UNPAID_ORDERS": "1000"}
+    with running_shop(folder, "--no-demo", **told) as running, running.database():
+        # All journeys share a shop, and most of their buyers an email address.
+        terms = checkout.terms()
+        checkout.configure(replace(terms, max_unpaid_orders=1000))
         yield running
+        checkout.configure(terms)
 
 
 @pytest.fixture(scope="package")

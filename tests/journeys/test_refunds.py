@@ -159,7 +159,7 @@ def test_a_dispute_holds_the_money_back_until_it_is_won(
     expect(task).to_have_count(0, timeout=A_MINUTE_MS)
     page.goto(order_page)
     expect(payment_pill(page)).to_have_text("Paid")
-    expect(page.get_by_text("Dispute won")).to_be_visible()
+    expect(page.get_by_text("Reinstated after a dispute")).to_be_visible()
     expect(page.get_by_role("button", name="Give money back")).to_be_visible()
 
 
