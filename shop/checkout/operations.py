@@ -32,10 +32,14 @@ def set_contact(basket: cart.Cart, *, email: str, address: Mapping[str, Any]) ->
 
 def set_method(basket: cart.Cart, code: str) -> None:
     """Keep how it is sent. Raises ``NoDelivery``."""
+    _check_method(basket, code)
+    cart.set_details(basket, {"shipping_method": code})
+
+
+def _check_method(basket: cart.Cart, code: str) -> None:
     country = (basket.shipping_address or {}).get("country", terms().country)
     if code not in {option.code for option in shipping_options(country, 0)}:
         raise NoDelivery("Please choose a way to send it.", field="shipping_method")
-    cart.set_details(basket, {"shipping_method": code})
 
 
 def apply_code(basket: cart.Cart, given: object) -> discounts.Applied | None:
@@ -63,27 +67,31 @@ def place_order(
     seen_version: int | None = None,
     seen_total_minor: int | None = None,
     billing_address: Mapping[str, Any] | None = None,
+    shipping_method: str | None = None,
     network: str = "",
 ) -> orders.Order:
     """Order what is in the cart, as the customer last saw it, and reserve the stock.
 
-    The cart must carry email, address and method. Pressing twice gives the same order; a cart that
-    changed since an unpaid order replaces that order, unless its money is on its way: then that is
-    the order. Raises ``CartChanged`` when version or total
-    differ from what was seen, or when a code stopped applying and no total was seen; ``UsedUp``,
-    ``CartProblems``, ``OutOfStock``, ``NoDelivery``, ``InvalidAddress``; ``Invalid`` for a total
-    that no card can be charged; ``HoldRefused`` for a buyer who keeps too much without paying
-    (``network`` is the digest of where they are). An order that costs nothing is confirmed at once:
+    The cart must carry email and address, and the method unless it is given here. Pressing twice
+    gives the same order; a cart that changed since an unpaid order replaces that order, unless its
+    money is on its way: then that is the order. An order that costs nothing is confirmed at once:
     there is no payment to wait for.
+
+    Raises ``CartChanged`` when version or total differ from what was seen, or when a code stopped
+    applying and no total was seen; ``UsedUp``, ``CartProblems``, ``OutOfStock``, ``NoDelivery``,
+    ``InvalidAddress``; ``Invalid`` for a total that no card can be charged; ``HoldRefused`` for a
+    buyer who keeps too much without paying (``network`` is the digest of where they are).
     """
     basket = cart.lock(cart_id)
+    if shipping_method is not None and basket.status == "open":
+        _check_method(basket, shipping_method)
     earlier = _earlier(basket)
     billing = clean_address(billing_address) if billing_address else None
     is_current = basket.status != "open" or seen_version in {None, basket.version}
     if (earlier and is_current) and (
         basket.status != "open"
         or earlier.payment_status == "processing"
-        or _is_same(earlier, basket, billing, seen_total_minor)
+        or _is_same(earlier, basket, billing, seen_total_minor, shipping_method)
     ):
         if earlier.customer_id is None:
             earlier.customer_id = basket.customer_id  # who signed in meanwhile finds it again
@@ -91,6 +99,8 @@ def place_order(
     if basket.status != "open":
         raise CartChanged("This cart is closed.")
     view = cart.view(basket)
+    if shipping_method is not None:
+        view = replace(view, shipping_method=shipping_method)
     if seen_version not in {None, view.version}:
         raise _changed("Your cart has changed. Check it before you pay.", view)
     if not view.lines or view.problems:
@@ -136,6 +146,8 @@ def place_order(
         instead_of=earlier,
     )
     cart.link_order(basket, order.id)
+    if shipping_method is not None:
+        cart.set_details(basket, {"shipping_method": shipping_method})
     if not order.total_minor:
         orders.mark_paid(order)
         orders.set_payment_status(order, "paid")
@@ -232,16 +244,19 @@ def _is_same(
     basket: cart.Cart,
     billing: dict[str, str] | None,
     seen_total_minor: int | None,
+    shipping_method: str | None,
 ) -> bool:
     """Whether the customer only pressed again: the same cart, total, way and place, still held."""
     if order.status == "pending" and order.expires_at <= clock.now():
         return False
+    kept = basket.shipping_method or order.shipping_method
+    wanted = kept if shipping_method is None else shipping_method
     return (
         order.status in {"pending", "confirmed", "completed"}
         and (order.cart_id, order.cart_version) == (basket.id, basket.version)
         and seen_total_minor in {None, order.total_minor}
         and order.email == basket.email
-        and order.shipping_method == (basket.shipping_method or order.shipping_method)
+        and order.shipping_method == wanted
         and order.shipping_address == (basket.shipping_address or {})
         and order.billing_address == billing
     )

@@ -371,9 +371,9 @@ def _place(
     basket: cart.Cart, method: str, billing: BillingForm, seen: tuple[int, int]
 ) -> orders.Order:
     with transaction("place-order"):
-        checkout.set_method(basket, method)
         return checkout.place_order(
             basket.id,
+            shipping_method=method,
             seen_version=seen[0],
             seen_total_minor=seen[1],
             billing_address=None if billing.same.data else billing.address(),
