@@ -20,6 +20,7 @@ TO_DO = {
     "refund_failed": "Press Retry in the order, or pay the customer back another way.",
     "dispute": "Answer at Stripe; this closes when the bank has decided.",
     "kept_after_dispute": "Pay the customer what is due another way.",
+    "money_left": "Refund it in the order, or close this if it is meant to stay.",
     "refund_stuck": "See whether Stripe has it, and under Jobs why the shop could not send it.",
     "capture_soon": "Capture the money in the order, or release it.",
     "refund_blocked": "Refund in the order when the dispute is closed.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, column, select, text, update
+from sqlalchemy import BigInteger, column, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shop import cart, orders
@@ -397,6 +397,8 @@ def cancel_order(order: orders.Order, *, reason: str, refund: bool = True) -> No
     orders.cancel(order, reason=reason, goes_back=goes_back)
     if goes_back:
         refunds.request_refund(order, wanted, reason="cancelled", source=source)
+        if source == "customer":
+            _report_left(order)
     elif refund:
         _report_kept(order)
 
@@ -453,6 +455,27 @@ def _refuse_while_disputed(order: orders.Order) -> None:
     """Whoever cancels to have money refunded has to wait while a bank decides about it."""
     if refusal := refundable.refusal_while_disputed(Payment.order_id == order.id):
         raise WrongState(refusal)
+
+
+def _report_left(order: orders.Order) -> None:
+    """Money of an order that its customer cancelled is still here: somebody refunded less than its
+    items cost, or nothing, when a part of it was cancelled before. A person says whether it stays.
+    """
+    session.flush()
+    left = session.scalar(
+        select(func.sum(Payment.captured_minor - Payment.refunding_minor)).where(
+            Payment.order_id == order.id
+        )
+    )
+    if left:
+        open_task(
+            "money_left",
+            str(order.id),
+            f"The customer cancelled order {order.number}, and"
+            f" {Money(int(left), order.currency).format()} of its money is still here: less was"
+            " refunded before than the items cost.",
+            order_id=order.id,
+        )
 
 
 def _report_kept(order: orders.Order) -> None:

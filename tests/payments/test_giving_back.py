@@ -557,3 +557,19 @@ def _made_there(
         created=payment.created_at,
         metadata={},
     )
+
+
+def test_money_left_after_a_customer_cancels_is_a_task(cast: Cast) -> None:
+    order = people.order(cast.mug, 3)
+    people.pay(order)
+    line = order.lines[0].id
+    with transaction():
+        wanted = payments.Wanted({line: 2}, amount_minor=500)
+        payments.request_refund(orders.lock(order.id), wanted, reason="not delivered")
+
+    with acting_as(Actor("customer", None, "Ada")), transaction():
+        payments.cancel_order(orders.lock(order.id), reason="customer")
+
+    task = session.scalars(select(Task).where(Task.kind == "money_left")).one()
+    assert "€33.00 of its money is still here" in task.sentence
+    assert (task.order_id, task.closed_at) == (order.id, None)

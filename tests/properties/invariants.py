@@ -145,10 +145,7 @@ QUERIES = {
         SELECT p.id FROM payment p JOIN "order" o ON o.id = p.order_id
         WHERE o.status IN ('cancelled', 'expired', 'pending')
           AND p.captured_minor > p.refunding_minor
-          -- staff said how much, of all of it or of some units
-          AND o.close_reason NOT IN ('given back', 'money kept')
-          AND NOT EXISTS (SELECT FROM event e WHERE e.order_id = o.id AND e.type = 'LinesCancelled'
-                          AND e.payload->>'reason' = 'money kept')
+          AND o.close_reason NOT IN ('given back', 'money kept')  -- staff said how much
           AND NOT EXISTS (SELECT FROM dispute d WHERE d.payment_id = p.id)
           AND NOT EXISTS (SELECT FROM task t WHERE t.order_id = o.id)""",
     "lines add up to their order": """
