@@ -611,7 +611,7 @@ def _ended(order: orders.Order, payment: Payment, intent: Intent) -> str:
             if order.total_minor == refundable.worth_of_cancelled(order):
                 orders.mark_paid(order)
                 recount(order)
-                return "released"
+                return "cancelled"
             open_task(
                 "authorisation_ended",
                 str(payment.id),

@@ -9,7 +9,7 @@ from shop import cart, checkout, discounts, inventory, orders, payments
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid, WrongState
 from shop.payments import operations as money
-from shop.payments import refunds
+from shop.payments import refunds, stripe_gateway
 from shop.payments.models import OrderReturn, Payment, Refund
 from tests import cast as people
 from tests.cast import Cast
@@ -227,6 +227,22 @@ def test_authorised_order_with_only_gifts_left_ships(cast: Cast) -> None:
     ship(order)
     assert counters(order) == {lamp: (0, 1, 0), mug: (1, 0, 0)}
     assert discounts.of_order(order.id)
+
+
+def test_staff_release_an_order_with_only_gifts_left(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, lamp, _ = with_gift(cast, capture="manual", free_delivery=True)
+    with transaction():
+        payments.cancel_lines(orders.lock(order.id), {lamp: 1}, reason="customer")
+    payment = payments.of_order(order.id)[0]
+    ended = people.intent(payment, "canceled")
+    monkeypatch.setattr(stripe_gateway, "cancel_intent", lambda _: ended)
+
+    payments.release(payment.id)
+
+    kept = orders.by_id(order.id)
+    assert (kept.status, kept.payment_status) == ("confirmed", "paid")
 
 
 def test_command_returns_a_free_order(app: Flask, cast: Cast) -> None:
