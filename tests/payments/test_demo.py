@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
+from shop import payments
 from shop.catalog.models import Product
 from shop.cli import demo_discounts, demo_orders
 from shop.core import clock
@@ -54,3 +55,26 @@ def test_the_story_has_orders_in_every_state(
     assert any(order.discount_minor for order in told)
     assert any(order.customer_id for order in told), "somebody made an account"
     assert again == "0 demo orders."
+
+
+def test_sweep_expires_no_order_that_demo_will_pay(
+    cast: Cast, stripe: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_orders, "DAYS", 3)
+    assert cast.mug and cast.lamp
+    with transaction():
+        for product in session.scalars(select(Product)):
+            product.published_at = AN_EVENING - timedelta(days=90)
+    swept = []
+    start = payments.start
+
+    def sweep_first(order_id: int) -> payments.Started:
+        with clock.freeze(AN_EVENING):
+            swept.append(payments.expire_unpaid())
+        return start(order_id)
+
+    monkeypatch.setattr(payments, "start", sweep_first)
+    with clock.freeze(AN_EVENING):
+        demo_orders.load(stripe.url)
+
+    assert swept and not any(swept)
