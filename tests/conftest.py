@@ -3,6 +3,7 @@
 ``session`` gives each test the migrated database inside a transaction that is rolled back.
 ``live_database`` gives a database of its own, with real commits, for threads and processes.
 ``--faults`` runs the long form of the fault suite and nothing else; ``--seed`` repeats a run.
+``bin/test`` runs groups of tests side by side, each process with servers of its own.
 """
 
 import random
@@ -26,6 +27,7 @@ from tests.support import servers
 
 PROJECT = Path(__file__).parents[1]
 TEMPLATE = "shop_template"
+WHOLE = ("faults", "journeys", "properties")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,7 +48,10 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     is_long = config.getoption("faults")
     chosen, left = [], []
+    items.sort(key=lambda item: WHOLE.index(_part(item)) if _part(item) in WHOLE else len(WHOLE))
     for item in items:
+        group = _part(item) if _part(item) in WHOLE else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
         if is_long:
             wanted = item.path.is_relative_to(PROJECT / "tests" / "faults")
         else:
@@ -55,6 +60,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = chosen
+
+
+def _part(item: pytest.Item) -> str:
+    return item.path.relative_to(PROJECT / "tests").parts[0]
 
 
 @pytest.fixture(scope="session")
