@@ -25,7 +25,7 @@ from shop.admin.discount_forms import (
     typed_number,
     written_draft,
 )
-from shop.catalog.models import Product, Variant
+from shop.catalog.models import Product, ProductStatus, Variant
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, Invalid, NotFound
@@ -243,7 +243,7 @@ class DiscountsView(Desk):
             .options(joinedload(Variant.product))
             .where(
                 Variant.archived_at.is_(None),
-                Product.status == "active",
+                Product.status == ProductStatus.ACTIVE,
                 or_(Variant.sku.ilike(pattern), Product.name.ilike(pattern)),
             )
             .order_by(Product.name, Variant.position, Variant.id)

@@ -18,33 +18,34 @@ from shop.catalog import get_variant
 from shop.core import clock, idempotency, tokens
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid
+from shop.inventory.models import MovementKind
 from shop.orders import Order
 
 STATES = {"": "All", "low": "Low", "out": "Sold out"}
 TONES = {"out": ("bad", "Sold out"), "low": ("warn", "Low"), "ok": ("good", "In stock")}
 KINDS = {
-    "receive": "Received",
-    "adjust": "Adjusted",
-    "count": "Counted",
-    "reserve": "Held for an order",
-    "release": "Hold given back",
-    "commit": "Promised to a paid order",
-    "ship": "Shipped",
-    "restock": "Came back",
-    "write_off": "Written off",
-    "transfer": "Moved",
+    MovementKind.RECEIVE: "Received",
+    MovementKind.ADJUST: "Adjusted",
+    MovementKind.COUNT: "Counted",
+    MovementKind.RESERVE: "Held for an order",
+    MovementKind.RELEASE: "Hold given back",
+    MovementKind.COMMIT: "Promised to a paid order",
+    MovementKind.SHIP: "Shipped",
+    MovementKind.RESTOCK: "Came back",
+    MovementKind.WRITE_OFF: "Written off",
+    MovementKind.TRANSFER: "Moved",
 }
 # Verbs for the sentence that explains a number: what it adds (or takes), in the past tense.
 SUMMED = {
-    "receive": "received",
-    "restock": "came back",
-    "ship": "shipped",
-    "write_off": "written off",
-    "adjust": "adjusted",
-    "count": "corrected by counts",
-    "transfer": "moved",
+    MovementKind.RECEIVE: "received",
+    MovementKind.RESTOCK: "came back",
+    MovementKind.SHIP: "shipped",
+    MovementKind.WRITE_OFF: "written off",
+    MovementKind.ADJUST: "adjusted",
+    MovementKind.COUNT: "corrected by counts",
+    MovementKind.TRANSFER: "moved",
 }
-SIGNED = {"adjust", "count", "transfer"}
+SIGNED = {MovementKind.ADJUST, MovementKind.COUNT, MovementKind.TRANSFER}
 PER_HISTORY = 50
 
 

@@ -19,13 +19,24 @@ from shop.admin.desk import PER_PAGE, Desk, existing
 from shop.admin.interface import escaped
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, NotFound, WrongState
-from shop.notifications import MailMessage
+from shop.notifications import MailMessage, MailState
 from shop.orders import Order
 
-STATES = {"": "All", "queued": "Waiting", "sent": "Sent", "kept": "Kept here", "failed": "Failed"}
+STATES = {
+    "": "All",
+    MailState.QUEUED: "Waiting",
+    MailState.SENT: "Sent",
+    MailState.KEPT: "Kept here",
+    MailState.FAILED: "Failed",
+}
 # What the reader of an order's email can do by its link: look at the order, and cancel it.
 OF_ORDER_LINK = ("can_show", "can_cancel")
-TONES = {"queued": "info", "sent": "good", "kept": "mute", "failed": "bad"}
+TONES = {
+    MailState.QUEUED: "info",
+    MailState.SENT: "good",
+    MailState.KEPT: "mute",
+    MailState.FAILED: "bad",
+}
 # A mail is foreign ground: no scripts, nothing loaded from elsewhere; its links open a new page.
 MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none';"
@@ -107,7 +118,7 @@ class MailView(Desk):
             is_hidden=notifications.HIDDEN in body.text,
             tone=TONES[message.state],
             state=STATES[message.state],
-            may_retry=self.may("can_retry") and message.state == "failed",
+            may_retry=self.may("can_retry") and message.state == MailState.FAILED,
         )
         response = Response(page)
         policy = csp.content_security_policy(current_app.config["SETTINGS"].realtime_url)
@@ -130,7 +141,7 @@ class MailView(Desk):
         """Send a mail again that the server did not take."""
         with transaction():
             message = session.get(MailMessage, existing(pk), with_for_update=True)
-            if message is not None and message.state != "failed":
+            if message is not None and message.state != MailState.FAILED:
                 raise WrongState("Only a mail that failed can be sent again.")
             notifications.retry(pk)
         flash("The mail waits to be sent again.", "success")
@@ -169,7 +180,7 @@ class Forbidden(DomainError):
 
 def failed_count() -> int:
     """How many mails did not leave. One statement."""
-    failed = select(func.count()).where(MailMessage.state == "failed")
+    failed = select(func.count()).where(MailMessage.state == MailState.FAILED)
     return session.scalar(failed) or 0
 
 

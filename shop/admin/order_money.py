@@ -17,6 +17,7 @@ from shop.admin.errors import Stale
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, Invalid, NotFound, WrongState
 from shop.core.money import AmountError, Money, exponent, format_typed, parse_amount
+from shop.orders import FulfilmentStatus, OrderStatus
 from shop.payments import Payment, Wanted
 
 Typed = Mapping[str, str]
@@ -268,7 +269,8 @@ def money_facts(
         "card": card(now.payment or held),
         "method_label": method_label,
         "waiting_words": waiting_words(order, money),
-        "is_on_its_way": order.status == "pending" and any(one.is_on_its_way for one in money),
+        "is_on_its_way": order.status == OrderStatus.PENDING
+        and any(one.is_on_its_way for one in money),
         "held": held,
         "owed_minor": max(0, payments.owed(order, held)) if held else 0,
         "until": until(held.capture_before) if held and held.capture_before else "",
@@ -279,10 +281,12 @@ def money_facts(
         "may_refund": may("can_refund") and (not now.refusal or now.can_return),
         "returns": payments.returns_of(order.id),
         "may_decide_refund": may("can_refund"),
-        "may_capture": may("can_capture") and held is not None and order.status == "confirmed",
+        "may_capture": may("can_capture")
+        and held is not None
+        and order.status == OrderStatus.CONFIRMED,
         "may_void": may("can_capture") and held is not None,
         "may_cancel": may("can_cancel") and may_cancel(order),
-        "may_cancel_all": order.fulfilment_status == "unfulfilled",
+        "may_cancel_all": order.fulfilment_status == FulfilmentStatus.UNFULFILLED,
         "day": day,
     }
 
@@ -328,9 +332,9 @@ _MOVEMENTS = {"dispute_withdrawn", "dispute_reinstated", "fee", "fee_returned"}
 
 def may_cancel(order: orders.Order) -> bool:
     """Whether the order, or what of it was not sent yet, can still be called off."""
-    if order.status == "pending":
+    if order.status == OrderStatus.PENDING:
         return True
-    return order.status == "confirmed" and any(line.open_quantity for line in order.lines)
+    return order.status == OrderStatus.CONFIRMED and any(line.open_quantity for line in order.lines)
 
 
 def authorised(money: Iterable[Payment]) -> Payment | None:
@@ -354,7 +358,7 @@ def method_label(payment: Payment) -> str:
 
 def waiting_words(order: orders.Order, money: Iterable[Payment]) -> str:
     """What an unpaid order waits for, in a sentence; nothing for one that waits for nothing."""
-    if order.status != "pending":
+    if order.status != OrderStatus.PENDING:
         return ""
     on_its_way = next((one for one in money if one.is_on_its_way), None)
     until_then = f"The stock is reserved until {until(order.expires_at)}."

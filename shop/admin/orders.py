@@ -21,18 +21,19 @@ from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, NotFound
 from shop.notifications import MailMessage
+from shop.orders import FulfilmentStatus, OrderStatus, PaymentStatus, ShipmentStatus
 from shop.payments import Payment
 
 PAYMENT_WORDS = {
-    "unpaid": ("warn", "Unpaid"),
-    "processing": ("info", "Processing"),
-    "authorised": ("info", "Authorised"),
-    "partly_paid": ("warn", "Partly paid"),
-    "paid": ("good", "Paid"),
-    "overpaid": ("warn", "Overpaid"),
-    "partly_refunded": ("info", "Partly refunded"),
-    "refunded": ("mute", "Refunded"),
-    "disputed": ("bad", "Disputed"),
+    PaymentStatus.UNPAID: ("warn", "Unpaid"),
+    PaymentStatus.PROCESSING: ("info", "Processing"),
+    PaymentStatus.AUTHORISED: ("info", "Authorised"),
+    PaymentStatus.PARTLY_PAID: ("warn", "Partly paid"),
+    PaymentStatus.PAID: ("good", "Paid"),
+    PaymentStatus.OVERPAID: ("warn", "Overpaid"),
+    PaymentStatus.PARTLY_REFUNDED: ("info", "Partly refunded"),
+    PaymentStatus.REFUNDED: ("mute", "Refunded"),
+    PaymentStatus.DISPUTED: ("bad", "Disputed"),
 }
 SORTS = {"newest": "Newest first", "oldest": "Oldest first", "total": "Largest first"}
 CARRIERS = ("DHL", "DPD", "GLS", "Hermes", "UPS", "FedEx", "Deutsche Post", "Royal Mail")
@@ -272,7 +273,7 @@ class OrdersView(OrderMoney):
             "payment_words": PAYMENT_WORDS,
             "steps": steps(order),
             "next_step": next_step(order, self.may),
-            "open_parcels": [f for f in order.fulfilments if f.status == "shipped"],
+            "open_parcels": [f for f in order.fulfilments if f.status == ShipmentStatus.SHIPPED],
             "redeemed": orders.redeemed(order),
             "regular": analytics.regular(order.email, order.customer_id),
             "story": story(entries, order),
@@ -287,17 +288,19 @@ class OrdersView(OrderMoney):
 
 def may_ship(order: orders.Order) -> bool:
     """Whether something of the order can leave the house."""
-    return order.status == "confirmed" and any(line.open_quantity for line in order.lines)
+    return order.status == OrderStatus.CONFIRMED and any(line.open_quantity for line in order.lines)
 
 
 def next_step(order: orders.Order, may: Callable[[str], bool]) -> str:
     """The one action that the page offers first: process, ship, deliver, or none."""
     if may_ship(order):
-        fresh = order.processing_at is None and order.fulfilment_status == "unfulfilled"
+        fresh = (
+            order.processing_at is None and order.fulfilment_status == FulfilmentStatus.UNFULFILLED
+        )
         if fresh and may("can_process"):
             return "process"
         return "ship" if may("can_ship") else ""
-    if any(f.status == "shipped" for f in order.fulfilments) and may("can_deliver"):
+    if any(f.status == ShipmentStatus.SHIPPED for f in order.fulfilments) and may("can_deliver"):
         return "deliver"
     return ""
 
@@ -305,17 +308,17 @@ def next_step(order: orders.Order, may: Callable[[str], bool]) -> str:
 def steps(order: orders.Order) -> list[Step]:
     """The way of an order; one that was called off ends where it was."""
     parcels = order.fulfilments
-    shipped = order.fulfilment_status in {"shipped", "delivered"}
+    shipped = order.fulfilment_status in {FulfilmentStatus.SHIPPED, FulfilmentStatus.DELIVERED}
     way = [
         Step("Placed", order.placed_at, True),
         Step("Paid", order.paid_at, order.paid_at is not None),
     ]
-    if order.status in {"cancelled", "expired"}:
+    if order.status in {OrderStatus.CANCELLED, OrderStatus.EXPIRED}:
         ended = [step for step in way if step.is_done]
         return [*ended, Step(order.status.capitalize(), order.closed_at, True)]
     last_sent = max((f.shipped_at for f in parcels), default=None)
     arrived = [f.delivered_at for f in parcels if f.delivered_at is not None]
-    delivered = order.fulfilment_status == "delivered"
+    delivered = order.fulfilment_status == FulfilmentStatus.DELIVERED
     partly = bool(parcels) and not shipped
     return [
         *way,
@@ -327,9 +330,9 @@ def steps(order: orders.Order) -> list[Step]:
 
 def age_tone(order: orders.OrderRow) -> str:
     """How urgent an order is: ``warn`` after a day, ``bad`` after two, while it waits to leave."""
-    waits = order.status == "confirmed" and order.fulfilment_status in {
-        "unfulfilled",
-        "partly_shipped",
+    waits = order.status == OrderStatus.CONFIRMED and order.fulfilment_status in {
+        FulfilmentStatus.UNFULFILLED,
+        FulfilmentStatus.PARTLY_SHIPPED,
     }
     if not waits:
         return ""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, or_, select
 
 from shop.admin.interface import escaped
-from shop.catalog.models import Image, Product, Variant
+from shop.catalog.models import Image, Product, ProductStatus, Variant
 from shop.core.db import session
 from shop.inventory.models import StockLevel
 from shop.media import MediaFile
@@ -109,7 +109,7 @@ def tab_counts() -> dict[str, int]:
 
 def _tab(key: str) -> ColumnElement[bool]:
     if key == "out":
-        return (Product.status == "active") & (_available() <= 0)
+        return (Product.status == ProductStatus.ACTIVE) & (_available() <= 0)
     return Product.status == key
 
 

@@ -33,13 +33,17 @@ from shop.admin.product_forms import (
     written_fields,
 )
 from shop.admin.product_list import TABS, products, tab_counts
-from shop.catalog.models import Image, Option, Product, Variant
+from shop.catalog.models import Image, Option, Product, ProductStatus, Variant
 from shop.catalog.pictures import MOST_IMAGES
 from shop.catalog.wording import html_of
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Invalid
 
-TONES = {"draft": ("mute", "Draft"), "active": ("good", "Active"), "archived": ("warn", "Archived")}
+TONES = {
+    ProductStatus.DRAFT: ("mute", "Draft"),
+    ProductStatus.ACTIVE: ("good", "Active"),
+    ProductStatus.ARCHIVED: ("warn", "Archived"),
+}
 VERBS: dict[str, tuple[Callable[[Product], object], str]] = {
     "publish": (catalog.publish, "{name} is in the shop now."),
     "unpublish": (catalog.unpublish, "{name} is a draft again."),

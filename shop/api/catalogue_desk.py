@@ -14,7 +14,7 @@ from shop.api.callers import staff
 from shop.api.catalogue import PRODUCTS
 from shop.api.door import Door, allow_body
 from shop.api.errors import Refused, flat
-from shop.catalog.models import Category, OptionValue, Product, Variant
+from shop.catalog.models import Category, OptionValue, Product, ProductStatus, Variant
 from shop.core.db import session, transaction
 from shop.core.errors import NotFound
 
@@ -382,17 +382,20 @@ def _status(product: Product, given: Mapping[str, Any]) -> None:
     """Bring a product into the state that was asked for, by the operation that leads there."""
     session.flush()
     wanted = given.get("status", product.status)
-    if wanted == "active":
-        if product.status == "archived":
+    if wanted == ProductStatus.ACTIVE:
+        if product.status == ProductStatus.ARCHIVED:
             catalog.restore(product)
-        if product.status != "active" or given.keys() & {"published_at", "unpublish_at"}:
+        if product.status != ProductStatus.ACTIVE or given.keys() & {
+            "published_at",
+            "unpublish_at",
+        }:
             until = given.get("unpublish_at", product.unpublish_at)
             catalog.publish(product, at=given.get("published_at"), until=until)
-    elif wanted == "draft" and product.status == "active":
+    elif wanted == ProductStatus.DRAFT and product.status == ProductStatus.ACTIVE:
         catalog.unpublish(product)
-    elif wanted == "draft" and product.status == "archived":
+    elif wanted == ProductStatus.DRAFT and product.status == ProductStatus.ARCHIVED:
         catalog.restore(product)
-    elif wanted == "archived" and product.status != "archived":
+    elif wanted == ProductStatus.ARCHIVED and product.status != ProductStatus.ARCHIVED:
         catalog.archive(product)
 
 

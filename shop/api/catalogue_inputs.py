@@ -8,6 +8,7 @@ from marshmallow import EXCLUDE, ValidationError, fields, validate, validates_sc
 from shop import inventory
 from shop.api import catalogue_shapes as shapes
 from shop.api.fields import BIGGEST_INT, Schema, Whole, identity, line, money
+from shop.catalog.models import ProductStatus
 
 
 class ValueDraftSchema(Schema):
@@ -46,7 +47,7 @@ class ProductWriteSchema(Schema):
     category_ids = fields.List(identity(), validate=validate.Length(max=50))
     primary_category_id = identity(allow_none=True)
     options = fields.List(fields.Nested(OptionDraftSchema), validate=validate.Length(max=5))
-    status = fields.String(validate=validate.OneOf(["draft", "active", "archived"]))
+    status = fields.String(validate=validate.OneOf(list(ProductStatus)))
     published_at = fields.AwareDateTime()
     unpublish_at = fields.AwareDateTime(allow_none=True)
 

@@ -1,12 +1,21 @@
 """Table of the tokens by which programs sign in."""
 
 from datetime import datetime
+from enum import StrEnum
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity
+from sqlalchemy import BigInteger, ForeignKey, Identity
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from shop.core.choices import choice, one_of
 from shop.core.db import Base
 from shop.core.sessions import SignIn
+
+
+class TokenKind(StrEnum):
+    """What a token is for."""
+
+    ACCESS = "access"
+    REFRESH = "refresh"
 
 
 class ApiToken(Base):
@@ -17,11 +26,11 @@ class ApiToken(Base):
     """
 
     __tablename__ = "api_token"
-    __table_args__ = (CheckConstraint("kind IN ('access', 'refresh')", name="kind"),)
+    __table_args__ = (one_of("kind", TokenKind),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     digest: Mapped[str] = mapped_column(unique=True)
-    kind: Mapped[str]
+    kind: Mapped[TokenKind] = choice(TokenKind)
     sign_in_id: Mapped[int] = mapped_column(
         ForeignKey("sign_in.id", ondelete="CASCADE"), index=True
     )

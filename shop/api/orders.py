@@ -43,10 +43,6 @@ CITY = "Required where addresses of the country have a town: not in Japan or Sin
 POSTAL_CODE = "Required where the country has postal codes and letters need them. Such as 10117."
 REGION = "State, province, prefecture or county, by code (CA) or name (California)."
 COUNTRY = "ISO 3166-1 alpha-2 code."
-PAYMENT_STATES = (
-    "unpaid", "processing", "authorised", "partly_paid", "paid", "overpaid", "partly_refunded",
-    "refunded", "disputed",
-)  # fmt: skip
 
 
 class AddressSchema(Schema):
@@ -93,7 +89,7 @@ class OrdersQuerySchema(PageSchema):
     tab = fields.String(load_default="", validate=validate.OneOf(["", *orders.TABS]))
     payment_status = fields.String(
         load_default="",
-        validate=validate.OneOf(["", *PAYMENT_STATES]),
+        validate=validate.OneOf(["", *orders.PaymentStatus]),
     )
     placed_from = day()
     placed_to = day()

@@ -16,6 +16,7 @@ from shop.api.orders import DESK, UnitsSchema, units_of
 from shop.core import actor, clock
 from shop.core.db import session, transaction
 from shop.core.errors import NotFound, WrongState
+from shop.orders import ShipmentStatus
 
 bp = Door("Orders desk", "Packing, shipping and remarks, for staff.")
 
@@ -81,7 +82,7 @@ def shipped(fulfilment_id: int) -> Any:
     """
     with transaction():
         parcel = _parcel(_locked(fulfilment_id), fulfilment_id)
-        if parcel.status != "shipped":
+        if parcel.status != ShipmentStatus.SHIPPED:
             raise WrongState(f"This parcel is {parcel.status} already.")
         return parcel
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import delete, select, update
 
-from shop.api.models import ApiToken
+from shop.api.models import ApiToken, TokenKind
 from shop.core import clock, sessions, tokens
 from shop.core.db import session
 from shop.core.sessions import Audience, SignIn
@@ -62,7 +62,7 @@ def rotate(refresh_token: str) -> Pair | None:
         update(ApiToken)
         .where(
             ApiToken.digest == digest,
-            ApiToken.kind == "refresh",
+            ApiToken.kind == TokenKind.REFRESH,
             ApiToken.used_at.is_(None),
             ApiToken.expires_at > now,
         )
@@ -71,7 +71,9 @@ def rotate(refresh_token: str) -> Pair | None:
     )
     if taken is None:
         reused = select(ApiToken.sign_in_id).where(
-            ApiToken.digest == digest, ApiToken.kind == "refresh", ApiToken.used_at.is_not(None)
+            ApiToken.digest == digest,
+            ApiToken.kind == TokenKind.REFRESH,
+            ApiToken.used_at.is_not(None),
         )
         session.execute(
             update(SignIn)
@@ -95,7 +97,7 @@ def bearer(access_token: str) -> Bearer | None:
         .join(ApiToken, ApiToken.sign_in_id == SignIn.id)
         .where(
             ApiToken.digest == tokens.digest(access_token),
-            ApiToken.kind == "access",
+            ApiToken.kind == TokenKind.ACCESS,
             ApiToken.expires_at > now,
             SignIn.ended_at.is_(None),
             SignIn.expires_at > now,
@@ -117,8 +119,8 @@ def _issue(sign_in: SignIn) -> Pair:
     now = clock.now()
     pair = Pair(tokens.new_token(), tokens.new_token())
     for kind, token, expires_at in (
-        ("access", pair.access_token, now + timedelta(seconds=ACCESS_S)),
-        ("refresh", pair.refresh_token, sign_in.expires_at),
+        (TokenKind.ACCESS, pair.access_token, now + timedelta(seconds=ACCESS_S)),
+        (TokenKind.REFRESH, pair.refresh_token, sign_in.expires_at),
     ):
         session.add(
             ApiToken(

@@ -1,12 +1,22 @@
 """Tables of carts: what somebody means to buy, and the details given so far."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from shop.core.choices import choice, one_of
 from shop.core.db import Base
+
+
+class CartStatus(StrEnum):
+    """Whether a cart can still be filled; ``merged`` into another at sign-in."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    MERGED = "merged"
 
 
 class Cart(Base):
@@ -17,7 +27,7 @@ class Cart(Base):
 
     __tablename__ = "cart"
     __table_args__ = (
-        CheckConstraint("status IN ('open', 'closed', 'merged')", name="status"),
+        one_of("status", CartStatus),
         Index(
             "uq_cart_customer_open",
             "customer_id",
@@ -29,7 +39,7 @@ class Cart(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     token: Mapped[str] = mapped_column(unique=True)
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id", ondelete="SET NULL"))
-    status: Mapped[str] = mapped_column(server_default="open", default="open")
+    status: Mapped[CartStatus] = choice(CartStatus, default=CartStatus.OPEN)
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     email: Mapped[str] = mapped_column(server_default="", default="")
     shipping_address: Mapped[dict[str, Any] | None]

@@ -11,7 +11,7 @@ from shop.cart import queries
 from shop.cart.errors import NotEnough
 from shop.cart.events import CartChanged
 from shop.cart.limits import MOST, TooMany, limit_words, max_per_variant, max_quantity
-from shop.cart.models import Cart, CartDiscount, CartItem
+from shop.cart.models import Cart, CartDiscount, CartItem, CartStatus
 from shop.core import clock, tokens
 from shop.core.db import session, table
 from shop.core.errors import Invalid, NotFound
@@ -47,7 +47,7 @@ def open_cart(customer_id: int | None = None) -> Cart:
     return (
         made
         or session.scalars(
-            select(Cart).where(Cart.customer_id == customer_id, Cart.status == "open")
+            select(Cart).where(Cart.customer_id == customer_id, Cart.status == CartStatus.OPEN)
         ).one()
     )
 
@@ -178,7 +178,7 @@ def merge(guest: Cart | None, customer_id: int) -> tuple[Cart | None, list[str]]
         )
         .on_conflict_do_nothing()
     )
-    guest.status = "merged"
+    guest.status = CartStatus.MERGED
     own.email = own.email or guest.email
     own.shipping_address = own.shipping_address or guest.shipping_address
     _touch(own)
@@ -217,10 +217,10 @@ def settle(cart: Cart, version: int | None, bought: Mapping[int, int]) -> None:
     What the customer put in since then stays: ``bought`` (variant → units) is taken away. Without
     a version, the order was placed from a cart that was merged into this one.
     """
-    if cart.status != "open":
+    if cart.status != CartStatus.OPEN:
         return
     if cart.version == version:
-        cart.status = "closed"
+        cart.status = CartStatus.CLOSED
         emit(CartChanged(cart_id=cart.id, version=cart.version + 1, count=0))
         return
     for item in session.scalars(select(CartItem).where(CartItem.cart_id == cart.id)):
@@ -236,7 +236,7 @@ def settle(cart: Cart, version: int | None, bought: Mapping[int, int]) -> None:
 def _lock(cart: Cart) -> None:
     """One change of a cart at a time, and only while it is open."""
     status = session.scalar(select(Cart.status).where(Cart.id == cart.id).with_for_update())
-    if status != "open":
+    if status != CartStatus.OPEN:
         raise NotFound("This cart is closed: its order is paid.")
 
 

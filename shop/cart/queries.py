@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import RowMapping, func, select, text
 
 from shop.cart.limits import limit_words, max_per_variant, max_quantity
-from shop.cart.models import Cart, CartItem
+from shop.cart.models import Cart, CartItem, CartStatus
 from shop.core.db import session
 
 
@@ -140,12 +140,14 @@ def find(token: str | None, customer_id: int | None = None) -> Cart | None:
     """
     if customer_id is not None:
         return session.scalar(
-            select(Cart).where(Cart.customer_id == customer_id, Cart.status == "open")
+            select(Cart).where(Cart.customer_id == customer_id, Cart.status == CartStatus.OPEN)
         )
     if not token:
         return None
     return session.scalar(
-        select(Cart).where(Cart.token == token, Cart.status == "open", Cart.customer_id.is_(None))
+        select(Cart).where(
+            Cart.token == token, Cart.status == CartStatus.OPEN, Cart.customer_id.is_(None)
+        )
     )
 
 
@@ -200,7 +202,7 @@ def count_of(token: str | None, customer_id: int | None = None) -> int:
         session.scalar(
             select(func.coalesce(func.sum(CartItem.quantity), 0))
             .join(Cart, Cart.id == CartItem.cart_id)
-            .where(mine, Cart.status == "open")
+            .where(mine, Cart.status == CartStatus.OPEN)
         )
         or 0
     )

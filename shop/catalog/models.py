@@ -1,6 +1,7 @@
 """Tables of the catalogue: category tree, products, options, variants and their pictures."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -17,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from shop.core.choices import choice, one_of
 from shop.core.db import Base
 from shop.media.models import MediaFile
 
@@ -40,6 +42,14 @@ variant_value = Table(
     Column("variant_id", ForeignKey("variant.id", ondelete="CASCADE"), primary_key=True),
     Column("option_value_id", ForeignKey("option_value.id"), primary_key=True, index=True),
 )
+
+
+class ProductStatus(StrEnum):
+    """Whether a product is written, on sale or put away."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    ARCHIVED = "archived"
 
 
 class Category(Base):
@@ -85,7 +95,7 @@ class Product(Base):
     __tablename__ = "product"
     __table_args__ = (
         CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'", name="slug"),
-        CheckConstraint("status IN ('draft', 'active', 'archived')", name="status"),
+        one_of("status", ProductStatus),
         CheckConstraint(
             "price_from_minor >= 0 AND price_to_minor >= price_from_minor", name="price"
         ),
@@ -116,7 +126,7 @@ class Product(Base):
     description: Mapped[str] = mapped_column(server_default="", default="")
     keywords: Mapped[str] = mapped_column(server_default="", default="")
     attributes: Mapped[dict[str, str]] = mapped_column(server_default="{}", default=dict)
-    status: Mapped[str] = mapped_column(server_default="draft", default="draft")
+    status: Mapped[ProductStatus] = choice(ProductStatus, default=ProductStatus.DRAFT)
     published_at: Mapped[datetime | None]
     unpublish_at: Mapped[datetime | None]
     tax_class: Mapped[str] = mapped_column(server_default="standard", default="standard")

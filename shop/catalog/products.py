@@ -9,20 +9,20 @@ from sqlalchemy import select
 from shop.catalog.categories import checked_slug, forget_address, keep_address
 from shop.catalog.errors import NotReady, readable, refusing
 from shop.catalog.events import ProductChanged
-from shop.catalog.models import Category, Product
+from shop.catalog.models import Category, Product, ProductStatus
 from shop.catalog.wording import slug_of
 from shop.core import clock
 from shop.core.db import session
-from shop.core.errors import Invalid, NotFound
+from shop.core.errors import Invalid, NotFound, WrongState
 from shop.core.events import emit
 from shop.core.states import StateTable
 
 PRODUCT = StateTable(
     "product",
     {
-        "draft": {"active", "archived"},
-        "active": {"draft", "archived"},
-        "archived": {"draft"},
+        ProductStatus.DRAFT: {ProductStatus.ACTIVE, ProductStatus.ARCHIVED},
+        ProductStatus.ACTIVE: {ProductStatus.DRAFT, ProductStatus.ARCHIVED},
+        ProductStatus.ARCHIVED: {ProductStatus.DRAFT},
     },
 )
 # Name for people, fewest and most characters.
@@ -113,8 +113,8 @@ def publish(
     start = at or product.published_at or clock.now()
     if until is not None and until <= start:
         raise Invalid("The last day must lie after the first.", field="unpublish_at")
-    if product.status != "active":
-        product.status = PRODUCT.move(product.status, to="active")
+    if product.status != ProductStatus.ACTIVE:
+        product.status = PRODUCT.move(product.status, to=ProductStatus.ACTIVE)
     product.published_at = start
     product.unpublish_at = until
     changed(product, "published")
@@ -123,14 +123,14 @@ def publish(
 
 def unpublish(product: Product) -> Product:
     """Take a product out of the shop, to work on it."""
-    product.status = PRODUCT.move(product.status, to="draft")
+    product.status = PRODUCT.move(product.status, to=ProductStatus.DRAFT)
     changed(product, "unpublished")
     return product
 
 
 def archive(product: Product) -> Product:
     """Put a product away for good; old orders still show it."""
-    product.status = PRODUCT.move(product.status, to="archived")
+    product.status = PRODUCT.move(product.status, to=ProductStatus.ARCHIVED)
     product.featured_rank = None
     changed(product, "archived")
     return product
@@ -138,9 +138,9 @@ def archive(product: Product) -> Product:
 
 def restore(product: Product) -> Product:
     """Take a product out of the archive, as a draft."""
-    if product.status != "archived":
-        PRODUCT.move(product.status, to="restored")
-    product.status = PRODUCT.move(product.status, to="draft")
+    if product.status != ProductStatus.ARCHIVED:
+        raise WrongState(f"This product is {product.status} and cannot be restored.")
+    product.status = PRODUCT.move(product.status, to=ProductStatus.DRAFT)
     changed(product, "restored")
     return product
 

@@ -10,7 +10,7 @@ from typing import TypedDict, TypeVar, Unpack
 from sqlalchemy import func, select
 
 from shop.catalog.errors import NotReady, Taken, readable, refusing
-from shop.catalog.models import Option, OptionValue, Product, Variant
+from shop.catalog.models import Option, OptionValue, Product, ProductStatus, Variant
 from shop.catalog.products import changed
 from shop.core import clock
 from shop.core.db import session
@@ -174,7 +174,7 @@ def archive_variant(variant: Variant) -> None:
     """Stop selling a variant. Raises ``NotReady`` for the last one of a product on sale."""
     product = variant.product
     others = [v for v in product.variants if v.archived_at is None and v is not variant]
-    if product.status == "active" and not others:
+    if product.status == ProductStatus.ACTIVE and not others:
         raise NotReady(
             f"{variant.sku} is all that {product.name} has to sell: take the product out of the"
             " shop instead."

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.dialects.postgresql import insert
 
 from shop import cart, discounts, inventory, orders, payments
-from shop.cart import CartChanged, CartView
+from shop.cart import CartChanged, CartStatus, CartView
 from shop.checkout import defaults
 from shop.checkout.errors import CartProblems, NoDelivery
 from shop.checkout.holds import check_holds
@@ -18,6 +18,7 @@ from shop.core.db import session
 from shop.core.money import Money
 from shop.customers import clean_address, clean_email, country_names
 from shop.discounts import Quote
+from shop.orders import OrderStatus, PaymentStatus
 
 
 def set_contact(basket: cart.Cart, *, email: str, address: Mapping[str, Any]) -> None:
@@ -83,20 +84,20 @@ def place_order(
     buyer who keeps too much without paying (``network`` is the digest of where they are).
     """
     basket = cart.lock(cart_id)
-    if shipping_method is not None and basket.status == "open":
+    if shipping_method is not None and basket.status == CartStatus.OPEN:
         _check_method(basket, shipping_method)
     earlier = _earlier(basket)
     billing = clean_address(billing_address) if billing_address else None
-    is_current = basket.status != "open" or seen_version in {None, basket.version}
+    is_current = basket.status != CartStatus.OPEN or seen_version in {None, basket.version}
     if (earlier and is_current) and (
-        basket.status != "open"
-        or earlier.payment_status == "processing"
+        basket.status != CartStatus.OPEN
+        or earlier.payment_status == PaymentStatus.PROCESSING
         or _is_same(earlier, basket, billing, seen_total_minor, shipping_method)
     ):
         if earlier.customer_id is None:
             earlier.customer_id = basket.customer_id  # who signed in meanwhile finds it again
         return earlier
-    if basket.status != "open":
+    if basket.status != CartStatus.OPEN:
         raise CartChanged("This cart is closed.")
     view = cart.view(basket)
     if shipping_method is not None:
@@ -121,7 +122,7 @@ def place_order(
     )
     if priced.total_minor:
         check_holds(view, email=email, network=network)
-    replaced = earlier if earlier and earlier.status == "pending" else None
+    replaced = earlier if earlier and earlier.status == OrderStatus.PENDING else None
     if replaced:
         discounts.lock_for(replaced.id, priced.discounts)
         held = {line.variant_id for line in replaced.lines}
@@ -150,7 +151,7 @@ def place_order(
         cart.set_details(basket, {"shipping_method": shipping_method})
     if not order.total_minor:
         orders.mark_paid(order)
-        orders.set_payment_status(order, "paid")
+        orders.set_payment_status(order, PaymentStatus.PAID)
         cart.settle(basket, view.version, {})
     return order
 
@@ -167,9 +168,9 @@ def merge_carts(guest: cart.Cart | None, customer_id: int) -> tuple[cart.Cart | 
     if guest is not None and own is not None and guest.customer_id is None:
         for cart_id in sorted((guest.id, own.id)):
             cart.lock(cart_id)
-        if guest.status != "open":  # its order was paid just now
+        if guest.status != CartStatus.OPEN:  # its order was paid just now
             return own, []
-        if guest.order_id is not None and own.status == "open":
+        if guest.order_id is not None and own.status == CartStatus.OPEN:
             notes = _merge_orders(own, guest)
     merged, changed = cart.merge(guest, customer_id)
     return merged, notes + changed
@@ -180,7 +181,10 @@ def _merge_orders(own: cart.Cart, guest: cart.Cart) -> list[str]:
     tips = [one for one in (own.order_id, guest.order_id) if one is not None]
     found = orders.lock_all(tips)
     live = sorted((one for one in found if one.status in orders.LIVE), key=_by_need, reverse=True)
-    if any(one.status != "pending" or one.payment_status == "processing" for one in live[1:]):
+    if any(
+        one.status != OrderStatus.PENDING or one.payment_status == PaymentStatus.PROCESSING
+        for one in live[1:]
+    ):
         return []  # both are ordered, so neither stands in for the other
     for other in live[1:]:
         orders.cancel(other, reason=orders.REPLACED)
@@ -198,7 +202,9 @@ def _merge_orders(own: cart.Cart, guest: cart.Cart) -> list[str]:
 
 
 def _by_need(order: orders.Order) -> tuple[bool, bool, int]:
-    is_ordered = order.status != "pending" or order.payment_status == "processing"
+    is_ordered = (
+        order.status != OrderStatus.PENDING or order.payment_status == PaymentStatus.PROCESSING
+    )
     return is_ordered, payments.has_voucher(order.id), order.id
 
 
@@ -247,12 +253,12 @@ def _is_same(
     shipping_method: str | None,
 ) -> bool:
     """Whether the customer only pressed again: the same cart, total, way and place, still held."""
-    if order.status == "pending" and order.expires_at <= clock.now():
+    if order.status == OrderStatus.PENDING and order.expires_at <= clock.now():
         return False
     kept = basket.shipping_method or order.shipping_method
     wanted = kept if shipping_method is None else shipping_method
     return (
-        order.status in {"pending", "confirmed", "completed"}
+        order.status in {OrderStatus.PENDING, OrderStatus.CONFIRMED, OrderStatus.COMPLETED}
         and (order.cart_id, order.cart_version) == (basket.id, basket.version)
         and seen_total_minor in {None, order.total_minor}
         and order.email == basket.email

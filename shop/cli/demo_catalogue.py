@@ -18,7 +18,7 @@ from shop import catalog, inventory, media, reviews
 from shop.catalog.models import Category, OptionValue, Product
 from shop.core import clock
 from shop.core.db import session, transaction
-from shop.media import MediaFile
+from shop.media import MediaFile, MediaState
 
 FOLDER = Path(__file__).with_name("demo")
 VIEWS = {
@@ -76,7 +76,9 @@ def load(*, renditions: bool = False, folder: Path = FOLDER) -> Loaded:
 def make_renditions() -> int:
     """Make all picture sizes that are still missing; gives for how many pictures."""
     with transaction():
-        pending = list(session.scalars(select(MediaFile.id).where(MediaFile.state == "pending")))
+        pending = list(
+            session.scalars(select(MediaFile.id).where(MediaFile.state == MediaState.PENDING))
+        )
 
     def make(media_id: int) -> None:
         try:

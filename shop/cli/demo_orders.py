@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 from sqlalchemy import select
 
 from shop import cart, checkout, customers, inventory, orders, payments
-from shop.catalog.models import Product, Variant
+from shop.catalog.models import Product, ProductStatus, Variant
 from shop.core import clock
 from shop.core.actor import GUEST, SYSTEM, Actor, acting_as
 from shop.core.db import session, transaction
@@ -236,7 +236,7 @@ def _on_sale() -> list[int]:
             select(Variant.id)
             .join(Product, Product.id == Variant.product_id)
             .join(StockLevel, StockLevel.variant_id == Variant.id)
-            .where(Product.status == "active", Product.published_at <= clock.now())
+            .where(Product.status == ProductStatus.ACTIVE, Product.published_at <= clock.now())
             .where(Variant.archived_at.is_(None), StockLevel.on_hand > 0)
             .order_by(Variant.sku)
         )

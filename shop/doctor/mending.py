@@ -19,7 +19,7 @@ from shop.doctor import catalogue
 from shop.doctor.checks import EVER, Asked, Check, Fault, Result, rows
 from shop.doctor.events import FaultMended
 from shop.doctor.looking import snapshot
-from shop.media import MediaFile, MediaStored
+from shop.media import MediaFile, MediaState, MediaStored
 
 MOST_MENDED = 10_000
 STRAYS = "stray-files"
@@ -162,7 +162,7 @@ def _renditions(fault: Fault) -> None:
     picture = session.scalars(
         select(MediaFile).where(MediaFile.id == _id(fault)).with_for_update()
     ).one()
-    picture.state = "pending"
+    picture.state = MediaState.PENDING
     emit(MediaStored(media_id=picture.id))
 
 

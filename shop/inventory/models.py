@@ -1,12 +1,29 @@
 """Tables of stock: levels that CHECKs guard, and the insert-only ledger that they add up from."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from shop.catalog.models import Variant
+from shop.core.choices import choice, one_of
 from shop.core.db import Base
+
+
+class MovementKind(StrEnum):
+    """Why stock changed."""
+
+    RECEIVE = "receive"
+    ADJUST = "adjust"
+    COUNT = "count"
+    RESERVE = "reserve"
+    RELEASE = "release"
+    COMMIT = "commit"
+    SHIP = "ship"
+    RESTOCK = "restock"
+    WRITE_OFF = "write_off"
+    TRANSFER = "transfer"
 
 
 class Location(Base):
@@ -68,17 +85,13 @@ class StockMovement(Base):
     __table_args__ = (
         Index("ix_stock_movement_variant", "variant_id", "id"),
         Index("ix_stock_movement_order_id", "order_id"),
-        CheckConstraint(
-            "kind IN ('receive','adjust','count','reserve','release','commit','ship','restock',"
-            "'write_off','transfer')",
-            name="kind",
-        ),
+        one_of("kind", MovementKind),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     variant_id: Mapped[int] = mapped_column(ForeignKey("variant.id"))
     location_id: Mapped[int] = mapped_column(ForeignKey("location.id"))
-    kind: Mapped[str]
+    kind: Mapped[MovementKind] = choice(MovementKind)
     on_hand_delta: Mapped[int] = mapped_column(server_default="0", default=0)
     reserved_delta: Mapped[int] = mapped_column(server_default="0", default=0)
     committed_delta: Mapped[int] = mapped_column(server_default="0", default=0)

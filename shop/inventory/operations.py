@@ -14,7 +14,7 @@ from shop.core import actor, clock
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
 from shop.inventory.errors import OutOfStock
-from shop.inventory.models import Location, StockLevel
+from shop.inventory.models import Location, MovementKind, StockLevel
 
 REASONS = {
     "opening stock": "Opening stock",
@@ -41,7 +41,9 @@ def receive(variant_id: int, quantity: int, *, reason: str = "delivery", note: s
     if not 0 < quantity <= MOST:
         raise Invalid("A delivery is a whole number of at least 1.", field="quantity")
     _ensure_level(variant_id)
-    return _move("receive", [Line(variant_id, quantity)], on_hand=1, reason=reason, note=note)[0]
+    return _move(
+        MovementKind.RECEIVE, [Line(variant_id, quantity)], on_hand=1, reason=reason, note=note
+    )[0]
 
 
 def adjust(variant_id: int, delta: int, *, reason: str, note: str = "") -> int:
@@ -56,8 +58,9 @@ def adjust(variant_id: int, delta: int, *, reason: str, note: str = "") -> int:
         raise Invalid(f"A change is at most {MOST:,} units at once.", field="delta")
     _ensure_level(variant_id)
     try:
+        is_loss = reason in {"damage", "loss"} and delta < 0
         moved = _move(
-            "write_off" if reason in {"damage", "loss"} and delta < 0 else "adjust",
+            MovementKind.WRITE_OFF if is_loss else MovementKind.ADJUST,
             [Line(variant_id, delta)], on_hand=1, reason=reason, note=note,
         )  # fmt: skip
     except OutOfStock as error:
@@ -85,7 +88,13 @@ def count(variant_id: int, on_hand: int, *, reason: str = "count", note: str = "
     variance = on_hand - level.on_hand
     if variance:
         try:
-            _move("count", [Line(variant_id, variance)], on_hand=1, reason=reason, note=note)
+            _move(
+                MovementKind.COUNT,
+                [Line(variant_id, variance)],
+                on_hand=1,
+                reason=reason,
+                note=note,
+            )
         except OutOfStock as error:
             promised = level.reserved + level.committed
             raise Invalid(
@@ -101,30 +110,30 @@ def reserve(order_id: int, lines: Sequence[Line], *, replaced: Sequence[Line] = 
 
     ``replaced`` is what the same buyer held until just now: having it anew makes nothing low.
     """
-    _move("reserve", lines, reserved=1, order_id=order_id, replaced=replaced)
+    _move(MovementKind.RESERVE, lines, reserved=1, order_id=order_id, replaced=replaced)
 
 
 def release(order_id: int, lines: Sequence[Line], *, committed: bool = False) -> None:
     """Give a hold back; with ``committed``, the promise to a paid order that will not be sent."""
     if committed:
-        _move("release", lines, committed=-1, order_id=order_id)
+        _move(MovementKind.RELEASE, lines, committed=-1, order_id=order_id)
     else:
-        _move("release", lines, reserved=-1, order_id=order_id)
+        _move(MovementKind.RELEASE, lines, reserved=-1, order_id=order_id)
 
 
 def commit(order_id: int, lines: Sequence[Line]) -> None:
     """The order is paid: what was held is now promised."""
-    _move("commit", lines, reserved=-1, committed=1, order_id=order_id)
+    _move(MovementKind.COMMIT, lines, reserved=-1, committed=1, order_id=order_id)
 
 
 def ship(order_id: int, lines: Sequence[Line]) -> None:
     """The goods left the house."""
-    _move("ship", lines, on_hand=-1, committed=-1, order_id=order_id)
+    _move(MovementKind.SHIP, lines, on_hand=-1, committed=-1, order_id=order_id)
 
 
 def restock(order_id: int, lines: Sequence[Line], *, reason: str = "return") -> None:
     """Goods of an order came back and can be sold again."""
-    _move("restock", lines, on_hand=1, order_id=order_id, reason=reason)
+    _move(MovementKind.RESTOCK, lines, on_hand=1, order_id=order_id, reason=reason)
 
 
 def lock(variant_ids: Iterable[int]) -> None:
@@ -250,7 +259,7 @@ def _statement(lines: int) -> TextClause:
 
 
 def _move(
-    kind: str,
+    kind: MovementKind,
     lines: Sequence[Line],
     *,
     on_hand: int = 0,
@@ -289,7 +298,7 @@ def _move(
     statement = _statement(len(ordered))
     session.flush()
     rows = session.execute(statement, values).all()
-    if kind == "reserve" and len(rows) < len(ordered):
+    if kind == MovementKind.RESERVE and len(rows) < len(ordered):
         # What nobody counted yet has no level, and may be sold as a backorder all the same.
         for variant_id in totals.keys() - {row.variant_id for row in rows}:
             _ensure_level(variant_id)

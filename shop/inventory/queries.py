@@ -7,7 +7,7 @@ from sqlalchemy import func, or_, select
 
 from shop.catalog.models import Product, Variant
 from shop.core.db import session
-from shop.inventory.models import Location, StockLevel, StockMovement
+from shop.inventory.models import Location, MovementKind, StockLevel, StockMovement
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def restocked(order_id: int) -> dict[int, int]:
     """Units of an order that came back and are on the shelf again, by variant. One statement."""
     rows = session.execute(
         select(StockMovement.variant_id, func.sum(StockMovement.on_hand_delta))
-        .where(StockMovement.order_id == order_id, StockMovement.kind == "restock")
+        .where(StockMovement.order_id == order_id, StockMovement.kind == MovementKind.RESTOCK)
         .group_by(StockMovement.variant_id)
     )
     return {variant_id: int(units) for variant_id, units in rows}

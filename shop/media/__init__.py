@@ -8,7 +8,7 @@ inside the shop's own processes, no metadata survives, a row always has its file
 from shop.media import storage
 from shop.media.errors import NoSuchFile, PictureRefused
 from shop.media.events import MediaStored
-from shop.media.models import MediaFile
+from shop.media.models import MediaFile, MediaState
 from shop.media.procedures import (
     make_renditions,
     rendition_widths,
@@ -19,7 +19,6 @@ from shop.media.procedures import (
 from shop.media.storage import content_type, url
 
 __all__ = [
-    "MediaFile", "MediaStored", "NoSuchFile", "PictureRefused",
-    "content_type", "make_renditions", "rendition_widths", "storage", "store_files",
-    "store_upload", "sweep", "url",
+    "MediaFile", "MediaState", "MediaStored", "NoSuchFile", "PictureRefused", "content_type",
+    "make_renditions", "rendition_widths", "storage", "store_files", "store_upload", "sweep", "url",
 ]  # fmt: skip

@@ -1,11 +1,20 @@
 """Tables of media: one row per stored picture."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import BigInteger, CheckConstraint, Identity
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shop.core.choices import choice, one_of
 from shop.core.db import Base
+
+
+class MediaState(StrEnum):
+    """Whether a picture has all its sizes."""
+
+    PENDING = "pending"
+    READY = "ready"
 
 
 class MediaFile(Base):
@@ -18,7 +27,7 @@ class MediaFile(Base):
     __tablename__ = "media_file"
     __table_args__ = (
         CheckConstraint("width > 0 AND height > 0", name="size"),
-        CheckConstraint("state IN ('pending', 'ready')", name="state"),
+        one_of("state", MediaState),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -28,6 +37,6 @@ class MediaFile(Base):
     height: Mapped[int]
     size_bytes: Mapped[int]
     colour: Mapped[str]
-    state: Mapped[str] = mapped_column(server_default="pending", default="pending")
+    state: Mapped[MediaState] = choice(MediaState, default=MediaState.PENDING)
     widths: Mapped[str] = mapped_column(server_default="", default="")
     created_at: Mapped[datetime]

@@ -22,7 +22,7 @@ from shop.core.events import emit
 from shop.media import storage, workshop
 from shop.media.errors import NoRoom, NoSuchFile, PictureRefused
 from shop.media.events import MediaStored
-from shop.media.models import MediaFile
+from shop.media.models import MediaFile, MediaState
 
 MAX_BYTES = 10 * 1024 * 1024
 WIDTHS = (320, 480, 640, 960, 1280)
@@ -113,7 +113,7 @@ def make_renditions(media_id: int) -> None:
     """
     with transaction():
         media = session.get(MediaFile, media_id)
-    if media is None or media.state == "ready":
+    if media is None or media.state == MediaState.READY:
         return
     widths = rendition_widths(media.width)
     with tempfile.TemporaryDirectory(prefix="shop-renditions-") as folder:
@@ -135,7 +135,7 @@ def make_renditions(media_id: int) -> None:
         current = session.get(MediaFile, media_id, with_for_update=True, populate_existing=True)
         if current is not None:
             current.widths = ",".join(map(str, widths))
-            current.state = "ready"
+            current.state = MediaState.READY
 
 
 def sweep() -> int:

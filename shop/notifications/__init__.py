@@ -4,7 +4,7 @@ Promise: a failing mail server delays mails and loses none. Without a server, me
 development mailbox. Leaves the decision *that* something is worth a mail to the table of reactions.
 """
 
-from shop.notifications.models import MailMessage
+from shop.notifications.models import MailMessage, MailState
 from shop.notifications.procedures import (
     HIDDEN,
     Body,
@@ -16,6 +16,6 @@ from shop.notifications.procedures import (
 )
 
 __all__ = [
-    "HIDDEN", "Body", "MailMessage", "deliver", "messages", "retry", "with_secret",
+    "HIDDEN", "Body", "MailMessage", "MailState", "deliver", "messages", "retry", "with_secret",
     "without_secret",
 ]  # fmt: skip

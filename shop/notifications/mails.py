@@ -22,6 +22,7 @@ from shop.customers.events import (
 from shop.notifications import templates
 from shop.notifications.events import MailQueued
 from shop.notifications.models import MailMessage
+from shop.orders import OrderStatus, PaymentStatus
 from shop.orders.events import (
     LinesCancelled,
     OrderAuthorised,
@@ -80,7 +81,7 @@ def send_confirmed(event: OrderAuthorised) -> None:
 def send_payment_processing(event: PaymentProcessing) -> None:
     """The customer has paid, and the money takes days; not sent once it is here or has failed."""
     order, payment = _about_payment(event.order_id, event.payment_id)
-    if order.payment_status != "processing":
+    if order.payment_status != PaymentStatus.PROCESSING:
         return
     _about_order(
         "payment_processing",
@@ -93,7 +94,7 @@ def send_payment_processing(event: PaymentProcessing) -> None:
 def send_voucher(event: VoucherIssued) -> None:
     """How to pay with the voucher; not sent once it is paid or has ended."""
     order, payment = _about_payment(event.order_id, event.payment_id)
-    if order.status != "pending" or not payment.voucher_url:
+    if order.status != OrderStatus.PENDING or not payment.voucher_url:
         return
     _about_order(
         "voucher",
@@ -108,7 +109,7 @@ def send_payment_failed(event: PaymentFailed) -> None:
     """A payment failed after days, and the order can be paid again. Whoever is at the payment page
     reads it there and gets no email; nor does anybody whose order is closed or being paid again."""
     order, payment = _about_payment(event.order_id, event.payment_id)
-    can_pay = order.status == "pending" and order.payment_status == "unpaid"
+    can_pay = order.status == OrderStatus.PENDING and order.payment_status == PaymentStatus.UNPAID
     if not event.later or not can_pay or payment.is_on_its_way:
         return
     _about_order(
@@ -124,7 +125,7 @@ def send_payment_failed(event: PaymentFailed) -> None:
 def send_expired(event: OrderExpired) -> None:
     """The payment never arrived. Not sent for an order whose customer left without paying."""
     order = orders.by_id(event.order_id)
-    if order.status == "expired" and _was_on_its_way(order):
+    if order.status == OrderStatus.EXPIRED and _was_on_its_way(order):
         _about_order("expired", f"expired:{order.id}:{order.version}", order)
 
 

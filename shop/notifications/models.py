@@ -1,11 +1,22 @@
 """Tables of mail: each message is a row before it is sent, and says what became of it."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shop.core.choices import choice, one_of
 from shop.core.db import Base
+
+
+class MailState(StrEnum):
+    """Where an email is; ``kept`` in development, where nothing is sent."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    KEPT = "kept"
+    FAILED = "failed"
 
 
 class MailMessage(Base):
@@ -19,7 +30,7 @@ class MailMessage(Base):
 
     __tablename__ = "mail_message"
     __table_args__ = (
-        CheckConstraint("state IN ('queued', 'sent', 'kept', 'failed')", name="state"),
+        one_of("state", MailState),
         CheckConstraint("link_token IS NULL OR state = 'kept'", name="link_token"),
         Index(
             "ix_mail_message_mailbox",
@@ -38,7 +49,7 @@ class MailMessage(Base):
     subject: Mapped[str]
     text: Mapped[str]
     html: Mapped[str]
-    state: Mapped[str] = mapped_column(server_default="queued", default="queued")
+    state: Mapped[MailState] = choice(MailState, default=MailState.QUEUED)
     attempts: Mapped[int] = mapped_column(server_default="0", default=0)
     error: Mapped[str] = mapped_column(server_default="", default="")
     order_id: Mapped[int | None] = mapped_column(BigInteger, index=True)

@@ -17,7 +17,7 @@ from shop.core.db import end_read, session, transaction
 from shop.core.errors import NotFound, Unavailable
 from shop.core.events import emit
 from shop.notifications.events import MailQueued
-from shop.notifications.models import MailMessage
+from shop.notifications.models import MailMessage, MailState
 from shop.orders import Order
 
 LINK_KIND = "_link"
@@ -39,17 +39,17 @@ def deliver(message_id: int) -> None:
     Message-ID is made of the mail's key, so that a copy sent after a lost answer can be recognised.
     """
     message = session.get(MailMessage, message_id)
-    if message is None or message.state in {"sent", "kept"}:
+    if message is None or message.state in {MailState.SENT, MailState.KEPT}:
         return
     end_read()
     secret = _secret(message)
     if not mail.is_configured():
-        _mark(message_id, "kept", link_token=secret if message.customer_id else None)
+        _mark(message_id, MailState.KEPT, link_token=secret if message.customer_id else None)
         return
     try:
-        mail.send(_email(message, secret), taken=lambda: _mark(message_id, "sent"))
+        mail.send(_email(message, secret), taken=lambda: _mark(message_id, MailState.SENT))
     except Unavailable as error:
-        _mark(message_id, "failed", error=redact.redact(error.sentence))
+        _mark(message_id, MailState.FAILED, error=redact.redact(error.sentence))
         raise
 
 
@@ -78,7 +78,7 @@ def retry(message_id: int) -> None:
     message = session.get(MailMessage, message_id)
     if message is None:
         raise NotFound("There is no such mail.")
-    message.state = "queued"
+    message.state = MailState.QUEUED
     emit(MailQueued(message_id=message_id))
 
 
@@ -133,10 +133,12 @@ def _email(message: MailMessage, secret: str) -> EmailMessage:
     return email
 
 
-def _mark(message_id: int, state: str, *, error: str = "", link_token: str | None = None) -> None:
+def _mark(
+    message_id: int, state: MailState, *, error: str = "", link_token: str | None = None
+) -> None:
     with transaction("mark-mail"):
         row = session.get_one(MailMessage, message_id)
         row.state, row.error, row.attempts = state, error, row.attempts + 1
         row.link_token = link_token
-        if state in {"sent", "kept"}:
+        if state in {MailState.SENT, MailState.KEPT}:
             row.sent_at = clock.now()

@@ -56,8 +56,18 @@ from shop.orders.queries import (
     unpaid_units,
     waiting,
 )
-from shop.orders.sales import SaleKind, record_sales
-from shop.orders.states import LIVE, Words, customer_may_cancel, words
+from shop.orders.sales import record_sales
+from shop.orders.states import (
+    LIVE,
+    FulfilmentStatus,
+    OrderStatus,
+    PaymentStatus,
+    SaleKind,
+    ShipmentStatus,
+    Words,
+    customer_may_cancel,
+    words,
+)
 
 __all__ = [
     "CANCEL_REASONS",
@@ -68,14 +78,18 @@ __all__ = [
     "Chain",
     "Details",
     "Fulfilment",
+    "FulfilmentStatus",
     "Item",
     "Order",
     "OrderFilters",
     "OrderLine",
     "OrderList",
     "OrderRow",
+    "OrderStatus",
+    "PaymentStatus",
     "SaleEntry",
     "SaleKind",
+    "ShipmentStatus",
     "TimelineEntry",
     "TransitionRefused",
     "Words",

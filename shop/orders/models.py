@@ -21,7 +21,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from shop.core.choices import choice, one_of, sql_list
 from shop.core.db import Base
+from shop.orders.states import (
+    LIVE,
+    FulfilmentStatus,
+    OrderStatus,
+    PaymentStatus,
+    SaleKind,
+    ShipmentStatus,
+)
 
 order_number = Sequence("order_number", start=10001, metadata=Base.metadata)
 
@@ -39,18 +48,9 @@ class Order(Base):
 
     __tablename__ = "order"
     __table_args__ = (
-        CheckConstraint(
-            "status IN ('pending','confirmed','completed','cancelled','expired')", name="status"
-        ),
-        CheckConstraint(
-            "payment_status IN ('unpaid','processing','authorised','partly_paid','paid','overpaid',"
-            "'partly_refunded','refunded','disputed')",
-            name="payment_status",
-        ),
-        CheckConstraint(
-            "fulfilment_status IN ('unfulfilled','partly_shipped','shipped','delivered')",
-            name="fulfilment_status",
-        ),
+        one_of("status", OrderStatus),
+        one_of("payment_status", PaymentStatus),
+        one_of("fulfilment_status", FulfilmentStatus),
         CheckConstraint(
             "subtotal_minor >= 0 AND discount_minor >= 0 AND shipping_minor >= 0 "
             "AND tax_minor >= 0 AND total_minor >= 0",
@@ -67,10 +67,14 @@ class Order(Base):
             "uq_order_live_in_chain",
             "chain_id",
             unique=True,
-            postgresql_where=text("status IN ('pending','confirmed','completed')"),
+            postgresql_where=text(f"status IN ({sql_list(*LIVE)})"),
         ),
         Index("ix_order_chain_id", "chain_id"),
-        Index("ix_order_expiry", "expires_at", postgresql_where=text("status = 'pending'")),
+        Index(
+            "ix_order_expiry",
+            "expires_at",
+            postgresql_where=text(f"status = '{OrderStatus.PENDING}'"),
+        ),
         Index("ix_order_paid_at", "paid_at", postgresql_where=text("paid_at IS NOT NULL")),
         Index(
             "ix_order_placed_from",
@@ -97,10 +101,10 @@ class Order(Base):
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     email: Mapped[str] = mapped_column(CITEXT, index=True)
     customer_name: Mapped[str] = mapped_column(server_default="", default="")
-    status: Mapped[str] = mapped_column(server_default="pending", default="pending")
-    payment_status: Mapped[str] = mapped_column(server_default="unpaid", default="unpaid")
-    fulfilment_status: Mapped[str] = mapped_column(
-        server_default="unfulfilled", default="unfulfilled"
+    status: Mapped[OrderStatus] = choice(OrderStatus, default=OrderStatus.PENDING)
+    payment_status: Mapped[PaymentStatus] = choice(PaymentStatus, default=PaymentStatus.UNPAID)
+    fulfilment_status: Mapped[FulfilmentStatus] = choice(
+        FulfilmentStatus, default=FulfilmentStatus.UNFULFILLED
     )
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     currency: Mapped[str]
@@ -191,11 +195,11 @@ class Fulfilment(Base):
     """One parcel: what is in it, who carries it, and when it left and arrived."""
 
     __tablename__ = "fulfilment"
-    __table_args__ = (CheckConstraint("status IN ('shipped', 'delivered')", name="status"),)
+    __table_args__ = (one_of("status", ShipmentStatus),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), index=True)
-    status: Mapped[str] = mapped_column(server_default="shipped", default="shipped")
+    status: Mapped[ShipmentStatus] = choice(ShipmentStatus, default=ShipmentStatus.SHIPPED)
     carrier: Mapped[str] = mapped_column(server_default="", default="")
     tracking_number: Mapped[str] = mapped_column(server_default="", default="")
     shipped_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -234,9 +238,9 @@ class SaleEntry(Base):
 
     __tablename__ = "sale_entry"
     __table_args__ = (
-        CheckConstraint("kind IN ('sold', 'reversed', 'restored')", name="kind"),
+        one_of("kind", SaleKind),
         CheckConstraint(
-            "CASE kind WHEN 'reversed' THEN units < 0 AND amount_minor <= 0"
+            f"CASE kind WHEN '{SaleKind.REVERSED}' THEN units < 0 AND amount_minor <= 0"
             " ELSE units > 0 AND amount_minor >= 0 END",
             name="units",
         ),
@@ -246,7 +250,7 @@ class SaleEntry(Base):
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), index=True)
     order_line_id: Mapped[int] = mapped_column(ForeignKey("order_line.id"))
     product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
-    kind: Mapped[str]
+    kind: Mapped[SaleKind] = choice(SaleKind)
     units: Mapped[int]
     amount_minor: Mapped[int]
     currency: Mapped[str]

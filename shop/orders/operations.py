@@ -31,7 +31,15 @@ from shop.orders.events import (
 from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
 from shop.orders.queries import waiting
 from shop.orders.sales import count_sales, record_sales
-from shop.orders.states import FULFILMENT, LIVE, ORDER
+from shop.orders.states import (
+    FULFILMENT,
+    LIVE,
+    ORDER,
+    FulfilmentStatus,
+    OrderStatus,
+    PaymentStatus,
+    ShipmentStatus,
+)
 
 CANCEL_REASONS = {
     "customer": "The customer asked for it",
@@ -63,8 +71,8 @@ class Chain:
     @property
     def is_cancelled(self) -> bool:
         """Whether a person cancelled the order, or one that came in its place."""
-        return self.order.status != "pending" and any(
-            one.status == "cancelled" and one.close_reason not in REPLACEMENTS
+        return self.order.status != OrderStatus.PENDING and any(
+            one.status == OrderStatus.CANCELLED and one.close_reason not in REPLACEMENTS
             for one in (self.order, *self.others)
             if one.id >= self.order.id
         )
@@ -240,7 +248,7 @@ def mark_paid(order: Order, *, rival: Order | None = None) -> None:
     A closed order reserves its stock again first, and its unpaid ``rival`` of the same chain is
     closed for it; raises ``OutOfStock`` when the stock is gone: the caller rolls back then.
     """
-    is_committed = order.status in {"confirmed", "completed"}
+    is_committed = order.status in {OrderStatus.CONFIRMED, OrderStatus.COMPLETED}
     order.version += 1
     order.paid_at = order.paid_at or clock.now()
     if is_committed:
@@ -259,16 +267,16 @@ def mark_authorised(order: Order, *, rival: Order | None = None) -> None:
 
 def keep_waiting(order: Order, *, rival: Order | None = None) -> None:
     """The money is on its way: a closed order becomes pending again. As ``mark_paid`` otherwise."""
-    if order.status == "pending":
+    if order.status == OrderStatus.PENDING:
         return
     _reopen(order, rival)
     order.version += 1
-    order.status = ORDER.move(order.status, to="pending")
+    order.status = ORDER.move(order.status, to=OrderStatus.PENDING)
     order.closed_at, order.close_reason = None, ""
     emit(OrderReopened(order_id=order.id))
 
 
-def set_payment_status(order: Order, status: str) -> None:
+def set_payment_status(order: Order, status: PaymentStatus) -> None:
     """What the money events add up to; only payments knows."""
     if order.payment_status != status:
         order.payment_status = status
@@ -277,7 +285,10 @@ def set_payment_status(order: Order, status: str) -> None:
 
 def start_processing(order: Order) -> None:
     """Somebody packs it now."""
-    if order.status != "confirmed" or order.fulfilment_status != "unfulfilled":
+    if (
+        order.status != OrderStatus.CONFIRMED
+        or order.fulfilment_status != FulfilmentStatus.UNFULFILLED
+    ):
         raise TransitionRefused("Only a paid order that was not shipped yet can be processed.")
     if order.processing_at is not None:
         raise TransitionRefused("This order is being processed already.")
@@ -299,15 +310,15 @@ def ship(
     The customer gets a mail unless ``notify`` is false. Raises ``TransitionRefused`` for an order
     that is not paid, ``Invalid`` for quantities that are not open any more, or that wait for stock.
     """
-    if order.status != "confirmed":
+    if order.status != OrderStatus.CONFIRMED:
         raise TransitionRefused(
             "Only a paid order can be shipped."
-            if order.status == "pending"
+            if order.status == OrderStatus.PENDING
             else f"This order is {order.status}, so nothing can be shipped."
         )
-    if order.payment_status == "authorised":
+    if order.payment_status == PaymentStatus.AUTHORISED:
         raise TransitionRefused("The money is only authorised. Capture it before you ship.")
-    if order.payment_status == "unpaid":
+    if order.payment_status == PaymentStatus.UNPAID:
         raise TransitionRefused("The authorised money was let go, so nothing is paid. Do not ship.")
     carrier, tracking_number = _short(carrier, 60), _short(tracking_number, 80)
     wanted = _parcel(order, quantities)
@@ -340,7 +351,7 @@ def mark_delivered(order: Order, fulfilment_id: int) -> None:
     parcel = next((f for f in order.fulfilments if f.id == fulfilment_id), None)
     if parcel is None:
         raise NotFound("There is no such parcel.")
-    parcel.status = FULFILMENT.move(parcel.status, to="delivered")
+    parcel.status = FULFILMENT.move(parcel.status, to=ShipmentStatus.DELIVERED)
     parcel.delivered_at = clock.now()
     _follow_parcels(order)
     order.version += 1
@@ -352,10 +363,10 @@ def cancel(order: Order, *, reason: str, goes_back: bool = False) -> None:
 
     Giving money back is for payments, in the same step; the customer is told if it ``goes_back``.
     """
-    if order.fulfilment_status != "unfulfilled":
+    if order.fulfilment_status != FulfilmentStatus.UNFULFILLED:
         raise TransitionRefused("Something of this order was shipped, so it cannot be cancelled.")
-    was_paid = order.status == "confirmed"
-    _close(order, "cancelled", reason)
+    was_paid = order.status == OrderStatus.CONFIRMED
+    _close(order, OrderStatus.CANCELLED, reason)
     discounts.give_back(order.id)
     inventory.release(order.id, _open_lines(order), committed=was_paid)
     if was_paid:
@@ -366,7 +377,7 @@ def cancel(order: Order, *, reason: str, goes_back: bool = False) -> None:
 def is_all_of(order: Order, quantities: Mapping[int, int]) -> bool:
     """Whether without these units, by order line id, nothing is left of an order of which nothing
     was sent."""
-    return order.fulfilment_status == "unfulfilled" and all(
+    return order.fulfilment_status == FulfilmentStatus.UNFULFILLED and all(
         quantities.get(line.id, 0) == line.open_quantity for line in order.lines
     )
 
@@ -379,10 +390,10 @@ def cancel_lines(
     With the last ones, an order of which nothing was sent is cancelled as a whole. Giving money
     back is for payments, as in ``cancel``. Raises ``TransitionRefused``, ``Invalid``.
     """
-    if order.status != "confirmed":
+    if order.status != OrderStatus.CONFIRMED:
         raise TransitionRefused(
             "Single lines can only be cancelled when the order is paid; cancel all of it instead."
-            if order.status == "pending"
+            if order.status == OrderStatus.PENDING
             else f"This order is {order.status}, so nothing of it can be cancelled."
         )
     wanted = _units(order, quantities, to="cancel")
@@ -416,9 +427,9 @@ def cancel_lines(
 
 def expire(order: Order) -> None:
     """Nobody paid in time; frees what was held."""
-    if order.status == "pending" and order.expires_at > clock.now():
+    if order.status == OrderStatus.PENDING and order.expires_at > clock.now():
         raise TransitionRefused("This order can still be paid.")
-    _close(order, "expired", "not paid in time")
+    _close(order, OrderStatus.EXPIRED, "not paid in time")
     discounts.give_back(order.id)
     inventory.release(order.id, _open_lines(order))
     emit(OrderExpired(order_id=order.id))
@@ -426,13 +437,13 @@ def expire(order: Order) -> None:
 
 def extend_hold(order: Order, *, until: datetime) -> None:
     """Keep an unpaid order and its reserved stock until then, at least."""
-    if order.status == "pending":
+    if order.status == OrderStatus.PENDING:
         order.expires_at = max(order.expires_at, until)
 
 
 def set_deadline(order: Order, *, until: datetime) -> None:
     """Let an unpaid order be paid until exactly then."""
-    if order.status == "pending":
+    if order.status == OrderStatus.PENDING:
         order.expires_at = until
         order.version += 1
 
@@ -460,7 +471,7 @@ def note(order: Order, text: str) -> None:
     emit(OrderNoted(order_id=order.id, text=words))
 
 
-def _close(order: Order, status: str, reason: str) -> None:
+def _close(order: Order, status: OrderStatus, reason: str) -> None:
     order.status = ORDER.move(order.status, to=status)
     order.closed_at = clock.now()
     order.close_reason = reason
@@ -468,8 +479,8 @@ def _close(order: Order, status: str, reason: str) -> None:
 
 
 def _confirm(order: Order, rival: Order | None) -> None:
-    status = ORDER.move(order.status, to="confirmed")
-    if order.status in {"expired", "cancelled"}:
+    status = ORDER.move(order.status, to=OrderStatus.CONFIRMED)
+    if order.status in {OrderStatus.EXPIRED, OrderStatus.CANCELLED}:
         _reopen(order, rival)
     order.status = status
     order.closed_at, order.close_reason = None, ""
@@ -493,12 +504,14 @@ def _reopen(order: Order, rival: Order | None) -> None:
 def _follow_parcels(order: Order) -> None:
     """Set how far the order is on its way, from its lines and parcels."""
     if any(line.open_quantity for line in order.lines):
-        order.fulfilment_status = "partly_shipped" if order.fulfilments else "unfulfilled"
-    elif all(parcel.status == "delivered" for parcel in order.fulfilments):
-        order.fulfilment_status = "delivered"
-        order.status = ORDER.move(order.status, to="completed")
+        order.fulfilment_status = (
+            FulfilmentStatus.PARTLY_SHIPPED if order.fulfilments else FulfilmentStatus.UNFULFILLED
+        )
+    elif all(parcel.status == ShipmentStatus.DELIVERED for parcel in order.fulfilments):
+        order.fulfilment_status = FulfilmentStatus.DELIVERED
+        order.status = ORDER.move(order.status, to=OrderStatus.COMPLETED)
     else:
-        order.fulfilment_status = "shipped"
+        order.fulfilment_status = FulfilmentStatus.SHIPPED
 
 
 def _parcel(order: Order, quantities: Mapping[int, int] | None) -> dict[OrderLine, int]:

@@ -16,29 +16,39 @@ from shop.core.errors import NotFound
 from shop.core.events import EventRecord
 from shop.orders.events import LinesCancelled, OrderPaid
 from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
-from shop.orders.states import LIVE, Words, words
+from shop.orders.states import LIVE, FulfilmentStatus, OrderStatus, PaymentStatus, Words, words
 
 TABS: dict[str, tuple[str, ColumnElement[bool]]] = {
     "to_pack": (
         "To pack",
-        (Order.status == "confirmed")
-        & Order.fulfilment_status.in_(["unfulfilled", "partly_shipped"])
+        (Order.status == OrderStatus.CONFIRMED)
+        & Order.fulfilment_status.in_(
+            [FulfilmentStatus.UNFULFILLED, FulfilmentStatus.PARTLY_SHIPPED]
+        )
         & Order.processing_at.is_(None),
     ),
     "processing": (
         "Processing",
-        (Order.status == "confirmed")
-        & Order.fulfilment_status.in_(["unfulfilled", "partly_shipped"])
+        (Order.status == OrderStatus.CONFIRMED)
+        & Order.fulfilment_status.in_(
+            [FulfilmentStatus.UNFULFILLED, FulfilmentStatus.PARTLY_SHIPPED]
+        )
         & Order.processing_at.is_not(None),
     ),
-    "shipped": ("Shipped", Order.fulfilment_status == "shipped"),
-    "delivered": ("Delivered", Order.fulfilment_status == "delivered"),
-    "unpaid": ("Unpaid", (Order.status == "pending") & (Order.payment_status != "processing")),
+    "shipped": ("Shipped", Order.fulfilment_status == FulfilmentStatus.SHIPPED),
+    FulfilmentStatus.DELIVERED: (
+        "Delivered",
+        Order.fulfilment_status == FulfilmentStatus.DELIVERED,
+    ),
+    "unpaid": (
+        "Unpaid",
+        (Order.status == OrderStatus.PENDING) & (Order.payment_status != PaymentStatus.PROCESSING),
+    ),
     "payment_processing": (
         "Payment processing",
-        (Order.status == "pending") & (Order.payment_status == "processing"),
+        (Order.status == OrderStatus.PENDING) & (Order.payment_status == PaymentStatus.PROCESSING),
     ),
-    "closed": ("Cancelled", Order.status.in_(["cancelled", "expired"])),
+    "closed": ("Cancelled", Order.status.in_([OrderStatus.CANCELLED, OrderStatus.EXPIRED])),
 }
 
 
@@ -68,9 +78,9 @@ class OrderRow:
     customer_name: str
     email: str
     words: Words
-    status: str
-    payment_status: str
-    fulfilment_status: str
+    status: OrderStatus
+    payment_status: PaymentStatus
+    fulfilment_status: FulfilmentStatus
     item_count: int
     total_minor: int
     currency: str
@@ -229,8 +239,8 @@ def due_to_expire(limit: int = 100) -> list[int]:
         session.scalars(
             select(Order.id)
             .where(
-                Order.status == "pending",
-                Order.payment_status != "processing",
+                Order.status == OrderStatus.PENDING,
+                Order.payment_status != PaymentStatus.PROCESSING,
                 Order.expires_at <= func.now(),
             )
             .order_by(Order.expires_at)
@@ -328,7 +338,7 @@ def waiting(order: Order) -> dict[int, int]:
     statement, one more while somebody waits for the same things.
     """
     open_variants = {line.variant_id for line in order.lines if line.open_quantity}
-    if order.status != "confirmed" or not open_variants:
+    if order.status != OrderStatus.CONFIRMED or not open_variants:
         return {}
     levels = inventory.levels(open_variants)
     here = {n: level.on_hand for n, level in levels.items() if level.on_hand < level.committed}
@@ -346,7 +356,7 @@ def waiting(order: Order) -> dict[int, int]:
         .where(
             OrderLine.variant_id.in_(here),
             Order.id != order.id,
-            Order.status == "confirmed",
+            Order.status == OrderStatus.CONFIRMED,
             paid_before,
         )
         .group_by(OrderLine.variant_id)

@@ -5,23 +5,12 @@ refunded. Rows are never changed, so a figure of a past day never moves.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 from sqlalchemy import text
 
 from shop.core import clock
 from shop.core.db import session
 from shop.orders.models import Order, OrderLine
-
-
-class SaleKind(StrEnum):
-    """Why units were written down: the order was paid; some of it was cancelled, refunded or
-    returned; or such a refund failed."""
-
-    SOLD = "sold"
-    REVERSED = "reversed"
-    RESTORED = "restored"
-
 
 # Units that were cancelled before the order was paid were never sold. A unit that was cancelled and
 # refunded is gone once. Amounts are the line's price after discounts, rounded down as refunds are.

@@ -3,24 +3,75 @@
 The third axis, the payment status, has no table: it is what the money events add up to.
 """
 
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from shop.core.states import StateTable
 
+
+class OrderStatus(StrEnum):
+    """Where an order is."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class PaymentStatus(StrEnum):
+    """What the money of an order adds up to."""
+
+    UNPAID = "unpaid"
+    PROCESSING = "processing"
+    AUTHORISED = "authorised"
+    PARTLY_PAID = "partly_paid"
+    PAID = "paid"
+    OVERPAID = "overpaid"
+    PARTLY_REFUNDED = "partly_refunded"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+
+
+class FulfilmentStatus(StrEnum):
+    """How much of an order was sent."""
+
+    UNFULFILLED = "unfulfilled"
+    PARTLY_SHIPPED = "partly_shipped"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+
+
+class ShipmentStatus(StrEnum):
+    """Where a parcel is."""
+
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+
+
+class SaleKind(StrEnum):
+    """Why units were written down: the order was paid; some of it was cancelled, refunded or
+    returned; or such a refund failed."""
+
+    SOLD = "sold"
+    REVERSED = "reversed"
+    RESTORED = "restored"
+
+
 ORDER = StateTable(
     "order",
     {
-        "pending": {"confirmed", "cancelled", "expired"},
-        "confirmed": {"completed", "cancelled"},
+        OrderStatus.PENDING: {OrderStatus.CONFIRMED, OrderStatus.CANCELLED, OrderStatus.EXPIRED},
+        OrderStatus.CONFIRMED: {OrderStatus.COMPLETED, OrderStatus.CANCELLED},
         # Late money: a payment that succeeds, or is on its way, after the stock was released, with
         # stock still available.
-        "cancelled": {"confirmed", "pending"},
-        "expired": {"confirmed", "pending"},
+        OrderStatus.CANCELLED: {OrderStatus.CONFIRMED, OrderStatus.PENDING},
+        OrderStatus.EXPIRED: {OrderStatus.CONFIRMED, OrderStatus.PENDING},
     },
 )
 # Of the orders of one chain, at most one is in one of these.
-LIVE = frozenset({"pending", "confirmed", "completed"})
-FULFILMENT = StateTable("parcel", {"shipped": {"delivered"}})
+LIVE = frozenset({OrderStatus.PENDING, OrderStatus.CONFIRMED, OrderStatus.COMPLETED})
+FULFILMENT = StateTable("parcel", {ShipmentStatus.SHIPPED: {ShipmentStatus.DELIVERED}})
 
 
 class Words(NamedTuple):
@@ -34,13 +85,13 @@ class HasStates(Protocol):
     """What the words are derived from."""
 
     @property
-    def status(self) -> str: ...
+    def status(self) -> OrderStatus: ...
 
     @property
-    def payment_status(self) -> str: ...
+    def payment_status(self) -> PaymentStatus: ...
 
     @property
-    def fulfilment_status(self) -> str: ...
+    def fulfilment_status(self) -> FulfilmentStatus: ...
 
     @property
     def processing_at(self) -> object: ...
@@ -48,36 +99,44 @@ class HasStates(Protocol):
 
 def words(order: HasStates) -> Words:
     """The one status that customers and lists show."""
-    if order.payment_status == "refunded":
+    if order.payment_status == PaymentStatus.REFUNDED:
         return Words("Refunded", "mute")
-    if order.status == "cancelled":
+    if order.status == OrderStatus.CANCELLED:
         return Words("Cancelled", "mute")
-    if order.status == "expired":
+    if order.status == OrderStatus.EXPIRED:
         return Words("Expired", "mute")
-    if order.status == "pending" and order.payment_status == "processing":
+    if order.status == OrderStatus.PENDING and order.payment_status == PaymentStatus.PROCESSING:
         return Words("Payment processing", "info")
-    if order.status == "pending":
+    if order.status == OrderStatus.PENDING:
         return Words("Pending", "warn")
     by_fulfilment = {
-        "delivered": Words("Delivered", "good"),
-        "shipped": Words("Shipped", "good"),
-        "partly_shipped": Words("Partly shipped", "info"),
+        FulfilmentStatus.DELIVERED: Words("Delivered", "good"),
+        FulfilmentStatus.SHIPPED: Words("Shipped", "good"),
+        FulfilmentStatus.PARTLY_SHIPPED: Words("Partly shipped", "info"),
     }
     if order.fulfilment_status in by_fulfilment:
         return by_fulfilment[order.fulfilment_status]
     if order.processing_at:
         return Words("Processing", "info")
     by_payment = {
-        "authorised": Words("Confirmed", "good"),
-        "unpaid": Words("Unpaid", "bad"),  # its authorisation is over and nothing was captured
+        PaymentStatus.AUTHORISED: Words("Confirmed", "good"),
+        PaymentStatus.UNPAID: Words(
+            "Unpaid", "bad"
+        ),  # its authorisation is over and nothing was captured
     }
     return by_payment.get(order.payment_status, Words("Paid", "good"))
 
 
 def customer_may_cancel(order: HasStates) -> bool:
     """Whether its customer may still call it off, or units of it: nobody has begun to pack."""
-    if order.status == "pending":
+    if order.status == OrderStatus.PENDING:
         return True
-    untouched = order.fulfilment_status == "unfulfilled" and order.processing_at is None
-    untouched = untouched and order.payment_status in {"paid", "authorised", "partly_refunded"}
-    return order.status == "confirmed" and untouched
+    untouched = (
+        order.fulfilment_status == FulfilmentStatus.UNFULFILLED and order.processing_at is None
+    )
+    untouched = untouched and order.payment_status in {
+        PaymentStatus.PAID,
+        PaymentStatus.AUTHORISED,
+        PaymentStatus.PARTLY_REFUNDED,
+    }
+    return order.status == OrderStatus.CONFIRMED and untouched

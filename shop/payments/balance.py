@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from shop.orders import PaymentStatus
+
 
 @dataclass(frozen=True, slots=True)
 class Balance:
@@ -60,20 +62,20 @@ def of_events(
     )
 
 
-def status_of(owed_minor: int, balance: Balance) -> str:
+def status_of(owed_minor: int, balance: Balance) -> PaymentStatus:
     """The payment status of an order for which ``owed_minor`` is to be paid."""
     if balance.open_disputes:
-        return "disputed"
+        return PaymentStatus.DISPUTED
     if balance.captured_minor == 0:
         if owed_minor == 0:
-            return "paid"
-        return "authorised" if balance.authorised_minor else "unpaid"
+            return PaymentStatus.PAID
+        return PaymentStatus.AUTHORISED if balance.authorised_minor else PaymentStatus.UNPAID
     if balance.kept_minor <= 0:
-        return "refunded"
+        return PaymentStatus.REFUNDED
     if balance.kept_minor >= owed_minor:
-        return "overpaid" if balance.kept_minor > owed_minor else "paid"
+        return PaymentStatus.OVERPAID if balance.kept_minor > owed_minor else PaymentStatus.PAID
     has_left = balance.kept_minor < balance.captured_minor
-    return "partly_refunded" if has_left else "partly_paid"
+    return PaymentStatus.PARTLY_REFUNDED if has_left else PaymentStatus.PARTLY_PAID
 
 
 def part_due(whole_minor: int, units: int, *, of: int, before_minor: int) -> int:

@@ -10,6 +10,7 @@ from shop import orders
 from shop.core import clock
 from shop.core.db import session, table
 from shop.core.errors import NotFound
+from shop.orders import PaymentStatus
 from shop.payments import balance as sums
 from shop.payments import refundable
 from shop.payments.balance import Balance
@@ -112,8 +113,8 @@ def recount(order: orders.Order) -> Balance:
     if balance.captured_minor or order.paid_at is not None:
         owed -= refundable.never_owed(order)
     status = sums.status_of(owed, balance)
-    if status == "unpaid" and _is_processing(order.id):
-        status = "processing"
+    if status == PaymentStatus.UNPAID and _is_processing(order.id):
+        status = PaymentStatus.PROCESSING
     orders.set_payment_status(order, status)
     return balance
 

@@ -21,6 +21,7 @@ from shop.core.db import end_read, retrying, transaction
 from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
 from shop.core.network import digest_of
 from shop.customers.models import Address
+from shop.orders import OrderStatus, PaymentStatus
 from shop.store import visitors
 from shop.store.blueprint import bp
 from shop.store.cart import (
@@ -140,7 +141,9 @@ def payment() -> ResponseReturnValue:
     """The card form for an order whose goods are held."""
     order = _own_order()
     attempt = payments.latest(order.id)
-    if order.status != "pending" or (attempt and (attempt.is_on_its_way or attempt.has_money)):
+    if order.status != OrderStatus.PENDING or (
+        attempt and (attempt.is_on_its_way or attempt.has_money)
+    ):
         return redirect(order_url(order), code=303)
     settings = current_app.config["SETTINGS"]
     can_pay = order.expires_at > clock.now()
@@ -193,12 +196,12 @@ def payment_return() -> ResponseReturnValue:
         )
         return redirect(order_url(order), code=303)
     # Settling has locked and refreshed this very order.
-    if order.payment_status != "unpaid":
+    if order.payment_status != PaymentStatus.UNPAID:
         return redirect(order_url(order, thanks=1), code=303)
     attempt = payments.latest(order.id)
-    if attempt and attempt.is_on_its_way and order.status == "pending":
+    if attempt and attempt.is_on_its_way and order.status == OrderStatus.PENDING:
         return redirect(order_url(order, thanks=1), code=303)
-    if order.status != "pending" or outcome == "late":
+    if order.status != OrderStatus.PENDING or outcome == "late":
         return redirect(order_url(order), code=303)
     if not (attempt and attempt.failure):
         flash("The payment was not finished. Nothing was charged; you can try again.", "warning")
@@ -405,7 +408,7 @@ def _begin(order: orders.Order) -> None:
     except (Unavailable, payments.Refused) as error:
         flash(error.sentence, "error")
     except WrongState as error:
-        if order.status == "pending":
+        if order.status == OrderStatus.PENDING:
             flash(error.sentence, "warning")
 
 

@@ -16,6 +16,7 @@ from flask import current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from shop import cart, checkout, customers, orders, payments
+from shop.cart import CartStatus
 from shop.checkout import NoDelivery, ShippingOption
 from shop.core import clock
 from shop.core.db import end_read, retrying, transaction
@@ -23,6 +24,7 @@ from shop.core.errors import DomainError, Invalid, Unavailable
 from shop.core.money import Money
 from shop.core.network import digest_of
 from shop.discounts import Quote
+from shop.orders import OrderStatus, PaymentStatus
 from shop.store import visitors
 from shop.store.blueprint import bp
 from shop.store.cart import sum_rows
@@ -89,7 +91,7 @@ def express_order() -> ResponseReturnValue:
         status = 409 if error.code in {"out_of_stock", "cart_changed", "wrong_state"} else 422
         return jsonify(_refusal(error)), status
     pages = {"order_url": order_url(order), "payment_url": payment_url(order)}
-    if order.payment_status != "unpaid" or order.status != "pending":
+    if order.payment_status != PaymentStatus.UNPAID or order.status != OrderStatus.PENDING:
         return jsonify({"is_done": True, **pages})
     end_read()
     try:
@@ -153,7 +155,7 @@ def _place(cart_id: int, asked: Mapping[str, Any]) -> orders.Order:
     _check_offered()
     with transaction("place-order"):
         basket = cart.lock(cart_id)
-        if basket.status == "open":
+        if basket.status == CartStatus.OPEN:
             if asked.get("version") != basket.version:
                 raise cart.CartChanged(
                     "Your cart has changed. Please look at it again before you pay."

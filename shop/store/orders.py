@@ -13,6 +13,7 @@ from shop.core import clock
 from shop.core.db import end_read, transaction
 from shop.core.errors import DomainError, Invalid, NotFound, WrongState
 from shop.core.money import Money
+from shop.orders import FulfilmentStatus, OrderStatus, PaymentStatus
 from shop.payments import Payment
 from shop.store import visitors
 from shop.store.blueprint import bp
@@ -105,12 +106,12 @@ def _cancel(order_id: int) -> str:
         if seen is not None and seen != str(locked.version):
             raise WrongState("Your order has changed since you looked. Nothing was cancelled.")
         before, news = payments.preview(locked), payment_news(locked)
-        was_held = locked.payment_status == "authorised"
+        was_held = locked.payment_status == PaymentStatus.AUTHORISED
         if request.form.get("what") == "lines":
             payments.cancel_lines(locked, _pieces(), reason="customer")
         else:
             payments.cancel_order(locked, reason="customer")
-        is_whole = locked.status == "cancelled"
+        is_whole = locked.status == OrderStatus.CANCELLED
     what = "Your order is cancelled." if is_whole else "These pieces are cancelled."
     money = "Nothing was charged."
     if news.voucher:
@@ -131,7 +132,9 @@ IF_IT_ARRIVES = "If the money still arrives, we refund it automatically."
 
 def _taken_place_by(order: orders.Order) -> orders.Order | None:
     """The live order of the same cart, if this one was closed in favour of it."""
-    was_replaced = order.status == "cancelled" and order.close_reason in orders.REPLACEMENTS
+    was_replaced = (
+        order.status == OrderStatus.CANCELLED and order.close_reason in orders.REPLACEMENTS
+    )
     return orders.live_of(order) if was_replaced else None
 
 
@@ -155,7 +158,7 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
     """The page of an order that this visitor may see; ``refused``: why nothing was cancelled."""
     words, who = orders.words(order), visitors.customer()
     token = request.values.get("token", "")
-    held = payments.held(order.id) if order.payment_status == "authorised" else None
+    held = payments.held(order.id) if order.payment_status == PaymentStatus.AUTHORISED else None
     off, tax_off = payments.called_off(order)
     news, entries = payment_news(order), orders.timeline(order.id)
     return render_template(
@@ -177,7 +180,7 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
         money_back=_money_back(payments.refunds_of(order.id)),
         held=held and Money(payments.owed(order, held), held.currency).format(),
         can_cancel=orders.customer_may_cancel(order),
-        can_pay=order.status == "pending" and order.expires_at > clock.now(),
+        can_pay=order.status == OrderStatus.PENDING and order.expires_at > clock.now(),
         is_in_question=news.has_money,
         news=news,
         pay_until=order.expires_at.astimezone(checkout.terms().zone),
@@ -191,17 +194,17 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
 
 def payment_news(order: orders.Order) -> PaymentNews:
     """How the payment of an order stands that is not paid. One statement, or none if it is."""
-    if order.status not in {"pending", "expired"}:
+    if order.status not in {OrderStatus.PENDING, OrderStatus.EXPIRED}:
         return PaymentNews()
     attempt = payments.latest(order.id)
     if attempt is None:
         return PaymentNews()
     facts = payments.facts_of(attempt.method)
-    is_pending = order.status == "pending"
+    is_pending = order.status == OrderStatus.PENDING
     return PaymentNews(
         label=facts.label,
         wait=facts.wait,
-        is_processing=is_pending and order.payment_status == "processing",
+        is_processing=is_pending and order.payment_status == PaymentStatus.PROCESSING,
         voucher=attempt if is_pending and attempt.voucher_url else None,
         failure=failure_words(attempt.failure) if not attempt.is_on_its_way else "",
         was_on_its_way=payments.takes_days(attempt.method),
@@ -266,7 +269,7 @@ def own_order(number: str, customer_id: int) -> orders.Order:
 
 
 def _is_just_paid(order: orders.Order) -> bool:
-    if order.payment_status != "paid" or order.paid_at is None:
+    if order.payment_status != PaymentStatus.PAID or order.paid_at is None:
         return False
     return order.paid_at > clock.now() - JUST_PAID
 
@@ -278,19 +281,30 @@ def _is_just_ordered(order: orders.Order, news: PaymentNews) -> bool:
 
 def _step(order: orders.Order) -> int:
     """How far along the step bar it is; 0 for an order that will not go on."""
-    if order.status in {"cancelled", "expired"} or order.payment_status == "refunded":
+    if (
+        order.status in {OrderStatus.CANCELLED, OrderStatus.EXPIRED}
+        or order.payment_status == PaymentStatus.REFUNDED
+    ):
         return 0
-    by_fulfilment = {"delivered": 5, "shipped": 4, "partly_shipped": 4}
+    by_fulfilment = {
+        FulfilmentStatus.DELIVERED: 5,
+        FulfilmentStatus.SHIPPED: 4,
+        FulfilmentStatus.PARTLY_SHIPPED: 4,
+    }
     if order.fulfilment_status in by_fulfilment:
         return by_fulfilment[order.fulfilment_status]
     if order.processing_at is not None:
         return 3
-    return 2 if order.status == "confirmed" else 1
+    return 2 if order.status == OrderStatus.CONFIRMED else 1
 
 
 def _arrives(order: orders.Order) -> tuple[date, date] | None:
     """When a paid order that is not there yet should arrive, by its delivery method."""
-    if order.paid_at is None or order.fulfilment_status == "delivered" or not _step(order):
+    if (
+        order.paid_at is None
+        or order.fulfilment_status == FulfilmentStatus.DELIVERED
+        or not _step(order)
+    ):
         return None
     options = checkout.shipping_options(order.shipping_address["country"], order.subtotal_minor)
     way = next((option for option in options if option.code == order.shipping_method), None)
