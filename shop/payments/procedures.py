@@ -383,7 +383,8 @@ def _intent_of(about: dict[str, Any]) -> str:
 
 
 def _word(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    is_id = isinstance(value, str) and len(value) <= stripe_objects.MAX_ID_LENGTH
+    return value if is_id else ""
 
 
 def prune_messages() -> int:
@@ -659,12 +660,15 @@ def _refund_refused(refund_id: int, attempt: int, reason: str) -> None:
 
 
 def _sent_before(intent_id: str, own_key: str, attempt: int) -> stripe_objects.SentRefund | None:
-    """Our refund among those of a PaymentIntent: Stripe forgets idempotency keys after a day."""
+    """Our refund among those of a PaymentIntent: Stripe forgets idempotency keys after a day.
+    Raises ``Unreadable`` if it is there and cannot be read; others need not be."""
     wanted = {"refund": own_key, "attempt": str(attempt)}
-    return next(
-        (one for one in gateway.refunds_of(intent_id) if wanted.items() <= one.metadata.items()),
-        None,
-    )
+    for one in gateway.refunds_of(intent_id):
+        if wanted.items() <= one.metadata.items():
+            if isinstance(one, stripe_objects.Unreadable):
+                raise one
+            return one
+    return None
 
 
 @gateway.bounded()
@@ -774,15 +778,16 @@ def _is_superseded(intent: stripe_objects.Intent) -> bool:
 
 
 def _report_orphan(intent: stripe_objects.Intent) -> None:
-    """Money for an order that this database does not know, as after restoring a backup."""
+    """Money by a payment that this database does not know, as after restoring a backup. Another
+    order may have its number by now."""
     number = intent.metadata.get("order", "")
     orders.pass_number(number)
     amount = Money(intent.received_minor or intent.capturable_minor, intent.currency).format()
     open_task(
         "orphan_money",
         intent.id,
-        f"Stripe has {amount} of {intent.email or 'somebody'} for order"
-        f" {number or '?'}, which is not in this database ({intent.id})."
-        " Make the order anew, or give the money back at Stripe.",
+        f"Stripe has {amount} of {intent.email or 'somebody'} for order {number or '?'}, by a"
+        f" payment that is not in this database ({intent.id}). Place the order again, or refund it"
+        " at Stripe.",
         order_id=None,
     )

@@ -28,6 +28,8 @@ _MISREADINGS = (
     ValueError,
 )
 MAX_WHOLE = 2**63 - 1
+# No id of Stripe's is longer (https://docs.stripe.com/upgrades), and the database could not find it.
+MAX_ID_LENGTH = 255
 Read = TypeVar("Read")
 
 
@@ -125,7 +127,8 @@ class SentDispute:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a PaymentIntent took. ``movement`` is how it came to Stripe's balance, if it has."""
+    """What a PaymentIntent took: ``amount_minor`` is what was captured of it. ``movement`` is how it
+    came to Stripe's balance, if it has."""
 
     id: str
     intent_id: str
@@ -165,6 +168,7 @@ class Review:
 @dataclass(frozen=True, slots=True)
 class Payout:
     """Money that Stripe sends to the bank account of the whole Stripe account; minor units.
+    ``failed_at`` is when it came back, or None.
 
     https://docs.stripe.com/api/payouts/object
     """
@@ -175,6 +179,7 @@ class Payout:
     currency: str
     failure: str
     created: datetime
+    failed_at: datetime | None = None
 
 
 class Unreadable(DomainError):
@@ -186,8 +191,8 @@ class Unreadable(DomainError):
 
     def __init__(self, kind: str, given: Any, reason: str) -> None:
         data = given if isinstance(given, dict) else {}
-        self.kind, self.reference = kind, _text(data.get("id"))
-        self.intent_id = _reference(data.get("payment_intent"))
+        self.kind, self.reference = kind, _text(data.get("id"))[:MAX_ID_LENGTH]
+        self.intent_id = _text(_id_of(data.get("payment_intent")))[:MAX_ID_LENGTH]
         self.metadata = metadata_of(data)
         super().__init__(f"Stripe's {kind} {self.reference} cannot be read: {reason}.")
 
@@ -257,10 +262,11 @@ def read_movement(data: dict[str, Any]) -> Movement:
 
 def read_charge(data: dict[str, Any]) -> Charge:
     movement = data.get("balance_transaction")
+    captured = data.get("amount_captured")
     return Charge(
         id=_id(data["id"]),
         intent_id=_reference(data.get("payment_intent")),
-        amount_minor=_whole(data["amount"]),
+        amount_minor=_whole(data["amount"] if captured is None else captured),
         currency=_currency(data["currency"]),
         movement=read_movement(movement) if isinstance(movement, dict) else None,
     )
@@ -287,6 +293,7 @@ def read_review(data: dict[str, Any]) -> Review:
 
 
 def read_payout(data: dict[str, Any]) -> Payout:
+    back = data.get("failure_balance_transaction")
     return Payout(
         id=_id(data["id"]),
         status=_id(data["status"]),
@@ -294,6 +301,7 @@ def read_payout(data: dict[str, Any]) -> Payout:
         currency=_currency(data["currency"]),
         failure=_text(data.get("failure_message") or data.get("failure_code")).replace("_", " "),
         created=_moment(data["created"]),
+        failed_at=_moment(back["created"]) if isinstance(back, dict) else None,
     )
 
 
@@ -304,6 +312,8 @@ def read_intent(data: dict[str, Any]) -> Intent:
 def read_object(read: Callable[[dict[str, Any]], Read], kind: str, data: dict[str, Any]) -> Read:
     try:
         return read(data)
+    except Unreadable as error:  # a part of it, which does not say whose it is
+        raise Unreadable(kind, data, error.sentence.rstrip(".")) from error
     except _MISREADINGS as error:
         raise Unreadable(kind, data, _text(f"{type(error).__name__}: {error}")) from error
 
@@ -366,14 +376,19 @@ def _text(value: Any) -> str:
 
 def _id(value: Any) -> str:
     """A word that must be there."""
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is not a word")
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_LENGTH:
+        raise ValueError(f"{str(value)[:MAX_ID_LENGTH]!r} is not a word")
     return _text(value)
 
 
 def _reference(value: Any) -> str:
     """The id of another object, which Stripe may give in its place; empty without one."""
-    return _text(value.get("id") if isinstance(value, dict) else value)
+    text = _text(_id_of(value))
+    return _id(text) if text else ""
+
+
+def _id_of(value: Any) -> Any:
+    return value.get("id") if isinstance(value, dict) else value
 
 
 def _whole(value: Any) -> int:
