@@ -40,8 +40,8 @@ BALANCE = Check(
     invariant="I24",
     title="The books of each charge are what Stripe's balance says of it",
     why="Captured less refunded less disputed is the money that there is, dispute fees included."
-    " Left out: what Stripe takes for processing a payment, charges of the last hour that Stripe has"
-    " not booked, and charges for whose currency Stripe names no rate.",
+    " Left out: what Stripe takes for processing a payment, charges of the last hour that it has"
+    " not booked, and charges for whose currency it names no rate.",
     todo="Look the charge up at Stripe: what is missing in the order, or counted there twice?",
 )
 # A look may take longer than a page, and sorts more.

@@ -86,12 +86,14 @@ def settle_payout(stripe_id: str) -> str:
         if payout.status == "paid" or is_over:
             close_about(PAYOUT, payout.id)
         elif payout.status == "failed":
-            amount = Money(payout.amount_minor, payout.currency).format()
+            amount = Money(abs(payout.amount_minor), payout.currency).format()
+            # What the account owes is a payout below zero.
+            what = f"pay {amount} to" if payout.amount_minor >= 0 else f"collect {amount} from"
             reason = payout.failure.rstrip(".") or "Stripe gives no reason"
             open_task(
                 PAYOUT,
                 payout.id,
-                f"Stripe could not pay {amount} to your bank account: {reason}. Check the bank"
+                f"Stripe could not {what} your bank account: {reason}. Check the bank"
                 " details in Stripe's dashboard under Settings, Payouts.",
                 order_id=None,
             )

@@ -433,9 +433,14 @@ def apply_sent_refund(sent: stripe_objects.SentRefund) -> str:
     One of ours is known by Stripe's id or by its key and attempt; a failure of an earlier attempt
     is old news, a success of one is money that somebody has to look at.
     """
+    # Metadata can be copied to a refund of somebody else's money.
+    is_made_by_us = (Refund.key == sent.metadata.get("refund", "")) & (
+        Payment.intent_id == sent.intent_id
+    )
     known = session.execute(
         select(Refund.id, Refund.attempt, Refund.stripe_id)
-        .where((Refund.stripe_id == sent.id) | (Refund.key == sent.metadata.get("refund", "")))
+        .join(Payment, Payment.id == Refund.payment_id)
+        .where((Refund.stripe_id == sent.id) | is_made_by_us)
         # An earlier attempt of ours that was taken over has a row of its own: that one is meant.
         .order_by(Refund.stripe_id.is_distinct_from(sent.id))
         .limit(1)

@@ -557,7 +557,7 @@ def _header(error: stripe.StripeError, name: str) -> str:
 def _translated(error: stripe.StripeError, step: str, has_key: bool) -> DomainError:
     """What the library raised, in our words. The log has Stripe's own, and its request id."""
     note = {"step": step, "reason": str(error), "status": error.http_status}
-    if isinstance(error, stripe.IdempotencyError):
+    if isinstance(error, stripe.IdempotencyError) and error.http_status != 409:  # that is in use
         log.error("an idempotency key was used for something else", extra=note)
         return KeySpent(BROKEN)
     if isinstance(error, stripe.InvalidRequestError | stripe.CardError):

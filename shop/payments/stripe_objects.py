@@ -28,8 +28,10 @@ _MISREADINGS = (
     ValueError,
 )
 MAX_WHOLE = 2**63 - 1
-# No id of Stripe's is longer (https://docs.stripe.com/upgrades), and the database could not find it.
+# No id of Stripe's is longer (https://docs.stripe.com/upgrades), and no index takes much more.
 MAX_ID_LENGTH = 255
+# Between two minor units of any two currencies.
+MIN_RATE, MAX_RATE = Decimal("1e-9"), Decimal("1e9")
 Read = TypeVar("Read")
 
 
@@ -127,8 +129,8 @@ class SentDispute:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a PaymentIntent took: ``amount_minor`` is what was captured of it. ``movement`` is how it
-    came to Stripe's balance, if it has."""
+    """What a PaymentIntent took: ``amount_minor`` is what was captured. ``movement`` is how it came
+    to Stripe's balance, if it has."""
 
     id: str
     intent_id: str
@@ -246,14 +248,13 @@ def read_movement(data: dict[str, Any]) -> Movement:
         # A fee of its own, not one beside an amount: both leave the balance as a fee.
         if data.get("type") in {"stripe_fee", "stripe_fx_fee", "tax_fee"}:
             amount, fee = 0, fee - amount
-        rate = data.get("exchange_rate")
         return Movement(
             id=_id(data["id"]),
             source=_reference(data.get("source")),
             amount_minor=amount,
             fee_minor=fee,
             currency=_currency(data["currency"]),
-            rate=Decimal(str(rate)) if rate else None,
+            rate=_rate_or_none(data.get("exchange_rate")),
             created=_moment(data["created"]),
         )
 
@@ -396,6 +397,16 @@ def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_WHOLE:
         raise ValueError(f"{value!r} is not a whole number of 64 bits")
     return value
+
+
+def _rate_or_none(value: Any) -> Decimal | None:
+    """A rate of exchange."""
+    if not value:
+        return None
+    rate = Decimal(str(value))
+    if not rate.is_finite() or not MIN_RATE < rate < MAX_RATE:
+        raise ValueError(f"{value!r} is not a rate")
+    return rate
 
 
 def _yes_or_no(value: Any) -> bool:

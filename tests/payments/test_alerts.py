@@ -228,3 +228,12 @@ def test_late_news_of_a_failed_payout_asks_nobody(cast: Cast, stripe: stripe_rig
     assert hear("payout.failed", failed) == "payout failed, a later one is paid"
     assert tasks() == []
     assert compared() == []
+
+
+def test_payout_below_zero_is_said_as_such(cast: Cast, stripe: stripe_rig.Rig) -> None:
+    payout = stripe.control("/payout")
+    stripe.control(change={"id": payout["id"], "amount": -5000, "failure_message": None})
+
+    hear("payout.failed", payout)
+
+    assert sentence().startswith("Stripe could not collect €50.00 from your bank account: could")

@@ -3,6 +3,7 @@
 import random
 import string
 
+import pytest
 from sqlalchemy import select
 
 from shop import orders, payments
@@ -171,3 +172,31 @@ def test_unknown_payment_is_no_unknown_order(cast: Cast, stripe: stripe_rig.Rig)
 
     sentence = session.scalars(select(Task.sentence)).one()
     assert f"for order {number}, by a payment that is not in this database" in sentence
+
+
+def test_refund_of_other_money_is_not_ours(cast: Cast, stripe: stripe_rig.Rig) -> None:
+    order = cast.unpaid_order
+    paid(order, stripe)
+    with transaction():
+        refund = payments.request_refund(
+            orders.lock(order.id), payments.Wanted(amount_minor=700), reason="goodwill"
+        )
+    copied = {"refund": refund.key, "attempt": "1", "shop": "another"}
+    alien = stripe.control("/refund", payment_intent=foreign(stripe), amount=700, metadata=copied)
+
+    assert hear("refund.created", alien) == "not ours"
+    payments.send_refund(refund.id)
+
+    session.refresh(refund)
+    assert (refund.status, refund.stripe_id != alien["id"]) == ("done", True)
+    assert payments.reconcile_all(days=1).differences == []
+
+
+@pytest.mark.parametrize("rate", ["nan", "-1", 1e300, 1e-300, True])
+def test_odd_rate_stops_no_comparison(cast: Cast, stripe: stripe_rig.Rig, rate: object) -> None:
+    intent_id = paid(cast.unpaid_order, stripe)
+    charge = shown(stripe, "payment_intents", intent_id)["latest_charge"]
+    booked = shown(stripe, "charges", charge)["balance_transaction"]
+    stripe.control(change={"id": booked, "currency": "usd", "exchange_rate": rate})
+
+    assert payments.reconcile_all(days=1).failure == ""
