@@ -307,6 +307,7 @@ def record_webhook(payload: bytes, signature: str) -> bool:
         return operations.record_delivery(event)
 
 
+@_reports_denied_access()
 @gateway.bounded()
 def apply_delivery(delivery_id: int) -> None:
     """Act on a stored message. Unknown types are kept and ignored.
@@ -542,6 +543,8 @@ def capture(payment_id: int, amount_minor: int | None = None) -> str:
         intent = _once(take, look, _next_key_of(Payment, payment_id), asked.key_attempt)
     except gateway.Refused as refused:
         refusal, intent = refused, _as_it_is(asked.intent_id)
+    except gateway.AccessDenied:  # nothing was asked of Stripe
+        raise
     except Unavailable as away:
         raise Unavailable(
             "Stripe has not confirmed the capture. If it went through, the order shows it in a"

@@ -30,6 +30,7 @@ _MISREADINGS = (
 MAX_WHOLE = 2**63 - 1
 # No id of Stripe's is longer (https://docs.stripe.com/upgrades), and no index takes much more.
 MAX_ID_LENGTH = 255
+MAX_STAMP = 4_102_444_800  # the beginning of 2100
 # Between two minor units of any two currencies.
 MIN_RATE, MAX_RATE = Decimal("1e-9"), Decimal("1e9")
 Read = TypeVar("Read")
@@ -451,4 +452,7 @@ def _voucher(action: dict[str, Any]) -> Voucher | None:
 
 
 def _moment(stamp: int) -> datetime:
-    return datetime.fromtimestamp(_whole(stamp), UTC)
+    """A moment that can be shown in any time zone."""
+    if not 0 <= _whole(stamp) < MAX_STAMP:
+        raise ValueError(f"{stamp!r} is not a moment between 1970 and 2100")
+    return datetime.fromtimestamp(stamp, UTC)

@@ -4,12 +4,14 @@ import random
 import string
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
 from shop import orders, payments
 from shop.core.db import session, transaction
 from shop.payments import operations, ownership
 from shop.payments.models import Payment, PaymentEvent, Refund, Task
+from tests.admin.desk import sit
 from tests.cast import Cast
 from tests.dev import stripe_rig
 from tests.payments.test_comparison import paid_there
@@ -162,6 +164,18 @@ def test_dispute_without_a_reason_says_so(cast: Cast, stripe: stripe_rig.Rig) ->
 
     sentence = session.scalars(select(Task.sentence)).one()
     assert sentence.endswith(f"of order {cast.unpaid_order.number} (no reason given).")
+
+
+@pytest.mark.parametrize("due_by", [253_402_300_799, -62_135_596_800])
+def test_moments_far_away_are_refused(
+    cast: Cast, stripe: stripe_rig.Rig, app: Flask, due_by: int
+) -> None:
+    dispute = stripe.control("/dispute", payment_intent=paid(cast.unpaid_order, stripe))
+    stripe.control(change={"id": dispute["id"], "evidence_details": {"due_by": due_by}})
+
+    assert hear("charge.dispute.created", dispute) == "refused: cannot be read"
+
+    assert sit(app, "Owner").get("/admin/payments/list/").status_code == 200
 
 
 def test_unknown_payment_is_no_unknown_order(cast: Cast, stripe: stripe_rig.Rig) -> None:
