@@ -65,8 +65,8 @@ def demo(orders: bool, renditions: bool) -> None:
 def reconcile(days: float | None, look: bool, as_json: bool) -> None:
     """Ask Stripe about every payment that is stuck, and settle it.
 
-    With --days, also compare all payments, refunds and disputes. Exit code 1 when differences
-    were found, 2 when Stripe could not be asked.
+    With --days, also compare all payments, refunds, disputes and warnings. Exit code 1 when
+    differences were found, 2 when Stripe could not be asked.
     """
     moved = payments.reconcile() if not look else 0
     run = payments.reconcile_all(days=days, mend=not look) if days else None

@@ -31,15 +31,17 @@ LONGEST = timedelta(minutes=12)
 STRIPE = Check(
     id="stripe",
     invariant="I24",
-    title="Our payments, refunds and disputes are Stripe's",
-    why="A lost message means money that nobody knows of.",
+    title="Our payments, refunds and disputes are Stripe's, and somebody saw each warning",
+    why="A lost message means money that nobody knows of, or a warning that nobody reads.",
     todo="`flask shop reconcile --days 30` settles what differs.",
 )
 BALANCE = Check(
     id="stripe-balance",
     invariant="I24",
     title="The books of each charge are what Stripe's balance says of it",
-    why="Captured less refunded less disputed is the money that there is, fees included.",
+    why="Captured less refunded less disputed is the money that there is, dispute fees included."
+    " Left out: what Stripe takes for processing a payment, charges of the last hour that it has"
+    " not booked, and charges for whose currency it names no rate.",
     todo="Look the charge up at Stripe: what is missing in the order, or counted there twice?",
 )
 # A look may take longer than a page, and sorts more.

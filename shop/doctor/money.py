@@ -286,7 +286,8 @@ CHECKS = (
             SELECT o.id, o.number, o.payment_status AS status, CASE
                 WHEN EXISTS (SELECT FROM dispute d JOIN payment p ON p.id = d.payment_id
                              WHERE p.order_id = o.id AND b.order_id = o.id
-                                 AND d.status NOT LIKE 'warning%'
+                                 AND d.status NOT IN ('warning_needs_response',
+                                     'warning_under_review', 'warning_closed')
                                  AND d.status NOT IN ('won', 'lost', 'prevented'))
                     THEN 'disputed'
                 WHEN coalesce(b.captured, 0) = 0 AND k.owed = 0 THEN 'paid'

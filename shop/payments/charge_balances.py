@@ -1,8 +1,12 @@
 """Whether the books of each charge are what Stripe's balance says of it, to the minor unit.
 
 Captured − refunded − withdrawn by disputes is the sum of the balance transactions of the charge,
-its refunds and its disputes; so are the fees of its disputes. What Stripe takes for processing a
-payment stands in no order's books and is left out.
+its refunds and its disputes; so are the fees of its disputes. Refunds that are pending count as far
+as Stripe has taken them from its balance. Where that is in another currency, each amount counts as
+what it was before it was converted.
+
+Left out: what Stripe takes for processing a payment, which stands in no order's books; a charge of
+the last hour that Stripe has not booked; and a charge for which Stripe names no rate.
 https://docs.stripe.com/reports/balance-transaction-types
 """
 
@@ -16,9 +20,9 @@ from sqlalchemy import func, select
 from shop import orders
 from shop.core import clock
 from shop.core.db import end_read, session
-from shop.core.money import Money, exponent
+from shop.core.money import Money
+from shop.payments import disputes, stripe_objects
 from shop.payments import stripe_gateway as gateway
-from shop.payments import stripe_objects
 from shop.payments.balance import of_events
 from shop.payments.models import Payment, PaymentEvent, Refund
 from shop.payments.unapplied import CannotApply, RefusalName
@@ -50,73 +54,113 @@ class Books:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What stands behind balance transactions, as just read from Stripe: a charge, refund or
+    dispute, with its amount in minor units of its own currency."""
+
+    intent_id: str
+    amount_minor: int
+    currency: str
+    dispute: stripe_objects.SentDispute | None = None
+
+
 @dataclass(slots=True)
 class _Sums:
-    """What moved of a charge. ``slack_minor``: by how much rounding may be off where the balance is
-    in another currency; None if it cannot be told at all."""
+    """What moved of a charge. ``pending``: refunds that are not done and have left the balance."""
 
     gross_minor: int = 0
     fees_minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    slack_minor: int | None = 0
+    pending: set[str] = field(default_factory=set)
     is_booked: bool = False
+    is_comparable: bool = True
 
 
-def books_since(moment: datetime, intent_of: Mapping[str, str]) -> Iterator[Books]:
+def books_since(moment: datetime, sources: Mapping[str, Source]) -> Iterator[Books]:
     """The books of each charge of ours whose payment was begun since then, oldest first.
 
-    ``intent_of``: the PaymentIntent by id of the refund or dispute, as just read from Stripe.
+    ``sources``: what Stripe has made since then, by its id.
     """
     payments = session.execute(
         select(Payment.id, Payment.intent_id, orders.Order.number, PaymentEvent.reference,
-               PaymentEvent.currency, PaymentEvent.at)
+               PaymentEvent.currency, PaymentEvent.amount_minor, PaymentEvent.at)
         .join(orders.Order, orders.Order.id == Payment.order_id)
         .join(PaymentEvent, PaymentEvent.payment_id == Payment.id)
         .where(PaymentEvent.kind == "captured", Payment.created_at >= moment + timedelta(hours=1))
         .order_by(Payment.id)
     ).all()  # fmt: skip
-    pending = set(
-        session.scalars(select(Refund.stripe_id).where(Refund.status.in_(["requested", "sent"])))
-    )
+    sent = select(Refund.stripe_id, Refund.amount_minor).where(Refund.status == "sent")
+    pending = {row.stripe_id or "": row.amount_minor for row in session.execute(sent)}
     end_read()
     if not payments:
         return
     by_intent = {row.intent_id: row for row in payments}
     by_charge = {row.reference: row for row in payments}
-    at_stripe: dict[int, _Sums] = defaultdict(_Sums)
+    moved: dict[int, list[stripe_objects.Movement]] = defaultdict(list)
     for movement in gateway.movements_since(moment):
-        if isinstance(movement, stripe_objects.Unreadable) or movement.source in pending:
+        if isinstance(movement, stripe_objects.Unreadable):
             continue
-        row = by_charge.get(movement.source) or by_intent.get(intent_of.get(movement.source, ""))
+        source = sources.get(movement.source)
+        row = by_charge.get(movement.source) or by_intent.get(source.intent_id if source else "")
         if row is not None:
-            sums = at_stripe[row.id]
-            sums.is_booked |= movement.source == row.reference
-            _add(sums, movement, row.currency, is_charge=movement.source == row.reference)
+            moved[row.id].append(movement)
     for row in payments:
-        sums = at_stripe[row.id]
+        charge = stripe_objects.Charge(
+            id=row.reference,
+            intent_id=row.intent_id or "",
+            amount_minor=row.amount_minor,
+            currency=row.currency,
+            movement=next((one for one in moved[row.id] if one.source == row.reference), None),
+        )
+        sums = _at_stripe(charge, moved[row.id], sources, pending)
         is_late = not sums.is_booked and row.at > clock.now() - BOOKED_WITHIN
-        if is_late or sums.slack_minor is None:
+        if is_late or not sums.is_comparable:
             continue
         ours = _ours(row.id, row.currency)
-        off = abs(ours.gross_minor - sums.gross_minor)
-        if off <= sums.slack_minor:
-            sums.gross_minor = ours.gross_minor
+        ours.gross_minor -= sum(pending[one] for one in sums.pending)
         said = (_said(one, row.currency) for one in (ours, sums))
         yield Books(row.reference, row.intent_id or "", row.number, *said)
 
 
-def _add(sums: _Sums, movement: stripe_objects.Movement, currency: str, *, is_charge: bool) -> None:
-    is_dispute = movement.source.startswith(("du_", "dp_"))
-    if is_dispute and movement.fee_minor:
-        sums.fees_minor[movement.currency] += movement.fee_minor
-    if movement.currency == currency:
-        sums.gross_minor += movement.amount_minor
-    elif movement.rate and not is_dispute and exponent(movement.currency) == exponent(currency):
-        sums.gross_minor += int((movement.amount_minor / movement.rate).to_integral_value())
-        if sums.slack_minor is not None:
-            sums.slack_minor += int(1 / movement.rate) + 1
-    else:
-        # A dispute's rate is that of the dispute's currency, which its balance does not name.
-        sums.slack_minor = None
+def _at_stripe(
+    charge: stripe_objects.Charge,
+    moved: list[stripe_objects.Movement],
+    sources: Mapping[str, Source],
+    pending: Mapping[str, int],
+) -> _Sums:
+    sums = _Sums(is_booked=charge.movement is not None)
+    for movement in moved:
+        source = sources.get(movement.source)
+        if movement.source in pending:
+            sums.pending.add(movement.source)
+        if source is not None and source.dispute is not None and movement.fee_minor:
+            sums.fees_minor[movement.currency] += movement.fee_minor
+        amount = _before_conversion(movement, source, charge)
+        if amount is None:
+            sums.is_comparable = False
+        else:
+            sums.gross_minor += amount
+    return sums
+
+
+def _before_conversion(
+    movement: stripe_objects.Movement, source: Source | None, charge: stripe_objects.Charge
+) -> int | None:
+    """What was moved, in the currency of the charge; None if Stripe does not tell."""
+    if movement.currency == charge.currency:
+        return movement.amount_minor
+    if source is None:
+        return None
+    if source.dispute is not None:
+        try:
+            return disputes.converted(movement, charge.currency, source.dispute, charge)
+        except CannotApply:
+            return None
+    if movement.rate is None or source.currency != charge.currency:
+        return None
+    return disputes.at_rate(
+        movement, movement.rate, charge.currency, claimed_minor=source.amount_minor
+    )
 
 
 def _ours(payment_id: int, currency: str) -> _Sums:

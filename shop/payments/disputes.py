@@ -104,7 +104,7 @@ def _ask(order: orders.Order, dispute: Dispute, *, again: bool, was_open: bool) 
         "dispute",
         dispute.stripe_id,
         f"The cardholder's bank {what} {amount} of order {order.number}"
-        f" ({dispute.reason.replace('_', ' ')}).{due}",
+        f" ({dispute.reason.replace('_', ' ') or 'no reason given'}).{due}",
         order_id=order.id,
         again=again and (dispute.status in ASKS or not was_open),
     )
@@ -118,7 +118,7 @@ def _count(payment: Payment, dispute: Dispute, sent: SentDispute, charge: Charge
     for movement in sent.movements:
         facts = []
         if movement.amount_minor:
-            left = earlier.less(_converted(movement, currency, sent, charge))
+            left = earlier.less(converted(movement, currency, sent, charge))
             facts.append(
                 ("dispute_withdrawn" if left <= 0 else "dispute_reinstated", left, currency)
             )
@@ -176,17 +176,18 @@ def needs_charge(sent: SentDispute, currency: str) -> bool:
     )
 
 
-def _converted(movement: Movement, currency: str, sent: SentDispute, charge: Charge | None) -> int:
-    """What a balance transaction moved, in the payment's currency.
+def converted(movement: Movement, currency: str, sent: SentDispute, charge: Charge | None) -> int:
+    """What a balance transaction of a dispute moved, in the payment's currency.
 
     Stripe's balance may be in another currency than the payment, and so may the dispute. In this
     order: the amount as it stands, if it is in the payment's currency; the amount at the rate of
-    the balance transaction, if the dispute is; the share of what the charge brought.
+    the balance transaction, if the dispute is; the share of what the charge brought. Raises
+    ``CannotApply`` if there is no rate.
     """
     if movement.currency == currency:
         return movement.amount_minor
     if sent.currency == currency and movement.rate:
-        return _at(movement, movement.rate, currency, claimed_minor=sent.amount_minor)
+        return at_rate(movement, movement.rate, currency, claimed_minor=sent.amount_minor)
     came = charge.movement if charge and charge.currency == currency else None
     if (
         charge is None
@@ -203,7 +204,7 @@ def _converted(movement: Movement, currency: str, sent: SentDispute, charge: Cha
     return int(share.to_integral_value(ROUND_HALF_EVEN))
 
 
-def _at(movement: Movement, rate: Decimal, currency: str, *, claimed_minor: int) -> int:
+def at_rate(movement: Movement, rate: Decimal, currency: str, *, claimed_minor: int) -> int:
     """What was converted into this movement, in minor units of ``currency``: all that is claimed,
     but for the rounding of the balance, or a part of it.
 

@@ -32,8 +32,9 @@ from shop.payments.events import (
 from shop.payments.models import Payment, PaymentEvent, Refund, Task, WebhookDelivery
 from shop.payments.ownership import NOT_OURS, is_elsewhere
 from shop.payments.records import balance_of, locked, note, order_of, recount
-from shop.payments.stripe_objects import Intent
+from shop.payments.stripe_objects import MAX_ID_LENGTH, Intent
 from shop.payments.tasks import close_about, open_task
+from shop.payments.unapplied import CannotApply, RefusalName
 
 CAPTURE_FAILED = "capture_failed"
 # Renewed each time that Stripe says so; until then nothing expires.
@@ -178,13 +179,16 @@ def record_delivery(event: dict[str, Any]) -> bool:
     and wake nobody.
     """
     kept = _storable(event)
+    event_id = str(kept.get("id") or "")
     outcome = "" if event.get("type") in TELLING else "ignored"
     if is_elsewhere(event):
         outcome = NOT_OURS
     delivery_id = session.scalar(
         _RECEIVE,
         {
-            "stripe_event_id": str(kept.get("id") or f"without id: {_fingerprint(kept)}"),
+            "stripe_event_id": event_id
+            if 0 < len(event_id) <= MAX_ID_LENGTH
+            else f"without id: {_fingerprint(kept)}",
             "type": str(kept.get("type") or ""),
             "object_id": str(object_of(kept).get("id") or ""),
             "payload": kept,
@@ -521,7 +525,8 @@ def _authorised(
     chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
 ) -> str:
     order = chain.order
-    is_new = note(
+    was_authorised = payment.status == "authorised"  # by whichever charge: money is held once
+    is_new = not was_authorised and note(
         payment,
         "authorised",
         intent.capturable_minor,
@@ -550,6 +555,9 @@ def _captured(
     chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
 ) -> str:
     order = chain.order
+    if payment.status == "succeeded":
+        _check_still(payment, intent)
+        return "known"
     was_authorised = payment.status == "authorised"
     promised, reference = payment.capturable_minor, intent.charge_id or intent.id
     payment.status, payment.capturable_minor = "succeeded", 0
@@ -592,6 +600,17 @@ def _captured(
         return OUTCOMES[cause]
     _empty(basket, order)
     return "paid"
+
+
+def _check_still(payment: Payment, intent: Intent) -> None:
+    """A PaymentIntent succeeds once, whichever charge it shows: it is never counted again. Raises
+    ``CannotApply`` if Stripe has come to another amount."""
+    if intent.received_minor != payment.captured_minor:
+        came = Money(intent.received_minor, intent.currency).format()
+        counted = Money(payment.captured_minor, refundable.currency_of(payment)).format()
+        raise CannotApply(
+            RefusalName.OTHER_AMOUNT, f"Stripe received {came}, our books have {counted}."
+        )
 
 
 def _ended(order: orders.Order, payment: Payment, intent: Intent) -> str:

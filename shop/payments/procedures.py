@@ -307,6 +307,7 @@ def record_webhook(payload: bytes, signature: str) -> bool:
         return operations.record_delivery(event)
 
 
+@_reports_denied_access()
 @gateway.bounded()
 def apply_delivery(delivery_id: int) -> None:
     """Act on a stored message. Unknown types are kept and ignored.
@@ -383,7 +384,8 @@ def _intent_of(about: dict[str, Any]) -> str:
 
 
 def _word(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    is_id = isinstance(value, str) and len(value) <= stripe_objects.MAX_ID_LENGTH
+    return value if is_id else ""
 
 
 def prune_messages() -> int:
@@ -432,9 +434,14 @@ def apply_sent_refund(sent: stripe_objects.SentRefund) -> str:
     One of ours is known by Stripe's id or by its key and attempt; a failure of an earlier attempt
     is old news, a success of one is money that somebody has to look at.
     """
+    # Metadata can be copied to a refund of somebody else's money.
+    is_made_by_us = (Refund.key == sent.metadata.get("refund", "")) & (
+        Payment.intent_id == sent.intent_id
+    )
     known = session.execute(
         select(Refund.id, Refund.attempt, Refund.stripe_id)
-        .where((Refund.stripe_id == sent.id) | (Refund.key == sent.metadata.get("refund", "")))
+        .join(Payment, Payment.id == Refund.payment_id)
+        .where((Refund.stripe_id == sent.id) | is_made_by_us)
         # An earlier attempt of ours that was taken over has a row of its own: that one is meant.
         .order_by(Refund.stripe_id.is_distinct_from(sent.id))
         .limit(1)
@@ -536,6 +543,8 @@ def capture(payment_id: int, amount_minor: int | None = None) -> str:
         intent = _once(take, look, _next_key_of(Payment, payment_id), asked.key_attempt)
     except gateway.Refused as refused:
         refusal, intent = refused, _as_it_is(asked.intent_id)
+    except gateway.AccessDenied:  # nothing was asked of Stripe
+        raise
     except Unavailable as away:
         raise Unavailable(
             "Stripe has not confirmed the capture. If it went through, the order shows it in a"
@@ -659,12 +668,15 @@ def _refund_refused(refund_id: int, attempt: int, reason: str) -> None:
 
 
 def _sent_before(intent_id: str, own_key: str, attempt: int) -> stripe_objects.SentRefund | None:
-    """Our refund among those of a PaymentIntent: Stripe forgets idempotency keys after a day."""
+    """Our refund among those of a PaymentIntent: Stripe forgets idempotency keys after a day.
+    Raises ``Unreadable`` if it is there and cannot be read; others need not be."""
     wanted = {"refund": own_key, "attempt": str(attempt)}
-    return next(
-        (one for one in gateway.refunds_of(intent_id) if wanted.items() <= one.metadata.items()),
-        None,
-    )
+    for one in gateway.refunds_of(intent_id):
+        if wanted.items() <= one.metadata.items():
+            if isinstance(one, stripe_objects.Unreadable):
+                raise one
+            return one
+    return None
 
 
 @gateway.bounded()
@@ -774,15 +786,16 @@ def _is_superseded(intent: stripe_objects.Intent) -> bool:
 
 
 def _report_orphan(intent: stripe_objects.Intent) -> None:
-    """Money for an order that this database does not know, as after restoring a backup."""
+    """Money by a payment that this database does not know, as after restoring a backup. Another
+    order may have its number by now."""
     number = intent.metadata.get("order", "")
     orders.pass_number(number)
     amount = Money(intent.received_minor or intent.capturable_minor, intent.currency).format()
     open_task(
         "orphan_money",
         intent.id,
-        f"Stripe has {amount} of {intent.email or 'somebody'} for order"
-        f" {number or '?'}, which is not in this database ({intent.id})."
-        " Make the order anew, or give the money back at Stripe.",
+        f"Stripe has {amount} of {intent.email or 'somebody'} for order {number or '?'}, by a"
+        f" payment that is not in this database ({intent.id}). Place the order again, or refund it"
+        " at Stripe.",
         order_id=None,
     )

@@ -16,7 +16,15 @@ from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Invalid, Unavailable, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
-from shop.payments import charge_balances, ownership, procedures, refunds, stripe_objects, unapplied
+from shop.payments import (
+    alerts,
+    charge_balances,
+    ownership,
+    procedures,
+    refunds,
+    stripe_objects,
+    unapplied,
+)
 from shop.payments import stripe_gateway as gateway
 from shop.payments.events import ComparisonRequested
 from shop.payments.models import Dispute, Payment, PaymentEvent, ReconcileRun, Refund, Task
@@ -214,7 +222,7 @@ def _runs(now: datetime) -> ColumnElement[bool]:
 def reconcile_all(
     *, days: float, mend: bool = True, within: timedelta | None = None
 ) -> ReconcileRun:
-    """Compare all payments, refunds and disputes of the last ``days`` with Stripe's, now.
+    """Compare all payments, refunds, disputes and warnings of the last ``days`` with Stripe's.
 
     Every difference is listed; with ``mend`` each is settled the way a message would have been, and
     the run is kept, also one that Stripe or the end of the time ``within`` cut short: its
@@ -294,13 +302,13 @@ def _compared(
 class _Look:
     """One look through what Stripe has since a moment; with ``mend``, each difference is settled.
 
-    ``_intent_of`` remembers what belongs to which PaymentIntent, for the balance of each charge;
+    ``_sources`` remembers what was read of charges, refunds and disputes, for their balances;
     ``_unsettled`` are the numbers of orders that are known to differ, and whose balance does, too.
     """
 
     def __init__(self, since: datetime, mend: bool) -> None:
         self._since, self._mend = since, mend
-        self._intent_of: dict[str, str] = {}
+        self._sources: dict[str, charge_balances.Source] = {}
         self._unsettled: set[str] = set()
 
     def through(self) -> Iterator[Difference | None]:
@@ -309,6 +317,7 @@ class _Look:
         yield from self._refunds()
         yield from self._disputes()
         yield from self._balances()
+        yield from self._alerts()
 
     def _payments(self) -> Iterator[Difference | None]:
         seen: set[str] = set()
@@ -318,7 +327,9 @@ class _Look:
                 yield self._unreadable("payment", intent)
                 continue
             seen.add(intent.id)
-            self._intent_of[intent.charge_id] = intent.id
+            self._sources[intent.charge_id] = charge_balances.Source(
+                intent.id, intent.received_minor, intent.currency
+            )
             yield self._guarded("payment", intent.id, partial(self._payment, intent))
         missing = session.execute(
             select(Payment.intent_id, Payment.captured_minor, Payment.currency, orders.Order.number)
@@ -372,7 +383,9 @@ class _Look:
                 yield self._unreadable("refund", sent)
                 continue
             seen.add(sent.id)
-            self._intent_of[sent.id] = sent.intent_id
+            self._sources[sent.id] = charge_balances.Source(
+                sent.intent_id, sent.amount_minor, sent.currency
+            )
             yield self._guarded("refund", sent.id, partial(self._refund, sent))
         known = session.execute(
             select(Refund.stripe_id, Refund.status, Refund.amount_minor, Refund.currency,
@@ -427,7 +440,9 @@ class _Look:
                 yield self._unreadable("dispute", sent)
                 continue
             seen.add(sent.id)
-            self._intent_of[sent.id] = sent.intent_id
+            self._sources[sent.id] = charge_balances.Source(
+                sent.intent_id, sent.amount_minor, sent.currency, dispute=sent
+            )
             yield self._guarded("dispute", sent.id, partial(self._dispute, sent))
         older = session.execute(
             select(Dispute.stripe_id, orders.Order.number)
@@ -480,7 +495,7 @@ class _Look:
     def _balances(self) -> Iterator[Difference | None]:
         """The books of each charge against Stripe's balance, once all else was compared."""
         told = unapplied.open_references()
-        for books in charge_balances.books_since(self._since, self._intent_of):
+        for books in charge_balances.books_since(self._since, self._sources):
             if books.number in self._unsettled:
                 continue
             if books.differ:
@@ -495,6 +510,60 @@ class _Look:
                 )
             elif self._mend and books.charge_id in told:
                 unapplied.forget(books.charge_id)
+
+    def _alerts(self) -> Iterator[Difference | None]:
+        """What Stripe warns of, and what somebody is still asked about. Last, as nothing waits for
+        it: a key that may not list these, or an account without them, is a difference."""
+        told = unapplied.open_references()
+        for watched in alerts.WATCHED:
+            what = f"{watched.what} list"
+            try:
+                yield from self._alerts_of(watched)
+                if self._mend and what in told:
+                    unapplied.forget(what)
+            except (gateway.AccessDenied, gateway.Refused) as error:
+                if self._mend and what in told:
+                    continue
+                refusal = unapplied.CannotApply(unapplied.RefusalName.NOT_LISTED, str(error))
+                raise_it = partial(_raise, refusal)
+                yield self._difference(what, what, "", "not compared", "cannot be listed", raise_it)
+
+    def _alerts_of(self, watched: alerts.Watched) -> Iterator[Difference | None]:
+        seen: set[str] = set()
+        for sent in watched.since(self._since):
+            if isinstance(sent, stripe_objects.Unreadable):
+                seen.add(sent.reference)
+                yield self._unreadable(watched.what, sent, is_ours=watched.is_of_account)
+                continue
+            seen.add(sent.id)
+            yield self._guarded(watched.what, sent.id, partial(self._alert, watched, sent))
+        for reference in sorted(alerts.open_about(watched.task) - seen):
+            look = partial(self._older_alert, watched, reference)
+            yield self._guarded(watched.what, reference, look)
+
+    def _alert(self, watched: alerts.Watched, sent: alerts.Sent) -> Difference | None:
+        intent_id = "" if isinstance(sent, stripe_objects.Payout) else sent.intent_id
+        number = "" if watched.is_of_account else _number(intent_id)
+        is_asked = alerts.is_asked(watched.task, sent.id)
+        # Whoever closed the task has looked, whatever Stripe says.
+        if number is None or is_asked is False or bool(is_asked) is (asks := alerts.asks(sent)):
+            return None
+        return self._difference(
+            watched.what,
+            sent.id,
+            number,
+            "a person is asked" if is_asked else "nobody was asked",
+            "open" if asks else "over",
+            partial(watched.settle, sent.id),
+            intent_id=intent_id,
+        )
+
+    def _older_alert(self, watched: alerts.Watched, reference: str) -> Difference | None:
+        try:
+            return self._alert(watched, watched.fetch(reference))
+        except gateway.NoSuchObject as error:
+            here, raise_it = "a person is asked", partial(_raise, error)
+            return self._difference(watched.what, reference, "", here, "unknown", raise_it)
 
     def _guarded(
         self, what: str, reference: str, compare_one: Callable[[], Difference | None]
@@ -515,9 +584,11 @@ class _Look:
                 partial(_raise, error),
             )
 
-    def _unreadable(self, what: str, error: stripe_objects.Unreadable) -> Difference | None:
+    def _unreadable(
+        self, what: str, error: stripe_objects.Unreadable, *, is_ours: bool = False
+    ) -> Difference | None:
         number = _number_of(error.reference) or _number(error.intent_id)
-        is_ours = number is not None or ownership.is_ours(error.metadata)
+        is_ours = is_ours or number is not None or ownership.is_ours(error.metadata)
         end_read()
         if not is_ours:
             return None

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 from urllib.parse import quote_plus
@@ -259,7 +260,7 @@ def find_intent(payment_key: str, *, since: datetime) -> Intent | None:
         if metadata_of(one).get("payment") == payment_key
     ]
     # Oldest first, but one that can still be paid before one that is over.
-    found.sort(key=lambda one: (one["status"] == "canceled", one["created"]))
+    found.sort(key=lambda one: (one.get("status") == "canceled", one.get("created") or 0))
     return read_intent(found[0]) if found else None
 
 
@@ -371,20 +372,24 @@ def fetch_review(stripe_id: str) -> Review:
 
 
 def fetch_payout(stripe_id: str) -> Payout:
-    """The payout as it is now."""
-    return read_object(
-        read_payout, "payout", _call("fetch-payout", "get", f"payouts/{_part(stripe_id)}")
+    """The payout as it is now, with the moment at which it came back."""
+    found = _call(
+        "fetch-payout",
+        "get",
+        f"payouts/{_part(stripe_id)}",
+        expand=["failure_balance_transaction"],
     )
+    return read_object(read_payout, "payout", found)
 
 
-def refunds_of(intent_id: str) -> list[SentRefund]:
-    """All refunds of a PaymentIntent, also those that others made."""
-    return [read_refund(one) for one in _all("refunds", {"payment_intent": intent_id})]
+def refunds_of(intent_id: str) -> Iterator[SentRefund | Unreadable]:
+    """All refunds of a PaymentIntent, also those that others made. One that cannot be read is said
+    in its place, here and in the lists below."""
+    return _each(read_refund, "refunds", {"payment_intent": intent_id})
 
 
 def intents_since(moment: datetime) -> Iterator[Intent | Unreadable]:
-    """PaymentIntents made since then, newest first. One that cannot be read is said in its place,
-    here and in the lists below."""
+    """PaymentIntents made since then, newest first."""
     return _each(
         read_intent, "payment_intents", _since(moment) | {"expand": ["data.latest_charge"]}
     )
@@ -403,6 +408,26 @@ def disputes_since(moment: datetime) -> Iterator[SentDispute | Unreadable]:
 def movements_since(moment: datetime) -> Iterator[Movement | Unreadable]:
     """What moved in Stripe's balance since then, newest first."""
     return _each(read_movement, "balance_transactions", _since(moment))
+
+
+def fraud_warnings_since(moment: datetime) -> Iterator[FraudWarning | Unreadable]:
+    """Early fraud warnings of since then, newest first."""
+    read = partial(read_object, read_fraud_warning, "early fraud warning")
+    return _each(read, "radar/early_fraud_warnings", _since(moment))
+
+
+def reviews_since(moment: datetime) -> Iterator[Review | Unreadable]:
+    """Reviews that were opened since then and are open, newest first: Stripe lists no others.
+
+    https://docs.stripe.com/api/radar/reviews/list
+    """
+    return _each(partial(read_object, read_review, "review"), "reviews", _since(moment))
+
+
+def payouts_since(moment: datetime, *, status: str = "failed") -> Iterator[Payout | Unreadable]:
+    """Payouts that were begun since then and are in this status, newest first."""
+    params = {"status": status, "expand": ["data.failure_balance_transaction"]}
+    return _each(partial(read_object, read_payout, "payout"), "payouts", _since(moment) | params)
 
 
 def _since(moment: datetime) -> dict[str, Any]:
@@ -532,7 +557,7 @@ def _header(error: stripe.StripeError, name: str) -> str:
 def _translated(error: stripe.StripeError, step: str, has_key: bool) -> DomainError:
     """What the library raised, in our words. The log has Stripe's own, and its request id."""
     note = {"step": step, "reason": str(error), "status": error.http_status}
-    if isinstance(error, stripe.IdempotencyError):
+    if isinstance(error, stripe.IdempotencyError) and error.http_status != 409:  # that is in use
         log.error("an idempotency key was used for something else", extra=note)
         return KeySpent(BROKEN)
     if isinstance(error, stripe.InvalidRequestError | stripe.CardError):

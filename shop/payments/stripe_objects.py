@@ -28,6 +28,11 @@ _MISREADINGS = (
     ValueError,
 )
 MAX_WHOLE = 2**63 - 1
+# No id of Stripe's is longer (https://docs.stripe.com/upgrades), and no index takes much more.
+MAX_ID_LENGTH = 255
+MAX_STAMP = 4_102_444_800  # the beginning of 2100
+# Between two minor units of any two currencies.
+MIN_RATE, MAX_RATE = Decimal("1e-9"), Decimal("1e9")
 Read = TypeVar("Read")
 
 
@@ -125,7 +130,8 @@ class SentDispute:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a PaymentIntent took. ``movement`` is how it came to Stripe's balance, if it has."""
+    """What a PaymentIntent took: ``amount_minor`` is what was captured. ``movement`` is how it came
+    to Stripe's balance, if it has."""
 
     id: str
     intent_id: str
@@ -165,6 +171,7 @@ class Review:
 @dataclass(frozen=True, slots=True)
 class Payout:
     """Money that Stripe sends to the bank account of the whole Stripe account; minor units.
+    ``failed_at`` is when it came back, or None.
 
     https://docs.stripe.com/api/payouts/object
     """
@@ -175,6 +182,7 @@ class Payout:
     currency: str
     failure: str
     created: datetime
+    failed_at: datetime | None = None
 
 
 class Unreadable(DomainError):
@@ -186,8 +194,8 @@ class Unreadable(DomainError):
 
     def __init__(self, kind: str, given: Any, reason: str) -> None:
         data = given if isinstance(given, dict) else {}
-        self.kind, self.reference = kind, _text(data.get("id"))
-        self.intent_id = _reference(data.get("payment_intent"))
+        self.kind, self.reference = kind, _text(data.get("id"))[:MAX_ID_LENGTH]
+        self.intent_id = _text(_id_of(data.get("payment_intent")))[:MAX_ID_LENGTH]
         self.metadata = metadata_of(data)
         super().__init__(f"Stripe's {kind} {self.reference} cannot be read: {reason}.")
 
@@ -241,14 +249,13 @@ def read_movement(data: dict[str, Any]) -> Movement:
         # A fee of its own, not one beside an amount: both leave the balance as a fee.
         if data.get("type") in {"stripe_fee", "stripe_fx_fee", "tax_fee"}:
             amount, fee = 0, fee - amount
-        rate = data.get("exchange_rate")
         return Movement(
             id=_id(data["id"]),
             source=_reference(data.get("source")),
             amount_minor=amount,
             fee_minor=fee,
             currency=_currency(data["currency"]),
-            rate=Decimal(str(rate)) if rate else None,
+            rate=_rate_or_none(data.get("exchange_rate")),
             created=_moment(data["created"]),
         )
 
@@ -257,10 +264,11 @@ def read_movement(data: dict[str, Any]) -> Movement:
 
 def read_charge(data: dict[str, Any]) -> Charge:
     movement = data.get("balance_transaction")
+    captured = data.get("amount_captured")
     return Charge(
         id=_id(data["id"]),
         intent_id=_reference(data.get("payment_intent")),
-        amount_minor=_whole(data["amount"]),
+        amount_minor=_whole(data["amount"] if captured is None else captured),
         currency=_currency(data["currency"]),
         movement=read_movement(movement) if isinstance(movement, dict) else None,
     )
@@ -287,6 +295,7 @@ def read_review(data: dict[str, Any]) -> Review:
 
 
 def read_payout(data: dict[str, Any]) -> Payout:
+    back = data.get("failure_balance_transaction")
     return Payout(
         id=_id(data["id"]),
         status=_id(data["status"]),
@@ -294,6 +303,7 @@ def read_payout(data: dict[str, Any]) -> Payout:
         currency=_currency(data["currency"]),
         failure=_text(data.get("failure_message") or data.get("failure_code")).replace("_", " "),
         created=_moment(data["created"]),
+        failed_at=_moment(back["created"]) if isinstance(back, dict) else None,
     )
 
 
@@ -304,6 +314,8 @@ def read_intent(data: dict[str, Any]) -> Intent:
 def read_object(read: Callable[[dict[str, Any]], Read], kind: str, data: dict[str, Any]) -> Read:
     try:
         return read(data)
+    except Unreadable as error:  # a part of it, which does not say whose it is
+        raise Unreadable(kind, data, error.sentence.rstrip(".")) from error
     except _MISREADINGS as error:
         raise Unreadable(kind, data, _text(f"{type(error).__name__}: {error}")) from error
 
@@ -366,14 +378,19 @@ def _text(value: Any) -> str:
 
 def _id(value: Any) -> str:
     """A word that must be there."""
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is not a word")
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_LENGTH:
+        raise ValueError(f"{str(value)[:MAX_ID_LENGTH]!r} is not a word")
     return _text(value)
 
 
 def _reference(value: Any) -> str:
     """The id of another object, which Stripe may give in its place; empty without one."""
-    return _text(value.get("id") if isinstance(value, dict) else value)
+    text = _text(_id_of(value))
+    return _id(text) if text else ""
+
+
+def _id_of(value: Any) -> Any:
+    return value.get("id") if isinstance(value, dict) else value
 
 
 def _whole(value: Any) -> int:
@@ -381,6 +398,16 @@ def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_WHOLE:
         raise ValueError(f"{value!r} is not a whole number of 64 bits")
     return value
+
+
+def _rate_or_none(value: Any) -> Decimal | None:
+    """A rate of exchange."""
+    if not value:
+        return None
+    rate = Decimal(str(value))
+    if not rate.is_finite() or not MIN_RATE < rate < MAX_RATE:
+        raise ValueError(f"{value!r} is not a rate")
+    return rate
 
 
 def _yes_or_no(value: Any) -> bool:
@@ -425,4 +452,7 @@ def _voucher(action: dict[str, Any]) -> Voucher | None:
 
 
 def _moment(stamp: int) -> datetime:
-    return datetime.fromtimestamp(_whole(stamp), UTC)
+    """A moment that can be shown in any time zone."""
+    if not 0 <= _whole(stamp) < MAX_STAMP:
+        raise ValueError(f"{stamp!r} is not a moment between 1970 and 2100")
+    return datetime.fromtimestamp(stamp, UTC)

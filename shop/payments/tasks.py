@@ -1,7 +1,5 @@
 """What a person has to look at. Open until somebody, or the event that ends it, closes it."""
 
-from datetime import datetime
-
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -47,18 +45,6 @@ def close_about(kind: str, reference: str) -> None:
         select(Task).where(Task.kind == kind, Task.reference == reference).with_for_update()
     )
     if task is not None:
-        _close(task)
-
-
-def close_before(kind: str, moment: datetime) -> None:
-    """Close every open task of a kind that was opened before then."""
-    tasks = session.scalars(
-        select(Task)
-        .where(Task.kind == kind, Task.closed_at.is_(None), Task.opened_at < moment)
-        .order_by(Task.id)
-        .with_for_update()
-    ).all()
-    for task in tasks:
         _close(task)
 
 

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 TASK = "stripe_refused"
 PREFIX = "refused: "
 MAX_REASON = 300
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: more than an index or a row takes.
+TOO_BIG = "54"
 
 
 class RefusalName(StrEnum):
@@ -33,6 +35,7 @@ class RefusalName(StrEnum):
 
     DELETED = "deleted at Stripe"
     UNREADABLE = "cannot be read"
+    NOT_LISTED = "cannot be listed"
     NOT_CAPTURED = "nothing captured"
     BEYOND_CAPTURED = "more than captured"
     OTHER_CURRENCY = "other currency"
@@ -122,7 +125,8 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
         state = getattr(error.orig, "sqlstate", None)
         is_away = error.connection_invalidated or isinstance(error, OperationalError)
-        return is_away or state in RETRYABLE
+        is_too_big = str(state).startswith(TOO_BIG)
+        return (is_away and not is_too_big) or state in RETRYABLE
     return isinstance(error, Unavailable | PoolTimeout)
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import stripe
@@ -217,3 +217,32 @@ def test_payout_fails(rig: Rig, later: bool) -> None:
 
 def _source(name: str) -> list[str]:
     return (Path(stripe.__file__).parent / name).read_text().splitlines()
+
+
+def test_payouts_are_listed_by_status_and_time(rig: Rig) -> None:
+    failed = [rig.control("/payout", amount=5000 + step)["id"] for step in range(3)]
+    paid_out = rig.control("/payout", status="paid")["id"]
+    since: Any = {"created": {"gte": int(time.time()) - 60}, "status": "failed", "limit": 2}
+    back: Any = {"expand": ["data.failure_balance_transaction"]}
+
+    found = list(rig.client.v1.payouts.list(since | back).auto_paging_iter())
+
+    assert [one.id for one in found] == failed[::-1]
+    first: Any = found[0].failure_balance_transaction
+    assert first.amount == 5002 and first.source == found[0].id
+    listed = rig.client.v1.payouts.list({"status": "paid"}).data
+    assert [one.id for one in listed] == [paid_out]
+    later: Any = {"created": {"gte": int(time.time()) + 60}}
+    assert rig.client.v1.payouts.list(later).data == []
+
+
+def test_warnings_and_reviews_are_listed_by_time(rig: Rig, paid: stripe.PaymentIntent) -> None:
+    warnings = [rig.control("/fraud_warning", payment_intent=paid.id)["id"] for _ in range(3)]
+    review = rig.control("/review", payment_intent=paid.id)["id"]
+    since: Any = {"created": {"gte": int(time.time()) - 60}, "limit": 2}
+    later: Any = {"created": {"gte": int(time.time()) + 60}}
+    radar = rig.client.v1.radar.early_fraud_warnings
+
+    assert [one.id for one in radar.list(since).auto_paging_iter()] == warnings[::-1]
+    assert [one.id for one in rig.client.v1.reviews.list(since).data] == [review]
+    assert radar.list(later).data == [] and rig.client.v1.reviews.list(later).data == []

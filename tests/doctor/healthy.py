@@ -41,6 +41,8 @@ class Stripe:
                 gateway, f"{name}_since", lambda _, n=name: list(getattr(self, n).values())
             )
         patch.setattr(gateway, "movements_since", lambda _: self.movements())
+        for name in ("fraud_warnings", "reviews", "payouts"):
+            patch.setattr(gateway, f"{name}_since", lambda _: [])
 
     def movements(self) -> list[Movement]:
         """What its balance says: one entry for each charge and refund, and those of disputes."""

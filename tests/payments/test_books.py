@@ -6,11 +6,12 @@ from typing import Any
 from sqlalchemy import select
 
 from shop import doctor, orders, payments
-from shop.core.db import session
+from shop.core.db import session, transaction
 from shop.payments.models import DisputeStatus, Payment
 from tests import cast as people
 from tests.cast import Cast
 from tests.dev import stripe_rig
+from tests.payments.test_comparison import paid_there
 from tests.payments.test_refused_objects import hear, paid
 
 
@@ -103,3 +104,82 @@ def test_books_that_differ_are_a_task_until_equal(cast: Cast, stripe: stripe_rig
     stripe.control(change={"id": charge["balance_transaction"], "amount": whole})
     assert payments.reconcile_all(days=1).differences == []
     assert payments.open_tasks() == []
+
+
+def faults() -> list[str]:
+    """What the doctor says of the books, as a person reads it."""
+    found = doctor.examine(with_stripe=True, checks=()).faults
+    return [fault.fact for verdict in found for fault in verdict.faults]
+
+
+def booked_in_dollars(stripe: stripe_rig.Rig, source: str, rate: float) -> str:
+    """Convert what Stripe has booked of a charge, refund or dispute; gives the movement's id."""
+    state = stripe.state()
+    moved = next(one for one in state["balance_transactions"] if one["source"] == source)
+    amount = round(moved["amount"] * rate)
+    movement = moved | {"currency": "usd", "amount": amount, "exchange_rate": rate}
+    stripe.control(put=movement)
+    if source in {one["id"] for one in state["disputes"]}:
+        stripe.control(change={"id": source, "balance_transactions": [movement]})
+    return str(moved["id"])
+
+
+def test_pending_refund_is_compared(cast: Cast, stripe: stripe_rig.Rig) -> None:
+    order = cast.unpaid_order
+    intent_id = paid_there(order.id, stripe, card="pm_card_pendingRefund")
+    payments.settle_order(order.id)
+    with transaction():
+        refund = payments.request_refund(
+            orders.lock(order.id), payments.Wanted(amount_minor=500), reason="goodwill"
+        )
+    payments.send_refund(refund.id)
+    session.refresh(refund)
+    assert (refund.status, faults()) == ("sent", [])
+    (moved,) = (
+        one for one in stripe.state()["balance_transactions"] if one["source"] == refund.stripe_id
+    )
+
+    stripe.control(change={"id": moved["id"], "amount": -501})
+    assert [fact.partition(": ")[2] for fact in faults()] == [
+        "we have €37.90, Stripe has €37.89"
+    ], intent_id
+    stripe.control(delete=moved["id"])
+    assert faults() == []  # pending, and not taken from the balance yet
+
+
+def test_converted_balance_is_compared(cast: Cast, stripe: stripe_rig.Rig) -> None:
+    order = cast.unpaid_order
+    intent_id = paid(order, stripe)
+    charge = next(one for one in stripe.state()["charges"] if one["payment_intent"] == intent_id)
+    booked_in_dollars(stripe, charge["id"], 1.0837)
+    refund = stripe.control("/refund", payment_intent=intent_id, amount=333)
+    hear("refund.created", refund)
+    booked_in_dollars(stripe, refund["id"], 1.0911)
+    dispute = stripe.control("/dispute", payment_intent=intent_id, amount=777)
+    movement = booked_in_dollars(stripe, dispute["id"], 1.0789)
+    hear("charge.dispute.created", dispute)
+    assert faults() == []
+
+    stripe.control(change={"id": movement, "amount": -400})
+
+    assert [fact.partition(": ")[2] for fact in faults()] == [
+        "we have €31.80, US$15.00 dispute fees, Stripe has €35.86, US$15.00 dispute fees"
+    ]
+
+
+def test_dispute_in_a_third_currency_is_compared(cast: Cast, stripe: stripe_rig.Rig) -> None:
+    order = cast.unpaid_order
+    intent_id = paid(order, stripe)
+    charge = next(one for one in stripe.state()["charges"] if one["payment_intent"] == intent_id)
+    booked_in_dollars(stripe, charge["id"], 1.1)
+    dispute = stripe.control(
+        "/dispute", payment_intent=intent_id, amount=900, currency="gbp", withdrawn=1000
+    )
+    movement = booked_in_dollars(stripe, dispute["id"], 1.1)
+    hear("charge.dispute.created", dispute)
+    assert faults() == []
+
+    stripe.control(change={"id": movement, "amount": -550})
+
+    (fact,) = faults()
+    assert "we have €32.90" in fact and "Stripe has €37.90" in fact

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from shop import orders, payments
+from shop import doctor, orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid, WrongState
@@ -205,13 +205,15 @@ def test_funds_come_back_and_go_again_after_the_decision(cast: Cast) -> None:
     assert (books(order), orders.by_id(order.id).payment_status) == ((0, 4290, 0), "refunded")
 
 
-def test_an_unknown_status_counts_as_open(cast: Cast) -> None:
+@pytest.mark.parametrize("status", ["arbitration_pending", "warning_escalated"])
+def test_an_unknown_status_counts_as_open(cast: Cast, status: str) -> None:
     order, payment = paid(cast)
 
-    hear(payment, "arbitration_pending", ("txn_1", -4290, 0))
+    hear(payment, status, ("txn_1", -4290, 0))
 
     assert orders.by_id(order.id).payment_status == "disputed"
     assert task().closed_at is None
+    assert doctor.examine().faults == ()
 
 
 def test_several_disputes_of_one_charge_add_up(cast: Cast) -> None:

@@ -21,6 +21,7 @@ from shop.payments.models import Payment, Refund, Task
 from shop.payments.refusals import RefusalReason
 from tests.cast import Cast
 from tests.dev import stripe_rig
+from tests.payments.test_refused_objects import hear
 from tests.payments.test_saved_answers import (
     CANCEL,
     CAPTURE,
@@ -245,6 +246,26 @@ def test_rejected_key_asks_a_person_once_a_day(
     (task,) = payments.open_tasks()
     assert task.kind == "stripe_access" and "STRIPE_SECRET_KEY" in task.sentence
     assert one(Refund).status == "requested"
+
+
+def test_rejected_key_is_told_by_a_capture_alone(cast: Cast, stripe: stripe_rig.Rig) -> None:
+    payment = pay_at_stripe(cast.unpaid_order.id, stripe, capture="manual")
+    fail(stripe, CAPTURE, "permission_error")
+
+    with pytest.raises(gateway.AccessDenied):
+        payments.capture(payment.id)
+
+    assert open_kinds() == ["stripe_access"]
+
+
+def test_rejected_key_is_told_by_a_message_alone(cast: Cast, stripe: stripe_rig.Rig) -> None:
+    payment = pay_at_stripe(cast.unpaid_order.id, stripe)
+    fail(stripe, f"/v1/payment_intents/{payment.intent_id}", "permission_error", method="GET")
+
+    with pytest.raises(gateway.AccessDenied):
+        hear("payment_intent.succeeded", {"id": payment.intent_id})
+
+    assert open_kinds() == ["stripe_access"]
 
 
 def test_old_refund_of_an_unknown_payment_fails(cast: Cast, stripe: stripe_rig.Rig) -> None:
