@@ -282,7 +282,11 @@ def _about_payment(order_id: int, payment_id: int) -> tuple[orders.Order, paymen
 def _was_on_its_way(order: orders.Order) -> bool:
     """Whether the customer had done their part, or had a voucher to do it with."""
     told = {PaymentProcessing.__name__, VoucherIssued.__name__}
-    return any(entry.type in told for entry in orders.timeline(order.id))
+    return any(
+        entry.type in told
+        or (entry.type == PaymentFailed.__name__ and entry.payload.get("later") is True)
+        for entry in orders.timeline(order.id)
+    )
 
 
 def _about_order(kind: str, key: str, order: orders.Order, **facts: Any) -> None:

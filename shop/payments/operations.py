@@ -26,6 +26,7 @@ from shop.payments.events import (
     PaymentProcessing,
     PaymentVoided,
     VoidRequested,
+    VoucherCancelled,
     VoucherIssued,
     WebhookReceived,
 )
@@ -43,7 +44,8 @@ VOUCHER_GRACE = timedelta(hours=24)
 # How long an order can be paid again when its payment failed after days.
 RETRY_WINDOW = timedelta(hours=72)
 OPEN = ("created", "started", "processing", "authorised")
-UNFINISHED = {"requires_payment_method", "requires_confirmation", "requires_action"}
+# What Stripe may say of an intent again and again, in any order.
+PASSING = {"requires_payment_method", "requires_confirmation", "requires_action", "processing"}
 OUTCOMES = {
     LateCause.SOLD_OUT: "late",
     LateCause.PAID_TWICE: "paid twice",
@@ -258,8 +260,9 @@ def _remember(payment: Payment, intent: Intent) -> None:
     """What the newest answer of Stripe says of the way in which this is paid."""
     payment.checked_at = max(intent.asked_at, payment.checked_at or intent.asked_at)
     payment.method = intent.method or payment.method
-    payment.card_brand = intent.card_brand or payment.card_brand
-    payment.card_last4 = intent.card_last4 or payment.card_last4
+    has_card = payment.method in {"", methods.PaymentMethod.CARD}
+    payment.card_brand = intent.card_brand or payment.card_brand if has_card else ""
+    payment.card_last4 = intent.card_last4 or payment.card_last4 if has_card else ""
 
 
 def _unpaid(order: orders.Order, payment: Payment, intent: Intent) -> str:
@@ -267,25 +270,37 @@ def _unpaid(order: orders.Order, payment: Payment, intent: Intent) -> str:
     was_waiting = payment.is_on_its_way
     if was_waiting:
         payment.status = "started"
-        payment.voucher_url, payment.voucher_reference = "", ""
-        payment.voucher_expires_at = None
+        _forget_voucher(payment)
         recount(order)
+    if intent.failure or (was_waiting and intent.status == "requires_payment_method"):
+        return _failed(order, payment, intent, was_waiting=was_waiting)
+    if was_waiting:
         orders.set_deadline(order, until=clock.now() + RETRY_WINDOW)
-    if not intent.failure and (not was_waiting or intent.status != "requires_payment_method"):
-        return "waiting"
-    reason = intent.failure or "The payment did not arrive."
+    return "waiting"
+
+
+def _failed(
+    order: orders.Order, payment: Payment, intent: Intent, *, was_waiting: bool, reason: str = ""
+) -> str:
+    """Write a failure down once. One that came days after the customer has done their part gives
+    them time to pay again, also when nobody had told us that the money was on its way."""
+    reason = intent.failure or reason or "The payment did not arrive."
     reference = intent.failure_reference or intent.id
     is_new = note(payment, "failed", 0, reference, occurred_at=intent.charged_at)
     if not (is_new or was_waiting):
         return "waiting"
     payment.failure = reason
-    if order.status == "pending" or not was_waiting:
-        emit(
-            PaymentFailed(
-                order_id=order.id, payment_id=payment.id, reason=reason, later=was_waiting
-            )
-        )
+    is_later = was_waiting or methods.takes_days(intent.failed_method)
+    if is_later:
+        orders.set_deadline(order, until=clock.now() + RETRY_WINDOW)
+    if order.status == "pending" or not is_later:
+        emit(PaymentFailed(order_id=order.id, payment_id=payment.id, reason=reason, later=is_later))
     return "failed"
+
+
+def _forget_voucher(payment: Payment) -> None:
+    payment.voucher_url, payment.voucher_reference = "", ""
+    payment.voucher_expires_at = None
 
 
 def _voucher(
@@ -295,6 +310,7 @@ def _voucher(
     given = intent.voucher
     if given is None or payment.voucher_url == given.url:
         return "waiting"
+    payment.failure = ""
     payment.voucher_url, payment.voucher_reference = given.url, given.reference
     payment.voucher_expires_at = given.expires_at
     if order.status != "pending":
@@ -311,8 +327,7 @@ def _processing(chain: orders.Chain, basket: cart.Cart | None, payment: Payment)
     order, is_new = chain.order, payment.status != "processing"
     if is_new:
         payment.status, payment.failure = "processing", ""
-        payment.voucher_url, payment.voucher_reference = "", ""
-        payment.voucher_expires_at = None
+        _forget_voucher(payment)
         recount(order)
         if _unusable(chain) or not _in_time(chain, orders.keep_waiting):
             # Some methods can still be stopped; the money of others is refunded when it arrives.
@@ -502,14 +517,15 @@ def _is_old_news(payment: Payment, intent: Intent) -> bool:
         return False
     if payment.status == "authorised":
         return intent.status not in {"requires_capture", "canceled"}
-    if payment.is_on_its_way and intent.status in UNFINISHED:
-        return payment.checked_at is not None and intent.asked_at < payment.checked_at
     if payment.status == "cancelled" and intent.status != "canceled":
         ended = select(PaymentEvent.id).where(
             PaymentEvent.payment_id == payment.id, PaymentEvent.kind == "cancelled"
         )
         return session.scalar(ended.limit(1)) is not None
-    return payment.status == "succeeded"
+    if payment.status == "succeeded":
+        return True
+    is_older = payment.checked_at is not None and intent.asked_at < payment.checked_at
+    return is_older and intent.status in PASSING
 
 
 def _source() -> str:
@@ -553,8 +569,8 @@ def _captured(
     was_authorised = payment.status == "authorised"
     promised, reference = payment.capturable_minor, intent.charge_id or intent.id
     payment.status, payment.capturable_minor = "succeeded", 0
-    payment.capture_before = payment.voucher_expires_at = None
-    payment.voucher_url, payment.voucher_reference = "", ""
+    payment.capture_before = None
+    _forget_voucher(payment)
     if not note(
         payment,
         "captured",
@@ -599,9 +615,9 @@ def _ended(order: orders.Order, payment: Payment, intent: Intent) -> str:
     if payment.status == "cancelled":
         return "cancelled"
     was, released = payment.status, payment.capturable_minor
+    was_waiting = payment.is_on_its_way
     payment.status, payment.capturable_minor, payment.capture_before = "cancelled", 0, None
-    payment.voucher_url, payment.voucher_reference = "", ""
-    payment.voucher_expires_at = None
+    _forget_voucher(payment)
     note(payment, "cancelled", released, intent.id)
     recount(order)
     if was == "authorised":
@@ -619,7 +635,23 @@ def _ended(order: orders.Order, payment: Payment, intent: Intent) -> str:
                 " Cancel the order, or ask the customer to pay in another way.",
                 order_id=order.id,
             )
+    elif order.status == "pending":
+        _ended_unpaid(order, payment, intent, was_waiting=was_waiting)
     return "cancelled"
+
+
+def _ended_unpaid(
+    order: orders.Order, payment: Payment, intent: Intent, *, was_waiting: bool
+) -> None:
+    """What follows for an order whose attempt is over: its customer may not know that yet."""
+    if was_waiting and not intent.is_given_up:
+        _failed(order, payment, intent, was_waiting=True, reason="The payment was cancelled.")
+    elif was_waiting and order.expires_at > clock.now():
+        until = min(order.expires_at, clock.now() + RETRY_WINDOW)
+        orders.set_deadline(order, until=until)
+        emit(VoucherCancelled(order_id=order.id, payment_id=payment.id))
+    elif intent.failure and methods.takes_days(intent.failed_method):
+        _failed(order, payment, intent, was_waiting=False)
 
 
 def _unusable(chain: orders.Chain) -> LateCause | None:

@@ -345,4 +345,5 @@ _TOLD = {
     "LatePaymentRefused": "We could not use your payment, so we are refunding it",
     "PaymentProcessing": "Your payment is on its way",
     "VoucherIssued": "You have a voucher to pay with",
+    "VoucherCancelled": "The voucher was cancelled, so that you can pay another way",
 }
