@@ -252,7 +252,7 @@ def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None
     if intent.status == "canceled":
         return _ended(order, payment, intent)
     if intent.voucher:
-        return _voucher(order, basket, payment, intent)
+        return _voucher(chain, basket, payment, intent)
     return _unpaid(order, payment, intent)
 
 
@@ -304,11 +304,12 @@ def _forget_voucher(payment: Payment) -> None:
 
 
 def _voucher(
-    order: orders.Order, basket: cart.Cart | None, payment: Payment, intent: Intent
+    chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
 ) -> str:
     """The customer has a voucher: the order waits until it ends."""
-    given = intent.voucher
-    if given is None or payment.voucher_url == given.url:
+    order, given = chain.order, intent.voucher
+    known = (payment.voucher_url, payment.voucher_reference)
+    if given is None or known == (given.url, given.reference):
         return "waiting"
     payment.failure = ""
     payment.voucher_url, payment.voucher_reference = given.url, given.reference
@@ -318,7 +319,7 @@ def _voucher(
     orders.extend_hold(order, until=given.expires_at + VOUCHER_GRACE)
     order.version += 1
     emit(VoucherIssued(order_id=order.id, payment_id=payment.id))
-    _empty(basket, order)
+    _empty(basket, chain)
     return "voucher"
 
 
@@ -333,7 +334,7 @@ def _processing(chain: orders.Chain, basket: cart.Cart | None, payment: Payment)
             # Some methods can still be stopped; the money of others is refunded when it arrives.
             return _unwanted(order, payment, "unwanted")
         emit(PaymentProcessing(order_id=order.id, payment_id=payment.id))
-        _empty(basket, order)
+        _empty(basket, chain)
     orders.extend_hold(order, until=clock.now() + PROCESSING_HOLD)
     return "processing"
 
@@ -558,7 +559,7 @@ def _authorised(
     if cause is not None:
         emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
         return _unwanted(order, payment, OUTCOMES[cause])
-    _empty(basket, order)
+    _empty(basket, chain)
     return "authorised"
 
 
@@ -606,7 +607,7 @@ def _captured(
         refunds.give_back(order, payment, reason=REFUND_REASONS[cause])
         emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
         return OUTCOMES[cause]
-    _empty(basket, order)
+    _empty(basket, chain)
     return "paid"
 
 
@@ -707,9 +708,13 @@ def _differs(order: orders.Order, payment: Payment, amount_minor: int, currency:
     return True
 
 
-def _empty(basket: cart.Cart | None, order: orders.Order) -> None:
-    """What was bought leaves the cart, which may have been changed or merged since."""
+def _empty(basket: cart.Cart | None, chain: orders.Chain) -> None:
+    """What was bought leaves the cart, which may have been changed or merged since. It leaves once,
+    though an order may be on its way before it is paid: then the cart is no more for this chain."""
+    order = chain.order
     if basket is None or order.cart_version is None:
+        return
+    if basket.order_id not in {one.id for one in (order, *chain.others)}:
         return
     bought: dict[int, int] = {}
     for line in order.lines:
