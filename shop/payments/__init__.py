@@ -27,7 +27,7 @@ from shop.payments.models import (
     RefundLine,
     Task,
 )
-from shop.payments.operations import cancel_lines, cancel_order
+from shop.payments.operations import cancel_lines, cancel_order, ways_to_pay
 from shop.payments.procedures import (
     Started,
     apply_delivery,
@@ -93,5 +93,5 @@ __all__ = [
     "record_return", "record_webhook", "recount", "refund_or_return", "refunds_of", "release",
     "request_comparison", "request_refund", "retry_refund", "returns_of", "runs",
     "script_origin", "script_url", "send_refund", "settle", "settle_order", "start",
-    "takes_days", "takes_wallets", "void",
+    "takes_days", "takes_wallets", "void", "ways_to_pay",
 ]  # fmt: skip

@@ -128,16 +128,28 @@ def open_payment(order: orders.Order, *, capture: str) -> Payment:
 
 def offered_for(order: orders.Order, payment: Payment) -> tuple[methods.PaymentMethod, ...]:
     """Returns the methods that can pay this attempt, by the amount, the currency and the country
-    that the bill goes to. Raises ``WrongState`` if there is none."""
-    offered = methods.offered_methods(
-        methods.enabled_methods(),
-        Money(payment.amount_minor, payment.currency),
-        country=(order.billing_address or order.shipping_address).get("country", ""),
-        capture=payment.capture,
-    )
+    that the bill goes to; not again the voucher that its customer gave up for it, or the goods
+    could be kept by one voucher after the other. Raises ``WrongState`` if there is none."""
+    offered = ways_to_pay(order, capture=payment.capture)
+    if payment.attempt > 1:
+        given_up = select(Payment.method).where(
+            Payment.order_id == order.id, Payment.status == "cancelled"
+        )
+        vouchers = {one for one in session.scalars(given_up) if methods.is_voucher(one)}
+        offered = tuple(one for one in offered if one not in vouchers) or offered
     if not offered:
         raise WrongState("None of our payment methods can pay for this order. Please write to us.")
     return offered
+
+
+def ways_to_pay(order: orders.Order, *, capture: str) -> tuple[methods.PaymentMethod, ...]:
+    """Returns the methods that can pay this order; possibly none. ``capture`` as in ``Payment``."""
+    return methods.offered_methods(
+        methods.enabled_methods(),
+        Money(order.total_minor, order.currency),
+        country=(order.billing_address or order.shipping_address).get("country", ""),
+        capture=capture,
+    )
 
 
 def attach_intent(payment_id: int, intent: Intent) -> bool:

@@ -136,7 +136,7 @@ def cancel_voucher(order_id: int) -> str:
     intent = gateway.cancel_intent(found.intent_id)
 
     def apply() -> str:
-        with transaction("cancel-voucher"):
+        with transaction("settle"):
             return operations.apply_intent(found.id, intent, order_id=order_id)
 
     outcome = retrying(apply)

@@ -64,6 +64,27 @@ def test_order_is_paid_by_card_instead(order: Order, stripe: stripe_rig.Rig) -> 
     assert [mail.kind for mail in mails()] == ["receipt"]
 
 
+def test_cancelled_voucher_is_not_offered_again(order: Order, stripe: stripe_rig.Rig) -> None:
+    payments.cancel_voucher(order.id)
+
+    payments.start(order.id)
+
+    intent = stripe.client.v1.payment_intents.retrieve(intent_of(order))
+    assert intent.payment_method_types == ["card"]
+
+
+def test_voucher_is_offered_again_in_a_shop_that_has_nothing_else(
+    order: Order, stripe: stripe_rig.Rig
+) -> None:
+    payments.cancel_voucher(order.id)
+    methods.configure(["multibanco"])
+
+    payments.start(order.id)
+
+    intent = stripe.client.v1.payment_intents.retrieve(intent_of(order))
+    assert intent.payment_method_types == ["multibanco"]
+
+
 def test_voucher_paid_at_the_same_time_counts(order: Order, stripe: stripe_rig.Rig) -> None:
     stripe.control("/payment", payment_intent=intent_of(order), outcome="succeed")
 

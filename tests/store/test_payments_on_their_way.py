@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from shop import checkout, orders, payments
 from shop.core import clock, db
 from shop.core.errors import Unavailable
+from shop.payments import methods
 from shop.payments import operations as money
 from shop.payments import stripe_gateway as gateway
 from shop.payments.stripe_objects import Voucher
@@ -130,6 +131,16 @@ def test_voucher_is_cancelled_for_another_way(
     page = browser.get(link(order)).text
     assert "Pay with Multibanco" not in page and "Pay now" in page
     assert "The voucher was cancelled, so that you can pay another way" in page
+
+
+def test_only_way_to_pay_is_not_swapped(browser: FlaskClient, payment: payments.Payment) -> None:
+    order = voucher(payment)
+    methods.configure(["multibanco"])
+
+    page = browser.get(link(order)).text
+
+    methods.configure(["card"])
+    assert "Pay with Multibanco" in page and "Pay another way" not in page
 
 
 def test_paid_voucher_leads_to_the_order(
