@@ -53,6 +53,7 @@ from shop.payments.events import (
     TaskOpened,
     UnitsReturned,
     VoidRequested,
+    VoucherCancelled,
     VoucherIssued,
     WebhookReceived,
 )
@@ -137,6 +138,7 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     FaultMended: [],
     ReviewAdded: [],
     UnitsReturned: [],
+    VoucherCancelled: [],
 }
 BY_NAME = {reaction.name: reaction for follows in REACTIONS.values() for reaction in follows}
 
@@ -154,6 +156,7 @@ ORDER_MESSAGES: dict[type[OrderEvent] | type[Event], str] = {
     PaymentFailed: "order.payment_failed",
     PaymentProcessing: "order.updated",
     VoucherIssued: "order.updated",
+    VoucherCancelled: "order.updated",
     OrderReopened: "order.updated",
     OrderProcessing: "order.updated",
     OrderShipped: "order.updated",

@@ -130,6 +130,7 @@ _SENTENCES: dict[str, Callable[[Payload, orders.Order], tuple[str, str, str]]] =
     "OrderPaid": _paid,
     "PaymentFailed": _because("Payment failed", "reason", "bad"),
     "PaymentProcessing": _plain("Payment processing: the money takes days to arrive"),
+    "VoucherCancelled": _plain("Voucher cancelled: the customer wants to pay another way"),
     "VoucherIssued": _plain("Voucher issued; waiting for the customer to pay it"),
     "OrderProcessing": _plain("Processing started"),
     "OrderShipped": _shipped,

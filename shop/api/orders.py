@@ -82,6 +82,17 @@ class OrderQuerySchema(Schema):
     token = fields.String(validate=validate.Length(max=200))
 
 
+class PayQuerySchema(OrderQuerySchema):
+    """How to go on with a payment."""
+
+    cancel_voucher = fields.Boolean(
+        load_default=False,
+        metadata={
+            "description": "Cancel the voucher that waits to be paid, to pay in another way."
+        },
+    )
+
+
 class OrdersQuerySchema(PageSchema):
     """Filters are for staff; a customer sees their own orders, newest first."""
 
@@ -179,17 +190,21 @@ def show(given: dict[str, str], number: str) -> Any:
 
 @bp.post("/orders/<string:number>/payment-intent")
 @anybody
-@bp.arguments(OrderQuerySchema, location="query")
+@bp.arguments(PayQuerySchema, location="query")
 @bp.response(200, StartedSchema)
-def start_payment(given: dict[str, str], number: str) -> payments.Started:
+def start_payment(given: dict[str, Any], number: str) -> payments.Started:
     """Begin, or go on with, paying an order
 
-    Safe to repeat: the same attempt gives the same secret. 409 when there is nothing to pay (any
-    more) or the payment service refuses to start it, 503 while it does not answer.
+    Safe to repeat: the same attempt gives the same secret. While a voucher waits to be paid,
+    `cancel_voucher` cancels it first; the customer must not pay it after that. 409 when there is
+    nothing to pay (any more) or the payment service refuses to start it, 503 while it does not
+    answer.
     """
     order, is_owner = _visible(number, given.get("token"), "can_show")
     if not is_owner:
         raise Refused(403, "Only who placed the order can pay it.")
+    if given["cancel_voucher"]:
+        payments.cancel_voucher(order.id)
     return payments.start(order.id)
 
 

@@ -79,9 +79,10 @@ def send_confirmed(event: OrderAuthorised) -> None:
 
 
 def send_payment_processing(event: PaymentProcessing) -> None:
-    """The customer has paid, and the money takes days; not sent once it is here or has failed."""
+    """The customer has paid, and the money takes days; not sent once it is here or has failed, nor
+    for an order that was cancelled since: another email says what becomes of its money."""
     order, payment = _about_payment(event.order_id, event.payment_id)
-    if order.payment_status != PaymentStatus.PROCESSING:
+    if order.payment_status != PaymentStatus.PROCESSING or order.status != OrderStatus.PENDING:
         return
     _about_order(
         "payment_processing",
@@ -146,14 +147,19 @@ def send_delivered(event: OrderDelivered) -> None:
 
 
 def send_cancelled(event: OrderCancelled) -> None:
-    """The order was cancelled; not told when another order of the same cart took its place."""
+    """The order was cancelled; not told when another order of the same cart took its place, unless
+    its customer has a voucher that must not be paid any more."""
+    order, paid = orders.by_id(event.order_id), None
     if event.reason in orders.REPLACEMENTS:
-        return
-    order = orders.by_id(event.order_id)
+        if not _was_on_its_way(order):
+            return
+        paid = orders.live_of(order)
     _about_order(
         "cancelled",
         f"cancelled:{order.id}",
         order,
+        paid=paid,
+        has_voucher=_had_voucher(order),
         was_charged=order.paid_at is not None and order.total_minor > payments.called_off(order)[0],
         is_on_its_way=order.paid_at is None and _was_on_its_way(order),
         goes_back=event.goes_back,
@@ -283,7 +289,18 @@ def _about_payment(order_id: int, payment_id: int) -> tuple[orders.Order, paymen
 def _was_on_its_way(order: orders.Order) -> bool:
     """Whether the customer had done their part, or had a voucher to do it with."""
     told = {PaymentProcessing.__name__, VoucherIssued.__name__}
-    return any(entry.type in told for entry in orders.timeline(order.id))
+    return any(
+        entry.type in told
+        or (entry.type == PaymentFailed.__name__ and entry.payload.get("later") is True)
+        for entry in orders.timeline(order.id)
+    )
+
+
+def _had_voucher(order: orders.Order) -> bool:
+    """Whether the customer may still hold a voucher for this order."""
+    return order.paid_at is None and any(
+        entry.type == VoucherIssued.__name__ for entry in orders.timeline(order.id)
+    )
 
 
 def _about_order(kind: str, key: str, order: orders.Order, **facts: Any) -> None:

@@ -27,10 +27,11 @@ from shop.payments.models import (
     RefundLine,
     Task,
 )
-from shop.payments.operations import cancel_lines, cancel_order
+from shop.payments.operations import cancel_lines, cancel_order, ways_to_pay
 from shop.payments.procedures import (
     Started,
     apply_delivery,
+    cancel_voucher,
     capture,
     close_intents,
     expire_unpaid,
@@ -83,8 +84,8 @@ __all__ = [
     "BALANCE", "REASONS", "WALLET_METHODS", "BadSignature", "Dispute", "MethodFacts",
     "OrderReturn", "Payment", "PaymentMethod", "Preview", "ReconcileRun", "Refund",
     "RefundLine", "Refused", "Settlement", "Started", "Task", "Wanted", "apply_delivery",
-    "balance_of", "called_off", "cancel_lines", "cancel_order", "capture", "capture_method",
-    "check_amount", "close_intents", "close_task", "compare", "compare_lately",
+    "balance_of", "called_off", "cancel_lines", "cancel_order", "cancel_voucher", "capture",
+    "capture_method", "check_amount", "close_intents", "close_task", "compare", "compare_lately",
     "compare_nightly", "deliveries", "enabled_methods", "everything", "expire_unpaid",
     "facts_of", "failure_for_customer", "has_voucher", "held", "is_comparing", "latest",
     "of_order", "offered_methods", "open_disputes", "open_refunds", "open_task", "open_tasks",
@@ -92,5 +93,5 @@ __all__ = [
     "record_return", "record_webhook", "recount", "refund_or_return", "refunds_of", "release",
     "request_comparison", "request_refund", "retry_refund", "returns_of", "runs",
     "script_origin", "script_url", "send_refund", "settle", "settle_order", "start",
-    "takes_days", "takes_wallets", "void",
+    "takes_days", "takes_wallets", "void", "ways_to_pay",
 ]  # fmt: skip

@@ -39,9 +39,18 @@ class VoucherIssued(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VoucherCancelled(Event):
+    """The customer wants to pay in another way than by the voucher; the order can be paid again."""
+
+    order_id: int
+    payment_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class PaymentFailed(Event):
     """A payment failed; the order can still be paid until it expires. ``later``: it failed after
-    it was on its way, or its voucher has ended unpaid, so its customer is not at the page."""
+    it was on its way, seen by us or not, or its voucher has ended unpaid, so its customer is not at
+    the page."""
 
     order_id: int
     payment_id: int

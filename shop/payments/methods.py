@@ -186,6 +186,11 @@ def takes_days(method: str) -> bool:
     return facts_of(method).settlement is not Settlement.AT_ONCE
 
 
+def is_voucher(method: str) -> bool:
+    """Whether the customer gets a voucher by this method, to pay it elsewhere."""
+    return facts_of(method).settlement is Settlement.VOUCHER
+
+
 def failure_for_customer(reason: str) -> str:
     """Returns why a payment failed, in a sentence for its customer: Stripe words some reasons for
     programmers and some for merchants (https://docs.stripe.com/declines/codes)."""

@@ -26,6 +26,7 @@ from shop.payments.events import (
     PaymentProcessing,
     PaymentVoided,
     VoidRequested,
+    VoucherCancelled,
     VoucherIssued,
     WebhookReceived,
 )
@@ -44,7 +45,8 @@ VOUCHER_GRACE = timedelta(hours=24)
 # How long an order can be paid again when its payment failed after days.
 RETRY_WINDOW = timedelta(hours=72)
 OPEN = ("created", "started", "processing", "authorised")
-UNFINISHED = {"requires_payment_method", "requires_confirmation", "requires_action"}
+# What Stripe may say of an intent again and again, in any order.
+PASSING = {"requires_payment_method", "requires_confirmation", "requires_action", "processing"}
 OUTCOMES = {
     LateCause.SOLD_OUT: "late",
     LateCause.PAID_TWICE: "paid twice",
@@ -127,16 +129,28 @@ def open_payment(order: orders.Order, *, capture: str) -> Payment:
 
 def offered_for(order: orders.Order, payment: Payment) -> tuple[methods.PaymentMethod, ...]:
     """Returns the methods that can pay this attempt, by the amount, the currency and the country
-    that the bill goes to. Raises ``WrongState`` if there is none."""
-    offered = methods.offered_methods(
-        methods.enabled_methods(),
-        Money(payment.amount_minor, payment.currency),
-        country=(order.billing_address or order.shipping_address).get("country", ""),
-        capture=payment.capture,
-    )
+    that the bill goes to; not again the voucher that its customer gave up for it, or the goods
+    could be kept by one voucher after the other. Raises ``WrongState`` if there is none."""
+    offered = ways_to_pay(order, capture=payment.capture)
+    if payment.attempt > 1:
+        given_up = select(Payment.method).where(
+            Payment.order_id == order.id, Payment.status == "cancelled"
+        )
+        vouchers = {one for one in session.scalars(given_up) if methods.is_voucher(one)}
+        offered = tuple(one for one in offered if one not in vouchers) or offered
     if not offered:
         raise WrongState("None of our payment methods can pay for this order. Please write to us.")
     return offered
+
+
+def ways_to_pay(order: orders.Order, *, capture: str) -> tuple[methods.PaymentMethod, ...]:
+    """Returns the methods that can pay this order; possibly none. ``capture`` as in ``Payment``."""
+    return methods.offered_methods(
+        methods.enabled_methods(),
+        Money(order.total_minor, order.currency),
+        country=(order.billing_address or order.shipping_address).get("country", ""),
+        capture=capture,
+    )
 
 
 def attach_intent(payment_id: int, intent: Intent) -> bool:
@@ -254,7 +268,7 @@ def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None
     if intent.status == "canceled":
         return _ended(order, payment, intent)
     if intent.voucher:
-        return _voucher(order, basket, payment, intent)
+        return _voucher(chain, basket, payment, intent)
     return _unpaid(order, payment, intent)
 
 
@@ -262,8 +276,9 @@ def _remember(payment: Payment, intent: Intent) -> None:
     """What the newest answer of Stripe says of the way in which this is paid."""
     payment.checked_at = max(intent.asked_at, payment.checked_at or intent.asked_at)
     payment.method = intent.method or payment.method
-    payment.card_brand = intent.card_brand or payment.card_brand
-    payment.card_last4 = intent.card_last4 or payment.card_last4
+    has_card = payment.method in {"", methods.PaymentMethod.CARD}
+    payment.card_brand = intent.card_brand or payment.card_brand if has_card else ""
+    payment.card_last4 = intent.card_last4 or payment.card_last4 if has_card else ""
 
 
 def _unpaid(order: orders.Order, payment: Payment, intent: Intent) -> str:
@@ -271,34 +286,48 @@ def _unpaid(order: orders.Order, payment: Payment, intent: Intent) -> str:
     was_waiting = payment.is_on_its_way
     if was_waiting:
         payment.status = "started"
-        payment.voucher_url, payment.voucher_reference = "", ""
-        payment.voucher_expires_at = None
+        _forget_voucher(payment)
         recount(order)
+    if intent.failure or (was_waiting and intent.status == "requires_payment_method"):
+        return _failed(order, payment, intent, was_waiting=was_waiting)
+    if was_waiting:
         orders.set_deadline(order, until=clock.now() + RETRY_WINDOW)
-    if not intent.failure and (not was_waiting or intent.status != "requires_payment_method"):
-        return "waiting"
-    reason = intent.failure or "The payment did not arrive."
+    return "waiting"
+
+
+def _failed(
+    order: orders.Order, payment: Payment, intent: Intent, *, was_waiting: bool, reason: str = ""
+) -> str:
+    """Write a failure down once. One that came days after the customer has done their part gives
+    them time to pay again, also when nobody had told us that the money was on its way."""
+    reason = intent.failure or reason or "The payment did not arrive."
     reference = intent.failure_reference or intent.id
     is_new = note(payment, "failed", 0, reference, occurred_at=intent.charged_at)
     if not (is_new or was_waiting):
         return "waiting"
     payment.failure = reason
-    if order.status == "pending" or not was_waiting:
-        emit(
-            PaymentFailed(
-                order_id=order.id, payment_id=payment.id, reason=reason, later=was_waiting
-            )
-        )
+    is_later = was_waiting or methods.takes_days(intent.failed_method)
+    if is_later:
+        orders.set_deadline(order, until=clock.now() + RETRY_WINDOW)
+    if order.status == "pending" or not is_later:
+        emit(PaymentFailed(order_id=order.id, payment_id=payment.id, reason=reason, later=is_later))
     return "failed"
 
 
+def _forget_voucher(payment: Payment) -> None:
+    payment.voucher_url, payment.voucher_reference = "", ""
+    payment.voucher_expires_at = None
+
+
 def _voucher(
-    order: orders.Order, basket: cart.Cart | None, payment: Payment, intent: Intent
+    chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
 ) -> str:
     """The customer has a voucher: the order waits until it ends."""
-    given = intent.voucher
-    if given is None or payment.voucher_url == given.url:
+    order, given = chain.order, intent.voucher
+    known = (payment.voucher_url, payment.voucher_reference)
+    if given is None or known == (given.url, given.reference):
         return "waiting"
+    payment.failure = ""
     payment.voucher_url, payment.voucher_reference = given.url, given.reference
     payment.voucher_expires_at = given.expires_at
     if order.status != "pending":
@@ -306,7 +335,7 @@ def _voucher(
     orders.extend_hold(order, until=given.expires_at + VOUCHER_GRACE)
     order.version += 1
     emit(VoucherIssued(order_id=order.id, payment_id=payment.id))
-    _empty(basket, order)
+    _empty(basket, chain)
     return "voucher"
 
 
@@ -315,14 +344,13 @@ def _processing(chain: orders.Chain, basket: cart.Cart | None, payment: Payment)
     order, is_new = chain.order, payment.status != "processing"
     if is_new:
         payment.status, payment.failure = "processing", ""
-        payment.voucher_url, payment.voucher_reference = "", ""
-        payment.voucher_expires_at = None
+        _forget_voucher(payment)
         recount(order)
         if _unusable(chain) or not _in_time(chain, orders.keep_waiting):
             # Some methods can still be stopped; the money of others is refunded when it arrives.
             return _unwanted(order, payment, "unwanted")
         emit(PaymentProcessing(order_id=order.id, payment_id=payment.id))
-        _empty(basket, order)
+        _empty(basket, chain)
     orders.extend_hold(order, until=clock.now() + PROCESSING_HOLD)
     return "processing"
 
@@ -506,14 +534,15 @@ def _is_old_news(payment: Payment, intent: Intent) -> bool:
         return False
     if payment.status == "authorised":
         return intent.status not in {"requires_capture", "canceled"}
-    if payment.is_on_its_way and intent.status in UNFINISHED:
-        return payment.checked_at is not None and intent.asked_at < payment.checked_at
     if payment.status == "cancelled" and intent.status != "canceled":
         ended = select(PaymentEvent.id).where(
             PaymentEvent.payment_id == payment.id, PaymentEvent.kind == "cancelled"
         )
         return session.scalar(ended.limit(1)) is not None
-    return payment.status == "succeeded"
+    if payment.status == "succeeded":
+        return True
+    is_older = payment.checked_at is not None and intent.asked_at < payment.checked_at
+    return is_older and intent.status in PASSING
 
 
 def _source() -> str:
@@ -547,7 +576,7 @@ def _authorised(
     if cause is not None:
         emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
         return _unwanted(order, payment, OUTCOMES[cause])
-    _empty(basket, order)
+    _empty(basket, chain)
     return "authorised"
 
 
@@ -561,8 +590,8 @@ def _captured(
     was_authorised = payment.status == "authorised"
     promised, reference = payment.capturable_minor, intent.charge_id or intent.id
     payment.status, payment.capturable_minor = "succeeded", 0
-    payment.capture_before = payment.voucher_expires_at = None
-    payment.voucher_url, payment.voucher_reference = "", ""
+    payment.capture_before = None
+    _forget_voucher(payment)
     if not note(
         payment,
         "captured",
@@ -598,7 +627,7 @@ def _captured(
         refunds.give_back(order, payment, reason=REFUND_REASONS[cause])
         emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
         return OUTCOMES[cause]
-    _empty(basket, order)
+    _empty(basket, chain)
     return "paid"
 
 
@@ -618,9 +647,9 @@ def _ended(order: orders.Order, payment: Payment, intent: Intent) -> str:
     if payment.status == "cancelled":
         return "cancelled"
     was, released = payment.status, payment.capturable_minor
+    was_waiting = payment.is_on_its_way
     payment.status, payment.capturable_minor, payment.capture_before = "cancelled", 0, None
-    payment.voucher_url, payment.voucher_reference = "", ""
-    payment.voucher_expires_at = None
+    _forget_voucher(payment)
     note(payment, "cancelled", released, intent.id)
     recount(order)
     if was == "authorised":
@@ -638,7 +667,23 @@ def _ended(order: orders.Order, payment: Payment, intent: Intent) -> str:
                 " Cancel the order, or ask the customer to pay in another way.",
                 order_id=order.id,
             )
+    elif order.status == "pending":
+        _ended_unpaid(order, payment, intent, was_waiting=was_waiting)
     return "cancelled"
+
+
+def _ended_unpaid(
+    order: orders.Order, payment: Payment, intent: Intent, *, was_waiting: bool
+) -> None:
+    """What follows for an order whose attempt is over: its customer may not know that yet."""
+    if was_waiting and not intent.is_given_up:
+        _failed(order, payment, intent, was_waiting=True, reason="The payment was cancelled.")
+    elif was_waiting and order.expires_at > clock.now():
+        until = min(order.expires_at, clock.now() + RETRY_WINDOW)
+        orders.set_deadline(order, until=until)
+        emit(VoucherCancelled(order_id=order.id, payment_id=payment.id))
+    elif intent.failure and methods.takes_days(intent.failed_method):
+        _failed(order, payment, intent, was_waiting=False)
 
 
 def _unusable(chain: orders.Chain) -> LateCause | None:
@@ -694,9 +739,13 @@ def _differs(order: orders.Order, payment: Payment, amount_minor: int, currency:
     return True
 
 
-def _empty(basket: cart.Cart | None, order: orders.Order) -> None:
-    """What was bought leaves the cart, which may have been changed or merged since."""
+def _empty(basket: cart.Cart | None, chain: orders.Chain) -> None:
+    """What was bought leaves the cart, which may have been changed or merged since. It leaves once,
+    though an order may be on its way before it is paid: then the cart is no more for this chain."""
+    order = chain.order
     if basket is None or order.cart_version is None:
+        return
+    if basket.order_id not in {one.id for one in (order, *chain.others)}:
         return
     bought: dict[int, int] = {}
     for line in order.lines:

@@ -113,6 +113,38 @@ def start(order_id: int, *, with_wallet: bool = False) -> Started:
     )
 
 
+@_reports_denied_access()
+@gateway.bounded()
+def cancel_voucher(order_id: int) -> str:
+    """Cancel the voucher with which an order waits to be paid, so that it can be paid otherwise:
+    ``start`` begins a new attempt then. Safe to repeat. A voucher that was paid at this moment
+    counts: the order is paid, or its money is on its way. Returns what was done.
+
+    It is cancelled at Stripe, not replaced within its PaymentIntent: that is for good there, so
+    nothing that the customer still has in hand can pay a second time. Raises ``WrongState`` when
+    Stripe keeps it, and ``Unavailable``; nothing has changed then.
+    """
+    found = session.execute(
+        select(Payment.id, Payment.intent_id)
+        .where(Payment.order_id == order_id, Payment.voucher_url != "")
+        .order_by(Payment.attempt.desc())
+        .limit(1)
+    ).first()
+    end_read()
+    if found is None:
+        return "known"
+    intent = gateway.cancel_intent(found.intent_id)
+
+    def apply() -> str:
+        with transaction("settle"):
+            return operations.apply_intent(found.id, intent, order_id=order_id)
+
+    outcome = retrying(apply)
+    if intent.voucher is not None and intent.status == "requires_action":
+        raise WrongState("This voucher cannot be cancelled now. Please try again in a minute.")
+    return outcome
+
+
 def _give_up_addressed(order_id: int) -> None:
     """Cancel the newest attempt if its PaymentIntent has a shipping address and nobody has paid;
     the next one begins without. Raises ``Unavailable``."""

@@ -27,6 +27,7 @@ from shop.core import clock, failpoints, strict_json
 from shop.core.errors import DomainError, Unavailable
 from shop.payments.refusals import RefusalReason, reason_of, sentence_of
 from shop.payments.stripe_objects import (
+    GIVEN_UP,
     Charge,
     FraudWarning,
     Intent,
@@ -285,7 +286,15 @@ def cancel_intent(intent_id: str) -> Intent:
     path = f"payment_intents/{_part(intent_id)}/cancel"
     for _ in range(2):
         try:
-            return read_intent(_call("cancel-intent", "post", path, expand=["latest_charge"]))
+            return read_intent(
+                _call(
+                    "cancel-intent",
+                    "post",
+                    path,
+                    cancellation_reason=GIVEN_UP,
+                    expand=["latest_charge"],
+                )
+            )
         except Refused:
             return fetch_intent(intent_id)
         except KeySpent as spent:

@@ -15,6 +15,9 @@ from shop.core import clock
 from shop.core.errors import DomainError
 from shop.payments.refusals import failure_of
 
+# Why the shop cancels a PaymentIntent, of the reasons that Stripe takes
+# (https://docs.stripe.com/api/payment_intents/cancel#cancel_payment_intent-cancellation_reason).
+GIVEN_UP = "abandoned"
 _VOUCHER = "_display_details"
 # What reading an object that is not as its API says can raise.
 _MISREADINGS = (
@@ -49,8 +52,10 @@ class Voucher:
 class Intent:
     """A PaymentIntent as far as we care. Amounts in minor units, currency in capitals.
 
-    ``method`` is Stripe's type of the payment method, such as "card" or "sepa_debit". ``asked_at``
-    is when Stripe was asked: of two answers, the one asked for later is the newer one.
+    ``method`` is Stripe's type of the payment method, such as "card" or "sepa_debit", and
+    ``failed_method`` that of the one which failed last. ``is_given_up``: the shop cancelled it
+    because nobody is to pay by it. ``asked_at`` is when Stripe was asked: of two answers, the one
+    asked for later is the newer one.
     """
 
     id: str
@@ -72,6 +77,8 @@ class Intent:
     method: str = ""
     has_shipping: bool = False
     voucher: Voucher | None = None
+    failed_method: str = ""
+    is_given_up: bool = False
     asked_at: datetime = field(default_factory=clock.now)
 
 
@@ -326,6 +333,8 @@ def _intent_read(data: dict[str, Any]) -> Intent:
     details = charge.get("payment_method_details") or {}
     card = details.get("card") or {}
     error = data.get("last_payment_error") or {}
+    tried = error.get("payment_method") or {}
+    failed_method = _text(tried.get("type"))
     return Intent(
         id=_id(data["id"]),
         status=_id(data["status"]),
@@ -340,12 +349,22 @@ def _intent_read(data: dict[str, Any]) -> Intent:
         card_brand=_text(card.get("brand")),
         card_last4=_text(card.get("last4")),
         failure=_text(error.get("message")),
-        failure_reference=_reference(error.get("charge")) or _reference(charge.get("id")),
+        failure_reference=(
+            _reference(error.get("charge")) or _reference(tried) or _reference(charge.get("id"))
+        ),
         email=_payer(data, charge),
         metadata=metadata_of(data),
-        method=_text(details.get("type")) or _waiting_method(data) or _only_method(data),
+        # What is tried now, or failed last, says more than a charge of before.
+        method=(
+            _waiting_method(data)
+            or failed_method
+            or _text(details.get("type"))
+            or _only_method(data)
+        ),
         has_shipping=bool(data.get("shipping")),
         voucher=_voucher(data.get("next_action") or {}),
+        failed_method=failed_method,
+        is_given_up=data.get("cancellation_reason") == GIVEN_UP,
     )
 
 

@@ -148,6 +148,7 @@ def payment() -> ResponseReturnValue:
     settings = current_app.config["SETTINGS"]
     can_pay = order.expires_at > clock.now()
     started = can_pay and attempt and attempt.status == "started"
+    found = visitors.basket()
     return render_template(
         "store/checkout/payment.html",
         order=order,
@@ -157,6 +158,8 @@ def payment() -> ResponseReturnValue:
         held_until=order.expires_at.astimezone(checkout.terms().zone),
         seconds_left=int((order.expires_at - clock.now()).total_seconds()),
         can_pay=can_pay,
+        has_cart=found is not None and found.order_id == order.id,
+        is_over=attempt is not None and attempt.status == "cancelled",
         client_secret=(attempt.client_secret if attempt and started else None),
         failure=failure_words(attempt.failure) if attempt else "",
         publishable_key=settings.stripe_publishable_key,
@@ -170,6 +173,21 @@ def payment() -> ResponseReturnValue:
 def payment_start() -> ResponseReturnValue:
     """Try again to begin a payment that could not be begun."""
     order = _own_order()
+    _begin(order)
+    return redirect(payment_url(order), code=303)
+
+
+@bp.post("/checkout/payment/another-way")
+def payment_another_way() -> ResponseReturnValue:
+    """Cancel the voucher that an order waits for, and choose another way to pay."""
+    order = _own_order()
+    end_read()
+    try:
+        payments.cancel_voucher(order.id)
+    except DomainError as error:
+        flash(error.sentence, "error" if isinstance(error, Unavailable) else "warning")
+        return redirect(order_url(order), code=303)
+    # A voucher that was paid at this moment leads on to the order.
     _begin(order)
     return redirect(payment_url(order), code=303)
 

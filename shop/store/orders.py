@@ -53,7 +53,8 @@ class MoneyBack:
 @dataclass(frozen=True, slots=True)
 class PaymentNews:
     """What the customer has to know of a payment that is not here yet. At most one of ``voucher``,
-    ``is_processing`` and ``failure`` says something."""
+    ``is_processing`` and ``failure`` says something. ``can_pay_another_way``: the voucher can be
+    swapped, because there is another method for this order."""
 
     label: str = ""
     wait: str = ""
@@ -62,6 +63,7 @@ class PaymentNews:
     failure: str = ""
     was_on_its_way: bool = False
     has_money: bool = False
+    can_pay_another_way: bool = False
 
     @property
     def is_on_its_way(self) -> bool:
@@ -201,15 +203,18 @@ def payment_news(order: orders.Order) -> PaymentNews:
         return PaymentNews()
     facts = payments.facts_of(attempt.method)
     is_pending = order.status == OrderStatus.PENDING
+    has_voucher = is_pending and bool(attempt.voucher_url)
+    ways = payments.ways_to_pay(order, capture=attempt.capture) if has_voucher else ()
     return PaymentNews(
         label=facts.label,
         wait=facts.wait,
         is_processing=is_pending and order.payment_status == PaymentStatus.PROCESSING,
-        voucher=attempt if is_pending and attempt.voucher_url else None,
+        voucher=attempt if has_voucher else None,
         failure=failure_words(attempt.failure) if not attempt.is_on_its_way else "",
         was_on_its_way=payments.takes_days(attempt.method),
         # Money that does not count as paid, so that a person looks at it.
         has_money=attempt.has_money,
+        can_pay_another_way=order.expires_at > clock.now() and bool({*ways} - {attempt.method}),
     )
 
 
@@ -359,4 +364,5 @@ _TOLD = {
     "LatePaymentRefused": "We could not use your payment, so we are refunding it",
     "PaymentProcessing": "Your payment is on its way",
     "VoucherIssued": "You have a voucher to pay with",
+    "VoucherCancelled": "The voucher was cancelled, so that you can pay another way",
 }

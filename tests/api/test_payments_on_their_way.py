@@ -2,10 +2,13 @@
 
 from datetime import timedelta
 
-from shop import orders
+import pytest
+
+from shop import orders, payments
 from shop.core import clock
 from shop.core.db import transaction
 from shop.payments import operations as money
+from shop.payments import stripe_gateway as gateway
 from shop.payments.stripe_objects import Voucher
 from tests import cast as people
 from tests.api.conftest import Program
@@ -65,3 +68,26 @@ def test_payment_cannot_be_started_twice(guest: Program, cast: Cast) -> None:
 
     assert answer.status_code == 409
     assert "on its way" in answer.json["detail"]
+
+
+def test_voucher_is_cancelled_to_pay_another_way(
+    guest: Program, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = Voucher("https://payments.stripe.com/v/1", "21800", clock.now() + timedelta(days=5))
+    order = order_that(cast, "requires_action", method="multibanco", voucher=given)
+    attempt = payments.latest(order.id)
+    assert attempt is not None
+    gone = people.intent(attempt, "canceled", is_given_up=True)
+    made = people.intent(
+        attempt, "requires_payment_method", id="pi_new", client_secret="new_secret"
+    )
+    monkeypatch.setattr(gateway, "cancel_intent", lambda _: gone)
+    monkeypatch.setattr(gateway, "create_intent", lambda **_: made)
+    path = f"orders/{order.number}/payment-intent?token={order.token}"
+
+    answer = guest.post(f"{path}&cancel_voucher=true")
+
+    assert (answer.status_code, answer.json["client_secret"]) == (200, "new_secret")
+    assert guest.post(path).json["client_secret"] == "new_secret"
+    shown = guest.get(f"orders/{order.number}?token={order.token}").json
+    assert (shown["payment"]["status"], shown["payment"]["voucher_url"]) == ("started", "")

@@ -23,7 +23,7 @@ from tests.support.browser import Visitor, chrome, expect
 from tests.support.stack import RunningShop, running_shop
 
 Visit = Callable[..., Visitor]
-PAYMENT_METHODS = "card,ideal,sepa_debit,multibanco"
+PAYMENT_METHODS = "card,link,ideal,sepa_debit,multibanco"
 
 
 @pytest.fixture(autouse=True)

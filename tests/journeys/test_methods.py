@@ -257,6 +257,43 @@ def test_voucher_that_ended_can_be_paid_otherwise(shop: RunningShop, visit: Visi
     state(page, "Paid")
 
 
+def test_voucher_is_swapped_for_a_card(shop: RunningShop, visit: Visit) -> None:
+    ada = visit("ada", viewport=PHONE)
+    number = take_voucher(ada, "Swapped vase", "swapped.fill_never@example.com")
+    page = ada.page
+    page.locator("summary", has_text="Pay another way").click()
+    ada.snap("45-pay-another-way")
+    assert faults_of(ada, "", SMALLEST) == []
+
+    page.get_by_role("button", name="Cancel the voucher and pay another way").click()
+
+    expect(page.locator("[data-pay]")).to_be_enabled()
+    form_of(page).get_by_label("Card", exact=True).check()
+    pay_with(page, GOOD_CARD)
+    state(page, "Paid")
+    expect(page.get_by_role("heading", name="Pay with Multibanco")).to_have_count(0)
+    with transaction():
+        made = payments.of_order(orders.by_number(number).id)
+        assert [one.status for one in made] == ["cancelled", "succeeded"]
+
+
+def test_link_pays_after_its_code(shop: RunningShop, visit: Visit) -> None:
+    ada = visit("ada")
+    at_the_payment_form(ada, "Linked mug", "link@example.com")
+    page = ada.page
+    form = choose_method(page, "Link")
+    expect(form.get_by_label("Email")).to_have_value("link@example.com")
+    form.get_by_label("Code").fill("000001")
+
+    pay(page)
+
+    expect(page.get_by_role("alert").first).to_contain_text("This code is not valid.")
+    form.get_by_label("Code").fill("424242")
+    pay(page)
+    expect(page.get_by_text("Thank you")).to_be_visible()
+    state(page, "Paid")
+
+
 def test_staff_see_payments_on_their_way(shop: RunningShop, visit: Visit, owner: Visitor) -> None:
     ada = visit("ada")
     number = at_the_payment_form(ada, "Desk mug", "desk@example.com")

@@ -54,6 +54,36 @@ def test_processing_is_told_at_once(payment: payments.Payment) -> None:
         assert "Nothing more to do" in text
 
 
+def test_processing_is_not_told_of_a_cancelled_order(payment: payments.Payment) -> None:
+    with transaction():
+        money.apply_intent(payment.id, people.intent(payment, "processing", method="sepa_debit"))
+    with transaction():
+        payments.cancel_order(orders.lock(payment.order_id), reason="customer")
+    work()
+
+    assert kinds() == ["cancelled"]
+
+
+def test_voucher_of_a_superseded_order_must_not_be_paid(cast: Cast) -> None:
+    basket = people.filled_cart(cast.mug)
+    with transaction():
+        first = checkout.place_order(basket.id)
+    late = people.attempt(first)
+    with transaction():
+        cart.add(basket, cast.mug.id)
+    with transaction():
+        second = checkout.place_order(basket.id)
+    voucher(people.attempt(second))
+
+    becomes(late, "succeeded")
+
+    assert kinds() == ["voucher", "cancelled", "receipt"]
+    told = next(mail for mail in mails() if mail.kind == "cancelled")
+    for text in (told.text, told.html):
+        assert f"order {first.number} of the same cart was paid" in text
+        assert "Please do not pay the voucher any more." in text
+
+
 def test_success_after_days_sends_the_receipt(payment: payments.Payment) -> None:
     debit(payment)
 

@@ -327,6 +327,58 @@ def test_voucher_paid_empties_nothing_twice(cast: Cast) -> None:
     assert paying.voucher_url == ""
 
 
+@pytest.mark.parametrize("first", ["processing", "voucher"])
+def test_units_added_since_stay_when_the_money_arrives(cast: Cast, first: str) -> None:
+    basket = people.filled_cart(cast.mug, 2)
+    with transaction():
+        order = checkout.place_order(basket.id)
+    paying = people.attempt(order)
+    with transaction():
+        cart.add(basket, cast.mug.id)
+    if first == "voucher":
+        voucher = Voucher("https://stripe.test/voucher/1", "", clock.now() + ENDS)
+        arrives(paying, "requires_action", voucher=voucher)
+    arrives(paying, "processing")
+    assert [line.quantity for line in cart.view(basket).lines] == [1]
+
+    assert arrives(paying) == "paid"
+
+    session.expire_all()
+    assert [line.quantity for line in cart.view(basket).lines] == [1]
+
+
+def test_rest_ordered_meanwhile_stays_in_the_cart(cast: Cast) -> None:
+    basket = people.filled_cart(cast.mug, 2)
+    with transaction():
+        order = checkout.place_order(basket.id)
+    paying = people.attempt(order)
+    with transaction():
+        cart.add(basket, cast.mug.id)
+    arrives(paying, "processing")
+    with transaction():
+        rest = checkout.place_order(basket.id)
+
+    arrives(paying)
+
+    session.expire_all()
+    assert statuses(order, rest) == [("confirmed", "paid"), ("pending", "unpaid")]
+    kept = session.get_one(cart.Cart, basket.id)
+    assert kept.order_id == rest.id
+    assert [line.quantity for line in cart.view(kept).lines] == [1]
+
+
+def test_new_voucher_of_the_same_page_is_shown(cast: Cast) -> None:
+    order = cast.unpaid_order
+    paying = people.attempt(order)
+    ends = clock.now() + ENDS
+    arrives(paying, "requires_action", voucher=Voucher("https://stripe.test/v", "1", ends))
+
+    again = Voucher("https://stripe.test/v", "2", ends)
+    assert arrives(paying, "requires_action", voucher=again) == "voucher"
+
+    assert paying.voucher_reference == "2"
+
+
 def test_sign_in_leaves_one_of_two_unpaid_orders(cast: Cast) -> None:
     lamp, ada = cast.lamp, cast.ada
     own = people.filled_cart(lamp, 1, customer_id=ada.id)

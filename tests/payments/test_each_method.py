@@ -9,7 +9,7 @@ import pytest
 
 from shop import checkout, orders, payments
 from shop.core.db import transaction
-from shop.payments import methods
+from shop.payments import methods, procedures
 from tests import cast as people
 from tests.cast import ADDRESS, Cast
 from tests.dev import stripe_rig
@@ -22,7 +22,7 @@ OWN: dict[str, dict[str, str]] = {
 }  # fmt: skip
 # How the order stands when the customer has done their part.
 AFTER = {
-    "card": "paid", "ideal": "unpaid", "bancontact": "unpaid", "klarna": "unpaid",
+    "card": "paid", "link": "paid", "ideal": "unpaid", "bancontact": "unpaid", "klarna": "unpaid",
     "sepa_debit": "processing", "multibanco": "voucher", "konbini": "voucher", "oxxo": "voucher",
 }  # fmt: skip
 PLACES = {"konbini": ("JPY", "JP"), "oxxo": ("MXN", "MX")}
@@ -85,12 +85,20 @@ def test_method_works_to_the_end(
     assert after == AFTER[method]
     if method not in {"ideal", "bancontact", "klarna"}:
         assert attempt.method == method
-    if method != "card":
+    if AFTER[method] != "paid":
         stripe.control("/payment", payment_intent=intent["id"], outcome="succeed")
         payments.settle(started.payment_id)
     paid = orders.by_id(order.id)
     assert (paid.status, paid.payment_status) == ("confirmed", "paid")
     assert payments.latest(order.id).method == method  # type: ignore[union-attr]
+    with transaction():
+        payments.cancel_order(orders.lock(order.id), reason="customer")
+    (refund,) = payments.refunds_of(order.id)
+    payments.send_refund(refund.id)
+    if refund.status != "done":  # of money that did not come from a card
+        stripe.control("/refund", refund=refund.stripe_id, status="succeeded")
+        procedures.settle_refund(refund.stripe_id or "")
+    assert orders.by_id(order.id).payment_status == "refunded"
 
 
 @pytest.mark.parametrize(

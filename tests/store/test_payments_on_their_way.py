@@ -7,7 +7,10 @@ from flask.testing import FlaskClient
 
 from shop import checkout, orders, payments
 from shop.core import clock, db
+from shop.core.errors import Unavailable
+from shop.payments import methods
 from shop.payments import operations as money
+from shop.payments import stripe_gateway as gateway
 from shop.payments.stripe_objects import Voucher
 from shop.store.orders import IF_IT_ARRIVES
 from tests import cast as people
@@ -97,6 +100,97 @@ def test_voucher_is_shown_again(browser: FlaskClient, payment: payments.Payment)
         assert f"{ends().astimezone(checkout.terms().zone):%-d %B %Y, %H:}" in page
         assert "Pay now" not in page
         assert IF_IT_ARRIVES in page
+
+
+def switch(browser: FlaskClient, order: orders.Order) -> str:
+    """Press “Pay another way” on the order's page; returns where that leads."""
+    page = browser.get(link(order)).text
+    assert "Pay another way" in page and "/checkout/payment/another-way" in page
+    answer = browser.post(
+        "/checkout/payment/another-way", data={"order": order.number, "token": order.token}
+    )
+    assert answer.status_code == 303
+    return str(answer.location)
+
+
+def test_voucher_is_cancelled_for_another_way(
+    browser: FlaskClient,
+    payment: payments.Payment,
+    stripe: FakeStripe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order = voucher(payment)
+    gone = people.intent(payment, "canceled", is_given_up=True)
+    monkeypatch.setattr(gateway, "cancel_intent", lambda _: gone)
+
+    address = switch(browser, order)
+
+    form = browser.get(address).text
+    assert "data-client-secret" in form
+    assert ">Change</a>" not in form  # of its cart nothing is left
+    page = browser.get(link(order)).text
+    assert "Pay with Multibanco" not in page and "Pay now" in page
+    assert "The voucher was cancelled, so that you can pay another way" in page
+
+
+def test_only_way_to_pay_is_not_swapped(browser: FlaskClient, payment: payments.Payment) -> None:
+    order = voucher(payment)
+    methods.configure(["multibanco"])
+
+    page = browser.get(link(order)).text
+
+    methods.configure(["card"])
+    assert "Pay with Multibanco" in page and "Pay another way" not in page
+
+
+def test_paid_voucher_leads_to_the_order(
+    browser: FlaskClient, payment: payments.Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = voucher(payment)
+    monkeypatch.setattr(gateway, "cancel_intent", lambda _: people.intent(payment))
+
+    address = switch(browser, order)
+
+    answer = browser.get(address)
+    assert (answer.status_code, answer.location) == (303, link(order))
+    assert "Paid" in browser.get(answer.location).text
+
+
+def test_voucher_stays_while_stripe_is_away(
+    browser: FlaskClient, payment: payments.Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = voucher(payment)
+
+    def is_away(_: str) -> None:
+        raise Unavailable("The payment service does not answer.")
+
+    monkeypatch.setattr(gateway, "cancel_intent", is_away)
+
+    page = browser.get(switch(browser, order)).text
+
+    assert "The payment service does not answer." in page and "Pay with Multibanco" in page
+
+
+def test_attempt_cancelled_at_stripe_can_be_begun_again(
+    browser: FlaskClient, payment: payments.Payment, stripe: FakeStripe
+) -> None:
+    becomes(payment, "processing")
+    order = becomes(payment, "canceled")
+    address = f"/checkout/payment?order={order.number}&token={order.token}"
+    page = browser.get(address).text
+    assert "The last payment for this order was cancelled" in page
+
+    browser.post("/checkout/payment", data={"order": order.number, "token": order.token})
+
+    assert "data-client-secret" in browser.get(address).text
+
+
+def test_open_cart_of_the_order_can_be_changed(
+    browser: FlaskClient, cast: Cast, stripe: FakeStripe
+) -> None:
+    fill(browser, cast)
+
+    assert ">Change</a>" in browser.get(place(browser)).text
 
 
 def test_voucher_disappears_once_paid(browser: FlaskClient, payment: payments.Payment) -> None:

@@ -50,7 +50,10 @@ def paid_with(method: Json, intent: Json, *, authorised: int | None, authenticat
     """Return the `payment_method_details` of a charge. ``authorised``: minor units, or None."""
     name = method["type"]
     own = method[name]
-    if TYPES[name].family is Family.CARD:
+    details: Json
+    if name == "link":
+        details = {"country": "US", "funding_source_group": None}
+    elif TYPES[name].family is Family.CARD:
         details = _card_details(own, authorised=authorised, authenticated=authenticated)
     elif name == "sepa_debit":
         details = {

@@ -45,7 +45,7 @@ TYPES = {
     kind.name: kind
     for kind in (
         MethodType("card", "Card", Family.CARD, captures_manually=True),
-        MethodType("link", "Link", Family.CARD, captures_manually=True),
+        MethodType("link", "Link", Family.CARD, needs=("email",), captures_manually=True),
         MethodType("sepa_debit", "SEPA Direct Debit", Family.DEBIT, ("eur",), ("name", "email")),
         MethodType("ideal", "iDEAL", Family.REDIRECT, ("eur",)),
         MethodType("bancontact", "Bancontact", Family.REDIRECT, ("eur",), ("name",)),
@@ -62,7 +62,7 @@ TYPES = {
         MethodType("oxxo", "OXXO", Family.VOUCHER, ("mxn",), ("name", "email")),
     )
 }
-PAYABLE = tuple(name for name in TYPES if name != "link")
+PAYABLE = tuple(TYPES)
 # Only a US bank debit that was not sent to the bank yet can be canceled while it is processing, and
 # it is not among these: https://docs.stripe.com/payments/ach-direct-debit
 CANCELABLE_WHILE_PROCESSING: tuple[str, ...] = ()
@@ -148,6 +148,9 @@ def read(kind: MethodType, data: Params, billing: Json) -> tuple[Json, str]:
         own, behaviour = _read_iban(group)
         if own["country"] not in EEA:
             _require(data, billing, ("address[line1]", "address[country]"))
+    elif kind.name == "link":
+        # What the buyer has at Link stays there: https://docs.stripe.com/payments/link/link-payment-integrations
+        own, behaviour = {"email": billing["email"], "persistent_token": None}, "works"
     elif kind.name == "ideal":
         bank = group.choice("bank", tuple(IDEAL_BANKS))
         own, behaviour = {"bank": bank, "bic": IDEAL_BANKS.get(bank or "")}, "redirect"

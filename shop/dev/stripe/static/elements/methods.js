@@ -1,7 +1,7 @@
 /* The payment methods other than cards: their names, the fields that each needs, and what it says. */
 
 export const TITLES = {
-  card: "Card", sepa_debit: "SEPA Debit", ideal: "iDEAL", bancontact: "Bancontact",
+  card: "Card", link: "Link", sepa_debit: "SEPA Debit", ideal: "iDEAL", bancontact: "Bancontact",
   klarna: "Klarna", multibanco: "Multibanco", konbini: "Konbini", oxxo: "OXXO",
 };
 const BANKS = [
@@ -14,16 +14,18 @@ const COUNTRIES = "AT BE CH CZ DE DK ES FI FR GB IE IT NL NO PL PT SE US".split(
 const EEA = ("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE "
   + "SI SK").split(" ");
 const NEEDS = {
+  link: ["email", "code"],
   sepa_debit: ["iban", "name", "email", "line1", "country"], ideal: ["bank", "name"], bancontact: ["name"],
   klarna: ["email", "country"], multibanco: ["email"], konbini: ["name", "email"],
   oxxo: ["name", "email"],
 };
 const OPTIONAL = { ideal: ["bank", "name"] };
 const LABELS = {
-  iban: "IBAN", line1: "Address line 1", name: "Full name", email: "Email", bank: "Bank", country: "Country or region",
+  iban: "IBAN", line1: "Address line 1", name: "Full name", email: "Email", bank: "Bank", country: "Country or region", code: "Code",
 };
 const HINTS = {
   card: "No money moves. Try 4242 4242 4242 4242, any coming date and any CVC.",
+  link: "No money moves. 000001 is a wrong code, any other six digits are right.",
   sepa_debit: "No money moves. DE89370400440532013000 succeeds, DE62370400440532013001 fails.",
   multibanco: "No money moves. An email that begins with succeed_immediately is paid at once.",
 };
@@ -41,6 +43,11 @@ const CHECKS = {
   line1: (value) => (value.trim() ? null : ["incomplete_line1", "Your address is incomplete."]),
   country: (value) => (value ? null : ["incomplete_country", "Choose your country."]),
   bank: () => null,
+  // One code is wrong, so that one sees what a buyer sees then.
+  code: (value) => {
+    if (!/^\d{6}$/.test(value.trim())) return ["incomplete_code", "Your code is incomplete."];
+    return value.trim() === "000001" ? ["invalid_code", "This code is not valid."] : null;
+  },
 };
 const place = document.getElementById("other");
 let inputs = {};
@@ -80,7 +87,8 @@ export const build = (type, { fields, defaultValues }, { onInput, onFocus, onBlu
   inputs = {};
   place.replaceChildren();
   for (const name of NEEDS[type] || []) {
-    if (!["iban", "bank"].includes(name) && left(name)) continue;
+    // Link asks for the address of its own account, which may be another one.
+    if (!["iban", "bank", "code"].includes(name) && type !== "link" && left(name)) continue;
     const isAddress = ["line1", "country"].includes(name);
     const given = isAddress ? (known.address || {})[name] : known[name];
     const made = input(name, given);
