@@ -73,7 +73,9 @@ def deliver_all() -> None:
     """As in production, where no email stays in the mailbox; the secrets of links are gone."""
     with transaction():
         session.execute(
-            update(MailMessage).where(MailMessage.state == "kept").values(state="sent", link_token=None)
+            update(MailMessage)
+            .where(MailMessage.state == "kept")
+            .values(state="sent", link_token=None)
         )
 
 
