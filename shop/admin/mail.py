@@ -1,7 +1,7 @@
 """The mailbox: every mail the shop wrote, whether it left the house, and how it looks.
 
-A link in it that works for whoever has it (an order's page, a new password) leads nowhere here, for
-every role: whoever followed it would act as the customer, and the order's timeline would say so. Only
+A link in it that works for whoever has it (an order's page, a new password) leads nowhere here,
+for every role: whoever followed it would act as the customer, and the timeline would say so. Only
 in the development mailbox, where nothing is sent, it works for a role that may do what it does.
 """
 

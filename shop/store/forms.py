@@ -104,8 +104,8 @@ class RegionField(StringField):
     options: tuple[tuple[str, str, bool], ...] = ()
 
 
-# Fields that not every country has. What was typed into one waits in a hidden field, so named, while
-# the form is that of a country without it.
+# Fields that not every country has. What was typed into one waits in a hidden field, so named,
+# while the form is that of a country without it.
 COME_AND_GO = ("postal_code", "city", "region")
 KEPT = "kept-"
 MAX_KEPT = 200
