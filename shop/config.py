@@ -8,11 +8,13 @@ In development, values that the environment does not set come from ``.env`` and 
 import math
 import os
 import re
+import socket
 import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parseaddr
+from ipaddress import IPv4Address, ip_address
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -36,8 +38,20 @@ PLACEHOLDERS = (
     "insecure", "letmein", "only-for", "password", "placeholder", "qwerty", "replace", "scratch-",
     "secret", "thisismy", "your-key", "your_key",
 )  # fmt: skip
+# Random once, and public since: Flask's documentation, a UUID of examples, digests of nothing.
+KNOWN_SECRETS = (
+    "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
+    "123e4567-e89b-12d3-a456-426614174000",
+    "d41d8cd98f00b204e9800998ecf8427e",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+)
 MIN_SECRET_LENGTH = 32
 MIN_SECRET_BITS = 80
+
+# As Debian, Fedora and others call it in /etc/hosts.
+LOCAL_NAMES = {
+    "localhost", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback", "broadcasthost",
+}  # fmt: skip
 
 # What may be offered, and the currencies it takes if not all; ``shop.payments.methods`` has more.
 _KLARNA = "AUD CAD CHF CZK DKK EUR GBP NOK NZD PLN RON SEK USD"
@@ -190,7 +204,8 @@ class _Reader:
         value = self.text(name, default).rstrip("/")
         parts = _split(value)
         is_plain = not (parts.path or parts.query or parts.fragment or parts.username)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or not is_plain:
+        # It becomes a trusted host, where ".com" would stand for every name that ends so.
+        if parts.scheme not in {"http", "https"} or not is_plain or not _is_host(parts.hostname):
             self.problems.append(f"{name} must look like https://shop.example.com, not {value!r}.")
         return value
 
@@ -330,6 +345,12 @@ def _split(value: str) -> SplitResult:
     return parts
 
 
+def _is_host(name: str | None) -> bool:
+    """Whether it is the name or address of one host."""
+    labels = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?"
+    return bool(name and (":" in name or re.fullmatch(labels, name)))
+
+
 def _layered(environ: dict[str, str]) -> dict[str, str]:
     if environ.get("SHOP_ENV", "development") != "development":
         return environ
@@ -404,7 +425,7 @@ def _weak_secret(name: str, value: str) -> dict[str, bool]:
             len(value) < MIN_SECRET_LENGTH
         ),
         f"{name} looks like an example that others know; {make}": any(
-            word in low for word in PLACEHOLDERS
+            word in low for word in (*PLACEHOLDERS, *KNOWN_SECRETS)
         ),
         f"{name} must be random, not repeated or in a row; {make}": len(value) >= MIN_SECRET_LENGTH
         and (_bits(value) < MIN_SECRET_BITS or _is_patterned(value)),
@@ -432,9 +453,19 @@ def _is_on(value: str) -> bool:
 
 
 def _is_local(url: str) -> bool:
+    """Whether the host is this machine, by any of its names, or by an address however written."""
     host = (_split(url).hostname or "").rstrip(".")
-    is_name = host == "localhost" or host.endswith((".localhost", ".localdomain"))
-    return is_name or host in {"::1", "::", "0.0.0.0"} or host.startswith("127.")
+    if host in LOCAL_NAMES or host.endswith((".localhost", ".localdomain")):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        try:
+            address = IPv4Address(socket.inet_aton(host))  # "127.1", "2130706433", "0x7f.1"
+        except OSError:
+            return False
+    own = getattr(address, "ipv4_mapped", None) or address
+    return bool(own.is_loopback or own.is_unspecified)
 
 
 def _open_redis(url: str) -> dict[str, bool]:

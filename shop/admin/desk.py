@@ -11,10 +11,10 @@ from shop.admin.base import Screen
 from shop.admin.filters import Filter
 from shop.admin.formatters import moment, money, number
 from shop.admin.interface import BIGINT_MAX
+from shop.admin.narrowing import page_of
 from shop.core.errors import Invalid
 
 PER_PAGE = 25
-LAST_PAGE = 100_000
 Links = list[tuple[str, str, int, bool, str]]
 Chips = list[tuple[str, str, str]]
 
@@ -37,10 +37,10 @@ class Desk(Screen):
 
     def page_number(self) -> int:
         """The page asked for, from 1; 400 for one that cannot be."""
-        asked = request.args.get("page", "1")
-        if not (asked.isdecimal() and 1 <= int(asked) <= LAST_PAGE):
+        number = page_of(request.args.get("page", "1"))
+        if not number:
             abort(400)
-        return int(asked)
+        return number
 
     def page_links(self, pages: int) -> dict[int, str]:
         """Addresses of the first, last and near pages; numbers from 0, as the pager counts."""

@@ -73,10 +73,13 @@ class WholeField(IntegerField):
     """A whole number that fits its column; anything else is answered in words."""
 
     def process_formdata(self, valuelist: list[str]) -> None:
-        try:
-            super().process_formdata(valuelist)
-        except ValueError:
-            raise ValueError("Type a whole number.") from None
+        if not valuelist:
+            return
+        # int() alone would also take "1_000" and the digits of other scripts.
+        if not re.fullmatch(r"\s*[-−+]?[0-9]{1,30}\s*", valuelist[0], re.ASCII):
+            self.data = None
+            raise ValueError("Type a whole number.")
+        self.data = int(valuelist[0].replace("−", "-"))
 
     def pre_validate(self, form: Any) -> None:
         if self.data is not None and not -INT_MAX <= self.data <= INT_MAX:
@@ -86,12 +89,14 @@ class WholeField(IntegerField):
 class PartsField(DecimalField):
     """A number that may have a fraction, as "12.5" or "12,5"; anything else is refused in words.
 
-    Exponents are refused: ``1e999999`` is a number with a million digits.
+    Whatever else ``Decimal`` reads is refused: ``1e999999`` is a number with a million digits.
     """
 
     def process_formdata(self, valuelist: list[str]) -> None:
         typed = [text.strip() for text in valuelist]
-        if any(len(text) > MAX_TYPED or re.search(r"[0-9][eE_]", text) for text in typed):
+        plain = r"[-+]?([0-9]+([.,][0-9]+)?|[.,][0-9]+)"
+        if any(len(text) > MAX_TYPED or not re.fullmatch(plain, text) for text in typed):
+            self.data = None
             raise ValueError("Type a number.")
         try:
             super().process_formdata(

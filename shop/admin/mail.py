@@ -1,7 +1,8 @@
 """The mailbox: every mail the shop wrote, whether it left the house, and how it looks.
 
 A link in it that works for whoever has it (an order's page, a new password) leads nowhere here,
-unless the role may do what the link does: whoever follows it acts as the customer.
+for every role: whoever followed it would act as the customer, and the timeline would say so. Only
+in the development mailbox, where nothing is sent, it works for a role that may do what it does.
 """
 
 from collections.abc import Sequence

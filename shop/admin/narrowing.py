@@ -150,10 +150,16 @@ class Narrowed:
     def _check_arguments(self) -> None:
         """Refuse page numbers that are none: Flask-AppBuilder would fail on them."""
         for name, value in request.args.items():
-            if name.startswith("page_") and not (value.isdecimal() and int(value) <= LAST_PAGE):
+            if name.startswith("page_") and page_of(value) is None:
                 abort(400)
             if name.startswith("psize_") and value not in {str(size) for size in PAGE_SIZES}:
                 abort(400)
+
+
+def page_of(asked: str) -> int | None:
+    """Returns the number of a page as an address has it, from 0; None for what can be none."""
+    fits = asked.isascii() and asked.isdecimal() and len(asked) < 10 and int(asked) <= LAST_PAGE
+    return int(asked) if fits else None
 
 
 def _other(direction: str) -> str:

@@ -136,7 +136,7 @@ WORDS = {
     "can_refund": "give money back",
     "can_capture": "capture and release money",
     "can_compare": "compare with Stripe",
-    "can_links": "use the secret links in customers' emails",
+    "can_links": "use the secret links in emails of the development mailbox",
 }
 
 Pair = tuple[str, str]  # (permission, view)

@@ -199,14 +199,10 @@ def ask_for_password(given: dict[str, Any]) -> dict[str, str]:
 
     The answer is the same for known and unknown addresses.
     """
-    _count_mail("password", given["email"])
+    device = devices.known(given.get("device_token"), "customer", given["email"])
+    _count_mail("password", given["email"], device)
     with transaction():
-        customers.request_password_reset(
-            given["email"],
-            from_known_device=bool(
-                devices.known(given.get("device_token"), "customer", given["email"])
-            ),
-        )
+        customers.request_password_reset(given["email"], from_known_device=bool(device))
     return {"detail": "If we know this address, a mail with a link is on its way."}
 
 
@@ -254,5 +250,11 @@ def _sign_staff_in(name: str, password: str) -> tokens.Pair:
         return tokens.open_sign_in("staff", user.id)
 
 
-def _count_mail(what: str, email: str) -> None:
-    limits.count(what, per_caller=MAILS_PER_CALLER, per_account=MAILS_PER_ACCOUNT, account=email)
+def _count_mail(what: str, email: str, device: str = "") -> None:
+    limits.count(
+        what,
+        per_caller=MAILS_PER_CALLER,
+        per_account=MAILS_PER_ACCOUNT,
+        account=email,
+        device=device,
+    )

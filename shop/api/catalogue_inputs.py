@@ -7,7 +7,7 @@ from marshmallow import EXCLUDE, ValidationError, fields, validate, validates_sc
 
 from shop import inventory
 from shop.api import catalogue_shapes as shapes
-from shop.api.fields import BIGGEST_INT, Schema, Whole, identity, line, money
+from shop.api.fields import BIGGEST_INT, Digits, Schema, Whole, identity, line, money
 from shop.catalog.models import ProductStatus
 
 
@@ -147,15 +147,15 @@ class MovementsQuerySchema(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    per_page = fields.Integer(load_default=50, validate=validate.Range(1, 100))
-    before = fields.Integer(validate=validate.Range(1, 2**63 - 1))
+    per_page = Digits(load_default=50, validate=validate.Range(1, 100))
+    before = Digits(validate=validate.Range(1, 2**63 - 1))
 
 
 class ImageFormSchema(Schema):
     """What a picture shows."""
 
     alt = line(300, load_default="")
-    option_value_id = fields.Integer(validate=validate.Range(1, 2**63 - 1))
+    option_value_id = Digits(validate=validate.Range(1, 2**63 - 1))
 
 
 class ImagePatchSchema(Schema):

@@ -1,5 +1,6 @@
 """Fields that take what they say and nothing that merely looks like it."""
 
+import re
 from datetime import date
 from typing import Any
 
@@ -30,6 +31,19 @@ class Whole(fields.Integer):
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.make_error("invalid", input=value)
         return value
+
+
+class Digits(fields.Integer):
+    """A whole number in an address or a form, in ASCII digits: not "5_0", "+5" or "٥"."""
+
+    def __init__(self, **details: Any) -> None:
+        said = {"invalid": "This must be a whole number."} | details.pop("error_messages", {})
+        super().__init__(error_messages=said, **details)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
+        if not re.fullmatch(r"[0-9]{1,19}", str(value)):
+            raise self.make_error("invalid", input=value)
+        return int(value)
 
 
 def identity(**details: Any) -> Whole:

@@ -24,19 +24,23 @@ _at_home = FixedWindowRateLimiter(MemoryStorage())
 _rests_until = 0.0
 
 
-def count(what: str, *, per_caller: str, per_account: str = "", account: str = "") -> None:
+def count(
+    what: str, *, per_caller: str, per_account: str = "", account: str = "", device: str = ""
+) -> None:
     """Count one try of ``what``. Raises 429 with ``Retry-After`` beyond ``"30 per minute"``.
 
     ``account`` is counted for each network that tries it, so that nobody locks its owner out from
-    elsewhere; only its hash is kept.
+    elsewhere; only its hash is kept. A known ``device`` has counts of its own, which nobody else in
+    its network can use up.
     """
     limiter = _limiter()
     if not limiter.enabled:
         return
-    _hit(limiter, parse(per_caller), what, "from", network_of(request.remote_addr or ""))
+    where = f"device {device}" if device else network_of(request.remote_addr or "")
+    _hit(limiter, parse(per_caller), what, "from", where)
     if per_account and account:
         name = hashlib.sha256(account.strip().casefold().encode()).hexdigest()
-        _hit(limiter, parse(per_account), what, "for", name, network_of(request.remote_addr or ""))
+        _hit(limiter, parse(per_account), what, "for", name, where)
 
 
 def _hit(limiter: Limiter, item: RateLimitItem, *names: str) -> None:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from flask import json
-from marshmallow import EXCLUDE, fields, validate
+from marshmallow import EXCLUDE, validate
 
-from shop.api.fields import Schema
+from shop.api.fields import Digits, Schema
 
 MOST = 100
 LAST = 1_000_000
@@ -17,8 +17,8 @@ class PageSchema(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    page = fields.Integer(load_default=1, validate=validate.Range(1, LAST))
-    per_page = fields.Integer(load_default=24, validate=validate.Range(1, MOST))
+    page = Digits(load_default=1, validate=validate.Range(1, LAST))
+    per_page = Digits(load_default=24, validate=validate.Range(1, MOST))
 
 
 def paged(rows: Any, *, total: int, page: int, per_page: int) -> tuple[Any, int, dict[str, str]]:

@@ -16,14 +16,14 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 3
-# Superusers, and who may read, write or run files of the database's host:
-# https://www.postgresql.org/docs/18/predefined-roles.html
+# Superusers, who may become one (SET ROLE), and who may read, write or run files of the database's
+# host: https://www.postgresql.org/docs/18/predefined-roles.html
 _RIGHTS = """
 SELECT rolsuper OR EXISTS (
     SELECT FROM pg_roles wide
-    WHERE wide.rolname IN (
+    WHERE (wide.rolsuper OR wide.rolname IN (
         'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files'
-    ) AND pg_has_role(own.oid, wide.oid, 'member')
+    )) AND pg_has_role(own.oid, wide.oid, 'member')
 )
 FROM pg_roles own WHERE own.rolname = session_user
 """

@@ -34,6 +34,11 @@ LABELS = {
     "post_town": "Town or city", "postal": "Postal code", "prefecture": "Prefecture",
     "province": "Province", "state": "State", "suburb": "Suburb", "zip": "ZIP code",
 }  # fmt: skip
+DASHES = str.maketrans(
+    dict.fromkeys(
+        "\N{MINUS SIGN}\N{HYPHEN}\N{EN DASH}\N{KATAKANA-HIRAGANA PROLONGED SOUND MARK}", "-"
+    )
+)
 # Each district of Hong Kong lies in one area, so a letter that names it needs no area.
 DISTRICT_IS_ENOUGH = {"HK"}
 # Correos writes provinces by name; the data's keys are the letters of old number plates.
@@ -44,7 +49,8 @@ REGION_BY_NAME = {"ES"}
 class Region:
     """A part of a country: ``value`` is what an address stores, ``label`` what a list shows.
 
-    ``postal_code`` is a pattern of how postal codes there begin, or empty.
+    ``postal_code`` is a pattern of how postal codes there begin, or empty. ``iso`` is its part of
+    the ISO 3166-2 code, folded, by which wallets and programs name it, or empty.
     """
 
     value: str
@@ -52,6 +58,7 @@ class Region:
     postal_code: str
     names: frozenset[str]
     towns: frozenset[str]
+    iso: str
 
 
 @dataclass(frozen=True)
@@ -82,8 +89,10 @@ class CountryRules:
 
     @cached_property
     def regions_by_name(self) -> Mapping[str, Region]:
-        """Regions by every name they have, folded."""
-        return {name: region for region in reversed(self.regions) for name in region.names}
+        """Regions by every name they have, folded; by a code where no region is called like it."""
+        codes = {region.iso: region for region in self.regions if region.iso.isalpha()}
+        names = {name: region for region in reversed(self.regions) for name in region.names}
+        return codes | names
 
     def find_region(self, typed: str) -> Region | None:
         """Returns the region of this name, whatever its spelling, or None."""
@@ -91,7 +100,9 @@ class CountryRules:
 
     def find_postal_code(self, typed: str) -> str | None:
         """Returns the postal code as it is written in this country, or None if it is none."""
-        plain = " ".join(typed.upper().removeprefix("〒").split())
+        # Input methods of East Asia type full-width letters, digits and dashes.
+        written = unicodedata.normalize("NFKC", typed).translate(DASHES)
+        plain = " ".join(written.upper().removeprefix("〒").split())
         if not self.postal_code:
             return plain if re.fullmatch(r"[A-Z0-9][A-Z0-9 -]*", plain) else None
         bare = re.sub(r"^[A-Z]{1,3}[ -]+(?=[0-9])", "", plain)  # D-10117, as on old envelopes
@@ -176,6 +187,7 @@ def _regions(code: str, data: Mapping[str, Any]) -> Iterator[Region]:
     country = data[code]
     keys = country["sub_keys"].split("~") if "sub_keys" in country else []
     others = [one for key, one in data.items() if key.startswith(f"{code}--")]
+    iso = dict(zip(keys, country.get("sub_isoids", "").split("~"), strict=False))
     for key in keys:
         names = [key, *(name for source in (country, *others) for name in _names_of(key, source))]
         latin = next((name for name in names[1:] if is_latin(name)), "")
@@ -189,6 +201,7 @@ def _regions(code: str, data: Mapping[str, Any]) -> Iterator[Region]:
             label=label,
             postal_code=details.get("zip", ""),
             names=frozenset(_spellings(names)),
+            iso=fold(iso.get(key, "")),
             towns=frozenset(_towns(details)) if "Z" not in country["fmt"] else frozenset(),
         )
 

@@ -64,11 +64,13 @@ def without_secret(message: MailMessage) -> Body:
 
 
 def with_secret(message: MailMessage) -> Body:
-    """Returns the email with links that work, for a reader who may do what they do.
+    """Returns the email with links that work, if it is in the development mailbox, where nothing
+    is sent and staff are its only readers.
 
-    A one-time link exists again only in the development mailbox: one that was sent is stored
-    nowhere, so it stays without its secret.
+    Of any other it is the customer's link: whoever followed it would act in their name.
     """
+    if message.state != "kept":
+        return without_secret(message)
     secret = message.link_token if message.customer_id else _order_secret(message)
     return _filled(message, secret) if secret else without_secret(message)
 

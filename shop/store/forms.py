@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from cachetools import LRUCache, cached
+from flask import request
 from flask_wtf import FlaskForm
 from markupsafe import Markup
 from wtforms import (
@@ -103,8 +104,18 @@ class RegionField(StringField):
     options: tuple[tuple[str, str, bool], ...] = ()
 
 
+# Fields that not every country has. What was typed into one waits in a hidden field, so named,
+# while the form is that of a country without it.
+COME_AND_GO = ("postal_code", "city", "region")
+KEPT = "kept-"
+MAX_KEPT = 200
+
+
 class AddressForm(LongForm):
-    """A postal address. The country decides which of the other fields there are (``offer``)."""
+    """A postal address. The country decides which of the other fields there are (``offer``).
+
+    ``kept`` are names and values of hidden fields: what was typed for another country.
+    """
 
     country = SelectField("Country", [Needed()], validate_choice=False)
     name = StringField("Full name", [Needed()])
@@ -115,6 +126,7 @@ class AddressForm(LongForm):
     region = RegionField("Region")
     phone = TelField("Phone", description="Only for the carrier, if the parcel finds nobody.")
     rows: tuple[tuple[Field, ...], ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
 
     def offer(self, countries: list[str], home: str) -> None:
         """Fill the list of ``countries`` (ISO codes); take labels, order and list of regions from
@@ -128,9 +140,23 @@ class AddressForm(LongForm):
         for field, label in rules.labels.items():
             self[field].label.text = label
             self[field].flags.required = field in rules.required
+        self._bring_back(rules)
         chosen = rules.find_region(self.region.data or "")
         self.region.options = tuple((one.value, one.label, one is chosen) for one in rules.regions)
         self.rows = tuple(tuple(self[field] for field in row) for row in rules.rows)
+
+    def _bring_back(self, rules: customers.CountryRules) -> None:
+        """Show again what was typed for another country, or keep it until the country has it."""
+        kept = []
+        for name in COME_AND_GO:
+            it, hidden = self[name], KEPT + self[name].name
+            it.data = it.data or request.form.get(hidden, "")[:MAX_KEPT]
+            has_place = name in rules.fields
+            if name == "region" and rules.regions:
+                has_place = rules.find_region(it.data) is not None
+            if it.data and not has_place:
+                kept.append((hidden, it.data))
+        self.kept = tuple(kept)
 
     def address(self) -> dict[str, str]:
         """The address as it was typed."""

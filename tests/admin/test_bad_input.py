@@ -73,13 +73,20 @@ def test_the_forms_take_what_is_right(owner: Desk, form: str) -> None:
         ("shipping", "name", "x" * 81, "At most 80 characters."),
         ("tax-rates", "rate", "-0.1", "A rate is a fraction from 0 to less than 1"),
         ("tax-rates", "rate", "1", "A rate is a fraction from 0 to less than 1"),
-        ("tax-rates", "rate", "Infinity", "A rate is a fraction from 0 to less than 1"),
-        ("tax-rates", "rate", "NaN", "A rate is a fraction from 0 to less than 1"),
+        ("tax-rates", "rate", "Infinity", "Type a number."),
+        ("tax-rates", "rate", "NaN", "Type a number."),
         ("tax-rates", "rate", "0.12345", "At most 4 digits after the point."),
         ("tax-rates", "rate", "much", "Type a number."),
         ("tax-rates", "rate", "1e-1", "Type a number."),
         ("tax-rates", "rate", "1e999999999", "Type a number."),
+        ("tax-rates", "rate", "0.1_9", "Type a number."),
+        ("tax-rates", "rate", "０.１９", "Type a number."),
+        ("tax-rates", "rate", "1.000,5", "Type a number."),
         ("shipping", "position", "1.5", "Type a whole number."),
+        ("shipping", "position", "1_0", "Type a whole number."),
+        ("shipping", "position", "١٢", "Type a whole number."),
+        ("shipping", "min_days", "0x1", "Type a whole number."),
+        ("shipping", "max_days", "9" * 5000, "Type a whole number."),
         ("tax-rates", "country", "XX", "There is no country with the code XX."),
         ("tax-rates", "tax_class", "a b", "Small letters, digits and hyphens, at most 40."),
         ("categories", "parent", "abc", "Choose one of the categories."),
@@ -111,3 +118,10 @@ def test_a_character_that_cannot_be_kept_is_not_a_failure(owner: Desk, form: str
     assert owner.post(f"/admin/{form}/add", complete(form, {first: "a\0b"})).status_code == 400
     assert owner.get(f"/admin/{form}/list/?q=a%00b").status_code == 400
     assert how_many(table) == before
+
+
+@pytest.mark.parametrize("asked", ["9" * 5000, "٣", "²", "-1", "1_0", "1e1"])
+@pytest.mark.parametrize("path", ["mail/list/?page=", "shipping/list/?page_ShippingMethodsView="])
+def test_page_that_is_none_is_refused(owner: Desk, path: str, asked: str) -> None:
+    assert owner.get(f"/admin/{path}1").status_code == 200
+    assert owner.get(f"/admin/{path}{asked}").status_code == 400

@@ -341,3 +341,12 @@ def test_answers_are_kept_by_nobody_and_shown_as_nothing(ada: Program) -> None:
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
     assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("typed", ["5_0", "٥", "５", "+5", "5.0", "1e1", "", "9" * 5000])
+@pytest.mark.parametrize("name", ["page", "per_page"])
+def test_numbers_in_addresses_are_plain_digits(guest: Program, name: str, typed: str) -> None:
+    answer = guest.get("products", query_string={name: typed})
+
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["field"] == name

@@ -82,6 +82,21 @@ def test_known_device_signs_in_past_a_network_limit(
     assert sign_in(PASSWORD, device_token=device).status_code == 200
 
 
+def test_known_device_asks_for_a_password_past_its_network(
+    guest: Program, cast: Cast, limited: None
+) -> None:
+    email = cast.ada.email
+    device = guest.post("auth/token", json={"email": email, "password": PASSWORD}).json
+    kept = {"email": email, "device_token": device["device_token"]}
+    flood = [guest.post("auth/password-reset", json={"email": email}) for _ in range(6)]
+    for n in range(20):
+        guest.post("auth/password-reset", json={"email": f"x{n}@example.com"})
+
+    assert flood[-1].status_code == 429 and int(flood[-1].headers["Retry-After"]) > 0
+    asked = [guest.post("auth/password-reset", json=kept).status_code for _ in range(6)]
+    assert asked == [202] * 5 + [429]
+
+
 def test_many_networks_lock_nobody_out(
     app: Flask, guest: Program, cast: Cast, limited: None
 ) -> None:

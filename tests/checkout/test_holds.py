@@ -16,6 +16,8 @@ from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError
 from shop.orders.models import Order
+from shop.payments import operations as money
+from shop.payments.stripe_objects import Voucher
 from tests import cast as people
 from tests.cast import Cast
 
@@ -242,3 +244,26 @@ def test_networks_are_forgotten_after_two_days(cast: Cast) -> None:
 
     session.expire_all()
     assert orders.by_id(order.id).placed_from == ""
+
+
+def test_voucher_that_nobody_pays_is_a_hold_like_any_other(cast: Cast, later: Any) -> None:
+    order = later.place(buyer(cast.lamp, "eve@example.com", 2))
+    payment = people.attempt(order)
+    given = Voucher(
+        "https://payments.stripe.com/voucher/x", "21800", clock.now() + timedelta(days=3)
+    )
+    with transaction():
+        money.apply_intent(
+            payment.id,
+            people.intent(payment, "requires_action", method="multibanco", voucher=given),
+        )
+    session.refresh(order)
+    until = order.expires_at - order.placed_at
+    with later(seconds=until.total_seconds() + 1), transaction():
+        orders.expire(orders.lock(order.id))
+
+    with pytest.raises(HoldRefused, match="Pebble lamp: the last ones were reserved"):
+        later.place(buyer(cast.lamp, "eve@example.com"))
+
+    with later(hours=25):
+        assert place(buyer(cast.lamp, "eve@example.com")).status == "pending"

@@ -28,6 +28,7 @@ def role(running: Servers) -> Iterator[str]:
     parts = {**base, "user": name, "password": "word"}
     yield psycopg.conninfo.make_conninfo(**parts)
     with psycopg.connect(running.postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP ROLE IF EXISTS {name}_group")
         connection.execute(f"DROP ROLE {name}")
 
 
@@ -54,10 +55,20 @@ def test_plain_role_and_closed_redis_pass(running: Servers, role: str) -> None:
     assert preflight.check(role, running.redis_url) == []
 
 
-def test_role_that_runs_programs_counts_as_superuser(running: Servers, role: str) -> None:
+@pytest.mark.parametrize("other", ["pg_execute_server_program", "postgres", "through a group"])
+def test_role_that_may_become_superuser_counts_as_one(
+    running: Servers, role: str, other: str
+) -> None:
     name = psycopg.conninfo.conninfo_to_dict(role)["user"]
     with psycopg.connect(running.postgres_url, autocommit=True) as connection:
-        connection.execute(f"GRANT pg_execute_server_program TO {name}")
+        superuser = connection.execute("SELECT current_user").fetchone()
+        assert superuser
+        other = other.replace("postgres", superuser[0])
+        if other == "through a group":
+            connection.execute(f"CREATE ROLE {name}_group")
+            connection.execute(f'GRANT "{superuser[0]}" TO {name}_group')
+            other = f"{name}_group"
+        connection.execute(f'GRANT "{other}" TO {name}')
 
     assert "DATABASE_URL" in preflight.check(role, f"redis://:word@{NOBODY}")[0]
 

@@ -55,6 +55,23 @@ def faults(**fields: str) -> dict[str, str]:
         ({"country": "ES", "city": "Madrid", "postal_code": "28013"}, {"region": "Madrid"}),
         ({"country": "JP", "region": "tokyo", "postal_code": "100-0001"}, {"region": "Tokyo"}),
         ({"country": "JP", "region": "東京都", "postal_code": "1000001"}, {"region": "東京都"}),
+        (  # as Japanese input methods type it
+            {"country": "JP", "region": "Tokyo", "postal_code": "〒１００－０００１"},
+            {"postal_code": "100-0001"},
+        ),
+        (
+            {"country": "JP", "region": "Tokyo", "postal_code": "１００ー０００１"},
+            {"postal_code": "100-0001"},
+        ),
+        (  # as wallets name regions: ISO 3166-2
+            {"country": "IN", "city": "Mumbai", "postal_code": "400001", "region": "MH"},
+            {"region": "Maharashtra"},
+        ),
+        (
+            {"country": "MX", "city": "Guadalajara", "postal_code": "44100", "region": "JAL"},
+            {"region": "Jal."},
+        ),
+        ({"country": "AE", "region": "DU"}, {"region": "Dubai"}),
     ],
 )
 def test_address_is_kept_by_country_rules(given: dict[str, str], kept: dict[str, str]) -> None:

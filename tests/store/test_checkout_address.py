@@ -172,6 +172,60 @@ def test_cart_address_of_before_is_asked_about(guest: FlaskClient) -> None:
     assert 'value="!!"' in page.text
 
 
+HERE_AND_THERE = {"city": "Boston", "postal_code": "02108", "region": "MA"}
+
+
+@pytest.mark.parametrize("other", ["AE", "HK", "JP", "DE", "IN"])
+@pytest.mark.parametrize("form", ["checkout", "billing", "account"])
+def test_country_and_back_loses_nothing(ada: FlaskClient, form: str, other: str) -> None:
+    path, prefix = {
+        "checkout": ("/checkout", ""),
+        "billing": ("/checkout/delivery", "billing-"),
+        "account": ("/account/addresses", ""),
+    }[form]
+    ada.post("/checkout", data={**IRISH, "address_id": "new", "email": "ada@example.com"})
+
+    def switched(country: str, typed: dict[str, str]) -> dict[str, str]:
+        sent = {**typed, prefix + "country": country, "update": "country", "address_id": "new"}
+        page = ada.post(path, data=sent)
+        assert page.status_code == 200
+        return shown(page.text, prefix)
+
+    there = switched(other, {prefix + name: value for name, value in HERE_AND_THERE.items()})
+    back = switched("US", there)
+
+    assert {name: back[prefix + name] for name in HERE_AND_THERE} == HERE_AND_THERE
+    assert not [name for name in back if name.startswith("kept-")]
+
+
+def test_town_of_another_country_is_not_stored(guest: FlaskClient) -> None:
+    data = {"country": "AE", "name": "Ada", "line1": "1 Main Street", "region": "Dubai"}
+    data |= {"kept-city": "Boston", "kept-postal_code": "02108", "email": "ada@example.com"}
+    with db.transaction():
+        db.session.execute(
+            update(ShippingMethod).where(ShippingMethod.code == "europe").values(countries=["AE"])
+        )
+    checkout.forget()
+
+    assert guest.post("/checkout", data=data).status_code == 303
+
+    stored = db.session.query(CartRow).one().shipping_address or {}
+    assert (stored["city"], stored["postal_code"], stored["region"]) == ("", "", "Dubai")
+
+
+def shown(page: str, prefix: str) -> dict[str, str]:
+    """What the fields of an address hold on a page, hidden ones included."""
+    found = {}
+    for tag in re.findall(r"<input[^>]*>", page):
+        name, value = (re.search(rf'\b{a}="([^"]*)"', tag) for a in ("name", "value"))
+        if name and name[1].removeprefix("kept-").removeprefix(prefix) in HERE_AND_THERE:
+            found[name[1]] = value[1] if value else ""
+    for chosen in re.findall(r"<select[^>]*region[^>]*>.*?</select>", page, re.S):
+        picked = re.search(r"<option value=['\"]([^'\"]*)['\"] selected", chosen)
+        found[prefix + "region"] = picked[1] if picked else ""
+    return found
+
+
 def test_billing_fields_follow_their_country(guest: FlaskClient) -> None:
     guest.post("/checkout", data={**IRISH, "email": "ada@example.com"})
 
