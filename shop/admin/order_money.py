@@ -18,7 +18,7 @@ from shop.core.db import session, transaction
 from shop.core.errors import DomainError, Invalid, NotFound, WrongState
 from shop.core.money import AmountError, Money, exponent, format_typed, parse_amount
 from shop.orders import FulfilmentStatus, OrderStatus
-from shop.payments import Payment, Wanted
+from shop.payments import AttemptStatus, MoneyEventKind, Payment, RefundSource, RefundStatus, Wanted
 
 Typed = Mapping[str, str]
 QUANTITY, RESTOCK = "quantity-", "restock-"
@@ -36,10 +36,10 @@ DISPUTE_WORDS = {
     "prevented": ("mute", "Prevented"),
 }
 REFUND_WORDS = {
-    "requested": ("info", "On its way"),
-    "sent": ("info", "On its way"),
-    "done": ("good", "Given back"),
-    "failed": ("bad", "Failed"),
+    RefundStatus.REQUESTED: ("info", "On its way"),
+    RefundStatus.SENT: ("info", "On its way"),
+    RefundStatus.DONE: ("good", "Given back"),
+    RefundStatus.FAILED: ("bad", "Failed"),
 }
 
 
@@ -78,7 +78,7 @@ class OrderMoney(Desk):
             if reason not in payments.REASONS:
                 raise Invalid("Choose why the money goes back.", field="reason")
             made = payments.refund_or_return(
-                order, wanted_of(order, request.form), reason=reason, source="staff"
+                order, wanted_of(order, request.form), reason=reason, source=RefundSource.STAFF
             )
             amount = (
                 Money(0, order.currency)
@@ -255,7 +255,8 @@ def money_facts(
         refund.amount_minor
         for payment in money
         for refund in payment.refunds
-        if refund.status in {"requested", "sent"} and refund.currency == order.currency
+        if refund.status in {RefundStatus.REQUESTED, RefundStatus.SENT}
+        and refund.currency == order.currency
     )
     held = authorised(money)
     return {
@@ -299,35 +300,44 @@ def ledger(payment: Payment) -> list[Fact]:
         if event.kind in _MOVEMENTS and not event.amount_minor:
             continue  # counted before, when disputes had no balance transactions here
         words, sign, tone = _LEDGER[event.kind]
-        if event.kind == "failed" and payment.failure:
+        if event.kind == MoneyEventKind.FAILED and payment.failure:
             words = f"{words}: {payment.failure}"
-        if event.kind == "cancelled" and not event.amount_minor:
+        if event.kind == MoneyEventKind.CANCELLED and not event.amount_minor:
             words = "Given up"
         refund = refunds.get(event.reference)
-        if event.kind == "refunded" and refund is not None and refund.source == "external":
+        if (
+            event.kind == MoneyEventKind.REFUNDED
+            and refund is not None
+            and refund.source == RefundSource.EXTERNAL
+        ):
             words = f"{words}, made at Stripe"
         facts.append(Fact(words, event.occurred_at, event.amount_minor, event.currency, sign, tone))
     return facts
 
 
 _LEDGER = {
-    "authorised": ("Authorised", "", ""),
-    "captured": ("Captured", "", ""),
-    "failed": ("Declined", "", "bad"),
-    "cancelled": ("Released", "", ""),
-    "refunded": ("Given back", "−", ""),
-    "refund_failed": ("The refund came back", "", "bad"),
-    "dispute_opened": ("Held back: disputed", "−", "bad"),
-    "dispute_won": ("Dispute won: it is ours again", "", ""),
-    "dispute_lost": ("Dispute lost: it is gone", "", "bad"),
-    "dispute_withdrawn": ("Withdrawn by a dispute", "−", "bad"),
-    "dispute_reinstated": ("Reinstated after a dispute", "", ""),
-    "fee": ("Dispute fee", "−", ""),
-    "fee_returned": ("Dispute fee returned", "", ""),
+    MoneyEventKind.AUTHORISED: ("Authorised", "", ""),
+    MoneyEventKind.CAPTURED: ("Captured", "", ""),
+    MoneyEventKind.FAILED: ("Declined", "", "bad"),
+    MoneyEventKind.CANCELLED: ("Released", "", ""),
+    MoneyEventKind.REFUNDED: ("Given back", "−", ""),
+    MoneyEventKind.REFUND_FAILED: ("The refund came back", "", "bad"),
+    MoneyEventKind.DISPUTE_OPENED: ("Held back: disputed", "−", "bad"),
+    MoneyEventKind.DISPUTE_WON: ("Dispute won: it is ours again", "", ""),
+    MoneyEventKind.DISPUTE_LOST: ("Dispute lost: it is gone", "", "bad"),
+    MoneyEventKind.DISPUTE_WITHDRAWN: ("Withdrawn by a dispute", "−", "bad"),
+    MoneyEventKind.DISPUTE_REINSTATED: ("Reinstated after a dispute", "", ""),
+    MoneyEventKind.FEE: ("Dispute fee", "−", ""),
+    MoneyEventKind.FEE_RETURNED: ("Dispute fee returned", "", ""),
 }
 
 
-_MOVEMENTS = {"dispute_withdrawn", "dispute_reinstated", "fee", "fee_returned"}
+_MOVEMENTS = {
+    MoneyEventKind.DISPUTE_WITHDRAWN,
+    MoneyEventKind.DISPUTE_REINSTATED,
+    MoneyEventKind.FEE,
+    MoneyEventKind.FEE_RETURNED,
+}
 
 
 def may_cancel(order: orders.Order) -> bool:
@@ -339,7 +349,7 @@ def may_cancel(order: orders.Order) -> bool:
 
 def authorised(money: Iterable[Payment]) -> Payment | None:
     """The payment whose money waits to be captured."""
-    return next((payment for payment in money if payment.status == "authorised"), None)
+    return next((payment for payment in money if payment.status == AttemptStatus.AUTHORISED), None)
 
 
 def card(payment: Payment | None) -> str:

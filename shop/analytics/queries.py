@@ -32,11 +32,13 @@ from shop.core.db import session
 from shop.core.relay import Delivery
 from shop.inventory.models import StockLevel, StockMovement
 from shop.orders.models import Order, OrderLine, SaleEntry
+from shop.payments import MoneyEventKind
 from shop.payments.models import Payment, PaymentEvent, Task
 
 MOVES_MONEY = (
-    "captured", "refunded", "refund_failed", "dispute_withdrawn", "dispute_reinstated",
-    "dispute_lost",  # what is now a withdrawal, until November 2026
+    MoneyEventKind.CAPTURED, MoneyEventKind.REFUNDED, MoneyEventKind.REFUND_FAILED,
+    MoneyEventKind.DISPUTE_WITHDRAWN, MoneyEventKind.DISPUTE_REINSTATED,
+    MoneyEventKind.DISPUTE_LOST,  # what is now a withdrawal, until November 2026
 )  # fmt: skip
 
 
@@ -104,9 +106,9 @@ def totals(start: datetime, end: datetime, *, currency: str) -> Totals:
     money = (
         select(
             func.coalesce(func.sum(_net_share()), 0).label("net"),
-            func.coalesce(-func.sum(_signed()).filter(PaymentEvent.kind != "captured"), 0).label(
-                "refunded"
-            ),
+            func.coalesce(
+                -func.sum(_signed()).filter(PaymentEvent.kind != MoneyEventKind.CAPTURED), 0
+            ).label("refunded"),
         )
         .select_from(PaymentEvent)
         .join(Payment, Payment.id == PaymentEvent.payment_id)
@@ -283,7 +285,9 @@ def _net_share() -> ColumnElement[Any]:
 def _signed() -> ColumnElement[Any]:
     """What an event brought: refunds and what disputes took count below zero, and a refund that
     failed after all, or a dispute that is won, brings its money again."""
-    leaves = PaymentEvent.kind.in_(["refunded", "dispute_withdrawn", "dispute_lost"])
+    leaves = PaymentEvent.kind.in_(
+        [MoneyEventKind.REFUNDED, MoneyEventKind.DISPUTE_WITHDRAWN, MoneyEventKind.DISPUTE_LOST]
+    )
     sign = case((leaves, -1), else_=1)
     return PaymentEvent.amount_minor * sign
 

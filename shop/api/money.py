@@ -141,7 +141,7 @@ def capture(given: dict[str, Any], number: str) -> Any:
     order_id = orders.by_number(number).id
 
     def work(remember: Remember) -> dict[str, Any]:
-        if not (remember.is_repeat and _has(order_id, "succeeded")):
+        if not (remember.is_repeat and _has(order_id, payments.AttemptStatus.SUCCEEDED)):
             payments.capture(_authorised(order_id), given.get("amount_minor"))
         return _remembered(order_id, remember)
 
@@ -160,7 +160,7 @@ def void(number: str) -> Any:
     order_id = orders.by_number(number).id
 
     def work(remember: Remember) -> dict[str, Any]:
-        if not (remember.is_repeat and _has(order_id, "cancelled")):
+        if not (remember.is_repeat and _has(order_id, payments.AttemptStatus.CANCELLED)):
             payments.release(_authorised(order_id))
         return _remembered(order_id, remember)
 
@@ -175,13 +175,13 @@ def _shown(made: payments.Refund | payments.OrderReturn, order: orders.Order) ->
 
 
 def _authorised(order_id: int) -> int:
-    found = _has(order_id, "authorised")
+    found = _has(order_id, payments.AttemptStatus.AUTHORISED)
     if found is None:
         raise WrongState("Nothing is authorised and waiting to be captured.")
     return found
 
 
-def _has(order_id: int, status: str) -> int | None:
+def _has(order_id: int, status: payments.AttemptStatus) -> int | None:
     """The order's attempt to pay that is in this state, the latest of several."""
     return session.scalar(
         select(payments.Payment.id)

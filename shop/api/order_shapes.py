@@ -8,6 +8,7 @@ from marshmallow import fields, validate
 
 from shop import orders, payments
 from shop.api.fields import Schema
+from shop.payments import AttemptStatus, RefundStatus
 
 
 class LineSchema(Schema):
@@ -158,9 +159,7 @@ class PaymentSchema(Schema):
 
     status = fields.String(
         required=True,
-        validate=validate.OneOf(
-            ["created", "started", "processing", "authorised", "succeeded", "cancelled"]
-        ),
+        validate=validate.OneOf(list(AttemptStatus)),
     )
     method = fields.String(
         required=True, metadata={"description": "Stripe's type, such as `card` or `sepa_debit`."}
@@ -263,9 +262,11 @@ def _money_shown(order: orders.Order, attempts: Sequence[payments.Payment]) -> d
     refunds = [refund for one in attempts for refund in one.refunds]
     returned = [ReturnedUnits(one, order) for one in payments.returns_of(order.id)]
     balance = payments.balance_of(order.id, order.currency)
-    waiting = (refund for refund in refunds if refund.status in {"requested", "sent"})
+    waiting = (
+        refund for refund in refunds if refund.status in {RefundStatus.REQUESTED, RefundStatus.SENT}
+    )
     sums = {field.name: getattr(balance, field.name) for field in dataclasses.fields(balance)}
-    held = (one.capture_before for one in attempts if one.status == "authorised")
+    held = (one.capture_before for one in attempts if one.status == AttemptStatus.AUTHORISED)
     sums |= {
         "capture_before": next(held, None),
         "on_its_way_minor": sum(refund.amount_minor for refund in waiting),

@@ -141,7 +141,9 @@ def _tell(
                 kept = orders.lock(order.id)
                 line = kept.lines[0].id
                 back = payments.Wanted(lines={line: 1}, restock=frozenset({line}))
-                payments.request_refund(kept, back, reason="returned", source="staff")
+                payments.request_refund(
+                    kept, back, reason="returned", source=payments.RefundSource.STAFF
+                )
             _give_back(order.id)
 
 

@@ -71,6 +71,14 @@ from shop.payments.records import balance_of, recount
 from shop.payments.refundable import Preview, called_off, owed, preview
 from shop.payments.refunds import REASONS, Wanted, everything, request_refund, retry_refund
 from shop.payments.returns import record_return, refund_or_return, returns_of
+from shop.payments.states import (
+    AttemptStatus,
+    CaptureMode,
+    MoneyEventKind,
+    RefundSource,
+    RefundStatus,
+    SyncOutcome,
+)
 from shop.payments.stripe_gateway import (
     BadSignature,
     Refused,
@@ -81,17 +89,18 @@ from shop.payments.stripe_gateway import (
 from shop.payments.tasks import close_task, open_task
 
 __all__ = [
-    "BALANCE", "REASONS", "WALLET_METHODS", "BadSignature", "Dispute", "MethodFacts",
-    "OrderReturn", "Payment", "PaymentMethod", "Preview", "ReconcileRun", "Refund",
-    "RefundLine", "Refused", "Settlement", "Started", "Task", "Wanted", "apply_delivery",
+    "BALANCE", "REASONS", "WALLET_METHODS", "AttemptStatus", "BadSignature", "CaptureMode",
+    "Dispute", "MethodFacts", "MoneyEventKind", "OrderReturn", "Payment", "PaymentMethod",
+    "Preview", "ReconcileRun", "Refund", "RefundLine", "RefundSource", "RefundStatus",
+    "Refused", "Settlement", "Started", "SyncOutcome", "Task", "Wanted", "apply_delivery",
     "balance_of", "called_off", "cancel_lines", "cancel_order", "cancel_voucher", "capture",
-    "capture_method", "check_amount", "close_intents", "close_task", "compare", "compare_lately",
-    "compare_nightly", "deliveries", "enabled_methods", "everything", "expire_unpaid",
-    "facts_of", "failure_for_customer", "has_voucher", "held", "is_comparing", "latest",
-    "of_order", "offered_methods", "open_disputes", "open_refunds", "open_task", "open_tasks",
-    "owed", "preview", "prune_messages", "reconcile", "reconcile_all", "reconcile_refunds",
-    "record_return", "record_webhook", "recount", "refund_or_return", "refunds_of", "release",
-    "request_comparison", "request_refund", "retry_refund", "returns_of", "runs",
-    "script_origin", "script_url", "send_refund", "settle", "settle_order", "start",
-    "takes_days", "takes_wallets", "void", "ways_to_pay",
+    "capture_method", "check_amount", "close_intents", "close_task", "compare",
+    "compare_lately", "compare_nightly", "deliveries", "enabled_methods", "everything",
+    "expire_unpaid", "facts_of", "failure_for_customer", "has_voucher", "held", "is_comparing",
+    "latest", "of_order", "offered_methods", "open_disputes", "open_refunds", "open_task",
+    "open_tasks", "owed", "preview", "prune_messages", "reconcile", "reconcile_all",
+    "reconcile_refunds", "record_return", "record_webhook", "recount", "refund_or_return",
+    "refunds_of", "release", "request_comparison", "request_refund", "retry_refund",
+    "returns_of", "runs", "script_origin", "script_url", "send_refund", "settle",
+    "settle_order", "start", "takes_days", "takes_wallets", "void", "ways_to_pay",
 ]  # fmt: skip

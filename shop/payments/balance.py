@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from shop.orders import PaymentStatus
+from shop.payments.states import MoneyEventKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +42,20 @@ def of_events(
     authorised = captured = refunded = withdrawn = fees = 0
     for by_kind in sums:
         get = by_kind.get
-        captured += get("captured", 0)
-        if get("authorised", 0):
-            ended = get("captured", 0) + get("cancelled", 0)
-            authorised += max(0, get("authorised", 0) - ended)
-        refunded += get("refunded", 0) - get("refund_failed", 0)
-        withdrawn += get("dispute_withdrawn", 0) - get("dispute_reinstated", 0)
+        captured += get(MoneyEventKind.CAPTURED, 0)
+        if get(MoneyEventKind.AUTHORISED, 0):
+            ended = get(MoneyEventKind.CAPTURED, 0) + get(MoneyEventKind.CANCELLED, 0)
+            authorised += max(0, get(MoneyEventKind.AUTHORISED, 0) - ended)
+        refunded += get(MoneyEventKind.REFUNDED, 0) - get(MoneyEventKind.REFUND_FAILED, 0)
+        withdrawn += get(MoneyEventKind.DISPUTE_WITHDRAWN, 0) - get(
+            MoneyEventKind.DISPUTE_REINSTATED, 0
+        )
         # As it was counted until November 2026.
-        lost = get("dispute_lost", 0)
-        withdrawn += lost + max(0, get("dispute_opened", 0) - get("dispute_won", 0) - lost)
-        fees += get("fee", 0) - get("fee_returned", 0)
+        lost = get(MoneyEventKind.DISPUTE_LOST, 0)
+        withdrawn += lost + max(
+            0, get(MoneyEventKind.DISPUTE_OPENED, 0) - get(MoneyEventKind.DISPUTE_WON, 0) - lost
+        )
+        fees += get(MoneyEventKind.FEE, 0) - get(MoneyEventKind.FEE_RETURNED, 0)
     return Balance(
         authorised_minor=authorised,
         captured_minor=captured,

@@ -25,6 +25,7 @@ from shop.payments import disputes, stripe_objects
 from shop.payments import stripe_gateway as gateway
 from shop.payments.balance import of_events
 from shop.payments.models import Payment, PaymentEvent, Refund
+from shop.payments.states import MoneyEventKind, RefundStatus
 from shop.payments.unapplied import CannotApply, RefusalName
 
 # Stripe books a charge a moment after it succeeded.
@@ -86,10 +87,11 @@ def books_since(moment: datetime, sources: Mapping[str, Source]) -> Iterator[Boo
                PaymentEvent.currency, PaymentEvent.amount_minor, PaymentEvent.at)
         .join(orders.Order, orders.Order.id == Payment.order_id)
         .join(PaymentEvent, PaymentEvent.payment_id == Payment.id)
-        .where(PaymentEvent.kind == "captured", Payment.created_at >= moment + timedelta(hours=1))
+        .where(PaymentEvent.kind == MoneyEventKind.CAPTURED,
+               Payment.created_at >= moment + timedelta(hours=1))
         .order_by(Payment.id)
     ).all()  # fmt: skip
-    sent = select(Refund.stripe_id, Refund.amount_minor).where(Refund.status == "sent")
+    sent = select(Refund.stripe_id, Refund.amount_minor).where(Refund.status == RefundStatus.SENT)
     pending = {row.stripe_id or "": row.amount_minor for row in session.execute(sent)}
     end_read()
     if not payments:
@@ -173,8 +175,8 @@ def _ours(payment_id: int, currency: str) -> _Sums:
     sums = _Sums()
     by_kind: dict[str, int] = defaultdict(int)
     for kind, of, amount in rows:
-        if kind in {"fee", "fee_returned"}:
-            sums.fees_minor[of] += int(amount) if kind == "fee" else -int(amount)
+        if kind in {MoneyEventKind.FEE, MoneyEventKind.FEE_RETURNED}:
+            sums.fees_minor[of] += int(amount) if kind == MoneyEventKind.FEE else -int(amount)
         elif of == currency:
             by_kind[kind] += int(amount)
     balance = of_events([by_kind])

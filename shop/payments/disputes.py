@@ -19,6 +19,7 @@ from shop.payments import refundable
 from shop.payments.events import DisputeChanged
 from shop.payments.models import Dispute, DisputeStatus, Payment, PaymentEvent
 from shop.payments.records import locked, note, order_of, recount
+from shop.payments.states import MoneyEventKind
 from shop.payments.stripe_objects import Charge, Movement, SentDispute
 from shop.payments.tasks import close_about, open_task
 from shop.payments.unapplied import CannotApply, RefusalName
@@ -120,11 +121,23 @@ def _count(payment: Payment, dispute: Dispute, sent: SentDispute, charge: Charge
         if movement.amount_minor:
             left = earlier.less(converted(movement, currency, sent, charge))
             facts.append(
-                ("dispute_withdrawn" if left <= 0 else "dispute_reinstated", left, currency)
+                (
+                    MoneyEventKind.DISPUTE_WITHDRAWN
+                    if left <= 0
+                    else MoneyEventKind.DISPUTE_REINSTATED,
+                    left,
+                    currency,
+                )
             )
         if movement.fee_minor:
             left = earlier.less_fee(-movement.fee_minor)
-            facts.append(("fee" if left <= 0 else "fee_returned", left, movement.currency))
+            facts.append(
+                (
+                    MoneyEventKind.FEE if left <= 0 else MoneyEventKind.FEE_RETURNED,
+                    left,
+                    movement.currency,
+                )
+            )
         for kind, minor, of in facts:
             is_new |= note(
                 payment, kind, abs(minor), movement.id,
@@ -145,10 +158,10 @@ class _Earlier:
             )
         )
         counted = {row.kind: row.amount_minor for row in rows}
-        out = counted.get("dispute_lost") or counted.get("dispute_opened")
-        self._out = out or counted.get("dispute_withdrawn")
-        self._back = counted.get("dispute_won")
-        self._fee = counted.get("fee")
+        out = counted.get(MoneyEventKind.DISPUTE_LOST) or counted.get(MoneyEventKind.DISPUTE_OPENED)
+        self._out = out or counted.get(MoneyEventKind.DISPUTE_WITHDRAWN)
+        self._back = counted.get(MoneyEventKind.DISPUTE_WON)
+        self._fee = counted.get(MoneyEventKind.FEE)
 
     def less(self, amount_minor: int) -> int:
         """What is left to count of a withdrawal (below zero) or a reinstatement."""

@@ -18,8 +18,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from shop.core.choices import choice, one_of, sql_list
 from shop.core.db import Base
 from shop.orders.models import Order, OrderLine
+from shop.payments.states import (
+    AttemptStatus,
+    CaptureMode,
+    MoneyEventKind,
+    RefundSource,
+    RefundStatus,
+)
 
 
 class Payment(Base):
@@ -43,18 +51,24 @@ class Payment(Base):
     __table_args__ = (
         UniqueConstraint("order_id", "attempt"),
         CheckConstraint("amount_minor > 0", name="amount"),
-        CheckConstraint(
-            "status IN ('created','started','processing','authorised','succeeded','cancelled')",
-            name="status",
-        ),
-        CheckConstraint("capture IN ('automatic','manual')", name="capture"),
+        one_of("status", AttemptStatus),
+        one_of("capture", CaptureMode),
         CheckConstraint("capturable_minor >= 0", name="capturable"),
         CheckConstraint("key_attempt >= 1", name="key_attempt"),
         CheckConstraint("refunding_minor BETWEEN 0 AND captured_minor", name="refunded"),
         Index(
             "ix_payment_open",
             "created_at",
-            postgresql_where=text("status IN ('created','started','processing','authorised')"),
+            postgresql_where=text(
+                "status IN ("
+                + sql_list(
+                    AttemptStatus.CREATED,
+                    AttemptStatus.STARTED,
+                    AttemptStatus.PROCESSING,
+                    AttemptStatus.AUTHORISED,
+                )
+                + ")"
+            ),
         ),
     )
 
@@ -63,8 +77,8 @@ class Payment(Base):
     attempt: Mapped[int] = mapped_column(server_default="1", default=1)
     key: Mapped[str] = mapped_column(server_default=text("gen_random_uuid()::text"))
     key_attempt: Mapped[int] = mapped_column(server_default="1", default=1)
-    capture: Mapped[str] = mapped_column(server_default="automatic", default="automatic")
-    status: Mapped[str] = mapped_column(server_default="created", default="created")
+    capture: Mapped[CaptureMode] = choice(CaptureMode, default=CaptureMode.AUTOMATIC)
+    status: Mapped[AttemptStatus] = choice(AttemptStatus, default=AttemptStatus.CREATED)
     intent_id: Mapped[str | None] = mapped_column(unique=True)
     client_secret: Mapped[str | None]
     amount_minor: Mapped[int]
@@ -106,12 +120,12 @@ class Payment(Base):
     @property
     def has_money(self) -> bool:
         """Whether money is held for it or here, and not on its way back."""
-        return self.status == "authorised" or self.balance_minor > 0
+        return self.status == AttemptStatus.AUTHORISED or self.balance_minor > 0
 
     @property
     def is_on_its_way(self) -> bool:
         """Whether the customer has done their part, or has a voucher to do it with."""
-        return self.status == "processing" or bool(self.voucher_url)
+        return self.status == AttemptStatus.PROCESSING or bool(self.voucher_url)
 
 
 class PaymentEvent(Base):
@@ -131,12 +145,7 @@ class PaymentEvent(Base):
     __tablename__ = "payment_event"
     __table_args__ = (
         UniqueConstraint("payment_id", "kind", "reference"),
-        CheckConstraint(
-            "kind IN ('authorised','captured','failed','cancelled','refunded','refund_failed',"
-            "'dispute_opened','dispute_won','dispute_lost','fee','dispute_withdrawn',"
-            "'dispute_reinstated','fee_returned')",
-            name="kind",
-        ),
+        one_of("kind", MoneyEventKind),
         CheckConstraint("amount_minor >= 0", name="amount"),
         Index(
             "ix_payment_event_dispute_id",
@@ -147,7 +156,7 @@ class PaymentEvent(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"))
-    kind: Mapped[str]
+    kind: Mapped[MoneyEventKind] = choice(MoneyEventKind)
     amount_minor: Mapped[int]
     currency: Mapped[str]
     reference: Mapped[str]
@@ -169,23 +178,25 @@ class Refund(Base):
         CheckConstraint("amount_minor > 0", name="amount"),
         CheckConstraint("shipping_minor BETWEEN 0 AND amount_minor", name="shipping"),
         CheckConstraint("key_attempt >= 1", name="key_attempt"),
-        CheckConstraint("status IN ('requested','sent','done','failed')", name="status"),
-        CheckConstraint("source IN ('staff','customer','system','external')", name="source"),
+        one_of("status", RefundStatus),
+        one_of("source", RefundSource),
         Index(
             "ix_refund_open",
             "requested_at",
-            postgresql_where=text("status IN ('requested','sent')"),
+            postgresql_where=text(
+                f"status IN ({sql_list(RefundStatus.REQUESTED, RefundStatus.SENT)})"
+            ),
         ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"), index=True)
-    status: Mapped[str] = mapped_column(server_default="requested", default="requested")
+    status: Mapped[RefundStatus] = choice(RefundStatus, default=RefundStatus.REQUESTED)
     amount_minor: Mapped[int]
     shipping_minor: Mapped[int] = mapped_column(server_default="0", default=0)
     currency: Mapped[str]
     reason: Mapped[str]
-    source: Mapped[str] = mapped_column(server_default="system", default="system")
+    source: Mapped[RefundSource] = choice(RefundSource, default=RefundSource.SYSTEM)
     key: Mapped[str] = mapped_column(server_default=text("gen_random_uuid()::text"))
     attempt: Mapped[int] = mapped_column(server_default="1", default=1)
     key_attempt: Mapped[int] = mapped_column(server_default="1", default=1)

@@ -18,6 +18,7 @@ from shop.core.errors import Invalid, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
 from shop.inventory import OutOfStock
+from shop.orders import OrderStatus, PaymentStatus
 from shop.payments import methods, refundable, refunds, returns
 from shop.payments.events import (
     LateCause,
@@ -33,6 +34,7 @@ from shop.payments.events import (
 from shop.payments.models import Payment, PaymentEvent, Refund, Task, WebhookDelivery
 from shop.payments.ownership import NOT_OURS, is_elsewhere
 from shop.payments.records import balance_of, locked, note, order_of, recount
+from shop.payments.states import AttemptStatus, MoneyEventKind, RefundSource, SyncOutcome
 from shop.payments.stripe_objects import MAX_ID_LENGTH, Intent
 from shop.payments.tasks import close_about, open_task
 from shop.payments.unapplied import CannotApply, RefusalName
@@ -44,13 +46,18 @@ PROCESSING_HOLD = timedelta(hours=24)
 VOUCHER_GRACE = timedelta(hours=24)
 # How long an order can be paid again when its payment failed after days.
 RETRY_WINDOW = timedelta(hours=72)
-OPEN = ("created", "started", "processing", "authorised")
+OPEN = (
+    AttemptStatus.CREATED,
+    AttemptStatus.STARTED,
+    AttemptStatus.PROCESSING,
+    AttemptStatus.AUTHORISED,
+)
 # What Stripe may say of an intent again and again, in any order.
 PASSING = {"requires_payment_method", "requires_confirmation", "requires_action", "processing"}
 OUTCOMES = {
-    LateCause.SOLD_OUT: "late",
-    LateCause.PAID_TWICE: "paid twice",
-    LateCause.CANCELLED: "late",
+    LateCause.SOLD_OUT: SyncOutcome.LATE,
+    LateCause.PAID_TWICE: SyncOutcome.PAID_TWICE,
+    LateCause.CANCELLED: SyncOutcome.LATE,
 }
 REFUND_REASONS = {
     LateCause.SOLD_OUT: "sold out meanwhile",
@@ -93,11 +100,11 @@ def open_payment(order: orders.Order, *, capture: str) -> Payment:
 
     Raises ``WrongState`` when there is nothing to pay any more.
     """
-    if order.status in {"confirmed", "completed"}:
-        if order.payment_status == "unpaid" and order.total_minor:
+    if order.status in {OrderStatus.CONFIRMED, OrderStatus.COMPLETED}:
+        if order.payment_status == PaymentStatus.UNPAID and order.total_minor:
             raise WrongState("What was reserved for this order is set free. Please write to us.")
         raise WrongState("This order is paid already.")
-    if order.status != "pending" or order.expires_at <= clock.now():
+    if order.status != OrderStatus.PENDING or order.expires_at <= clock.now():
         raise WrongState("The time to pay for this order has run out. Place the order again.")
     latest = session.scalar(
         select(Payment)
@@ -107,9 +114,9 @@ def open_payment(order: orders.Order, *, capture: str) -> Payment:
         .with_for_update()
         .execution_options(populate_existing=True)
     )
-    if latest is not None and latest.status in {"created", "started"}:
+    if latest is not None and latest.status in {AttemptStatus.CREATED, AttemptStatus.STARTED}:
         return latest
-    if latest is not None and latest.status == "processing":
+    if latest is not None and latest.status == AttemptStatus.PROCESSING:
         raise WrongState("Your payment for this order is on its way. You don't need to pay again.")
     if latest is not None and latest.has_money:
         raise WrongState(
@@ -134,7 +141,7 @@ def offered_for(order: orders.Order, payment: Payment) -> tuple[methods.PaymentM
     offered = ways_to_pay(order, capture=payment.capture)
     if payment.attempt > 1:
         given_up = select(Payment.method).where(
-            Payment.order_id == order.id, Payment.status == "cancelled"
+            Payment.order_id == order.id, Payment.status == AttemptStatus.CANCELLED
         )
         vouchers = {one for one in session.scalars(given_up) if methods.is_voucher(one)}
         offered = tuple(one for one in offered if one not in vouchers) or offered
@@ -159,7 +166,9 @@ def attach_intent(payment_id: int, intent: Intent) -> bool:
     attached = session.scalar(
         update(Payment)
         .where(Payment.id == payment_id, Payment.intent_id.is_(None))
-        .values(intent_id=intent.id, client_secret=intent.client_secret, status="started")
+        .values(
+            intent_id=intent.id, client_secret=intent.client_secret, status=AttemptStatus.STARTED
+        )
         .returning(Payment.id)
     )
     return attached is not None
@@ -182,8 +191,11 @@ def abandon(payment_id: int, intent_id: str | None) -> None:
     whose secret we gave away. Changes nothing if it has got another intent meanwhile."""
     orders.lock(order_of(payment_id), whole=False)
     payment = locked(payment_id)
-    if payment.intent_id == intent_id and payment.status in {"created", "started"}:
-        payment.status = "cancelled"
+    if payment.intent_id == intent_id and payment.status in {
+        AttemptStatus.CREATED,
+        AttemptStatus.STARTED,
+    }:
+        payment.status = AttemptStatus.CANCELLED
 
 
 def record_delivery(event: dict[str, Any]) -> bool:
@@ -244,7 +256,7 @@ def _fingerprint(event: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
 
 
-def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None) -> str:
+def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None) -> SyncOutcome:
     """Bring payment and order in step with what Stripe says *now*; gives what was done.
 
     The only way to paid. Safe to call any number of times, in any order, by anybody. An order that
@@ -257,7 +269,9 @@ def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None
     chain = orders.lock_chain(order_id)
     order, payment = chain.order, locked(payment_id)
     if _is_old_news(payment, intent):
-        return "known"  # what was asked before the money came or went, and arrives after it
+        return (
+            SyncOutcome.KNOWN
+        )  # what was asked before the money came or went, and arrives after it
     _remember(payment, intent)
     if intent.status == "succeeded":
         return _captured(chain, basket, payment, intent)
@@ -281,37 +295,37 @@ def _remember(payment: Payment, intent: Intent) -> None:
     payment.card_last4 = intent.card_last4 or payment.card_last4 if has_card else ""
 
 
-def _unpaid(order: orders.Order, payment: Payment, intent: Intent) -> str:
+def _unpaid(order: orders.Order, payment: Payment, intent: Intent) -> SyncOutcome:
     """Nothing was paid, or no more: a card was declined, a debit bounced, a voucher has ended."""
     was_waiting = payment.is_on_its_way
     if was_waiting:
-        payment.status = "started"
+        payment.status = AttemptStatus.STARTED
         _forget_voucher(payment)
         recount(order)
     if intent.failure or (was_waiting and intent.status == "requires_payment_method"):
         return _failed(order, payment, intent, was_waiting=was_waiting)
     if was_waiting:
         orders.set_deadline(order, until=clock.now() + RETRY_WINDOW)
-    return "waiting"
+    return SyncOutcome.WAITING
 
 
 def _failed(
     order: orders.Order, payment: Payment, intent: Intent, *, was_waiting: bool, reason: str = ""
-) -> str:
+) -> SyncOutcome:
     """Write a failure down once. One that came days after the customer has done their part gives
     them time to pay again, also when nobody had told us that the money was on its way."""
     reason = intent.failure or reason or "The payment did not arrive."
     reference = intent.failure_reference or intent.id
-    is_new = note(payment, "failed", 0, reference, occurred_at=intent.charged_at)
+    is_new = note(payment, MoneyEventKind.FAILED, 0, reference, occurred_at=intent.charged_at)
     if not (is_new or was_waiting):
-        return "waiting"
+        return SyncOutcome.WAITING
     payment.failure = reason
     is_later = was_waiting or methods.takes_days(intent.failed_method)
     if is_later:
         orders.set_deadline(order, until=clock.now() + RETRY_WINDOW)
-    if order.status == "pending" or not is_later:
+    if order.status == OrderStatus.PENDING or not is_later:
         emit(PaymentFailed(order_id=order.id, payment_id=payment.id, reason=reason, later=is_later))
-    return "failed"
+    return SyncOutcome.FAILED
 
 
 def _forget_voucher(payment: Payment) -> None:
@@ -321,38 +335,38 @@ def _forget_voucher(payment: Payment) -> None:
 
 def _voucher(
     chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
-) -> str:
+) -> SyncOutcome:
     """The customer has a voucher: the order waits until it ends."""
     order, given = chain.order, intent.voucher
     known = (payment.voucher_url, payment.voucher_reference)
     if given is None or known == (given.url, given.reference):
-        return "waiting"
+        return SyncOutcome.WAITING
     payment.failure = ""
     payment.voucher_url, payment.voucher_reference = given.url, given.reference
     payment.voucher_expires_at = given.expires_at
-    if order.status != "pending":
-        return "waiting"  # closed meanwhile: what follows that cancels the voucher
+    if order.status != OrderStatus.PENDING:
+        return SyncOutcome.WAITING  # closed meanwhile: what follows that cancels the voucher
     orders.extend_hold(order, until=given.expires_at + VOUCHER_GRACE)
     order.version += 1
     emit(VoucherIssued(order_id=order.id, payment_id=payment.id))
     _empty(basket, chain)
-    return "voucher"
+    return SyncOutcome.VOUCHER
 
 
-def _processing(chain: orders.Chain, basket: cart.Cart | None, payment: Payment) -> str:
+def _processing(chain: orders.Chain, basket: cart.Cart | None, payment: Payment) -> SyncOutcome:
     """The customer has paid, and the money takes days: the order counts as ordered."""
-    order, is_new = chain.order, payment.status != "processing"
+    order, is_new = chain.order, payment.status != AttemptStatus.PROCESSING
     if is_new:
-        payment.status, payment.failure = "processing", ""
+        payment.status, payment.failure = AttemptStatus.PROCESSING, ""
         _forget_voucher(payment)
         recount(order)
         if _unusable(chain) or not _in_time(chain, orders.keep_waiting):
             # Some methods can still be stopped; the money of others is refunded when it arrives.
-            return _unwanted(order, payment, "unwanted")
+            return _unwanted(order, payment, SyncOutcome.UNWANTED)
         emit(PaymentProcessing(order_id=order.id, payment_id=payment.id))
         _empty(basket, chain)
     orders.extend_hold(order, until=clock.now() + PROCESSING_HOLD)
-    return "processing"
+    return SyncOutcome.PROCESSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,9 +386,9 @@ def check_capture(payment_id: int, amount_minor: int | None) -> CaptureRequest:
     """
     order = orders.lock(order_of(payment_id), whole=False)
     payment = locked(payment_id)
-    if payment.status != "authorised" or payment.intent_id is None:
+    if payment.status != AttemptStatus.AUTHORISED or payment.intent_id is None:
         raise WrongState("Only money that is authorised and not captured yet can be captured.")
-    if order.status != "confirmed":
+    if order.status != OrderStatus.CONFIRMED:
         raise WrongState(f"This order is {order.status}: its money is not captured any more.")
     owed = refundable.owed(order, payment)
     if owed <= 0:
@@ -399,7 +413,7 @@ def report_refused_capture(payment_id: int, reason: str) -> None:
     Opens nothing for money that came or was released since."""
     order = orders.lock(order_of(payment_id), whole=False)
     payment = locked(payment_id)
-    if payment.status != "authorised":
+    if payment.status != AttemptStatus.AUTHORISED:
         return
     held = Money(payment.capturable_minor, payment.currency).format()
     is_open = select(Task.id).where(
@@ -424,12 +438,14 @@ def cancel_order(order: orders.Order, *, reason: str, refund: bool = True) -> No
     source = _source()
     if refund:
         _refuse_while_disputed(order)
-    wanted = refunds.the_rest(order) if source == "customer" else refunds.everything(order)
+    wanted = (
+        refunds.the_rest(order) if source == RefundSource.CUSTOMER else refunds.everything(order)
+    )
     goes_back = refund and bool(wanted.amount_minor)
     orders.cancel(order, reason=reason, goes_back=goes_back)
     if goes_back:
         refunds.request_refund(order, wanted, reason="cancelled", source=source)
-        if source == "customer":
+        if source == RefundSource.CUSTOMER:
             _report_left(order)
     elif refund:
         _report_kept(order)
@@ -443,7 +459,7 @@ def cancel_lines(
     When nothing is left of the order, it is cancelled as by ``cancel_order``. Raises as
     ``orders.cancel_lines`` and ``request_refund`` do; then nothing is changed.
     """
-    if order.status == "confirmed" and orders.is_all_of(order, quantities):
+    if order.status == OrderStatus.CONFIRMED and orders.is_all_of(order, quantities):
         cancel_order(order, reason=reason, refund=refund)
         return
     if refund:
@@ -474,10 +490,12 @@ def _count_worthless(order: orders.Order, wanted: refunds.Wanted) -> None:
 def _release_if_free(order: orders.Order) -> None:
     """When only free items are left of an order whose money is authorised, release the money: the
     order counts as paid then, and can be shipped."""
-    if order.status != "confirmed" or order.payment_status != "authorised":
+    if order.status != OrderStatus.CONFIRMED or order.payment_status != PaymentStatus.AUTHORISED:
         return
     held = session.scalar(
-        select(Payment).where(Payment.order_id == order.id, Payment.status == "authorised").limit(1)
+        select(Payment)
+        .where(Payment.order_id == order.id, Payment.status == AttemptStatus.AUTHORISED)
+        .limit(1)
     )
     if held is not None and refundable.owed(order, held) <= 0:
         emit(VoidRequested(order_id=order.id, payment_id=held.id))
@@ -532,44 +550,47 @@ def _is_old_news(payment: Payment, intent: Intent) -> bool:
     """
     if intent.status == "succeeded":
         return False
-    if payment.status == "authorised":
+    if payment.status == AttemptStatus.AUTHORISED:
         return intent.status not in {"requires_capture", "canceled"}
-    if payment.status == "cancelled" and intent.status != "canceled":
+    if payment.status == AttemptStatus.CANCELLED and intent.status != "canceled":
         ended = select(PaymentEvent.id).where(
-            PaymentEvent.payment_id == payment.id, PaymentEvent.kind == "cancelled"
+            PaymentEvent.payment_id == payment.id, PaymentEvent.kind == MoneyEventKind.CANCELLED
         )
         return session.scalar(ended.limit(1)) is not None
-    if payment.status == "succeeded":
+    if payment.status == AttemptStatus.SUCCEEDED:
         return True
     is_older = payment.checked_at is not None and intent.asked_at < payment.checked_at
     return is_older and intent.status in PASSING
 
 
-def _source() -> str:
+def _source() -> RefundSource:
     kind = actor.current().kind
-    return {"staff": "staff", "system": "system"}.get(kind, "customer")
+    by_actor = {"staff": RefundSource.STAFF, "system": RefundSource.SYSTEM}
+    return by_actor.get(kind, RefundSource.CUSTOMER)
 
 
 def _authorised(
     chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
-) -> str:
+) -> SyncOutcome:
     order = chain.order
-    was_authorised = payment.status == "authorised"  # by whichever charge: money is held once
+    was_authorised = (
+        payment.status == AttemptStatus.AUTHORISED
+    )  # by whichever charge: money is held once
     is_new = not was_authorised and note(
         payment,
-        "authorised",
+        MoneyEventKind.AUTHORISED,
         intent.capturable_minor,
         intent.charge_id or intent.id,
         currency=intent.currency,
         occurred_at=intent.charged_at,
     )
-    payment.status, payment.capturable_minor = "authorised", intent.capturable_minor
+    payment.status, payment.capturable_minor = AttemptStatus.AUTHORISED, intent.capturable_minor
     payment.capture_before = intent.capture_before
     if not is_new:
-        return "known"
+        return SyncOutcome.KNOWN
     recount(order)
     if _differs(order, payment, intent.capturable_minor, intent.currency):
-        return "amount differs"
+        return SyncOutcome.AMOUNT_DIFFERS
     cause = _unusable(chain)
     if cause is None and not _in_time(chain, orders.mark_authorised):
         cause = LateCause.SOLD_OUT
@@ -577,35 +598,35 @@ def _authorised(
         emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
         return _unwanted(order, payment, OUTCOMES[cause])
     _empty(basket, chain)
-    return "authorised"
+    return SyncOutcome.AUTHORISED
 
 
 def _captured(
     chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
-) -> str:
+) -> SyncOutcome:
     order = chain.order
-    if payment.status == "succeeded":
+    if payment.status == AttemptStatus.SUCCEEDED:
         _check_still(payment, intent)
-        return "known"
-    was_authorised = payment.status == "authorised"
+        return SyncOutcome.KNOWN
+    was_authorised = payment.status == AttemptStatus.AUTHORISED
     promised, reference = payment.capturable_minor, intent.charge_id or intent.id
-    payment.status, payment.capturable_minor = "succeeded", 0
+    payment.status, payment.capturable_minor = AttemptStatus.SUCCEEDED, 0
     payment.capture_before = None
     _forget_voucher(payment)
     if not note(
         payment,
-        "captured",
+        MoneyEventKind.CAPTURED,
         intent.received_minor,
         reference,
         currency=intent.currency,
         occurred_at=intent.charged_at,
     ):
-        return "known"
+        return SyncOutcome.KNOWN
     if was_authorised:
         close_about("capture_soon", str(payment.id))
     if was_authorised and intent.received_minor < promised:
-        note(payment, "cancelled", promised - intent.received_minor, reference)
-    is_wanted = was_authorised and order.status == "confirmed"
+        note(payment, MoneyEventKind.CANCELLED, promised - intent.received_minor, reference)
+    is_wanted = was_authorised and order.status == OrderStatus.CONFIRMED
     if is_wanted:
         orders.mark_paid(order)
     recount(order)
@@ -614,12 +635,12 @@ def _captured(
         # Units were called off while Stripe was asked, or somebody captured all of it there.
         too_much = max(0, intent.received_minor - owed)
         refunds.give_back(order, payment, reason="cancelled", amount_minor=too_much)
-        return "paid"
-    if was_authorised and order.status == "cancelled":
+        return SyncOutcome.PAID
+    if was_authorised and order.status == OrderStatus.CANCELLED:
         refunds.give_back(order, payment, reason="order cancelled before")
-        return "late"
+        return SyncOutcome.LATE
     if _differs(order, payment, intent.received_minor, intent.currency):
-        return "amount differs"
+        return SyncOutcome.AMOUNT_DIFFERS
     cause = _unusable(chain)
     if cause is None and not _in_time(chain, orders.mark_paid):
         cause = LateCause.SOLD_OUT
@@ -628,7 +649,7 @@ def _captured(
         emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
         return OUTCOMES[cause]
     _empty(basket, chain)
-    return "paid"
+    return SyncOutcome.PAID
 
 
 def _check_still(payment: Payment, intent: Intent) -> None:
@@ -642,24 +663,28 @@ def _check_still(payment: Payment, intent: Intent) -> None:
         )
 
 
-def _ended(order: orders.Order, payment: Payment, intent: Intent) -> str:
+def _ended(order: orders.Order, payment: Payment, intent: Intent) -> SyncOutcome:
     """An attempt is over at Stripe: by us, by staff there, or because nobody captured in time."""
-    if payment.status == "cancelled":
-        return "cancelled"
+    if payment.status == AttemptStatus.CANCELLED:
+        return SyncOutcome.CANCELLED
     was, released = payment.status, payment.capturable_minor
     was_waiting = payment.is_on_its_way
-    payment.status, payment.capturable_minor, payment.capture_before = "cancelled", 0, None
+    payment.status, payment.capturable_minor, payment.capture_before = (
+        AttemptStatus.CANCELLED,
+        0,
+        None,
+    )
     _forget_voucher(payment)
-    note(payment, "cancelled", released, intent.id)
+    note(payment, MoneyEventKind.CANCELLED, released, intent.id)
     recount(order)
-    if was == "authorised":
+    if was == AttemptStatus.AUTHORISED:
         close_about("capture_soon", str(payment.id))
         emit(PaymentVoided(order_id=order.id, payment_id=payment.id, amount_minor=released))
-        if order.status == "confirmed" and order.payment_status == "unpaid":
+        if order.status == OrderStatus.CONFIRMED and order.payment_status == PaymentStatus.UNPAID:
             if order.total_minor == refundable.worth_of_cancelled(order):
                 orders.mark_paid(order)
                 recount(order)
-                return "cancelled"
+                return SyncOutcome.CANCELLED
             open_task(
                 "authorisation_ended",
                 str(payment.id),
@@ -667,9 +692,9 @@ def _ended(order: orders.Order, payment: Payment, intent: Intent) -> str:
                 " Cancel the order, or ask the customer to pay in another way.",
                 order_id=order.id,
             )
-    elif order.status == "pending":
+    elif order.status == OrderStatus.PENDING:
         _ended_unpaid(order, payment, intent, was_waiting=was_waiting)
-    return "cancelled"
+    return SyncOutcome.CANCELLED
 
 
 def _ended_unpaid(
@@ -694,9 +719,11 @@ def _unusable(chain: orders.Chain) -> LateCause | None:
     for what "processing" promises).
     """
     order, rival = chain.order, chain.rival
-    if order.status in {"confirmed", "completed"}:
+    if order.status in {OrderStatus.CONFIRMED, OrderStatus.COMPLETED}:
         return LateCause.PAID_TWICE
-    if rival is not None and (rival.status != "pending" or rival.payment_status == "processing"):
+    if rival is not None and (
+        rival.status != OrderStatus.PENDING or rival.payment_status == PaymentStatus.PROCESSING
+    ):
         return LateCause.PAID_TWICE
     return LateCause.CANCELLED if chain.is_cancelled else None
 
@@ -707,7 +734,7 @@ def _in_time(chain: orders.Chain, mark: Callable[..., None]) -> bool:
     An order that waits for its money has its stock reserved: only a closed one can come too late.
     """
     order, rival = chain.order, chain.rival
-    if order.status == "pending":
+    if order.status == OrderStatus.PENDING:
         mark(order)
         return True
     try:
@@ -720,7 +747,7 @@ def _in_time(chain: orders.Chain, mark: Callable[..., None]) -> bool:
     return True
 
 
-def _unwanted(order: orders.Order, payment: Payment, outcome: str) -> str:
+def _unwanted(order: orders.Order, payment: Payment, outcome: SyncOutcome) -> SyncOutcome:
     emit(VoidRequested(order_id=order.id, payment_id=payment.id))
     return outcome
 
@@ -774,6 +801,12 @@ def _cart_of(order_id: int) -> cart.Cart | None:
     For a cart that was merged since, because its buyer has signed in, the one that has its items.
     """
     found = session.scalars(_LOCK_CARTS, {"order_id": order_id}).all()
-    if any(one.status == "merged" for one in found):  # perhaps just now: look once more
+    if any(
+        one.status == cart.CartStatus.MERGED for one in found
+    ):  # perhaps just now: look once more
         found = session.scalars(_LOCK_CARTS, {"order_id": order_id}).all()
-    return max(found, key=lambda one: (one.status == "open", one.status != "merged"), default=None)
+    return max(
+        found,
+        key=lambda one: (one.status == cart.CartStatus.OPEN, one.status != cart.CartStatus.MERGED),
+        default=None,
+    )

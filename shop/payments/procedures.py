@@ -15,6 +15,7 @@ from shop.core import clock, forgetting
 from shop.core.db import end_read, retrying, session, transaction
 from shop.core.errors import DomainError, Unavailable, WrongState
 from shop.core.money import Money
+from shop.orders import OrderStatus
 from shop.payments import (
     alerts,
     disputes,
@@ -30,6 +31,7 @@ from shop.payments.models import Dispute, Payment, Refund, WebhookDelivery
 from shop.payments.ownership import NOT_OURS
 from shop.payments.records import order_of
 from shop.payments.refusals import RefusalReason
+from shop.payments.states import AttemptStatus, RefundStatus, SyncOutcome
 from shop.payments.tasks import close_about, open_task
 
 log = logging.getLogger(__name__)
@@ -115,7 +117,7 @@ def start(order_id: int, *, with_wallet: bool = False) -> Started:
 
 @_reports_denied_access()
 @gateway.bounded()
-def cancel_voucher(order_id: int) -> str:
+def cancel_voucher(order_id: int) -> SyncOutcome:
     """Cancel the voucher with which an order waits to be paid, so that it can be paid otherwise:
     ``start`` begins a new attempt then. Safe to repeat. A voucher that was paid at this moment
     counts: the order is paid, or its money is on its way. Returns what was done.
@@ -132,10 +134,10 @@ def cancel_voucher(order_id: int) -> str:
     ).first()
     end_read()
     if found is None:
-        return "known"
+        return SyncOutcome.KNOWN
     intent = gateway.cancel_intent(found.intent_id)
 
-    def apply() -> str:
+    def apply() -> SyncOutcome:
         with transaction("settle"):
             return operations.apply_intent(found.id, intent, order_id=order_id)
 
@@ -155,7 +157,7 @@ def _give_up_addressed(order_id: int) -> None:
         .limit(1)
     ).first()
     end_read()
-    if latest is None or latest.intent_id is None or latest.status != "started":
+    if latest is None or latest.intent_id is None or latest.status != AttemptStatus.STARTED:
         return
     intent = gateway.fetch_intent(latest.intent_id)
     if intent.has_shipping and intent.status == "requires_payment_method":
@@ -298,7 +300,7 @@ def _is_forgotten(moment: datetime) -> bool:
     return clock.now() - moment > KEY_LIVES
 
 
-def settle(payment_id: int) -> str:
+def settle(payment_id: int) -> SyncOutcome:
     """Ask Stripe how a payment stands and bring ours in step; gives what was done.
 
     Called by the return page, by webhooks and by ``reconcile``; safe to repeat at any time.
@@ -307,13 +309,13 @@ def settle(payment_id: int) -> str:
     return _settle(payment_id, intent_id)
 
 
-def _settle(payment_id: int, intent_id: str | None, order_id: int | None = None) -> str:
+def _settle(payment_id: int, intent_id: str | None, order_id: int | None = None) -> SyncOutcome:
     end_read()
     if intent_id is None:
-        return "waiting"
+        return SyncOutcome.WAITING
     intent = gateway.fetch_intent(intent_id)
 
-    def apply() -> str:
+    def apply() -> SyncOutcome:
         with transaction("settle"):
             return operations.apply_intent(payment_id, intent, order_id=order_id)
 
@@ -321,7 +323,7 @@ def _settle(payment_id: int, intent_id: str | None, order_id: int | None = None)
 
 
 @gateway.bounded()
-def settle_order(order_id: int) -> str:
+def settle_order(order_id: int) -> SyncOutcome:
     """``settle`` for the newest attempt of an order; "waiting" when there is none."""
     found = session.execute(
         select(Payment.id, Payment.intent_id)
@@ -329,7 +331,7 @@ def settle_order(order_id: int) -> str:
         .order_by(Payment.attempt.desc())
         .limit(1)
     ).first()
-    return _settle(found.id, found.intent_id, order_id) if found else "waiting"
+    return _settle(found.id, found.intent_id, order_id) if found else SyncOutcome.WAITING
 
 
 def record_webhook(payload: bytes, signature: str) -> bool:
@@ -548,7 +550,7 @@ _SETTLERS: dict[str, tuple[str, Callable[[str], str]]] = {
 
 @_reports_denied_access()
 @gateway.bounded()
-def capture(payment_id: int, amount_minor: int | None = None) -> str:
+def capture(payment_id: int, amount_minor: int | None = None) -> SyncOutcome:
     """Take authorised money, all of it or ``amount_minor``; what is left is released for good.
 
     Safe to repeat, also after a refusal. Raises ``WrongState`` and ``Invalid``; ``Refused`` with
@@ -590,9 +592,9 @@ def _captured(
     asked: operations.CaptureRequest,
     intent: stripe_objects.Intent | None,
     refusal: gateway.Refused | None,
-) -> str:
+) -> SyncOutcome:
     """Write down what became of a capture. Raises unless the wanted amount was captured."""
-    outcome = ""
+    outcome = SyncOutcome.WAITING
     why = refusal or WrongState("This payment can no longer be captured. Check it at Stripe.")
     with transaction("apply-capture"):
         if intent is not None:
@@ -621,7 +623,7 @@ def _as_it_is(intent_id: str) -> stripe_objects.Intent | None:
 
 @_reports_denied_access()
 @gateway.bounded()
-def void(payment_id: int) -> str:
+def void(payment_id: int) -> SyncOutcome:
     """Release authorised money without taking it. Money that was captured meanwhile is settled.
 
     Returns what was done, "cancelled" if it is released. Raises ``WrongState`` when Stripe keeps it
@@ -630,7 +632,7 @@ def void(payment_id: int) -> str:
     intent_id = session.scalar(select(Payment.intent_id).where(Payment.id == payment_id))
     end_read()
     if intent_id is None:
-        return "waiting"
+        return SyncOutcome.WAITING
     intent = gateway.cancel_intent(intent_id)
     with transaction("apply-void"):
         outcome = operations.apply_intent(payment_id, intent)
@@ -645,7 +647,7 @@ def release(payment_id: int) -> None:
     """``void`` for staff, who want to know. Raises ``WrongState`` too when the money was captured
     at the same time, so that nothing was released."""
     outcome = void(payment_id)
-    if outcome != "cancelled":
+    if outcome != SyncOutcome.CANCELLED:
         raise WrongState(
             "This money was captured at the same time, so it was not released. Refund it instead."
         )
@@ -659,7 +661,7 @@ def send_refund(refund_id: int) -> None:
     What Stripe refuses fails, with the reason and a task. Raises ``Unavailable``.
     """
     refund = session.get_one(Refund, refund_id, populate_existing=True)
-    if refund.status in {"done", "failed"}:
+    if refund.status in {RefundStatus.DONE, RefundStatus.FAILED}:
         return
     intent_id = session.scalar(select(Payment.intent_id).where(Payment.id == refund.payment_id))
     amount, own_key, attempt = refund.amount_minor, refund.key, refund.attempt
@@ -718,14 +720,14 @@ def close_intents(order_id: int) -> None:
     Of an order that stands, money that is held stays: only further attempts are cancelled. What
     Stripe never heard of, or does not know under our key, nobody can pay: it is given up.
     """
-    stands = orders.Order.status.in_(["confirmed", "completed"])
+    stands = orders.Order.status.in_([OrderStatus.CONFIRMED, OrderStatus.COMPLETED])
     rows = session.execute(
         select(Payment.id, Payment.intent_id)
         .join(orders.Order, orders.Order.id == Payment.order_id)
         .where(
             Payment.order_id == order_id,
             Payment.status.in_(operations.OPEN),
-            ~(stands & (Payment.status == "authorised")),
+            ~(stands & (Payment.status == AttemptStatus.AUTHORISED)),
         )
     ).all()
     end_read()
@@ -761,7 +763,7 @@ def expire_unpaid() -> int:
             close_intents(order_id)
             with transaction("expire-order"):
                 order = orders.lock(order_id)
-                if order.status == "pending" and order.expires_at <= clock.now():
+                if order.status == OrderStatus.PENDING and order.expires_at <= clock.now():
                     orders.expire(order)
                     closed += 1
         except Unavailable as error:
@@ -781,7 +783,7 @@ def _is_known_to_stripe(order_id: int) -> bool:
     intent = session.scalar(
         select(Payment.intent_id).where(
             Payment.order_id == order_id,
-            Payment.status == "started",
+            Payment.status == AttemptStatus.STARTED,
             Payment.intent_id.is_not(None),
         )
     )

@@ -7,6 +7,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from shop.core.db import session
 from shop.payments.models import Dispute, Payment, ReconcileRun, Refund, Task, WebhookDelivery
+from shop.payments.states import AttemptStatus, RefundStatus
 
 
 def of_order(order_id: int) -> Sequence[Payment]:
@@ -49,7 +50,9 @@ def latest(order_id: int) -> Payment | None:
 def held(order_id: int) -> Payment | None:
     """The attempt whose money is authorised and not yet taken. One statement."""
     return session.scalar(
-        select(Payment).where(Payment.order_id == order_id, Payment.status == "authorised").limit(1)
+        select(Payment)
+        .where(Payment.order_id == order_id, Payment.status == AttemptStatus.AUTHORISED)
+        .limit(1)
     )
 
 
@@ -82,8 +85,8 @@ def open_refunds(*, limit: int = 100) -> Sequence[Refund]:
     return session.scalars(
         select(Refund)
         .where(
-            Refund.status.in_(["requested", "sent"])
-            | ((Refund.status == "failed") & unsettled.exists())
+            Refund.status.in_([RefundStatus.REQUESTED, RefundStatus.SENT])
+            | ((Refund.status == RefundStatus.FAILED) & unsettled.exists())
         )
         .options(joinedload(Refund.payment).joinedload(Payment.order))
         .order_by(Refund.id)

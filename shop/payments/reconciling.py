@@ -16,6 +16,7 @@ from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Invalid, Unavailable, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
+from shop.orders import OrderStatus
 from shop.payments import (
     alerts,
     charge_balances,
@@ -28,6 +29,7 @@ from shop.payments import (
 from shop.payments import stripe_gateway as gateway
 from shop.payments.events import ComparisonRequested
 from shop.payments.models import Dispute, Payment, PaymentEvent, ReconcileRun, Refund, Task
+from shop.payments.states import AttemptStatus, RefundStatus, SyncOutcome
 from shop.payments.tasks import open_task
 
 log = logging.getLogger(__name__)
@@ -39,12 +41,12 @@ REFUND_STUCK_AFTER = text("interval '10 minutes'")
 WARN_BEFORE = timedelta(hours=24)
 # What Stripe calls an intent, in our words; the others mean that nobody has paid yet.
 STATUS = {
-    "succeeded": "succeeded",
-    "processing": "processing",
-    "requires_capture": "authorised",
-    "canceled": "cancelled",
+    "succeeded": AttemptStatus.SUCCEEDED,
+    "processing": AttemptStatus.PROCESSING,
+    "requires_capture": AttemptStatus.AUTHORISED,
+    "canceled": AttemptStatus.CANCELLED,
 }
-OFF = ("cancelled", "expired")
+OFF = (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
 KEPT_RUNS = 100
 TELL_EVERY = 50
 # Whoever has not ended by then was cut off, or waits for Stripe: somebody may ask anew.
@@ -63,11 +65,11 @@ def reconcile() -> int:
     attempts at orders that are closed, so that none is looked at for ever; and asks about money
     that should be held no longer.
     """
-    takes_days = (Payment.status == "processing") | (Payment.voucher_url != "")
+    takes_days = (Payment.status == AttemptStatus.PROCESSING) | (Payment.voucher_url != "")
     is_due = Payment.checked_at.is_(None) | (Payment.checked_at < func.now() - WAITS_AFTER)
-    waits = Payment.status.in_(["created", "started", "processing"]) & (
-        Payment.created_at < func.now() - STUCK_AFTER
-    )
+    waits = Payment.status.in_(
+        [AttemptStatus.CREATED, AttemptStatus.STARTED, AttemptStatus.PROCESSING]
+    ) & (Payment.created_at < func.now() - STUCK_AFTER)
     waits = waits & (~takes_days | is_due)
     is_off = orders.Order.status.in_(OFF)
     is_over = (Payment.capture_before < func.now() - STUCK_AFTER) | (
@@ -77,7 +79,7 @@ def reconcile() -> int:
         select(Payment.id, Payment.order_id, Payment.intent_id, Payment.status.label("payment"),
                orders.Order.status)
         .join(orders.Order, orders.Order.id == Payment.order_id)
-        .where(waits | ((Payment.status == "authorised") & is_over))
+        .where(waits | ((Payment.status == AttemptStatus.AUTHORISED) & is_over))
         # All of them: those that nobody finishes must not hide a paid one behind them.
         .order_by(Payment.id)
     ).all()  # fmt: skip
@@ -85,12 +87,18 @@ def reconcile() -> int:
     moved = failures = 0
     for payment_id, order_id, intent_id, payment_status, status in stuck:
         try:
-            if status in OFF or (status != "pending" and payment_status != "authorised"):
+            if status in OFF or (
+                status != OrderStatus.PENDING and payment_status != AttemptStatus.AUTHORISED
+            ):
                 procedures.close_intents(order_id)
                 moved += 1
             elif intent_id is None:
                 procedures.start(order_id)
-            elif _settled(payment_id, intent_id) not in {"waiting", "known", "processing"}:
+            elif _settled(payment_id, intent_id) not in {
+                SyncOutcome.WAITING,
+                SyncOutcome.KNOWN,
+                SyncOutcome.PROCESSING,
+            }:
                 moved += 1
         except gateway.KeySpent as error:  # Stripe answers, if only about this one: go on
             log.warning("not settled", extra={"payment_id": payment_id, "reason": str(error)})
@@ -114,7 +122,7 @@ def _settled(payment_id: int, intent_id: str) -> str:
     """``settle``; what our books cannot take is written down, once, and asked about again later."""
     settle = partial(procedures.settle, payment_id)
     outcome = unapplied.attempt("payment", intent_id, settle)
-    return "waiting" if unapplied.is_refusal(outcome) else outcome
+    return SyncOutcome.WAITING if unapplied.is_refusal(outcome) else outcome
 
 
 def reconcile_refunds() -> int:
@@ -123,7 +131,7 @@ def reconcile_refunds() -> int:
     waiting = session.execute(
         select(Refund.id, Refund.stripe_id)
         .where(
-            Refund.status.in_(["requested", "sent"]),
+            Refund.status.in_([RefundStatus.REQUESTED, RefundStatus.SENT]),
             Refund.requested_at < func.now() - REFUND_STUCK_AFTER,
         )
         .order_by(Refund.id)
@@ -355,7 +363,7 @@ class _Look:
         ).first()
         is_ours = ours is not None or ownership.is_ours(intent.metadata)
         end_read()
-        status = STATUS.get(intent.status, "started")
+        status = STATUS.get(intent.status, AttemptStatus.STARTED)
         if not is_ours:
             return None
         here = "unknown"
@@ -395,7 +403,7 @@ class _Look:
             .where(
                 Refund.requested_at >= self._since + timedelta(hours=1),
                 Refund.stripe_id.is_not(None),
-                Refund.status.in_(["sent", "done"]),
+                Refund.status.in_([RefundStatus.SENT, RefundStatus.DONE]),
             )
         ).all()  # fmt: skip
         end_read()
@@ -413,10 +421,12 @@ class _Look:
             )
         ).first()
         number = _number(sent.intent_id)
-        status = {"succeeded": "done", "failed": "failed", "canceled": "failed"}.get(
-            sent.status, "sent"
-        )
-        is_past = ours is None and status == "failed" and _was_made_anew(sent)
+        status = {
+            "succeeded": RefundStatus.DONE,
+            "failed": RefundStatus.FAILED,
+            "canceled": RefundStatus.FAILED,
+        }.get(sent.status, RefundStatus.SENT)
+        is_past = ours is None and status == RefundStatus.FAILED and _was_made_anew(sent)
         end_read()
         theirs = (status, sent.amount_minor, sent.currency)
         if number is None or is_past or (ours is not None and tuple(ours) == theirs):
@@ -688,7 +698,8 @@ def _warn_of_endings() -> None:
         select(Payment.id, Payment.capturable_minor, Payment.currency, Payment.capture_before,
                Payment.order_id, orders.Order.number)
         .join(orders.Order, orders.Order.id == Payment.order_id)
-        .where(Payment.status == "authorised", Payment.capture_before < clock.now() + WARN_BEFORE,
+        .where(Payment.status == AttemptStatus.AUTHORISED,
+               Payment.capture_before < clock.now() + WARN_BEFORE,
                ~told.exists())
         .order_by(Payment.capture_before)
     ).all()  # fmt: skip

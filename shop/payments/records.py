@@ -15,9 +15,15 @@ from shop.payments import balance as sums
 from shop.payments import refundable
 from shop.payments.balance import Balance
 from shop.payments.models import CLOSED_DISPUTES, INQUIRIES, Dispute, Payment, PaymentEvent
+from shop.payments.states import AttemptStatus, MoneyEventKind
 
 # What an event of a dispute that is open does to the money that is held back.
-SIGNS = {"dispute_withdrawn": 1, "dispute_reinstated": -1, "dispute_opened": 1, "dispute_won": -1}
+SIGNS = {
+    MoneyEventKind.DISPUTE_WITHDRAWN: 1,
+    MoneyEventKind.DISPUTE_REINSTATED: -1,
+    MoneyEventKind.DISPUTE_OPENED: 1,
+    MoneyEventKind.DISPUTE_WON: -1,
+}
 _IS_OPEN = Dispute.status.not_in(CLOSED_DISPUTES)
 _NOTE = insert(table(PaymentEvent)).on_conflict_do_nothing().returning(table(PaymentEvent).c.id)
 
@@ -40,7 +46,7 @@ def order_of(payment_id: int) -> int:
 
 def note(
     payment: Payment,
-    kind: str,
+    kind: MoneyEventKind,
     amount_minor: int,
     reference: str,
     *,
@@ -121,6 +127,6 @@ def recount(order: orders.Order) -> Balance:
 
 def _is_processing(order_id: int) -> bool:
     on_its_way = select(Payment.id).where(
-        Payment.order_id == order_id, Payment.status == "processing"
+        Payment.order_id == order_id, Payment.status == AttemptStatus.PROCESSING
     )
     return session.scalar(on_its_way.limit(1)) is not None

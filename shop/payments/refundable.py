@@ -8,6 +8,7 @@ from sqlalchemy.orm import selectinload
 
 from shop import orders
 from shop.core.db import session
+from shop.orders import OrderStatus, PaymentStatus
 from shop.payments.balance import part_due
 from shop.payments.models import (
     CLOSED_DISPUTES,
@@ -18,6 +19,7 @@ from shop.payments.models import (
     Refund,
     RefundLine,
 )
+from shop.payments.states import MoneyEventKind, RefundStatus
 
 # Why units of an order were cancelled that a refund or a return restocked.
 GIVEN_BACK = "given back"
@@ -108,8 +110,8 @@ def preview(order: orders.Order) -> Preview:
 
 def was_sold(order: orders.Order) -> bool:
     """Whether the order is paid for, so that its units can come back."""
-    is_ours = order.status in {"confirmed", "completed"}
-    return is_ours and order.payment_status not in {"unpaid", "authorised"}
+    is_ours = order.status in {OrderStatus.CONFIRMED, OrderStatus.COMPLETED}
+    return is_ours and order.payment_status not in {PaymentStatus.UNPAID, PaymentStatus.AUTHORISED}
 
 
 def cancelled_free_units(order: orders.Order) -> Mapping[int, int]:
@@ -134,7 +136,7 @@ def worth_of_cancelled(order: orders.Order) -> int:
 def called_off(order: orders.Order) -> tuple[int, int]:
     """What the units come to that were called off before the money was taken, while it is only
     held: so far; and the tax in it."""
-    is_held = order.payment_status == "authorised"
+    is_held = order.payment_status == PaymentStatus.AUTHORISED
     units = {line.id: line.cancelled for line in order.lines} if is_held else unpaid_of(order)
     tax = sum(
         part_due(line.tax_minor, units.get(line.id, 0), of=line.quantity, before_minor=0)
@@ -175,7 +177,7 @@ def given_of(order: orders.Order) -> tuple[Mapping[int, Given], int]:
         )
         .join(Refund, Refund.id == RefundLine.refund_id)
         .join(Payment, Payment.id == Refund.payment_id)
-        .where(Payment.order_id == order.id, Refund.status != "failed")
+        .where(Payment.order_id == order.id, Refund.status != RefundStatus.FAILED)
         .group_by(RefundLine.order_line_id)
     )
     sums = {line_id: (int(amount), int(tax)) for line_id, amount, tax in rows}
@@ -186,7 +188,7 @@ def given_of(order: orders.Order) -> tuple[Mapping[int, Given], int]:
     shipping = session.scalar(
         select(func.coalesce(func.sum(Refund.shipping_minor), 0))
         .join(Payment, Payment.id == Refund.payment_id)
-        .where(Payment.order_id == order.id, Refund.status != "failed")
+        .where(Payment.order_id == order.id, Refund.status != RefundStatus.FAILED)
     )
     return given, int(shipping or 0)
 
@@ -256,7 +258,7 @@ def currency_of(payment: Payment) -> str:
     """The currency in which the money came; nearly always the order's."""
     came = session.scalar(
         select(PaymentEvent.currency).where(
-            PaymentEvent.payment_id == payment.id, PaymentEvent.kind == "captured"
+            PaymentEvent.payment_id == payment.id, PaymentEvent.kind == MoneyEventKind.CAPTURED
         )
     )
     return came or payment.currency

@@ -18,6 +18,7 @@ from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
 from shop.core.events import emit
 from shop.core.money import Money
+from shop.orders import OrderStatus
 from shop.payments import refundable
 from shop.payments.events import OrderRefunded, RefundFailed, RefundRequested
 from shop.payments.models import (
@@ -29,6 +30,7 @@ from shop.payments.models import (
     Task,
 )
 from shop.payments.records import locked, note, order_of, recount
+from shop.payments.states import MoneyEventKind, RefundSource, RefundStatus
 from shop.payments.stripe_objects import SentRefund
 from shop.payments.tasks import close_about, open_task
 from shop.payments.unapplied import CannotApply, RefusalName
@@ -107,7 +109,7 @@ def worth_of(
 
 
 def request_refund(
-    order: orders.Order, wanted: Wanted, *, reason: str, source: str = "staff"
+    order: orders.Order, wanted: Wanted, *, reason: str, source: RefundSource = RefundSource.STAFF
 ) -> Refund:
     """Decide that money goes back, exact to the minor unit; a worker asks Stripe.
 
@@ -187,7 +189,7 @@ def give_back(
             order_id=order.id,
         )
         return None
-    refund = _decide(payment, amount, 0, reason=reason, source="system")
+    refund = _decide(payment, amount, 0, reason=reason, source=RefundSource.SYSTEM)
     session.flush()
     emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=refund.amount_minor))
     return refund
@@ -201,7 +203,7 @@ def retry_refund(refund_id: int) -> Refund:
     order = orders.lock(order_of(found))
     payment = locked(found)
     refund = _locked(refund_id)
-    if refund.status != "failed" or refund.source == "external":
+    if refund.status != RefundStatus.FAILED or refund.source == RefundSource.EXTERNAL:
         raise WrongState("Only a refund of ours that failed can be tried again.")
     if refusal := refundable.refusal_while_disputed(Payment.id == payment.id):
         raise WrongState(refusal)
@@ -210,7 +212,7 @@ def retry_refund(refund_id: int) -> Refund:
         left = _say(payment.balance_minor, refund.currency)
         raise WrongState(f"Only {left} of this payment can still go back.")
     refund.amount_minor = amount
-    refund.status, refund.failure, refund.stripe_id = "requested", "", None
+    refund.status, refund.failure, refund.stripe_id = RefundStatus.REQUESTED, "", None
     refund.attempt += 1
     refund.requested_at = clock.now()
     order.version += 1
@@ -230,7 +232,7 @@ def apply_refund(refund_id: int, sent: SentRefund) -> None:
     is_now = sent.metadata.get("attempt", str(refund.attempt)) == str(refund.attempt)
     if refund.stripe_id != sent.id and (refund.stripe_id is not None or not is_now):
         return  # news of an earlier attempt
-    if refund.status == "failed" and refund.stripe_id is not None:
+    if refund.status == RefundStatus.FAILED and refund.stripe_id is not None:
         return  # at Stripe that is for good: whatever else was said of it was said before
     if (sent.amount_minor, sent.currency) != (refund.amount_minor, refund.currency):
         raise CannotApply(
@@ -239,28 +241,34 @@ def apply_refund(refund_id: int, sent: SentRefund) -> None:
             f" {_say(refund.amount_minor, refund.currency)}.",
         )
     if sent.status in {"failed", "canceled"}:
-        if refund.status == "done":
-            note(payment, "refund_failed", refund.amount_minor, sent.id, currency=refund.currency)
+        if refund.status == RefundStatus.DONE:
+            note(
+                payment,
+                MoneyEventKind.REFUND_FAILED,
+                refund.amount_minor,
+                sent.id,
+                currency=refund.currency,
+            )
         refund.stripe_id = sent.id
         fail_refund(order, refund, sent.failure or "Stripe did not send it.")
         recount(order)
         return
-    if refund.status == "failed":
+    if refund.status == RefundStatus.FAILED:
         _check_room(payment, sent)
         _count_again(order, refund)
     refund.stripe_id = sent.id
     if sent.status != "succeeded":
-        if refund.status == "requested":
+        if refund.status == RefundStatus.REQUESTED:
             _close_stuck(refund)
-        if refund.status != "done":
-            refund.status = "sent"
+        if refund.status != RefundStatus.DONE:
+            refund.status = RefundStatus.SENT
         return
-    if refund.status != "done":
+    if refund.status != RefundStatus.DONE:
         _close_stuck(refund)
-        refund.status, refund.done_at, refund.failure = "done", clock.now(), ""
+        refund.status, refund.done_at, refund.failure = RefundStatus.DONE, clock.now(), ""
     known = note(
         payment,
-        "refunded",
+        MoneyEventKind.REFUNDED,
         refund.amount_minor,
         sent.id,
         currency=refund.currency,
@@ -276,10 +284,10 @@ def apply_refund(refund_id: int, sent: SentRefund) -> None:
 def fail_refund(order: orders.Order, refund: Refund, reason: str) -> None:
     """Stripe did not give the money back: the units count as not given back, and a person is
     asked. Safe to repeat."""
-    if refund.status == "failed":
+    if refund.status == RefundStatus.FAILED:
         return
     _close_stuck(refund)
-    refund.status, refund.failure = "failed", reason
+    refund.status, refund.failure = RefundStatus.FAILED, reason
     lines = {line.id: line for line in order.lines}
     for part in refund.lines:
         lines[part.order_line_id].refunded -= part.quantity
@@ -310,8 +318,9 @@ def report_stuck_refunds() -> int:
         .join(Payment, Payment.id == Refund.payment_id)
         .join(orders.Order, orders.Order.id == Payment.order_id)
         .where(
-            ((Refund.status == "requested") & (Refund.requested_at < now - CONFIRMED_WITHIN))
-            | ((Refund.status == "sent") & (Refund.requested_at < now - ENDED_WITHIN)),
+            ((Refund.status == RefundStatus.REQUESTED)
+             & (Refund.requested_at < now - CONFIRMED_WITHIN))
+            | ((Refund.status == RefundStatus.SENT) & (Refund.requested_at < now - ENDED_WITHIN)),
             ~told.exists(),
         )
         .order_by(Refund.id)
@@ -320,7 +329,7 @@ def report_stuck_refunds() -> int:
         since = f"{row.requested_at:%-d %B, %H:%M} UTC"
         what = (
             f"was requested on {since}, and Stripe has not confirmed it. The shop keeps trying"
-            if row.status == "requested"
+            if row.status == RefundStatus.REQUESTED
             else f"has been pending at Stripe since {since}"
         )
         open_task(
@@ -350,11 +359,11 @@ def adopt_refund(payment_id: int, sent: SentRefund) -> bool:
         _check_room(payment, sent)
     refund = Refund(
         payment_id=payment.id,
-        status="failed" if has_failed else "sent",
+        status=RefundStatus.FAILED if has_failed else RefundStatus.SENT,
         amount_minor=sent.amount_minor,
         currency=sent.currency,
         reason="made at Stripe",
-        source="external",
+        source=RefundSource.EXTERNAL,
         stripe_id=sent.id,
         failure=sent.failure,
         requested_by="Stripe",
@@ -375,7 +384,9 @@ def adopt_refund(payment_id: int, sent: SentRefund) -> bool:
     return True
 
 
-def _decide(payment: Payment, amount: int, shipping: int, *, reason: str, source: str) -> Refund:
+def _decide(
+    payment: Payment, amount: int, shipping: int, *, reason: str, source: RefundSource
+) -> Refund:
     refund = Refund(
         payment_id=payment.id,
         amount_minor=amount,
@@ -446,7 +457,7 @@ def move_stock(
             back.append(inventory.Line(line.variant_id, sent))
     if still_open and back:
         inventory.lock(part.line.variant_id for part in parts)
-    if still_open and order.status == "confirmed":
+    if still_open and order.status == OrderStatus.CONFIRMED:
         orders.cancel_lines(order, still_open, reason=refundable.GIVEN_BACK, goes_back=goes_back)
     if back:
         inventory.restock(order.id, back)
@@ -465,7 +476,9 @@ def _restocked(order_id: int) -> Mapping[int, int]:
         select(RefundLine.order_line_id, func.sum(RefundLine.quantity))
         .join(Refund, Refund.id == RefundLine.refund_id)
         .join(Payment, Payment.id == Refund.payment_id)
-        .where(Payment.order_id == order_id, Refund.status != "failed", RefundLine.restock)
+        .where(
+            Payment.order_id == order_id, Refund.status != RefundStatus.FAILED, RefundLine.restock
+        )
         .group_by(RefundLine.order_line_id)
     ).all()
     free = session.execute(
@@ -483,7 +496,7 @@ def _restocked(order_id: int) -> Mapping[int, int]:
 def _make_room(order: orders.Order, payment: Payment, amount: int) -> None:
     waiting = session.scalars(
         select(Refund)
-        .where(Refund.payment_id == payment.id, Refund.status == "requested")
+        .where(Refund.payment_id == payment.id, Refund.status == RefundStatus.REQUESTED)
         .order_by(Refund.id.desc())
         .with_for_update()
     )

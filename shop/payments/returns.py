@@ -18,10 +18,11 @@ from shop.payments import refundable, refunds
 from shop.payments.events import UnitsReturned
 from shop.payments.models import OrderReturn, OrderReturnLine, Refund
 from shop.payments.refunds import HAD, Wanted
+from shop.payments.states import RefundSource
 
 
 def refund_or_return(
-    order: orders.Order, wanted: Wanted, *, reason: str, source: str = "staff"
+    order: orders.Order, wanted: Wanted, *, reason: str, source: RefundSource = RefundSource.STAFF
 ) -> Refund | OrderReturn:
     """Refund what was asked for; when it comes to nothing, record that the units came back.
 
@@ -39,7 +40,7 @@ def record_return(
     restock: Iterable[int] = (),
     *,
     reason: str,
-    source: str = "staff",
+    source: RefundSource = RefundSource.STAFF,
 ) -> OrderReturn:
     """Record that units, by order line id, came back without money; ``restock`` names the lines
     whose units can be sold again, as in ``Wanted``.

@@ -22,6 +22,7 @@ from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
 from shop.core.network import digest_of
 from shop.customers.models import Address
 from shop.orders import OrderStatus, PaymentStatus
+from shop.payments import AttemptStatus
 from shop.store import visitors
 from shop.store.blueprint import bp
 from shop.store.cart import (
@@ -147,7 +148,7 @@ def payment() -> ResponseReturnValue:
         return redirect(order_url(order), code=303)
     settings = current_app.config["SETTINGS"]
     can_pay = order.expires_at > clock.now()
-    started = can_pay and attempt and attempt.status == "started"
+    started = can_pay and attempt and attempt.status == AttemptStatus.STARTED
     found = visitors.basket()
     return render_template(
         "store/checkout/payment.html",
@@ -159,7 +160,7 @@ def payment() -> ResponseReturnValue:
         seconds_left=int((order.expires_at - clock.now()).total_seconds()),
         can_pay=can_pay,
         has_cart=found is not None and found.order_id == order.id,
-        is_over=attempt is not None and attempt.status == "cancelled",
+        is_over=attempt is not None and attempt.status == AttemptStatus.CANCELLED,
         client_secret=(attempt.client_secret if attempt and started else None),
         failure=failure_words(attempt.failure) if attempt else "",
         publishable_key=settings.stripe_publishable_key,
@@ -219,7 +220,7 @@ def payment_return() -> ResponseReturnValue:
     attempt = payments.latest(order.id)
     if attempt and attempt.is_on_its_way and order.status == OrderStatus.PENDING:
         return redirect(order_url(order, thanks=1), code=303)
-    if order.status != OrderStatus.PENDING or outcome == "late":
+    if order.status != OrderStatus.PENDING or outcome == payments.SyncOutcome.LATE:
         return redirect(order_url(order), code=303)
     if not (attempt and attempt.failure):
         flash("The payment was not finished. Nothing was charged; you can try again.", "warning")

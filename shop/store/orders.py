@@ -14,7 +14,7 @@ from shop.core.db import end_read, transaction
 from shop.core.errors import DomainError, Invalid, NotFound, WrongState
 from shop.core.money import Money
 from shop.orders import FulfilmentStatus, OrderStatus, PaymentStatus
-from shop.payments import Payment
+from shop.payments import Payment, RefundSource, RefundStatus
 from shop.store import visitors
 from shop.store.blueprint import bp
 from shop.store.cart import status_of
@@ -222,7 +222,7 @@ def _money_back(refunds: Sequence[payments.Refund]) -> list[MoneyBack]:
     """What went back to the customer or is on its way, newest first."""
     shown = []
     for refund in refunds:
-        if refund.status == "failed" and refund.source == "external":
+        if refund.status == RefundStatus.FAILED and refund.source == RefundSource.EXTERNAL:
             continue
         words, tone = _REFUND_WORDS[refund.status]
         names = [
@@ -246,10 +246,10 @@ def _units(quantity: int, name: str, title: str) -> str:
 
 
 _REFUND_WORDS = {
-    "requested": ("On its way", "busy"),
-    "sent": ("On its way", "busy"),
-    "done": ("Sent back", "good"),
-    "failed": ("Delayed: we are looking into it", "bad"),
+    RefundStatus.REQUESTED: ("On its way", "busy"),
+    RefundStatus.SENT: ("On its way", "busy"),
+    RefundStatus.DONE: ("Sent back", "good"),
+    RefundStatus.FAILED: ("Delayed: we are looking into it", "bad"),
 }
 
 
