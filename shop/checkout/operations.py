@@ -190,7 +190,8 @@ def _merge_orders(own: cart.Cart, guest: cart.Cart) -> list[str]:
         orders.cancel(other, reason=orders.REPLACED)
     kept = live[0] if live else found[-1]
     for other in found:
-        if other.id in tips and other.chain_id != kept.chain_id:
+        # One that a person cancelled stays cancelled, and must not speak for the other cart's.
+        if other.id in tips and other.chain_id != kept.chain_id and not orders.is_called_off(other):
             orders.unite(kept, other)
     for basket in (own, guest):
         cart.link_order(basket, kept.id)

@@ -103,6 +103,9 @@ def send_voucher(event: VoucherIssued) -> None:
         order,
         payment=payment,
         method=payments.facts_of(payment.method),
+        has_other_ways=bool(
+            {*payments.ways_to_pay(order, capture=payment.capture)} - {payment.method}
+        ),
     )
 
 

@@ -72,9 +72,7 @@ class Chain:
     def is_cancelled(self) -> bool:
         """Whether a person cancelled the order, or one that came in its place."""
         return self.order.status != OrderStatus.PENDING and any(
-            one.status == OrderStatus.CANCELLED and one.close_reason not in REPLACEMENTS
-            for one in (self.order, *self.others)
-            if one.id >= self.order.id
+            is_called_off(one) for one in (self.order, *self.others) if one.id >= self.order.id
         )
 
 
@@ -218,6 +216,11 @@ def lock_all(order_ids: Iterable[int]) -> list[Order]:
     """All orders of the chains of these orders, locked, in the order of their ids."""
     chains = select(Order.chain_id).where(Order.id.in_(list(order_ids)))
     return list(session.scalars(_locked(whole=False).where(Order.chain_id.in_(chains))))
+
+
+def is_called_off(order: Order) -> bool:
+    """Whether a person cancelled the order, so that no money brings it back to life."""
+    return order.status == "cancelled" and order.close_reason not in REPLACEMENTS
 
 
 def unite(kept: Order, other: Order) -> None:

@@ -334,7 +334,8 @@ def _intent_read(data: dict[str, Any]) -> Intent:
     card = details.get("card") or {}
     error = data.get("last_payment_error") or {}
     tried = error.get("payment_method") or {}
-    failed_method = _text(tried.get("type"))
+    has_failed = data["status"] in {"requires_payment_method", "canceled"}
+    failed_method = _text(tried.get("type")) if has_failed else ""
     return Intent(
         id=_id(data["id"]),
         status=_id(data["status"]),

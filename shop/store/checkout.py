@@ -184,10 +184,12 @@ def payment_another_way() -> ResponseReturnValue:
     order = _own_order()
     end_read()
     try:
-        payments.cancel_voucher(order.id)
+        outcome = payments.cancel_voucher(order.id)
     except DomainError as error:
         flash(error.sentence, "error" if isinstance(error, Unavailable) else "warning")
         return redirect(order_url(order), code=303)
+    if outcome == "cancelled":
+        flash("The voucher is cancelled. Please do not pay it any more.", "success")
     # A voucher that was paid at this moment leads on to the order.
     _begin(order)
     return redirect(payment_url(order), code=303)

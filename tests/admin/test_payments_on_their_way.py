@@ -48,6 +48,7 @@ def test_processing_page_says_what_it_waits_for(owner: Desk, cast: Cast) -> None
 
     assert "Payment processing by SEPA Direct Debit; the customer&#39;s bank needs 2 to 5" in page
     assert "<b>SEPA Direct Debit</b>" in page
+    assert "Processing <small>last checked" in page
     assert "Payment processing: the money takes days to arrive" in page
     assert "If the money still arrives, it is refunded automatically." in page
 

@@ -137,6 +137,7 @@ def test_voucher_email_says_how_to_pay(payment: payments.Payment) -> None:
         assert given.url in text and given.reference in text
         assert f"{given.expires_at.astimezone(checkout.terms().zone):%H:%M}" in text
         assert "with Multibanco by" in text
+        assert "See your order, or pay another way" in text
 
 
 def test_voucher_that_ended_is_told(payment: payments.Payment) -> None:

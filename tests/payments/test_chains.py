@@ -401,6 +401,26 @@ def test_sign_in_leaves_one_of_two_unpaid_orders(cast: Cast) -> None:
     assert stock(lamp.id) == (0, 1)
 
 
+def test_sign_in_does_not_cancel_by_another_carts_order(cast: Cast) -> None:
+    guest = people.filled_cart(cast.mug)
+    with transaction():
+        first = checkout.place_order(guest.id)
+    paying = people.attempt(first)
+    own = people.filled_cart(cast.lamp, customer_id=cast.ada.id)
+    with transaction():
+        other = checkout.place_order(own.id)
+    with transaction():
+        orders.cancel(orders.lock(other.id), reason="customer")
+    with transaction():
+        checkout.merge_carts(guest, cast.ada.id)
+    with clock.freeze(first.expires_at + timedelta(minutes=1)), transaction():
+        orders.expire(orders.lock(first.id))
+
+    assert arrives(paying) == "paid"
+
+    assert statuses(first, other) == [("confirmed", "paid"), ("cancelled", "unpaid")]
+
+
 def test_sign_in_keeps_the_order_with_a_voucher(cast: Cast) -> None:
     ada = cast.ada
     own = people.filled_cart(cast.mug, customer_id=ada.id)

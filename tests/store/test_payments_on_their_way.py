@@ -127,6 +127,7 @@ def test_voucher_is_cancelled_for_another_way(
 
     form = browser.get(address).text
     assert "data-client-secret" in form
+    assert "The voucher is cancelled. Please do not pay it any more." in form
     assert ">Change</a>" not in form  # of its cart nothing is left
     page = browser.get(link(order)).text
     assert "Pay with Multibanco" not in page and "Pay now" in page
