@@ -334,6 +334,16 @@ def test_retries_end_after_some(cast: Cast, stripe: stripe_rig.Rig) -> None:
     assert orders.by_id(cast.unpaid_order.id).status == "pending"
 
 
+def test_key_in_use_is_not_given_up(cast: Cast, stripe: stripe_rig.Rig) -> None:
+    in_use = {"type": "idempotency_error", "code": "idempotency_key_in_use"}
+    fail(stripe, CREATE, "lock_timeout", times=gateway.FOR_PEOPLE.tries, **in_use)
+
+    with pytest.raises(Unavailable, match="busy"):
+        payments.start(cast.unpaid_order.id)
+
+    assert one(Payment).key_attempt == 1
+
+
 def test_unconfirmed_refund_opens_a_task_until_sent(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     pay_at_stripe(order.id, stripe)
