@@ -9,12 +9,13 @@ import re
 HIDDEN = "[hidden]"
 _SECRETS = re.compile(
     r"""
-      (?P<name>\b(?:token|cart_token|client_secret|refresh_token|access_token|ticket|password
-        |secret|link_token|device_token|api_key)
-        ["']?\s*[=:]\s*["']?)(?P<value>[^\s&"'<>,;)}\]]{6,})                # token=…, "token": "…"
+      (?P<name>(?:token|ticket|password|secret|api_?key)(?:_\d+)?             # also staff_token, …
+        ["']?\s*(?:[=:]|%3[AD])\s*["']?)(?P<value>[^\s&"'<>,;)}\]]{6,})      # token=…, "token": "…"
+    | (?P<cookie>\b(?:cart|device|(?:__Host-)?shop)=["']?)(?P<crumb>[\w.=+/-]{16,})
     | (?P<path>/account/(?:confirm|password|claim)/)(?P<link>[A-Za-z0-9_-]{16,})  # mailed links
-    | (?P<bearer>\bBearer\s+)(?P<given>[A-Za-z0-9._~+/=-]{8,})               # Authorization
-    | (?P<url>\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)(?P<word>[^\s/@]+)(?=@)       # user:password@host
+    | (?P<bearer>\b(?:Bearer|Authorization:\s*Basic)\s+)                     # Authorization
+        (?P<given>[A-Za-z0-9._~+/=-]{8,})
+    | (?P<url>\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)(?P<word>[^\s/]+)(?=@)        # user:password@host
     | (?P<intent>\b(?:pi|seti)_[A-Za-z0-9]+_secret_)(?P<client>[A-Za-z0-9]+) # Stripe's clients
     | (?P<key>\b(?:[sr]k_(?:live|test)_|whsec_))(?P<rest>[A-Za-z0-9]+)       # Stripe's keys
     """,
@@ -29,7 +30,7 @@ def redact(text: str) -> str:
 
 def _hide(found: re.Match[str]) -> str:
     parts = found.groupdict()
-    for kept in ("name", "path", "bearer", "url", "intent", "key"):
+    for kept in ("name", "cookie", "path", "bearer", "url", "intent", "key"):
         if parts[kept] is not None:
             return f"{parts[kept]}{HIDDEN}"
     return HIDDEN

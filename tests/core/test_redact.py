@@ -29,6 +29,15 @@ CANARY = "c4n4ry0123456789abcdef"
         f"sk_live_{CANARY} is not a key",
         f"whsec_{CANARY}",
         f"password='{CANARY}'",
+        f"/login?next=/orders/EO-1%3Ftoken%3D{CANARY}",
+        f"/checkout/return?payment_intent_client_secret={CANARY}",
+        f"{{'staff_token': '{CANARY}'}}",
+        f"refreshToken={CANARY}",
+        f"[parameters: {{'token_1': '{CANARY}'}}]",
+        f"Cookie: cart={CANARY}; theme=dark",
+        f"Cookie: __Host-shop={CANARY}",
+        f"Authorization: Basic {CANARY}",
+        f"postgresql://shop:p@{CANARY}@db/shop",
     ],
 )
 def test_secrets_are_hidden(words: str) -> None:
@@ -44,6 +53,9 @@ def test_secrets_are_hidden(words: str) -> None:
         "Secret Lane 7",
         "https://shop.example/products/mug?q=token",
         "12:30",
+        "the cart=7 has no items",
+        "Basic questions about delivery: https://shop.example/help",
+        "ask ada@example.com at https://shop.example/",
     ],
 )
 def test_other_words_stay(words: str) -> None:
