@@ -191,7 +191,7 @@ def _merge_orders(own: cart.Cart, guest: cart.Cart) -> list[str]:
     kept = live[0] if live else found[-1]
     for other in found:
         # One that a person cancelled stays cancelled, and must not speak for the other cart's.
-        if other.id in tips and other.chain_id != kept.chain_id and not orders.is_called_off(other):
+        if other.id in tips and other.chain_id != kept.chain_id and not orders.was_cancelled(other):
             orders.unite(kept, other)
     for basket in (own, guest):
         cart.link_order(basket, kept.id)

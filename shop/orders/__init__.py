@@ -19,7 +19,6 @@ from shop.orders.operations import (
     expire,
     extend_hold,
     is_all_of,
-    is_called_off,
     keep_waiting,
     lock,
     lock_all,
@@ -35,6 +34,7 @@ from shop.orders.operations import (
     ship,
     start_processing,
     unite,
+    was_cancelled,
 )
 from shop.orders.queries import (
     TABS,
@@ -107,7 +107,6 @@ __all__ = [
     "expire",
     "extend_hold",
     "is_all_of",
-    "is_called_off",
     "keep_waiting",
     "live_of",
     "lock",
@@ -132,5 +131,6 @@ __all__ = [
     "unite",
     "unpaid_units",
     "waiting",
+    "was_cancelled",
     "words",
 ]  # fmt: skip

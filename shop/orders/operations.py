@@ -72,7 +72,7 @@ class Chain:
     def is_cancelled(self) -> bool:
         """Whether a person cancelled the order, or one that came in its place."""
         return self.order.status != OrderStatus.PENDING and any(
-            is_called_off(one) for one in (self.order, *self.others) if one.id >= self.order.id
+            was_cancelled(one) for one in (self.order, *self.others) if one.id >= self.order.id
         )
 
 
@@ -218,9 +218,9 @@ def lock_all(order_ids: Iterable[int]) -> list[Order]:
     return list(session.scalars(_locked(whole=False).where(Order.chain_id.in_(chains))))
 
 
-def is_called_off(order: Order) -> bool:
+def was_cancelled(order: Order) -> bool:
     """Whether a person cancelled the order, so that no money brings it back to life."""
-    return order.status == "cancelled" and order.close_reason not in REPLACEMENTS
+    return order.status == OrderStatus.CANCELLED and order.close_reason not in REPLACEMENTS
 
 
 def unite(kept: Order, other: Order) -> None:

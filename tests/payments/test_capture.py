@@ -409,7 +409,7 @@ def test_money_of_called_off_units_that_was_captured_at_stripe_goes_back(cast: C
 @pytest.mark.parametrize(
     ("units", "status", "back"), [(1, "confirmed", 1_900), (2, "cancelled", 0)]
 )
-def test_what_is_called_off_while_stripe_captures_goes_back(
+def test_what_was_cancelled_while_stripe_captures_goes_back(
     cast: Cast, monkeypatch: pytest.MonkeyPatch, units: int, status: str, back: int
 ) -> None:
     order, payment = three_with_one_called_off(cast)
