@@ -70,6 +70,10 @@ def _close_intents(event: OrderCancelled | OrderExpired) -> None:
     payments.close_intents(event.order_id)
 
 
+def _give_up_voucher(event: PaymentFailed) -> None:
+    payments.give_up_voucher(event.payment_id)
+
+
 def _send_refund(event: RefundRequested) -> None:
     payments.send_refund(event.refund_id)
 
@@ -116,7 +120,7 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     OrderExpired: [_atomic(mails.send_expired), _outside(_close_intents)],
     PaymentProcessing: [_atomic(mails.send_payment_processing)],
     VoucherIssued: [_atomic(mails.send_voucher)],
-    PaymentFailed: [_atomic(mails.send_payment_failed)],
+    PaymentFailed: [_atomic(mails.send_payment_failed), _outside(_give_up_voucher)],
     OrderRefunded: [_atomic(mails.send_refunded)],
     LatePaymentRefused: [_atomic(mails.send_late_payment)],
     RefundRequested: [_outside(_send_refund)],

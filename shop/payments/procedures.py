@@ -19,6 +19,7 @@ from shop.orders import OrderStatus
 from shop.payments import (
     alerts,
     disputes,
+    methods,
     operations,
     ownership,
     refundable,
@@ -145,6 +146,22 @@ def cancel_voucher(order_id: int) -> SyncOutcome:
     if intent.voucher is not None and intent.status == "requires_action":
         raise WrongState("This voucher cannot be cancelled now. Please try again in a minute.")
     return outcome
+
+
+@gateway.bounded()
+def give_up_voucher(payment_id: int) -> None:
+    """Cancel an attempt whose voucher has ended unpaid, so that the order is paid in another way:
+    its goods must not be kept by one voucher after the other. Safe to repeat; does nothing where
+    only a voucher can pay the order. Raises ``Unavailable``.
+    """
+    payment = session.get_one(Payment, payment_id, populate_existing=True)
+    order = orders.by_id(payment.order_id)
+    ways = operations.ways_to_pay(order, capture=payment.capture)
+    has_ended = payment.status == AttemptStatus.STARTED and not payment.voucher_url
+    is_left = any(not methods.is_voucher(way) for way in ways)
+    end_read()
+    if has_ended and is_left and methods.is_voucher(payment.method):
+        void(payment_id)
 
 
 def _give_up_addressed(order_id: int) -> None:

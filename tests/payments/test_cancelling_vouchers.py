@@ -85,6 +85,33 @@ def test_voucher_is_offered_again_in_a_shop_that_has_nothing_else(
     assert intent.payment_method_types == ["multibanco"]
 
 
+def test_ended_voucher_is_followed_by_another_method(order: Order, stripe: stripe_rig.Rig) -> None:
+    stripe.control("/payment", payment_intent=intent_of(order), outcome="expire")
+    payments.settle_order(order.id)
+    deadline = orders.by_id(order.id).expires_at
+
+    work()
+    payments.start(order.id)
+
+    intent = stripe.client.v1.payment_intents.retrieve(intent_of(order))
+    assert attempts(order) == [("cancelled", "multibanco"), ("started", "")]
+    assert intent.payment_method_types == ["card"]
+    assert orders.by_id(order.id).expires_at == deadline
+    assert [mail.kind for mail in mails()] == ["payment_failed"]
+
+
+def test_ended_voucher_can_be_renewed_where_nothing_else_pays(order: Order) -> None:
+    methods.configure(["multibanco"])
+    payment = payments.latest(order.id)
+    assert payment is not None
+    with transaction():
+        payment.voucher_url = payment.voucher_reference = ""
+
+    payments.give_up_voucher(payment.id)
+
+    assert attempts(order) == [("started", "multibanco")]
+
+
 def test_voucher_paid_at_the_same_time_counts(order: Order, stripe: stripe_rig.Rig) -> None:
     stripe.control("/payment", payment_intent=intent_of(order), outcome="succeed")
 
