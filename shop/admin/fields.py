@@ -16,7 +16,6 @@ from wtforms import (
     Field,
     FloatField,
     IntegerField,
-    SelectField,
     StringField,
     TextAreaField,
     widgets,
@@ -372,11 +371,6 @@ class DataRequiredOrZero:
         typed = field.raw_data and str(field.raw_data[0]).strip()
         if not typed and not field.errors:
             raise ValidationError(self.message)
-
-
-def select_field(label: str, options: dict[str, str], **kwargs: Any) -> Any:
-    """A field to choose one of a few words: ``{"stored": "Shown"}``."""
-    return SelectField(label, choices=list(options.items()), widget=_Select(), **kwargs)
 
 
 _amount_needed: Callable[[Any, Any], None] = DataRequiredOrZero("Fill in an amount.")

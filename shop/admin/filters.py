@@ -78,20 +78,6 @@ class Flag(Filter):
 
 
 @dataclass(frozen=True)
-class Contains(Filter):
-    """Part of a text, whatever the case."""
-
-    kind: str = field(default="text", init=False)
-
-    def narrow(self, query: Query[Any], model: Any, value: str) -> Query[Any]:
-        column = getattr(model, self.column)
-        return query.filter(column.ilike(f"%{escaped(value)}%", escape="\\"))
-
-    def words(self, value: str) -> str:
-        return f"“{value}”"
-
-
-@dataclass(frozen=True)
 class Dates(Filter):
     """From one day to another, both included, in UTC."""
 

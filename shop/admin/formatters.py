@@ -1,9 +1,9 @@
 """How values look in lists and on detail pages: from the value and its row to safe HTML.
 
-For ``formatters_columns``: ``{"status": pill(TONES), "total_minor": money, "placed_at": moment}``.
+For ``formatters_columns``: ``{"total_minor": money, "placed_at": moment}``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -64,18 +64,6 @@ def moment(value: datetime | None, row: Any = None) -> Any:
     )
 
 
-def pill(tones: Mapping[str, tuple[str, str]]) -> Formatter:
-    """A badge: ``tones`` maps the stored value to (tone, words); tones: good warn bad info mute."""
-
-    def show(value: Any, row: Any = None) -> Any:
-        if value is None or value == "":
-            return NOTHING
-        tone, words = tones.get(str(value), ("mute", str(value).replace("_", " ").capitalize()))
-        return badge(words, tone)
-
-    return show
-
-
 def yes_no(yes: str, no: str) -> Formatter:
     """A badge for a flag: green when set, grey when not."""
 
@@ -83,15 +71,6 @@ def yes_no(yes: str, no: str) -> Formatter:
         return badge(yes, "good") if value else badge(no, "mute")
 
     return show
-
-
-def thumb(value: str | None, row: Any = None) -> Markup:
-    """A small square picture from its address; an empty square without one."""
-    if not value:
-        return Markup('<span class="thumb" aria-hidden="true"></span>')
-    return Markup(
-        '<img class="thumb" src="{}" alt="" width="40" height="40" loading="lazy">'
-    ).format(value)
 
 
 def link(address: Callable[[Any], str | None]) -> Formatter:

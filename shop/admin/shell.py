@@ -163,11 +163,6 @@ def asked_for_admin() -> bool:
     return request.path == "/admin" or request.path.startswith("/admin/")
 
 
-def forget_permissions() -> None:
-    """After roles changed inside a request: read them anew."""
-    g.pop("staff_permissions", None)
-
-
 def _version() -> str:
     digest = hashlib.sha256()
     for path in sorted(STATIC.rglob("*")):
