@@ -27,6 +27,7 @@ from shop.catalog.models import Product, Variant
 from shop.core.db import session
 from shop.core.errors import DomainError, Invalid
 from shop.customers.models import Customer
+from shop.discounts import DiscountKind, Lane
 
 BY_CODE, BY_ITSELF = "code", "automatic"
 ALL, CHOSEN = "all", "chosen"
@@ -42,10 +43,10 @@ SHOWN_AT = {
 # Which choices ask for a field; otherwise it is hidden, and what stands in it is not read.
 ASKED_BY: Mapping[str, tuple[str, set[str]]] = {
     "code": ("how", {BY_CODE}),
-    "percent": ("kind", {"percentage", "buy_x_get_y"}),
-    "amount": ("kind", {"fixed", "free_shipping"}),
-    "buy_quantity": ("kind", {"buy_x_get_y"}),
-    "get_quantity": ("kind", {"buy_x_get_y"}),
+    "percent": ("kind", {DiscountKind.PERCENTAGE, DiscountKind.BUY_X_GET_Y}),
+    "amount": ("kind", {DiscountKind.FIXED, DiscountKind.FREE_SHIPPING}),
+    "buy_quantity": ("kind", {DiscountKind.BUY_X_GET_Y}),
+    "get_quantity": ("kind", {DiscountKind.BUY_X_GET_Y}),
     "categories": ("applies_to", {CHOSEN}),
     "products": ("applies_to", {CHOSEN}),
     "customers": ("audience", {CHOSEN}),
@@ -137,7 +138,7 @@ def discount_form(discount: discounts.Discount | None) -> DiscountForm:
     form = DiscountForm(formdata=_used(request.form) if sent else None)
     form.categories.choices = _places()
     if sent or discount is None:
-        form.lane.data = form.lane.data or "main"
+        form.lane.data = form.lane.data or Lane.MAIN
         return form
     for name in (
         "name is_active kind buy_quantity get_quantity audience first_order countries"
@@ -148,7 +149,7 @@ def discount_form(discount: discounts.Discount | None) -> DiscountForm:
     form.ends_at.process_data(discount.ends_at)
     form.how.data = BY_ITSELF if discount.is_automatic else BY_CODE
     form.min_subtotal.data = discount.min_subtotal_minor
-    if discount.kind in {"percentage", "buy_x_get_y"}:
+    if discount.kind in {DiscountKind.PERCENTAGE, DiscountKind.BUY_X_GET_Y}:
         form.percent.data = Decimal(f"{discount.value / 100:g}")
     else:
         form.amount.data = discount.value
@@ -207,8 +208,8 @@ def sentence_of(form: DiscountForm, currency: str) -> str:
     """What the discount that is being typed would do, as far as it is typed."""
     try:
         draft = written_draft(form)
-        value = draft.value
-    except Invalid:
+        kind, value = DiscountKind(draft.kind), draft.value
+    except (Invalid, ValueError):
         return "Fill in the fields below, and this line says what the discount does."
     places = dict(_places())
     names = [words.split(" › ")[-1] for pk, words in places.items() if pk in draft.category_ids]
@@ -220,7 +221,7 @@ def sentence_of(form: DiscountForm, currency: str) -> str:
         discounts.Rule(
             discount_id=0,
             name=draft.name,
-            kind=draft.kind,
+            kind=kind,
             value=value,
             currency=currency,
             buy_quantity=draft.buy_quantity,
@@ -246,7 +247,11 @@ def blame(form: DiscountForm, refusal: DomainError) -> None:
     """Show a refusal at its field, or above the form."""
     name = SHOWN_AT.get(refusal.field or "", refusal.field or "name")
     if name == "value":
-        name = "percent" if form.kind.data in {"percentage", "buy_x_get_y"} else "amount"
+        name = (
+            "percent"
+            if form.kind.data in {DiscountKind.PERCENTAGE, DiscountKind.BUY_X_GET_Y}
+            else "amount"
+        )
     blamed = form[name if name in form else "name"]
     blamed.errors = [*blamed.errors, refusal.sentence]
 
@@ -263,14 +268,14 @@ def check_unchanged(discount: discounts.Discount) -> None:
 
 def _value(form: DiscountForm) -> int:
     kind = form.kind.data
-    if kind in {"percentage", "buy_x_get_y"}:
+    if kind in {DiscountKind.PERCENTAGE, DiscountKind.BUY_X_GET_Y}:
         typed = form.percent.data
         if typed is None or not typed.is_finite() or typed * 100 != int(typed * 100):
             raise Invalid("Type a percentage such as 10 or 12.5.", field="value")
         if not 0 < typed <= 100:
             raise Invalid("A percentage is more than 0 and at most 100.", field="value")
         return int(typed * 100)
-    if kind == "free_shipping":
+    if kind == DiscountKind.FREE_SHIPPING:
         return form.amount.data or 0
     if form.amount.data is None:
         raise Invalid("Type an amount such as 5.00.", field="value")

@@ -17,7 +17,7 @@ from shop.cart import CartView
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.core import clock
 from shop.core.db import session
-from shop.discounts import Facts, Quote, Refused, Rule, price
+from shop.discounts import DiscountKind, Facts, Quote, Refused, Rule, price
 from shop.discounts.conditions import places
 
 SATURDAY = 5
@@ -260,7 +260,7 @@ def _reasons(rule: Rule, facts: Facts, quote: Quote) -> tuple[str, ...]:
 
 def outdone(rule: Rule, quote: Quote) -> str:
     """Why a code whose conditions hold saves nothing."""
-    free = rule.kind == "free_shipping"
+    free = rule.kind == DiscountKind.FREE_SHIPPING
     if free and not quote.shipping_minor and not quote.shipping_discount_minor:
         return "Delivery is free already."
     for one in quote.discounts:

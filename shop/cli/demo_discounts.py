@@ -5,16 +5,18 @@ from sqlalchemy import select
 from shop import checkout, discounts
 from shop.catalog.models import Category
 from shop.core.db import session, transaction
-from shop.discounts import Discount, Draft
+from shop.discounts import Discount, DiscountKind, Draft, Lane
 
 WELCOME = Draft(
     name="Welcome",
-    kind="percentage",
+    kind=DiscountKind.PERCENTAGE,
     value=1_000,
     min_subtotal_minor=3_000,
     limit_per_customer=1,
 )
-DELIVERY = Draft(name="Delivery on us", kind="free_shipping", value=0, limit_total=500, lane="last")
+DELIVERY = Draft(
+    name="Delivery on us", kind=DiscountKind.FREE_SHIPPING, value=0, limit_total=500, lane=Lane.LAST
+)
 KITCHEN = "kitchen"
 
 
@@ -25,7 +27,7 @@ def load() -> int:
     if kitchen is not None:
         three_for_two = Draft(
             name=f"{kitchen.name}: three for two",
-            kind="buy_x_get_y",
+            kind=DiscountKind.BUY_X_GET_Y,
             value=10_000,
             buy_quantity=2,
             get_quantity=1,

@@ -7,6 +7,7 @@ Leaves what may be bought to cart and catalog.
 
 from shop.discounts.conditions import Facts, Rule, explain, offer
 from shop.discounts.errors import CodeRefused, UnknownCode, UsedUp
+from shop.discounts.kinds import Audience, DiscountKind, Lane
 from shop.discounts.models import Discount, DiscountCode
 from shop.discounts.operations import (
     AUDIENCES,
@@ -65,12 +66,12 @@ from shop.discounts.wording import STATUSES, Words, describe, status_of
 
 __all__ = [
     "AUDIENCES", "KINDS", "LANES", "LANE_WORDS", "LONGEST_CODE", "MOST_CHOSEN", "MOST_CODES",
-    "STATUSES", "Applied", "CodeRefused", "Discount", "DiscountCode", "DiscountList", "Draft",
-    "Facts", "History", "Offer", "Priced", "Quote", "Redeemed", "Refused", "Rule", "TaxedLine",
-    "UnknownCode", "Usage", "UsedUp", "Words", "add_code", "automatic", "by_code", "by_codes",
-    "clean_code", "codes", "count_codes", "create_discount", "delete_discount", "describe",
-    "draft_of", "explain", "forget", "generate_codes", "get_discount", "give_back", "history",
-    "lock_for", "lock_of", "of_order", "offer", "page", "price", "redeem", "redeem_again",
-    "remove_code", "rule_of", "rules", "set_active", "status_counts", "status_of",
-    "update_discount", "usage",
+    "STATUSES", "Applied", "Audience", "CodeRefused", "Discount", "DiscountCode",
+    "DiscountKind", "DiscountList", "Draft", "Facts", "History", "Lane", "Offer", "Priced",
+    "Quote", "Redeemed", "Refused", "Rule", "TaxedLine", "UnknownCode", "Usage", "UsedUp",
+    "Words", "add_code", "automatic", "by_code", "by_codes", "clean_code", "codes",
+    "count_codes", "create_discount", "delete_discount", "describe", "draft_of", "explain",
+    "forget", "generate_codes", "get_discount", "give_back", "history", "lock_for", "lock_of",
+    "of_order", "offer", "page", "price", "redeem", "redeem_again", "remove_code", "rule_of",
+    "rules", "set_active", "status_counts", "status_of", "update_discount", "usage",
 ]  # fmt: skip

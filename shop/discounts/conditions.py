@@ -7,6 +7,7 @@ from typing import Protocol
 
 from shop.core.money import Money
 from shop.customers.countries import country_names
+from shop.discounts.kinds import Audience, DiscountKind, Lane
 from shop.discounts.pricing import Offer
 
 
@@ -36,10 +37,10 @@ class Rule:
 
     discount_id: int
     name: str
-    kind: str
+    kind: DiscountKind
     value: int
     currency: str
-    lane: str = "main"
+    lane: Lane = Lane.MAIN
     buy_quantity: int = 0
     get_quantity: int = 0
     is_automatic: bool = False
@@ -49,7 +50,7 @@ class Rule:
     product_ids: frozenset[int] = frozenset()
     target_names: tuple[str, ...] = ()
     min_subtotal_minor: int | None = None
-    audience: str = "everyone"
+    audience: Audience = Audience.EVERYONE
     customer_ids: frozenset[int] = frozenset()
     first_order: bool = False
     countries: tuple[str, ...] = ()
@@ -159,9 +160,9 @@ def _of_limits(rule: Rule, facts: Facts) -> list[str]:
 
 def _of_person(rule: Rule, facts: Facts) -> list[str]:
     reasons = []
-    if rule.audience == "signed_in" and facts.customer_id is None:
+    if rule.audience == Audience.SIGNED_IN and facts.customer_id is None:
         reasons.append("This offer is for customers with an account: please sign in.")
-    if rule.audience == "chosen" and facts.customer_id not in rule.customer_ids:
+    if rule.audience == Audience.CHOSEN and facts.customer_id not in rule.customer_ids:
         reasons.append(
             "This offer is for certain customers: please sign in."
             if facts.customer_id is None

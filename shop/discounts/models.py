@@ -18,8 +18,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, CITEXT
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shop.catalog.models import Category, Product
+from shop.core.choices import choice, one_of
 from shop.core.db import Base
 from shop.customers.models import Customer
+from shop.discounts.kinds import Audience, DiscountKind, Lane
 
 discount_category = Table(
     "discount_category",
@@ -60,11 +62,9 @@ class Discount(Base):
 
     __tablename__ = "discount"
     __table_args__ = (
-        CheckConstraint(
-            "kind IN ('percentage','fixed','free_shipping','buy_x_get_y')", name="kind"
-        ),
-        CheckConstraint("lane IN ('first','main','last')", name="lane"),
-        CheckConstraint("audience IN ('everyone','signed_in','chosen')", name="audience"),
+        one_of("kind", DiscountKind),
+        one_of("lane", Lane),
+        one_of("audience", Audience),
         CheckConstraint(
             "CASE kind WHEN 'percentage' THEN value BETWEEN 1 AND 10000"
             " WHEN 'buy_x_get_y' THEN value BETWEEN 1 AND 10000"
@@ -98,17 +98,17 @@ class Discount(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     name: Mapped[str]
-    kind: Mapped[str]
+    kind: Mapped[DiscountKind] = choice(DiscountKind)
     value: Mapped[int]
     buy_quantity: Mapped[int] = mapped_column(server_default="0", default=0)
     get_quantity: Mapped[int] = mapped_column(server_default="0", default=0)
     currency: Mapped[str]
-    lane: Mapped[str] = mapped_column(server_default="main", default="main")
+    lane: Mapped[Lane] = choice(Lane, default=Lane.MAIN)
     is_automatic: Mapped[bool] = mapped_column(server_default="false", default=False)
     is_active: Mapped[bool] = mapped_column(server_default="true", default=True)
     is_targeted: Mapped[bool] = mapped_column(server_default="false", default=False)
     min_subtotal_minor: Mapped[int | None]
-    audience: Mapped[str] = mapped_column(server_default="everyone", default="everyone")
+    audience: Mapped[Audience] = choice(Audience, default=Audience.EVERYONE)
     first_order: Mapped[bool] = mapped_column(server_default="false", default=False)
     countries: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}", default=list)
     starts_at: Mapped[datetime | None]

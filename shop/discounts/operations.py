@@ -22,20 +22,25 @@ from shop.customers.countries import country_names
 from shop.customers.models import Customer
 from shop.discounts import queries
 from shop.discounts.errors import UsedUp
+from shop.discounts.kinds import Audience, DiscountKind, Lane
 from shop.discounts.models import Discount, DiscountCode, Redemption
 from shop.discounts.pricing import LANES, WHOLE, Applied
 
 KINDS = {
-    "percentage": "Percentage",
-    "fixed": "Fixed amount",
-    "free_shipping": "Free delivery",
-    "buy_x_get_y": "Buy some, get some",
+    DiscountKind.PERCENTAGE: "Percentage",
+    DiscountKind.FIXED: "Fixed amount",
+    DiscountKind.FREE_SHIPPING: "Free delivery",
+    DiscountKind.BUY_X_GET_Y: "Buy some, get some",
 }
-LANE_WORDS = {"first": "First round", "main": "Main round", "last": "Last round"}
+LANE_WORDS = {
+    Lane.FIRST: "First round",
+    Lane.MAIN: "Main round",
+    Lane.LAST: "Last round",
+}
 AUDIENCES = {
-    "everyone": "Everyone",
-    "signed_in": "Customers with an account",
-    "chosen": "Chosen customers",
+    Audience.EVERYONE: "Everyone",
+    Audience.SIGNED_IN: "Customers with an account",
+    Audience.CHOSEN: "Chosen customers",
 }
 MOST_MINOR = 100_000_000
 MOST_USES = 1_000_000_000
@@ -62,14 +67,14 @@ class Draft:
     buy_quantity: int = 0
     get_quantity: int = 0
     currency: str = ""
-    lane: str = "main"
+    lane: Lane = Lane.MAIN
     is_automatic: bool = False
     is_active: bool = True
     is_targeted: bool = False
     category_ids: Sequence[int] = ()
     product_ids: Sequence[int] = ()
     min_subtotal_minor: int | None = None
-    audience: str = "everyone"
+    audience: Audience = Audience.EVERYONE
     customer_ids: Sequence[int] = ()
     first_order: bool = False
     countries: Sequence[str] = ()
@@ -399,9 +404,9 @@ def _checked(draft: Draft, currency: str) -> dict[str, Any]:
     if draft.is_targeted and not (categories or products):
         raise Invalid("Choose at least one category or product.", field="category_ids")
     customers = _rows(Customer, draft.customer_ids, "customer", "customer_ids")
-    if draft.audience == "chosen" and not customers:
+    if draft.audience == Audience.CHOSEN and not customers:
         raise Invalid("Choose at least one customer.", field="customer_ids")
-    by_number = draft.kind == "buy_x_get_y"
+    by_number = draft.kind == DiscountKind.BUY_X_GET_Y
     # Two first orders at the same moment: the limit per customer stops the second.
     per_customer = 1 if draft.first_order else draft.limit_per_customer
     return {
@@ -418,7 +423,7 @@ def _checked(draft: Draft, currency: str) -> dict[str, Any]:
         "products": products if draft.is_targeted else [],
         "min_subtotal_minor": draft.min_subtotal_minor,
         "audience": draft.audience,
-        "customers": customers if draft.audience == "chosen" else [],
+        "customers": customers if draft.audience == Audience.CHOSEN else [],
         "first_order": bool(draft.first_order),
         "countries": _countries(draft.countries),
         "starts_at": draft.starts_at,
@@ -429,11 +434,11 @@ def _checked(draft: Draft, currency: str) -> dict[str, Any]:
 
 
 def _check_value(draft: Draft, currency: str) -> None:
-    if draft.kind == "percentage":
+    if draft.kind == DiscountKind.PERCENTAGE:
         _whole(draft.value, 1, WHOLE, "The percentage in basis points (1000 is 10 %)", "value")
-    elif draft.kind == "fixed":
+    elif draft.kind == DiscountKind.FIXED:
         _amount(draft.value, 1, currency, "The amount off", "value")
-    elif draft.kind == "free_shipping":
+    elif draft.kind == DiscountKind.FREE_SHIPPING:
         _amount(draft.value, 0, currency, "The most off delivery", "value")
     else:
         _whole(draft.value, 1, WHOLE, "The percentage in basis points (10000 is free)", "value")

@@ -21,8 +21,9 @@ from math import floor
 from typing import Protocol
 
 from shop.core.money import share, tax_on, tax_within
+from shop.discounts.kinds import DiscountKind, Lane
 
-LANES = ("first", "main", "last")
+LANES = tuple(Lane)
 WHOLE = 10_000  # basis points
 
 
@@ -49,10 +50,10 @@ class Offer:
 
     discount_id: int
     name: str
-    kind: str
+    kind: DiscountKind
     value: int
     lines: tuple[int, ...]
-    lane: str = "main"
+    lane: Lane = Lane.MAIN
     buy_quantity: int = 0
     get_quantity: int = 0
     code: str = ""
@@ -68,7 +69,7 @@ class Applied:
     name: str
     code: str
     code_id: int | None
-    lane: str
+    lane: Lane
     lines: tuple[int, ...]
     shipping_minor: int = 0
 
@@ -193,7 +194,9 @@ def _discounted(
     """What applied, what is left of each line, and what is left of shipping."""
     if not offers:
         return (), full, shipping_minor
-    best = _cheapest_way(lines, full, [one for one in offers if one.kind != "free_shipping"])
+    best = _cheapest_way(
+        lines, full, [one for one in offers if one.kind != DiscountKind.FREE_SHIPPING]
+    )
     off = _rounded_lines(lines, full, best)
     parts = _by_offer(best, off)
     applied = [
@@ -206,7 +209,7 @@ def _discounted(
     shipping = [
         _applied(offer, none, min(shipping_minor, offer.value or shipping_minor))
         for offer in offers
-        if offer.kind == "free_shipping"
+        if offer.kind == DiscountKind.FREE_SHIPPING
     ]
     cheapest = max(shipping, key=lambda one: one.saved_minor, default=None)
     if cheapest is None or not cheapest.saved_minor:
@@ -233,7 +236,7 @@ def _cheapest_way(lines: Sequence[Priced], full: list[int], offers: Sequence[Off
     first lane is best, and with that what the next lane finds.
     """
     lanes = [[one for one in offers if one.lane == lane] for lane in LANES]
-    in_sets = [any(one.kind == "buy_x_get_y" for one in lane) for lane in lanes]
+    in_sets = [any(one.kind == DiscountKind.BUY_X_GET_Y for one in lane) for lane in lanes]
     # Leaving one out can only help where two of these ask for the same items.
     compete = sum(in_sets) > 1
     choices: list[list[Offer | None]] = [
@@ -257,7 +260,7 @@ def _way(lines: Sequence[Priced], full: list[int], offers: Sequence[Offer]) -> _
     for index in sorted(range(len(offers)), key=lambda i: not _is_early(offers[i])):
         offer = offers[index]
         off = [Fraction(0)] * len(left)
-        if offer.kind == "buy_x_get_y":
+        if offer.kind == DiscountKind.BUY_X_GET_Y:
             own = [line for line in offer.lines if line not in in_sets]
             in_sets.update(offer.lines)
             _take_sets(offer, own, lines, left, off)
@@ -271,7 +274,7 @@ def _way(lines: Sequence[Priced], full: list[int], offers: Sequence[Offer]) -> _
 
 
 def _is_early(offer: Offer) -> bool:
-    return offer.kind != "buy_x_get_y" and not offer.is_order_wide
+    return offer.kind != DiscountKind.BUY_X_GET_Y and not offer.is_order_wide
 
 
 def _take_part(offer: Offer, left: Sequence[Fraction], off: list[Fraction]) -> None:
@@ -280,7 +283,7 @@ def _take_part(offer: Offer, left: Sequence[Fraction], off: list[Fraction]) -> N
     if not whole:
         return
     part = Fraction(offer.value, WHOLE)
-    if offer.kind == "fixed":
+    if offer.kind == DiscountKind.FIXED:
         part = min(Fraction(1), offer.value / Fraction(whole))
     for index in offer.lines:
         off[index] = left[index] * part

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from shop.core.money import Money
 from shop.discounts.conditions import Rule, day, either, places
+from shop.discounts.kinds import Audience, DiscountKind
 from shop.discounts.models import Discount
 from shop.discounts.pricing import WHOLE
 
@@ -42,9 +43,9 @@ def describe(rule: Rule, zone: tzinfo) -> str:
     parts = [_benefit(rule)]
     if rule.min_subtotal_minor:
         parts.append(f"from {_round(rule.min_subtotal_minor, rule.currency)}")
-    if rule.audience == "signed_in":
+    if rule.audience == Audience.SIGNED_IN:
         parts.append("for customers with an account")
-    elif rule.audience == "chosen":
+    elif rule.audience == Audience.CHOSEN:
         people = len(rule.customer_ids)
         parts.append(f"for {people} chosen {'customer' if people == 1 else 'customers'}")
     if rule.first_order:
@@ -67,19 +68,21 @@ def _benefit(rule: Rule) -> str:
     on = either(rule.target_names) if rule.target_names else ""
     if rule.is_targeted and not on:
         on = "nothing (choose a category or a product)"
-    if rule.kind == "free_shipping":
+    if rule.kind == DiscountKind.FREE_SHIPPING:
         what = (
             f"Up to {_round(rule.value, rule.currency)} off delivery"
             if rule.value
             else "Free delivery"
         )
         return f"{what} with {on}" if on else what
-    if rule.kind == "buy_x_get_y":
+    if rule.kind == DiscountKind.BUY_X_GET_Y:
         given = "free" if rule.value == WHOLE else f"for {_percent(rule.value)} less"
         goods = f" of {on}" if on else ""
         return f"Buy {rule.buy_quantity}{goods}, get {rule.get_quantity} more {given}"
     amount = (
-        _percent(rule.value) if rule.kind == "percentage" else _round(rule.value, rule.currency)
+        _percent(rule.value)
+        if rule.kind == DiscountKind.PERCENTAGE
+        else _round(rule.value, rule.currency)
     )
     return f"{amount} off {on or 'everything'}"
 
