@@ -236,7 +236,6 @@ class DiscountsView(Desk):
     def variants(self) -> Page:
         """Suggestions for the box to try it in: ``[{"id", "text"}]``."""
         words = request.args.get("q", "").strip()[:60]
-        pattern = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         rows = session.scalars(
             select(Variant)
             .join(Variant.product)
@@ -244,7 +243,10 @@ class DiscountsView(Desk):
             .where(
                 Variant.archived_at.is_(None),
                 Product.status == ProductStatus.ACTIVE,
-                or_(Variant.sku.ilike(pattern), Product.name.ilike(pattern)),
+                or_(
+                    Variant.sku.icontains(words, autoescape=True),
+                    Product.name.icontains(words, autoescape=True),
+                ),
             )
             .order_by(Product.name, Variant.position, Variant.id)
             .limit(20)

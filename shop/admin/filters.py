@@ -9,8 +9,6 @@ from flask_appbuilder.models.filters import BaseFilter
 from sqlalchemy import or_
 from sqlalchemy.orm import Query
 
-from shop.admin.interface import escaped
-
 Arguments = Mapping[str, str]
 
 
@@ -133,10 +131,8 @@ class Quick(BaseFilter):
         self.columns = columns
 
     def apply(self, query: Query[Any], value: str) -> Query[Any]:
-        pattern = f"%{escaped(value)}%"
-        return query.filter(
-            or_(*(getattr(self.model, name).ilike(pattern, escape="\\") for name in self.columns))
-        )
+        columns = (getattr(self.model, name) for name in self.columns)
+        return query.filter(or_(*(one.icontains(value, autoescape=True) for one in columns)))
 
 
 class Condition(BaseFilter):

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask_appbuilder.models.filters import BaseFilterConverter, Filters
 from flask_appbuilder.models.sqla.interface import SQLAInterface
-from sqlalchemy import func, inspect, select
+from sqlalchemy import func, inspect, or_, select
 from sqlalchemy.orm import Query, RelationshipProperty, joinedload, selectinload
 
 from shop.core.errors import NotFound
@@ -106,14 +106,10 @@ class Table(SQLAInterface):
 
     def matching(self, columns: Sequence[str], text: str, limit: int) -> list[Any]:
         """Rows whose ``columns`` contain ``text``, for the search-select of a relation."""
-        pattern = f"%{escaped(text)}%"
         named = [getattr(self.obj, column) for column in columns]
         found = select(self.obj).order_by(named[0]).limit(limit)
         if text:
-            condition = named[0].ilike(pattern, escape="\\")
-            for column in named[1:]:
-                condition = condition | column.ilike(pattern, escape="\\")
-            found = found.where(condition)
+            found = found.where(or_(*(one.icontains(text, autoescape=True) for one in named)))
         return list(self.session.scalars(found))
 
     def _with_relations(self, query: Query[Any]) -> Query[Any]:
@@ -132,8 +128,3 @@ class Table(SQLAInterface):
             return True
         largest = BIGINT_MAX if "BIGINT" in str(columns[0].type).upper() else INT_MAX
         return str(key).isdecimal() and len(str(key)) <= 19 and 0 < int(key) <= largest
-
-
-def escaped(text: str) -> str:
-    """``text`` for LIKE, so that ``%`` and ``_`` mean themselves (``escape="\\\\"``)."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -17,7 +17,6 @@ from shop import notifications
 from shop.admin import csp, errors
 from shop.admin.base import Page
 from shop.admin.desk import PER_PAGE, Desk, existing
-from shop.admin.interface import escaped
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, NotFound, WrongState
 from shop.notifications import MailMessage, MailState
@@ -64,12 +63,11 @@ class MailView(Desk):
         matching = select(MailMessage)
         if state:
             matching = matching.where(MailMessage.state == state)
-        if self.quick_text():
-            pattern = f"%{escaped(self.quick_text())}%"
+        if words := self.quick_text():
             matching = matching.where(
                 or_(
-                    MailMessage.recipient.ilike(pattern, escape="\\"),
-                    MailMessage.subject.ilike(pattern, escape="\\"),
+                    MailMessage.recipient.icontains(words, autoescape=True),
+                    MailMessage.subject.icontains(words, autoescape=True),
                 )
             )
         total = session.scalar(select(func.count()).select_from(matching.subquery())) or 0

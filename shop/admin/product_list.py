@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
 
-from shop.admin.interface import escaped
 from shop.catalog.models import Image, Product, ProductStatus, Variant
 from shop.core.db import session
 from shop.inventory.models import StockLevel
@@ -56,13 +55,12 @@ def products(*, q: str, tab: str, page: int, per_page: int) -> ProductList:
     """Products by name, with ``q`` in name, slug or a SKU. Two statements."""
     conditions = [_tab(tab)] if tab else []
     if q:
-        pattern = f"%{escaped(q)}%"
-        with_sku = select(Variant.product_id).where(Variant.sku.ilike(pattern, escape="\\"))
+        has_sku = Variant.sku.icontains(q, autoescape=True)
         conditions.append(
             or_(
-                Product.name.ilike(pattern, escape="\\"),
-                Product.slug.ilike(pattern, escape="\\"),
-                Product.id.in_(with_sku),
+                Product.name.icontains(q, autoescape=True),
+                Product.slug.icontains(q, autoescape=True),
+                Product.id.in_(select(Variant.product_id).where(has_sku)),
             )
         )
     picture = (

@@ -240,12 +240,14 @@ class DiscountList:
 
 def page(*, status: str = "", q: str = "", page: int = 1, per_page: int = 24) -> DiscountList:
     """Discounts, newest first; ``q`` is part of a name or the start of a code. Two statements."""
-    words = q.strip()[:60].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    words = q.strip()[:60]
     where = [text(_STATUS_WHERE.get(status, "true")).bindparams(**_now(status))]
     condition: ColumnElement[bool] = true()
     if words:
-        coded = select(DiscountCode.discount_id).where(DiscountCode.code.like(f"{words}%"))
-        condition = Discount.name.ilike(f"%{words}%") | Discount.id.in_(coded)
+        coded = select(DiscountCode.discount_id).where(
+            DiscountCode.code.startswith(words, autoescape=True)
+        )
+        condition = Discount.name.icontains(words, autoescape=True) | Discount.id.in_(coded)
     rows = session.scalars(
         select(Discount)
         .where(*where, condition)

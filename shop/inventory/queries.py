@@ -112,11 +112,10 @@ def stock_list(*, q: str = "", state: str = "", page: int = 1, per_page: int = 5
         .offset((page - 1) * per_page)
     )
     if q:
-        pattern = f"%{_escaped(q)}%"
         query = query.where(
             or_(
-                Variant.sku.ilike(pattern, escape="\\"),
-                Product.name.ilike(pattern, escape="\\"),
+                Variant.sku.icontains(q, autoescape=True),
+                Product.name.icontains(q, autoescape=True),
                 Variant.barcode == q,
             )
         )
@@ -187,7 +186,3 @@ def discrepancies() -> list[tuple[int, int, str]]:
         for name, added_up in zip(("on_hand", "reserved", "committed"), ledger, strict=True)
         if getattr(level, name) != (added_up or 0)
     ]
-
-
-def _escaped(term: str) -> str:
-    return term.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -305,9 +305,9 @@ def _conditions(filters: OrderFilters) -> list[ColumnElement[bool]]:
         conditions.append(TABS[filters.tab][1])
     if filters.payment_status:
         conditions.append(Order.payment_status == filters.payment_status)
-    for word in filters.q.split()[:5]:
-        pattern = word[:60].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        conditions.append(Order.searched.ilike(f"%{pattern}%", escape="\\"))
+    conditions += [
+        Order.searched.icontains(word[:60], autoescape=True) for word in filters.q.split()[:5]
+    ]
     zone = ZoneInfo(filters.zone)
     if filters.placed_from:
         start = datetime.combine(filters.placed_from, time.min, zone)
