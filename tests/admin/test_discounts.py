@@ -181,7 +181,7 @@ def test_a_name_that_several_products_share_is_asked_about(owner: Desk, session:
         ({"percent": "-5"}, "more than 0 and at most 100"),
         ({"percent": "101"}, "more than 0 and at most 100"),
         ({"percent": "12.345"}, "Type a percentage such as 10 or 12.5"),
-        ({"percent": "NaN"}, "Type a percentage such as 10 or 12.5"),
+        ({"percent": "NaN"}, "Type a number."),
         ({"percent": "ten"}, "Type a number."),
         ({"percent": "1e1"}, "Type a number."),
         ({"percent": "1e999999999"}, "Type a number."),
