@@ -47,7 +47,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     is_long = config.getoption("faults")
-    chosen, left = [], []
+    chosen: list[pytest.Item] = []
+    left: list[pytest.Item] = []
     items.sort(key=lambda item: WHOLE.index(_part(item)) if _part(item) in WHOLE else len(WHOLE))
     for item in items:
         group = _part(item) if _part(item) in WHOLE else str(item.path)

@@ -90,6 +90,12 @@ def window(browser: Browser, shop: Shop, **options: Any) -> Page:
     return context.new_page()
 
 
+def put_on_a_page(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    defaults = OrdersView._asked.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "per_page", rows)
+
+
 def happens(page: Page, kind: str, **data: Any) -> None:
     """What the socket would tell the page."""
     page.evaluate(
@@ -109,11 +115,13 @@ def happens(page: Page, kind: str, **data: Any) -> None:
 )
 def test_every_page_is_accessible_and_fits(browser: Browser, shop: Shop, look: Any) -> None:
     page = window(browser, shop, reduced_motion="reduce", **look)
+    whole = page.viewport_size
+    assert whole is not None
     problems = []
     for path in shop.pages():
         page.goto(path)
         problems += [f"{path}: {line}" for line in violations(page)]
-        for size in (page.viewport_size, SMALLEST):
+        for size in (whole, SMALLEST):
             page.set_viewport_size(size)
             extra = sideways(page)
             problems += [f"{path}: {extra} px too wide at {size['width']}"] if extra > 0 else []
@@ -158,7 +166,7 @@ def test_the_numbers_below_the_list_follow_a_new_order(browser: Browser, shop: S
 def test_a_full_page_stays_as_long_as_it_is(
     browser: Browser, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(OrdersView._asked.__kwdefaults__, "per_page", 3)
+    put_on_a_page(monkeypatch, 3)
     page = window(browser, shop)
     page.goto("/admin/orders/list/")
     assert page.locator("[data-rows] tr").count() == 3
@@ -174,7 +182,7 @@ def test_a_full_page_stays_as_long_as_it_is(
 def test_what_happens_to_an_order_of_a_later_page_is_no_arrival(
     browser: Browser, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(OrdersView._asked.__kwdefaults__, "per_page", 2)
+    put_on_a_page(monkeypatch, 2)
     page = window(browser, shop)
     page.goto("/admin/orders/list/")
     shown = [row.get_attribute("data-pk") for row in page.locator("[data-rows] tr").all()]

@@ -119,7 +119,7 @@ def test_a_discount_of_as_many_goods_and_people_as_the_api_takes_can_be_saved(
     owner: Desk, session: Session
 ) -> None:
     most, now = discounts.MOST_CHOSEN, clock.now()
-    bowls = [
+    bowls: list[dict[str, Any]] = [
         {"name": "Bowl", "slug": f"bowl-{n}", "created_at": now, "updated_at": now}
         for n in range(most + 1)
     ]

@@ -5,10 +5,18 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # has no types
 from flask import Flask
 from flask_appbuilder.security.sqla.models import Role
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Dialog,
+    Page,
+    ViewportSize,
+    WebSocketRoute,
+    sync_playwright,
+)
 from sqlalchemy import select
 from werkzeug.serving import make_server
 
@@ -34,7 +42,8 @@ PAGES = (
     "/admin/roles/list/", "/admin/roles/show/Support", "/admin/profile/", "/admin/password/",
     "/admin/nope",
 )  # fmt: skip
-WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+WIDE: ViewportSize = {"width": 1440, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +143,7 @@ def test_the_sign_in_page_has_no_accessibility_fault(
 
 def test_nothing_sticks_out_on_a_phone_and_nothing_complains(context: BrowserContext) -> None:
     page, said = watched(context)
-    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page.set_viewport_size(PHONE)
 
     for path in PAGES:
         page.goto(path)
@@ -191,7 +200,12 @@ def test_a_form_guards_unsaved_changes_and_saves_with_ctrl_s(context: BrowserCon
     page, said = watched(context)
     page.goto("/admin/profile/")
     asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
 
     page.fill("#first_name", "Helga")
     assert page.get_by_text("Unsaved changes").count() == 1
@@ -248,11 +262,11 @@ def test_new_orders_are_announced(context: BrowserContext, address: str) -> None
         '"data":{"id":7,"number":"EO-10023","total_minor":14200,"currency":"EUR","customer":"Ada"}}'
     )
 
-    def serve(socket):  # type: ignore[no-untyped-def]
+    def serve(socket: WebSocketRoute) -> None:
         socket.send('{"op":"hello","connection":"c","heartbeat":25}')
         socket.on_message(lambda text: answer(socket) if "staff:orders" in text else None)
 
-    def answer(socket):  # type: ignore[no-untyped-def]
+    def answer(socket: WebSocketRoute) -> None:
         socket.send('{"op":"subscribed","topic":"staff:orders","seq":0,"snapshot":{}}')
         socket.send(sent)
 

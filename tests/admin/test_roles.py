@@ -50,7 +50,7 @@ def person(name: str, *held: str) -> User:
 
 def held_by(user_id: int) -> set[str]:
     db.session.remove()
-    return {each.name for each in db.session.get(User, user_id).roles}  # type: ignore[union-attr]
+    return {each.name for each in db.session.get(User, user_id).roles}
 
 
 @pytest.mark.parametrize("name", roles.ROLES)
@@ -207,7 +207,7 @@ def test_staff_without_the_right_change_nobody(app: Flask, session: Session) -> 
     )
 
     db.session.remove()
-    assert db.session.get(User, owner.id).active  # type: ignore[union-attr]
+    assert db.session.get(User, owner.id).active
 
 
 def test_an_owner_adds_changes_and_deactivates_staff(app: Flask, session: Session) -> None:
@@ -226,7 +226,7 @@ def test_an_owner_adds_changes_and_deactivates_staff(app: Flask, session: Sessio
     desk.post("/admin/staff/action_post", {"action": "deactivate", "rowid": pia})
 
     db.session.remove()
-    assert not db.session.get(User, pia).active  # type: ignore[union-attr]
+    assert not db.session.get(User, pia).active
     assert desk.post("/admin/staff/delete/" + str(pia)).status_code in {404, 405}
 
 

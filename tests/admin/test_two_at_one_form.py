@@ -97,7 +97,7 @@ def test_categories_rates_and_staff_are_guarded_too(owner: Desk, cast: Cast) -> 
         )
     viewer = role("Viewer").id
     eve = {"first_name": "Eve", "last_name": "X", "email": "eve@example.com"}
-    forms = [
+    forms: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         (f"/admin/categories/edit/{garden.id}", {"name": "A", "slug": "garden", "parent": ""},
          {"name": "B", "slug": "garden", "parent": ""}),
         ('/admin/tax-rates/edit/["XK", "standard"]', {"rate": "0.2"}, {"rate": "0.3"}),
@@ -162,7 +162,7 @@ def test_who_meets_a_busy_record_is_told_so_in_words(app: Flask, live_database: 
     assert 'value="Fast pigeon"' in answer.text
 
 
-def nothing_free(url: str) -> AbstractContextManager[None]:
+def nothing_free(url: str) -> AbstractContextManager[object]:
     """Every connection is in use."""
     engine = db.configure(url, pool_size=1)
     engine.pool._timeout = 0.1  # type: ignore[attr-defined]

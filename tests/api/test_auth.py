@@ -45,7 +45,7 @@ def test_wrong_passwords_and_unknown_addresses_look_the_same(
         guest.post("auth/token", json={"email": email, "password": "x" * 12, "audience": audience})
         for email in ("ada@example.com", "nobody@example.com")
     ]
-    bodies = [answer.json | {"request_id": ""} for answer in answers]
+    bodies = [answer.get_json() | {"request_id": ""} for answer in answers]
     assert [answer.status_code for answer in answers] == [401, 401]
     assert bodies[0] == bodies[1]
     assert bodies[0]["code"] == "wrong_credentials"

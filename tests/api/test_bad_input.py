@@ -14,7 +14,7 @@ from tests.cast import ADDRESS, Cast
 from tests.discounts.offers import offer
 
 BAD_QUANTITIES = [-1, 0, 1000, 10**9, 10**30, 1.5, 2.0, True, "1", "abc", "", None, [1], {}]
-NASTY = [
+NASTY: list[object] = [
     None,
     True,
     -1,

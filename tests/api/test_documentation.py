@@ -14,7 +14,7 @@ APART = {"/api/", "/api/<path:path>", "/api/v1/openapi.json", "/api/v1/docs", "/
 
 @pytest.fixture
 def spec(guest: Program) -> dict[str, Any]:
-    found: dict[str, Any] = guest.get("openapi.json").json
+    found: dict[str, Any] = guest.get("openapi.json").get_json()
     return found
 
 

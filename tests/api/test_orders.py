@@ -28,7 +28,7 @@ def placed(program: Program, variant_id: int, quantity: int = 1, **headers: str)
     cart = program.post("cart/items", json={"variant_id": variant_id, "quantity": quantity}).json
     answer = program.post("orders", json=wish(cart), headers=headers)
     assert answer.status_code == 201, answer.json
-    order: dict[str, Any] = answer.json
+    order: dict[str, Any] = answer.get_json()
     return order
 
 
@@ -121,7 +121,7 @@ def test_an_order_exists_for_its_owner_its_token_and_staff_only(
     described = {name: said for name, said in order.items() if name != "status_label"}
     assert OrderSchema().validate(described) == {}
     assert guest.get(f"{path}?token={order['token']}").json["number"] == order["number"]
-    staff_view = hire("Viewer").get(path).json
+    staff_view = hire("Viewer").get(path).get_json()
     assert staff_view["number"] == order["number"]
     assert "token" not in staff_view
     for answer in (
@@ -151,7 +151,7 @@ def test_customers_list_their_own_and_staff_all_orders(
     assert [one["number"] for one in answer.json] == [theirs["number"]]
     found = Program(ada.client)
     found.sign_in("support@staff.example.com", audience="staff")
-    assert len(found.get("orders?tab=unpaid&q=ada@example.com").json) == 2
+    assert len(found.get("orders?tab=unpaid&q=ada@example.com").get_json()) == 2
     assert found.get("orders?tab=nonsense").status_code == 422
 
 
@@ -185,7 +185,7 @@ def test_a_customer_calls_an_order_off_until_it_is_packed(
     assert (keep.status_code, keep.json["code"]) == (403, "forbidden")
     answer = guest.post(path, json={"lines": units})
     assert (answer.status_code, answer.json["lines"][0]["cancelled"]) == (200, 1), answer.json
-    assert "refunds" not in answer.json
+    assert "refunds" not in answer.get_json()
     with transaction():
         orders.start_processing(orders.lock(order_id))
     answer = guest.post(path)

@@ -64,7 +64,8 @@ def test_when_only_the_answer_to_a_commit_is_lost_the_same_key_works_at_once(
 def lost_answer(after: str) -> Iterator[list[str]]:
     """The first transaction with such a statement is committed, and the line breaks before the
     answer comes."""
-    said, lost = Statements(), []
+    said = Statements()
+    lost: list[str] = []
 
     def lose(connection: Connection) -> None:
         if not lost and any(after in statement for statement in said.seen):

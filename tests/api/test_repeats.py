@@ -125,15 +125,16 @@ def case(
         return owner, "POST", address, {"count": 3, "prefix": "A"}, {"count": 4, "prefix": "A"}
     if path.endswith(("capture", "void")):
         address = f"orders/{held(cast, monkeypatch).number}/{path.rpartition('/')[2]}"
-        body = {"amount_minor": 500} if path.endswith("capture") else None
-        return owner, "POST", address, body, body and {"amount_minor": 501}
+        if path.endswith("void"):
+            return owner, "POST", address, None, None
+        return owner, "POST", address, {"amount_minor": 500}, {"amount_minor": 501}
     order = cast.paid_order
     if path.startswith("refunds"):
         return owner, "POST", f"refunds/{failed_refund(order).id}/retry", None, None
     line_id = order.lines[0].id
     body = {"lines": [{"line_id": line_id, "quantity": 1}]}
     if path.endswith("refunds"):
-        body |= {"reason": "returned", "restock": True}  # type: ignore[dict-item]
+        body |= {"reason": "returned", "restock": True}
     other = body | {"lines": [{"line_id": line_id, "quantity": 2}]}
     return owner, "POST", path.format(number=order.number), body, other
 

@@ -1,6 +1,7 @@
 """Who may use which route: a table written by hand, checked against every route there is."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -91,7 +92,7 @@ def listed(text: str) -> list[str]:
 def call(program: Program, entry: str) -> tuple[int, str]:
     """Status and code of a call with an empty body."""
     method, path = entry.split(" ")
-    body = {"json": {}} if method in {"POST", "PUT", "PATCH"} else {}
+    body: dict[str, Any] = {"json": {}} if method in {"POST", "PUT", "PATCH"} else {}
     answer = program(method, path, **body)
     assert answer.status_code < 500, (entry, answer.text)
     return answer.status_code, (answer.json or {}).get(

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 from sqlalchemy import func, select
 
-from shop import catalog, inventory
+from shop import catalog, inventory, reviews
 from shop.catalog import Filters
 from shop.catalog.models import Image, Product, Variant
 from shop.cli import demo_catalogue
@@ -84,7 +84,7 @@ def test_a_run_that_died_is_finished_by_the_next(small, session, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as power_cut:
-        power_cut.setattr(demo_catalogue.reviews, "add", dies)
+        power_cut.setattr(reviews, "add", dies)
         with pytest.raises(KeyboardInterrupt):
             demo_catalogue.load(folder=small)
     pictures = session.scalar(select(func.count()).select_from(MediaFile))

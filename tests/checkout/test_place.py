@@ -17,9 +17,13 @@ from tests.cast import Cast
 from tests.discounts.offers import offer
 
 
-def place(basket: cart.Cart, **seen: int) -> orders.Order:
+def place(
+    basket: cart.Cart, *, seen_version: int | None = None, seen_total_minor: int | None = None
+) -> orders.Order:
     with transaction():
-        return checkout.place_order(basket.id, **seen)
+        return checkout.place_order(
+            basket.id, seen_version=seen_version, seen_total_minor=seen_total_minor
+        )
 
 
 def test_totals_contain_tax_and_delivery(cast: Cast) -> None:

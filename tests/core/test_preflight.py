@@ -24,9 +24,7 @@ def role(running: Servers) -> Iterator[str]:
     name = f"plain_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(running.postgres_url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'word'")
-    base = psycopg.conninfo.conninfo_to_dict(running.postgres_url)
-    parts = {**base, "user": name, "password": "word"}
-    yield psycopg.conninfo.make_conninfo(**parts)
+    yield psycopg.conninfo.make_conninfo(running.postgres_url, user=name, password="word")
     with psycopg.connect(running.postgres_url, autocommit=True) as connection:
         connection.execute(f"DROP ROLE IF EXISTS {name}_group")
         connection.execute(f"DROP ROLE {name}")

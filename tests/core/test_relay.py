@@ -36,7 +36,7 @@ def fail(event: BellRang) -> None:
     raise RuntimeError("the worker had a bad day")
 
 
-ONCE = {BellRang: [Reaction("add_customer", add_customer)]}
+ONCE: dict[type[Event], list[Reaction]] = {BellRang: [Reaction("add_customer", add_customer)]}
 
 
 def tell(record: events.EventRecord) -> list[Message]:
@@ -139,7 +139,8 @@ def test_a_slow_reaction_is_left_alone_for_longer_and_another_is_not(session: Se
     def look(event: BellRang) -> None:
         row = session.scalars(select(Delivery).order_by(Delivery.id.desc()).limit(1)).one()
         session.refresh(row)
-        leased[event.number] = row.lease_until - session.scalar(select(func.now()))
+        assert row.lease_until is not None
+        leased[event.number] = row.lease_until - session.scalars(select(func.now())).one()
 
     for number, reaction in enumerate(
         [

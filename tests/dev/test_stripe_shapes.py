@@ -20,8 +20,10 @@ BILLING = {
     "email": "fill_never@example.com",
     "address": {"line1": "Hauptstr. 1", "country": "DE"},
 }
-CARDS = ("4242424242424242", "378282246310005", "4000000000000002", "4000002500003155")
-CARDS += ("4000000000007726", "4000000000005126")
+CARDS = (
+    "4242424242424242", "378282246310005", "4000000000000002", "4000002500003155",
+    "4000000000007726", "4000000000005126",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +94,10 @@ def test_events_carry_types_and_objects_of_the_sdk(rig: Rig) -> None:
 
 
 def test_answers_have_the_fields_of_the_sdk(rig: Rig) -> None:
-    lists = ("payment_intents", "charges", "refunds", "disputes", "customers", "events")
-    lists += ("balance_transactions", "payouts", "reviews", "payment_method_configurations")
+    lists = (
+        "payment_intents", "charges", "refunds", "disputes", "customers", "events",
+        "balance_transactions", "payouts", "reviews", "payment_method_configurations",
+    )  # fmt: skip
 
     for name in (*lists, "radar/early_fraud_warnings"):
         status, page = rig.call(

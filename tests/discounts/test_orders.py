@@ -20,14 +20,14 @@ from tests.cast import Cast
 from tests.discounts.offers import offer
 
 
-def use(basket: cart.Cart, code: str) -> discounts.Applied:
+def use(basket: cart.Cart, code: str) -> discounts.Applied | None:
     with transaction():
         return checkout.apply_code(basket, code)
 
 
-def place(basket: cart.Cart, **seen: int) -> orders.Order:
+def place(basket: cart.Cart, *, seen_total_minor: int | None = None) -> orders.Order:
     with transaction():
-        return checkout.place_order(basket.id, **seen)
+        return checkout.place_order(basket.id, seen_total_minor=seen_total_minor)
 
 
 def quote(basket: cart.Cart) -> discounts.Quote:
@@ -325,7 +325,7 @@ def late(order: orders.Order) -> None:
     with clock.freeze(order.expires_at + timedelta(seconds=1)), transaction():
         orders.expire(orders.lock(order.id))
     with transaction():
-        people.money.apply_intent(payment.id, people.intent(payment))
+        money.apply_intent(payment.id, people.intent(payment))
 
 
 def test_late_money_takes_its_use_again(cast: Cast) -> None:
@@ -353,7 +353,7 @@ def test_late_money_keeps_its_price_when_the_limit_is_full_meanwhile(cast: Cast)
     place(other)
 
     with transaction():
-        people.money.apply_intent(payment.id, people.intent(payment))
+        money.apply_intent(payment.id, people.intent(payment))
 
     session.refresh(order)
     assert (order.status, order.discount_minor, used(ten)) == ("confirmed", 190, 1)

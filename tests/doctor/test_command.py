@@ -17,6 +17,7 @@ from shop.core.db import session, transaction
 from shop.core.errors import Unavailable
 from shop.core.events import EventRecord
 from shop.doctor.checks import Check
+from shop.doctor.events import FaultMended
 from shop.media import storage
 from tests.doctor.healthy import Shop
 
@@ -187,9 +188,10 @@ def test_what_is_only_counted_is_counted_again(app: Flask, own_shop: Shop) -> No
     own_shop.settle_down()  # the picture's sizes are made by a worker
     assert run(app).exit_code == 0
     assert own_shop.order("paid").payment_status == "paid"
-    written = [
-        row.event for row in session.query(EventRecord).filter_by(type="FaultMended").order_by("id")
-    ]
+    written: list[FaultMended] = []
+    for row in session.query(EventRecord).filter_by(type="FaultMended").order_by("id"):
+        assert isinstance(row.event, FaultMended)
+        written.append(row.event)
     assert {one.check for one in written} == doctor.FIXABLE - {"stray-files"}
     about = next(one for one in written if one.check == "payment-status")
     assert about.order_id == own_shop.orders["paid"]

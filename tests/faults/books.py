@@ -59,7 +59,7 @@ WRONG = {
 STATUS = {"succeeded": "succeeded", "requires_capture": "authorised", "canceled": "cancelled"}
 
 
-def ask(sql: str, **values: object) -> Sequence[Row[Any]]:
+def ask(sql: str, **values: object) -> Sequence[Row[*tuple[Any, ...]]]:
     """Ask the database, again while it is just being restarted; leaves nothing open."""
     deadline = time.monotonic() + PATIENCE_S
     while True:

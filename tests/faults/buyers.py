@@ -8,6 +8,7 @@ import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 from multiprocessing.synchronize import Barrier
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from tests.cast import ADDRESS
@@ -25,7 +26,13 @@ class Errand:
     card: str = "4242424242424242"
 
 
-def buy(errand: Errand, key: str, wait: Barrier | None = None) -> tuple[str, str]:
+class Gate(Protocol):
+    """Where buyers wait for each other: a barrier of threads or of processes."""
+
+    def wait(self) -> int: ...
+
+
+def buy(errand: Errand, key: str, wait: Gate | None = None) -> tuple[str, str]:
     """Fill a cart, order, pay. Gives ("paid", order number) or (code of the refusal, "")."""
     status, cart = fill(errand)
     if wait is not None:
@@ -42,7 +49,7 @@ def buy(errand: Errand, key: str, wait: Barrier | None = None) -> tuple[str, str
     return "paid", order["number"]
 
 
-def fill(errand: Errand) -> tuple[int, dict]:
+def fill(errand: Errand) -> tuple[int, dict[str, Any]]:
     """Put it into a new cart."""
     return insist(
         f"{errand.base_url}/api/v1/cart/items",
@@ -50,7 +57,9 @@ def fill(errand: Errand) -> tuple[int, dict]:
     )
 
 
-def place(errand: Errand, cart: dict, key: str, *, with_key: bool = True) -> tuple[int, dict]:
+def place(
+    errand: Errand, cart: dict[str, Any], key: str, *, with_key: bool = True
+) -> tuple[int, dict[str, Any]]:
     """Order what is in the cart; ``key`` is also the buyer's name."""
     return insist(
         f"{errand.base_url}/api/v1/orders",
@@ -66,7 +75,7 @@ def place(errand: Errand, cart: dict, key: str, *, with_key: bool = True) -> tup
     )
 
 
-def start(errand: Errand, order: dict) -> tuple[int, dict]:
+def start(errand: Errand, order: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Begin to pay."""
     number, token = order["number"], order["token"]
     return insist(f"{errand.base_url}/api/v1/orders/{number}/payment-intent?token={token}", {})
@@ -74,7 +83,7 @@ def start(errand: Errand, order: dict) -> tuple[int, dict]:
 
 def insist(
     url: str, body: object, headers: dict[str, str] | None = None, *, patience_s: float = 120
-) -> tuple[int, dict]:
+) -> tuple[int, dict[str, Any]]:
     """POST, and again after a 503, an "in progress" or no answer, as the contract asks of
     programs. A key whose process died is free again after a minute."""
     deadline = time.monotonic() + patience_s

@@ -10,6 +10,7 @@ that expires and is paid after all. Gives what went wrong; nothing did if it is 
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from threading import Barrier, Thread
 
 from flask_migrate import upgrade
@@ -22,11 +23,12 @@ from shop.core.db import retrying, session, transaction
 from shop.discounts.models import Discount, DiscountHolder, Redemption
 from shop.factory import create_app
 from tests import cast as people
+from tests.discounts.offers import Terms
 
 BUYERS = 64
 LIMIT = 10
 EMAIL = "ada@example.com"
-LIMITS = {
+LIMITS: dict[str, Terms] = {
     "discount": {"limit_total": LIMIT},
     "code": {"limit_total": 1_000},
     "customer": {"limit_per_customer": LIMIT},
@@ -94,7 +96,7 @@ def _race(discount_id: int, code_id: int, orders: list[int], *, one_buyer: bool)
         finally:
             session.remove()
 
-    _together([lambda o=o, n=n: buy(o, n) for n, o in enumerate(orders)])
+    _together([partial(buy, order, buyer) for buyer, order in enumerate(orders)])
     return failures + _checked(discount_id, one_buyer)
 
 

@@ -92,12 +92,13 @@ class MailServer:
             await asyncio.sleep(self.manners.pause_s)
         if self._happens(self.manners.refuse_later):
             return "451 4.3.0 Not now, after all"
-        key = str(message_from_bytes(envelope.content or b"")["Message-ID"]).strip()
+        assert isinstance(envelope.content, bytes)  # as it came: the controller decodes nothing
+        key = str(message_from_bytes(envelope.content)["Message-ID"]).strip()
         with self._mutex:
             self.taken[key] += 1
         self._last[session] = key
         if self._happens(self.manners.hang_up):
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
         return "250 OK"
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -219,14 +220,8 @@ def refunds(rig: Rig, count: int, seed: int) -> Figures:
         for order_id, intent_id, captured in paid:
             _wait_for_workers()
             amounts = [chance.randint(1, captured) for _ in range(6)]
-            wishes: list[Callable[[], str]] = [
-                lambda amount=amount, order_id=order_id: _give_back(order_id, amount)
-                for amount in amounts[:4]
-            ]
-            wishes += [
-                lambda amount=amount, intent_id=intent_id: _give_back_there(rig, intent_id, amount)
-                for amount in amounts[4:]
-            ]
+            wishes = [partial(_give_back, order_id, amount) for amount in amounts[:4]]
+            wishes += [partial(_give_back_there, rig, intent_id, amount) for amount in amounts[4:]]
             chance.shuffle(wishes)
             told.update(each.result() for each in [hands.submit(wish) for wish in wishes])
     wrong = failures + failpoints.settle_down(rig)
@@ -435,7 +430,7 @@ def _wait_for_workers() -> None:
         time.sleep(0.3)
 
 
-def _ordered(errand: Errand, name: str) -> dict:
+def _ordered(errand: Errand, name: str) -> dict[str, Any]:
     status, order = place(errand, fill(errand)[1], name)
     if status >= 400:
         raise ValueError(order)

@@ -148,8 +148,10 @@ def rig(var: Path, *, through_proxies: bool = True, seed: int = 0, **more: str) 
         database_url, redis_url = postgres.start(), valkey.start()
         sockets = parse_qs(urlsplit(database_url).query)["host"][0]
         redis_port = urlsplit(redis_url).port
-        lines.append(Proxy(lambda: _unix(f"{sockets}/.s.PGSQL.5432"), seed=seed))
-        lines.append(Proxy(lambda: socket.create_connection(("127.0.0.1", redis_port)), seed=seed))
+        database_line = Proxy(lambda: _unix(f"{sockets}/.s.PGSQL.5432"), seed=seed)
+        lines.append(database_line)
+        redis_line = Proxy(lambda: socket.create_connection(("127.0.0.1", redis_port)), seed=seed)
+        lines.append(redis_line)
         mail.start()
         told = {
             "DATABASE_URL": database_url,
@@ -160,15 +162,16 @@ def rig(var: Path, *, through_proxies: bool = True, seed: int = 0, **more: str) 
         }
         if through_proxies:
             told["DATABASE_URL"] = (
-                f"postgresql://shop@127.0.0.1:{lines[0].port}/shop"
+                f"postgresql://shop@127.0.0.1:{database_line.port}/shop"
                 "?sslmode=disable&gssencmode=disable"
             )
-            told["REDIS_URL"] = redis_url.replace(f":{redis_port}/", f":{lines[1].port}/")
+            told["REDIS_URL"] = redis_url.replace(f":{redis_port}/", f":{redis_line.port}/")
         with running_shop(var / "shop", "--no-demo", **told) as shop:
             environment = os.environ | shop.settings | told | {"SHOP_VAR": str(var / "shop")}
             environment["SHOP_ENV"] = "development"
             yield Rig(
-                shop, postgres, valkey, mail, *lines, database_url, redis_url, failpoints,
+                shop, postgres, valkey, mail, database_line, redis_line,
+                database_url, redis_url, failpoints,
                 _environment=environment,
             )  # fmt: skip
     finally:

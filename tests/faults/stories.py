@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
+from typing import Any
 
 from PIL import Image
 from sqlalchemy import text, update
@@ -62,7 +63,7 @@ class Actors:
         assert status == 200, pair
         return {"Authorization": f"Bearer {pair['access_token']}"}
 
-    def order(self) -> dict:
+    def order(self) -> dict[str, Any]:
         """Order one."""
         status, cart = fill(self.errand)
         assert status < 400, cart
@@ -70,18 +71,18 @@ class Actors:
         assert status < 400, order
         return order
 
-    def begin_to_pay(self, order: dict) -> dict:
+    def begin_to_pay(self, order: dict[str, Any]) -> dict[str, Any]:
         """Get to the card form."""
         status, intent = start(self.errand, order)
         assert status < 400, intent
         return intent
 
-    def pay(self, order: dict) -> int:
+    def pay(self, order: dict[str, Any]) -> int:
         """Pay it; gives the order's id."""
         confirm(self.errand, self.begin_to_pay(order))
         return id_of(order)
 
-    def cancel(self, order: dict, *, by_staff: bool) -> None:
+    def cancel(self, order: dict[str, Any], *, by_staff: bool) -> None:
         """Call it off; who presses again after no answer reads that it is."""
         url = f"{self.errand.base_url}/api/v1/orders/{order['number']}/cancel"
         if by_staff:
@@ -90,7 +91,7 @@ class Actors:
             status, said = insist(f"{url}?token={order['token']}", {})
         assert status == 200 or "cancelled" in said["detail"], said
 
-    def decide(self, order: dict, what: str, **how: object) -> None:
+    def decide(self, order: dict[str, Any], what: str, **how: object) -> None:
         """Let the staff do it, under a key, and again after no answer."""
         headers = self.staff_headers | {"Idempotency-Key": f"{self.name} {what}"}
         url = f"{self.errand.base_url}/api/v1/orders/{order['number']}/{what}"
@@ -262,7 +263,7 @@ def reach(end: End) -> None:
     eventually(end.is_reached, within_s=200, what=f"order {end.order_id} is {end.status}")
 
 
-def authorised(who: Actors) -> dict:
+def authorised(who: Actors) -> dict[str, Any]:
     """An order whose money is held on the card."""
     order = who.order()
     with transaction():
@@ -271,7 +272,7 @@ def authorised(who: Actors) -> dict:
     return order
 
 
-def id_of(order: dict) -> int:
+def id_of(order: dict[str, Any]) -> int:
     """The number of the row."""
     (found,) = books.ask('SELECT id FROM "order" WHERE number = :number', number=order["number"])
     return int(found.id)

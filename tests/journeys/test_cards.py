@@ -114,7 +114,7 @@ def wait_until_called_off(page: Page, number: str) -> None:
         order_id = orders.by_number(number).id
     while True:
         with transaction():
-            if payments.latest(order_id).status == "cancelled":  # type: ignore[union-attr]
+            if payments.latest(order_id).status == "cancelled":
                 return
         assert time.monotonic() < deadline, "the payment is still open"
         page.wait_for_timeout(200)

@@ -6,7 +6,7 @@ import secrets
 import time
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 from sqlalchemy import select
 
 from shop import orders, payments
@@ -25,25 +25,26 @@ from tests.support.stack import RunningShop
 STATIC_PAGES = ("about", "contact", "imprint", "privacy", "returns", "shipping", "terms")
 
 
-def faults_of(visitor: Visitor, path: str, window: dict[str, int]) -> list[str]:
+def faults_of(visitor: Visitor, path: str, window: ViewportSize) -> list[str]:
     """What is wrong with one page: in light, in dark, in the smallest window."""
     page = visitor.page
     wide = page.viewport_size
+    assert wide is not None
     found = []
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         if path:
             visitor.goto(path)
         visitor.settle()
         found += [f"{page.url} {scheme}: {fault}" for fault in axe.violations(page)]
     name = re.sub(r"[^a-z0-9]+", "-", page.url.partition("//")[2].partition("/")[2]) or "home"
     visitor.snap(f"dark-{visitor.name}-{name[:60]}")
-    page.set_viewport_size(window)  # type: ignore[arg-type]
+    page.set_viewport_size(window)
     page.emulate_media(color_scheme="light")
     if (extra := sideways(page)) > 0:
         found.append(f"{page.url} is {extra} px wider than {window['width']} px: {widest(page)}")
     visitor.snap(f"small-{visitor.name}-{name[:60]}")
-    page.set_viewport_size(wide)  # type: ignore[arg-type]
+    page.set_viewport_size(wide)
     return found
 
 

@@ -1,5 +1,7 @@
 """What happens between a page and its socket, or while a fresh part is on its way, is not lost."""
 
+from collections.abc import Sequence
+
 import pytest
 from playwright.sync_api import APIResponse, Page, Route
 from sqlalchemy import func, select
@@ -100,7 +102,7 @@ def test_an_older_part_that_comes_late_does_not_undo_a_newer_one(
 
     page.route(f"**/admin/orders/part/{paid_order}", answer_the_first_last)
     process(paid_order)
-    eventually(lambda: page.wait_for_timeout(50) or slow, within_s=20, what="the page asks")
+    wait_for(page, slow)
     with transaction():
         orders.ship(orders.lock(paid_order))
     expect(page.locator("[data-order-status]")).to_have_text("Shipped")
@@ -119,9 +121,14 @@ def hold(page: Page, address: str) -> list[Route]:
     return held
 
 
-def wait_for(page: Page, held: list[Route]) -> None:
+def wait_for(page: Page, held: Sequence[object]) -> None:
     """Wait until the page has asked for it. Playwright notes that only while it waits itself."""
-    eventually(lambda: page.wait_for_timeout(50) or held, within_s=20, what="the page asks")
+
+    def has_asked() -> bool:
+        page.wait_for_timeout(50)
+        return bool(held)
+
+    eventually(has_asked, within_s=20, what="the page asks")
 
 
 def let_go(page: Page, held: list[Route]) -> None:

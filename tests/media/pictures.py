@@ -13,7 +13,7 @@ def picture(
     *,
     fmt: str = "JPEG",
     mode: str = "RGB",
-    colour: object = "#b0583a",
+    colour: float | tuple[int, ...] | str = "#b0583a",
     **saved: object,
 ) -> BytesIO:
     """A picture of one colour."""

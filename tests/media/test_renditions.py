@@ -7,6 +7,7 @@ from PIL import Image
 
 from shop import media
 from shop.media import PictureRefused, storage
+from shop.media.models import MediaState
 from tests.media import pictures
 
 
@@ -64,7 +65,7 @@ def test_a_job_that_runs_twice_changes_nothing(folder, session):
 def test_a_job_that_died_half_way_is_finished_by_the_next(folder, session):
     kept = media.store_upload(pictures.picture(400, 400), "mug.jpg")
     media.make_renditions(kept.id)
-    kept.state, kept.widths = "pending", ""
+    kept.state, kept.widths = MediaState.PENDING, ""
     next(folder.rglob("320.avif")).unlink()
 
     media.make_renditions(kept.id)

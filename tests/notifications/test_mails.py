@@ -4,6 +4,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+from collections.abc import Callable
 from datetime import timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -21,7 +22,7 @@ from shop.core.db import session, transaction
 from shop.core.relay import Delivery
 from shop.notifications import with_secret
 from shop.notifications.mails import MAX_PER_DAY, MAX_PER_HOUR
-from shop.notifications.models import MailMessage
+from shop.notifications.models import MailMessage, MailState
 from shop.payments import operations, refunds
 from tests import cast as people
 from tests.cast import PASSWORD, Cast
@@ -30,7 +31,7 @@ from tests.discounts.offers import offer
 
 def work() -> list[str]:
     """Dispatch and deliver until nothing is left that talks to nobody but us."""
-    states = []
+    states: list[str] = []
     while True:
         rings, _, claimed = relay.dispatch(reactions.REACTIONS, reactions.messages)
         if not claimed:
@@ -141,11 +142,10 @@ def test_a_known_and_an_unknown_address_get_different_mails_but_the_same_answer(
     ada = cast.ada
     work()
     before = len(mails())
+    register: Callable[[str, str, str], object] = customers.register
 
     with transaction():
-        answers = [
-            customers.register(email, PASSWORD, "X") for email in (ada.email, "new@example.com")
-        ]
+        answers = [register(email, PASSWORD, "X") for email in (ada.email, "new@example.com")]
     work()
 
     assert answers == [None, None]
@@ -245,7 +245,7 @@ def test_a_retry_sends_a_failed_mail_again(cast: Cast) -> None:
     work()
     (message,) = mails()
     with transaction():
-        session.get_one(MailMessage, message.id).state = "failed"
+        session.get_one(MailMessage, message.id).state = MailState.FAILED
 
     with transaction():
         notifications.retry(message.id)
@@ -471,6 +471,6 @@ def test_old_emails_lose_their_secrets_when_migrating(app: Flask, live_database:
         assert row.secret_mark in row.text and row.secret_mark in row.html
         assert secret not in row.text + row.html and link not in row.text + row.html
     assert secret not in with_secret(receipt).text
-    receipt.state = "kept"
+    receipt.state = MailState.KEPT
     assert f"token={secret}" in with_secret(receipt).text
     assert (receipt.customer_id, reset.customer_id) == (None, ada.id)

@@ -90,7 +90,7 @@ def test_method_works_to_the_end(
         payments.settle(started.payment_id)
     paid = orders.by_id(order.id)
     assert (paid.status, paid.payment_status) == ("confirmed", "paid")
-    assert payments.latest(order.id).method == method  # type: ignore[union-attr]
+    assert payments.latest(order.id).method == method
     with transaction():
         payments.cancel_order(orders.lock(order.id), reason="customer")
     (refund,) = payments.refunds_of(order.id)

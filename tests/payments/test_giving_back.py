@@ -18,6 +18,7 @@ from shop.core.errors import DomainError, Invalid, WrongState
 from shop.orders.models import OrderLine
 from shop.payments import procedures, refunds
 from shop.payments.models import Payment, Refund, Task
+from shop.payments.stripe_objects import SentRefund
 from tests import cast as people
 from tests.cast import Cast
 from tests.discounts.offers import offer
@@ -544,10 +545,8 @@ def test_sixteen_at_once_never_give_back_more_than_came(live_database: str) -> N
     assert len(asked) + len(refused) == 64
 
 
-def _made_there(
-    payment: Payment, amount_minor: int, status: str = "succeeded"
-) -> refunds.SentRefund:
-    return refunds.SentRefund(
+def _made_there(payment: Payment, amount_minor: int, status: str = "succeeded") -> SentRefund:
+    return SentRefund(
         id="re_there",
         intent_id=payment.intent_id or "",
         status=status,

@@ -56,7 +56,7 @@ def numbers() -> tuple[Any, ...]:
 def test_nothing_of_another_shop_changes_ours(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     paid(order, stripe)
-    owners = (
+    owners: tuple[dict[str, str], ...] = (
         {},
         {"shop": "somebody else", "payment": "k1"},
         {"order": order.number, "payment": "k"},

@@ -63,7 +63,7 @@ def tasks() -> list[tuple[str, str]]:
     return [(row.kind, row.reference) for row in rows]
 
 
-REFUNDS = [
+REFUNDS: list[tuple[dict[str, Any], str]] = [
     ({"amount": 999_999}, "refused: more than captured"),
     ({"amount": 3 * 10**9}, "refused: more than captured"),
     ({"amount": HUGE}, "refused: cannot be read"),

@@ -18,7 +18,7 @@ from shop.core import clock
 from shop.core.actor import SYSTEM, acting_as
 from shop.core.db import session, transaction
 from shop.core.errors import Unavailable
-from shop.payments import operations, procedures, stripe_objects
+from shop.payments import operations, procedures, refunds, stripe_objects
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund, Task
 from tests import cast as people
@@ -373,14 +373,14 @@ def test_refund_pending_for_weeks_opens_a_task(cast: Cast) -> None:
         )
         session.expire_all()
     with transaction():
-        assert procedures.refunds.report_stuck_refunds() == 1
+        assert refunds.report_stuck_refunds() == 1
 
     with transaction():
-        procedures.refunds.apply_refund(refund.id, people.sent(refund, "pending"))
+        refunds.apply_refund(refund.id, people.sent(refund, "pending"))
     assert "has been pending at Stripe since" in one(Task).sentence
     assert one(Task).closed_at is None
     with transaction():
-        procedures.refunds.apply_refund(refund.id, people.sent(refund))
+        refunds.apply_refund(refund.id, people.sent(refund))
 
     assert one(Task).closed_at is not None
     assert payments.open_tasks() == []

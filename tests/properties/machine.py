@@ -133,18 +133,16 @@ class Ground:
                 self.variants.append(variant.id)
             variant.backorder_allowed = True
             inventory.allow_backorder(variant.id, True)
-        kinds: tuple[tuple[str, dict[str, Any], int | None], ...] = (
-            ("TENTH", {"kind": "percentage", "value": 1_000, "limit_total": 2}, None),
-            ("ONCE", {"kind": "fixed", "value": 777, "limit_per_customer": 1, "lane": "last"}, 2),
-            ("GIFT", {"kind": "percentage", "value": 10_000, "limit_total": 1, "lane": "first"}, 1),
-            ("POST", {"kind": "free_shipping", "limit_total": 3}, None),
+        offers = (
+            (discounts.Draft("TENTH", "percentage", 1_000, limit_total=2), None),
+            (discounts.Draft("ONCE", "fixed", 777, limit_per_customer=1, lane="last"), 2),
+            (discounts.Draft("GIFT", "percentage", 10_000, limit_total=1, lane="first"), 1),
+            (discounts.Draft("POST", "free_shipping", limit_total=3), None),
         )
         with transaction():
-            for code, fields, limit in kinds:
-                made = discounts.create_discount(
-                    discounts.Draft(name=code, **fields), currency="EUR"
-                )
-                discounts.add_code(made, code, limit=limit)
+            for draft, limit in offers:
+                discount = discounts.create_discount(draft, currency="EUR")
+                discounts.add_code(discount, draft.name, limit=limit)
 
     @contextmanager
     def example(self) -> Iterator[Connection]:
@@ -239,7 +237,7 @@ class Shop(RuleBasedStateMachine):
         basket = self._cart(who)
         for variant, quantity in zip(self.ground.variants, units, strict=True):
             if quantity:
-                self.step(lambda v=variant, q=quantity: cart.add(cart.lock(basket), v, q))
+                self.step(partial(_fill, basket, variant, quantity))
         if code is not None:
             self._use_code(basket, code)
         if far >= 1:
@@ -714,9 +712,7 @@ class Shop(RuleBasedStateMachine):
         transitions: list[Transition] = list(then)
         ended, result, refused = self._run(do, crash, away, procedure)
         if refused is None or procedure:
-            transitions += [
-                lambda one=one: self._hear(*one) for one in _as_applied(self.bank.heard)
-            ]
+            transitions += [partial(self._hear, *one) for one in _as_applied(self.bank.heard)]
         elif ended == "refused":
             transitions = []
         if expected is not None and ended != "crashed":
@@ -806,9 +802,9 @@ class Shop(RuleBasedStateMachine):
             number = self.model.sales[order_id].number
             for method, kind, said in self.bank.heard:
                 if (said.get("metadata") or {}).get("order") == number:
-                    transitions.append(lambda one=(method, kind, said): self._hear(*one))
+                    transitions.append(partial(self._hear, method, kind, said))
             if not (away and is_known):
-                transitions.append(lambda order_id=order_id: self._expired(order_id))
+                transitions.append(partial(self._expired, order_id))
         self._compare(transitions, crashed=ended == "crashed")
 
     def _expired(self, order_id: int) -> None:
@@ -984,6 +980,10 @@ class Shop(RuleBasedStateMachine):
             for intent, money in sale.intents.items()
             if money.status == "authorised"
         ]
+
+
+def _fill(basket: int, variant: int, quantity: int) -> None:
+    cart.add(cart.lock(basket), variant, quantity)
 
 
 def _as_applied(heard: list[Any]) -> list[Any]:

@@ -1,12 +1,22 @@
 """Opinions and the stars that lists show."""
 
+from typing import Any, TypedDict
+
 import pytest
 
 from shop import catalog, reviews
 from shop.core.errors import Invalid
 from tests.catalog.goods import mug
 
-GOOD = {"rating": 5, "title": "Just right", "text": "Holds tea.", "author": "Marta"}
+
+class Opinion(TypedDict):
+    rating: int
+    title: str
+    text: str
+    author: str
+
+
+GOOD: Opinion = {"rating": 5, "title": "Just right", "text": "Holds tea.", "author": "Marta"}
 
 
 def test_stars_are_counted_and_shown(session):
@@ -37,9 +47,10 @@ def test_the_same_words_of_the_same_author_are_counted_once(session):
 )
 def test_what_cannot_be_an_opinion_is_refused(session, field, value):
     product = mug()
+    opinion: dict[str, Any] = {**GOOD, field: value}
 
     with pytest.raises(Invalid) as refused:
-        reviews.add(product, **GOOD | {field: value})
+        reviews.add(product, **opinion)
 
     assert refused.value.field == field
     assert reviews.of_product(product.id) == []

@@ -22,7 +22,7 @@ from tests.dev import stripe_rig
 from tests.store.test_checkout import FakeStripe, place
 from tests.store.test_checkout import stripe as stripe
 
-WALLET = {
+WALLET: dict[str, Any] = {
     "email": "grace@example.com",
     "name": "Grace Hopper",
     "phone": "+49 30 1234567",
@@ -122,7 +122,7 @@ def test_paid_order_is_not_ordered_again(shopper: FlaskClient, stripe: FakeStrip
     again = buy(shopper, shown)
 
     assert again.status_code in {200, 422}
-    assert "client_secret" not in again.json
+    assert "client_secret" not in again.get_json()
     assert count_orders() == 1
 
 

@@ -12,7 +12,7 @@ from tests.store.shelf import filled
 
 @pytest.fixture(autouse=True)
 def _fresh_category_cards() -> None:
-    home.category_cards.cache_clear()  # type: ignore[attr-defined]
+    home.category_cards.cache_clear()
 
 
 def test_home_says_what_is_sold_with_one_picture_that_matters(browser: FlaskClient):

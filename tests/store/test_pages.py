@@ -32,7 +32,7 @@ def test_only_known_pages_stand(browser: FlaskClient):
 
 
 def test_the_sitemap_lists_what_can_be_found(browser: FlaskClient):
-    seo._addresses.cache_clear()  # type: ignore[attr-defined]
+    seo._addresses.cache_clear()
     filled()
 
     tree = ElementTree.fromstring(browser.get("/sitemap.xml").text)

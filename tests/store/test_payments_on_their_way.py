@@ -1,6 +1,6 @@
 """Payments that take days, as their customers see them: on the way, voucher, failed, expired."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
@@ -40,7 +40,7 @@ def voucher(payment: payments.Payment, method: str = "multibanco") -> orders.Ord
     return becomes(payment, "requires_action", method=method, voucher=given)
 
 
-def ends() -> object:
+def ends() -> datetime:
     return clock.now() + timedelta(days=5)
 
 

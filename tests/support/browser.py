@@ -14,6 +14,7 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Page,
+    ViewportSize,
     WebError,
     WebSocket,
     sync_playwright,
@@ -33,9 +34,9 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE_MS = 30_000  # for what takes as long as the machine is busy
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 390, "height": 844}
-SMALLEST = {"width": 320, "height": 640}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+SMALLEST: ViewportSize = {"width": 320, "height": 640}
 
 # What the browser itself says of a page that answers 4xx, and of a page that is left early.
 EXPECTED = re.compile(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from dotenv import dotenv_values
@@ -101,7 +102,9 @@ def _command_line(process: psutil.Process) -> str:
         return ""
 
 
-def post(url: str, body: object, headers: dict[str, str] | None = None) -> tuple[int, dict]:
+def post(
+    url: str, body: object, headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, Any]]:
     """POST JSON; gives status and JSON body, also of refusals."""
     request = urllib.request.Request(
         url,
