@@ -37,11 +37,11 @@ from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import NotFound
 
-QUERY_LENGTH = 100
+MAX_QUERY_LENGTH = 100
 # Beyond this many products the numbers beside filters would cost more than they tell.
 FACETS_UP_TO = 2_000
-MOST_SIMILAR = 200
-LARGEST = 2**31 - 1
+MAX_SIMILAR = 200
+MAX_INT = 2**31 - 1
 
 
 SEARCHED = """websearch_to_tsquery('shop_en', :q)
@@ -100,7 +100,7 @@ def listing(filters: Filters) -> Listing:
 
 def suggest(q: str) -> Suggestions:
     """Up to eight products and four categories for what is being typed. One statement."""
-    asked = Filters(q=clean(q, QUERY_LENGTH))
+    asked = Filters(q=clean(q, MAX_QUERY_LENGTH))
     if len(asked.q) < 2:
         return Suggestions((), ())
     source = _source(asked, None)
@@ -278,11 +278,11 @@ def _bounded(filters: Filters) -> Filters:
     }
 
     def price(value: int | None) -> int | None:
-        return None if value is None else max(0, min(value, LARGEST))
+        return None if value is None else max(0, min(value, MAX_INT))
 
     return replace(
         filters,
-        q=clean(filters.q, QUERY_LENGTH),
+        q=clean(filters.q, MAX_QUERY_LENGTH),
         category_path=clean(filters.category_path, 1_000).strip("/"),
         sort=filters.sort if filters.sort in ORDERS else None,
         per_page=max(1, min(filters.per_page, 100)),
@@ -336,7 +336,7 @@ def _source(asked: Filters, place: CategoryView | None, *, ranked: bool = True) 
                 UNION ALL (
                     SELECT p.id, word_similarity(:q, p.name) - 1 FROM product p
                     WHERE {FEW} AND :q <% p.name AND {where}
-                    ORDER BY 2 DESC, p.id LIMIT {MOST_SIMILAR})
+                    ORDER BY 2 DESC, p.id LIMIT {MAX_SIMILAR})
             ) hits GROUP BY id
         ),""",
         "found JOIN product p ON p.id = found.id WHERE true",
@@ -377,7 +377,7 @@ def _condition_values(asked: Filters) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if asked.min_price_minor is not None or asked.max_price_minor is not None:
         values["min_price"] = asked.min_price_minor or 0
-        values["max_price"] = LARGEST if asked.max_price_minor is None else asked.max_price_minor
+        values["max_price"] = MAX_INT if asked.max_price_minor is None else asked.max_price_minor
     for n, (name, chosen) in enumerate(asked.options.items()):
         values |= {f"o{n}": name, f"v{n}": list(chosen)}
     return values

@@ -11,13 +11,13 @@ from sqlalchemy.orm import InstrumentedAttribute
 from shop.core.db import session, transaction
 
 BATCH = 1000
-MOST_BATCHES = 100
+MAX_BATCHES = 100
 
 
 def forget(key: InstrumentedAttribute[int], *, is_over: ColumnElement[bool]) -> int:
     """Delete the rows that are over, each batch in a transaction of its own; gives how many."""
     after = forgotten = 0
-    for _ in range(MOST_BATCHES):
+    for _ in range(MAX_BATCHES):
         with transaction():
             rows = session.execute(
                 select(key, is_over).where(key > after).order_by(key).limit(BATCH)

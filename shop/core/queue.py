@@ -22,7 +22,7 @@ NAME = "shop"
 SLOW = "shop-slow"
 JOB = "shop.__main__.run_deliveries"
 # A job costs a fork and a connection: in a rush, one of them does several deliveries.
-MOST_AT_ONCE = 20
+MAX_AT_ONCE = 20
 # Of the slow queue a little less than the longest lease of its reactions: who is stopped must not
 # find that another worker has begun.
 TIMEOUT_S = {NAME: 300, SLOW: 840}
@@ -88,7 +88,7 @@ class Bell:
     def ring(self, name: str, delivery_ids: Iterable[int]) -> None:
         """Wake a worker for each delivery. A Redis that is away costs one line: we ring again."""
         ids = list(delivery_ids)
-        at_once = 1 if name == SLOW else MOST_AT_ONCE
+        at_once = 1 if name == SLOW else MAX_AT_ONCE
         jobs = [
             self._prepared(
                 JOB,

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, DateTime, bindparam, text
 
 About = Literal["order", "variant", "product", "discount", "mail", "job", ""]
 EVER = datetime.min.replace(tzinfo=UTC)
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 _MOMENTS = [bindparam(name, type_=DateTime(timezone=True)) for name in ("now", "since")]
 
 
@@ -19,7 +19,7 @@ class Asked:
 
     now: datetime
     since: datetime = EVER
-    most: int = MOST_SHOWN
+    most: int = MAX_SHOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from shop import payments
 from shop.core import clock, db
 from shop.core.errors import DomainError, Unavailable
 from shop.doctor import catalogue, guards, messages, money, orders, stock
-from shop.doctor.checks import EVER, MOST_SHOWN, Asked, Check, Fault, Result, Verdict, rows
+from shop.doctor.checks import EVER, MAX_SHOWN, Asked, Check, Fault, Result, Verdict, rows
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ CHECKS: tuple[Check, ...] = (
 )
 STRIPE_DAYS = 30.0
 # All of a look must fit into what a worker may take.
-LONGEST = timedelta(minutes=12)
+MAX_DURATION = timedelta(minutes=12)
 STRIPE = Check(
     id="stripe",
     invariant="I24",
@@ -89,7 +89,7 @@ def examine(
     *,
     since_days: float | None = None,
     with_stripe: bool = False,
-    most: int = MOST_SHOWN,
+    most: int = MAX_SHOWN,
     checks: Iterable[Check] = CHECKS,
 ) -> Result:
     """Look at everything; writes nothing.
@@ -116,7 +116,7 @@ def examine(
 def _compare(days: float, asked: Asked) -> list[Verdict]:
     began = time.perf_counter()
     try:
-        run = payments.reconcile_all(days=days, mend=False, within=LONGEST)
+        run = payments.reconcile_all(days=days, mend=False, within=MAX_DURATION)
     except DomainError as error:
         seconds = time.perf_counter() - began
         return [Verdict(one, seconds=seconds, failure=error.sentence) for one in (BALANCE, STRIPE)]

@@ -21,7 +21,7 @@ from shop.doctor.events import FaultMended
 from shop.doctor.looking import snapshot
 from shop.media import MediaFile, MediaState, MediaStored
 
-MOST_MENDED = 10_000
+MAX_REPAIRED = 10_000
 STRAYS = "stray-files"
 DOCTOR = Actor("system", None, "Doctor")
 
@@ -51,7 +51,7 @@ def mend(result: Result) -> list[Mended]:
     Gives what was done. What a lock or a guard keeps from being mended is said, and left.
     """
     found = []
-    asked = Asked(clock.now(), result.since or EVER, MOST_MENDED)
+    asked = Asked(clock.now(), result.since or EVER, MAX_REPAIRED)
     wanted = [v.check for v in result.faults if v.check.id in WAYS]
     end_read()
     with snapshot() as connection:

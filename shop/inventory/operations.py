@@ -25,7 +25,7 @@ REASONS = {
     "return": "Customer return",
     "correction": "Correction",
 }
-MOST = 1_000_000
+MAX_QUANTITY = 1_000_000
 _DEFAULT = select(Location.id).where(Location.is_default).scalar_subquery()
 
 
@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
 def receive(variant_id: int, quantity: int, *, reason: str = "delivery", note: str = "") -> int:
     """Goods arrived; gives what is on hand now. Makes the variant's level if it has none."""
-    if not 0 < quantity <= MOST:
+    if not 0 < quantity <= MAX_QUANTITY:
         raise Invalid("A delivery is a whole number of at least 1.", field="quantity")
     _ensure_level(variant_id)
     return _move(
@@ -54,8 +54,8 @@ def adjust(variant_id: int, delta: int, *, reason: str, note: str = "") -> int:
     _check_reason(reason)
     if not delta:
         raise Invalid("Say by how many units: a whole number other than 0.", field="delta")
-    if abs(delta) > MOST:
-        raise Invalid(f"A change is at most {MOST:,} units at once.", field="delta")
+    if abs(delta) > MAX_QUANTITY:
+        raise Invalid(f"A change is at most {MAX_QUANTITY:,} units at once.", field="delta")
     _ensure_level(variant_id)
     try:
         is_loss = reason in {"damage", "loss"} and delta < 0
@@ -76,7 +76,7 @@ def adjust(variant_id: int, delta: int, *, reason: str, note: str = "") -> int:
 def count(variant_id: int, on_hand: int, *, reason: str = "count", note: str = "") -> int:
     """Set what is on hand to what was counted; gives the variance (counted minus expected)."""
     _check_reason(reason)
-    if not 0 <= on_hand <= MOST:
+    if not 0 <= on_hand <= MAX_QUANTITY:
         raise Invalid("A count is a whole number, 0 or more.", field="set")
     _ensure_level(variant_id)
     level = session.scalars(

@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 WORKERS = 8
 RECHECK_S = 4  # who signs out, or loses a role, hears nothing more five seconds later
-TOPIC_LENGTH = 100
-SECRET_LENGTH = 200
-LARGEST = 2**63 - 1
+MAX_TOPIC_LENGTH = 100
+MAX_SECRET_LENGTH = 200
+MAX_SEQ = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ def parse(text: str) -> Request:
     topic, since, secret = content.get("topic"), content.get("since"), content.get("token")
     if not isinstance(op, str) or op not in {"subscribe", "unsubscribe"}:
         raise BadMessage
-    if not isinstance(topic, str) or not 0 < len(topic) <= TOPIC_LENGTH:
+    if not isinstance(topic, str) or not 0 < len(topic) <= MAX_TOPIC_LENGTH:
         raise BadMessage
     # bool is an int to Python, but not to JSON.
-    if since is not None and (type(since) is not int or not 0 <= since <= LARGEST):
+    if since is not None and (type(since) is not int or not 0 <= since <= MAX_SEQ):
         raise BadMessage
-    if secret is not None and (not isinstance(secret, str) or len(secret) > SECRET_LENGTH):
+    if secret is not None and (not isinstance(secret, str) or len(secret) > MAX_SECRET_LENGTH):
         raise BadMessage
     return Request(op, topic, since, secret or "")
 

@@ -203,7 +203,7 @@ def _typed_code() -> str:
 
 
 def _short(given: str) -> str:
-    return given[: 2 * discounts.LONGEST_CODE].strip()
+    return given[: 2 * discounts.MAX_CODE_LENGTH].strip()
 
 
 def _use_code(given: str) -> None:

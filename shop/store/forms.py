@@ -189,7 +189,7 @@ class RegisterForm(FlaskForm):  # type: ignore[misc]
     password = PasswordField(
         "Password",
         [Needed()],
-        description=f"At least {customers.SHORTEST_PASSWORD} characters; a sentence is good.",
+        description=f"At least {customers.MIN_PASSWORD_LENGTH} characters; a sentence is good.",
     )
 
 
@@ -219,7 +219,7 @@ class ResetForm(FlaskForm):  # type: ignore[misc]
     password = PasswordField(
         "New password",
         [Needed()],
-        description=f"At least {customers.SHORTEST_PASSWORD} characters.",
+        description=f"At least {customers.MIN_PASSWORD_LENGTH} characters.",
     )
 
 
@@ -230,7 +230,7 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     password = PasswordField(
         "New password",
         [Needed()],
-        description=f"At least {customers.SHORTEST_PASSWORD} characters.",
+        description=f"At least {customers.MIN_PASSWORD_LENGTH} characters.",
     )
 
 
