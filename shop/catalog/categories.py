@@ -203,5 +203,5 @@ def _last_position(parent: Category | None) -> int:
 
 def _changed(category: Category, what: str) -> Category:
     emit(CategoryChanged(category_id=category.id, what=what))
-    tree.forget()
+    tree.clear_cache()
     return category

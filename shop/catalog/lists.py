@@ -150,9 +150,9 @@ _kept: TTLCache[str, _Counts] = TTLCache(maxsize=512, ttl=tree.KEPT_SECONDS)
 _lock = Lock()
 
 
-def forget() -> None:
-    """Drop what this process keeps of the catalogue (tree and counts), so it is read anew."""
-    tree.forget()
+def clear_cache() -> None:
+    """Drop what this process keeps of the catalogue (tree and counts): it is read again."""
+    tree.clear_cache()
     with _lock:
         _kept.clear()
 

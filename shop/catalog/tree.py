@@ -41,8 +41,8 @@ def read() -> Tree:
     return tree
 
 
-def forget() -> None:
-    """Read it anew next time; operations on categories call this."""
+def clear_cache() -> None:
+    """Have it read again next time; operations on categories call this."""
     with _lock:
         _kept.clear()
 

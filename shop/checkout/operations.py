@@ -12,7 +12,7 @@ from shop.checkout import defaults
 from shop.checkout.errors import CartProblems, NoDelivery
 from shop.checkout.holds import check_holds
 from shop.checkout.models import ShippingMethod, TaxRate
-from shop.checkout.queries import forget, of_address, quote, refusals, shipping_options, terms
+from shop.checkout.queries import clear_cache, of_address, quote, refusals, shipping_options, terms
 from shop.core import clock
 from shop.core.db import session
 from shop.core.money import Money
@@ -226,7 +226,7 @@ def install_defaults() -> None:
         )
         .on_conflict_do_nothing()
     )
-    forget()
+    clear_cache()
 
 
 def _changed(sentence: str, view: CartView, priced: Quote | None = None) -> CartChanged:

@@ -103,8 +103,8 @@ def terms() -> Terms:
     return _terms
 
 
-def forget() -> None:
-    """Read methods and rates anew at once; without it a change shows after a few seconds."""
+def clear_cache() -> None:
+    """Have methods and rates read again at once; without it a change shows after a few seconds."""
     _kept.clear()
 
 

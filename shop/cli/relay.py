@@ -53,7 +53,7 @@ TIMETABLE = (
     Turn("forget old one-time links", 3600, tokens.prune),
     Turn("forget old broadcasts", 3600, core.prune_broadcasts),
     Turn("forget old jobs", 3600, core.prune_deliveries),
-    Turn("forget where orders were placed", 3600, checkout.forget_networks),
+    Turn("forget where orders were placed", 3600, checkout.delete_expired_networks),
     Turn("forget old messages of Stripe", 3600, payments.prune_messages),
 )
 

@@ -146,7 +146,7 @@ def _is(scope: str, key: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]
 
 
 def prune() -> None:
-    """Forget keys that are a week old: who repeats a request does so within hours."""
+    """Delete keys that are a week old: clients repeat a request within hours."""
     week_ago = clock.now() - timedelta(days=7)
     with transaction():
         session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < week_ago))

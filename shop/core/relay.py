@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shop.core import actor, clock, forgetting, redact
+from shop.core import actor, clock, redact, retention
 from shop.core.db import Base, session, transaction
 from shop.core.events import Event, EventPending, EventRecord
 
@@ -275,7 +275,7 @@ def prune_broadcasts() -> int:
     kept = select(func.min(Broadcast.seq)).where(Broadcast.at >= clock.now() - BROADCASTS_KEPT)
     with transaction():
         first = session.scalar(kept) or session.scalar(select(func.max(Broadcast.seq))) or 0
-    return forgetting.forget(Broadcast.seq, is_over=Broadcast.seq < first)
+    return retention.delete_expired(Broadcast.seq, is_expired=Broadcast.seq < first)
 
 
 def prune_deliveries() -> int:
@@ -283,9 +283,9 @@ def prune_deliveries() -> int:
 
     None runs again: an event is dispatched because it is pending, not because a delivery lacks.
     """
-    return forgetting.forget(
+    return retention.delete_expired(
         Delivery.id,
-        is_over=(Delivery.state == "done") & (Delivery.done_at < clock.now() - DELIVERIES_KEPT),
+        is_expired=(Delivery.state == "done") & (Delivery.done_at < clock.now() - DELIVERIES_KEPT),
     )
 
 

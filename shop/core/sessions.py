@@ -113,7 +113,7 @@ def end_all(audience: Audience, subject_id: int, *, but: str | None = None) -> N
 
 
 def prune() -> None:
-    """Forget sign-ins that ended or expired a month ago, with the API tokens that hung on them."""
+    """Delete sign-ins that ended or expired a month ago, with the API tokens that hung on them."""
     long_ago = clock.now() - timedelta(days=30)
     with transaction():
         session.execute(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import BigInteger, ColumnElement, Identity, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shop.core import clock, forgetting
+from shop.core import clock, retention
 from shop.core.db import Base, session
 
 
@@ -79,14 +79,14 @@ def is_good(purpose: str, token: str) -> bool:
 
 
 def revoke(purpose: str, subject_id: int) -> None:
-    """Forget every token of this purpose and subject."""
+    """Delete every token of this purpose and subject."""
     session.execute(delete(OneTimeToken).where(*_of(purpose, subject_id)))
 
 
 def prune() -> int:
-    """Forget tokens that expired a day ago, used or not; gives how many."""
+    """Delete tokens that expired a day ago, used or not. Returns how many."""
     day_ago = clock.now() - timedelta(days=1)
-    return forgetting.forget(OneTimeToken.id, is_over=OneTimeToken.expires_at < day_ago)
+    return retention.delete_expired(OneTimeToken.id, is_expired=OneTimeToken.expires_at < day_ago)
 
 
 def _of(purpose: str, subject_id: int) -> tuple[ColumnElement[bool], ...]:

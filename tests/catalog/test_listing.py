@@ -11,13 +11,13 @@ from tests.catalog.goods import colours, mug, picture, shelf, sizes
 
 @pytest.fixture(autouse=True)
 def fresh():
-    catalog.forget()
+    catalog.clear_cache()
     yield
-    catalog.forget()
+    catalog.clear_cache()
 
 
 def names(filters: Filters) -> list[str]:
-    catalog.forget()
+    catalog.clear_cache()
     return [card.name for card in catalog.listing(filters).cards]
 
 
@@ -253,7 +253,7 @@ def test_the_parts_of_a_home_page_cost_one_statement_each(session):
     for n in range(4):
         catalog.update_product(mug(f"Mug {n}"), featured_rank=n)
     session.flush()
-    catalog.forget()
+    catalog.clear_cache()
 
     with Statements() as statements:
         catalog.menu(), catalog.featured(8), catalog.newest(8), catalog.menu()

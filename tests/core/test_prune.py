@@ -11,7 +11,7 @@ from shop.admin.mail import failed_count
 from shop.analytics import queries as analytics
 from shop.api import metrics
 from shop.cli.relay import TIMETABLE
-from shop.core import clock, events, forgetting, idempotency, relay, sessions, tokens
+from shop.core import clock, events, idempotency, relay, retention, sessions, tokens
 from shop.core.db import transaction
 from shop.core.idempotency import IdempotencyKey
 from shop.core.relay import Broadcast, Delivery
@@ -126,7 +126,7 @@ def test_done_jobs_are_forgotten_after_90_days_and_never_done_again(session: Ses
 def test_much_is_forgotten_in_batches_and_what_is_new_is_not_looked_at(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forgetting, "BATCH", 10)
+    monkeypatch.setattr(retention, "BATCH", 10)
     session.execute(delete(Delivery))
     deliveries(session, many=35, ago="91 days")
     deliveries(session, many=5000)

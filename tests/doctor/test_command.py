@@ -258,4 +258,4 @@ def test_mending_waits_for_whoever_sells_at_the_same_moment(own_shop: Shop) -> N
     ]
     with transaction():
         assert session.get_one(Product, product_id).sold_count > 0
-    catalog.forget()
+    catalog.clear_cache()

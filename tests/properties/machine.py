@@ -151,7 +151,7 @@ class Ground:
         """Everything inside is undone."""
         outer = self.connection.begin()
         db.bind(self.connection)
-        catalog.forget()
+        catalog.clear_cache()
         discounts.forget()
         try:
             yield self.connection
