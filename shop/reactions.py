@@ -1,4 +1,4 @@
-"""The table: event → what follows. The only file that knows who listens to whom."""
+"""The table: event → what follows. The only file that knows what follows what."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -108,7 +108,7 @@ def _outside(run: Callable[[Any], None]) -> Reaction:
 
 
 def _slow(run: Callable[[Any], None], *, minutes: int) -> Reaction:
-    """One that may take so many minutes, and is begun anew after them if its worker died."""
+    """One that may take so many minutes, and is run again after them if its worker died."""
     return replace(_outside(run), slow=True, lease_s=60 * minutes)
 
 
@@ -196,9 +196,9 @@ def messages(record: EventRecord) -> Iterable[Message]:
         yield Message("staff:tasks", "doctor.answered", {"run_id": event.run_id})
 
 
-def run_delivery(delivery_id: int) -> None:
+def run(run_id: int) -> None:
     """Run a reaction if it is still due."""
-    relay.deliver(delivery_id, BY_NAME)
+    relay.run_reaction(run_id, BY_NAME)
 
 
 def _order_messages(kind: str, order_id: int) -> Iterable[Message]:

@@ -53,7 +53,7 @@ CARRIERS = (("DHL", "00340434"), ("DPD", "0150534"), ("GLS", "5062"))
 
 
 def load(stripe_api_base: str) -> str:
-    """Load the orders that are missing; gives a sentence saying how many.
+    """Load the orders that are missing. Returns a sentence saying how many.
 
     Needs the Stripe stand-in at ``stripe_api_base`` to pay at: nothing is ever invented at Stripe.
     """
@@ -174,7 +174,7 @@ def _leave_one_unpaid(now: datetime) -> int:
 def _fulfil(
     story: random.Random, order_id: int, placed_at: datetime, age: timedelta
 ) -> datetime | None:
-    """Pack, ship and deliver as far as it would be by now; gives when all of it arrived."""
+    """Pack, ship and deliver as far as it would be by now. Returns when all of it arrived."""
     packed = timedelta(hours=story.randrange(4, 30))
     shipped = packed + timedelta(hours=story.randrange(1, 20))
     delivered = shipped + timedelta(days=story.randrange(2, 5))

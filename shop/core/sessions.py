@@ -35,7 +35,7 @@ class SignIn(Base):
 
 
 def start(audience: Audience, subject_id: int) -> str:
-    """Open a sign-in; gives the secret that the cookie (or token) carries."""
+    """Open a sign-in. Returns the secret that the cookie (or token) carries."""
     token = tokens.new_token()
     now = clock.now()
     session.add(

@@ -57,8 +57,10 @@ def issue(purpose: str, subject_id: int, *, minutes: int) -> str:
 
 
 def redeem(purpose: str, token: str) -> int | None:
-    """Use up a token and all others of its purpose and subject; gives the subject, or None if it is
-    wrong, expired or used."""
+    """Use up a token and all others of its purpose and subject.
+
+    Returns the subject, or None if the token is wrong, expired or used.
+    """
     subject_id = session.scalar(
         update(OneTimeToken)
         .where(*_is_good(purpose, token))

@@ -18,7 +18,7 @@ BATCH = 32
 QUIET_S = 10.0
 CONNECTION_S = 5.0
 FIRST_WAIT_S, MAX_WAIT_S = 0.1, 2.0
-_READ_ANEW = redis.READ_ANEW.encode()
+_READ_AGAIN = redis.READ_AGAIN.encode()
 _FIELDS = {"topic": str, "seq": int, "type": str, "data": dict, "at": str}
 
 
@@ -77,7 +77,7 @@ class Subscriber:
                 # Also after a reconnect that the client library made by itself.
                 self._is_back()
             elif message["type"] == "message":
-                if message["data"] == _READ_ANEW:
+                if message["data"] == _READ_AGAIN:
                     has_gap = True
                 elif news := _news(message["data"]):
                     batch.append(news)

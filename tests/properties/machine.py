@@ -660,8 +660,8 @@ class Shop(RuleBasedStateMachine):
         def run() -> None:
             due = self._due()
             seed.shuffle(due)
-            for delivery_id in due[:most]:
-                relay.deliver(delivery_id, reactions.BY_NAME)
+            for run_id in due[:most]:
+                relay.run_reaction(run_id, reactions.BY_NAME)
 
         self.step(run, crash=crash, away=away, procedure=True)
 
@@ -676,8 +676,8 @@ class Shop(RuleBasedStateMachine):
             for refund in self.bank.unfinished_refunds():
                 self.bank.finish_refund(refund)
             due = self.step(self._due, procedure=True, gives=True)
-            for delivery_id in due:
-                self.step(partial(relay.deliver, delivery_id, reactions.BY_NAME), procedure=True)
+            for run_id in due:
+                self.step(partial(relay.run_reaction, run_id, reactions.BY_NAME), procedure=True)
             self._expire()
             self.step(payments.reconcile, procedure=True)
             self.step(payments.reconcile_refunds, procedure=True)
