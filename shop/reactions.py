@@ -95,9 +95,10 @@ def _make_renditions(event: MediaStored) -> None:
 
 
 def _ask_doctor(event: DoctorAsked) -> None:
-    doctor.answer(event.run_id)
+    doctor.execute_run(event.run_id)
 
 
+# Reactions are stored under the names of these functions: they stay.
 # Atomic ones run once, inside the transaction that marks them done; the others may repeat.
 def _atomic(run: Callable[[Any], None]) -> Reaction:
     return Reaction(run.__name__, run)
