@@ -192,7 +192,7 @@ class DiscountsView(Desk):
         return self._back(pk, said, "codes")
 
     def _make_codes(self, pk: int, form: Mapping[str, str]) -> str:
-        """Gives what to say about it. Raises ``Invalid``, ``WrongState``."""
+        """Returns what to say about it. Raises ``Invalid``, ``WrongState``."""
         limit = form.get("limit", "").strip()
         uses = typed_number("The uses of each code", limit, MAX_USES) if limit else None
         with transaction():

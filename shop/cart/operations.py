@@ -55,7 +55,7 @@ def open_cart(customer_id: int | None = None) -> Cart:
 def add(cart: Cart, variant_id: int, quantity: int = 1, *, cap: bool = False) -> str:
     """Put ``quantity`` more of a variant into the cart.
 
-    With ``cap``, takes what there is and gives a note for the customer; otherwise raises
+    With ``cap``, takes what there is and returns a note for the customer; otherwise raises
     ``NotEnough``. Also raises ``Invalid`` (quantity) and ``NotFound`` (not sold).
     """
     _check(quantity)
@@ -90,7 +90,7 @@ def set_quantity(cart: Cart, item_id: int, quantity: int, *, cap: bool = False) 
 
 
 def remove(cart: Cart, item_id: int) -> CartItem:
-    """Take an item out; gives it, so that it can be put back. Raises ``NotFound``."""
+    """Remove an item. Returns it, so that it can be put back. Raises ``NotFound``."""
     _lock(cart)
     item = _item(cart, item_id)
     session.delete(item)
@@ -135,7 +135,7 @@ def remove_code(cart: Cart, code: str) -> None:
 def merge(guest: Cart | None, customer_id: int) -> tuple[Cart | None, list[str]]:
     """Bring a guest's cart along at sign-in: the union, the guest's quantity wins, capped by stock.
 
-    Gives the customer's cart (None if there is none) and what changed, in words for people. Which
+    Returns the customer's cart (None if there is none) and what changed, in words for people. Which
     of two orders goes on is for checkout to say.
     """
     own = queries.find(None, customer_id)

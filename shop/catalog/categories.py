@@ -39,7 +39,7 @@ def get_category(category_id: int) -> Category:
 def create_category(
     name: str, *, slug: str = "", parent: Category | None = None, description: str = ""
 ) -> Category:
-    """A new category, last below ``parent`` or last of all. Without ``slug`` the name gives it.
+    """A new category, last below ``parent`` or last of all. ``slug`` may come from the name.
 
     Raises ``Invalid``, or ``Taken`` when a neighbour has the same address.
     """
@@ -131,7 +131,7 @@ def delete_category(category: Category) -> None:
 
 
 def lock_tree() -> None:
-    """Wait for whoever changes the tree, then look at it anew: what was read before may be old."""
+    """Wait for whoever changes the tree, then read it again: what was read before may be old."""
     session.flush()
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": TREE_LOCK})
     for known in session().identity_map.values():

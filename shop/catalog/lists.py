@@ -60,7 +60,7 @@ ORDERS: dict[Sort, str] = {
 
 
 def listing(filters: Filters) -> Listing:
-    """One page of products with facets: two statements, one more when the tree is read anew.
+    """One page of products with facets: two statements, one more when the tree is read again.
 
     A product is listed when one of its variants passes all filters together; a facet counts what
     its other values would add. Raises ``NotFound`` for an unknown category or a page that is not
@@ -294,7 +294,7 @@ def _bounded(filters: Filters) -> Filters:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Which products are meant: ``FROM rows`` gives them as ``p``; a search has ``found.rank``."""
+    """Which products are meant: ``FROM rows`` has them as ``p``; a search has ``found.rank``."""
 
     ctes: str
     rows: str

@@ -69,7 +69,7 @@ def get_product(product_id: int, *, to_change: bool = False) -> Product:
 
 
 def create_product(name: str, **details: Unpack[ProductDetails]) -> Product:
-    """A new draft. Without ``slug`` the name gives one that is free.
+    """A new draft. Without ``slug`` a free one is made of the name.
 
     Raises ``Invalid``, or ``Taken`` for a slug that another product has.
     """

@@ -18,7 +18,7 @@ KEPT_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The tree in the forms that pages need. ``below`` gives a category's ids, itself included."""
+    """The tree in the forms that pages need. ``below`` has a category's ids, itself included."""
 
     roots: tuple[MenuCategory, ...]
     by_path: dict[str, CategoryView]

@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 from flask_migrate import upgrade
 
 from shop import checkout, payments
-from shop.cli import demo_catalogue, demo_discounts, demo_orders, doctor, refunds
+from shop.cli import demo_catalog, demo_discounts, demo_orders, doctor, refunds
 from shop.core import tokens
 from shop.core.db import transaction
 
@@ -46,7 +46,7 @@ def init(owner_email: str) -> None:
 @click.option("--renditions", is_flag=True, help="Make all picture sizes now, not by the workers.")
 def demo(orders: bool, renditions: bool) -> None:
     """Load the demo shop, through operations. Twice does no harm."""
-    loaded = demo_catalogue.load(renditions=renditions)
+    loaded = demo_catalog.load(renditions=renditions)
     click.echo(
         f"{loaded.products} demo products with {loaded.variants} variants,"
         f" {loaded.pictures} pictures and {loaded.reviews} reviews."

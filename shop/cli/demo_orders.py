@@ -66,10 +66,10 @@ def load(stripe_api_base: str) -> str:
     told = 0
     for number, placed_at in enumerate(_moments(chance, now), start=1):
         story = random.Random(f"{SEED}:{number}")
-        if _is_told(number):
+        if _is_loaded(number):
             continue
         try:
-            _tell(story, number, placed_at, now, stripe_api_base)
+            _simulate(story, number, placed_at, now, stripe_api_base)
         except URLError:
             return f"{told} demo orders were made; then the Stripe stand-in did not answer."
         told += 1
@@ -96,14 +96,14 @@ def _email(number: int) -> str:
     return f"{name}.{number}@example.org"
 
 
-def _is_told(number: int) -> bool:
+def _is_loaded(number: int) -> bool:
     with transaction():
         return bool(
             session.scalar(select(orders.Order.id).where(orders.Order.email == _email(number)))
         )
 
 
-def _tell(
+def _simulate(
     story: random.Random, number: int, placed_at: datetime, now: datetime, api_base: str
 ) -> None:
     """One order from placing to where it would be by now."""
@@ -128,7 +128,7 @@ def _tell(
             with clock.freeze(cancelled_at), acting_as(PACKER):
                 with transaction():
                     payments.cancel_order(orders.lock(order.id), reason="customer")
-                _give_back(order.id)
+                _send_refunds(order.id)
         return
     if number % EVERY == 0:
         with clock.freeze(placed_at + timedelta(minutes=9)):
@@ -144,7 +144,7 @@ def _tell(
                 payments.request_refund(
                     kept, back, reason="returned", source=payments.RefundSource.STAFF
                 )
-            _give_back(order.id)
+            _send_refunds(order.id)
 
 
 def _make_account(order: orders.Order) -> None:
@@ -156,7 +156,7 @@ def _make_account(order: orders.Order) -> None:
         orders.adopt(found.id, found.email)
 
 
-def _give_back(order_id: int) -> None:
+def _send_refunds(order_id: int) -> None:
     """Send refunds right away: a worker would date them today."""
     for refund in payments.refunds_of(order_id):
         payments.send_refund(refund.id)
@@ -164,7 +164,7 @@ def _give_back(order_id: int) -> None:
 
 def _leave_one_unpaid(now: datetime) -> int:
     """Somebody who is looking for the card just now; the hold ends by itself."""
-    if _is_told(0):
+    if _is_loaded(0):
         return 0
     with clock.freeze(now - timedelta(minutes=2)), acting_as(GUEST), transaction():
         _place(random.Random(SEED), 0)

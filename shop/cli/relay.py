@@ -29,7 +29,7 @@ PATIENCE_S = {queue.NAME: 60, queue.SLOW: 900}
 SHORT_PATIENCE_S = 5
 
 Reactions = Mapping[type[Event], Sequence[core.Reaction]]
-Messages = Callable[[EventRecord], Iterable[core.Message]]
+Messages = Callable[[EventRecord], Iterable[core.SocketMessage]]
 
 
 @dataclass(frozen=True, slots=True)

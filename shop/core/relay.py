@@ -65,7 +65,7 @@ class Reaction:
     lease_s: int = LEASE_S
 
 
-class _Overtaken(Exception):
+class _LeaseLost(Exception):
     """The lease ran out and another worker has taken the run."""
 
 
@@ -77,7 +77,7 @@ class DueRun(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SocketMessage:
     """What sockets that follow ``topic`` are told."""
 
     topic: str
@@ -121,7 +121,7 @@ class ReactionRun(Base):
 
 def dispatch(
     reactions: Mapping[type[Event], Sequence[Reaction]],
-    messages: Callable[[EventRecord], Iterable[Message]],
+    messages: Callable[[EventRecord], Iterable[SocketMessage]],
 ) -> tuple[list[DueRun], list[dict[str, Any]], int]:
     """Claim up to 200 undispatched events and write their runs and broadcasts.
 
@@ -133,7 +133,7 @@ def dispatch(
         session.execute(text("SELECT pg_advisory_xact_lock(hashtext('shop.relay'))"))
         claimed = session.scalars(
             delete(EventPending)
-            .where(EventPending.event_id.in_(unsent()))
+            .where(EventPending.event_id.in_(pending_event_ids()))
             .returning(EventPending.event_id)
         ).all()
         if not claimed:
@@ -149,7 +149,7 @@ def dispatch(
         rows = [
             {"topic": m.topic, "type": m.type, "data": m.data, "at": record.occurred_at}
             for record in records
-            for m in _messages_of(record, messages)
+            for m in _socket_messages(record, messages)
         ]
         due_runs: list[DueRun] = []
         if due:
@@ -168,8 +168,8 @@ def dispatch(
     return due_runs, [{"seq": seq} | row for seq, row in zip(seqs, rows, strict=True)], len(claimed)
 
 
-def unsent() -> Select[int]:
-    """The first 200 pending events of known types, locked.
+def pending_event_ids() -> Select[int]:
+    """Returns the first 200 pending events of known types, locked.
 
     The type is looked up event by event. As a join, and with the table's statistics from a time of
     a long queue, Postgres walked the whole event log for each batch.
@@ -238,7 +238,7 @@ def run_reaction(run_id: int, reactions: Mapping[str, Reaction]) -> str:
             reaction.run(record.event)
             with transaction("finish-run"):
                 _finish(run_id, attempts)
-    except _Overtaken:
+    except _LeaseLost:
         return "skipped"
     except Exception as error:  # a worker's loop: whatever went wrong is written down and retried
         log.exception("reaction failed", extra={"reaction": name, "event_id": record.id})
@@ -258,7 +258,7 @@ def retry(run_id: int) -> None:
 
 
 def lag_s() -> float:
-    """Age in seconds of the oldest event that no relay has dispatched; 0 when there is none."""
+    """Returns the age in seconds of the oldest event that no relay has dispatched, or 0."""
     first = select(func.min(EventPending.event_id)).scalar_subquery()
     oldest = session.scalar(
         select(func.extract("epoch", func.now() - EventRecord.occurred_at)).where(
@@ -316,9 +316,9 @@ def _claim(run_id: int, reactions: Mapping[str, Reaction]) -> tuple[EventRecord,
         return record, row.reaction, row.attempts
 
 
-def _messages_of(
-    record: EventRecord, messages: Callable[[EventRecord], Iterable[Message]]
-) -> list[Message]:
+def _socket_messages(
+    record: EventRecord, messages: Callable[[EventRecord], Iterable[SocketMessage]]
+) -> list[SocketMessage]:
     """What sockets are told; an event that cannot be told must not stop the emails behind it."""
     try:
         return list(messages(record))
@@ -332,7 +332,7 @@ def _messages_of(
 def _finish(run_id: int, attempts: int) -> None:
     """Mark done, if it is still ours; an atomic reaction's work is undone otherwise."""
     if not _end_lease(run_id, attempts, state="done", done_at=func.now(), error=None):
-        raise _Overtaken
+        raise _LeaseLost
 
 
 def _postpone(run_id: int, attempts: int, error: Exception) -> str:

@@ -102,7 +102,7 @@ def authenticate(email: str, password: str) -> Customer:
 
 
 def sign_in(customer: Customer) -> str:
-    """Open a session; gives the secret for the browser's cookie."""
+    """Open a session. Returns the secret for the browser's cookie."""
     return sessions.start("customer", customer.id)
 
 

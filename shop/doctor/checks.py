@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, DateTime, bindparam, text
@@ -128,8 +128,3 @@ def find_faults(connection: Connection, check: Check, scope: Scope) -> tuple[int
         {"limit": scope.limit, **{str(moment.key): values[str(moment.key)] for moment in used}},
     ).all()
     return (found[0].total if found else 0), [Fault(r.id, str(r.name), r.fact) for r in found]
-
-
-def ago(scope: Scope, **units: float) -> datetime:
-    """Returns a moment before the one that is checked."""
-    return scope.now - timedelta(**units)

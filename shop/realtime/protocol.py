@@ -211,7 +211,7 @@ class Protocol:
 
 
 def _missed(topic: Topic, since: int | None, kept: Kept) -> list[bytes] | None:
-    """The frames to repeat; None when they cannot all be had and the client must read anew."""
+    """Returns the frames to repeat; None when some are gone: the client must read all again."""
     if since is None or topic.name is None:
         return []
     if not kept.covers(since):

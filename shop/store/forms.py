@@ -235,7 +235,7 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
 
 
 def tell(form: Form, error: DomainError) -> list[str]:
-    """Put a refusal beside its field; gives the sentences that belong to no field of this form."""
+    """Put a refusal beside its field. Returns the sentences that belong to no field of the form."""
     faults = (
         error.errors
         if isinstance(error, customers.InvalidAddress)

@@ -129,7 +129,7 @@ def customers_only(view: Callable[P, ResponseReturnValue]) -> Callable[P, Respon
 
 
 def sign_in(who: Customer) -> list[str]:
-    """Start a session for this browser and bring its cart along; gives notes on what changed.
+    """Start a session for this browser and bring its cart along. Returns notes on what changed.
 
     Call inside a transaction. What the browser held before sign-in (form secrets too) is renewed.
     """

@@ -14,7 +14,7 @@ from shop.cli.relay import BroadcastPublisher
 from shop.core import clock, events, queue, redis, relay
 from shop.core.db import session, transaction
 from shop.core.events import Event, EventPending, emit
-from shop.core.relay import Broadcast, Message, Reaction, ReactionRun
+from shop.core.relay import Broadcast, Reaction, ReactionRun, SocketMessage
 from shop.customers.models import Customer
 from shop.media.workshop import SECONDS_PER_JOB
 from shop.reactions import BY_NAME
@@ -39,8 +39,8 @@ def fail(event: BellRang) -> None:
 ONCE = {BellRang: [Reaction("add_customer", add_customer)]}
 
 
-def tell(record: events.EventRecord) -> list[Message]:
-    return [Message("bell", "bell.rang", {"number": record.payload["number"]})]
+def tell(record: events.EventRecord) -> list[SocketMessage]:
+    return [SocketMessage("bell", "bell.rang", {"number": record.payload["number"]})]
 
 
 def customers() -> int:
@@ -199,7 +199,7 @@ def test_a_batch_does_not_read_the_events_that_were_dispatched_long_ago(session:
     )
     before = session.scalar(read)
 
-    found = session.scalars(relay.unsent()).all()
+    found = session.scalars(relay.pending_event_ids()).all()
     relay.lag_s()
 
     assert len(found) == 10
@@ -207,7 +207,7 @@ def test_a_batch_does_not_read_the_events_that_were_dispatched_long_ago(session:
 
 
 def test_an_event_that_cannot_be_told_still_gets_its_reactions(session: object) -> None:
-    def stumble(record: events.EventRecord) -> list[Message]:
+    def stumble(record: events.EventRecord) -> list[SocketMessage]:
         raise TypeError("a payload of another release")
 
     ring(1)
