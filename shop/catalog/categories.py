@@ -15,7 +15,7 @@ from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
 from shop.core.events import emit
 
-DEEPEST = 6
+MAX_DEPTH = 6
 # Any number, only ours: two people who move categories at once take turns.
 TREE_LOCK = 7_360_001
 
@@ -185,8 +185,8 @@ def _path_below(parent: Category | None, slug: str) -> str:
 
 
 def _check_depth(path: str) -> None:
-    if path.count("/") >= DEEPEST:
-        raise Invalid(f"Categories can be {DEEPEST} levels deep, not more.", field="parent")
+    if path.count("/") >= MAX_DEPTH:
+        raise Invalid(f"Categories can be {MAX_DEPTH} levels deep, not more.", field="parent")
 
 
 def _children(parent: Category | None) -> list[Category]:

@@ -39,7 +39,7 @@ from shop.core.errors import NotFound
 
 MAX_QUERY_LENGTH = 100
 # Beyond this many products the numbers beside filters would cost more than they tell.
-FACETS_UP_TO = 2_000
+MAX_FACETED = 2_000
 MAX_SIMILAR = 200
 MAX_INT = 2**31 - 1
 
@@ -186,7 +186,7 @@ def _count(asked: Filters, place: CategoryView | None) -> _Counts:
                 SELECT v.product_id, v.id, v.price_minor,
                        v.backorder_allowed OR {AVAILABLE} > 0 AS buyable{flags}
                 FROM all_found f JOIN variant v ON v.product_id = f.id
-                WHERE v.archived_at IS NULL AND (SELECT count(*) FROM all_found) <= {FACETS_UP_TO}
+                WHERE v.archived_at IS NULL AND (SELECT count(*) FROM all_found) <= {MAX_FACETED}
             )
             SELECT 'size' AS kind, NULL AS name, NULL AS value, NULL AS swatch,
                    (SELECT count(*) FROM all_found) AS a, {_direct_count(asked)} AS b,
@@ -213,7 +213,7 @@ def _count(asked: Filters, place: CategoryView | None) -> _Counts:
     by_kind = {row.kind: row for row in rows if row.kind != "facet"}
     size = by_kind["size"]
     is_guess = bool(asked.q) and size.b == 0 and size.a > 0
-    if size.a > FACETS_UP_TO:
+    if size.a > MAX_FACETED:
         total = _large_total(asked, place) if conditions else size.a
         return _Counts(total, None, None, (), is_guess)
     price = by_kind["price"]

@@ -1,4 +1,4 @@
-"""Redis (or Valkey): doorbells, fan-out, tickets and rate limits. It may be emptied at any moment.
+"""Redis (or Valkey): job queues, fan-out, tickets and rate limits. It may be emptied at any moment.
 
 Time-outs are short on purpose: nothing that a customer waits for may hang on Redis.
 """

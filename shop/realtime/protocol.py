@@ -93,7 +93,7 @@ class Protocol:
                 return
             connection.inbox = deque((text,))
             self._waiting.put(connection)
-        elif len(connection.inbox) < limits.INBOX:
+        elif len(connection.inbox) < limits.MAX_INBOX:
             connection.inbox.append(text)
         else:
             connection.close(limits.POLICY, "too many messages wait for an answer")
@@ -130,7 +130,7 @@ class Protocol:
             connection.say({"op": "pong"})
         elif request.op == "unsubscribe":
             self.hub.unfollow(connection, request.topic)
-        elif request.topic not in connection.topics and len(connection.topics) >= limits.TOPICS:
+        elif request.topic not in connection.topics and len(connection.topics) >= limits.MAX_TOPICS:
             connection.refuse("too_many", request.topic)
         else:
             return False

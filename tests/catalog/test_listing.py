@@ -280,7 +280,7 @@ def test_the_shelves_show_what_sells_best_in_one_statement(session):
 
 
 def test_a_very_long_list_is_counted_without_facets(session, monkeypatch):
-    monkeypatch.setattr("shop.catalog.lists.FACETS_UP_TO", 1)
+    monkeypatch.setattr("shop.catalog.lists.MAX_FACETED", 1)
     mug("One", options=(colours("Ember"),)), mug("Two", options=(colours("Ember", "Oat"),))
 
     listing = catalog.listing(Filters(options={"Colour": ("Oat",)}))

@@ -645,7 +645,7 @@ class Shop(RuleBasedStateMachine):
     @rule(crash=CRASH, away=AWAY, which=st.integers(0, 2))
     @precondition(lambda self: self.secrets)
     def reconcile(self, crash: int | None, away: bool, which: int) -> None:
-        """The timetable compares with Stripe."""
+        """The schedule compares with Stripe."""
         job = (
             payments.reconcile,
             payments.reconcile_refunds,
