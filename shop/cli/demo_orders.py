@@ -63,7 +63,7 @@ def load(stripe_api_base: str) -> str:
         )
     chance = random.Random(SEED)
     now = clock.now()
-    told = 0
+    loaded = 0
     for number, placed_at in enumerate(_moments(chance, now), start=1):
         story = random.Random(f"{SEED}:{number}")
         if _is_loaded(number):
@@ -71,10 +71,10 @@ def load(stripe_api_base: str) -> str:
         try:
             _simulate(story, number, placed_at, now, stripe_api_base)
         except URLError:
-            return f"{told} demo orders were made; then the Stripe stand-in did not answer."
-        told += 1
-    told += _leave_one_unpaid(now)
-    return f"{told} demo orders."
+            return f"{loaded} demo orders were made; then the Stripe stand-in did not answer."
+        loaded += 1
+    loaded += _leave_one_unpaid(now)
+    return f"{loaded} demo orders."
 
 
 def _moments(chance: random.Random, now: datetime) -> list[datetime]:
@@ -163,7 +163,7 @@ def _send_refunds(order_id: int) -> None:
 
 
 def _leave_one_unpaid(now: datetime) -> int:
-    """Somebody who is looking for the card just now; the hold ends by itself."""
+    """Somebody who is looking for the card just now; the reservation expires."""
     if _is_loaded(0):
         return 0
     with clock.freeze(now - timedelta(minutes=2)), acting_as(GUEST), transaction():
@@ -185,7 +185,7 @@ def _fulfil(
     if age > shipped:
         with clock.freeze(placed_at + shipped), acting_as(PACKER), transaction():
             order = orders.lock(order_id)
-            # Of a late order with several pieces one went ahead, and the rest waits.
+            # Of a late order with several items one went ahead, and the rest waits.
             goes_ahead = age < LATELY and order.item_count > 1
             parcel = orders.ship(
                 order,
