@@ -1,7 +1,7 @@
-"""How long the doctor looks at a shop with many orders: ``python -m bench.doctor --orders 100000``.
+"""How long a shop's integrity checks take: ``python -m bench.doctor --orders 100000``.
 
 The orders are whole: paid, sent and told of, with their stock ledger, events, mails and messages,
-so that every rule holds and every table has its size. Written by SQL, for measuring only.
+so that every check passes and every table has its size. Written by SQL, for measuring only.
 """
 
 import argparse
@@ -188,10 +188,10 @@ def store_pictures(root: Path) -> None:
 
 
 def main() -> None:
-    """Fill a shop, look at it some times, and print what took how long."""
+    """Fill a shop, run its integrity checks some times, and print what took how long."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--orders", type=int, default=10_000)
-    parser.add_argument("--looks", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=3)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="shop-bench-") as folder, scratch_shop():
         storage.configure(f"file:{folder}")
@@ -199,20 +199,20 @@ def main() -> None:
         fill(chosen.orders)
         store_pictures(Path(folder))
         print(f"{chosen.orders:,} orders written in {time.perf_counter() - began:.0f} s")
-        results = [doctor.examine() for _ in range(chosen.looks)]
+        results = [doctor.run_all() for _ in range(chosen.runs)]
         db.session.remove()
         counted = text("SELECT count(*) FROM stock_movement"), text("SELECT count(*) FROM event")
         movements, events = (db.session.scalar(one) for one in counted)
         db.session.remove()
         db.engine().dispose()
-    for verdict in results[-1].faults:
-        print(verdict.check.id, verdict.count, verdict.faults[:3])
-    for verdict in results[-1].failures:
-        print(verdict.check.id, verdict.failure)
+    for result in results[-1].faults:
+        print(result.check.id, result.count, result.faults[:3])
+    for result in results[-1].failures:
+        print(result.check.id, result.failure)
     print(f"{movements:,} stock movements, {events:,} events")
-    print(f"{len(doctor.CHECKS)} rules: " + ", ".join(f"{r.seconds:.2f} s" for r in results))
-    slowest = sorted(results[-1].verdicts, key=lambda verdict: -verdict.seconds)[:8]
-    print(table(["rule", "seconds"], [[v.check.id, f"{v.seconds:.2f}"] for v in slowest]))
+    print(f"{len(doctor.CHECKS)} checks: " + ", ".join(f"{r.seconds:.2f} s" for r in results))
+    slowest = sorted(results[-1].results, key=lambda result: -result.seconds)[:8]
+    print(table(["check", "seconds"], [[one.check.id, f"{one.seconds:.2f}"] for one in slowest]))
 
 
 if __name__ == "__main__":

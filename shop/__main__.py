@@ -11,7 +11,7 @@ from shop.core import preflight
 
 
 def main() -> int:
-    """Run a process until it is told to stop. Gives the exit code: 2 for bad settings."""
+    """Run a process until it is told to stop. Returns the exit code: 2 for bad settings."""
     parser = argparse.ArgumentParser(prog="python -m shop", description=__doc__)
     programs = parser.add_subparsers(dest="program", required=True)
     workers = programs.add_parser("worker", help="run what follows events: mails, images, payments")
@@ -34,11 +34,11 @@ def _prepare() -> None:
     edges.configure(Settings.from_env(), name="worker", pool_size=2)
 
 
-def run_deliveries(delivery_ids: list[int]) -> None:
-    """The one RQ job: run each of these reactions if it is still due."""
+def run_deliveries(run_ids: list[int]) -> None:
+    """The one RQ job: run each of these reactions if it is still due. Jobs in Redis name it so."""
     _prepare()
-    for delivery_id in delivery_ids:
-        reactions.run_delivery(delivery_id)
+    for run_id in run_ids:
+        reactions.run(run_id)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The table: event → what follows. The only file that knows who listens to whom."""
+"""The table: event → what follows. The only file that knows what follows what."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from shop.catalog.events import ProductChanged
 from shop.core import relay
 from shop.core.db import session
 from shop.core.events import Event, EventRecord
-from shop.core.relay import Message, Reaction
+from shop.core.relay import Reaction, SocketMessage
 from shop.customers.events import (
     CustomerRegistered,
     GuestOrdersRequested,
@@ -95,9 +95,10 @@ def _make_renditions(event: MediaStored) -> None:
 
 
 def _ask_doctor(event: DoctorAsked) -> None:
-    doctor.answer(event.run_id)
+    doctor.execute_run(event.run_id)
 
 
+# Reactions are stored under the names of these functions: they stay.
 # Atomic ones run once, inside the transaction that marks them done; the others may repeat.
 def _atomic(run: Callable[[Any], None]) -> Reaction:
     return Reaction(run.__name__, run)
@@ -108,7 +109,7 @@ def _outside(run: Callable[[Any], None]) -> Reaction:
 
 
 def _slow(run: Callable[[Any], None], *, minutes: int) -> Reaction:
-    """One that may take so many minutes, and is begun anew after them if its worker died."""
+    """One that may take so many minutes, and is run again after them if its worker died."""
     return replace(_outside(run), slow=True, lease_s=60 * minutes)
 
 
@@ -171,7 +172,7 @@ ORDER_MESSAGES: dict[type[OrderEvent] | type[Event], str] = {
 }
 
 
-def messages(record: EventRecord) -> Iterable[Message]:
+def messages(record: EventRecord) -> Iterable[SocketMessage]:
     """What sockets are told of one event. Runs in the relay, inside its transaction."""
     event = record.event
     if type(event) in ORDER_MESSAGES:
@@ -180,28 +181,28 @@ def messages(record: EventRecord) -> Iterable[Message]:
         yield from _stock_messages(event)
     elif isinstance(event, StockLow):
         for change in event.changes:
-            yield Message("staff:stock", "stock.low", _level_facts(change))
+            yield SocketMessage("staff:stock", "stock.low", _level_facts(change))
     elif isinstance(event, ProductChanged):
         yield from _product_message(event.product_id, "price.changed")
     elif isinstance(event, CartChanged):
         owner = session.scalar(select(Cart.customer_id).where(Cart.id == event.cart_id))
         data = cart_data(version=event.version, count=event.count)
-        yield Message(cart_topic(event.cart_id, owner), "cart.changed", data)
+        yield SocketMessage(cart_topic(event.cart_id, owner), "cart.changed", data)
     elif isinstance(event, TaskOpened):
         task = {"task_id": event.task_id, "sentence": event.sentence, "order_id": event.order_id}
-        yield Message("staff:tasks", "task.opened", task)
+        yield SocketMessage("staff:tasks", "task.opened", task)
     elif isinstance(event, TaskClosed):
-        yield Message("staff:tasks", "task.closed", {"task_id": event.task_id})
+        yield SocketMessage("staff:tasks", "task.closed", {"task_id": event.task_id})
     elif isinstance(event, DoctorAnswered):
-        yield Message("staff:tasks", "doctor.answered", {"run_id": event.run_id})
+        yield SocketMessage("staff:tasks", "doctor.answered", {"run_id": event.run_id})
 
 
-def run_delivery(delivery_id: int) -> None:
+def run(run_id: int) -> None:
     """Run a reaction if it is still due."""
-    relay.deliver(delivery_id, BY_NAME)
+    relay.run_reaction(run_id, BY_NAME)
 
 
-def _order_messages(kind: str, order_id: int) -> Iterable[Message]:
+def _order_messages(kind: str, order_id: int) -> Iterable[SocketMessage]:
     order = session.scalar(select(Order).where(Order.id == order_id))
     if order is None:
         return
@@ -214,10 +215,10 @@ def _order_messages(kind: str, order_id: int) -> Iterable[Message]:
         "payment_status": order.payment_status,
         "fulfilment_status": order.fulfilment_status,
     }
-    yield Message(f"order:{order.number}", kind, public)
+    yield SocketMessage(f"order:{order.number}", kind, public)
     if order.customer_id is not None:
-        yield Message(f"customer:{order.customer_id}", kind, public)
-    yield Message(
+        yield SocketMessage(f"customer:{order.customer_id}", kind, public)
+    yield SocketMessage(
         "staff:orders",
         kind,
         public
@@ -232,22 +233,22 @@ def _order_messages(kind: str, order_id: int) -> Iterable[Message]:
         },
     )
     if kind in {"order.placed", "order.paid", "order.cancelled", "order.refunded"}:
-        yield Message("staff:metrics", "metrics.changed", {"because": kind})
+        yield SocketMessage("staff:metrics", "metrics.changed", {"because": kind})
 
 
-def _product_message(product_id: int, kind: str) -> Iterable[Message]:
+def _product_message(product_id: int, kind: str) -> Iterable[SocketMessage]:
     """The product as its page shows it; nothing for one that is not on sale."""
     try:
-        yield Message(f"product:{product_id}", kind, product_snapshot(product_id))
+        yield SocketMessage(f"product:{product_id}", kind, product_snapshot(product_id))
     except Refused:
         return
 
 
-def _stock_messages(event: StockChanged) -> Iterable[Message]:
+def _stock_messages(event: StockChanged) -> Iterable[SocketMessage]:
     for product_id in sorted({change["product_id"] for change in event.changes}):
         yield from _product_message(product_id, "stock.changed")
     for change in event.changes:
-        yield Message("staff:stock", "stock.changed", _level_facts(change))
+        yield SocketMessage("staff:stock", "stock.changed", _level_facts(change))
 
 
 def _level_facts(change: Change) -> dict[str, Any]:

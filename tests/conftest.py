@@ -163,7 +163,7 @@ def session(shared_engine: Engine) -> Iterator[Session]:
     connection = shared_engine.connect()
     outer = connection.begin()
     db.bind(connection)
-    catalog.forget()
+    catalog.clear_cache()
     discounts.forget()
     try:
         yield db.session()
@@ -171,7 +171,7 @@ def session(shared_engine: Engine) -> Iterator[Session]:
         db.bind(shared_engine)
         outer.rollback()
         connection.close()
-        catalog.forget()
+        catalog.clear_cache()
         discounts.forget()
 
 
@@ -181,7 +181,7 @@ def live_database(running: servers.Servers, app: Flask) -> Iterator[str]:
     name, url = _fresh(running)
     engine = db.configure(url, pool_size=20)
     redis.client().flushall()
-    catalog.forget()
+    catalog.clear_cache()
     discounts.forget()
     yield url
     db.session.remove()

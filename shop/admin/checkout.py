@@ -20,13 +20,13 @@ COUNTRY = re.compile(r"[A-Z]{2}")
 UNIONS_AND_TESTS = {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}
 COUNTRIES = Locale("en").territories.keys() - UNIONS_AND_TESTS
 CODE = re.compile(r"(?=.{1,40}\Z)[a-z0-9]+([-_][a-z0-9]+)*\Z")
-MOST_DAYS = 365
+MAX_DAYS = 365
 RATE_DIGITS = 4
 
 
 def _days(form: Any, field: Any) -> None:
-    if field.data is not None and not 0 <= field.data <= MOST_DAYS:
-        raise ValidationError(f"A number of days from 0 to {MOST_DAYS}.")
+    if field.data is not None and not 0 <= field.data <= MAX_DAYS:
+        raise ValidationError(f"A number of days from 0 to {MAX_DAYS}.")
 
 
 def _rate(form: Any, field: Any) -> None:

@@ -286,8 +286,8 @@ def _value(form: DiscountForm) -> int:
 
 def _lines(text: str, what: str, field: str) -> list[str]:
     lines = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
-    if len(lines) > discounts.MOST_CHOSEN:
-        raise Invalid(f"Name up to {discounts.MOST_CHOSEN} {what}.", field=field)
+    if len(lines) > discounts.MAX_CHOSEN:
+        raise Invalid(f"Name up to {discounts.MAX_CHOSEN} {what}.", field=field)
     return lines
 
 

@@ -35,7 +35,7 @@ TABS = {"": "All"} | {key: words.label for key, words in discounts.STATUSES.item
 SHOWN_CODES = 20
 PLOT_DAYS = 30
 TRIED_ROWS = 3
-MOST_USES = 1_000_000_000
+MAX_USES = 1_000_000_000
 
 
 class DiscountsView(Desk):
@@ -143,7 +143,7 @@ class DiscountsView(Desk):
             plot=_plot(days, counts) if any(counts) else None,
             codes=discounts.codes(pk, per_page=SHOWN_CODES),
             code_count=discounts.count_codes(pk),
-            most_codes=discounts.MOST_CODES,
+            max_codes=discounts.MAX_CODES,
             may_edit=self.may("can_edit"),
             may_delete=self.may("can_delete") and not usage.orders and not usage.given_back,
             may_generate=self.may("can_generate") and not discount.is_automatic,
@@ -192,15 +192,15 @@ class DiscountsView(Desk):
         return self._back(pk, said, "codes")
 
     def _make_codes(self, pk: int, form: Mapping[str, str]) -> str:
-        """Gives what to say about it. Raises ``Invalid``, ``WrongState``."""
+        """Returns what to say about it. Raises ``Invalid``, ``WrongState``."""
         limit = form.get("limit", "").strip()
-        uses = typed_number("The uses of each code", limit, MOST_USES) if limit else None
+        uses = typed_number("The uses of each code", limit, MAX_USES) if limit else None
         with transaction():
             discount = discounts.get_discount(existing(pk))
             if form.get("mode") == "one":
                 made = discounts.add_code(discount, form.get("code", ""), limit=uses)
                 return f"The code {made.code} is made."
-            count, most = form.get("count", ""), discounts.MOST_CODES
+            count, most = form.get("count", ""), discounts.MAX_CODES
             number = typed_number("The number of codes", count, most)
             discounts.generate_codes(discount, number, prefix=form.get("prefix", ""), limit=uses)
             return f"{number:,} codes are made. Download them as a file."

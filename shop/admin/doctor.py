@@ -1,4 +1,4 @@
-"""Whether all is well: the last look at everything that must hold, and the next one."""
+"""Integrity checks: the results of the latest run, and the next one."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from shop.admin.base import Page
 from shop.admin.desk import Desk
 from shop.core.db import transaction
 
-# Where the rows of a check are looked at: endpoint, argument, and the permission it needs.
+# Where the rows of a check are shown: endpoint, argument, and the permission it needs.
 PLACES = {
     "order": ("OrdersView.show", "pk", "can_show"),
     "variant": ("InventoryView.show", "pk", "can_show"),
@@ -22,7 +22,7 @@ PLACES = {
 
 
 class DoctorView(Desk):
-    """What the doctor saw last. A worker looks: it may take seconds."""
+    """The integrity checks. A worker runs them: it may take seconds."""
 
     route_base = "/admin/doctor"
     default_view = "list"
@@ -30,7 +30,7 @@ class DoctorView(Desk):
     @expose("/")
     @has_access
     def list(self) -> Page:
-        """The last look: what is broken first, then what holds."""
+        """The latest run: what is broken first, then what holds."""
         last, waiting = doctor.latest(), doctor.running()
         result = last.result if last else None
         checks = result["checks"] if result else []
@@ -52,14 +52,14 @@ class DoctorView(Desk):
     @expose("/run", methods=["POST"])
     @has_access
     def run(self) -> Page:
-        """Have a worker look now."""
+        """Have a worker run all checks now."""
         with transaction():
-            doctor.ask(with_stripe=request.form.get("stripe") == "on")
+            doctor.request_run(with_stripe=request.form.get("stripe") == "on")
         flash("The doctor is looking; this page follows.", "success")
         return redirect(self.address("list"), code=303)
 
     def _address(self, about: str, pk: Any) -> str:
-        """Where a row of a check is looked at; empty when it has no page or it is not allowed."""
+        """Where a row of a check is shown; empty when it has no page or it is not allowed."""
         if about == "job":
             may = self.appbuilder.sm.has_access("can_list", "JobsView")
             return url_for("JobsView.list", tab="dead") if may else ""

@@ -11,7 +11,7 @@ from shop.admin.desk import PER_PAGE, Desk, existing
 from shop.core import queue, relay
 from shop.core.db import session, transaction
 from shop.core.events import EventRecord
-from shop.core.relay import Delivery
+from shop.core.relay import ReactionRun
 
 REFUSED_SHOWN = 20
 STATES = {"": "Waiting", "dead": "Failed for good", "done": "Done"}
@@ -31,26 +31,26 @@ class JobsView(Desk):
         """The jobs of one state, the next or latest first."""
         tab, page = self.asked("tab", STATES), self.page_number()
         state = tab or "due"
-        order = Delivery.due_at if state == "due" else Delivery.id.desc()
+        order = ReactionRun.due_at if state == "due" else ReactionRun.id.desc()
         rows = session.execute(
             select(
-                Delivery.id,
-                Delivery.reaction,
-                Delivery.attempts,
-                Delivery.due_at,
-                Delivery.done_at,
-                Delivery.error,
+                ReactionRun.id,
+                ReactionRun.reaction,
+                ReactionRun.attempts,
+                ReactionRun.due_at,
+                ReactionRun.done_at,
+                ReactionRun.error,
                 EventRecord.type,
                 EventRecord.order_id,
                 EventRecord.occurred_at,
             )
-            .join(EventRecord, EventRecord.id == Delivery.event_id)
-            .where(Delivery.state == state)
+            .join(EventRecord, EventRecord.id == ReactionRun.event_id)
+            .where(ReactionRun.state == state)
             .order_by(order)
             .limit(PER_PAGE)
             .offset((page - 1) * PER_PAGE)
         ).all()
-        counted = select(Delivery.state, func.count()).group_by(Delivery.state)
+        counted = select(ReactionRun.state, func.count()).group_by(ReactionRun.state)
         counts = {row[0]: row[1] for row in session.execute(counted)}
         total = counts.get(state, 0)
         pages = max(1, -(-total // PER_PAGE))

@@ -17,7 +17,7 @@ from shop.admin.interface import Table
 from shop.core.db import session
 
 PAGE_SIZES = (25, 50, 100)
-LAST_PAGE = 100_000
+MAX_PAGE = 100_000
 Links = list[tuple[str, str, int, bool]]
 Chips = list[tuple[str, str, str]]
 
@@ -158,7 +158,7 @@ class Narrowed:
 
 def page_of(asked: str) -> int | None:
     """Returns the number of a page as an address has it, from 0; None for what can be none."""
-    fits = asked.isascii() and asked.isdecimal() and len(asked) < 10 and int(asked) <= LAST_PAGE
+    fits = asked.isascii() and asked.isdecimal() and len(asked) < 10 and int(asked) <= MAX_PAGE
     return int(asked) if fits else None
 
 

@@ -39,7 +39,7 @@ SORTS = {"newest": "Newest first", "oldest": "Oldest first", "total": "Largest f
 CARRIERS = ("DHL", "DPD", "GLS", "Hermes", "UPS", "FedEx", "Deutsche Post", "Royal Mail")
 LATE = timedelta(hours=24)
 VERY_LATE = timedelta(hours=48)
-MOST_AT_ONCE = 500
+MAX_AT_ONCE = 500
 Ids = list[int]  # inside the class, ``list`` is the page
 
 
@@ -228,9 +228,9 @@ class OrdersView(OrderMoney):
 
     def _selected(self) -> Ids:
         if request.form.get("all"):
-            asked = self._asked(page=1, per_page=MOST_AT_ONCE)
+            asked = self._asked(page=1, per_page=MAX_AT_ONCE)
             return [row.id for row in orders.desk(asked).rows]
-        chosen = request.form.getlist("rowid")[:MOST_AT_ONCE]
+        chosen = request.form.getlist("rowid")[:MAX_AT_ONCE]
         return [existing(int(pk)) for pk in chosen if pk.isdecimal() and len(pk) < 19]
 
     def _asked(self, *, page: int, per_page: int = PER_PAGE) -> orders.OrderFilters:

@@ -2,10 +2,9 @@
 
 from shop.core import passwords
 
-SHORTEST = passwords.MIN_LENGTH
-LONGEST = 128
+MAX_LENGTH = 128
 
 
 def check(password: str, *, email: str = "", name: str = "") -> None:
     """Raise ``Invalid`` with a sentence when this password may not be used for this account."""
-    passwords.check(password, own_words=(email, name), max_length=LONGEST)
+    passwords.check(password, own_words=(email, name), max_length=MAX_LENGTH)

@@ -34,7 +34,7 @@ from shop.admin.product_forms import (
 )
 from shop.admin.product_list import TABS, products, tab_counts
 from shop.catalog.models import Image, Option, Product, ProductStatus, Variant
-from shop.catalog.pictures import MOST_IMAGES
+from shop.catalog.pictures import MAX_IMAGES
 from shop.catalog.wording import html_of
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Invalid
@@ -56,7 +56,7 @@ VARIANT_VERBS: dict[str, tuple[Callable[[Variant], object], str]] = {
     "delete": (catalog.delete_variant, "{sku} is deleted."),
 }
 SHOWN = {"options": shown_options, "variants": shown_variants}
-MOST_PREVIEWED = 20_000
+MAX_PREVIEW_LENGTH = 20_000
 
 
 class ProductsView(Desk):
@@ -152,7 +152,7 @@ class ProductsView(Desk):
     @permission_name("list")
     def preview(self) -> Page:
         """A description as the shop will show it."""
-        return html_of(request.form.get("text", "")[:MOST_PREVIEWED])
+        return html_of(request.form.get("text", "")[:MAX_PREVIEW_LENGTH])
 
     # -- options and variants --------------------------------------------------------------------
 
@@ -236,8 +236,8 @@ class ProductsView(Desk):
     def upload(self, pk: int) -> Page:
         """Take one picture in. What is refused leaves nothing behind."""
         product = catalog.get_product(existing(pk))
-        if len(product.images) >= MOST_IMAGES:
-            raise Invalid(f"A product can have {MOST_IMAGES} pictures, not more.", field="picture")
+        if len(product.images) >= MAX_IMAGES:
+            raise Invalid(f"A product can have {MAX_IMAGES} pictures, not more.", field="picture")
         sent = request.files.get("picture")
         if sent is None or not sent.filename:
             raise Invalid("Choose a picture first.", field="picture")

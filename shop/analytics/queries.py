@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from shop.catalog.models import Product, Variant
 from shop.core.db import session
-from shop.core.relay import Delivery
+from shop.core.relay import ReactionRun
 from shop.inventory.models import StockLevel, StockMovement
 from shop.orders.models import Order, OrderLine, SaleEntry
 from shop.payments import MoneyEventKind
@@ -226,8 +226,8 @@ def handling() -> Handling:
         select(
             select(func.count()).where(Task.closed_at.is_(None)).scalar_subquery(),
             select(func.count())
-            .select_from(Delivery)
-            .where(Delivery.state == "dead")
+            .select_from(ReactionRun)
+            .where(ReactionRun.state == "dead")
             .scalar_subquery(),
             _stock_count(low),
             _stock_count(out),

@@ -87,13 +87,13 @@ class AddSchema(Schema):
     """What to put in."""
 
     variant_id = identity(required=True)
-    quantity = Whole(load_default=1, validate=validate.Range(1, cart.MOST))
+    quantity = Whole(load_default=1, validate=validate.Range(1, cart.MAX_QUANTITY))
 
 
 class QuantitySchema(Schema):
     """How many are wanted."""
 
-    quantity = Whole(required=True, validate=validate.Range(1, cart.MOST))
+    quantity = Whole(required=True, validate=validate.Range(1, cart.MAX_QUANTITY))
 
 
 class ShippingQuerySchema(Schema):

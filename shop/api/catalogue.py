@@ -12,7 +12,7 @@ from shop.api import etags
 from shop.api.callers import anybody, caller
 from shop.api.door import PREFIX, Door
 from shop.api.errors import Refused
-from shop.api.fields import BIGGEST_ID
+from shop.api.fields import MAX_ID
 from shop.api.paging import HEADERS, PageSchema, paged
 from shop.catalog.models import Category, Product
 from shop.core.db import session
@@ -25,7 +25,7 @@ bp = Door(
     "and archived ones too, with their stock.",
 )
 PRODUCTS = "ProductsView"
-MOST_OPTIONS = 8
+MAX_OPTIONS = 8
 AS_ON_THE_PAGE = {"description": "As a person would write it: `20` or `19.90`."}
 
 
@@ -158,7 +158,7 @@ def category(category_id: int) -> Any:
 
 def _number(key: str) -> int | None:
     """The number that a key is, if some row could have it."""
-    fits = key.isascii() and key.isdecimal() and len(key) <= 19 and 0 < int(key) <= BIGGEST_ID
+    fits = key.isascii() and key.isdecimal() and len(key) <= 19 and 0 < int(key) <= MAX_ID
     return int(key) if fits else None
 
 
@@ -194,6 +194,6 @@ def _options() -> dict[str, tuple[str, ...]]:
         for name in request.args
         if name.startswith("option.") and len(name) > len("option.")
     }
-    if len(asked) > MOST_OPTIONS:
-        raise Refused(422, faults=[("option", f"At most {MOST_OPTIONS} options at once.")])
+    if len(asked) > MAX_OPTIONS:
+        raise Refused(422, faults=[("option", f"At most {MAX_OPTIONS} options at once.")])
     return asked

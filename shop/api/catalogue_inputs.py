@@ -7,7 +7,7 @@ from marshmallow import EXCLUDE, ValidationError, fields, validate, validates_sc
 
 from shop import inventory
 from shop.api import catalogue_shapes as shapes
-from shop.api.fields import BIGGEST_INT, Digits, Schema, Whole, identity, line, money
+from shop.api.fields import MAX_INT, Digits, Schema, Whole, identity, line, money
 from shop.catalog.models import ProductStatus
 
 
@@ -66,8 +66,8 @@ class VariantWriteSchema(Schema):
     compare_at_minor = money(allow_none=True)
     barcode = line(64)
     weight_g = Whole(validate=validate.Range(0, 2_000_000_000))
-    position = Whole(validate=validate.Range(0, BIGGEST_INT))
-    low_stock_level = Whole(validate=validate.Range(0, BIGGEST_INT))
+    position = Whole(validate=validate.Range(0, MAX_INT))
+    low_stock_level = Whole(validate=validate.Range(0, MAX_INT))
     backorder_allowed = fields.Boolean(truthy={True}, falsy={False})
 
 
@@ -92,7 +92,7 @@ class CategoryWriteSchema(Schema):
     slug = line(80, least=1)
     description = line(5_000)
     parent_id = identity(allow_none=True)
-    position = Whole(validate=validate.Range(0, BIGGEST_INT))
+    position = Whole(validate=validate.Range(0, MAX_INT))
 
 
 class NewCategorySchema(CategoryWriteSchema):
@@ -163,4 +163,4 @@ class ImagePatchSchema(Schema):
 
     alt = line(300)
     option_value_id = identity(allow_none=True)
-    position = Whole(validate=validate.Range(0, BIGGEST_INT))
+    position = Whole(validate=validate.Range(0, MAX_INT))

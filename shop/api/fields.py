@@ -9,8 +9,8 @@ from marshmallow import Schema as MarshmallowSchema
 
 from shop.core import clock
 
-BIGGEST_ID = 2**63 - 1
-BIGGEST_INT = 2**31 - 1
+MAX_ID = 2**63 - 1
+MAX_INT = 2**31 - 1
 
 
 class Schema(MarshmallowSchema):
@@ -48,7 +48,7 @@ class Digits(fields.Integer):
 
 def identity(**details: Any) -> Whole:
     """The number of a thing, in a body."""
-    return Whole(validate=validate.Range(1, BIGGEST_ID), **details)
+    return Whole(validate=validate.Range(1, MAX_ID), **details)
 
 
 def money(**details: Any) -> Whole:

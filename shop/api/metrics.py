@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from shop import orders
 from shop.core import queue, redis, relay
 from shop.core.db import session
-from shop.core.relay import Delivery
+from shop.core.relay import ReactionRun
 
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -101,9 +101,9 @@ def _shop() -> Iterator[str]:
         [({}, relay.lag_s())],
     )
     states = session.execute(
-        select(Delivery.state, func.count())
-        .where(Delivery.state != "done")
-        .group_by(Delivery.state)
+        select(ReactionRun.state, func.count())
+        .where(ReactionRun.state != "done")
+        .group_by(ReactionRun.state)
     )
     by_state = {"due": 0, "dead": 0} | {row[0]: row[1] for row in states}
     yield from _family(

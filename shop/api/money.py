@@ -11,7 +11,7 @@ from shop.api import repeats
 from shop.api.callers import staff
 from shop.api.door import Door
 from shop.api.errors import Refused
-from shop.api.fields import BIGGEST_ID, Schema, line, money
+from shop.api.fields import MAX_ID, Schema, line, money
 from shop.api.order_shapes import RefundSchema, ReturnedUnits, StaffOrderSchema, order_shown
 from shop.api.orders import DESK, UnitsSchema, units_of
 from shop.api.repeats import Remember
@@ -38,7 +38,7 @@ class RestockField(fields.Field[Any]):
         if not isinstance(value, list) or len(value) > 500:
             raise self._wrong()
         for one in value:
-            if isinstance(one, bool) or not isinstance(one, int) or not 1 <= one <= BIGGEST_ID:
+            if isinstance(one, bool) or not isinstance(one, int) or not 1 <= one <= MAX_ID:
                 raise self._wrong()
         return value
 

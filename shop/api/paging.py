@@ -7,8 +7,8 @@ from marshmallow import EXCLUDE, validate
 
 from shop.api.fields import Digits, Schema
 
-MOST = 100
-LAST = 1_000_000
+MAX_PER_PAGE = 100
+MAX_PAGE = 1_000_000
 
 
 class PageSchema(Schema):
@@ -17,8 +17,8 @@ class PageSchema(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    page = Digits(load_default=1, validate=validate.Range(1, LAST))
-    per_page = Digits(load_default=24, validate=validate.Range(1, MOST))
+    page = Digits(load_default=1, validate=validate.Range(1, MAX_PAGE))
+    per_page = Digits(load_default=24, validate=validate.Range(1, MAX_PER_PAGE))
 
 
 def paged(rows: Any, *, total: int, page: int, per_page: int) -> tuple[Any, int, dict[str, str]]:

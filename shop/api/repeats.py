@@ -68,11 +68,11 @@ def once(given: object, work: Callable[[Remember], Body], *, status: int, token:
         return _answer(work(Remember(claimed, status)), status)
     except Unavailable:  # whether it was done over there, only a repeat finds out
         if isinstance(claimed, Claim):
-            _end(claimed, idempotency.let_go)
+            _end(claimed, idempotency.unlock)
         raise
     except Exception:
         if isinstance(claimed, Claim):
-            _end(claimed, idempotency.give_back)
+            _end(claimed, idempotency.release)
         raise
 
 

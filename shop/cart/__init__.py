@@ -5,7 +5,7 @@ be had; a version that grows with every change. Holds no stock: that is for orde
 """
 
 from shop.cart.errors import CartChanged, NotEnough
-from shop.cart.limits import MOST, TooMany, limit_words, max_per_variant
+from shop.cart.limits import MAX_QUANTITY, TooMany, limit_words, max_per_variant
 from shop.cart.models import Cart, CartStatus
 from shop.cart.operations import (
     add,
@@ -23,8 +23,8 @@ from shop.cart.operations import (
 from shop.cart.queries import CartLine, CartView, count_of, find, open_view, view
 
 __all__ = [
-    "MOST", "Cart", "CartChanged", "CartLine", "CartStatus", "CartView", "NotEnough", "TooMany",
-    "add", "add_code", "count_of", "find", "limit_words", "link_order", "lock", "max_per_variant",
-    "merge", "open_cart", "open_view", "remove", "remove_code", "set_details", "set_quantity",
-    "settle", "view",
+    "MAX_QUANTITY", "Cart", "CartChanged", "CartLine", "CartStatus", "CartView", "NotEnough",
+    "TooMany", "add", "add_code", "count_of", "find", "limit_words", "link_order", "lock",
+    "max_per_variant", "merge", "open_cart", "open_view", "remove", "remove_code", "set_details",
+    "set_quantity", "settle", "view",
 ]  # fmt: skip

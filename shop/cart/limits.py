@@ -3,7 +3,7 @@
 from shop.core.errors import Invalid
 
 # What a quantity can be at all: an input beyond it is a mistake.
-MOST = 999
+MAX_QUANTITY = 999
 _max_per_variant = 20
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from shop.cart import queries
 from shop.cart.errors import NotEnough
 from shop.cart.events import CartChanged
-from shop.cart.limits import MOST, TooMany, limit_words, max_per_variant, max_quantity
+from shop.cart.limits import MAX_QUANTITY, TooMany, limit_words, max_per_variant, max_quantity
 from shop.cart.models import Cart, CartDiscount, CartItem, CartStatus
 from shop.core import clock, tokens
 from shop.core.db import session, table
@@ -18,8 +18,8 @@ from shop.core.errors import Invalid, NotFound
 from shop.core.events import emit
 from shop.discounts import DiscountCode, clean_code
 
-MOST_LINES = 100
-MOST_CODES = 5
+MAX_LINES = 100
+MAX_CODES = 5
 
 _OPEN = insert(Cart).on_conflict_do_nothing().returning(Cart)
 _PUT = insert(table(CartItem))
@@ -55,15 +55,15 @@ def open_cart(customer_id: int | None = None) -> Cart:
 def add(cart: Cart, variant_id: int, quantity: int = 1, *, cap: bool = False) -> str:
     """Put ``quantity`` more of a variant into the cart.
 
-    With ``cap``, takes what there is and gives a note for the customer; otherwise raises
+    With ``cap``, takes what there is and returns a note for the customer; otherwise raises
     ``NotEnough``. Also raises ``Invalid`` (quantity) and ``NotFound`` (not sold).
     """
     _check(quantity)
     _lock(cart)
     offer = _offer(cart, variant_id)
     wanted, note = _allowed(offer["present"] + quantity, offer, cap)
-    if not offer["present"] and offer["lines"] >= MOST_LINES:
-        raise Invalid(f"A cart holds up to {MOST_LINES} different things.")
+    if not offer["present"] and offer["lines"] >= MAX_LINES:
+        raise Invalid(f"A cart holds up to {MAX_LINES} different things.")
     session.execute(
         _PUT,
         {
@@ -90,7 +90,7 @@ def set_quantity(cart: Cart, item_id: int, quantity: int, *, cap: bool = False) 
 
 
 def remove(cart: Cart, item_id: int) -> CartItem:
-    """Take an item out; gives it, so that it can be put back. Raises ``NotFound``."""
+    """Remove an item. Returns it, so that it can be put back. Raises ``NotFound``."""
     _lock(cart)
     item = _item(cart, item_id)
     session.delete(item)
@@ -108,8 +108,8 @@ def add_code(cart: Cart, code_id: int) -> None:
     known = session.scalars(select(CartDiscount.code_id).where(mine)).all()
     if code_id in known:
         return
-    if len(known) >= MOST_CODES:
-        raise Invalid(f"A cart takes up to {MOST_CODES} codes.", field="code")
+    if len(known) >= MAX_CODES:
+        raise Invalid(f"A cart takes up to {MAX_CODES} codes.", field="code")
     session.add(CartDiscount(cart_id=cart.id, code_id=code_id))
     _touch(cart)
 
@@ -135,7 +135,7 @@ def remove_code(cart: Cart, code: str) -> None:
 def merge(guest: Cart | None, customer_id: int) -> tuple[Cart | None, list[str]]:
     """Bring a guest's cart along at sign-in: the union, the guest's quantity wins, capped by stock.
 
-    Gives the customer's cart (None if there is none) and what changed, in words for people. Which
+    Returns the customer's cart (None if there is none) and what changed, in words for people. Which
     of two orders goes on is for checkout to say.
     """
     own = queries.find(None, customer_id)
@@ -292,7 +292,11 @@ def _allowed(wanted: int, offer: Mapping[str, Any], cap: bool) -> tuple[int, str
 
 
 def _check(quantity: object) -> None:
-    if isinstance(quantity, bool) or not isinstance(quantity, int) or not 1 <= quantity <= MOST:
+    if (
+        isinstance(quantity, bool)
+        or not isinstance(quantity, int)
+        or not 1 <= quantity <= MAX_QUANTITY
+    ):
         raise Invalid(f"Please choose a quantity from 1 to {max_per_variant()}.", field="quantity")
 
 

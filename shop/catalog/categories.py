@@ -15,7 +15,7 @@ from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
 from shop.core.events import emit
 
-DEEPEST = 6
+MAX_DEPTH = 6
 # Any number, only ours: two people who move categories at once take turns.
 TREE_LOCK = 7_360_001
 
@@ -39,7 +39,7 @@ def get_category(category_id: int) -> Category:
 def create_category(
     name: str, *, slug: str = "", parent: Category | None = None, description: str = ""
 ) -> Category:
-    """A new category, last below ``parent`` or last of all. Without ``slug`` the name gives it.
+    """A new category, last below ``parent`` or last of all. ``slug`` may come from the name.
 
     Raises ``Invalid``, or ``Taken`` when a neighbour has the same address.
     """
@@ -131,7 +131,7 @@ def delete_category(category: Category) -> None:
 
 
 def lock_tree() -> None:
-    """Wait for whoever changes the tree, then look at it anew: what was read before may be old."""
+    """Wait for whoever changes the tree, then read it again: what was read before may be old."""
     session.flush()
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": TREE_LOCK})
     for known in session().identity_map.values():
@@ -185,8 +185,8 @@ def _path_below(parent: Category | None, slug: str) -> str:
 
 
 def _check_depth(path: str) -> None:
-    if path.count("/") >= DEEPEST:
-        raise Invalid(f"Categories can be {DEEPEST} levels deep, not more.", field="parent")
+    if path.count("/") >= MAX_DEPTH:
+        raise Invalid(f"Categories can be {MAX_DEPTH} levels deep, not more.", field="parent")
 
 
 def _children(parent: Category | None) -> list[Category]:
@@ -203,5 +203,5 @@ def _last_position(parent: Category | None) -> int:
 
 def _changed(category: Category, what: str) -> Category:
     emit(CategoryChanged(category_id=category.id, what=what))
-    tree.forget()
+    tree.clear_cache()
     return category

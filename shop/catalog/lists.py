@@ -37,11 +37,11 @@ from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import NotFound
 
-QUERY_LENGTH = 100
+MAX_QUERY_LENGTH = 100
 # Beyond this many products the numbers beside filters would cost more than they tell.
-FACETS_UP_TO = 2_000
-MOST_SIMILAR = 200
-LARGEST = 2**31 - 1
+MAX_FACETED = 2_000
+MAX_SIMILAR = 200
+MAX_INT = 2**31 - 1
 
 
 SEARCHED = """websearch_to_tsquery('shop_en', :q)
@@ -60,7 +60,7 @@ ORDERS: dict[Sort, str] = {
 
 
 def listing(filters: Filters) -> Listing:
-    """One page of products with facets: two statements, one more when the tree is read anew.
+    """One page of products with facets: two statements, one more when the tree is read again.
 
     A product is listed when one of its variants passes all filters together; a facet counts what
     its other values would add. Raises ``NotFound`` for an unknown category or a page that is not
@@ -100,7 +100,7 @@ def listing(filters: Filters) -> Listing:
 
 def suggest(q: str) -> Suggestions:
     """Up to eight products and four categories for what is being typed. One statement."""
-    asked = Filters(q=clean(q, QUERY_LENGTH))
+    asked = Filters(q=clean(q, MAX_QUERY_LENGTH))
     if len(asked.q) < 2:
         return Suggestions((), ())
     source = _source(asked, None)
@@ -150,9 +150,9 @@ _kept: TTLCache[str, _Counts] = TTLCache(maxsize=512, ttl=tree.KEPT_SECONDS)
 _lock = Lock()
 
 
-def forget() -> None:
-    """Drop what this process keeps of the catalogue (tree and counts), so it is read anew."""
-    tree.forget()
+def clear_cache() -> None:
+    """Drop what this process keeps of the catalogue (tree and counts): it is read again."""
+    tree.clear_cache()
     with _lock:
         _kept.clear()
 
@@ -186,7 +186,7 @@ def _count(asked: Filters, place: CategoryView | None) -> _Counts:
                 SELECT v.product_id, v.id, v.price_minor,
                        v.backorder_allowed OR {AVAILABLE} > 0 AS buyable{flags}
                 FROM all_found f JOIN variant v ON v.product_id = f.id
-                WHERE v.archived_at IS NULL AND (SELECT count(*) FROM all_found) <= {FACETS_UP_TO}
+                WHERE v.archived_at IS NULL AND (SELECT count(*) FROM all_found) <= {MAX_FACETED}
             )
             SELECT 'size' AS kind, NULL AS name, NULL AS value, NULL AS swatch,
                    (SELECT count(*) FROM all_found) AS a, {_direct_count(asked)} AS b,
@@ -213,7 +213,7 @@ def _count(asked: Filters, place: CategoryView | None) -> _Counts:
     by_kind = {row.kind: row for row in rows if row.kind != "facet"}
     size = by_kind["size"]
     is_guess = bool(asked.q) and size.b == 0 and size.a > 0
-    if size.a > FACETS_UP_TO:
+    if size.a > MAX_FACETED:
         total = _large_total(asked, place) if conditions else size.a
         return _Counts(total, None, None, (), is_guess)
     price = by_kind["price"]
@@ -278,11 +278,11 @@ def _bounded(filters: Filters) -> Filters:
     }
 
     def price(value: int | None) -> int | None:
-        return None if value is None else max(0, min(value, LARGEST))
+        return None if value is None else max(0, min(value, MAX_INT))
 
     return replace(
         filters,
-        q=clean(filters.q, QUERY_LENGTH),
+        q=clean(filters.q, MAX_QUERY_LENGTH),
         category_path=clean(filters.category_path, 1_000).strip("/"),
         sort=filters.sort if filters.sort in ORDERS else None,
         per_page=max(1, min(filters.per_page, 100)),
@@ -294,7 +294,7 @@ def _bounded(filters: Filters) -> Filters:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Which products are meant: ``FROM rows`` gives them as ``p``; a search has ``found.rank``."""
+    """Which products are meant: ``FROM rows`` has them as ``p``; a search has ``found.rank``."""
 
     ctes: str
     rows: str
@@ -336,7 +336,7 @@ def _source(asked: Filters, place: CategoryView | None, *, ranked: bool = True) 
                 UNION ALL (
                     SELECT p.id, word_similarity(:q, p.name) - 1 FROM product p
                     WHERE {FEW} AND :q <% p.name AND {where}
-                    ORDER BY 2 DESC, p.id LIMIT {MOST_SIMILAR})
+                    ORDER BY 2 DESC, p.id LIMIT {MAX_SIMILAR})
             ) hits GROUP BY id
         ),""",
         "found JOIN product p ON p.id = found.id WHERE true",
@@ -377,7 +377,7 @@ def _condition_values(asked: Filters) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if asked.min_price_minor is not None or asked.max_price_minor is not None:
         values["min_price"] = asked.min_price_minor or 0
-        values["max_price"] = LARGEST if asked.max_price_minor is None else asked.max_price_minor
+        values["max_price"] = MAX_INT if asked.max_price_minor is None else asked.max_price_minor
     for n, (name, chosen) in enumerate(asked.options.items()):
         values |= {f"o{n}": name, f"v{n}": list(chosen)}
     return values

@@ -9,7 +9,7 @@ from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
 from shop.media import MediaFile
 
-MOST_IMAGES = 60
+MAX_IMAGES = 60
 
 
 def get_image(image_id: int) -> Image:
@@ -28,8 +28,8 @@ def add_image(
     option_value: OptionValue | None = None,
 ) -> Image:
     """Show a stored picture with a product, after those it has."""
-    if len(product.images) >= MOST_IMAGES:
-        raise Invalid(f"A product can have {MOST_IMAGES} pictures, not more.", field="picture")
+    if len(product.images) >= MAX_IMAGES:
+        raise Invalid(f"A product can have {MAX_IMAGES} pictures, not more.", field="picture")
     made = Image(
         media=media,
         alt=_alt(alt),

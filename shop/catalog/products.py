@@ -35,7 +35,7 @@ TEXTS = {
     "seo_description": ("The description for search engines", 0, 320),
     "tax_class": ("The tax class", 1, 40),
 }
-MOST_ATTRIBUTES = 30
+MAX_ATTRIBUTES = 30
 
 
 class ProductDetails(TypedDict, total=False):
@@ -69,7 +69,7 @@ def get_product(product_id: int, *, to_change: bool = False) -> Product:
 
 
 def create_product(name: str, **details: Unpack[ProductDetails]) -> Product:
-    """A new draft. Without ``slug`` the name gives one that is free.
+    """A new draft. Without ``slug`` a free one is made of the name.
 
     Raises ``Invalid``, or ``Taken`` for a slug that another product has.
     """
@@ -187,10 +187,8 @@ def _write(product: Product, fields: ProductFields) -> None:
 
 
 def _attributes(attributes: dict[str, str]) -> dict[str, str]:
-    if len(attributes) > MOST_ATTRIBUTES:
-        raise Invalid(
-            f"A product can have {MOST_ATTRIBUTES} details, not more.", field="attributes"
-        )
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise Invalid(f"A product can have {MAX_ATTRIBUTES} details, not more.", field="attributes")
     return {
         readable(name, field="attributes", what="The name of a detail", most=60, least=1): readable(
             value, field="attributes", what=f"The detail {name}", most=500

@@ -135,7 +135,7 @@ def redirect_for(path: str) -> str | None:
 def addresses(*, most: int = 50_000) -> list[tuple[str, datetime | None]]:
     """Every public address of the catalogue and when it last changed, for search engines.
 
-    One statement, one more when the tree is read anew.
+    One statement, one more when the tree is read again.
     """
     rows = session.execute(
         statement_of(
@@ -168,7 +168,7 @@ def newest(n: int) -> tuple[ProductCard, ...]:
 def shelf_pictures(paths: Sequence[str]) -> dict[str, ImageView]:
     """For categories by path, the picture of what sells best in each, with all below it.
 
-    One statement, one more when the tree is read anew. What has no picture is left out.
+    One statement, one more when the tree is read again. What has no picture is left out.
     """
     whole = tree.read()
     known = {whole.by_path[path].id: path for path in paths if path in whole.by_path}
@@ -186,7 +186,7 @@ def shelf_pictures(paths: Sequence[str]) -> dict[str, ImageView]:
 def product_page(slug: str) -> ProductPage:
     """What the page of a product that is for sale shows. Raises ``NotFound``.
 
-    Two statements, one more when the tree is read anew.
+    Two statements, one more when the tree is read again.
     """
     row = session.execute(
         statement_of(PAGE), {"slug": clean(slug, 200), "now": clock.now()}

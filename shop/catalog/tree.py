@@ -18,7 +18,7 @@ KEPT_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The tree in the forms that pages need. ``below`` gives a category's ids, itself included."""
+    """The tree in the forms that pages need. ``below`` has a category's ids, itself included."""
 
     roots: tuple[MenuCategory, ...]
     by_path: dict[str, CategoryView]
@@ -41,8 +41,8 @@ def read() -> Tree:
     return tree
 
 
-def forget() -> None:
-    """Read it anew next time; operations on categories call this."""
+def clear_cache() -> None:
+    """Have it read again next time; operations on categories call this."""
     with _lock:
         _kept.clear()
 

@@ -19,10 +19,10 @@ from shop.core.errors import Invalid, NotFound, WrongState
 SKU = re.compile(r"[A-Z0-9](?:[A-Z0-9._/-]{0,62}[A-Z0-9])?")
 SWATCH = re.compile(r"#[0-9a-f]{6}")
 PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([1-9]))?\}")
-MOST_OPTIONS = 5
-MOST_VALUES = 60
-MOST_VARIANTS = 200
-LARGEST = 2_000_000_000
+MAX_OPTIONS = 5
+MAX_VALUES = 60
+MAX_VARIANTS = 200
+MAX_WHOLE = 2_000_000_000
 Named = TypeVar("Named", Option, OptionValue)
 
 
@@ -107,8 +107,8 @@ def add_variant(
         if field not in fields:
             raise Invalid(f"{what} is missing.", field=field)
     chosen = _one_of_each(product, values)
-    if sum(v.archived_at is None for v in product.variants) >= MOST_VARIANTS:
-        raise Invalid(f"A product can have {MOST_VARIANTS} variants, not more.")
+    if sum(v.archived_at is None for v in product.variants) >= MAX_VARIANTS:
+        raise Invalid(f"A product can have {MAX_VARIANTS} variants, not more.")
     clean = _checked(fields, None)
     clean.setdefault("position", max((v.position for v in product.variants), default=-1) + 1)
     with refusing():
@@ -131,9 +131,9 @@ def generate_variants(
     """
     choices = [option.values for option in product.options]
     wanted = prod(len(values) for values in choices)
-    if wanted > MOST_VARIANTS:
+    if wanted > MAX_VARIANTS:
         raise Invalid(
-            f"That would be {wanted:,} variants; {MOST_VARIANTS} is the most.", field="options"
+            f"That would be {wanted:,} variants; {MAX_VARIANTS} is the most.", field="options"
         )
     there = {variant.combination for variant in product.variants}
     added: list[Variant] = []
@@ -206,14 +206,14 @@ def delete_variant(variant: Variant) -> None:
 
 
 def _check_drafts(drafts: Sequence[OptionDraft]) -> None:
-    if len(drafts) > MOST_OPTIONS:
-        raise Invalid(f"A product can have {MOST_OPTIONS} options, not more.", field="options")
+    if len(drafts) > MAX_OPTIONS:
+        raise Invalid(f"A product can have {MAX_OPTIONS} options, not more.", field="options")
     _check_names([draft.name for draft in drafts], "option")
     for draft in drafts:
         if not draft.values:
             raise Invalid(f"{draft.name} has no values to choose from.", field="options")
-        if len(draft.values) > MOST_VALUES:
-            raise Invalid(f"{draft.name} can have {MOST_VALUES} values, not more.", field="options")
+        if len(draft.values) > MAX_VALUES:
+            raise Invalid(f"{draft.name} can have {MAX_VALUES} values, not more.", field="options")
         _check_names([value.name for value in draft.values], f"value of {draft.name}")
         for value in draft.values:
             if value.swatch and not SWATCH.fullmatch(value.swatch.lower()):
@@ -321,13 +321,13 @@ def _checked(fields: VariantFields, variant: Variant | None) -> VariantFields:
         ("low_stock_level", clean.get("low_stock_level", 0), "The low-stock level"),
         ("position", clean.get("position", 0), "The position"),
     ):
-        if not 0 <= value <= LARGEST:
+        if not 0 <= value <= MAX_WHOLE:
             raise Invalid(f"{what} cannot be less than 0 or beyond reason.", field=field)
     if "barcode" in clean:
         clean["barcode"] = readable(clean["barcode"], field="barcode", what="The barcode", most=64)
     price = clean.get("price_minor", variant.price_minor if variant else 0)
     compare_at = clean.get("compare_at_minor", variant.compare_at_minor if variant else None)
-    if compare_at is not None and not price < compare_at <= LARGEST:
+    if compare_at is not None and not price < compare_at <= MAX_WHOLE:
         raise Invalid(
             "The former price must be higher than the price, or empty.", field="compare_at_minor"
         )

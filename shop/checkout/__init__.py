@@ -5,7 +5,7 @@ Leaves money to payments.
 """
 
 from shop.checkout.errors import CartProblems, NoDelivery
-from shop.checkout.holds import HoldRefused, forget_networks
+from shop.checkout.holds import HoldRefused, delete_expired_networks
 from shop.checkout.operations import (
     apply_code,
     install_defaults,
@@ -19,9 +19,9 @@ from shop.checkout.queries import (
     ShippingOption,
     ShippingRate,
     Terms,
+    clear_cache,
     configure,
     countries,
-    forget,
     goods_for_free_shipping,
     quote,
     quotes,
@@ -34,8 +34,8 @@ from shop.checkout.trial import Trial, try_discount
 
 __all__ = [
     "CartProblems", "FreeShippingCounts", "HoldRefused", "NoDelivery", "ShippingOption",
-    "ShippingRate", "Terms", "Trial", "apply_code", "configure", "countries", "forget",
-    "forget_networks", "goods_for_free_shipping", "install_defaults", "merge_carts",
+    "ShippingRate", "Terms", "Trial", "apply_code", "clear_cache", "configure", "countries",
+    "delete_expired_networks", "goods_for_free_shipping", "install_defaults", "merge_carts",
     "place_order", "quote", "quotes", "set_contact", "set_method", "shipping_options",
     "shipping_rates", "tax_rates", "terms", "try_discount",
 ]  # fmt: skip

@@ -27,7 +27,7 @@ SELECT waiting, waiting_until, variant_id, again_at FROM unpaid_holds(
     {UNTAGGED.format(email=":email")}, :customer_id, :cart_id, :network,
     CAST(:variants AS bigint[]), :now, :since, :seconds, :crowd)
 """)
-_FORGET = text("""
+_DELETE_EXPIRED = text("""
 UPDATE "order" SET placed_from = '' WHERE id IN (
     SELECT id FROM "order" WHERE placed_from <> '' AND placed_at < :before
     ORDER BY id LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED)
@@ -67,16 +67,16 @@ def check_holds(view: CartView, *, email: str, network: str) -> None:
         raise HoldRefused(_kept_too_long(last[found.variant_id], found.again_at + WINDOW))
 
 
-def forget_networks() -> int:
-    """Forget from where orders were placed two days ago. Returns of how many."""
-    forgotten = 0
+def delete_expired_networks() -> int:
+    """Delete the network digest of orders placed over two days ago. Returns how many."""
+    deleted = 0
     while True:
         with transaction():
-            found = session.execute(_FORGET, {"before": clock.now() - NETWORK_KEPT})
+            found = session.execute(_DELETE_EXPIRED, {"before": clock.now() - NETWORK_KEPT})
             changed = int(getattr(found, "rowcount", 0))
-        forgotten += changed
+        deleted += changed
         if changed < 1000:
-            return forgotten
+            return deleted
 
 
 def _takes_the_last(line: CartLine) -> bool:

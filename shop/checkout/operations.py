@@ -12,7 +12,7 @@ from shop.checkout import defaults
 from shop.checkout.errors import CartProblems, NoDelivery
 from shop.checkout.holds import check_holds
 from shop.checkout.models import ShippingMethod, TaxRate
-from shop.checkout.queries import forget, of_address, quote, refusals, shipping_options, terms
+from shop.checkout.queries import clear_cache, of_address, quote, refusals, shipping_options, terms
 from shop.core import clock
 from shop.core.db import session
 from shop.core.money import Money
@@ -44,7 +44,7 @@ def _check_method(basket: cart.Cart, code: str) -> None:
 
 
 def apply_code(basket: cart.Cart, given: object) -> discounts.Applied | None:
-    """Put a discount code into the cart; gives what it saves, None if that waits for the address.
+    """Put a discount code into the cart. Returns what it saves; None if that waits for an address.
 
     Raises ``Invalid`` for an empty code, ``UnknownCode``, and ``CodeRefused`` with every reason if
     it saves nothing now; then nothing has changed. A code that only another country speaks against
@@ -74,9 +74,9 @@ def place_order(
     """Order what is in the cart, as the customer last saw it, and reserve the stock.
 
     The cart must carry email and address, and the method unless it is given here. Pressing twice
-    gives the same order; a cart that changed since an unpaid order replaces that order, unless its
-    money is on its way: then that is the order. An order that costs nothing is confirmed at once:
-    there is no payment to wait for.
+    returns the same order; a cart that changed since an unpaid order replaces that order, unless
+    its money is on its way: then that is the order. An order that costs nothing is confirmed at
+    once: there is no payment to wait for.
 
     Raises ``CartChanged`` when version or total differ from what was seen, or when a code stopped
     applying and no total was seen; ``UsedUp``, ``CartProblems``, ``OutOfStock``, ``NoDelivery``,
@@ -95,7 +95,7 @@ def place_order(
         or _is_same(earlier, basket, billing, seen_total_minor, shipping_method)
     ):
         if earlier.customer_id is None:
-            earlier.customer_id = basket.customer_id  # who signed in meanwhile finds it again
+            earlier.customer_id = basket.customer_id  # who has signed in since finds it again
         return earlier
     if basket.status != CartStatus.OPEN:
         raise CartChanged("This cart is closed.")
@@ -226,7 +226,7 @@ def install_defaults() -> None:
         )
         .on_conflict_do_nothing()
     )
-    forget()
+    clear_cache()
 
 
 def _changed(sentence: str, view: CartView, priced: Quote | None = None) -> CartChanged:

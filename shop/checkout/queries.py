@@ -103,8 +103,8 @@ def terms() -> Terms:
     return _terms
 
 
-def forget() -> None:
-    """Read methods and rates anew at once; without it a change shows after a few seconds."""
+def clear_cache() -> None:
+    """Have methods and rates read again at once; without it a change shows after a few seconds."""
     _kept.clear()
 
 
@@ -149,7 +149,7 @@ def tax_rates(country: str) -> dict[str, Decimal]:
 def quote(
     view: CartView, *, country: str | None = None, method: str | None = None
 ) -> tuple[Quote, Sequence[ShippingOption], ShippingOption | None]:
-    """What the cart would cost. Gives (quote, shipping options, the chosen one).
+    """What the cart would cost. Returns (quote, shipping options, the chosen one).
 
     Without a country, the address given so far or the shop's own counts; without a method, the one
     chosen before or the first. No statement, or a few after some seconds; with codes one more, and

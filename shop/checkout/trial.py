@@ -7,13 +7,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from shop import customers, discounts
-from shop.cart import MOST, CartLine, CartView
+from shop.cart import MAX_QUANTITY, CartLine, CartView
 from shop.catalog.models import Product, Variant
 from shop.checkout.queries import discount_facts, outdone, priced_with, shipping_for, terms
 from shop.core.db import session
 from shop.core.errors import Invalid
 
-MOST_LINES = 20
+MAX_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +68,11 @@ def try_discount(
 
 
 def _lines(items: Mapping[int, int]) -> tuple[CartLine, ...]:
-    if len(items) > MOST_LINES:
-        raise Invalid(f"Try up to {MOST_LINES} different things.", field="items")
+    if len(items) > MAX_LINES:
+        raise Invalid(f"Try up to {MAX_LINES} different things.", field="items")
     for quantity in items.values():
-        if isinstance(quantity, bool) or not 1 <= quantity <= MOST:
-            raise Invalid(f"A quantity is a whole number from 1 to {MOST}.", field="items")
+        if isinstance(quantity, bool) or not 1 <= quantity <= MAX_QUANTITY:
+            raise Invalid(f"A quantity is a whole number from 1 to {MAX_QUANTITY}.", field="items")
     found = session.scalars(
         select(Variant)
         .where(Variant.id.in_([pk for pk in items if 0 < pk < 2**63]))
@@ -97,7 +97,7 @@ def _lines(items: Mapping[int, int]) -> tuple[CartLine, ...]:
             tax_class=variant.product.tax_class,
             weight_g=variant.weight_g,
             image=None,
-            available=MOST,
+            available=MAX_QUANTITY,
             backorder_allowed=False,
             is_sold=True,
             category_ids=tuple(category.id for category in variant.product.categories),

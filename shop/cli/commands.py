@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 from flask_migrate import upgrade
 
 from shop import checkout, payments
-from shop.cli import demo_catalogue, demo_discounts, demo_orders, doctor, refunds
+from shop.cli import demo_catalog, demo_discounts, demo_orders, doctor, refunds
 from shop.core import tokens
 from shop.core.db import transaction
 
@@ -46,7 +46,7 @@ def init(owner_email: str) -> None:
 @click.option("--renditions", is_flag=True, help="Make all picture sizes now, not by the workers.")
 def demo(orders: bool, renditions: bool) -> None:
     """Load the demo shop, through operations. Twice does no harm."""
-    loaded = demo_catalogue.load(renditions=renditions)
+    loaded = demo_catalog.load(renditions=renditions)
     click.echo(
         f"{loaded.products} demo products with {loaded.variants} variants,"
         f" {loaded.pictures} pictures and {loaded.reviews} reviews."
@@ -60,23 +60,25 @@ def demo(orders: bool, renditions: bool) -> None:
 @click.option(
     "--days", type=click.FloatRange(1 / 24, 366), help="Compare everything of so many days."
 )
-@click.option("--look", is_flag=True, help="With --days: list the differences, mend nothing.")
+@click.option(
+    "--look", "list_only", is_flag=True, help="With --days: list the differences, mend nothing."
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def reconcile(days: float | None, look: bool, as_json: bool) -> None:
+def reconcile(days: float | None, list_only: bool, as_json: bool) -> None:
     """Ask Stripe about every payment that is stuck, and settle it.
 
     With --days, also compare all payments, refunds, disputes and warnings. Exit code 1 when
     differences were found, 2 when Stripe could not be asked.
     """
-    moved = payments.reconcile() if not look else 0
-    run = payments.reconcile_all(days=days, mend=not look) if days else None
+    settled = payments.reconcile() if not list_only else 0
+    run = payments.reconcile_all(days=days, mend=not list_only) if days else None
     differences = run.differences if run else []
     failure = run.failure if run else ""
     if as_json:
         click.echo(
             json.dumps(
                 {
-                    "settled": moved,
+                    "settled": settled,
                     "checked": run.checked if run else 0,
                     "differences": differences,
                     "refused": run.refused if run else 0,
@@ -85,15 +87,15 @@ def reconcile(days: float | None, look: bool, as_json: bool) -> None:
             )
         )
     else:
-        click.echo(f"{moved} payments were settled.")
+        click.echo(f"{settled} payments were settled.")
         if run:
             refused = f" {run.refused} could not be applied." if run.refused else ""
             click.echo(f"{run.checked} things compared, {len(differences)} differences.{refused}")
         for one in differences:
-            mended = f" → {one['done']}" if one["done"] else ""
+            done = f" → {one['done']}" if one["done"] else ""
             click.echo(
                 f"{one['what']} {one['reference']} ({one['order']}):"
-                f" here {one['ours']}, at Stripe {one['stripe']}{mended}"
+                f" here {one['ours']}, at Stripe {one['stripe']}{done}"
             )
         if failure:
             click.echo(f"Cut short: {failure}", err=True)

@@ -21,7 +21,7 @@ KITCHEN = "kitchen"
 
 
 def load() -> int:
-    """Make those that are missing, by name; gives how many discounts the demo has."""
+    """Create those that are missing, by name. Returns how many discounts the demo has."""
     wanted = [(WELCOME, "WELCOME10"), (DELIVERY, "FREESHIP")]
     kitchen = session.scalar(select(Category).where(Category.path == KITCHEN))
     if kitchen is not None:

@@ -53,7 +53,7 @@ CARRIERS = (("DHL", "00340434"), ("DPD", "0150534"), ("GLS", "5062"))
 
 
 def load(stripe_api_base: str) -> str:
-    """Load the orders that are missing; gives a sentence saying how many.
+    """Load the orders that are missing. Returns a sentence saying how many.
 
     Needs the Stripe stand-in at ``stripe_api_base`` to pay at: nothing is ever invented at Stripe.
     """
@@ -63,18 +63,18 @@ def load(stripe_api_base: str) -> str:
         )
     chance = random.Random(SEED)
     now = clock.now()
-    told = 0
+    loaded = 0
     for number, placed_at in enumerate(_moments(chance, now), start=1):
         story = random.Random(f"{SEED}:{number}")
-        if _is_told(number):
+        if _is_loaded(number):
             continue
         try:
-            _tell(story, number, placed_at, now, stripe_api_base)
+            _simulate(story, number, placed_at, now, stripe_api_base)
         except URLError:
-            return f"{told} demo orders were made; then the Stripe stand-in did not answer."
-        told += 1
-    told += _leave_one_unpaid(now)
-    return f"{told} demo orders."
+            return f"{loaded} demo orders were made; then the Stripe stand-in did not answer."
+        loaded += 1
+    loaded += _leave_one_unpaid(now)
+    return f"{loaded} demo orders."
 
 
 def _moments(chance: random.Random, now: datetime) -> list[datetime]:
@@ -96,14 +96,14 @@ def _email(number: int) -> str:
     return f"{name}.{number}@example.org"
 
 
-def _is_told(number: int) -> bool:
+def _is_loaded(number: int) -> bool:
     with transaction():
         return bool(
             session.scalar(select(orders.Order.id).where(orders.Order.email == _email(number)))
         )
 
 
-def _tell(
+def _simulate(
     story: random.Random, number: int, placed_at: datetime, now: datetime, api_base: str
 ) -> None:
     """One order from placing to where it would be by now."""
@@ -128,7 +128,7 @@ def _tell(
             with clock.freeze(cancelled_at), acting_as(PACKER):
                 with transaction():
                     payments.cancel_order(orders.lock(order.id), reason="customer")
-                _give_back(order.id)
+                _send_refunds(order.id)
         return
     if number % EVERY == 0:
         with clock.freeze(placed_at + timedelta(minutes=9)):
@@ -144,7 +144,7 @@ def _tell(
                 payments.request_refund(
                     kept, back, reason="returned", source=payments.RefundSource.STAFF
                 )
-            _give_back(order.id)
+            _send_refunds(order.id)
 
 
 def _make_account(order: orders.Order) -> None:
@@ -156,15 +156,15 @@ def _make_account(order: orders.Order) -> None:
         orders.adopt(found.id, found.email)
 
 
-def _give_back(order_id: int) -> None:
+def _send_refunds(order_id: int) -> None:
     """Send refunds right away: a worker would date them today."""
     for refund in payments.refunds_of(order_id):
         payments.send_refund(refund.id)
 
 
 def _leave_one_unpaid(now: datetime) -> int:
-    """Somebody who is looking for the card just now; the hold ends by itself."""
-    if _is_told(0):
+    """Somebody who is looking for the card just now; the reservation expires."""
+    if _is_loaded(0):
         return 0
     with clock.freeze(now - timedelta(minutes=2)), acting_as(GUEST), transaction():
         _place(random.Random(SEED), 0)
@@ -174,7 +174,7 @@ def _leave_one_unpaid(now: datetime) -> int:
 def _fulfil(
     story: random.Random, order_id: int, placed_at: datetime, age: timedelta
 ) -> datetime | None:
-    """Pack, ship and deliver as far as it would be by now; gives when all of it arrived."""
+    """Pack, ship and deliver as far as it would be by now. Returns when all of it arrived."""
     packed = timedelta(hours=story.randrange(4, 30))
     shipped = packed + timedelta(hours=story.randrange(1, 20))
     delivered = shipped + timedelta(days=story.randrange(2, 5))
@@ -185,7 +185,7 @@ def _fulfil(
     if age > shipped:
         with clock.freeze(placed_at + shipped), acting_as(PACKER), transaction():
             order = orders.lock(order_id)
-            # Of a late order with several pieces one went ahead, and the rest waits.
+            # Of a late order with several items one went ahead, and the rest waits.
             goes_ahead = age < LATELY and order.item_count > 1
             parcel = orders.ship(
                 order,

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from shop import doctor
 from shop.core.errors import DomainError
 
-FAULTS, COULD_NOT = 1, 2
+COULD_NOT_RUN = 2
 
 
 @click.command("doctor")
@@ -38,48 +38,48 @@ def command(as_json: bool, since: float | None, stripe: bool, fix: bool, most: i
 
     Exit codes: 0 all is well, 1 faults were found, 2 not everything could be looked at.
     """
-    mended: Sequence[doctor.Mended] = ()
+    repairs: Sequence[doctor.Repair] = ()
     try:
-        result = doctor.examine(since_days=since, with_stripe=stripe, most=most)
+        result = doctor.run_all(since_days=since, with_stripe=stripe, limit=most)
         if fix and result.faults:
-            mended = doctor.mend(result)
-            result = doctor.examine(since_days=since, with_stripe=stripe, most=most)
+            repairs = doctor.repair(result)
+            result = doctor.run_all(since_days=since, with_stripe=stripe, limit=most)
     except (DomainError, DBAPIError) as error:
         reason = str(getattr(error, "orig", error)).strip().split("\n")[0]
         if as_json:
-            click.echo(json.dumps({"well": False, "exit_code": COULD_NOT, "failure": reason}))
+            click.echo(json.dumps({"well": False, "exit_code": COULD_NOT_RUN, "failure": reason}))
         else:
             click.echo(f"The doctor could not look. {reason}", err=True)
-        sys.exit(COULD_NOT)
+        sys.exit(COULD_NOT_RUN)
     if as_json:
-        told = result.as_json() | {"fixed": [one.as_json() for one in mended]}
-        click.echo(json.dumps(told, indent=2))
+        answer = result.as_json() | {"fixed": [one.as_json() for one in repairs]}
+        click.echo(json.dumps(answer, indent=2))
     else:
-        _tell(result, mended)
+        _print(result, repairs)
     sys.exit(result.exit_code)
 
 
-def _tell(result: doctor.Result, mended: Sequence[doctor.Mended]) -> None:
-    for one in mended:
+def _print(run: doctor.RunResult, repairs: Sequence[doctor.Repair]) -> None:
+    for one in repairs:
         click.echo(
             f"{'fixed' if one.done else 'left '}  {one.check.id}: {one.name}: {one.sentence}"
         )
-    for verdict in result.verdicts:
-        check = verdict.check
-        if verdict.failure:
+    for result in run.results:
+        check = result.check
+        if result.failure:
             click.echo(
-                f"?      {check.title}\n{indent('Could not look: ' + verdict.failure, ' ' * 7)}"
+                f"?      {check.title}\n{indent('Could not look: ' + result.failure, ' ' * 7)}"
             )
-        if not verdict.count:
+        if not result.count:
             continue
-        click.echo(f"FAULT  {check.title} ({check.id}, {check.invariant}): {verdict.count}")
-        for fault in verdict.faults:
+        click.echo(f"FAULT  {check.title} ({check.id}, {check.invariant}): {result.count}")
+        for fault in result.faults:
             click.echo(f"         {fault.name}: {fault.fact}")
-        if verdict.count > len(verdict.faults):
-            click.echo(f"         … and {verdict.count - len(verdict.faults):,} more")
+        if result.count > len(result.faults):
+            click.echo(f"         … and {result.count - len(result.faults):,} more")
         click.echo(f"       Why it matters: {check.why}\n       What to do: {check.todo}")
-    looked = len(result.verdicts) - len(result.failures)
+    completed = len(run.results) - len(run.failures)
     click.echo(
-        f"{looked} of {len(result.verdicts)} rules looked at in {result.seconds:.1f} s,"
-        f" {len(result.faults)} broken."
+        f"{completed} of {len(run.results)} rules looked at in {run.seconds:.1f} s,"
+        f" {len(run.faults)} broken."
     )

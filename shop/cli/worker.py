@@ -1,4 +1,4 @@
-"""The worker process: a pool of RQ workers that answer the doorbell, and run nothing else.
+"""The worker process: a pool of RQ workers that run reactions, and nothing else.
 
 Promise: whatever somebody writes into Redis, a worker imports and runs one function only. A job
 that names another one, brings callbacks or webhooks, or holds anything but JSON is refused before
@@ -40,7 +40,7 @@ class JobRefused(Exception):
     """The job asks for something that no worker of the shop does."""
 
 
-class BellJob(Job):
+class ShopJob(Job):
     """A job of ours. Anything else becomes one that can only fail, before RQ looks into it."""
 
     def __init__(
@@ -54,7 +54,7 @@ class BellJob(Job):
         """Take from Redis what a job of ours has. Never raises for what it holds."""
         raw = {_name(key): value for key, value in raw_data.items()}
         data = _inflated(raw.get("data", b""))
-        self.refused_function, self.refusal = judge(data, raw)
+        self.refused_function, self.refusal = check(data, raw)
         kept = {key: value for key, value in raw.items() if key in KEPT}
         safe = {"failure_ttl": b"60", "result_ttl": b"0"} if self.refusal else {}
         try:
@@ -83,17 +83,17 @@ class BellJob(Job):
         """None: no job of ours has callbacks."""
 
 
-class BellWorker(SimpleWorker):
-    """A worker that tells of each job it refuses."""
+class ShopWorker(SimpleWorker):
+    """A worker that reports each job it refuses."""
 
     def perform_job(self, job: Any, queue: Any, execution: Any) -> bool:
         """Run the job; one that is refused fails, and is written down."""
         if job.refusal:
-            _tell(job)
+            _report(job)
         return super().perform_job(job, queue, execution)
 
 
-def judge(data: bytes, raw: Mapping[str, Any]) -> tuple[str, str]:
+def check(data: bytes, raw: Mapping[str, Any]) -> tuple[str, str]:
     """Returns (function named, why it is refused); the reason is empty for a job of ours."""
     if len(data) > MAX_DATA:
         return "", "its data is too large"
@@ -121,21 +121,21 @@ def judge(data: bytes, raw: Mapping[str, Any]) -> tuple[str, str]:
 def run(processes: int) -> None:
     """Work until told to stop, finishing the job at hand. Slow jobs wait for the others.
 
-    Workers do not fork for each job: a fresh process would compile every statement anew, which
+    Workers do not fork for each job: a fresh process would compile every statement again, which
     costs twenty times what the jobs do. A worker that dies is replaced by the pool, and what it
-    held is rung again when its lease is over.
+    held is enqueued again when its lease is over.
     """
     WorkerPool(
         [queue.NAME, queue.SLOW],
         connection=redis.raw_client(timeout_s=None),
         num_workers=processes,
-        worker_class=BellWorker,
-        job_class=BellJob,
+        worker_class=ShopWorker,
+        job_class=ShopJob,
         serializer=JSONSerializer,
     ).start(logging_level="WARNING")
 
 
-def _tell(job: BellJob) -> None:
+def _report(job: ShopJob) -> None:
     log.error(
         "job refused",
         extra={"job": _printable(job.id), "function": job.refused_function, "reason": job.refusal},

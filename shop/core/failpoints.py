@@ -17,14 +17,14 @@ STEPS = frozenset({
     "place-order", "open-payment", "attach-intent", "settle", "store-message", "apply-message",
     "change-order", "change-key", "apply-refund", "apply-dispute", "apply-capture", "apply-void",
     "close-attempt", "refuse-object",
-    "expire-order", "mark-mail", "dispatch-events", "claim-delivery",
-    "finish-delivery", "ring-again", "store-picture", "finish-picture",
+    "expire-order", "mark-mail", "dispatch-events", "claim-run",
+    "finish-run", "enqueue-overdue", "store-picture", "finish-picture",
     # calls to Stripe
     "create-intent", "fetch-intent", "cancel-intent", "capture-intent", "create-refund",
     "fetch-refund", "fetch-dispute", "fetch-warning", "fetch-review",
     "fetch-payout", "fetch-page",
     # the rest of the world
-    "publish", "ring", "send-mail", "write-picture",
+    "publish", "enqueue", "send-mail", "write-picture",
 })  # fmt: skip
 PLACES = tuple(f"{side}-{step}" for step in sorted(STEPS) for side in ("before", "after"))
 

@@ -75,7 +75,7 @@ def request_hash(body: object) -> str:
 
 
 def claim(scope: str, key: str, fingerprint: str) -> Claim | Answer:
-    """Take the key, or give the stored answer of an earlier call.
+    """Claim the key. Returns the claim, or the stored answer of an earlier call.
 
     Call inside a short transaction of its own. Raises ``KeyReused`` or ``InProgress``.
     A claim whose process died is taken over after 60 s.
@@ -114,7 +114,7 @@ def store(claimed: Claim, status: int, body: dict[str, Any]) -> None:
     """
     kept = session.execute(
         update(IdempotencyKey)
-        .where(*_held(claimed))
+        .where(*_still_claimed(claimed))
         .values(status=status, body=body)
         .returning(IdempotencyKey.key)
     ).first()
@@ -122,21 +122,23 @@ def store(claimed: Claim, status: int, body: dict[str, Any]) -> None:
         raise InProgress(RUNNING)
 
 
-def give_back(claimed: Claim) -> None:
-    """Free the key after a call that changed nothing. What was done meanwhile stays stored."""
-    session.execute(delete(IdempotencyKey).where(*_held(claimed), IdempotencyKey.status.is_(None)))
+def release(claimed: Claim) -> None:
+    """Release the key after a call that changed nothing. An answer that is stored stays."""
+    session.execute(
+        delete(IdempotencyKey).where(*_still_claimed(claimed), IdempotencyKey.status.is_(None))
+    )
 
 
-def let_go(claimed: Claim) -> None:
+def unlock(claimed: Claim) -> None:
     """End a call that does not know what it changed: the same request may go on from there."""
     session.execute(
         update(IdempotencyKey)
-        .where(*_held(claimed), IdempotencyKey.status.is_(None))
+        .where(*_still_claimed(claimed), IdempotencyKey.status.is_(None))
         .values(locked_until=clock.now() - timedelta(seconds=1))
     )
 
 
-def _held(claimed: Claim) -> tuple[ColumnElement[bool], ...]:
+def _still_claimed(claimed: Claim) -> tuple[ColumnElement[bool], ...]:
     """The key, while it is still this call's."""
     return *_is(claimed.scope, claimed.key), IdempotencyKey.locked_until == claimed.until
 
@@ -146,7 +148,7 @@ def _is(scope: str, key: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]
 
 
 def prune() -> None:
-    """Forget keys that are a week old: who repeats a request does so within hours."""
+    """Delete keys that are a week old: clients repeat a request within hours."""
     week_ago = clock.now() - timedelta(days=7)
     with transaction():
         session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < week_ago))

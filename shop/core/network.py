@@ -41,7 +41,7 @@ def network_of(address: str) -> str:
 
 
 def wait_s(reset_at: float | None) -> int:
-    """Returns the whole seconds until a limit begins anew, for ``Retry-After`` (RFC 9110, 10.2.3).
+    """Returns the whole seconds until a limit begins again, for ``Retry-After`` (RFC 9110, 10.2.3).
 
     ``reset_at`` is in seconds since 1970; a minute when nobody knows.
     """

@@ -16,7 +16,7 @@ MAX_LENGTH = 256
 # Guesses, as a power of ten. Sign-in is limited by network, so many networks may guess at once.
 MIN_GUESSES_LOG10 = 9.0
 # zxcvbn compares every part with every other: what lies beyond this only makes it slower.
-JUDGED_LENGTH = 64
+MAX_JUDGED_LENGTH = 64
 # Made of unusual words once, and famous since: https://xkcd.com/936/
 FAMOUS = {"correcthorsebatterystaple"}
 ADVICE = "Use a few unusual words, such as a short sentence of your own."
@@ -59,7 +59,7 @@ def check(password: str, *, own_words: Iterable[str] = (), max_length: int = MAX
     from zxcvbn import zxcvbn
 
     known = _words((*own_words, *_shop_words))
-    found = zxcvbn(password[:JUDGED_LENGTH], user_inputs=known)
+    found = zxcvbn(password[:MAX_JUDGED_LENGTH], user_inputs=known)
     parts = found["sequence"]
     is_own = _is_mostly(password, known)
     is_famous = "".join(c for c in password.casefold() if c.isalnum()) in FAMOUS

@@ -1,7 +1,8 @@
-"""RQ as a doorbell: a job carries the ids of some deliveries, Postgres knows the rest.
+"""RQ only wakes workers: a job carries the ids of some reaction runs, Postgres knows the rest.
 
 JSON instead of pickle, and one function that a job may name, so that whoever can write to Redis
-still cannot run code of their choice beyond ringing a bell. What workers refuse is written down.
+still cannot run code of their choice: they can only wake a worker. What workers refuse is written
+down.
 """
 
 import logging
@@ -21,8 +22,8 @@ log = logging.getLogger(__name__)
 NAME = "shop"
 SLOW = "shop-slow"
 JOB = "shop.__main__.run_deliveries"
-# A job costs a fork and a connection: in a rush, one of them does several deliveries.
-MOST_AT_ONCE = 20
+# A job costs a fork and a connection: in a rush, one of them does several runs.
+MAX_AT_ONCE = 20
 # Of the slow queue a little less than the longest lease of its reactions: who is stopped must not
 # find that another worker has begun.
 TIMEOUT_S = {NAME: 300, SLOW: 840}
@@ -70,8 +71,8 @@ def refused_jobs(*, limit: int) -> list[RefusedJob]:
     return list(session.scalars(newest))
 
 
-class Bell:
-    """Who rings: never waits longer than two seconds for Redis, and survives its absence."""
+class JobQueues:
+    """Both queues: never waits longer than two seconds for Redis, and survives its absence."""
 
     def __init__(self) -> None:
         # Not at the top: the web process needs only the names, and RQ takes 15 MiB.
@@ -85,10 +86,10 @@ class Bell:
             for name in (NAME, SLOW)
         }
 
-    def ring(self, name: str, delivery_ids: Iterable[int]) -> None:
-        """Wake a worker for each delivery. A Redis that is away costs one line: we ring again."""
-        ids = list(delivery_ids)
-        at_once = 1 if name == SLOW else MOST_AT_ONCE
+    def enqueue(self, name: str, run_ids: Iterable[int]) -> None:
+        """Have a worker run each of these. Redis away costs one line: the relay enqueues again."""
+        ids = list(run_ids)
+        at_once = 1 if name == SLOW else MAX_AT_ONCE
         jobs = [
             self._prepared(
                 JOB,
@@ -102,12 +103,12 @@ class Bell:
         if not jobs:
             return
         try:
-            with failpoints.around("ring"):
+            with failpoints.around("enqueue"):
                 self.queues[name].enqueue_many(jobs)
         except RedisError as error:
             log.warning("doorbell not rung", extra={"reason": str(error)})
 
-    def is_quiet(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether no job waits in Redis (also when it was just emptied); False if it is away."""
         try:
             return all(queue.count == 0 for queue in self.queues.values())

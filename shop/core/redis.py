@@ -1,4 +1,4 @@
-"""Redis (or Valkey): doorbells, fan-out, tickets and rate limits. It may be emptied at any moment.
+"""Redis (or Valkey): job queues, fan-out, tickets and rate limits. It may be emptied at any moment.
 
 Time-outs are short on purpose: nothing that a customer waits for may hang on Redis.
 """
@@ -16,7 +16,7 @@ from shop.core import failpoints
 log = logging.getLogger(__name__)
 
 CHANNEL = "shop:broadcast"
-READ_ANEW = "read anew"  # instead of a broadcast: some were lost
+READ_AGAIN = "read anew"  # instead of a broadcast: some were lost
 TIMEOUT_S = 0.25
 
 _client: Redis | None = None
@@ -66,9 +66,9 @@ def publish(broadcasts: Iterable[dict[str, Any]]) -> bool:
 
 
 def publish_gap() -> bool:
-    """Have every socket read anew, because broadcasts were lost; False when Redis is away."""
+    """Have every socket read everything again: broadcasts were lost. False if Redis is away."""
     try:
-        client().publish(CHANNEL, READ_ANEW)
+        client().publish(CHANNEL, READ_AGAIN)
     except RedisError:
         return False
     return True

@@ -1,7 +1,7 @@
-"""From committed events to what follows: broadcasts for sockets, deliveries for reactions.
+"""From committed events to what follows: broadcasts for sockets, runs of reactions.
 
-Promise: every committed event is dispatched, also when relays die or several run; a reaction that
-is due is rung again until its delivery row says done or dead. Redis is only the doorbell.
+Promise: every committed event is dispatched, also when relays die or several run; a run that is
+due is enqueued again until its row says done or dead. Redis only wakes the workers.
 Unsent rows are claimed with SKIP LOCKED and never found by "id above the last seen", which loses
 the rows of transactions that commit late.
 """
@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shop.core import actor, clock, forgetting, redact
+from shop.core import actor, clock, redact, retention
 from shop.core.db import Base, session, transaction
 from shop.core.events import Event, EventPending, EventRecord
 
@@ -42,9 +42,9 @@ WAITS_S = (2, 60, 300, 1200, 3600, 4 * 3600, 18 * 3600)
 MAX_ATTEMPTS = len(WAITS_S) + 1
 LEASE_S = 60
 BATCH = 200
-# Sockets that were away for longer are told to read anew.
+# Sockets that were away for longer are told to read everything again.
 BROADCASTS_KEPT = timedelta(days=2)
-DELIVERIES_KEPT = timedelta(days=90)
+RUNS_KEPT = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Reaction:
     ``atomic`` reactions run inside the transaction that marks them done: exactly once.
     The others talk to the outside world and open their own; they may run twice, so they check.
     ``slow`` ones wait in a queue of their own, so that no mail stands behind two hundred pictures.
-    ``lease_s`` is longer than the reaction can take: after it another worker begins it anew,
+    ``lease_s`` is longer than the reaction can take: after it another worker runs it again,
     because the first must have died.
     """
 
@@ -65,19 +65,19 @@ class Reaction:
     lease_s: int = LEASE_S
 
 
-class _Overtaken(Exception):
-    """The lease ran out and another worker has taken the delivery."""
+class _LeaseLost(Exception):
+    """The lease ran out and another worker has taken the run."""
 
 
-class Ring(NamedTuple):
-    """A delivery that a worker should look at."""
+class DueRun(NamedTuple):
+    """A run for the queue of its reaction."""
 
-    delivery_id: int
+    run_id: int
     reaction: str
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SocketMessage:
     """What sockets that follow ``topic`` are told."""
 
     topic: str
@@ -98,8 +98,8 @@ class Broadcast(Base):
     at: Mapped[datetime]
 
 
-class Delivery(Base):
-    """One reaction to one event: due, done or dead."""
+class ReactionRun(Base):
+    """The run of one reaction to one event: due, done or dead."""
 
     __tablename__ = "delivery"
     __table_args__ = (
@@ -114,18 +114,18 @@ class Delivery(Base):
     attempts: Mapped[int] = mapped_column(server_default="0")
     due_at: Mapped[datetime] = mapped_column(server_default=func.now())
     lease_until: Mapped[datetime | None]
-    rung_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    enqueued_at: Mapped[datetime | None] = mapped_column("rung_at", server_default=func.now())
     done_at: Mapped[datetime | None]
     error: Mapped[str | None]
 
 
 def dispatch(
     reactions: Mapping[type[Event], Sequence[Reaction]],
-    messages: Callable[[EventRecord], Iterable[Message]],
-) -> tuple[list[Ring], list[dict[str, Any]], int]:
-    """Claim up to 200 undispatched events and write their deliveries and broadcasts.
+    messages: Callable[[EventRecord], Iterable[SocketMessage]],
+) -> tuple[list[DueRun], list[dict[str, Any]], int]:
+    """Claim up to 200 undispatched events and write their runs and broadcasts.
 
-    Gives (deliveries to ring, broadcasts to publish, events claimed). One transaction; the
+    Returns (runs to enqueue, broadcasts to publish, events claimed). One transaction; the
     advisory lock makes ``seq`` grow in the order in which broadcasts become visible. Events of a
     type that this release does not know wait for a relay that does, and stop nobody behind them.
     """
@@ -133,7 +133,7 @@ def dispatch(
         session.execute(text("SELECT pg_advisory_xact_lock(hashtext('shop.relay'))"))
         claimed = session.scalars(
             delete(EventPending)
-            .where(EventPending.event_id.in_(unsent()))
+            .where(EventPending.event_id.in_(pending_event_ids()))
             .returning(EventPending.event_id)
         ).all()
         if not claimed:
@@ -146,28 +146,30 @@ def dispatch(
             for record in records
             for reaction in reactions.get(Event.registry[record.type], ())
         ]
-        told = [
+        rows = [
             {"topic": m.topic, "type": m.type, "data": m.data, "at": record.occurred_at}
             for record in records
-            for m in _messages_of(record, messages)
+            for m in _socket_messages(record, messages)
         ]
-        rings: list[Ring] = []
+        due_runs: list[DueRun] = []
         if due:
-            added = session.execute(insert(Delivery).returning(Delivery.id, Delivery.reaction), due)
-            rings = [Ring(*row) for row in added]
+            added = session.execute(
+                insert(ReactionRun).returning(ReactionRun.id, ReactionRun.reaction), due
+            )
+            due_runs = [DueRun(*row) for row in added]
         seqs: list[int] = []
-        if told:
+        if rows:
             seqs = list(
                 session.scalars(
-                    insert(Broadcast).returning(Broadcast.seq, sort_by_parameter_order=True), told
+                    insert(Broadcast).returning(Broadcast.seq, sort_by_parameter_order=True), rows
                 )
             )
     session.expunge_all()
-    return rings, [{"seq": seq} | row for seq, row in zip(seqs, told, strict=True)], len(claimed)
+    return due_runs, [{"seq": seq} | row for seq, row in zip(seqs, rows, strict=True)], len(claimed)
 
 
-def unsent() -> Select[int]:
-    """The first 200 pending events of known types, locked.
+def pending_event_ids() -> Select[int]:
+    """Returns the first 200 pending events of known types, locked.
 
     The type is looked up event by event. As a join, and with the table's statistics from a time of
     a long queue, Postgres walked the whole event log for each batch.
@@ -182,81 +184,81 @@ def unsent() -> Select[int]:
     )
 
 
-def overdue(*, patience_s: int, reactions: Iterable[str]) -> list[Ring]:
-    """Deliveries of these reactions that are due, unleased and not rung for ``patience_s`` seconds.
+def overdue(*, patience_s: int, reactions: Iterable[str]) -> list[DueRun]:
+    """Runs of these reactions that are due, unleased and not enqueued for ``patience_s`` seconds.
 
-    Marks them rung.
+    Marks them as enqueued.
     """
     waited = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, patience_s)
-    with transaction("ring-again"):
+    with transaction("enqueue-overdue"):
         return [
-            Ring(*row)
+            DueRun(*row)
             for row in session.execute(
-                update(Delivery)
+                update(ReactionRun)
                 .where(
-                    Delivery.id.in_(
-                        select(Delivery.id)
+                    ReactionRun.id.in_(
+                        select(ReactionRun.id)
                         .where(
-                            Delivery.state == "due",
-                            Delivery.reaction.in_(list(reactions)),
-                            Delivery.due_at <= func.now(),
-                            func.coalesce(Delivery.lease_until, func.now()) <= func.now(),
-                            func.coalesce(Delivery.rung_at, waited) <= waited,
+                            ReactionRun.state == "due",
+                            ReactionRun.reaction.in_(list(reactions)),
+                            ReactionRun.due_at <= func.now(),
+                            func.coalesce(ReactionRun.lease_until, func.now()) <= func.now(),
+                            func.coalesce(ReactionRun.enqueued_at, waited) <= waited,
                         )
-                        .order_by(Delivery.due_at)
+                        .order_by(ReactionRun.due_at)
                         .limit(500)
                         .with_for_update(skip_locked=True)
                     )
                 )
-                .values(rung_at=func.now())
-                .returning(Delivery.id, Delivery.reaction)
+                .values(enqueued_at=func.now())
+                .returning(ReactionRun.id, ReactionRun.reaction)
             )
         ]
 
 
-def deliver(delivery_id: int, reactions: Mapping[str, Reaction]) -> str:
-    """Run one delivery now if it is due and nobody else holds it. Gives its state, or "skipped"."""
-    claim = _claim(delivery_id, reactions)
+def run_reaction(run_id: int, reactions: Mapping[str, Reaction]) -> str:
+    """Run one reaction now if it is due and not leased. Returns its state, or "skipped"."""
+    claim = _claim(run_id, reactions)
     if claim is None:
         return "skipped"
     record, name, attempts = claim
     if attempts > MAX_ATTEMPTS:
         killed = RuntimeError("its worker died every time")
-        return _postpone(delivery_id, attempts, killed)
+        return _postpone(run_id, attempts, killed)
     reaction = reactions.get(name)
     actor.set_request_id(record.request_id)
     try:
         if reaction is None:
             raise LookupError(f"no reaction is called {name}")
         if reaction.atomic:
-            with transaction("finish-delivery"):
+            with transaction("finish-run"):
                 reaction.run(record.event)
-                _finish(delivery_id, attempts)
+                _finish(run_id, attempts)
         else:
             reaction.run(record.event)
-            with transaction("finish-delivery"):
-                _finish(delivery_id, attempts)
-    except _Overtaken:
+            with transaction("finish-run"):
+                _finish(run_id, attempts)
+    except _LeaseLost:
         return "skipped"
     except Exception as error:  # a worker's loop: whatever went wrong is written down and retried
         log.exception("reaction failed", extra={"reaction": name, "event_id": record.id})
-        return _postpone(delivery_id, attempts, error)
+        return _postpone(run_id, attempts, error)
     finally:
         session.remove()
     return "done"
 
 
-def retry(delivery_id: int) -> None:
-    """Give a dead delivery another eight tries; the relay rings it within seconds."""
+def retry(run_id: int) -> None:
+    """Give a dead run another eight attempts; the relay enqueues it within seconds."""
     session.execute(
-        update(Delivery)
-        .where(Delivery.id == delivery_id, Delivery.state == "dead")
-        .values(state="due", attempts=0, due_at=func.now(), rung_at=None, lease_until=None)
+        update(ReactionRun)
+        .where(ReactionRun.id == run_id, ReactionRun.state == "dead")
+        .values(state="due", attempts=0, due_at=func.now(), enqueued_at=None, lease_until=None)
     )
 
 
 def lag_s() -> float:
-    """Age in seconds of the oldest event that no relay has dispatched; 0 when there is none."""
+    """Returns the age in seconds of the oldest event that no relay has dispatched, or 0."""
     first = select(func.min(EventPending.event_id)).scalar_subquery()
     oldest = session.scalar(
         select(func.extract("epoch", func.now() - EventRecord.occurred_at)).where(
@@ -267,47 +269,46 @@ def lag_s() -> float:
 
 
 def prune_broadcasts() -> int:
-    """Forget what was told two days ago; gives how many messages.
+    """Delete broadcasts that are two days old. Returns how many.
 
-    Never one after another that is kept: whoever returns counts on having all from the first kept
-    one on. The newest stays, so that numbers are known also in a shop where nothing happens.
+    Never one after another that is kept: a socket that returns counts on having all from the
+    first kept one on. The newest stays, so that numbers are known also in a shop where nothing
+    happens.
     """
     kept = select(func.min(Broadcast.seq)).where(Broadcast.at >= clock.now() - BROADCASTS_KEPT)
     with transaction():
         first = session.scalar(kept) or session.scalar(select(func.max(Broadcast.seq))) or 0
-    return forgetting.forget(Broadcast.seq, is_over=Broadcast.seq < first)
+    return retention.delete_expired(Broadcast.seq, is_expired=Broadcast.seq < first)
 
 
-def prune_deliveries() -> int:
-    """Forget reactions that were done 90 days ago; gives how many.
+def prune_runs() -> int:
+    """Delete runs that were done 90 days ago. Returns how many.
 
-    None runs again: an event is dispatched because it is pending, not because a delivery lacks.
+    None runs again: an event is dispatched because it is pending, not because a run is missing.
     """
-    return forgetting.forget(
-        Delivery.id,
-        is_over=(Delivery.state == "done") & (Delivery.done_at < clock.now() - DELIVERIES_KEPT),
+    return retention.delete_expired(
+        ReactionRun.id,
+        is_expired=(ReactionRun.state == "done") & (ReactionRun.done_at < clock.now() - RUNS_KEPT),
     )
 
 
-def _claim(
-    delivery_id: int, reactions: Mapping[str, Reaction]
-) -> tuple[EventRecord, str, int] | None:
+def _claim(run_id: int, reactions: Mapping[str, Reaction]) -> tuple[EventRecord, str, int] | None:
     own = {name: one.lease_s for name, one in reactions.items() if one.lease_s != LEASE_S}
-    lease_s = case(own, value=Delivery.reaction, else_=LEASE_S) if own else literal(LEASE_S)
-    with transaction("claim-delivery"):
+    lease_s = case(own, value=ReactionRun.reaction, else_=LEASE_S) if own else literal(LEASE_S)
+    with transaction("claim-run"):
         row = session.execute(
-            update(Delivery)
+            update(ReactionRun)
             .where(
-                Delivery.id == delivery_id,
-                Delivery.state == "due",
-                Delivery.due_at <= func.now(),
-                func.coalesce(Delivery.lease_until, func.now()) <= func.now(),
+                ReactionRun.id == run_id,
+                ReactionRun.state == "due",
+                ReactionRun.due_at <= func.now(),
+                func.coalesce(ReactionRun.lease_until, func.now()) <= func.now(),
             )
             .values(
-                attempts=Delivery.attempts + 1,
+                attempts=ReactionRun.attempts + 1,
                 lease_until=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_s),
             )
-            .returning(Delivery.event_id, Delivery.reaction, Delivery.attempts)
+            .returning(ReactionRun.event_id, ReactionRun.reaction, ReactionRun.attempts)
         ).first()
         if row is None:
             return None
@@ -315,10 +316,10 @@ def _claim(
         return record, row.reaction, row.attempts
 
 
-def _messages_of(
-    record: EventRecord, messages: Callable[[EventRecord], Iterable[Message]]
-) -> list[Message]:
-    """What sockets are told; an event that cannot be told must not stop the mails behind it."""
+def _socket_messages(
+    record: EventRecord, messages: Callable[[EventRecord], Iterable[SocketMessage]]
+) -> list[SocketMessage]:
+    """What sockets are told; an event that cannot be told must not stop the emails behind it."""
     try:
         return list(messages(record))
     except DBAPIError:  # the transaction is lost: the whole batch comes round again
@@ -328,18 +329,18 @@ def _messages_of(
         return []
 
 
-def _finish(delivery_id: int, attempts: int) -> None:
+def _finish(run_id: int, attempts: int) -> None:
     """Mark done, if it is still ours; an atomic reaction's work is undone otherwise."""
-    if not _settle(delivery_id, attempts, state="done", done_at=func.now(), error=None):
-        raise _Overtaken
+    if not _end_lease(run_id, attempts, state="done", done_at=func.now(), error=None):
+        raise _LeaseLost
 
 
-def _postpone(delivery_id: int, attempts: int, error: Exception) -> str:
+def _postpone(run_id: int, attempts: int, error: Exception) -> str:
     state = "dead" if attempts >= MAX_ATTEMPTS else "due"
     wait_s = WAITS_S[min(attempts, len(WAITS_S)) - 1]
     with transaction():
-        ours = _settle(
-            delivery_id,
+        ours = _end_lease(
+            run_id,
             attempts,
             state=state,
             error=redact.redact(f"{type(error).__name__}: {error}")[:500],
@@ -348,18 +349,18 @@ def _postpone(delivery_id: int, attempts: int, error: Exception) -> str:
     return state if ours else "skipped"
 
 
-def _settle(delivery_id: int, attempts: int, **values: Any) -> bool:
+def _end_lease(run_id: int, attempts: int, **values: Any) -> bool:
     """End the lease that began with this attempt; False if a later one has begun or ended."""
     return (
         session.scalar(
-            update(Delivery)
+            update(ReactionRun)
             .where(
-                Delivery.id == delivery_id,
-                Delivery.state == "due",
-                Delivery.attempts == attempts,
+                ReactionRun.id == run_id,
+                ReactionRun.state == "due",
+                ReactionRun.attempts == attempts,
             )
             .values(lease_until=None, **values)
-            .returning(Delivery.id)
+            .returning(ReactionRun.id)
         )
         is not None
     )

@@ -35,7 +35,7 @@ class SignIn(Base):
 
 
 def start(audience: Audience, subject_id: int) -> str:
-    """Open a sign-in; gives the secret that the cookie (or token) carries."""
+    """Open a sign-in. Returns the secret that the cookie (or token) carries."""
     token = tokens.new_token()
     now = clock.now()
     session.add(
@@ -113,7 +113,7 @@ def end_all(audience: Audience, subject_id: int, *, but: str | None = None) -> N
 
 
 def prune() -> None:
-    """Forget sign-ins that ended or expired a month ago, with the API tokens that hung on them."""
+    """Delete sign-ins that ended or expired a month ago, with the API tokens that hung on them."""
     long_ago = clock.now() - timedelta(days=30)
     with transaction():
         session.execute(

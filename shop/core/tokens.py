@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import BigInteger, ColumnElement, Identity, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shop.core import clock, forgetting
+from shop.core import clock, retention
 from shop.core.db import Base, session
 
 
@@ -57,8 +57,10 @@ def issue(purpose: str, subject_id: int, *, minutes: int) -> str:
 
 
 def redeem(purpose: str, token: str) -> int | None:
-    """Use up a token and all others of its purpose and subject; gives the subject, or None if it is
-    wrong, expired or used."""
+    """Use up a token and all others of its purpose and subject.
+
+    Returns the subject, or None if the token is wrong, expired or used.
+    """
     subject_id = session.scalar(
         update(OneTimeToken)
         .where(*_is_good(purpose, token))
@@ -79,14 +81,14 @@ def is_good(purpose: str, token: str) -> bool:
 
 
 def revoke(purpose: str, subject_id: int) -> None:
-    """Forget every token of this purpose and subject."""
+    """Delete every token of this purpose and subject."""
     session.execute(delete(OneTimeToken).where(*_of(purpose, subject_id)))
 
 
 def prune() -> int:
-    """Forget tokens that expired a day ago, used or not; gives how many."""
+    """Delete tokens that expired a day ago, used or not. Returns how many."""
     day_ago = clock.now() - timedelta(days=1)
-    return forgetting.forget(OneTimeToken.id, is_over=OneTimeToken.expires_at < day_ago)
+    return retention.delete_expired(OneTimeToken.id, is_expired=OneTimeToken.expires_at < day_ago)
 
 
 def _of(purpose: str, subject_id: int) -> tuple[ColumnElement[bool], ...]:

@@ -12,7 +12,7 @@ from shop.customers.addresses import lines as address_lines
 from shop.customers.countries import CountryRules, country_names, country_rules
 from shop.customers.operations import (
     LINK_MINUTES,
-    SHORTEST_PASSWORD,
+    MIN_PASSWORD_LENGTH,
     authenticate,
     change_password,
     check_link,
@@ -33,7 +33,7 @@ from shop.customers.operations import (
 from shop.customers.queries import by_id, by_session
 
 __all__ = [
-    "ADDRESS_FIELDS", "LINK_MINUTES", "SHORTEST_PASSWORD", "CountryRules", "InvalidAddress",
+    "ADDRESS_FIELDS", "LINK_MINUTES", "MIN_PASSWORD_LENGTH", "CountryRules", "InvalidAddress",
     "address_lines", "authenticate", "by_id", "by_session", "change_password", "check_link",
     "check_password", "clean_address", "clean_email", "confirm", "country_names",
     "country_rules", "delete_address", "own_addresses", "prove_mailbox", "register",

@@ -20,10 +20,10 @@ from shop.customers.events import (
 )
 from shop.customers.models import Address, Customer
 
-SHORTEST_PASSWORD = passwords.MIN_LENGTH
+MIN_PASSWORD_LENGTH = passwords.MIN_LENGTH
 LINK_MINUTES = 30
 STALE_LINK = "This link is no longer valid: it was used already, or it is too old."
-MOST_ADDRESSES = 20
+MAX_ADDRESSES = 20
 Purpose = Literal["confirm", "orders", "password"]
 _EMAIL = re.compile(
     r"[^\s@,;<>\"\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,}"
@@ -102,7 +102,7 @@ def authenticate(email: str, password: str) -> Customer:
 
 
 def sign_in(customer: Customer) -> str:
-    """Open a session; gives the secret for the browser's cookie."""
+    """Open a session. Returns the secret for the browser's cookie."""
     return sessions.start("customer", customer.id)
 
 
@@ -177,8 +177,8 @@ def save_address(
     """
     cleaned = addresses.clean(data)
     if address_id is None:
-        if len(own_addresses(customer_id)) >= MOST_ADDRESSES:
-            raise Invalid(f"You can keep {MOST_ADDRESSES} addresses. Delete one first.")
+        if len(own_addresses(customer_id)) >= MAX_ADDRESSES:
+            raise Invalid(f"You can keep {MAX_ADDRESSES} addresses. Delete one first.")
         address = Address(customer_id=customer_id, **cleaned)
         session.add(address)
     else:

@@ -32,7 +32,7 @@ DATABASE = "shop"
 START_SECONDS = 60
 STOP_SECONDS = 30
 # macOS allows 103 bytes, Linux 107.
-LONGEST_SOCKET_PATH = 103
+MAX_SOCKET_PATH_LENGTH = 103
 
 NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
@@ -171,7 +171,7 @@ class Postgres:
 
     def _socket_folder(self, data: Path) -> Path:
         """The data folder, which no other user enters, or one in /tmp when its path is too long."""
-        if len(os.fsencode(data / ".s.PGSQL.5432")) <= LONGEST_SOCKET_PATH:
+        if len(os.fsencode(data / ".s.PGSQL.5432")) <= MAX_SOCKET_PATH_LENGTH:
             return data
         folder = Path(tempfile.mkdtemp(prefix="shop-pg-", dir="/tmp"))
         if self._account:

@@ -20,7 +20,7 @@ from shop.dev.leftovers import Footprint
 from shop.dev.servers import Server
 
 QUICK_SECONDS = 30
-MOST_QUICK_DEATHS = 5
+MAX_QUICK_DEATHS = 5
 FIRST_PAUSE = 0.5
 STOP_SECONDS = 15
 TAIL_LINES = 15
@@ -185,7 +185,7 @@ class Runner:
         if now - watched.started_at >= QUICK_SECONDS:
             watched.quick_deaths = 0
         watched.quick_deaths += 1
-        if watched.quick_deaths >= MOST_QUICK_DEATHS:
+        if watched.quick_deaths >= MAX_QUICK_DEATHS:
             what = f"{watched.name} ended {watched.quick_deaths} times shortly after its start, "
             raise CannotStart(failure(what + "so it is given up", self._tail(watched.name)))
         pause = FIRST_PAUSE * 2 ** (watched.quick_deaths - 1)

@@ -27,7 +27,7 @@ from shop.dev.valkey import Valkey
 from shop.dev.var import RunRecord, VarFolder
 
 PROJECT = Path(__file__).resolve().parents[2]
-ENOUGH_BYTES = 300_000_000
+MIN_FREE_BYTES = 300_000_000
 READY_SECONDS = 120
 GRACE_SECONDS = 8
 STANDIN_KEY = "sk_test_standin"
@@ -184,10 +184,10 @@ class Stack:
 
     def _check_room(self) -> None:
         free = shutil.disk_usage(self._var.path).free
-        if free < ENOUGH_BYTES:
+        if free < MIN_FREE_BYTES:
             raise CannotStart(
                 f"The disk of {self._var.path} is nearly full ({free // 1_000_000} MB free, "
-                f"{ENOUGH_BYTES // 1_000_000} MB needed). Free some space, then run this again."
+                f"{MIN_FREE_BYTES // 1_000_000} MB needed). Free some space, then run this again."
             )
         ports = [self._options.web, self._options.realtime]
         ports += [self._options.stripe] if self._has_standin else []

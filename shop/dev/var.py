@@ -19,7 +19,7 @@ from typing import TextIO
 from shop.dev.errors import CannotStart
 from shop.dev.leftovers import Footprint
 
-LARGEST_LOG_BYTES = 5_000_000
+MAX_LOG_BYTES = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class VarFolder:
     def open_log(self, name: str) -> Path:
         """The log file of one process; a large one is put aside first, keeping one older."""
         log = self.logs / f"{name}.log"
-        if log.exists() and log.stat().st_size > LARGEST_LOG_BYTES:
+        if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         log.touch(mode=0o600)
         return log

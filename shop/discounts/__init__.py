@@ -13,8 +13,8 @@ from shop.discounts.operations import (
     AUDIENCES,
     KINDS,
     LANE_WORDS,
-    MOST_CHOSEN,
-    MOST_CODES,
+    MAX_CHOSEN,
+    MAX_CODES,
     Draft,
     add_code,
     create_discount,
@@ -42,7 +42,7 @@ from shop.discounts.pricing import (
     price,
 )
 from shop.discounts.queries import (
-    LONGEST_CODE,
+    MAX_CODE_LENGTH,
     DiscountList,
     History,
     Redeemed,
@@ -65,7 +65,7 @@ from shop.discounts.queries import (
 from shop.discounts.wording import STATUSES, Words, describe, status_of
 
 __all__ = [
-    "AUDIENCES", "KINDS", "LANES", "LANE_WORDS", "LONGEST_CODE", "MOST_CHOSEN", "MOST_CODES",
+    "AUDIENCES", "KINDS", "LANES", "LANE_WORDS", "MAX_CHOSEN", "MAX_CODES", "MAX_CODE_LENGTH",
     "STATUSES", "Applied", "Audience", "CodeRefused", "Discount", "DiscountCode",
     "DiscountKind", "DiscountList", "Draft", "Facts", "History", "Lane", "Offer", "Priced",
     "Quote", "Redeemed", "Refused", "Rule", "TaxedLine", "UnknownCode", "Usage", "UsedUp",

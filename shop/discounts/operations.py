@@ -42,13 +42,13 @@ AUDIENCES = {
     Audience.SIGNED_IN: "Customers with an account",
     Audience.CHOSEN: "Chosen customers",
 }
-MOST_MINOR = 100_000_000
-MOST_USES = 1_000_000_000
-MOST_CODES = 10_000
+MAX_MINOR = 100_000_000
+MAX_USES = 1_000_000_000
+MAX_CODES = 10_000
 # So many products can be chosen one by one, so many categories and so many customers.
-MOST_CHOSEN = 500
-LONGEST_NAME = 80
-LONGEST_PREFIX = 20
+MAX_CHOSEN = 500
+MAX_NAME_LENGTH = 80
+MAX_PREFIX_LENGTH = 20
 # Nothing that looks or sounds like another sign: no 0 O, 1 I L, 2 Z, 5 S, 8 B, U V.
 ALPHABET = "ACDEFGHJKMNPQRTWXY34679"
 RANDOM_SIGNS = 8
@@ -159,9 +159,9 @@ def add_code(discount: Discount, given: object, *, limit: int | None = None) -> 
     """Make a code of somebody's choice. Raises ``Invalid`` for one that cannot be or is taken."""
     _needs_code(discount)
     if limit is not None:
-        _whole(limit, 1, MOST_USES, "A code's limit", "limit")
+        _whole(limit, 1, MAX_USES, "A code's limit", "limit")
     text_given = given.strip().upper() if isinstance(given, str) else ""
-    if not 3 <= len(text_given) <= queries.LONGEST_CODE or not queries.is_code(text_given):
+    if not 3 <= len(text_given) <= queries.MAX_CODE_LENGTH or not queries.is_code(text_given):
         raise Invalid(
             "A code has 3 to 40 letters and digits; - and _ may stand between them.", field="code"
         )
@@ -197,18 +197,18 @@ ON CONFLICT DO NOTHING RETURNING code
 def generate_codes(
     discount: Discount, count: int, *, prefix: str = "", limit: int | None = 1
 ) -> list[str]:
-    """Make up to ``MOST_CODES`` codes that nobody can guess; each can be used ``limit`` times.
+    """Make up to ``MAX_CODES`` codes that nobody can guess; each can be used ``limit`` times.
 
     Raises ``Invalid`` for a count, prefix or limit that cannot be.
     """
     _needs_code(discount)
-    _whole(count, 1, MOST_CODES, "The number of codes", "count")
+    _whole(count, 1, MAX_CODES, "The number of codes", "count")
     if limit is not None:
-        _whole(limit, 1, MOST_USES, "A code's limit", "limit")
+        _whole(limit, 1, MAX_USES, "A code's limit", "limit")
     prefix = prefix.strip().upper()
-    if prefix and (len(prefix) > LONGEST_PREFIX or not queries.is_code(prefix + "000")):
+    if prefix and (len(prefix) > MAX_PREFIX_LENGTH or not queries.is_code(prefix + "000")):
         raise Invalid(
-            f"A prefix has up to {LONGEST_PREFIX} letters and digits; - and _ may follow them.",
+            f"A prefix has up to {MAX_PREFIX_LENGTH} letters and digits; - and _ may follow them.",
             field="prefix",
         )
     made: list[str] = []
@@ -378,8 +378,8 @@ def _needs_code(discount: Discount) -> None:
 def _checked(draft: Draft, currency: str) -> dict[str, Any]:
     """The columns of a draft. Raises ``Invalid`` with the field that cannot be."""
     name = " ".join(draft.name.split())
-    if not 1 <= len(name) <= LONGEST_NAME:
-        raise Invalid(f"A name has 1 to {LONGEST_NAME} characters.", field="name")
+    if not 1 <= len(name) <= MAX_NAME_LENGTH:
+        raise Invalid(f"A name has 1 to {MAX_NAME_LENGTH} characters.", field="name")
     for field, known in (("kind", KINDS), ("lane", LANES), ("audience", AUDIENCES)):
         if getattr(draft, field) not in known:
             raise Invalid(f"Choose one of: {', '.join(known)}.", field=field)
@@ -394,7 +394,7 @@ def _checked(draft: Draft, currency: str) -> dict[str, Any]:
         ("limit_per_customer", "The limit per customer"),
     ):
         if getattr(draft, field) is not None:
-            _whole(getattr(draft, field), 1, MOST_USES, words, field)
+            _whole(getattr(draft, field), 1, MAX_USES, words, field)
     clock.check_year(draft.starts_at, "starts_at")
     clock.check_year(draft.ends_at, "ends_at")
     if draft.starts_at and draft.ends_at and draft.ends_at <= draft.starts_at:
@@ -452,8 +452,8 @@ def _whole(value: object, least: int, most: int, words: str, field: str) -> None
 
 
 def _amount(value: int, least: int, currency: str, words: str, field: str) -> None:
-    if not least <= value <= MOST_MINOR:
-        limits = f"{Money(least, currency)} and {Money(MOST_MINOR, currency)}"
+    if not least <= value <= MAX_MINOR:
+        limits = f"{Money(least, currency)} and {Money(MAX_MINOR, currency)}"
         raise Invalid(f"{words} lies between {limits}.", field=field)
 
 

@@ -19,7 +19,7 @@ from shop.discounts.errors import UnknownCode
 from shop.discounts.models import Discount, DiscountCode
 
 KEPT_S = 5
-LONGEST_CODE = 40
+MAX_CODE_LENGTH = 40
 _kept: TTLCache[Any, tuple[Rule, ...]] = TTLCache(1, ttl=KEPT_S)
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9_-]{2,39}")
 
@@ -136,7 +136,7 @@ def clean_code(given: object) -> str:
     if not code:
         raise Invalid("Please type a code.", field="code")
     if not is_code(code):
-        shown = "".join(sign for sign in code if sign.isprintable())[:LONGEST_CODE]
+        shown = "".join(sign for sign in code if sign.isprintable())[:MAX_CODE_LENGTH]
         raise UnknownCode(shown)
     return code
 

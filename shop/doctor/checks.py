@@ -1,30 +1,30 @@
-"""What a check is, and what it finds. The checks stand in the tables beside this file."""
+"""What a check is, and what it finds. The checks are in the tables beside this file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, DateTime, bindparam, text
 
 About = Literal["order", "variant", "product", "discount", "mail", "job", ""]
 EVER = datetime.min.replace(tzinfo=UTC)
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 _MOMENTS = [bindparam(name, type_=DateTime(timezone=True)) for name in ("now", "since")]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What to look at: orders placed ``since``, as things are ``now``; show ``most`` examples."""
+class Scope:
+    """What to check: orders placed ``since``, as things are ``now``; up to ``limit`` examples."""
 
     now: datetime
     since: datetime = EVER
-    most: int = MOST_SHOWN
+    limit: int = MAX_SHOWN
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row that breaks the rule. ``id`` is that of what the check is about, if it has one."""
+    """One row that breaks a check. ``id`` is that of what the check is about, if it has one."""
 
     id: int | None
     name: str
@@ -33,10 +33,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One rule: what must hold, how to see whether it does, why it matters and what to do.
+    """One check: what must hold, how to see whether it does, why it matters and what to do.
 
-    ``sql`` gives (id, name, fact) of each row that breaks it; a rule that SQL cannot see has
-    ``look`` instead. ``about`` is what the ids belong to. ``invariant`` is the design's number.
+    ``sql`` selects (id, name, fact) of each row that breaks it; a check that SQL cannot do has
+    ``find`` instead. ``about`` is what the ids belong to. ``invariant`` is the design's number.
     """
 
     id: str
@@ -46,12 +46,12 @@ class Check:
     todo: str
     about: About = ""
     sql: str = ""
-    look: Callable[[Connection, Asked], tuple[int, list[Fault]]] | None = None
+    find: Callable[[Connection, Scope], tuple[int, list[Fault]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of one check: how many rows break it, some of them, or why nobody could look."""
+class CheckResult:
+    """The result of one check: how many rows break it, some of them, or why it could not run."""
 
     check: Check
     count: int = 0
@@ -60,7 +60,7 @@ class Verdict:
     failure: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The verdict as it is printed and kept."""
+        """Returns the result as it is printed and kept."""
         return {
             "id": self.check.id,
             "invariant": self.check.invariant,
@@ -76,60 +76,55 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What the doctor saw in one snapshot. ``since`` is None when all was looked at."""
+class RunResult:
+    """What one run found in one snapshot. ``since`` is None when everything was checked."""
 
-    looked_at: datetime
+    ran_at: datetime
     seconds: float
     since: datetime | None
-    verdicts: tuple[Verdict, ...]
+    results: tuple[CheckResult, ...]
 
     @property
-    def faults(self) -> tuple[Verdict, ...]:
-        """The rules that are broken."""
-        return tuple(verdict for verdict in self.verdicts if verdict.count)
+    def faults(self) -> tuple[CheckResult, ...]:
+        """Returns the results of the checks that found faults."""
+        return tuple(result for result in self.results if result.count)
 
     @property
-    def failures(self) -> tuple[Verdict, ...]:
-        """The rules that nobody could look at."""
-        return tuple(verdict for verdict in self.verdicts if verdict.failure)
+    def failures(self) -> tuple[CheckResult, ...]:
+        """Returns the results of the checks that could not run."""
+        return tuple(result for result in self.results if result.failure)
 
     @property
     def exit_code(self) -> int:
-        """0: all is well. 1: faults. 2: not everything could be looked at, whatever was found."""
+        """0: all is well. 1: faults. 2: not every check could run, whatever was found."""
         if self.failures:
             return 2
         return 1 if self.faults else 0
 
     def as_json(self) -> dict[str, Any]:
-        """The result as it is printed and kept."""
+        """Returns the result as it is printed and kept."""
         return {
             "well": self.exit_code == 0,
             "exit_code": self.exit_code,
-            "looked_at": self.looked_at.isoformat(timespec="seconds"),
+            "looked_at": self.ran_at.isoformat(timespec="seconds"),
             "since": self.since.isoformat(timespec="seconds") if self.since else None,
             "seconds": round(self.seconds, 2),
-            "checks": [verdict.as_json() for verdict in self.verdicts],
+            "checks": [result.as_json() for result in self.results],
         }
 
 
-def rows(connection: Connection, check: Check, asked: Asked) -> tuple[int, list[Fault]]:
-    """How many rows break a check, and the first of them."""
-    if check.look is not None:
-        return check.look(connection, asked)
+def find_faults(connection: Connection, check: Check, scope: Scope) -> tuple[int, list[Fault]]:
+    """Returns how many rows break a check, and the first of them."""
+    if check.find is not None:
+        return check.find(connection, scope)
     statement = text(
         f"SELECT f.id, f.name, f.fact, count(*) OVER () AS total FROM ({check.sql}) AS f"
-        " ORDER BY f.id, f.name, f.fact LIMIT :most"
+        " ORDER BY f.id, f.name, f.fact LIMIT :limit"
     )
-    values = {"now": asked.now, "since": asked.since}
+    values = {"now": scope.now, "since": scope.since}
     used = [moment for moment in _MOMENTS if f":{moment.key}" in check.sql]
     found = connection.execute(
         statement.bindparams(*used),
-        {"most": asked.most, **{str(moment.key): values[str(moment.key)] for moment in used}},
+        {"limit": scope.limit, **{str(moment.key): values[str(moment.key)] for moment in used}},
     ).all()
     return (found[0].total if found else 0), [Fault(r.id, str(r.name), r.fact) for r in found]
-
-
-def ago(asked: Asked, **units: float) -> datetime:
-    """A moment before the one that is looked at."""
-    return asked.now - timedelta(**units)

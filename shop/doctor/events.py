@@ -1,4 +1,4 @@
-"""What the doctor was asked, said and mended."""
+"""Integrity checks that were requested, their results, and what was repaired."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from shop.core.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorAsked(Event):
-    """Somebody wants to know whether all is well."""
+    """Somebody requested a run of the integrity checks."""
 
     run_id: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorAnswered(Event):
-    """A look at the shop is over; ``faults`` is the number of rules that are broken."""
+    """A run is over; ``faults`` is the number of checks that found some."""
 
     run_id: int
     faults: int
@@ -22,7 +22,7 @@ class DoctorAnswered(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class FaultMended(Event):
-    """The doctor counted something again: which rule, what it is about, and what it was before."""
+    """A fault was repaired: of which check, what it is about, and what it was before."""
 
     check: str
     name: str

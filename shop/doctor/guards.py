@@ -1,4 +1,5 @@
-"""The guards that the database itself must have: as ``guards.txt`` lists them, whole and in force.
+"""The constraints that the database itself must have, as ``guards.txt`` lists them, all in force:
+every CHECK, key, NOT NULL, unique index and trigger.
 
 The file is what the migrations leave behind. Tests compare it with a fresh database and with the
 models, so that a new migration cannot forget it.
@@ -9,11 +10,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from shop.doctor.checks import Asked, Check, Fault
+from shop.doctor.checks import Check, Fault, Scope
 
 FILE = Path(__file__).with_name("guards.txt")
 
-_GUARDS = text("""
+_CONSTRAINTS = text("""
 SELECT 'constraint' AS kind, conrelid::regclass || '.' || conname AS name,
     CASE WHEN convalidated THEN '' ELSE 'not checked: ' END
         || regexp_replace(pg_get_constraintdef(oid), '\\s+', ' ', 'g') AS means
@@ -45,41 +46,41 @@ GROUP BY t.tgrelid, k.conname HAVING bool_and(t.tgenabled = 'O')
 """)
 
 
-def present(connection: Connection) -> dict[str, str]:
-    """Every guard of this database, by kind and name, with what it means."""
+def actual_constraints(connection: Connection) -> dict[str, str]:
+    """Returns every constraint of this database, by kind and name, with its definition."""
     return {
         f"{row.kind} {row.name.replace(chr(34), '')}": row.means
-        for row in connection.execute(_GUARDS)
+        for row in connection.execute(_CONSTRAINTS)
         if "alembic_version" not in row.name
     }
 
 
 @lru_cache(maxsize=1)
-def declared() -> dict[str, str]:
-    """Every guard that there must be."""
+def expected_constraints() -> dict[str, str]:
+    """Returns every constraint that there must be."""
     lines = FILE.read_text().splitlines()
     return {name: means for name, _, means in (line.partition("\t") for line in lines)}
 
 
-def written(guards: dict[str, str]) -> str:
-    """The text of the file for these guards."""
-    return "".join(f"{name}\t{means}\n" for name, means in sorted(guards.items()))
+def format_constraints(constraints: dict[str, str]) -> str:
+    """Returns the text of the file for these constraints."""
+    return "".join(f"{name}\t{means}\n" for name, means in sorted(constraints.items()))
 
 
-def _look(connection: Connection, asked: Asked) -> tuple[int, list[Fault]]:
-    here, wanted = present(connection), declared()
-    faults = [Fault(None, name, "is missing") for name in sorted(wanted.keys() - here.keys())]
+def _find_differences(connection: Connection, scope: Scope) -> tuple[int, list[Fault]]:
+    actual, expected = actual_constraints(connection), expected_constraints()
+    faults = [Fault(None, name, "is missing") for name in sorted(expected.keys() - actual.keys())]
     faults += [
-        Fault(None, name, f"is “{here[name]}”, not “{wanted[name]}”")
-        for name in sorted(wanted.keys() & here.keys())
-        if here[name] != wanted[name]
+        Fault(None, name, f"is “{actual[name]}”, not “{expected[name]}”")
+        for name in sorted(expected.keys() & actual.keys())
+        if actual[name] != expected[name]
     ]
     faults += [
-        Fault(None, name, here[name])
-        for name in sorted(here.keys() - wanted.keys())
-        if here[name].startswith(("not ", "switched off"))
+        Fault(None, name, actual[name])
+        for name in sorted(actual.keys() - expected.keys())
+        if actual[name].startswith(("not ", "switched off"))
     ]
-    return len(faults), faults[: asked.most]
+    return len(faults), faults[: scope.limit]
 
 
 CHECKS = (
@@ -89,6 +90,6 @@ CHECKS = (
         title="The database refuses by itself what must never be",
         why="What the code forgets, a CHECK, a key or a trigger still stops.",
         todo="Run `flask db upgrade`; then make what is named as the migrations do.",
-        look=_look,
+        find=_find_differences,
     ),
 )

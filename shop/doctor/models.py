@@ -1,4 +1,4 @@
-"""Table of what the doctor was asked from the admin, and what it said."""
+"""Table of the runs of integrity checks that staff requested."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from shop.core.db import Base
 
 
 class DoctorRun(Base):
-    """One look at the whole shop. ``result`` is what ``flask shop doctor --json`` prints;
+    """One run of all checks. ``result`` is what ``flask shop doctor --json`` prints;
     ``failure`` says why there is none."""
 
     __tablename__ = "doctor_run"

@@ -1,4 +1,4 @@
-"""Looks asked for in the admin: a row each, filled by a worker, because one may take seconds."""
+"""Runs requested in the admin: a row each, filled by a worker, because one may take seconds."""
 
 from datetime import timedelta
 
@@ -9,17 +9,17 @@ from shop.core.db import end_read, session, transaction
 from shop.core.errors import Unavailable, WrongState
 from shop.core.events import emit
 from shop.doctor.events import DoctorAnswered, DoctorAsked
-from shop.doctor.looking import examine
 from shop.doctor.models import DoctorRun
+from shop.doctor.runner import run_all
 
-KEPT = 50
-# Whoever asked longer ago than this gets no answer any more: the worker died each time.
+MAX_RUNS_KEPT = 50
+# A run requested longer ago than this gets no result any more: the worker died each time.
 GIVEN_UP_AFTER = timedelta(minutes=15)
 
 
-def ask(*, with_stripe: bool = False) -> DoctorRun:
-    """Have a worker look at everything. Raises ``WrongState`` while one is looking already."""
-    # Of two who press at the same moment, one asks.
+def request_run(*, with_stripe: bool = False) -> DoctorRun:
+    """Have a worker run all checks. Raises ``WrongState`` while another run is going on."""
+    # Of two requests at the same moment, one passes.
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext('shop.doctor'))"))
     now = clock.now()
     waiting = select(DoctorRun.id).where(
@@ -34,8 +34,8 @@ def ask(*, with_stripe: bool = False) -> DoctorRun:
     return run
 
 
-def answer(run_id: int) -> None:
-    """Look, and keep what was seen. Runs in a worker; safe to repeat."""
+def execute_run(run_id: int) -> None:
+    """Run all checks, and keep the result. Runs in a worker; safe to repeat."""
     run = session.get(DoctorRun, run_id)
     if run is None or run.finished_at is not None:
         return
@@ -43,7 +43,7 @@ def answer(run_id: int) -> None:
     end_read()
     result, failure = None, ""
     try:
-        result = examine(with_stripe=with_stripe)
+        result = run_all(with_stripe=with_stripe)
     except Unavailable as error:
         failure = error.sentence
     with transaction():
@@ -59,12 +59,12 @@ def answer(run_id: int) -> None:
         ).first()
         if kept is None:
             return
-        session.execute(delete(DoctorRun).where(DoctorRun.id <= run_id - KEPT))
+        session.execute(delete(DoctorRun).where(DoctorRun.id <= run_id - MAX_RUNS_KEPT))
         emit(DoctorAnswered(run_id=run_id, faults=len(result.faults) if result else 0))
 
 
 def latest() -> DoctorRun | None:
-    """The newest look that is over."""
+    """Returns the newest run that is over."""
     return session.scalars(
         select(DoctorRun)
         .where(DoctorRun.finished_at.is_not(None))
@@ -74,7 +74,7 @@ def latest() -> DoctorRun | None:
 
 
 def running() -> DoctorRun | None:
-    """The look that somebody waits for."""
+    """Returns the run that somebody waits for."""
     return session.scalars(
         select(DoctorRun)
         .where(DoctorRun.finished_at.is_(None), DoctorRun.asked_at > clock.now() - GIVEN_UP_AFTER)
@@ -83,6 +83,6 @@ def running() -> DoctorRun | None:
     ).first()
 
 
-def recent(most: int = 10) -> list[DoctorRun]:
-    """The last looks, newest first."""
-    return list(session.scalars(select(DoctorRun).order_by(DoctorRun.id.desc()).limit(most)))
+def recent(limit: int = 10) -> list[DoctorRun]:
+    """Returns the last runs, newest first."""
+    return list(session.scalars(select(DoctorRun).order_by(DoctorRun.id.desc()).limit(limit)))

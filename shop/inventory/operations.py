@@ -25,7 +25,7 @@ REASONS = {
     "return": "Customer return",
     "correction": "Correction",
 }
-MOST = 1_000_000
+MAX_QUANTITY = 1_000_000
 _DEFAULT = select(Location.id).where(Location.is_default).scalar_subquery()
 
 
@@ -37,8 +37,8 @@ class Line(NamedTuple):
 
 
 def receive(variant_id: int, quantity: int, *, reason: str = "delivery", note: str = "") -> int:
-    """Goods arrived; gives what is on hand now. Makes the variant's level if it has none."""
-    if not 0 < quantity <= MOST:
+    """Receive goods. Returns what is on hand now. Creates the variant's level if it has none."""
+    if not 0 < quantity <= MAX_QUANTITY:
         raise Invalid("A delivery is a whole number of at least 1.", field="quantity")
     _ensure_level(variant_id)
     return _move(
@@ -47,15 +47,15 @@ def receive(variant_id: int, quantity: int, *, reason: str = "delivery", note: s
 
 
 def adjust(variant_id: int, delta: int, *, reason: str, note: str = "") -> int:
-    """Correct what is on hand by ``delta``; gives what is on hand now.
+    """Correct what is on hand by ``delta``. Returns what is on hand now.
 
     Raises ``Invalid`` without a reason, or when it would take units that orders were promised.
     """
     _check_reason(reason)
     if not delta:
         raise Invalid("Say by how many units: a whole number other than 0.", field="delta")
-    if abs(delta) > MOST:
-        raise Invalid(f"A change is at most {MOST:,} units at once.", field="delta")
+    if abs(delta) > MAX_QUANTITY:
+        raise Invalid(f"A change is at most {MAX_QUANTITY:,} units at once.", field="delta")
     _ensure_level(variant_id)
     try:
         is_loss = reason in {"damage", "loss"} and delta < 0
@@ -74,9 +74,9 @@ def adjust(variant_id: int, delta: int, *, reason: str, note: str = "") -> int:
 
 
 def count(variant_id: int, on_hand: int, *, reason: str = "count", note: str = "") -> int:
-    """Set what is on hand to what was counted; gives the variance (counted minus expected)."""
+    """Set what is on hand to what was counted. Returns the variance (counted minus expected)."""
     _check_reason(reason)
-    if not 0 <= on_hand <= MOST:
+    if not 0 <= on_hand <= MAX_QUANTITY:
         raise Invalid("A count is a whole number, 0 or more.", field="set")
     _ensure_level(variant_id)
     level = session.scalars(
@@ -108,7 +108,7 @@ def count(variant_id: int, on_hand: int, *, reason: str = "count", note: str = "
 def reserve(order_id: int, lines: Sequence[Line], *, replaced: Sequence[Line] = ()) -> None:
     """Hold the lines for an unpaid order. Raises ``OutOfStock`` and holds nothing otherwise.
 
-    ``replaced`` is what the same buyer held until just now: having it anew makes nothing low.
+    ``replaced`` is what the same buyer held until just now: reserving it again makes nothing low.
     """
     _move(MovementKind.RESERVE, lines, reserved=1, order_id=order_id, replaced=replaced)
 
@@ -176,7 +176,7 @@ def allow_backorder(variant_id: int, allowed: bool) -> None:
 # LockRows runs above the sort, so locks are taken in (variant, location) order; the UPDATE then
 # works on rows that this transaction has locked in their newest version.
 # The lines stand there one by one: of an array Postgres does not know how long it is, and would
-# plan the statement anew each time, which takes as long as all the rest.
+# plan the statement again each time, which takes as long as all the rest.
 _STATEMENT = """
 WITH wanted (variant_id, quantity, replaced) AS (
     VALUES {lines}
@@ -270,7 +270,7 @@ def _move(
     note: str = "",
     replaced: Sequence[Line] = (),
 ) -> list[int]:
-    """Change levels by ``quantity`` times each factor; gives on-hand afterwards, in id order."""
+    """Change levels by ``quantity`` times each factor. Returns on-hand afterwards, in id order."""
     totals = _by_variant(lines)
     before = _by_variant(replaced)
     ordered = sorted(totals.items())

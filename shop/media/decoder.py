@@ -20,8 +20,8 @@ from PIL import Image, ImageCms, ImageOps
 MAX_PIXELS = 40_000_000
 # The kept original: enough for a full-screen zoom; WebP itself ends at 16,383 a side.
 MAX_SIDE = 2560
-MEMORY_BYTES = 1_500_000_000
-FILE_BYTES = 64 * 1024 * 1024
+MAX_MEMORY_BYTES = 1_500_000_000
+MAX_FILE_BYTES = 64 * 1024 * 1024
 UNREADABLE = "is damaged or not a picture that can be read."
 
 
@@ -33,9 +33,9 @@ def main(seconds: int) -> None:
     """Answer jobs from standard input for at most so many seconds of work."""
     # A system without one of these limits (macOS knows no RLIMIT_AS) still has the others.
     for kind, limit in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
         (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, FILE_BYTES),
+        (resource.RLIMIT_FSIZE, MAX_FILE_BYTES),
         (resource.RLIMIT_CORE, 0),
     ):
         with contextlib.suppress(ValueError, OSError):

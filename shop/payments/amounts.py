@@ -8,20 +8,20 @@ from shop.core.money import Money
 from shop.payments import methods
 from shop.payments import stripe_gateway as gateway
 
-LEAST_MINOR = {
+MIN_MINOR = {
     "AED": 200, "AUD": 50, "BRL": 50, "CAD": 50, "CHF": 50, "CZK": 1500, "DKK": 250, "EUR": 50,
     "GBP": 30, "HKD": 400, "HUF": 17500, "INR": 50, "JPY": 50, "MXN": 1000, "MYR": 200, "NOK": 300,
     "NZD": 50, "PLN": 200, "RON": 200, "SEK": 300, "SGD": 50, "THB": 1000, "USD": 50,
 }  # fmt: skip
-MOST_MINOR = 99_999_999  # eight digits
+MAX_MINOR = 99_999_999  # eight digits
 
 
 def check_amount(total: Money, *, goods: Money, country: str = "") -> None:
     """Raise ``Invalid`` for an order that cannot be paid. Nothing at all needs no payment, but
     ``goods`` before their discounts have a limit as well. ``country``: ISO code of where the bill
     goes, for methods that are for some countries only."""
-    least = Money(LEAST_MINOR.get(total.currency, 1), total.currency)
-    most = Money(MOST_MINOR, total.currency)
+    least = Money(MIN_MINOR.get(total.currency, 1), total.currency)
+    most = Money(MAX_MINOR, total.currency)
     if 0 < total.amount_minor < least.amount_minor:
         raise Invalid(f"The least that can be paid by card is {least}. Please add something.")
     if max(total, goods) > most:

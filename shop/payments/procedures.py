@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from shop import orders
-from shop.core import clock, forgetting
+from shop.core import clock, retention
 from shop.core.db import end_read, retrying, session, transaction
 from shop.core.errors import DomainError, Unavailable, WrongState
 from shop.core.money import Money
@@ -443,7 +443,9 @@ def prune_messages() -> int:
     """Forget messages that were acted on 90 days ago; gives how many. Stripe repeats none that is
     older than 30 days (https://docs.stripe.com/api/events)."""
     long_ago = clock.now() - MESSAGES_KEPT
-    return forgetting.forget(WebhookDelivery.id, is_over=WebhookDelivery.applied_at < long_ago)
+    return retention.delete_expired(
+        WebhookDelivery.id, is_expired=WebhookDelivery.applied_at < long_ago
+    )
 
 
 def settle_intent(intent_id: str) -> str:

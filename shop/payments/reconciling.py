@@ -52,8 +52,8 @@ TELL_EVERY = 50
 # Whoever has not ended by then was cut off, or waits for Stripe: somebody may ask anew.
 CUT_OFF_AFTER = timedelta(minutes=15)
 # Less than a worker may take: stopped inside a call, the library would say that Stripe is away.
-LONGEST = timedelta(minutes=13)
-MOST_DAYS = 366
+MAX_DURATION = timedelta(minutes=13)
+MAX_DAYS = 366
 BALANCE = "balance"
 Difference = dict[str, Any]
 
@@ -170,7 +170,7 @@ def request_comparison(*, days: float) -> ReconcileRun:
 
     Raises ``Invalid`` for less than an hour or more than a year.
     """
-    if not 1 / 24 <= days <= MOST_DAYS:
+    if not 1 / 24 <= days <= MAX_DAYS:
         raise Invalid("Compare at least an hour and at most a year.", field="days")
     run = ReconcileRun(since=clock.now() - timedelta(days=days), started_at=clock.now())
     session.add(run)
@@ -188,7 +188,7 @@ def compare(run_id: int) -> None:
         run = session.get(ReconcileRun, run_id)
         end_read()
         if run is not None and run.finished_at is None:
-            _fill(run_id, run.since, within=LONGEST)
+            _fill(run_id, run.since, within=MAX_DURATION)
 
 
 @contextmanager

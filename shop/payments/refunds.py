@@ -47,7 +47,7 @@ REASONS = {
 }
 # The customer had the pieces in hand: of a line that is half sent, these are of the sent half.
 HAD = frozenset({"returned", "damaged", "not as described"})
-MOST_MINOR = 2_000_000_000
+MAX_MINOR = 2_000_000_000
 STUCK = "refund_stuck"
 # The doctor's rule "refund-stuck" has the same limits.
 CONFIRMED_WITHIN = timedelta(hours=1)
@@ -573,7 +573,7 @@ def _locked(refund_id: int) -> Refund:
 
 
 def _whole(value: Any, name: str) -> int:
-    if isinstance(value, int) and value > MOST_MINOR:
+    if isinstance(value, int) and value > MAX_MINOR:
         raise Invalid("This is more than can ever go back.", field=name)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise Invalid("This must be a whole number, 0 or more.", field=name)

@@ -89,7 +89,7 @@ class Connection:
         self.received = 0
         self.parts = 0
         self.strikes = 0
-        self.tokens = float(limits.MESSAGES_PER_SECOND)
+        self.tokens = float(limits.MAX_MESSAGES_PER_SECOND)
         self.tokens_at = time.monotonic()
         self.websocket: WebSocket | None = WebSocket(ConnectionType.SERVER)
         self.watcher = gevent.get_hub().loop.io(fileno, READ)
@@ -115,8 +115,8 @@ class Connection:
                 self._hold_back(memoryview(data)[sent:])
             return
         if (
-            backlog.count + count > limits.BACKLOG_MESSAGES
-            or backlog.size + len(data) > limits.BACKLOG_BYTES
+            backlog.count + count > limits.MAX_BACKLOG_MESSAGES
+            or backlog.size + len(data) > limits.MAX_BACKLOG_BYTES
         ):
             self.hub.counters.cut += 1
             self.close(limits.TRY_LATER, "you read too slowly")
@@ -138,7 +138,7 @@ class Connection:
         """Say goodbye; the hub drops the socket if the peer does not answer within seconds."""
         if self.closing_until or not self.is_open:
             return
-        self.closing_until = time.monotonic() + limits.CLOSING_S
+        self.closing_until = time.monotonic() + limits.MAX_CLOSING_S
         self.received = 0
         self.hub.leave(self)
         farewell = frames.close(code, reason)
@@ -208,7 +208,7 @@ class Connection:
         self.is_answering = True
         if self.closing_until:
             self.received += len(data)
-            if self.received > limits.CLOSING_BYTES:
+            if self.received > limits.MAX_CLOSING_BYTES:
                 self.drop()
                 return
         try:
@@ -243,9 +243,9 @@ class Connection:
         data = event.data
         self.received += len(data.encode() if isinstance(data, str) else data)
         self.parts += 1
-        if self.received > limits.MESSAGE_BYTES or self.parts > limits.MESSAGE_PARTS:
+        if self.received > limits.MAX_MESSAGE_BYTES or self.parts > limits.MAX_MESSAGE_PARTS:
             self.text = ""
-            self.close(limits.TOO_BIG, f"a message may have {limits.MESSAGE_BYTES} bytes")
+            self.close(limits.TOO_BIG, f"a message may have {limits.MAX_MESSAGE_BYTES} bytes")
             return
         if isinstance(data, str):
             self.text += data
@@ -262,7 +262,7 @@ class Connection:
     def _may_send(self) -> bool:
         """Take a token from this client's bucket; without one it is warned, then cut."""
         now = time.monotonic()
-        rate = limits.MESSAGES_PER_SECOND
+        rate = limits.MAX_MESSAGES_PER_SECOND
         self.tokens = min(rate, self.tokens + (now - self.tokens_at) * rate)
         self.tokens_at = now
         if self.tokens >= 1:
@@ -271,7 +271,7 @@ class Connection:
                 self.strikes = 0
             return True
         self.strikes += 1
-        if self.strikes > limits.STRIKES:
+        if self.strikes > limits.MAX_STRIKES:
             self.close(limits.POLICY, f"at most {rate} messages a second")
             self.websocket = None
         else:
@@ -285,7 +285,7 @@ class Connection:
             self.drop()
             return
         is_peers_wish = websocket.state is ConnectionState.REMOTE_CLOSING
-        self.closing_until = time.monotonic() + limits.CLOSING_S
+        self.closing_until = time.monotonic() + limits.MAX_CLOSING_S
         self.hub.leave(self)
         self.write(websocket.send(event.response()))
         self.websocket = None

@@ -2,21 +2,21 @@
 
 from dataclasses import dataclass
 
-MESSAGE_BYTES = 16 * 1024
+MAX_MESSAGE_BYTES = 16 * 1024
 # Fragments that one message may come in: each costs us, also an empty one.
-MESSAGE_PARTS = 64
-MESSAGES_PER_SECOND = 20
+MAX_MESSAGE_PARTS = 64
+MAX_MESSAGES_PER_SECOND = 20
 # A client that is too fast is told so this many times before it is cut.
-STRIKES = 10
-TOPICS = 50
+MAX_STRIKES = 10
+MAX_TOPICS = 50
 # Messages that wait for an answer while the database is slow.
-INBOX = 100
-BACKLOG_MESSAGES = 64
-BACKLOG_BYTES = 256 * 1024
-REPLAY = 100
+MAX_INBOX = 100
+MAX_BACKLOG_MESSAGES = 64
+MAX_BACKLOG_BYTES = 256 * 1024
+MAX_REPLAY = 100
 # How long, and for how much more data, a peer may go on after we closed.
-CLOSING_S = 5.0
-CLOSING_BYTES = 8 * 1024 * 1024
+MAX_CLOSING_S = 5.0
+MAX_CLOSING_BYTES = 8 * 1024 * 1024
 
 # Close codes (RFC 6455, 7.4.1, and the registry it opened).
 POLICY = 1008

@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 WORKERS = 8
 RECHECK_S = 4  # who signs out, or loses a role, hears nothing more five seconds later
-TOPIC_LENGTH = 100
-SECRET_LENGTH = 200
-LARGEST = 2**63 - 1
+MAX_TOPIC_LENGTH = 100
+MAX_SECRET_LENGTH = 200
+MAX_SEQ = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ def parse(text: str) -> Request:
     topic, since, secret = content.get("topic"), content.get("since"), content.get("token")
     if not isinstance(op, str) or op not in {"subscribe", "unsubscribe"}:
         raise BadMessage
-    if not isinstance(topic, str) or not 0 < len(topic) <= TOPIC_LENGTH:
+    if not isinstance(topic, str) or not 0 < len(topic) <= MAX_TOPIC_LENGTH:
         raise BadMessage
     # bool is an int to Python, but not to JSON.
-    if since is not None and (type(since) is not int or not 0 <= since <= LARGEST):
+    if since is not None and (type(since) is not int or not 0 <= since <= MAX_SEQ):
         raise BadMessage
-    if secret is not None and (not isinstance(secret, str) or len(secret) > SECRET_LENGTH):
+    if secret is not None and (not isinstance(secret, str) or len(secret) > MAX_SECRET_LENGTH):
         raise BadMessage
     return Request(op, topic, since, secret or "")
 
@@ -93,7 +93,7 @@ class Protocol:
                 return
             connection.inbox = deque((text,))
             self._waiting.put(connection)
-        elif len(connection.inbox) < limits.INBOX:
+        elif len(connection.inbox) < limits.MAX_INBOX:
             connection.inbox.append(text)
         else:
             connection.close(limits.POLICY, "too many messages wait for an answer")
@@ -130,7 +130,7 @@ class Protocol:
             connection.say({"op": "pong"})
         elif request.op == "unsubscribe":
             self.hub.unfollow(connection, request.topic)
-        elif request.topic not in connection.topics and len(connection.topics) >= limits.TOPICS:
+        elif request.topic not in connection.topics and len(connection.topics) >= limits.MAX_TOPICS:
             connection.refuse("too_many", request.topic)
         else:
             return False
@@ -211,7 +211,7 @@ class Protocol:
 
 
 def _missed(topic: Topic, since: int | None, kept: Kept) -> list[bytes] | None:
-    """The frames to repeat; None when they cannot all be had and the client must read anew."""
+    """Returns the frames to repeat; None when some are gone: the client must read all again."""
     if since is None or topic.name is None:
         return []
     if not kept.covers(since):

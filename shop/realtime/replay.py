@@ -42,7 +42,7 @@ def missed(name: str, *, since: int, until: int) -> list[bytes] | None:
         select(Broadcast.seq, Broadcast.topic, Broadcast.type, Broadcast.data, Broadcast.at)
         .where(Broadcast.topic == name, Broadcast.seq > since, Broadcast.seq <= until)
         .order_by(Broadcast.seq)
-        .limit(limits.REPLAY + 1)
+        .limit(limits.MAX_REPLAY + 1)
     ).mappings()
     news = [event_frame({**row, "at": row["at"].isoformat()}) for row in rows]
-    return news if len(news) <= limits.REPLAY else None
+    return news if len(news) <= limits.MAX_REPLAY else None

@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 BATCH = 32
 QUIET_S = 10.0
 CONNECTION_S = 5.0
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 2.0
-_READ_ANEW = redis.READ_ANEW.encode()
+FIRST_WAIT_S, MAX_WAIT_S = 0.1, 2.0
+_READ_AGAIN = redis.READ_AGAIN.encode()
 _FIELDS = {"topic": str, "seq": int, "type": str, "data": dict, "at": str}
 
 
@@ -47,7 +47,7 @@ class Subscriber:
                 log.exception("listening failed")
             self.is_connected = False
             gevent.sleep(wait_s * random.uniform(0.5, 1.0))
-            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+            wait_s = min(wait_s * 2, MAX_WAIT_S)
 
     def _listen(self) -> None:
         client = redis.raw_client(timeout_s=CONNECTION_S)
@@ -77,7 +77,7 @@ class Subscriber:
                 # Also after a reconnect that the client library made by itself.
                 self._is_back()
             elif message["type"] == "message":
-                if message["data"] == _READ_ANEW:
+                if message["data"] == _READ_AGAIN:
                     has_gap = True
                 elif news := _news(message["data"]):
                     batch.append(news)

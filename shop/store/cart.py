@@ -180,7 +180,7 @@ def asks_for_code() -> bool:
 
 
 def serve_code() -> tuple[Basket, int]:
-    """Do what ``asks_for_code`` found, if anything; gives the cart and the status of the page."""
+    """Do what ``asks_for_code`` found, if anything. Returns the cart and the status of the page."""
     given, gone = _typed_code(), request.form.get("remove_code")
     refused = None
     if gone is not None:
@@ -203,7 +203,7 @@ def _typed_code() -> str:
 
 
 def _short(given: str) -> str:
-    return given[: 2 * discounts.LONGEST_CODE].strip()
+    return given[: 2 * discounts.MAX_CODE_LENGTH].strip()
 
 
 def _use_code(given: str) -> None:
@@ -217,7 +217,7 @@ def _take_code(code: str) -> None:
 
 
 def _refusal(work: Callable[[], None]) -> DomainError | None:
-    """Do it; gives what speaks against it."""
+    """Do it. Returns what speaks against it."""
     try:
         work()
     except DomainError as error:

@@ -16,8 +16,8 @@ from shop.store import frame, seo
 from shop.store.blueprint import bp
 
 PER_PAGE = 24
-LONGEST_QUERY = 120
-MOST_VALUES = 20
+MAX_QUERY_LENGTH = 120
+MAX_VALUES = 20
 SORTS: Mapping[catalog.Sort, str] = {
     "popular": "Most popular",
     "newest": "Newest",
@@ -148,7 +148,7 @@ def asked_for(args: MultiDict[str, str], *, category_path: str = "") -> Asked:
 
 def words(text: str) -> str:
     """What somebody typed, without control characters and endless length."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST_QUERY]
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MAX_QUERY_LENGTH]
 
 
 def view_of(asked: Asked, address: str) -> View:
@@ -208,11 +208,11 @@ def _prices(args: MultiDict[str, str]) -> tuple[dict[str, int], dict[str, str]]:
 
 
 def _options(args: MultiDict[str, str]) -> dict[str, tuple[str, ...]]:
-    names = [key for key in args if key.startswith("option.")][:MOST_VALUES]
+    names = [key for key in args if key.startswith("option.")][:MAX_VALUES]
     chosen = {
         words(name.removeprefix("option.")): tuple(
             dict.fromkeys(word for value in args.getlist(name) if (word := words(value)))
-        )[:MOST_VALUES]
+        )[:MAX_VALUES]
         for name in names
     }
     return {name: values for name, values in chosen.items() if name and values}

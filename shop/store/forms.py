@@ -189,7 +189,7 @@ class RegisterForm(FlaskForm):  # type: ignore[misc]
     password = PasswordField(
         "Password",
         [Needed()],
-        description=f"At least {customers.SHORTEST_PASSWORD} characters; a sentence is good.",
+        description=f"At least {customers.MIN_PASSWORD_LENGTH} characters; a sentence is good.",
     )
 
 
@@ -219,7 +219,7 @@ class ResetForm(FlaskForm):  # type: ignore[misc]
     password = PasswordField(
         "New password",
         [Needed()],
-        description=f"At least {customers.SHORTEST_PASSWORD} characters.",
+        description=f"At least {customers.MIN_PASSWORD_LENGTH} characters.",
     )
 
 
@@ -230,12 +230,12 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     password = PasswordField(
         "New password",
         [Needed()],
-        description=f"At least {customers.SHORTEST_PASSWORD} characters.",
+        description=f"At least {customers.MIN_PASSWORD_LENGTH} characters.",
     )
 
 
 def tell(form: Form, error: DomainError) -> list[str]:
-    """Put a refusal beside its field; gives the sentences that belong to no field of this form."""
+    """Put a refusal beside its field. Returns the sentences that belong to no field of the form."""
     faults = (
         error.errors
         if isinstance(error, customers.InvalidAddress)

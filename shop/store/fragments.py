@@ -12,7 +12,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 # A card takes about 3 KiB.
-MOST = 2048
+MAX_FRAGMENTS = 2048
 
 
 def kept(template: str, macro: str, *values: Hashable) -> Markup:
@@ -22,6 +22,6 @@ def kept(template: str, macro: str, *values: Hashable) -> Markup:
     return render(env, template, macro, values)
 
 
-@lru_cache(maxsize=MOST)
+@lru_cache(maxsize=MAX_FRAGMENTS)
 def _render(env: Environment, template: str, macro: str, values: tuple[Hashable, ...]) -> Markup:
     return Markup(getattr(env.get_template(template).module, macro)(*values))

@@ -10,7 +10,7 @@ from shop import catalog
 from shop.store.blueprint import bp
 from shop.store.catalog import asked_for, view_of, words
 
-SHORTEST = 2
+MIN_QUERY_LENGTH = 2
 
 
 @bp.get("/search")
@@ -28,7 +28,7 @@ def search() -> ResponseReturnValue:
 def suggest() -> ResponseReturnValue:
     """The options of the search box as a fragment of HTML; empty below two letters."""
     q = words(request.args.get("q", ""))
-    found = catalog.suggest(q) if len(q) >= SHORTEST else catalog.Suggestions((), ())
+    found = catalog.suggest(q) if len(q) >= MIN_QUERY_LENGTH else catalog.Suggestions((), ())
     return render_template("store/search/suggestions.html", q=q, found=found), {
         "Cache-Control": "private, max-age=60"
     }
@@ -36,7 +36,7 @@ def suggest() -> ResponseReturnValue:
 
 def marked(text: str, q: str) -> Markup:
     """``text`` with every word of ``q`` inside ``<mark>``; everything else is escaped."""
-    wanted = [re.escape(word) for word in q.split() if len(word) >= SHORTEST]
+    wanted = [re.escape(word) for word in q.split() if len(word) >= MIN_QUERY_LENGTH]
     if not wanted:
         return escape(text)
     parts = re.split(f"({'|'.join(wanted)})", text, flags=re.IGNORECASE)

@@ -40,7 +40,7 @@ CART_COOKIE = "cart"
 CART_KEPT = timedelta(days=60)
 CUSTOMER_TOKEN = "customer_token"
 PERSONAL = ("/cart", "/checkout", "/orders", "/account")
-LARGEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
 # Per network address, and per e-mail address that somebody there tries: slow enough for guessing,
 # and nobody elsewhere is locked out of their own account by it. Nor is anybody here: a device that
@@ -129,7 +129,7 @@ def customers_only(view: Callable[P, ResponseReturnValue]) -> Callable[P, Respon
 
 
 def sign_in(who: Customer) -> list[str]:
-    """Start a session for this browser and bring its cart along; gives notes on what changed.
+    """Start a session for this browser and bring its cart along. Returns notes on what changed.
 
     Call inside a transaction. What the browser held before sign-in (form secrets too) is renewed.
     """
@@ -211,7 +211,7 @@ def secret(given: str | None) -> str:
 def row_id(given: str | int | None) -> int:
     """A row's number out of an address or a form. Raises ``NotFound`` for what can be none."""
     text = str(given or "")
-    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= LARGEST_ID):
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= MAX_ID):
         raise NotFound("There is no such thing.")
     return int(text)
 
@@ -219,7 +219,12 @@ def row_id(given: str | int | None) -> int:
 def quantity(given: str | None) -> int:
     """How many of something, out of a form. Raises ``Invalid`` with the rule in words."""
     text = (given or "").strip()
-    if text.isascii() and text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= cart.MOST:
+    if (
+        text.isascii()
+        and text.isdecimal()
+        and len(text) <= 9
+        and 1 <= int(text) <= cart.MAX_QUANTITY
+    ):
         return int(text)
     limit = cart.max_per_variant()
     raise Invalid(f"Please choose a quantity from 1 to {limit}.", field="quantity")

@@ -118,7 +118,7 @@ def test_a_discount_that_is_saved_untouched_stays_on_its_goods(
 def test_a_discount_of_as_many_goods_and_people_as_the_api_takes_can_be_saved(
     owner: Desk, session: Session
 ) -> None:
-    most, now = discounts.MOST_CHOSEN, clock.now()
+    most, now = discounts.MAX_CHOSEN, clock.now()
     bowls: list[dict[str, Any]] = [
         {"name": "Bowl", "slug": f"bowl-{n}", "created_at": now, "updated_at": now}
         for n in range(most + 1)

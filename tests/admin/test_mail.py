@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from shop import payments
 from shop.core.db import session, transaction
 from shop.core.events import EventRecord
-from shop.core.relay import Delivery
+from shop.core.relay import ReactionRun
 from shop.notifications import MailMessage
 from shop.payments import Task
 from tests.admin.desk import Desk, sit
@@ -42,7 +42,7 @@ def job(order_id: int, state: str = "dead") -> int:
         event = session.scalars(
             select(EventRecord).where(EventRecord.order_id == order_id).limit(1)
         ).one()
-        made = Delivery(
+        made = ReactionRun(
             event_id=event.id, reaction="send_receipt", state=state, attempts=8, error="It broke"
         )
         session.add(made)
@@ -122,18 +122,18 @@ def test_a_dead_job_says_why_and_is_tried_again(owner: Desk, cast: Cast) -> None
     owner.post(f"/admin/jobs/{pk}/retry")
 
     state = session.execute(
-        select(Delivery.state, Delivery.attempts).where(Delivery.id == pk)
+        select(ReactionRun.state, ReactionRun.attempts).where(ReactionRun.id == pk)
     ).one()
     assert tuple(state) == ("due", 0)
 
 
 def test_a_job_that_is_done_is_not_done_again(owner: Desk, cast: Cast) -> None:
     pk = job(cast.paid_order.id, state="done")
-    session.execute(update(Delivery).where(Delivery.id == pk).values(attempts=1))
+    session.execute(update(ReactionRun).where(ReactionRun.id == pk).values(attempts=1))
 
     owner.post(f"/admin/jobs/{pk}/retry")
 
-    assert session.scalar(select(Delivery.state).where(Delivery.id == pk)) == "done"
+    assert session.scalar(select(ReactionRun.state).where(ReactionRun.id == pk)) == "done"
 
 
 def test_a_task_about_money_is_closed_by_whoever_looked(owner: Desk, cast: Cast) -> None:

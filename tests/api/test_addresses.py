@@ -69,7 +69,7 @@ def test_order_to_ireland_needs_no_postal_code(guest: Program, cast: Cast) -> No
         db_session.execute(
             update(ShippingMethod).where(ShippingMethod.code == "europe").values(countries=["IE"])
         )
-    checkout.forget()
+    checkout.clear_cache()
     cart = guest.post("cart/items", json={"variant_id": cast.mug.id}).json
     order = wish(cart, shipping_address=IRISH, shipping_method="europe")
 
@@ -77,7 +77,7 @@ def test_order_to_ireland_needs_no_postal_code(guest: Program, cast: Cast) -> No
     methods = guest.get("shipping-methods?country=IE", headers={"X-Cart-Token": cart["token"]})
     order["seen_total_minor"] = methods.json[0].get("total_minor", 2890)
     placed = guest.post("orders", json=order)
-    checkout.forget()
+    checkout.clear_cache()
 
     assert refused.status_code == 422
     assert refused.json["errors"][0]["field"] == "shipping_address.region"

@@ -284,10 +284,10 @@ def net_prices() -> Iterator[None]:
     """A shop whose prices are without tax, and which reads its tariffs when they are asked for."""
     terms = checkout.terms()
     checkout.configure(replace(terms, prices_include_tax=False))
-    checkout.forget()
+    checkout.clear_cache()
     yield
     checkout.configure(terms)
-    checkout.forget()
+    checkout.clear_cache()
     discounts.forget()
 
 
@@ -303,7 +303,7 @@ def test_any_change_of_the_total_is_named(
             shipping = update(ShippingMethod).values(price_minor=4000)
             tax = update(TaxRate).values(rate=Decimal("0.5"))
             session.execute(shipping if change == "shipping price" else tax)
-    checkout.forget()
+    checkout.clear_cache()
     discounts.forget()
 
     answer = guest.post("orders", json=wish(cart))

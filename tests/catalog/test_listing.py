@@ -15,13 +15,13 @@ NO_ORDER: Any = "price; DROP TABLE product"  # nobody checks the type of what an
 
 @pytest.fixture(autouse=True)
 def fresh():
-    catalog.forget()
+    catalog.clear_cache()
     yield
-    catalog.forget()
+    catalog.clear_cache()
 
 
 def names(filters: Filters) -> list[str]:
-    catalog.forget()
+    catalog.clear_cache()
     return [card.name for card in catalog.listing(filters).cards]
 
 
@@ -258,7 +258,7 @@ def test_the_parts_of_a_home_page_cost_one_statement_each(session):
     for n in range(4):
         catalog.update_product(mug(f"Mug {n}"), featured_rank=n)
     session.flush()
-    catalog.forget()
+    catalog.clear_cache()
 
     with Statements() as statements:
         catalog.menu(), catalog.featured(8), catalog.newest(8), catalog.menu()
@@ -285,7 +285,7 @@ def test_the_shelves_show_what_sells_best_in_one_statement(session):
 
 
 def test_a_very_long_list_is_counted_without_facets(session, monkeypatch):
-    monkeypatch.setattr("shop.catalog.lists.FACETS_UP_TO", 1)
+    monkeypatch.setattr("shop.catalog.lists.MAX_FACETED", 1)
     mug("One", options=(colours("Ember"),)), mug("Two", options=(colours("Ember", "Oat"),))
 
     listing = catalog.listing(Filters(options={"Colour": ("Oat",)}))

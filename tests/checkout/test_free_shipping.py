@@ -20,7 +20,7 @@ def rule(request: pytest.FixtureRequest) -> Iterator[FreeShippingCounts]:
     """The shop's terms with the rule that the test names."""
     before = checkout.terms()
     checkout.configure(replace(before, free_shipping_counts=request.param))
-    checkout.forget()
+    checkout.clear_cache()
     yield request.param
     checkout.configure(before)
 

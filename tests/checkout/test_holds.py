@@ -237,10 +237,10 @@ def test_network_that_pays_keeps_its_access(cast: Cast, later: Any) -> None:
 
 def test_networks_are_forgotten_after_two_days(cast: Cast) -> None:
     order = place(buyer(cast.mug, "ada@example.com"), network="n1")
-    assert holds.forget_networks() == 0
+    assert holds.delete_expired_networks() == 0
 
     with clock.freeze(clock.now() + timedelta(hours=49)):
-        assert holds.forget_networks() == 1
+        assert holds.delete_expired_networks() == 1
 
     session.expire_all()
     assert orders.by_id(order.id).placed_from == ""

@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 
 from shop import __main__ as programs
 from shop import reactions
-from shop.cli.worker import BellJob, BellWorker
+from shop.cli.worker import ShopJob, ShopWorker
 from shop.core import queue, redis, relay
 from shop.core.queue import RefusedJob
-from shop.core.relay import Delivery
+from shop.core.relay import ReactionRun
 from tests.admin.desk import sit
 from tests.cast import Cast
 
@@ -38,60 +38,60 @@ def connection(app: Flask, session: Session) -> Iterator[Redis]:
 
 def run_all(connection: Redis) -> None:
     """Let a worker do everything that waits."""
-    BellWorker(
+    ShopWorker(
         [queue.NAME, queue.SLOW],
         connection=connection,
-        job_class=BellJob,
+        job_class=ShopJob,
         serializer=JSONSerializer,
     ).work(burst=True, logging_level="CRITICAL")
 
 
-def by_json(bell: Queue, command: str) -> None:
-    bell.enqueue("os.system", command)
+def by_json(jobs: Queue, command: str) -> None:
+    jobs.enqueue("os.system", command)
 
 
-def by_pickle(bell: Queue, command: str) -> None:
+def by_pickle(jobs: Queue, command: str) -> None:
     class Bomb:
         def __reduce__(self) -> tuple[Any, ...]:
             return os.system, (command,)
 
-    job = bell.enqueue(queue.JOB, [])
+    job = jobs.enqueue(queue.JOB, [])
     bomb = zlib.compress(pickle.dumps(("os.getcwd", None, (Bomb(),), {})))
-    bell.connection.hset(job.key, "data", bomb)
-    bell.connection.hset(job.key, "meta", pickle.dumps(Bomb()))
+    jobs.connection.hset(job.key, "data", bomb)
+    jobs.connection.hset(job.key, "meta", pickle.dumps(Bomb()))
 
 
-def by_callback(bell: Queue, command: str) -> None:
-    job = bell.enqueue(queue.JOB, [], on_success=Callback("os.system"))
-    bell.connection.hset(job.key, "failure_callback_name", "os.system")
+def by_callback(jobs: Queue, command: str) -> None:
+    job = jobs.enqueue(queue.JOB, [], on_success=Callback("os.system"))
+    jobs.connection.hset(job.key, "failure_callback_name", "os.system")
 
 
-def by_arguments(bell: Queue, command: str) -> None:
-    bell.enqueue(queue.JOB, command)
+def by_arguments(jobs: Queue, command: str) -> None:
+    jobs.enqueue(queue.JOB, command)
 
 
-def by_method(bell: Queue, command: str) -> None:
-    job = bell.enqueue(queue.JOB, [])
-    bell.connection.hset(job.key, "data", b'["run_deliveries", "shop.__main__", [[]], {}]')
+def by_method(jobs: Queue, command: str) -> None:
+    job = jobs.enqueue(queue.JOB, [])
+    jobs.connection.hset(job.key, "data", b'["run_deliveries", "shop.__main__", [[]], {}]')
 
 
-def by_webhook(bell: Queue, command: str) -> None:
-    bell.enqueue(queue.JOB, [], webhooks=[Webhook("http://127.0.0.1:9/", "finished")])
+def by_webhook(jobs: Queue, command: str) -> None:
+    jobs.enqueue(queue.JOB, [], webhooks=[Webhook("http://127.0.0.1:9/", "finished")])
 
 
-def by_size(bell: Queue, command: str) -> None:
-    job = bell.enqueue(queue.JOB, [])
-    bell.connection.hset(job.key, "data", zlib.compress(b"[" * 50_000_000))
+def by_size(jobs: Queue, command: str) -> None:
+    job = jobs.enqueue(queue.JOB, [])
+    jobs.connection.hset(job.key, "data", zlib.compress(b"[" * 50_000_000))
 
 
-def by_depth(bell: Queue, command: str) -> None:
-    job = bell.enqueue(queue.JOB, [])
-    bell.connection.hset(job.key, "data", b"[" * 20_000)
+def by_depth(jobs: Queue, command: str) -> None:
+    job = jobs.enqueue(queue.JOB, [])
+    jobs.connection.hset(job.key, "data", b"[" * 20_000)
 
 
-def by_odd_fields(bell: Queue, command: str) -> None:
-    job = bell.enqueue(queue.JOB, [])
-    bell.connection.hset(job.key, mapping={"result_ttl": "soon", "created_at": "yesterday"})
+def by_odd_fields(jobs: Queue, command: str) -> None:
+    job = jobs.enqueue(queue.JOB, [])
+    jobs.connection.hset(job.key, mapping={"result_ttl": "soon", "created_at": "yesterday"})
 
 
 ATTACKS: list[Attack] = [
@@ -138,14 +138,14 @@ def test_worker_runs_our_own_job(
 ) -> None:
     monkeypatch.setattr(programs, "_prepare", lambda: None)  # it would read the environment
     assert cast.paid_order
-    rings, _, _ = relay.dispatch(reactions.REACTIONS, reactions.messages)
-    receipt = next(ring for ring in rings if ring.reaction == "send_receipt")
+    due_runs, _, _ = relay.dispatch(reactions.REACTIONS, reactions.messages)
+    receipt = next(due for due in due_runs if due.reaction == "send_receipt")
 
-    queue.Bell().ring(queue.NAME, [receipt.delivery_id])
+    queue.JobQueues().enqueue(queue.NAME, [receipt.run_id])
     run_all(connection)
 
     session.expire_all()
-    assert session.get_one(Delivery, receipt.delivery_id).state == "done"
+    assert session.get_one(ReactionRun, receipt.run_id).state == "done"
     assert list(session.scalars(select(RefusedJob))) == []
 
 

@@ -42,12 +42,12 @@ def test_a_slow_call_does_not_give_back_what_another_holds() -> None:
     slow, quick = taken_over()
 
     with transaction():
-        idempotency.give_back(slow)
+        idempotency.release(slow)
     with pytest.raises(InProgress):
         claim()
 
     with transaction():
-        idempotency.give_back(quick)
+        idempotency.release(quick)
     assert isinstance(claim(), Claim)
 
 
@@ -58,7 +58,7 @@ def test_what_was_done_stays_stored_whoever_gives_the_key_back(session: Session)
         idempotency.store(done, 200, {"done": True})
 
     with transaction():
-        idempotency.give_back(done)
+        idempotency.release(done)
 
     session.expire_all()
     assert claim() == Answer(200, {"done": True})

@@ -1,4 +1,4 @@
-"""What may be forgotten is forgotten, and nothing else."""
+"""Expired rows are deleted, and nothing else."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 from shop.admin.mail import failed_count
 from shop.analytics import queries as analytics
 from shop.api import metrics
-from shop.cli.relay import TIMETABLE
-from shop.core import clock, events, forgetting, idempotency, relay, sessions, tokens
+from shop.cli.relay import SCHEDULE
+from shop.core import clock, events, idempotency, relay, retention, sessions, tokens
 from shop.core.db import transaction
 from shop.core.idempotency import IdempotencyKey
-from shop.core.relay import Broadcast, Delivery
+from shop.core.relay import Broadcast, ReactionRun
 from shop.core.tokens import OneTimeToken
 from shop.payments import prune_messages
 from shop.payments.models import WebhookDelivery
@@ -24,7 +24,7 @@ DAY = timedelta(days=1)
 
 
 def tell(session: Session, *days: float) -> list[int]:
-    """Broadcasts that were told so many days ago, in this order; gives their numbers."""
+    """Broadcasts that were told so many days ago, in this order. Returns their numbers."""
     session.execute(delete(Broadcast))
     rows = [
         Broadcast(topic="bell", type="bell.rang", data={}, at=clock.now() - DAY * ago)
@@ -37,7 +37,7 @@ def tell(session: Session, *days: float) -> list[int]:
     return [row.seq for row in rows]
 
 
-def deliveries(session: Session, *, many: int, **values: str) -> None:
+def runs(session: Session, *, many: int, **values: str) -> None:
     """An event each, dispatched long ago, and what became of it."""
     first = min(many, 1_000)
     for part in (first, many - first):
@@ -82,9 +82,7 @@ def test_an_open_sign_in_is_kept_and_one_that_ended_long_ago_is_not(session: Ses
     assert len(session.scalars(select(sessions.SignIn.id)).all()) == 1
 
 
-def test_who_was_away_for_three_days_reads_anew_and_who_for_one_hears_all(
-    session: Session,
-) -> None:
+def test_socket_replays_one_missed_day_but_not_three(session: Session) -> None:
     numbers = tell(session, 4, 3, 1, 0)
 
     assert relay.prune_broadcasts() == 2
@@ -94,7 +92,7 @@ def test_who_was_away_for_three_days_reads_anew_and_who_for_one_hears_all(
     assert kept.covers(numbers[1]) and not kept.covers(numbers[0])
 
 
-def test_no_broadcast_between_two_that_are_kept_is_forgotten(session: Session) -> None:
+def test_no_broadcast_between_two_kept_ones_is_deleted(session: Session) -> None:
     numbers = tell(session, 3, 1, 3, 0)  # the third waited for its relay for three days
 
     relay.prune_broadcasts()
@@ -110,26 +108,26 @@ def test_the_newest_broadcast_stays_in_a_shop_where_nothing_happens(session: Ses
     assert (replay.kept().first, replay.kept().last) == (numbers[2], numbers[2])
 
 
-def test_done_jobs_are_forgotten_after_90_days_and_never_done_again(session: Session) -> None:
-    session.execute(delete(Delivery))
-    deliveries(session, many=3, ago="91 days")
-    deliveries(session, many=1, ago="89 days")
-    deliveries(session, many=1, ago="91 days", state="dead")
+def test_done_runs_are_deleted_after_90_days(session: Session) -> None:
+    session.execute(delete(ReactionRun))
+    runs(session, many=3, ago="91 days")
+    runs(session, many=1, ago="89 days")
+    runs(session, many=1, ago="91 days", state="dead")
 
-    assert relay.prune_deliveries() == 3
+    assert relay.prune_runs() == 3
 
-    states = session.scalars(select(Delivery.state).order_by(Delivery.id)).all()
+    states = session.scalars(select(ReactionRun.state).order_by(ReactionRun.id)).all()
     assert states == ["done", "dead"]
     assert relay.dispatch({}, lambda record: []) == ([], [], 0)
 
 
-def test_much_is_forgotten_in_batches_and_what_is_new_is_not_looked_at(
+def test_expired_rows_are_deleted_in_batches_without_full_scan(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forgetting, "BATCH", 10)
-    session.execute(delete(Delivery))
-    deliveries(session, many=35, ago="91 days")
-    deliveries(session, many=5000)
+    monkeypatch.setattr(retention, "BATCH", 10)
+    session.execute(delete(ReactionRun))
+    runs(session, many=35, ago="91 days")
+    runs(session, many=5000)
     read = text(
         "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
         " WHERE relname = 'delivery'"
@@ -137,13 +135,13 @@ def test_much_is_forgotten_in_batches_and_what_is_new_is_not_looked_at(
     session.execute(text("ANALYZE delivery"))
     before = session.scalar(read)
 
-    assert relay.prune_deliveries() == 35
+    assert relay.prune_runs() == 35
 
     assert session.scalar(read) - before < 500
-    assert session.scalar(select(func.count()).select_from(Delivery)) == 5000
+    assert session.scalar(select(func.count()).select_from(ReactionRun)) == 5000
 
 
-def test_one_time_links_are_forgotten_a_day_after_their_end(session: Session) -> None:
+def test_expired_links_are_deleted_after_a_day(session: Session) -> None:
     session.execute(delete(OneTimeToken))
     with clock.freeze(clock.now() - 2 * DAY), transaction():
         used = tokens.issue("password", 1, minutes=30)
@@ -157,7 +155,7 @@ def test_one_time_links_are_forgotten_a_day_after_their_end(session: Session) ->
     assert tokens.is_good("password", good)
 
 
-def test_messages_of_stripe_are_forgotten_when_they_were_acted_on(session: Session) -> None:
+def test_applied_webhooks_are_deleted_after_90_days(session: Session) -> None:
     session.execute(delete(WebhookDelivery))
     for name, ago in (("old", 91), ("new", 89), ("waits", None)):
         session.add(
@@ -178,10 +176,10 @@ def test_messages_of_stripe_are_forgotten_when_they_were_acted_on(session: Sessi
     assert left.all() == ["new", "waits"]
 
 
-def test_the_timetable_forgets_all_of_it() -> None:
-    turns = {turn.run for turn in TIMETABLE}
+def test_schedule_deletes_all_that_expires() -> None:
+    tasks = {task.run for task in SCHEDULE}
 
-    assert turns >= {relay.prune_broadcasts, relay.prune_deliveries, tokens.prune, prune_messages}
+    assert tasks >= {relay.prune_broadcasts, relay.prune_runs, tokens.prune, prune_messages}
 
 
 @pytest.mark.parametrize(
@@ -197,7 +195,7 @@ def test_the_timetable_forgets_all_of_it() -> None:
 def test_twenty_thousand_done_are_not_read_to_find_those_that_are_not(
     session: Session, look: Callable[[], object], table: str
 ) -> None:
-    deliveries(session, many=20_000)
+    runs(session, many=20_000)
     session.execute(
         text(
             "INSERT INTO mail_message (key, kind, recipient, subject, text, html, state)"

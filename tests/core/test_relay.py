@@ -10,11 +10,11 @@ from redis import Redis
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
-from shop.cli.relay import Crier
+from shop.cli.relay import BroadcastPublisher
 from shop.core import clock, events, queue, redis, relay
 from shop.core.db import session, transaction
 from shop.core.events import Event, EventPending, emit
-from shop.core.relay import Broadcast, Delivery, Message, Reaction
+from shop.core.relay import Broadcast, Reaction, ReactionRun, SocketMessage
 from shop.customers.models import Customer
 from shop.media.workshop import SECONDS_PER_JOB
 from shop.reactions import BY_NAME
@@ -39,8 +39,8 @@ def fail(event: BellRang) -> None:
 ONCE: dict[type[Event], list[Reaction]] = {BellRang: [Reaction("add_customer", add_customer)]}
 
 
-def tell(record: events.EventRecord) -> list[Message]:
-    return [Message("bell", "bell.rang", {"number": record.payload["number"]})]
+def tell(record: events.EventRecord) -> list[SocketMessage]:
+    return [SocketMessage("bell", "bell.rang", {"number": record.payload["number"]})]
 
 
 def customers() -> int:
@@ -64,20 +64,20 @@ def test_an_event_is_dispatched_once_and_told_in_order(session: object) -> None:
     for number in range(3):
         ring(number)
 
-    rings, told, claimed = relay.dispatch(ONCE, tell)
+    due_runs, told, claimed = relay.dispatch(ONCE, tell)
 
-    assert (len(rings), claimed) == (3, 3)
+    assert (len(due_runs), claimed) == (3, 3)
     assert [row["data"]["number"] for row in told] == [0, 1, 2]
     assert [row["seq"] for row in told] == sorted(row["seq"] for row in told)
     assert relay.dispatch(ONCE, tell)[2] == 0
 
 
-def test_an_atomic_reaction_runs_once_however_often_it_is_rung(session: object) -> None:
+def test_atomic_reaction_runs_once_however_often_enqueued(session: object) -> None:
     ring(1)
-    rings, _, _ = relay.dispatch(ONCE, tell)
+    due_runs, _, _ = relay.dispatch(ONCE, tell)
     by_name = {"add_customer": ONCE[BellRang][0]}
 
-    states = [relay.deliver(rings[0].delivery_id, by_name) for _ in range(3)]
+    states = [relay.run_reaction(due_runs[0].run_id, by_name) for _ in range(3)]
 
     assert states == ["done", "skipped", "skipped"]
     assert customers() == 1
@@ -88,47 +88,47 @@ def test_a_failing_reaction_leaves_nothing_behind_and_dies_after_eight_tries(
 ) -> None:
     ring(1)
     failing = Reaction("fail", fail)
-    rings, _, _ = relay.dispatch({BellRang: [failing]}, tell)
-    delivery_id = rings[0].delivery_id
+    due_runs, _, _ = relay.dispatch({BellRang: [failing]}, tell)
+    run_id = due_runs[0].run_id
 
     states = []
     for _ in range(relay.MAX_ATTEMPTS):
         with transaction() as current:
-            row = current.get_one(Delivery, delivery_id, populate_existing=True)
+            row = current.get_one(ReactionRun, run_id, populate_existing=True)
             row.due_at = func.now()
-        states.append(relay.deliver(delivery_id, {"fail": failing}))
+        states.append(relay.run_reaction(run_id, {"fail": failing}))
 
     assert states == ["due"] * 7 + ["dead"]
     assert customers() == 0
     with transaction() as current:
-        row = current.get_one(Delivery, delivery_id, populate_existing=True)
+        row = current.get_one(ReactionRun, run_id, populate_existing=True)
         assert row.error == "RuntimeError: the worker had a bad day"
-        relay.retry(delivery_id)
-    assert relay.deliver(delivery_id, {"fail": Reaction("fail", add_customer)}) == "done"
+        relay.retry(run_id)
+    assert relay.run_reaction(run_id, {"fail": Reaction("fail", add_customer)}) == "done"
 
 
-def test_a_mail_server_that_is_away_for_hours_kills_no_delivery() -> None:
+def test_email_outage_of_hours_kills_no_run() -> None:
     assert sum(relay.WAITS_S) >= 12 * 3600
 
 
 def test_who_fails_after_the_lease_was_taken_over_undoes_nothing(session: object) -> None:
     ring(1)
-    rings, _, _ = relay.dispatch(ONCE, tell)
-    delivery_id = rings[0].delivery_id
+    due_runs, _, _ = relay.dispatch(ONCE, tell)
+    run_id = due_runs[0].run_id
 
     def stall_and_fail(_event: BellRang) -> None:
         with transaction() as current:  # the lease runs out, and another worker does it
-            row = current.get_one(Delivery, delivery_id, populate_existing=True)
+            row = current.get_one(ReactionRun, run_id, populate_existing=True)
             row.lease_until = None
         again = {"add_customer": Reaction("add_customer", add_customer)}
-        assert relay.deliver(delivery_id, again) == "done"
+        assert relay.run_reaction(run_id, again) == "done"
         raise RuntimeError("too late")
 
     slow = {"add_customer": Reaction("add_customer", stall_and_fail, atomic=False)}
-    assert relay.deliver(delivery_id, slow) == "skipped"
+    assert relay.run_reaction(run_id, slow) == "skipped"
 
     with transaction() as current:
-        row = current.get_one(Delivery, delivery_id, populate_existing=True)
+        row = current.get_one(ReactionRun, run_id, populate_existing=True)
         assert (row.state, row.error) == ("done", None)
     assert customers() == 1
 
@@ -137,7 +137,7 @@ def test_a_slow_reaction_is_left_alone_for_longer_and_another_is_not(session: Se
     leased = {}
 
     def look(event: BellRang) -> None:
-        row = session.scalars(select(Delivery).order_by(Delivery.id.desc()).limit(1)).one()
+        row = session.scalars(select(ReactionRun).order_by(ReactionRun.id.desc()).limit(1)).one()
         session.refresh(row)
         assert row.lease_until is not None
         leased[event.number] = row.lease_until - session.scalars(select(func.now())).one()
@@ -149,8 +149,8 @@ def test_a_slow_reaction_is_left_alone_for_longer_and_another_is_not(session: Se
         ]
     ):
         ring(number)
-        ((delivery_id, _),) = relay.dispatch({BellRang: [reaction]}, tell)[0]
-        assert relay.deliver(delivery_id, {"look": reaction}) == "done"
+        ((run_id, _),) = relay.dispatch({BellRang: [reaction]}, tell)[0]
+        assert relay.run_reaction(run_id, {"look": reaction}) == "done"
 
     assert timedelta(0) < leased[0] <= timedelta(seconds=60)
     assert timedelta(minutes=14) < leased[1] <= timedelta(minutes=15)
@@ -200,7 +200,7 @@ def test_a_batch_does_not_read_the_events_that_were_dispatched_long_ago(session:
     )
     before = session.scalar(read)
 
-    found = session.scalars(relay.unsent()).all()
+    found = session.scalars(relay.pending_event_ids()).all()
     relay.lag_s()
 
     assert len(found) == 10
@@ -208,41 +208,41 @@ def test_a_batch_does_not_read_the_events_that_were_dispatched_long_ago(session:
 
 
 def test_an_event_that_cannot_be_told_still_gets_its_reactions(session: object) -> None:
-    def stumble(record: events.EventRecord) -> list[Message]:
+    def stumble(record: events.EventRecord) -> list[SocketMessage]:
         raise TypeError("a payload of another release")
 
     ring(1)
-    rings, told, claimed = relay.dispatch(ONCE, stumble)
+    due_runs, told, claimed = relay.dispatch(ONCE, stumble)
 
-    assert (len(rings), told, claimed) == (1, [], 1)
+    assert (len(due_runs), told, claimed) == (1, [], 1)
 
 
-def test_a_leased_delivery_is_left_to_who_holds_it(session: object) -> None:
+def test_leased_run_is_skipped(session: object) -> None:
     ring(1)
-    rings, _, _ = relay.dispatch(ONCE, tell)
+    due_runs, _, _ = relay.dispatch(ONCE, tell)
     with transaction() as current:
-        row = current.get_one(Delivery, rings[0].delivery_id)
+        row = current.get_one(ReactionRun, due_runs[0].run_id)
         row.lease_until = func.now() + func.make_interval(0, 0, 0, 0, 0, 1)
 
-    assert relay.deliver(rings[0].delivery_id, {"add_customer": ONCE[BellRang][0]}) == "skipped"
+    assert relay.run_reaction(due_runs[0].run_id, {"add_customer": ONCE[BellRang][0]}) == "skipped"
     assert relay.overdue(patience_s=0, reactions=["add_customer"]) == []
 
 
 def test_a_reaction_that_kills_its_worker_every_time_dies_too(session: object) -> None:
     ring(1)
-    rings, _, _ = relay.dispatch(ONCE, tell)
+    due_runs, _, _ = relay.dispatch(ONCE, tell)
     with transaction() as current:
-        current.get_one(Delivery, rings[0].delivery_id).attempts = relay.MAX_ATTEMPTS
+        current.get_one(ReactionRun, due_runs[0].run_id).attempts = relay.MAX_ATTEMPTS
 
-    assert relay.deliver(rings[0].delivery_id, {"add_customer": ONCE[BellRang][0]}) == "dead"
+    assert relay.run_reaction(due_runs[0].run_id, {"add_customer": ONCE[BellRang][0]}) == "dead"
     assert customers() == 0
 
 
-def test_what_was_not_answered_is_rung_again(session: object) -> None:
+def test_overdue_run_is_enqueued_again(session: object) -> None:
     ring(1)
-    rings, _, _ = relay.dispatch(ONCE, tell)
+    due_runs, _, _ = relay.dispatch(ONCE, tell)
 
-    assert relay.overdue(patience_s=0, reactions=["add_customer"]) == rings
+    assert relay.overdue(patience_s=0, reactions=["add_customer"]) == due_runs
     assert relay.overdue(patience_s=60, reactions=["add_customer"]) == []
 
 
@@ -279,7 +279,7 @@ def test_four_relays_and_late_commits_lose_nothing(live_database: str) -> None:
 
     assert sum(claimed) == 200
     assert session.scalar(select(func.count()).select_from(EventPending)) == 0
-    assert session.scalar(select(func.count()).select_from(Delivery)) == 200
+    assert session.scalar(select(func.count()).select_from(ReactionRun)) == 200
     assert session.scalar(select(func.count(Broadcast.seq.distinct()))) == 200
 
 
@@ -304,17 +304,17 @@ def test_what_redis_did_not_take_is_made_good_when_it_is_back(
     heard: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     news = {"topic": "bell", "seq": 1, "type": "bell.rang", "data": {}, "at": clock.now()}
-    crier = Crier()
-    crier.cry([])  # a relay that starts cannot know what the one before it left unsaid
-    crier.cry([])
-    assert heard() == [redis.READ_ANEW]
+    publisher = BroadcastPublisher()
+    publisher.publish([])  # a relay that starts cannot know what the one before it left unsaid
+    publisher.publish([])
+    assert heard() == [redis.READ_AGAIN]
 
     with monkeypatch.context() as away:
         away.setattr(redis, "_client", Redis(port=1))
-        crier.cry([news])
-        crier.cry([])
-    crier.cry([news])
-    crier.cry([])
+        publisher.publish([news])
+        publisher.publish([])
+    publisher.publish([news])
+    publisher.publish([])
 
     told = heard()
-    assert [line == redis.READ_ANEW for line in told] == [False, True]
+    assert [line == redis.READ_AGAIN for line in told] == [False, True]

@@ -13,7 +13,7 @@ import pytest
 
 from shop.dev.errors import CannotStart
 from shop.dev.leftovers import Footprint
-from shop.dev.postgres import LONGEST_SOCKET_PATH, Postgres
+from shop.dev.postgres import MAX_SOCKET_PATH_LENGTH, Postgres
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_a_folder_with_something_else_in_it_is_refused(folder: Path) -> None:
 
 
 def test_a_path_too_long_for_a_socket_works(folder: Path) -> None:
-    long = folder / ("long" * (LONGEST_SOCKET_PATH // 4))
+    long = folder / ("long" * (MAX_SOCKET_PATH_LENGTH // 4))
     server = server_on(long)
 
     note(server.start(), "works")

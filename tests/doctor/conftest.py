@@ -31,7 +31,7 @@ class Told:
 def _open(url: str, folder: Path) -> None:
     db.configure(url, pool_size=5)
     storage.configure(f"file:{folder}")
-    catalog.forget()
+    catalog.clear_cache()
     discounts.forget()
 
 

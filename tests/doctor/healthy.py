@@ -233,9 +233,9 @@ class Shop:
     def settle_down(self) -> None:
         """Relay and workers do all that is due."""
         while True:
-            rings, _, claimed = relay.dispatch(reactions.REACTIONS, reactions.messages)
-            for ring in rings:
-                reactions.run_delivery(ring.delivery_id)
+            due_runs, _, claimed = relay.dispatch(reactions.REACTIONS, reactions.messages)
+            for due in due_runs:
+                reactions.run(due.run_id)
             if not claimed:
                 return
 

@@ -1,4 +1,4 @@
-"""``flask shop doctor``: what it answers, that it only looks, and what it mends when asked to."""
+"""``flask shop doctor``: what it answers, that it writes nothing, what --fix repairs."""
 
 import json
 import os
@@ -40,12 +40,12 @@ def test_a_healthy_shop_is_told_so(app: Flask, healthy: Shop) -> None:
     told = run(app)
 
     assert told.exit_code == 0
-    rules = len(doctor.CHECKS)
-    assert f"{rules} of {rules} rules looked at" in told.output
+    total = len(doctor.CHECKS)
+    assert f"{total} of {total} rules looked at" in told.output
     assert "0 broken" in told.output
 
 
-def test_with_stripe_one_rule_more_is_looked_at(app: Flask, healthy: Shop) -> None:
+def test_stripe_option_adds_a_check(app: Flask, healthy: Shop) -> None:
     told = run(app, "--stripe", "--json")
 
     assert told.exit_code == 0
@@ -90,9 +90,7 @@ def test_the_answer_for_programs_has_one_shape(app: Flask, own_shop: Shop) -> No
     assert broken["faults"][0].keys() == {"id", "name", "fact"}
 
 
-def test_a_rule_that_cannot_be_looked_at_is_told_and_the_others_are_seen(
-    app: Flask, own_shop: Shop
-) -> None:
+def test_failed_check_does_not_stop_the_others(app: Flask, own_shop: Shop) -> None:
     change("ALTER TABLE refund_line RENAME TO elsewhere", "UPDATE product SET sold_count = 77")
 
     told = run(app)
@@ -102,13 +100,13 @@ def test_a_rule_that_cannot_be_looked_at_is_told_and_the_others_are_seen(
     assert "(sold-count, I26)" in told.output
 
 
-def test_without_a_database_it_says_that_it_could_not_look(app: Flask, healthy: Shop) -> None:
+def test_unreachable_database_is_reported(app: Flask, healthy: Shop) -> None:
     kept = db.engine()
     db.use(create_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing"))
     try:
         told, for_programs = run(app), run(app, "--json")
         with pytest.raises(Unavailable):
-            doctor.examine()
+            doctor.run_all()
     finally:
         db.use(kept)
 
@@ -137,24 +135,25 @@ def test_older_orders_are_left_out_when_asked(app: Flask, own_shop: Shop) -> Non
 
 
 def test_the_snapshot_refuses_to_be_written_to(healthy: Shop) -> None:
-    with pytest.raises(InternalError, match="read-only transaction"), doctor.snapshot() as looking:
-        looking.execute(text("UPDATE product SET sold_count = 0"))
+    refused = pytest.raises(InternalError, match="read-only transaction")
+    with refused, doctor.snapshot() as connection:
+        connection.execute(text("UPDATE product SET sold_count = 0"))
 
     writes = Check("writes", "", "It writes", "-", "-",
                    sql="WITH w AS (DELETE FROM task RETURNING id) SELECT id, '' AS name,"
                        " '' AS fact FROM w")  # fmt: skip
-    assert doctor.examine(checks=[writes]).exit_code == 2
+    assert doctor.run_all(checks=[writes]).exit_code == 2
 
 
 def test_the_snapshot_does_not_see_what_is_committed_meanwhile(own_shop: Shop) -> None:
-    with doctor.snapshot() as looking:
+    with doctor.snapshot() as connection:
         counted = text("SELECT count(*) FROM review")
-        before = looking.scalar(counted)
+        before = connection.scalar(counted)
         change("DELETE FROM review")
-        assert looking.scalar(counted) == before
+        assert connection.scalar(counted) == before
 
 
-def test_looking_changes_nothing(app: Flask, healthy: Shop) -> None:
+def test_run_changes_nothing(app: Flask, healthy: Shop) -> None:
     def written() -> Any:
         """The number that the next transaction that writes will get."""
         return session.scalar(text("SELECT txid_snapshot_xmax(txid_current_snapshot())"))
@@ -215,7 +214,7 @@ def test_what_needs_a_person_is_left(app: Flask, own_shop: Shop) -> None:
     assert left == {"stock-ledger", "captured"}
 
 
-def test_what_a_guard_forbids_is_said_and_left(app: Flask, own_shop: Shop) -> None:
+def test_repair_forbidden_by_constraint_is_reported(app: Flask, own_shop: Shop) -> None:
     change(
         "INSERT INTO redemption (order_id, discount_id, name, email, holders, amount_minor,"
         f" currency, redeemed_at) SELECT {own_shop.orders['paid']}, discount_id, name, email,"
@@ -241,10 +240,10 @@ def test_files_without_a_picture_are_removed(app: Flask, own_shop: Shop) -> None
     assert not folder.exists()
 
 
-def test_mending_waits_for_whoever_sells_at_the_same_moment(own_shop: Shop) -> None:
+def test_repair_gives_way_to_concurrent_sale(own_shop: Shop) -> None:
     """The product is locked before it is counted, so that no sale is lost."""
     change("UPDATE product SET sold_count = sold_count + 5")
-    found = doctor.examine()
+    found = doctor.run_all()
     sold = next(v for v in found.faults if v.check.id == "sold-count")
     product_id = sold.faults[-1].id
     with db.engine().connect() as buyer, buyer.begin():
@@ -252,12 +251,12 @@ def test_mending_waits_for_whoever_sells_at_the_same_moment(own_shop: Shop) -> N
             text("UPDATE product SET sold_count = sold_count + 1 WHERE id = :id"),
             {"id": product_id},
         )
-        mended = doctor.mend(found)  # lock_timeout passes meanwhile
-    refused = [one for one in mended if not one.done]
+        repairs = doctor.repair(found)  # lock_timeout passes in between
+    refused = [one for one in repairs if not one.done]
 
     assert [one.sentence for one in refused] == [
         "could not be mended: canceling statement due to lock timeout"
     ]
     with transaction():
         assert session.get_one(Product, product_id).sold_count > 0
-    catalog.forget()
+    catalog.clear_cache()

@@ -1,4 +1,4 @@
-"""Each rule is broken in turn, past the operations and the guards; the doctor names exactly it."""
+"""Each check is broken in turn, past the operations and the guards; the doctor names exactly it."""
 
 import os
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ from sqlalchemy import Connection, text
 
 from shop import doctor
 from shop.core import clock, db
-from shop.doctor.checks import EVER, Asked, Verdict
+from shop.doctor.checks import EVER, CheckResult, Scope
 from shop.media import storage
 from tests.doctor.healthy import Shop
 
 
 @dataclass(frozen=True)
 class Spoiled:
-    """How to break a rule by SQL; ``without`` are guards that would not let it happen.
+    """How to break a check by SQL; ``without`` are guards that would not let it happen.
 
-    ``also`` are the other rules that this breaks, because they say the same in another way.
+    ``also`` are the other checks that this breaks, because they say the same in another way.
     """
 
     check: str
@@ -218,16 +218,16 @@ def scratch(healthy: Shop) -> Iterator[Connection]:
         transaction.rollback()
 
 
-def broken(connection: Connection) -> dict[str, Verdict]:
-    verdicts = doctor.look(connection, Asked(clock.now(), EVER))
-    assert [v.failure for v in verdicts if v.failure] == []
-    return {verdict.check.id: verdict for verdict in verdicts if verdict.count}
+def broken(connection: Connection) -> dict[str, CheckResult]:
+    results = doctor.run_checks(connection, Scope(clock.now(), EVER))
+    assert [one.failure for one in results if one.failure] == []
+    return {result.check.id: result for result in results if result.count}
 
 
 def test_a_shop_with_orders_in_every_state_is_well(healthy: Shop) -> None:
-    result = doctor.examine(with_stripe=True)
+    result = doctor.run_all(with_stripe=True)
 
-    assert {v.check.id: v.faults for v in result.faults} == {}
+    assert {one.check.id: one.faults for one in result.faults} == {}
     assert result.failures == ()
     assert result.exit_code == 0
     statuses = {healthy.order(name).status for name in healthy.orders}
@@ -279,11 +279,11 @@ def test_what_stripe_knows_and_we_do_not_is_found(healthy: Shop) -> None:
     name, intent = next(iter(told.items()))
     try:
         del told[name]
-        result = doctor.examine(with_stripe=True)
+        result = doctor.run_all(with_stripe=True)
     finally:
         told[name] = intent
 
-    assert [verdict.check.id for verdict in result.faults] == ["stripe"]
+    assert [one.check.id for one in result.faults] == ["stripe"]
     assert name in result.faults[0].faults[0].name
     assert result.exit_code == 1
 
@@ -300,20 +300,20 @@ BOOKS = {
 
 @pytest.mark.parametrize("spoiled", BOOKS.values(), ids=BOOKS)
 def test_books_that_are_not_stripes_are_named(own_shop: Shop, spoiled: str) -> None:
-    assert doctor.examine(with_stripe=True).faults == ()
+    assert doctor.run_all(with_stripe=True).faults == ()
     with db.engine().begin() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(text(spoiled))
 
-    found = {verdict.check.id: verdict for verdict in doctor.examine(with_stripe=True).faults}
+    found = {result.check.id: result for result in doctor.run_all(with_stripe=True).faults}
 
     assert found["stripe-balance"].count == 1
     assert "stripe" not in found
 
 
-def test_no_rule_is_without_a_mutation() -> None:
-    rules = [check.id for check in (*doctor.CHECKS, doctor.STRIPE, doctor.BALANCE)]
-    assert len(rules) == len(set(rules))
-    assert {spoiled.check for spoiled in MUTATIONS} | ELSEWHERE == set(rules)
+def test_every_check_has_a_mutation() -> None:
+    ids = [check.id for check in (*doctor.CHECKS, doctor.STRIPE, doctor.BALANCE)]
+    assert len(ids) == len(set(ids))
+    assert {spoiled.check for spoiled in MUTATIONS} | ELSEWHERE == set(ids)
     for check in (*doctor.CHECKS, doctor.STRIPE, doctor.BALANCE):
         assert check.title and check.why and check.todo, check.id

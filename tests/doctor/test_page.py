@@ -85,7 +85,7 @@ def test_what_is_broken_is_named_with_a_way_to_it(app: Flask, own_shop: Shop) ->
     assert "Broken 3 times" in page
 
 
-def test_one_look_at_a_time(app: Flask, own_shop: Shop) -> None:
+def test_one_run_at_a_time(app: Flask, own_shop: Shop) -> None:
     desk = ask(app)
 
     desk.post("/admin/doctor/run")
@@ -93,10 +93,10 @@ def test_one_look_at_a_time(app: Flask, own_shop: Shop) -> None:
     assert "The doctor is looking already." in desk.said()
     assert len(session.scalars(select(DoctorRun)).all()) == 1
     with pytest.raises(WrongState), transaction():
-        doctor.ask()
+        doctor.request_run()
 
 
-def test_a_look_that_nobody_finished_does_not_stop_the_next(app: Flask, own_shop: Shop) -> None:
+def test_abandoned_run_does_not_block_the_next(app: Flask, own_shop: Shop) -> None:
     desk = ask(app)
     change("UPDATE doctor_run SET asked_at = asked_at - interval '16 minutes'")
 
@@ -106,27 +106,25 @@ def test_a_look_that_nobody_finished_does_not_stop_the_next(app: Flask, own_shop
     assert "All is well" in desk.text(PAGE)
 
 
-def test_a_repeated_answer_changes_nothing(app: Flask, own_shop: Shop) -> None:
+def test_repeated_execution_changes_nothing(app: Flask, own_shop: Shop) -> None:
     ask(app)
     own_shop.settle_down()
     run = doctor.latest()
     assert run and run.finished_at
 
-    doctor.answer(run.id)
-    doctor.answer(10**9)
+    doctor.execute_run(run.id)
+    doctor.execute_run(10**9)
 
     session.remove()
     again = doctor.latest()
     assert again and again.finished_at == run.finished_at
 
 
-def test_a_look_that_could_not_be_says_why(
-    app: Flask, own_shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_run_says_why(app: Flask, own_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(**_: object) -> None:
         raise Unavailable("The database cannot be asked: it is gone")
 
-    monkeypatch.setattr(runs, "examine", away)
+    monkeypatch.setattr(runs, "run_all", away)
     desk = ask(app)
     own_shop.settle_down()
 

@@ -20,7 +20,7 @@ DIES_WITHIN_S = 90.0
 # Lost is what nobody asks about for two minutes; then it is asked about once a minute.
 ENDS_WELL_WITHIN_S = 200.0
 IN_THE_RELAY = {
-    "dispatch-events", "publish", "ring", "ring-again", "expire-order", "cancel-intent",
+    "dispatch-events", "publish", "enqueue", "enqueue-overdue", "expire-order", "cancel-intent",
     "close-attempt",
 }  # fmt: skip
 

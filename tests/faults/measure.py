@@ -42,7 +42,7 @@ BUYERS = 64
 STOCK = 10
 EQUAL = 8
 HANDS = 16
-MOST_WAITING = 100
+MAX_WAITING = 100
 MAIL = "already_registered"
 TIMED_OUT = "57014"
 DECLINED = "4000000000000002"
@@ -426,7 +426,7 @@ def _wait_for_workers() -> None:
         "SELECT (SELECT count(*) FROM event_pending)"
         " + (SELECT count(*) FROM delivery WHERE state = 'due' AND due_at <= now())"
     )
-    while books.count(waiting) > MOST_WAITING:
+    while books.count(waiting) > MAX_WAITING:
         time.sleep(0.3)
 
 

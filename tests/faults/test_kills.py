@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from shop import inventory
 from shop.core.db import session
-from shop.core.relay import Delivery
+from shop.core.relay import ReactionRun
 from shop.notifications.models import MailMessage
 from shop.orders.models import Order
 from tests import cast as people
@@ -53,7 +53,7 @@ def test_killed_workers_and_a_forgetful_redis_lose_nothing(shop: RunningShop, se
         level = inventory.levels([bowl.id])[bowl.id]
         assert (level.reserved, level.committed) == (0, ORDERS)
         assert inventory.discrepancies() == []
-        assert session.scalar(select(func.count()).where(Delivery.state == "dead")) == 0
+        assert session.scalar(select(func.count()).where(ReactionRun.state == "dead")) == 0
 
 
 def paid() -> int:

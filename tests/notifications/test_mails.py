@@ -19,7 +19,7 @@ from sqlalchemy import select, text
 from shop import customers, notifications, orders, payments, reactions
 from shop.core import clock, mail, relay
 from shop.core.db import session, transaction
-from shop.core.relay import Delivery
+from shop.core.relay import ReactionRun
 from shop.notifications import with_secret
 from shop.notifications.mails import MAX_PER_DAY, MAX_PER_HOUR
 from shop.notifications.models import MailMessage, MailState
@@ -33,13 +33,13 @@ def work() -> list[str]:
     """Dispatch and deliver until nothing is left that talks to nobody but us."""
     states: list[str] = []
     while True:
-        rings, _, claimed = relay.dispatch(reactions.REACTIONS, reactions.messages)
+        due_runs, _, claimed = relay.dispatch(reactions.REACTIONS, reactions.messages)
         if not claimed:
             return states
         states += [
-            relay.deliver(ring.delivery_id, reactions.BY_NAME)
-            for ring in rings
-            if ring.reaction != "close_intents"
+            relay.run_reaction(due.run_id, reactions.BY_NAME)
+            for due in due_runs
+            if due.reaction != "close_intents"
         ]
 
 
@@ -198,9 +198,9 @@ def test_a_failing_server_delays_a_mail_and_loses_none(cast: Cast) -> None:
         (message,) = mails()
         assert (message.state, postman.taken) == ("failed", [])
         with transaction():
-            waiting = session.scalars(select(Delivery).where(Delivery.state == "due")).one()
+            waiting = session.scalars(select(ReactionRun).where(ReactionRun.state == "due")).one()
             waiting.due_at = waiting.due_at.replace(year=2020)
-        assert relay.deliver(waiting.id, reactions.BY_NAME) == "done"
+        assert relay.run_reaction(waiting.id, reactions.BY_NAME) == "done"
     finally:
         controller.stop()
 
@@ -264,8 +264,8 @@ def test_a_refund_names_its_amount_its_lines_and_how_long_banks_take(cast: Cast)
         refunds.apply_refund(refund.id, people.sent(refund))
 
     relay.dispatch(reactions.REACTIONS, reactions.messages)
-    for delivery in session.scalars(select(Delivery).where(Delivery.reaction == "send_refunded")):
-        relay.deliver(delivery.id, reactions.BY_NAME)
+    for run in session.scalars(select(ReactionRun).where(ReactionRun.reaction == "send_refunded")):
+        relay.run_reaction(run.id, reactions.BY_NAME)
 
     (told,) = (one for one in mails() if one.kind == "refunded")
     for words in (told.text, told.html):
@@ -426,9 +426,9 @@ def test_one_time_token_is_stored_nowhere_once_sent(cast: Cast) -> None:
             customers.request_password_reset(ada.email)
         work()
         with transaction():
-            waiting = session.scalars(select(Delivery).where(Delivery.state == "due")).one()
+            waiting = session.scalars(select(ReactionRun).where(ReactionRun.state == "due")).one()
             waiting.due_at = waiting.due_at.replace(year=2020)
-        assert relay.deliver(waiting.id, reactions.BY_NAME) == "done"
+        assert relay.run_reaction(waiting.id, reactions.BY_NAME) == "done"
     finally:
         controller.stop()
 

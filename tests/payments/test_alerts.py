@@ -100,7 +100,7 @@ def test_alerts_of_lost_messages_are_found(cast: Cast, stripe: stripe_rig.Rig) -
         "payout",
     ]
     assert tasks() == []
-    found = doctor.examine(with_stripe=True, checks=()).faults
+    found = doctor.run_all(with_stripe=True, checks=()).faults
     assert [(one.check.id, one.count) for one in found] == [("stripe", 3)]
 
     assert compared() == [

@@ -67,7 +67,7 @@ def test_books_follow_disputes_in_any_order(cast: Cast, stripe: stripe_rig.Rig, 
 
     run = payments.reconcile_all(days=1)
     assert (run.differences, run.failure) == ([], "")
-    assert doctor.examine(with_stripe=True, checks=()).faults == ()
+    assert doctor.run_all(with_stripe=True, checks=()).faults == ()
 
 
 def test_comparison_alone_follows_movements(cast: Cast, stripe: stripe_rig.Rig) -> None:
@@ -98,7 +98,7 @@ def test_books_that_differ_are_a_task_until_equal(cast: Cast, stripe: stripe_rig
     assert [(one["what"], one["done"]) for one in run.differences] == [
         ("balance", "refused: books differ")
     ]
-    found = {verdict.check.id for verdict in doctor.examine(with_stripe=True, checks=()).faults}
+    found = {result.check.id for result in doctor.run_all(with_stripe=True, checks=()).faults}
     assert found == {"stripe-balance"}
     whole = order.total_minor
     stripe.control(change={"id": charge["balance_transaction"], "amount": whole})
@@ -108,8 +108,8 @@ def test_books_that_differ_are_a_task_until_equal(cast: Cast, stripe: stripe_rig
 
 def faults() -> list[str]:
     """What the doctor says of the books, as a person reads it."""
-    found = doctor.examine(with_stripe=True, checks=()).faults
-    return [fault.fact for verdict in found for fault in verdict.faults]
+    found = doctor.run_all(with_stripe=True, checks=()).faults
+    return [fault.fact for result in found for fault in result.faults]
 
 
 def booked_in_dollars(stripe: stripe_rig.Rig, source: str, rate: float) -> str:

@@ -10,7 +10,7 @@ from shop import cart, checkout, doctor, inventory, orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid, WrongState
-from shop.doctor.checks import EVER, Asked
+from shop.doctor.checks import EVER, Scope
 from shop.payments import operations as money
 from shop.payments import refunds, stripe_objects
 from shop.payments import stripe_gateway as gateway
@@ -333,8 +333,8 @@ def call_off(order: orders.Order, units: int) -> None:
 
 def misjudged() -> list[str]:
     """What the doctor finds wrong about orders and their money."""
-    verdicts = doctor.look(session.connection(), Asked(clock.now(), EVER), doctor.CHECKS)
-    return [one.check.id for one in verdicts if one.count and one.check.about == "order"]
+    results = doctor.run_checks(session.connection(), Scope(clock.now(), EVER), doctor.CHECKS)
+    return [one.check.id for one in results if one.count and one.check.about == "order"]
 
 
 def test_what_was_called_off_is_not_captured_when_somebody_types_the_whole_amount(

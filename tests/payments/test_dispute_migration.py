@@ -56,7 +56,7 @@ def test_earlier_disputes_keep_their_meaning(app: Flask, live_database: str) -> 
     hear(paid["needs_response"], "needs_response", "lost", ("txn_1", -1080, 1500))
     assert books(made) == {"won": (0, 1000), "lost": (0, 0), "needs_response": (0, 1080)}
     assert withdrawn() == {"won": 1000, "lost": 0, "needs_response": 1080}
-    found = {verdict.check.id for verdict in doctor.examine().faults}
+    found = {result.check.id for result in doctor.run_all().faults}
     assert found & {"withdrawn", "dispute-task", "payment-status", "guards"} == set()
 
     session.remove()

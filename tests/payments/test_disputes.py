@@ -213,7 +213,7 @@ def test_an_unknown_status_counts_as_open(cast: Cast, status: str) -> None:
 
     assert orders.by_id(order.id).payment_status == "disputed"
     assert task().closed_at is None
-    assert doctor.examine().faults == ()
+    assert doctor.run_all().faults == ()
 
 
 def test_several_disputes_of_one_charge_add_up(cast: Cast) -> None:

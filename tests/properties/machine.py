@@ -149,7 +149,7 @@ class Ground:
         """Everything inside is undone."""
         outer = self.connection.begin()
         db.bind(self.connection)
-        catalog.forget()
+        catalog.clear_cache()
         discounts.forget()
         try:
             yield self.connection
@@ -643,7 +643,7 @@ class Shop(RuleBasedStateMachine):
     @rule(crash=CRASH, away=AWAY, which=st.integers(0, 2))
     @precondition(lambda self: self.secrets)
     def reconcile(self, crash: int | None, away: bool, which: int) -> None:
-        """The timetable compares with Stripe."""
+        """The schedule compares with Stripe."""
         job = (
             payments.reconcile,
             payments.reconcile_refunds,
@@ -658,8 +658,8 @@ class Shop(RuleBasedStateMachine):
         def run() -> None:
             due = self._due()
             seed.shuffle(due)
-            for delivery_id in due[:most]:
-                relay.deliver(delivery_id, reactions.BY_NAME)
+            for run_id in due[:most]:
+                relay.run_reaction(run_id, reactions.BY_NAME)
 
         self.step(run, crash=crash, away=away, procedure=True)
 
@@ -674,8 +674,8 @@ class Shop(RuleBasedStateMachine):
             for refund in self.bank.unfinished_refunds():
                 self.bank.finish_refund(refund)
             due = self.step(self._due, procedure=True, gives=True)
-            for delivery_id in due:
-                self.step(partial(relay.deliver, delivery_id, reactions.BY_NAME), procedure=True)
+            for run_id in due:
+                self.step(partial(relay.run_reaction, run_id, reactions.BY_NAME), procedure=True)
             self._expire()
             self.step(payments.reconcile, procedure=True)
             self.step(payments.reconcile_refunds, procedure=True)

@@ -36,5 +36,5 @@ def filled() -> Shelf:
         vase = goods.mug("Moon Vase", category=kitchen, price_minor=5800)
         reviews.add(mug, rating=5, title="Just <b>right</b>", text="Solid.", author="Marta")
         reviews.add(mug, rating=4, title="A bit wide", text="Fine.", author="Ilse")
-    catalog.forget()
+    catalog.clear_cache()
     return Shelf(kitchen, mugs, mug, vase)

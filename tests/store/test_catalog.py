@@ -152,7 +152,7 @@ def test_addresses_that_moved_answer_301_and_keep_the_query(browser: FlaskClient
     with transaction():
         catalog.update_category(shelf.mugs, slug="cups")
         catalog.update_product(shelf.mug, slug="ebb-mug")
-    catalog.forget()
+    catalog.clear_cache()
 
     category = browser.get("/c/kitchen/mugs-cups?sort=newest")
     product = browser.get("/products/tidal-mug")

@@ -24,7 +24,7 @@ from shop.store import forms
 from tests.cast import ADDRESS, PASSWORD, Cast
 
 SAVEPOINTS = ("SAVEPOINT", "RELEASE", "ROLLBACK")
-MOST_STATEMENTS = 50
+MAX_STATEMENTS = 50
 CONTACT = {"email": "ada@example.com", **ADDRESS}
 
 
@@ -151,7 +151,7 @@ def test_a_guest_buys_two_mugs_with_few_statements(
     assert "Thank you, Ada Lovelace" in browser.get(done.location).text
     assert db.session.query(Order).one().payment_status == "paid"
     assert "Your cart is empty" in browser.get("/cart").text
-    assert sum(counted.values()) <= MOST_STATEMENTS, counted
+    assert sum(counted.values()) <= MAX_STATEMENTS, counted
 
 
 def test_what_one_person_types_is_kept_for_no_other(browser: FlaskClient, cast: Cast) -> None:

@@ -25,9 +25,9 @@ def _far_delivery(browser: FlaskClient) -> Iterator[None]:
         db.session.execute(
             update(ShippingMethod).where(ShippingMethod.code == "europe").values(countries=FAR)
         )
-    checkout.forget()
+    checkout.clear_cache()
     yield
-    checkout.forget()
+    checkout.clear_cache()
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_town_of_another_country_is_not_stored(guest: FlaskClient) -> None:
         db.session.execute(
             update(ShippingMethod).where(ShippingMethod.code == "europe").values(countries=["AE"])
         )
-    checkout.forget()
+    checkout.clear_cache()
 
     assert guest.post("/checkout", data=data).status_code == 303
 

@@ -35,7 +35,7 @@ from shop.dev.stripe.refusals import (
 from shop.dev.stripe.routes import Route, routes
 
 KEY_LIFE_S = 24 * 3600
-KEY_LENGTH = 255
+MAX_KEY_LENGTH = 255
 SECRET, PUBLISHABLE = "secret", "publishable"
 PUBLIC_HEADERS = {
     "Access-Control-Allow-Origin": "*",
@@ -202,8 +202,8 @@ class Api:
         key = request.headers.get("idempotency-key") if request.method == "POST" else None
         if key is None:
             return self._work(request, call, outage, None, "")
-        if not 1 <= len(key) <= KEY_LENGTH:
-            raise Invalid(f"Idempotency keys must be 1 to {KEY_LENGTH} characters long.")
+        if not 1 <= len(key) <= MAX_KEY_LENGTH:
+            raise Invalid(f"Idempotency keys must be 1 to {MAX_KEY_LENGTH} characters long.")
         with self._mutex:
             if key in self._running:
                 raise KeyInUse(

@@ -24,7 +24,7 @@ from shop.dev.stripe.ledger import Change, Json, Ledger
 WORKERS = 8
 TIMEOUT_S = 10.0
 GIVE_UP_AFTER_S = 3600.0
-LONGEST_PAUSE_S = 60.0
+MAX_PAUSE_S = 60.0
 SHUFFLE_WITHIN_S = 0.5
 
 log = logging.getLogger("stripe-stand-in")
@@ -173,7 +173,7 @@ class Courier:
         if answer is not None and 200 <= answer < 300:
             self._mark(parcel, answer, state="delivered")
             return
-        pause = min(2.0 ** (parcel.attempt - 1), LONGEST_PAUSE_S)
+        pause = min(2.0 ** (parcel.attempt - 1), MAX_PAUSE_S)
         given_up = time.time() + pause > parcel.first_at + GIVE_UP_AFTER_S
         self._mark(parcel, answer, state="failed" if given_up else "waiting")
         if not given_up:

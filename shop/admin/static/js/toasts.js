@@ -2,7 +2,7 @@
 // Short messages in the corner. Refusals stay until they are dismissed; the rest goes by itself.
 
 const STAY_MS = 6000;
-const MOST = 4;
+const MAX_TOASTS = 4;
 
 export function watchToasts() {
   document.addEventListener("click", (event) => {
@@ -32,7 +32,7 @@ export function toast({ title, text = "", href = "", tone = "info", stay = false
     link.hidden = false;
   }
   region.append(made);
-  while (region.children.length > MOST) region.firstElementChild.remove();
+  while (region.children.length > MAX_TOASTS) region.firstElementChild.remove();
   if (!stay) expire(made);
 }
 

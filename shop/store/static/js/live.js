@@ -21,7 +21,7 @@
  */
 
 const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 30_000;
+const MAX_PAUSE = 30_000;
 const HIDDEN_LIMIT = 60_000;
 const QUIET_LIMIT = 2.5; // heartbeats without a sign of life
 
@@ -110,7 +110,7 @@ function lost() {
   socket = null;
   clearInterval(beat);
   become("waiting");
-  const longest = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures++);
+  const longest = Math.min(MAX_PAUSE, FIRST_PAUSE * 2 ** failures++);
   retry = setTimeout(open, longest / 2 + (Math.random() * longest) / 2);
 }
 

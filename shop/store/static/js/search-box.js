@@ -2,7 +2,7 @@
 /** Suggestions below a search field: a combobox with a listbox, by the ARIA pattern. */
 
 const PAUSE = 160;
-const SHORTEST = 2;
+const MIN_QUERY_LENGTH = 2;
 /** @type {Map<string, string>} */
 const known = new Map();
 let count = 0;
@@ -63,7 +63,7 @@ export default function searchBox(box) {
   async function ask() {
     const q = input.value.trim();
     asking?.abort();
-    if (q.length < SHORTEST) return show(false);
+    if (q.length < MIN_QUERY_LENGTH) return show(false);
     const answer = known.get(q);
     if (answer !== undefined) return fill(answer);
     asking = new AbortController();
@@ -84,7 +84,7 @@ export default function searchBox(box) {
     waiting = setTimeout(ask, PAUSE);
   });
   input.addEventListener("focus", () => {
-    if (options().length && input.value.trim().length >= SHORTEST) show(true);
+    if (options().length && input.value.trim().length >= MIN_QUERY_LENGTH) show(true);
   });
   input.addEventListener("keydown", (event) => {
     const last = options().length - 1;

@@ -1,4 +1,4 @@
-"""Looking at the whole shop at one moment: a snapshot that cannot be written to."""
+"""Running the checks on the whole shop at one moment: a snapshot that cannot be written to."""
 
 import logging
 import time
@@ -12,8 +12,17 @@ from sqlalchemy.exc import DBAPIError
 from shop import payments
 from shop.core import clock, db
 from shop.core.errors import DomainError, Unavailable
-from shop.doctor import catalogue, guards, messages, money, orders, stock
-from shop.doctor.checks import EVER, MOST_SHOWN, Asked, Check, Fault, Result, Verdict, rows
+from shop.doctor import catalog, guards, messages, money, orders, stock
+from shop.doctor.checks import (
+    EVER,
+    MAX_SHOWN,
+    Check,
+    CheckResult,
+    Fault,
+    RunResult,
+    Scope,
+    find_faults,
+)
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +31,12 @@ CHECKS: tuple[Check, ...] = (
     *money.CHECKS,
     *orders.CHECKS,
     *messages.CHECKS,
-    *catalogue.CHECKS,
+    *catalog.CHECKS,
     *guards.CHECKS,
 )
 STRIPE_DAYS = 30.0
-# All of a look must fit into what a worker may take.
-LONGEST = timedelta(minutes=12)
+# All of a run must fit into what a worker may take.
+MAX_DURATION = timedelta(minutes=12)
 STRIPE = Check(
     id="stripe",
     invariant="I24",
@@ -44,7 +53,7 @@ BALANCE = Check(
     " not booked, and charges for whose currency it names no rate.",
     todo="Look the charge up at Stripe: what is missing in the order, or counted there twice?",
 )
-# A look may take longer than a page, and sorts more.
+# A run may take longer than a page, and sorts more.
 _SETTINGS = (
     "SET LOCAL statement_timeout = '60s'",
     "SET LOCAL idle_in_transaction_session_timeout = '120s'",
@@ -66,60 +75,68 @@ def snapshot() -> Iterator[Connection]:
             yield connection
 
 
-def look(connection: Connection, asked: Asked, checks: Iterable[Check] = CHECKS) -> list[Verdict]:
-    """Go through the checks on this connection, inside its transaction. One that cannot be looked
-    at does not keep the others from being."""
-    verdicts = []
+def run_checks(
+    connection: Connection, scope: Scope, checks: Iterable[Check] = CHECKS
+) -> list[CheckResult]:
+    """Run the checks on this connection, inside its transaction. Returns a result for each.
+
+    One that cannot run does not keep the others from it. Raises ``Unavailable`` when the database
+    goes away.
+    """
+    results = []
     for check in checks:
         began = time.perf_counter()
         count, faults, failure = 0, list[Fault](), ""
         try:
             with connection.begin_nested():
-                count, faults = rows(connection, check, asked)
+                count, faults = find_faults(connection, check, scope)
         except (DBAPIError, OSError) as error:
             if isinstance(error, DBAPIError) and error.connection_invalidated:
                 raise Unavailable("The database went away while the doctor looked.") from error
             failure = str(getattr(error, "orig", error)).strip().split("\n")[0]
             log.warning("check failed", extra={"check": check.id, "reason": failure})
-        verdicts.append(Verdict(check, count, faults, time.perf_counter() - began, failure))
-    return verdicts
+        results.append(CheckResult(check, count, faults, time.perf_counter() - began, failure))
+    return results
 
 
-def examine(
+def run_all(
     *,
     since_days: float | None = None,
     with_stripe: bool = False,
-    most: int = MOST_SHOWN,
+    limit: int = MAX_SHOWN,
     checks: Iterable[Check] = CHECKS,
-) -> Result:
-    """Look at everything; writes nothing.
+) -> RunResult:
+    """Run the checks in one snapshot; writes nothing. Returns their results.
 
-    ``since_days`` leaves out older orders where that is sensible. Raises ``Unavailable`` when the
-    database cannot be asked.
+    ``since_days`` leaves out older orders where that is sensible; ``limit`` is how many faults of
+    each check are named. Raises ``Unavailable`` when the database cannot be asked.
     """
     now = clock.now()
     since = now - timedelta(days=since_days) if since_days is not None else None
-    asked = Asked(now, since or EVER, most)
+    scope = Scope(now, since or EVER, limit)
     began = time.perf_counter()
     db.end_read()
     try:
         with snapshot() as connection:
-            verdicts = look(connection, asked, checks)
+            results = run_checks(connection, scope, checks)
     except DBAPIError as error:
         reason = str(error.orig).strip().split("\n")[0]
         raise Unavailable(f"The database cannot be asked: {reason}") from error
     if with_stripe:
-        verdicts += _compare(since_days or STRIPE_DAYS, asked)
-    return Result(now, time.perf_counter() - began, since, tuple(verdicts))
+        results += _compare_with_stripe(since_days or STRIPE_DAYS, scope)
+    return RunResult(now, time.perf_counter() - began, since, tuple(results))
 
 
-def _compare(days: float, asked: Asked) -> list[Verdict]:
+def _compare_with_stripe(days: float, scope: Scope) -> list[CheckResult]:
     began = time.perf_counter()
     try:
-        run = payments.reconcile_all(days=days, mend=False, within=LONGEST)
+        run = payments.reconcile_all(days=days, mend=False, within=MAX_DURATION)
     except DomainError as error:
         seconds = time.perf_counter() - began
-        return [Verdict(one, seconds=seconds, failure=error.sentence) for one in (BALANCE, STRIPE)]
+        return [
+            CheckResult(check, seconds=seconds, failure=error.sentence)
+            for check in (BALANCE, STRIPE)
+        ]
     seconds = time.perf_counter() - began
     found: dict[bool, list[Fault]] = {True: [], False: []}
     for one in run.differences:
@@ -130,6 +147,6 @@ def _compare(days: float, asked: Asked) -> list[Verdict]:
         )
         found[one["what"] == payments.BALANCE].append(fault)
     return [
-        Verdict(check, len(faults), faults[: asked.most], seconds, run.failure)
+        CheckResult(check, len(faults), faults[: scope.limit], seconds, run.failure)
         for check, faults in ((BALANCE, found[True]), (STRIPE, found[False]))
     ]

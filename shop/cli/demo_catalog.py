@@ -74,7 +74,7 @@ def load(*, renditions: bool = False, folder: Path = FOLDER) -> Loaded:
 
 
 def make_renditions() -> int:
-    """Make all picture sizes that are still missing; gives for how many pictures."""
+    """Make all picture sizes that are still missing. Returns for how many pictures."""
     with transaction():
         pending = list(
             session.scalars(select(MediaFile.id).where(MediaFile.state == MediaState.PENDING))

@@ -3,13 +3,13 @@
 from sqlalchemy import Connection, text
 
 from shop import media
-from shop.doctor.checks import Asked, Check, Fault
+from shop.doctor.checks import Check, Fault, Scope
 
 # Files come before the row that names them; the nightly sweep leaves what is younger than a day.
 SWEPT_AFTER_S = 2 * 24 * 3600
 FORMATS = ("webp", "avif")
 
-# Shared with mending: what each product's kept columns should say.
+# Shared with repairs: what each product's kept columns should say.
 SOLD = """
     SELECT l.product_id, sum(l.quantity - l.cancelled) AS sold_count
     FROM order_line l JOIN "order" o ON o.id = l.order_id
@@ -25,25 +25,25 @@ PRICED = """
 """
 
 
-def _files(connection: Connection, asked: Asked) -> tuple[int, list[Fault]]:
+def _missing_files(connection: Connection, scope: Scope) -> tuple[int, list[Fault]]:
     """Pictures without their original, or without a size that pages ask for."""
     present = {key: set(names) for key, names in media.storage.current().names()}
     faults = []
     for row in connection.execute(text("SELECT id, key, state, widths FROM media_file")):
-        there = present.get(row.key, set())
+        names = present.get(row.key, set())
         wanted = {f"{width}.{kind}" for width in row.widths.split(",") if width for kind in FORMATS}
-        missing = sorted(({"original.webp"} | wanted) - there)
+        missing = sorted(({"original.webp"} | wanted) - names)
         if missing:
             faults.append(Fault(row.id, row.key, f"without {', '.join(missing)}"))
-    return len(faults), faults[: asked.most]
+    return len(faults), faults[: scope.limit]
 
 
-def _strays(connection: Connection, asked: Asked) -> tuple[int, list[Fault]]:
+def _stray_files(connection: Connection, scope: Scope) -> tuple[int, list[Fault]]:
     """Files that no row names and that the nightly sweep should have removed."""
     old = set(media.storage.current().keys(older_than_seconds=SWEPT_AFTER_S))
     named = set(connection.scalars(text("SELECT key FROM media_file")))
     strays = sorted(old - named)
-    return len(strays), [Fault(None, key, "no picture names it") for key in strays[: asked.most]]
+    return len(strays), [Fault(None, key, "no picture names it") for key in strays[: scope.limit]]
 
 
 CHECKS = (
@@ -113,7 +113,7 @@ CHECKS = (
         why="Customers would see a gap.",
         todo="`flask shop doctor --fix` has missing sizes made again; upload anew what lacks its"
         " original.",
-        look=_files,
+        find=_missing_files,
     ),
     Check(
         id="stray-files",
@@ -121,6 +121,6 @@ CHECKS = (
         title="Every file in the picture folder belongs to a picture",
         why="They fill the disk, and nobody can remove them by name.",
         todo="`flask shop doctor --fix` removes those older than a day, as the relay does nightly.",
-        look=_strays,
+        find=_stray_files,
     ),
 )  # fmt: skip

@@ -9,12 +9,12 @@ from sqlalchemy import func, select
 from shop import catalog, inventory, reviews
 from shop.catalog import Filters
 from shop.catalog.models import Image, Product, Variant
-from shop.cli import demo_catalogue
+from shop.cli import demo_catalog
 from shop.inventory.models import StockMovement
 from shop.media import MediaFile, storage
 from shop.reviews import Review
 
-SHIPPED = tomllib.loads((demo_catalogue.FOLDER / "catalogue.toml").read_text("utf-8"))
+SHIPPED = tomllib.loads((demo_catalog.FOLDER / "catalogue.toml").read_text("utf-8"))
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def small(tmp_path, session):
     folder.mkdir()
     kept = ("tidal-mug", "harvest-throw")
     for slug in kept:
-        shutil.copytree(demo_catalogue.FOLDER / "images" / slug, folder / "images" / slug)
-    whole = (demo_catalogue.FOLDER / "catalogue.toml").read_text("utf-8")
+        shutil.copytree(demo_catalog.FOLDER / "images" / slug, folder / "images" / slug)
+    whole = (demo_catalog.FOLDER / "catalogue.toml").read_text("utf-8")
     parts = whole.split("\n[[")
     chosen = [
         part
@@ -49,11 +49,11 @@ def test_what_is_shipped_is_complete():
 
     assert (len(products), len(variants)) == (49, 152)
     assert len({variant["sku"] for variant in variants}) == 152
-    assert [p for p in pictures if not (demo_catalogue.FOLDER / p).is_file()] == []
+    assert [p for p in pictures if not (demo_catalog.FOLDER / p).is_file()] == []
 
 
 def test_products_come_with_all_that_belongs_to_them(small, session):
-    loaded = demo_catalogue.load(folder=small)
+    loaded = demo_catalog.load(folder=small)
 
     assert (loaded.products, loaded.variants) == (2, 11)
     page = catalog.product_page("tidal-mug")
@@ -70,12 +70,12 @@ def test_products_come_with_all_that_belongs_to_them(small, session):
 
 
 def test_a_second_run_changes_nothing(small, session):
-    demo_catalogue.load(folder=small)
+    demo_catalog.load(folder=small)
     before = counts(session)
 
-    again = demo_catalogue.load(folder=small)
+    again = demo_catalog.load(folder=small)
 
-    assert again == demo_catalogue.Loaded(0, 0, 0, 0, 0)
+    assert again == demo_catalog.Loaded(0, 0, 0, 0, 0)
     assert counts(session) == before
 
 
@@ -86,10 +86,10 @@ def test_a_run_that_died_is_finished_by_the_next(small, session, monkeypatch):
     with monkeypatch.context() as power_cut:
         power_cut.setattr(reviews, "add", dies)
         with pytest.raises(KeyboardInterrupt):
-            demo_catalogue.load(folder=small)
+            demo_catalog.load(folder=small)
     pictures = session.scalar(select(func.count()).select_from(MediaFile))
 
-    demo_catalogue.load(folder=small)
+    demo_catalog.load(folder=small)
 
     assert counts(session)[:2] == [2, 11]
     assert session.scalar(select(func.count()).select_from(MediaFile)) == pictures

@@ -1,5 +1,5 @@
-"""What may be mended without a person: numbers that are only kept, counted again from what they are
-kept of. Nothing here moves money or stock. Each change is an event of its own.
+"""What may be repaired without a person: numbers that are only kept, counted again from their
+sources. Nothing here moves money or stock. Each change is an event of its own.
 """
 
 from collections.abc import Callable
@@ -15,20 +15,20 @@ from shop.core.actor import Actor
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Unavailable
 from shop.core.events import emit
-from shop.doctor import catalogue
-from shop.doctor.checks import EVER, Asked, Check, Fault, Result, rows
+from shop.doctor import catalog
+from shop.doctor.checks import EVER, Check, Fault, RunResult, Scope, find_faults
 from shop.doctor.events import FaultMended
-from shop.doctor.looking import snapshot
+from shop.doctor.runner import snapshot
 from shop.media import MediaFile, MediaState, MediaStored
 
-MOST_MENDED = 10_000
+MAX_REPAIRS = 10_000
 STRAYS = "stray-files"
 DOCTOR = Actor("system", None, "Doctor")
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
-    """What was done about one fault; ``done`` is False when it could not be mended."""
+class Repair:
+    """What was done about one fault; ``done`` is False when it could not be repaired."""
 
     check: Check
     name: str
@@ -36,7 +36,7 @@ class Mended:
     sentence: str
 
     def as_json(self) -> dict[str, object]:
-        """As it is printed."""
+        """Returns the repair as it is printed."""
         return {
             "check": self.check.id,
             "name": self.name,
@@ -45,54 +45,55 @@ class Mended:
         }
 
 
-def mend(result: Result) -> list[Mended]:
-    """Mend what may be mended of what was found, fault by fault, each in its own transaction.
+def repair(result: RunResult) -> list[Repair]:
+    """Repair what may be repaired of what was found, fault by fault, each in its own transaction.
 
-    Gives what was done. What a lock or a guard keeps from being mended is said, and left.
+    Returns what was done. What a lock or a constraint keeps from being repaired is said, and left.
+    Raises ``Unavailable`` when the database goes away.
     """
     found = []
-    asked = Asked(clock.now(), result.since or EVER, MOST_MENDED)
-    wanted = [v.check for v in result.faults if v.check.id in WAYS]
+    scope = Scope(clock.now(), result.since or EVER, MAX_REPAIRS)
+    repairable = [one.check for one in result.faults if one.check.id in REPAIRS]
     end_read()
     with snapshot() as connection:
-        for check in wanted:
-            found += [(check, fault) for fault in rows(connection, check, asked)[1]]
-    # Several faults of one discount are mended by one count.
-    by_thing = {
+        for check in repairable:
+            found += [(check, fault) for fault in find_faults(connection, check, scope)[1]]
+    # Several faults of one discount are repaired by one count.
+    by_subject = {
         (check.id, fault.id, fault.id or fault.name): (check, fault)
         for check, fault in reversed(found)
     }
     with actor.acting_as(DOCTOR):
-        mended = [_mend(check, fault) for check, fault in reversed(by_thing.values())]
-        strays = next((v.check for v in result.faults if v.check.id == STRAYS), None)
+        repairs = [_repair(check, fault) for check, fault in reversed(by_subject.values())]
+        strays = next((one.check for one in result.faults if one.check.id == STRAYS), None)
         if strays is not None:
-            mended.append(_sweep(strays))
-    return mended
+            repairs.append(_sweep(strays))
+    return repairs
 
 
-def _mend(check: Check, fault: Fault) -> Mended:
+def _repair(check: Check, fault: Fault) -> Repair:
     try:
         with transaction():
-            order_id = WAYS[check.id](fault)
+            order_id = REPAIRS[check.id](fault)
             emit(FaultMended(check=check.id, name=fault.name, was=fault.fact, order_id=order_id))
-    except (DomainError, DBAPIError, _Cannot) as error:
+    except (DomainError, DBAPIError, _CannotRepair) as error:
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             raise Unavailable("The database went away while the doctor mended.") from error
         reason = str(getattr(error, "orig", error)).strip().split("\n")[0]
-        return Mended(check, fault.name, False, f"could not be mended: {reason}")
-    return Mended(check, fault.name, True, f"mended; it was: {fault.fact}")
+        return Repair(check, fault.name, False, f"could not be mended: {reason}")
+    return Repair(check, fault.name, True, f"mended; it was: {fault.fact}")
 
 
-def _sweep(check: Check) -> Mended:
+def _sweep(check: Check) -> Repair:
     """Files have no transaction: this is what the relay does every night."""
     gone = media.sweep()
     with transaction():
         emit(FaultMended(check=check.id, name="picture folder", was=f"{gone} without a row"))
-    return Mended(check, "picture folder", gone > 0, f"removed the files of {gone} pictures")
+    return Repair(check, "picture folder", gone > 0, f"removed the files of {gone} pictures")
 
 
-class _Cannot(Exception):
-    """This one needs a person."""
+class _CannotRepair(Exception):
+    """This fault needs a person."""
 
 
 def _payment_status(fault: Fault) -> int | None:
@@ -106,9 +107,9 @@ def _backorder(fault: Fault) -> None:
     inventory.allow_backorder(_id(fault), allowed)
 
 
-def _kept(columns: tuple[str, ...], counted: str) -> Callable[[Fault], None]:
-    """Count columns of a product again. Its row is locked first: whoever changes what they are
-    kept of changes them too, before or after us."""
+def _recount(columns: tuple[str, ...], counted: str) -> Callable[[Fault], None]:
+    """Count columns of a product again. Its row is locked first: any change of what they
+    count changes them too, before or after us."""
     values = ", ".join(f"{column} = coalesce(c.{column}, 0)" for column in columns)
     statement = text(
         f"UPDATE product p SET {values} FROM (SELECT CAST(:id AS bigint) AS id) one"
@@ -149,7 +150,7 @@ _USES = tuple(
 
 
 def _uses(fault: Fault) -> None:
-    """Whoever takes or gives back a use locks the discount first, and so do we."""
+    """What uses a discount, or releases a use, locks the discount first, and so do we."""
     locked = text("SELECT FROM discount WHERE id = :id FOR NO KEY UPDATE")
     session.execute(locked, {"id": fault.id})
     for statement in _USES:
@@ -158,7 +159,7 @@ def _uses(fault: Fault) -> None:
 
 def _renditions(fault: Fault) -> None:
     if "original.webp" in fault.fact:
-        raise _Cannot("its original is gone; upload it anew")
+        raise _CannotRepair("its original is gone; upload it anew")
     picture = session.scalars(
         select(MediaFile).where(MediaFile.id == _id(fault)).with_for_update()
     ).one()
@@ -168,18 +169,18 @@ def _renditions(fault: Fault) -> None:
 
 def _id(fault: Fault) -> int:
     if fault.id is None:
-        raise _Cannot("it has no number")
+        raise _CannotRepair("it has no number")
     return fault.id
 
 
-# What each fault of these checks is mended by; gives the order that it concerns, if one.
-WAYS: dict[str, Callable[[Fault], int | None]] = {
+# What repairs each fault of these checks. Returns the order that it concerns, if one.
+REPAIRS: dict[str, Callable[[Fault], int | None]] = {
     "payment-status": _payment_status,
     "backorder-switch": _backorder,
-    "sold-count": _kept(("sold_count",), catalogue.SOLD),
-    "ratings": _kept(("rating_sum", "rating_count"), catalogue.RATED),
-    "price-span": _kept(("price_from_minor", "price_to_minor"), catalogue.PRICED),
+    "sold-count": _recount(("sold_count",), catalog.SOLD),
+    "ratings": _recount(("rating_sum", "rating_count"), catalog.RATED),
+    "price-span": _recount(("price_from_minor", "price_to_minor"), catalog.PRICED),
     "discount-uses": _uses,
     "picture-files": _renditions,
 }
-FIXABLE = frozenset({*WAYS, STRAYS})
+FIXABLE = frozenset({*REPAIRS, STRAYS})
