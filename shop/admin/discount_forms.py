@@ -27,7 +27,7 @@ from shop.catalog.models import Product, Variant
 from shop.core.db import session
 from shop.core.errors import DomainError, Invalid
 from shop.customers.models import Customer
-from shop.discounts import DiscountKind, Lane
+from shop.discounts import Audience, DiscountKind, Lane
 
 BY_CODE, BY_ITSELF = "code", "automatic"
 ALL, CHOSEN = "all", "chosen"
@@ -209,6 +209,7 @@ def sentence_of(form: DiscountForm, currency: str) -> str:
     try:
         draft = written_draft(form)
         kind, value = DiscountKind(draft.kind), draft.value
+        audience = Audience(draft.audience)
     except (Invalid, ValueError):
         return "Fill in the fields below, and this line says what the discount does."
     places = dict(_places())
@@ -230,7 +231,7 @@ def sentence_of(form: DiscountForm, currency: str) -> str:
             is_targeted=draft.is_targeted,
             target_names=tuple(names),
             min_subtotal_minor=draft.min_subtotal_minor,
-            audience=draft.audience,
+            audience=audience,
             customer_ids=frozenset(draft.customer_ids),
             first_order=draft.first_order,
             countries=tuple(draft.countries),

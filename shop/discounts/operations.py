@@ -67,14 +67,14 @@ class Draft:
     buy_quantity: int = 0
     get_quantity: int = 0
     currency: str = ""
-    lane: Lane = Lane.MAIN
+    lane: str = Lane.MAIN
     is_automatic: bool = False
     is_active: bool = True
     is_targeted: bool = False
     category_ids: Sequence[int] = ()
     product_ids: Sequence[int] = ()
     min_subtotal_minor: int | None = None
-    audience: Audience = Audience.EVERYONE
+    audience: str = Audience.EVERYONE
     customer_ids: Sequence[int] = ()
     first_order: bool = False
     countries: Sequence[str] = ()

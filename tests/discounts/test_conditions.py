@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shop.discounts import Facts, Rule, describe, explain, offer
+from shop.discounts import DiscountKind, Facts, Rule, describe, explain, offer
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -24,7 +24,7 @@ class Line:
 
 MUG = Line(10, (MUGS,), 2, 1_900)
 LAMP = Line(20, (LIGHT,), 1, 8_900)
-RULE = Rule(7, "Ten", "percentage", 1_000, "EUR", code="TEN", code_id=70)
+RULE = Rule(7, "Ten", DiscountKind.PERCENTAGE, 1_000, "EUR", code="TEN", code_id=70)
 FACTS = Facts(lines=(MUG, LAMP), currency="EUR", now=NOW, zone=BERLIN, country="DE")
 
 
@@ -109,7 +109,9 @@ def test_each_condition_says_why(
 
 
 def test_set_that_is_not_full_applies() -> None:
-    rule = replace(RULE, kind="buy_x_get_y", value=10_000, buy_quantity=1, get_quantity=9)
+    rule = replace(
+        RULE, kind=DiscountKind.BUY_X_GET_Y, value=10_000, buy_quantity=1, get_quantity=9
+    )
 
     assert explain(rule, FACTS) == []
 

@@ -7,7 +7,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shop.discounts import LANES, Offer, Quote, price
+from shop.discounts import LANES, DiscountKind, Lane, Offer, Quote, price
 
 RATES = {"standard": Decimal("0.19"), "reduced": Decimal("0.07")}
 
@@ -37,13 +37,22 @@ def carts(draw: st.DrawFn) -> tuple[list[Line], list[Offer]]:
     chosen = st.lists(st.sampled_from(range(len(goods))), unique=True).map(sorted).map(tuple)
 
     def offer(number: int) -> Offer:
-        kind = draw(st.sampled_from(["percentage", "fixed", "free_shipping", "buy_x_get_y"]))
+        kind = draw(
+            st.sampled_from(
+                [
+                    DiscountKind.PERCENTAGE,
+                    DiscountKind.FIXED,
+                    DiscountKind.FREE_SHIPPING,
+                    DiscountKind.BUY_X_GET_Y,
+                ]
+            )
+        )
         wide = draw(st.booleans())
         return Offer(
             discount_id=number,
             name=f"Offer {number}",
             kind=kind,
-            value=draw(st.integers(1, 100_000_000 if kind == "fixed" else 10_000)),
+            value=draw(st.integers(1, 100_000_000 if kind == DiscountKind.FIXED else 10_000)),
             lines=tuple(range(len(goods))) if wide else draw(chosen),
             lane=draw(st.sampled_from(LANES)),
             buy_quantity=draw(st.integers(1, 5)),
@@ -103,7 +112,7 @@ def test_best_choice_of_one_discount_per_lane(cart: tuple[list[Line], list[Offer
     lanes = [one.lane for one in on_goods]
     assert lanes == sorted(set(lanes), key=LANES.index)
     assert len(it.discounts) - len(on_goods) <= 1
-    sold = [one for one in offers if one.kind != "free_shipping"]
+    sold = [one for one in offers if one.kind != DiscountKind.FREE_SHIPPING]
     ways = product(*([None, *(o for o in sold if o.lane == lane)] for lane in LANES))
     chosen = [[one for one in way if one is not None] for way in ways]
     assert it.discount_minor == max(quote(goods, way).discount_minor for way in chosen)
@@ -179,24 +188,26 @@ def test_without_offers_nothing_is_taken_off(goods: list[Line]) -> None:
 
 
 def test_a_percentage_is_spread_by_largest_remainder() -> None:
-    it = quote([Line(1, 333), Line(1, 333), Line(1, 334)], [off("percentage", 1_000, 0, 1, 2)])
+    it = quote(
+        [Line(1, 333), Line(1, 333), Line(1, 334)], [off(DiscountKind.PERCENTAGE, 1_000, 0, 1, 2)]
+    )
 
     assert [line.discount_minor for line in it.lines] == [33, 33, 34]
 
 
 def test_a_fixed_amount_is_never_more_than_its_goods() -> None:
-    it = quote([Line(1, 500), Line(1, 900)], [off("fixed", 5_000, 0)])
+    it = quote([Line(1, 500), Line(1, 900)], [off(DiscountKind.FIXED, 5_000, 0)])
 
     assert [line.total_minor for line in it.lines] == [0, 900]
 
 
 def test_tax_is_of_the_discounted_line() -> None:
-    (line,) = quote([Line(1, 11_900)], [off("percentage", 5_000, 0)]).lines
+    (line,) = quote([Line(1, 11_900)], [off(DiscountKind.PERCENTAGE, 5_000, 0)]).lines
 
     assert (line.total_minor, line.tax_minor) == (5_950, 950)
 
 
-THREE_FOR_TWO = off("buy_x_get_y", 10_000, 0, 1, 2, buy_quantity=2, get_quantity=1)
+THREE_FOR_TWO = off(DiscountKind.BUY_X_GET_Y, 10_000, 0, 1, 2, buy_quantity=2, get_quantity=1)
 
 
 def test_each_set_spreads_its_saving_over_itself() -> None:
@@ -221,7 +232,7 @@ def test_cheaper_fourth_item_costs_its_own_price() -> None:
 
 
 def test_set_that_is_not_full_gives_what_it_can() -> None:
-    offer = off("buy_x_get_y", 10_000, 0, buy_quantity=1, get_quantity=2)
+    offer = off(DiscountKind.BUY_X_GET_Y, 10_000, 0, buy_quantity=1, get_quantity=2)
 
     totals = [quote([Line(n, 1_000)], [offer], shipping=0).total_minor for n in range(1, 6)]
 
@@ -229,8 +240,8 @@ def test_set_that_is_not_full_gives_what_it_can() -> None:
 
 
 def test_item_counts_for_one_buy_x_get_y() -> None:
-    first = replace(THREE_FOR_TWO, lines=(0, 1), lane="first")
-    second = replace(THREE_FOR_TWO, discount_id=2, lines=(1, 2), lane="main", buy_quantity=1)
+    first = replace(THREE_FOR_TWO, lines=(0, 1), lane=Lane.FIRST)
+    second = replace(THREE_FOR_TWO, discount_id=2, lines=(1, 2), lane=Lane.MAIN, buy_quantity=1)
 
     it = quote([Line(2, 1_000), Line(1, 900), Line(2, 500)], [first, second])
 
@@ -238,8 +249,8 @@ def test_item_counts_for_one_buy_x_get_y() -> None:
 
 
 def test_discount_on_some_goods_comes_before_sets() -> None:
-    sets = replace(THREE_FOR_TWO, lane="first")
-    free_cup = Offer(2, "Free cup", "percentage", 10_000, lines=(0,), lane="last")
+    sets = replace(THREE_FOR_TWO, lane=Lane.FIRST)
+    free_cup = Offer(2, "Free cup", DiscountKind.PERCENTAGE, 10_000, lines=(0,), lane=Lane.LAST)
     goods = [Line(1, 1_000), Line(1, 900), Line(1, 800)]
 
     it = quote(goods, [sets, free_cup], shipping=0)
@@ -249,8 +260,10 @@ def test_discount_on_some_goods_comes_before_sets() -> None:
 
 
 def test_discount_on_everything_follows_its_lane() -> None:
-    sets = replace(THREE_FOR_TWO, lane="first")
-    code = Offer(2, "Five", "fixed", 500, lines=(0, 1, 2), lane="last", is_order_wide=True)
+    sets = replace(THREE_FOR_TWO, lane=Lane.FIRST)
+    code = Offer(
+        2, "Five", DiscountKind.FIXED, 500, lines=(0, 1, 2), lane=Lane.LAST, is_order_wide=True
+    )
     goods = [Line(1, 1_000), Line(1, 900), Line(1, 800)]
 
     assert quote(goods, [sets, code], shipping=0).total_minor == 1_900 - 500
@@ -258,8 +271,8 @@ def test_discount_on_everything_follows_its_lane() -> None:
 
 def test_two_percentages_are_rounded_once() -> None:
     two = [
-        Offer(n, "Half", "percentage", 5_000, lines=(0,), lane=lane)
-        for n, lane in enumerate(["first", "last"])
+        Offer(n, "Half", DiscountKind.PERCENTAGE, 5_000, lines=(0,), lane=lane)
+        for n, lane in enumerate([Lane.FIRST, Lane.LAST])
     ]
 
     it = quote([Line(1, 1_001)], two)
@@ -269,40 +282,42 @@ def test_two_percentages_are_rounded_once() -> None:
 
 
 def test_half_price_for_the_second() -> None:
-    it = quote([Line(2, 999)], [off("buy_x_get_y", 5_000, 0, buy_quantity=1, get_quantity=1)])
+    it = quote(
+        [Line(2, 999)], [off(DiscountKind.BUY_X_GET_Y, 5_000, 0, buy_quantity=1, get_quantity=1)]
+    )
 
     assert it.discount_minor == 500  # 499.5
 
 
 def test_a_later_lane_works_on_what_is_left() -> None:
-    half = off("percentage", 5_000, 0, lane="first")
-    tenth = Offer(2, "Tenth", "percentage", 1_000, lines=(0,), lane="last")
+    half = off(DiscountKind.PERCENTAGE, 5_000, 0, lane=Lane.FIRST)
+    tenth = Offer(2, "Tenth", DiscountKind.PERCENTAGE, 1_000, lines=(0,), lane=Lane.LAST)
 
     assert quote([Line(1, 1_000)], [tenth, half]).discount_minor == 550
 
 
 def test_free_delivery_goes_beside_an_offer_on_goods() -> None:
-    free = Offer(2, "Free delivery", "free_shipping", 0, lines=(0,))
+    free = Offer(2, "Free delivery", DiscountKind.FREE_SHIPPING, 0, lines=(0,))
 
-    it = quote([Line(1, 1_000)], [off("percentage", 1_000, 0), free])
+    it = quote([Line(1, 1_000)], [off(DiscountKind.PERCENTAGE, 1_000, 0), free])
 
     assert (it.discount_minor, it.shipping_minor, it.shipping_discount_minor) == (100, 0, 490)
     assert it.shipping_tax_minor == 0
 
 
 def test_delivery_can_be_cheaper_instead_of_free() -> None:
-    assert quote([Line(1, 1_000)], [off("free_shipping", 200, 0)]).shipping_minor == 290
+    assert quote([Line(1, 1_000)], [off(DiscountKind.FREE_SHIPPING, 200, 0)]).shipping_minor == 290
 
 
 def test_everything_can_be_free() -> None:
-    free = Offer(2, "Free delivery", "free_shipping", 0, lines=(0,))
+    free = Offer(2, "Free delivery", DiscountKind.FREE_SHIPPING, 0, lines=(0,))
 
-    it = quote([Line(3, 1_000)], [off("percentage", 10_000, 0), free])
+    it = quote([Line(3, 1_000)], [off(DiscountKind.PERCENTAGE, 10_000, 0), free])
 
     assert (it.total_minor, it.tax_minor) == (0, 0)
 
 
 def test_the_parcel_of_goods_given_away_is_still_taxed_by_them() -> None:
-    it = quote([Line(1, 1_000, "reduced")], [off("percentage", 10_000, 0)])
+    it = quote([Line(1, 1_000, "reduced")], [off(DiscountKind.PERCENTAGE, 10_000, 0)])
 
     assert (it.total_minor, it.shipping_tax_minor) == (490, 32)

@@ -64,7 +64,7 @@ def _order(variant: Variant, email: str) -> int:
 
 
 def _race(discount_id: int, code_id: int, orders: list[int], *, one_buyer: bool) -> list[str]:
-    applied = discounts.Applied(discount_id, "Race", "RACE", code_id, "main", (100,))
+    applied = discounts.Applied(discount_id, "Race", "RACE", code_id, discounts.Lane.MAIN, (100,))
     barrier = Barrier(len(orders))
     failures: list[str] = []
 
