@@ -69,7 +69,7 @@ def with_secret(message: MailMessage) -> Body:
 
     Of any other it is the customer's link: whoever followed it would act in their name.
     """
-    if message.state != "kept":
+    if message.state != MailState.KEPT:
         return without_secret(message)
     secret = message.link_token if message.customer_id else _order_secret(message)
     return _filled(message, secret) if secret else without_secret(message)

@@ -188,7 +188,7 @@ def payment_another_way() -> ResponseReturnValue:
     except DomainError as error:
         flash(error.sentence, "error" if isinstance(error, Unavailable) else "warning")
         return redirect(order_url(order), code=303)
-    if outcome == "cancelled":
+    if outcome == payments.SyncOutcome.CANCELLED:
         flash("The voucher is cancelled. Please do not pay it any more.", "success")
     # A voucher that was paid at this moment leads on to the order.
     _begin(order)
