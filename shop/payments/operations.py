@@ -150,6 +150,15 @@ def offered_for(order: orders.Order, payment: Payment) -> tuple[methods.PaymentM
     return offered
 
 
+def has_ended_voucher(order: orders.Order, payment: Payment) -> bool:
+    """Whether the voucher of this attempt ended unpaid and the order can be paid otherwise."""
+    has_ended = payment.status == AttemptStatus.STARTED and not payment.voucher_url
+    if not (has_ended and payment.failure and methods.is_voucher(payment.method)):
+        return False
+    ways = ways_to_pay(order, capture=payment.capture)
+    return any(not methods.is_voucher(way) for way in ways)
+
+
 def ways_to_pay(order: orders.Order, *, capture: str) -> tuple[methods.PaymentMethod, ...]:
     """Returns the methods that can pay this order; possibly none. ``capture`` as in ``Payment``."""
     return methods.offered_methods(

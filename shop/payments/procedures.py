@@ -19,7 +19,6 @@ from shop.orders import OrderStatus
 from shop.payments import (
     alerts,
     disputes,
-    methods,
     operations,
     ownership,
     refundable,
@@ -95,15 +94,20 @@ def start(order_id: int, *, with_wallet: bool = False) -> Started:
     """
     if with_wallet:
         _give_up_addressed(order_id)
-    with transaction("open-payment"):
-        order = orders.lock(order_id, whole=False)
-        payment = operations.open_payment(order, capture=gateway.capture_method())
-        number, shipping = order.number, None if with_wallet else _shipping(order)
-        shop = ownership.shop_id()
-        offered = operations.offered_for(order, payment)
+    opened = _open(order_id, with_wallet=with_wallet)
+    if opened.has_ended_voucher:
+        void(opened.payment.id)
+        opened = _open(order_id, with_wallet=with_wallet)
+    payment = opened.payment
     client_secret = payment.client_secret or ""
     if payment.intent_id is None:
-        intent = _created(payment, methods=offered, shipping=shipping, number=number, shop=shop)
+        intent = _created(
+            payment,
+            methods=opened.methods,
+            shipping=opened.shipping,
+            number=opened.number,
+            shop=opened.shop,
+        )
         with transaction("attach-intent"):
             is_ours = operations.attach_intent(payment.id, intent)
         client_secret = intent.client_secret if is_ours else _attached(payment.id, intent)
@@ -114,6 +118,32 @@ def start(order_id: int, *, with_wallet: bool = False) -> Started:
         payment.amount_minor,
         payment.currency,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An attempt to pay, and what a PaymentIntent for it says."""
+
+    payment: Payment
+    number: str
+    shipping: dict[str, Any] | None
+    shop: str
+    methods: tuple[str, ...]
+    has_ended_voucher: bool
+
+
+def _open(order_id: int, *, with_wallet: bool) -> _Opened:
+    with transaction("open-payment"):
+        order = orders.lock(order_id, whole=False)
+        payment = operations.open_payment(order, capture=gateway.capture_method())
+        return _Opened(
+            payment,
+            order.number,
+            None if with_wallet else _shipping(order),
+            ownership.shop_id(),
+            operations.offered_for(order, payment),
+            operations.has_ended_voucher(order, payment),
+        )
 
 
 @_reports_denied_access()
@@ -155,12 +185,9 @@ def give_up_voucher(payment_id: int) -> None:
     only a voucher can pay the order. Raises ``Unavailable``.
     """
     payment = session.get_one(Payment, payment_id, populate_existing=True)
-    order = orders.by_id(payment.order_id)
-    ways = operations.ways_to_pay(order, capture=payment.capture)
-    has_ended = payment.status == AttemptStatus.STARTED and not payment.voucher_url
-    is_left = any(not methods.is_voucher(way) for way in ways)
+    has_ended = operations.has_ended_voucher(orders.by_id(payment.order_id), payment)
     end_read()
-    if has_ended and is_left and methods.is_voucher(payment.method):
+    if has_ended:
         void(payment_id)
 
 

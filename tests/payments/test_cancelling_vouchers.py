@@ -100,12 +100,26 @@ def test_ended_voucher_is_followed_by_another_method(order: Order, stripe: strip
     assert [mail.kind for mail in mails()] == ["payment_failed"]
 
 
+def test_paying_again_does_not_wait_for_the_worker(order: Order, stripe: stripe_rig.Rig) -> None:
+    stripe.control("/payment", payment_intent=intent_of(order), outcome="expire")
+    payments.settle_order(order.id)
+
+    started = payments.start(order.id)
+    work()
+
+    assert attempts(order) == [("cancelled", "multibanco"), ("started", "")]
+    confirm(stripe, started, "card")
+    payments.settle(started.payment_id)
+    assert orders.by_id(order.id).payment_status == "paid"
+
+
 def test_ended_voucher_can_be_renewed_where_nothing_else_pays(order: Order) -> None:
     methods.configure(["multibanco"])
     payment = payments.latest(order.id)
     assert payment is not None
     with transaction():
         payment.voucher_url = payment.voucher_reference = ""
+        payment.failure = "The voucher has expired."
 
     payments.give_up_voucher(payment.id)
 
