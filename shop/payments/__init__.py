@@ -27,7 +27,7 @@ from shop.payments.models import (
     RefundLine,
     Task,
 )
-from shop.payments.operations import cancel_lines, cancel_order, ways_to_pay
+from shop.payments.operations import cancel_lines, cancel_order, has_ended_voucher, ways_to_pay
 from shop.payments.procedures import (
     Started,
     apply_delivery,
@@ -97,11 +97,12 @@ __all__ = [
     "balance_of", "called_off", "cancel_lines", "cancel_order", "cancel_voucher", "capture",
     "capture_method", "check_amount", "close_intents", "close_task", "compare",
     "compare_lately", "compare_nightly", "deliveries", "enabled_methods", "everything",
-    "expire_unpaid", "facts_of", "failure_for_customer", "give_up_voucher", "has_voucher",
-    "held", "is_comparing", "latest", "of_order", "offered_methods", "open_disputes",
-    "open_refunds", "open_task", "open_tasks", "owed", "preview", "prune_messages", "reconcile",
-    "reconcile_all", "reconcile_refunds", "record_return", "record_webhook", "recount",
-    "refund_or_return", "refunds_of", "release", "request_comparison", "request_refund",
-    "retry_refund", "returns_of", "runs", "script_origin", "script_url", "send_refund",
-    "settle", "settle_order", "start", "takes_days", "takes_wallets", "void", "ways_to_pay",
+    "expire_unpaid", "facts_of", "failure_for_customer", "give_up_voucher", "has_ended_voucher",
+    "has_voucher", "held", "is_comparing", "latest", "of_order", "offered_methods",
+    "open_disputes", "open_refunds", "open_task", "open_tasks", "owed", "preview",
+    "prune_messages", "reconcile", "reconcile_all", "reconcile_refunds", "record_return",
+    "record_webhook", "recount", "refund_or_return", "refunds_of", "release",
+    "request_comparison", "request_refund", "retry_refund", "returns_of", "runs",
+    "script_origin", "script_url", "send_refund", "settle", "settle_order", "start",
+    "takes_days", "takes_wallets", "void", "ways_to_pay",
 ]  # fmt: skip

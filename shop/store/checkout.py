@@ -148,7 +148,10 @@ def payment() -> ResponseReturnValue:
         return redirect(order_url(order), code=303)
     settings = current_app.config["SETTINGS"]
     can_pay = order.expires_at > clock.now()
-    started = can_pay and attempt and attempt.status == AttemptStatus.STARTED
+    is_over = attempt is not None and (
+        attempt.status == AttemptStatus.CANCELLED or payments.has_ended_voucher(order, attempt)
+    )
+    started = can_pay and attempt and attempt.status == AttemptStatus.STARTED and not is_over
     found = visitors.basket()
     return render_template(
         "store/checkout/payment.html",
@@ -160,7 +163,7 @@ def payment() -> ResponseReturnValue:
         seconds_left=int((order.expires_at - clock.now()).total_seconds()),
         can_pay=can_pay,
         has_cart=found is not None and found.order_id == order.id,
-        is_over=attempt is not None and attempt.status == AttemptStatus.CANCELLED,
+        is_over=is_over,
         client_secret=(attempt.client_secret if attempt and started else None),
         failure=failure_words(attempt.failure) if attempt else "",
         publishable_key=settings.stripe_publishable_key,

@@ -252,6 +252,7 @@ def test_voucher_that_ended_can_be_paid_otherwise(shop: RunningShop, visit: Visi
     expect(page.get_by_text("Your payment did not arrive.")).to_be_visible()
     letter("ended.fill_never@example.com", "did not arrive")
     page.get_by_role("link", name="Pay again").click()
+    page.get_by_role("button", name="Choose how to pay").click()
     form_of(page).get_by_label("Card", exact=True).check()
     pay_with(page, GOOD_CARD)
     state(page, "Paid")
