@@ -24,7 +24,7 @@ class CaptureMode(StrEnum):
 class MoneyEventKind(StrEnum):
     """What happened to the money of a payment.
 
-    ``dispute_opened``, ``dispute_won`` and ``dispute_lost`` are of before December 2026.
+    ``dispute_opened``, ``dispute_won`` and ``dispute_lost`` were written until November 2026.
     """
 
     AUTHORISED = "authorised"
