@@ -7,7 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, case, func, select, tuple_
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
 
 from shop import discounts, inventory
 from shop.core import tokens
@@ -150,12 +151,15 @@ def by_number(number: str) -> Order:
     return _one(Order.number == number)
 
 
-def by_token(number: str, token: str | None, *, whole: bool = True) -> Order:
+def by_token(
+    number: str, token: str | None, *, whole: bool = True, with_lines: bool = False
+) -> Order:
     """The order of who has its secret link. Raises ``NotFound``, also for a wrong token.
 
-    Unless ``whole``, one statement; lines and parcels are read only when they are asked for.
+    Unless ``whole``, one statement; what it leaves out (lines, unless ``with_lines``, and parcels)
+    is read only when it is asked for.
     """
-    order = _one(Order.number == number, whole=whole)
+    order = _one(Order.number == number, whole=whole, with_lines=with_lines)
     if not tokens.matches(token, order.token):
         raise NotFound("There is no such order.")
     return order
@@ -318,14 +322,16 @@ def _conditions(filters: OrderFilters) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _one(condition: ColumnElement[bool], *, whole: bool = True) -> Order:
-    parts = (
+def _one(condition: ColumnElement[bool], *, whole: bool = True, with_lines: bool = False) -> Order:
+    parts: tuple[ORMOption, ...] = (
         selectinload(Order.lines),
         selectinload(Order.fulfilments)
         .selectinload(Fulfilment.lines)
         .selectinload(FulfilmentLine.order_line),
     )
-    order = session.scalar(select(Order).where(condition).options(*(parts if whole else ())))
+    if not whole:
+        parts = (joinedload(Order.lines),) if with_lines else ()
+    order = session.scalars(select(Order).where(condition).options(*parts)).unique().one_or_none()
     if order is None:
         raise NotFound("There is no such order.")
     return order

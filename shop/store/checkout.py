@@ -140,7 +140,7 @@ def place() -> ResponseReturnValue:
 @bp.get("/checkout/payment")
 def payment() -> ResponseReturnValue:
     """The card form for an order whose goods are held."""
-    order = _own_order()
+    order = _own_order(with_lines=True)
     attempt = payments.latest(order.id)
     if order.status != OrderStatus.PENDING or (
         attempt and (attempt.is_on_its_way or attempt.has_money)
@@ -462,16 +462,20 @@ def _to_cart(words: str) -> Response:
     return redirect(url_for("store.cart"), code=303)
 
 
-def _own_order() -> orders.Order:
+def _own_order(*, with_lines: bool = False) -> orders.Order:
     """The order of the secret link in this request. Raises ``NotFound`` for any other."""
-    return order_by_link(request.values.get("order", ""), request.values.get("token"), whole=False)
+    number, token = request.values.get("order", ""), request.values.get("token")
+    return order_by_link(number, token, whole=False, with_lines=with_lines)
 
 
-def order_by_link(number: str, token: str | None, *, whole: bool = True) -> orders.Order:
-    """The order with this number and secret. Raises ``NotFound``, also for what is no number."""
+def order_by_link(
+    number: str, token: str | None, *, whole: bool = True, with_lines: bool = False
+) -> orders.Order:
+    """The order with this number and secret, read as ``orders.by_token`` does. Raises
+    ``NotFound``, also for what is no number."""
     if not (number.isascii() and number.replace("-", "").isalnum() and len(number) <= 32):
         raise NotFound("There is no such order.")
-    return orders.by_token(number, visitors.secret(token), whole=whole)
+    return orders.by_token(number, visitors.secret(token), whole=whole, with_lines=with_lines)
 
 
 def payment_url(order: orders.Order) -> str:

@@ -151,6 +151,7 @@ def test_a_guest_buys_two_mugs_with_few_statements(
     assert "Thank you, Ada Lovelace" in browser.get(done.location).text
     assert db.session.query(Order).one().payment_status == "paid"
     assert "Your cart is empty" in browser.get("/cart").text
+    assert counted["payment"] <= 3, counted
     assert sum(counted.values()) <= MAX_STATEMENTS, counted
 
 
