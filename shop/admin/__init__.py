@@ -4,21 +4,23 @@ from typing import Any, NoReturn
 
 from flask import Blueprint, Flask, abort
 
-from shop.admin import accounts, base, csp, errors, roles, security, shell
-from shop.admin.account import PasswordView, ProfileView, SignInView, SignOutView
+from shop.admin import csp, roles, security, shell
 from shop.admin.categories import CategoriesView
-from shop.admin.checkout import ShippingMethodsView, TaxRatesView
 from shop.admin.customers import AddressesView, CustomersView
 from shop.admin.dashboard import DashboardView
-from shop.admin.discounts import DiscountsView
+from shop.admin.discounts.page import DiscountsView
 from shop.admin.doctor import DoctorView
+from shop.admin.emails import MailView
+from shop.admin.framework import errors
 from shop.admin.inventory import InventoryView
 from shop.admin.jobs import JobsView
-from shop.admin.mail import MailView
-from shop.admin.orders import OrdersView
-from shop.admin.payments import PaymentsView
-from shop.admin.products import ProductsView
-from shop.admin.staff import RolesView, StaffView
+from shop.admin.orders.page import OrdersView
+from shop.admin.payments import PaymentsView, WebhooksView
+from shop.admin.products.editor import ProductsView
+from shop.admin.settings import ShippingMethodsView, TaxRatesView
+from shop.admin.staff import accounts
+from shop.admin.staff.own_account import PasswordView, ProfileView, SignInView, SignOutView
+from shop.admin.staff.people import RolesView, StaffView
 from shop.core import db
 from shop.core.db import transaction
 
@@ -33,6 +35,7 @@ VIEWS: tuple[type[Any], ...] = (
     ProductsView,
     DiscountsView,
     PaymentsView,
+    WebhooksView,
     MailView,
     JobsView,
     DoctorView,
@@ -55,7 +58,7 @@ SETTINGS = {
     "AUTH_RATE_LIMITED": False,
 }
 
-__all__ = ["VIEWS", "Staff", "base", "init_app"]
+__all__ = ["VIEWS", "Staff", "init_app"]
 
 
 class Staff:

@@ -3,17 +3,16 @@
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from flask_appbuilder.models.filters import Filters
 from markupsafe import Markup
 from sqlalchemy import select
 from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
 
 from shop import catalog
-from shop.admin.base import CrudView
-from shop.admin.fields import WholeField, number_widget, select_widget, text_widget
-from shop.admin.formatters import number
-from shop.admin.interface import Table
+from shop.admin.framework import Listed, Number, Table, Text, View, listing
+from shop.admin.framework.fields import WholeField, number_widget, select_widget, text_widget
+from shop.admin.framework.formatters import number
+from shop.admin.framework.listing import ListPage, ListState
 from shop.catalog.models import Category
 from shop.core.db import session
 
@@ -38,28 +37,6 @@ def in_tree_order(rows: Iterable[Placed]) -> list[Placed]:
         ordered.append(row)
         waiting += below.get(row.id, [])[::-1]
     return ordered
-
-
-class CategoryTable(Table):
-    """The tree in its own order, unless another order is asked for."""
-
-    def query(
-        self,
-        filters: Filters | None = None,
-        order_column: str = "",
-        order_direction: str = "",
-        page: int | None = None,
-        page_size: int | None = None,
-        select_columns: list[str] | None = None,
-        outer_default_load: bool = False,
-    ) -> tuple[int, list[Any]]:
-        """As a table does; for the tree's order all categories are read, as for the shop's menu."""
-        if order_column:
-            return super().query(filters, order_column, order_direction, page, page_size)
-        rows = in_tree_order(self.apply_filters(self.session.query(self.obj), filters).all())
-        size = page_size or len(rows)
-        start = (page or 0) * size
-        return len(rows), rows[start : start + size]
 
 
 class ParentField(SelectField):
@@ -90,12 +67,12 @@ class ParentField(SelectField):
         return catalog.get_category(int(self.data)) if self.data else None
 
 
-def _indented(name: str, row: Category) -> Markup:
-    depth = min(row.path.count("/"), 6)
+def _indented(name: str, row: Listed) -> Markup:
+    depth = min(row.item.path.count("/"), 6)
     return Markup('<span class="tree-{}">{}</span>').format(depth, name)
 
 
-def _address(path: str, row: Category) -> Markup:
+def _address(path: str, row: Listed) -> Markup:
     return Markup('<a class="link mono" href="/c/{0}">/c/{0}</a>').format(path)
 
 
@@ -119,30 +96,35 @@ PLACE = WholeField(
 )
 
 
-class CategoriesView(CrudView):
+class CategoriesView(View):
     """The tree that customers browse."""
 
     route_base = "/admin/categories"
-    datamodel = CategoryTable(Category)
+    datamodel = Table(Category)
     noun = "category"
     plural = "Categories"
-    exclude_route_methods = {"show", "download", "lookup"}
-    list_columns = ["name", "path", "position"]
+    pages = ("add", "edit", "delete")
+    columns = (
+        Text("name", sorts=False, show=_indented),
+        Text("path", "Address", show=_address),
+        Number("position", "Place", sorts=False, show=lambda value, row: number(value + 1)),
+    )
+    without_filters = ("position",)
+    search = ("name", "path")
     add_columns = ["name", "slug", "parent", "description"]
     edit_columns = ["name", "slug", "parent", "place", "description"]
     add_form_extra_fields = FIELDS
     edit_form_extra_fields = FIELDS | {"place": PLACE}
-    label_columns = {"path": "Address", "position": "Place"}
-    formatters_columns = {
-        "name": _indented,
-        "path": _address,
-        "position": lambda value, row: number(value + 1),
-    }
     hints = {"description": "Shown above the products of the category."}
-    order_columns = ["path"]
-    search_by = ("name", "path")
-    page_size = 100
-    main_columns = ("name", "position")
+
+    def load(self, state: ListState) -> ListPage:
+        """The tree in its own order, unless another order is asked for: then all categories are
+        read, as for the shop's menu."""
+        if state.sort:
+            return super().load(state)
+        found = in_tree_order(session.scalars(listing.matching(self, state)).all())
+        rows = [Listed(row, {}) for row in found]
+        return ListPage(rows, len(rows), {}, 1, False, False)
 
     def create(self, form: Any) -> Category:
         return catalog.create_category(

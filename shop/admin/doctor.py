@@ -7,8 +7,7 @@ from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access
 
 from shop import doctor
-from shop.admin.base import Page
-from shop.admin.desk import Desk
+from shop.admin.framework import Page, Screen
 from shop.core.db import transaction
 
 # Where the rows of a check are shown: endpoint, argument, and the permission it needs.
@@ -21,7 +20,7 @@ PLACES = {
 }
 
 
-class DoctorView(Desk):
+class DoctorView(Screen):
     """The integrity checks. A worker runs them: it may take seconds."""
 
     route_base = "/admin/doctor"

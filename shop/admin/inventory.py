@@ -1,80 +1,129 @@
 """The stock page: what there is, what is promised, how to correct it, and why it is so."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from flask import flash, jsonify, redirect, request
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
 from flask_login import current_user
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import contains_eager
 
 from shop import analytics, inventory
-from shop.admin import charts, errors
-from shop.admin.base import Page
-from shop.admin.desk import PER_PAGE, Desk, existing, whole
-from shop.admin.errors import Stale
+from shop.admin.framework import (
+    Code,
+    Column,
+    Listed,
+    Number,
+    Page,
+    Tab,
+    Table,
+    Text,
+    View,
+    YesNo,
+    charts,
+    errors,
+)
+from shop.admin.framework.errors import Stale
+from shop.admin.framework.formatters import badge
+from shop.admin.framework.inputs import existing, whole
 from shop.catalog import get_variant
-from shop.core import clock, idempotency, tokens
+from shop.catalog.models import Product, Variant
+from shop.core import clock, idempotency, search, tokens
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid
 from shop.inventory.models import MovementKind
 from shop.orders import Order
 
-STATES = {"": "All", "low": "Low", "out": "Sold out"}
 TONES = {"out": ("bad", "Sold out"), "low": ("warn", "Low"), "ok": ("good", "In stock")}
 KINDS = {
     MovementKind.RECEIVE: "Received",
     MovementKind.ADJUST: "Adjusted",
     MovementKind.COUNT: "Counted",
-    MovementKind.RESERVE: "Held for an order",
-    MovementKind.RELEASE: "Hold given back",
-    MovementKind.COMMIT: "Promised to a paid order",
+    MovementKind.RESERVE: "Reserved",
+    MovementKind.RELEASE: "Released",
+    MovementKind.COMMIT: "Committed",
     MovementKind.SHIP: "Shipped",
-    MovementKind.RESTOCK: "Came back",
+    MovementKind.RESTOCK: "Restocked",
     MovementKind.WRITE_OFF: "Written off",
-    MovementKind.TRANSFER: "Moved",
+    MovementKind.TRANSFER: "Transferred",
 }
 # Verbs for the sentence that explains a number: what it adds (or takes), in the past tense.
 SUMMED = {
     MovementKind.RECEIVE: "received",
-    MovementKind.RESTOCK: "came back",
+    MovementKind.RESTOCK: "restocked",
     MovementKind.SHIP: "shipped",
     MovementKind.WRITE_OFF: "written off",
     MovementKind.ADJUST: "adjusted",
     MovementKind.COUNT: "corrected by counts",
-    MovementKind.TRANSFER: "moved",
+    MovementKind.TRANSFER: "transferred",
 }
 SIGNED = {MovementKind.ADJUST, MovementKind.COUNT, MovementKind.TRANSFER}
 PER_HISTORY = 50
 
 
-class InventoryView(Desk):
+def _is_named(word: str) -> ColumnElement[bool]:
+    return search.contains(Product.name, word)
+
+
+def _state(value: Any, row: Listed) -> Any:
+    is_low = 0 < row["available"] <= row["low_stock_level"]
+    tone, words = TONES["low" if is_low else "ok" if row["available"] > 0 else "out"]
+    return badge(words, tone)
+
+
+class InventoryView(View):
     """Stock by variant."""
 
     route_base = "/admin/inventory"
-    default_view = "list"
+    datamodel = Table(Variant)
+    noun = "variant"
+    plural = "Inventory"
+    intro = "Available is what is on hand and neither reserved nor committed."
+    pages = ()
+    columns = (
+        Text(
+            "product_name",
+            "Product",
+            sql=Product.name,
+            aside=lambda row: row["title"],
+            card="title",
+        ),
+        Code("sku", "SKU"),
+        Column("state", show=_state, card="end"),
+        Number("on_hand", "On hand", sql=inventory.ON_HAND),
+        Number("reserved", "Reserved", sql=inventory.RESERVED),
+        Number("committed", "Committed", sql=inventory.COMMITTED),
+        Number("available", sql=inventory.AVAILABLE),
+        Number("low_stock_level", "Low-stock level", shown=False),
+        YesNo("backorder_allowed", "Backorders", yes="Allowed", no="Not allowed", shown=False),
+        Code("barcode", shown=False),
+    )
+    needed = ("available",)
+    sort = "product_name"
+    search = ("sku", _is_named, lambda word: Variant.barcode == word)
     search_hint = "SKU, product or barcode"
+    tabs = (
+        Tab("all", "All"),
+        Tab("low", "Low", inventory.IS_LOW),
+        Tab("out", "Sold out", inventory.IS_OUT),
+    )
+    row_buttons = "admin/inventory/_row_buttons.html"
+    list_template = "admin/inventory/list.html"
+    empty_words = ("No stock yet", "Variants appear here once a product has some.")
 
-    @expose("/list/")
-    @has_access
-    def list(self) -> Page:
-        """All variants on sale with their stock. Four statements."""
-        state = request.args.get("tab", "")
-        state = state if state in STATES else ""
-        found = inventory.stock_list(
-            q=self.quick_text(), state=state, page=self.page_number(), per_page=PER_PAGE
-        )
-        return self.page(
-            "admin/inventory/list.html",
-            title="Inventory",
-            found=found,
-            tabs=self.tab_links(STATES, analytics.stock_states(), state),
-            links=self.page_links(found.pages),
-            tones=TONES,
-            reasons=inventory.REASONS,
-            may_adjust=self.may("can_adjust"),
-        )
+    def query(self) -> Select[Any]:
+        return select(Variant).join(Variant.product).options(contains_eager(Variant.product))
+
+    def scope(self) -> Iterable[ColumnElement[bool]]:
+        return (Variant.archived_at.is_(None),)
+
+    def row_attributes(self, row: Listed) -> dict[str, Any]:
+        return {"variant": row["id"], "low": row["low_stock_level"]}
+
+    def extra(self, kind: str, item: Any = None) -> dict[str, Any]:
+        return {"reasons": inventory.REASONS, "may_adjust": self.may("can_adjust")}
 
     @expose("/show/<int:pk>")
     @has_access
@@ -177,8 +226,8 @@ def because(level: inventory.Level, sums: dict[str, int]) -> str:
     held = [
         f"{units:,} {words}"
         for units, words in (
-            (level.reserved, "held for unpaid orders"),
-            (level.committed, "promised to paid orders"),
+            (level.reserved, "reserved for unpaid orders"),
+            (level.committed, "committed to paid orders"),
         )
         if units
     ]

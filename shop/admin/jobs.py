@@ -1,80 +1,67 @@
 """What follows events, in workers: what waits, what failed for good, and another try."""
 
-from flask import flash, redirect
-from flask_appbuilder import expose
-from flask_appbuilder.security.decorators import has_access
-from sqlalchemy import func, select
+from typing import Any
 
-from shop.admin import errors
-from shop.admin.base import Page
-from shop.admin.desk import PER_PAGE, Desk, existing
+from sqlalchemy import Select, select
+
+from shop.admin.framework import Action, Code, LinkTo, Moment, Number, Tab, Table, Text, View
 from shop.core import queue, relay
-from shop.core.db import session, transaction
 from shop.core.events import EventRecord
 from shop.core.relay import ReactionRun
 
 REFUSED_SHOWN = 20
-STATES = {"": "Waiting", "dead": "Failed for good", "done": "Done"}
 
 
-class JobsView(Desk):
+class JobsView(View):
     """Reactions to events as rows: due, dead or done."""
 
     route_base = "/admin/jobs"
-    default_view = "list"
-    search_by = ()
+    datamodel = Table(ReactionRun)
+    noun = "job"
+    pages = ()
+    intro = (
+        "What follows an event: emails, refunds, image sizes. A job is tried"
+        f" {relay.MAX_ATTEMPTS} times."
+    )
+    columns = (
+        Text("reaction", "Job", show=lambda value, row: value.replace("_", " ").capitalize()),
+        LinkTo(
+            "type", "Because of", sql=EventRecord.type, endpoint="OrdersView.show", key="order_id"
+        ),
+        Number("attempts", "Tries"),
+        Moment("occurred_at", "Happened", sql=EventRecord.occurred_at),
+        Text("error", "Last error"),
+        Moment("due_at", "Due", shown=False),
+        Moment("done_at", "Done", shown=False),
+        Code("order_id", "Order", sql=EventRecord.order_id, shown=False),
+    )
+    needed = ("order_id",)
+    search = ("reaction", "error")
+    search_hint = "Job or error"
+    sort = "due_at"
+    tabs = (
+        Tab("due", "Waiting", ReactionRun.state == "due"),
+        Tab("dead", "Failed for good", ReactionRun.state == "dead"),
+        Tab("done", "Done", ReactionRun.state == "done"),
+    )
+    row_actions = (
+        Action(
+            "retry",
+            "Try again",
+            lambda run: relay.retry(run.id),
+            "is due again.",
+            icon="refresh-cw",
+            in_row=True,
+            applies=lambda run: run.state == "dead",
+        ),
+    )
+    empty_words = ("Nothing here", "Jobs come and go within a second.")
+    list_template = "admin/jobs/list.html"
 
-    @expose("/")
-    @expose("/list/")
-    @has_access
-    def list(self) -> Page:
-        """The jobs of one state, the next or latest first."""
-        tab, page = self.asked("tab", STATES), self.page_number()
-        state = tab or "due"
-        order = ReactionRun.due_at if state == "due" else ReactionRun.id.desc()
-        rows = session.execute(
-            select(
-                ReactionRun.id,
-                ReactionRun.reaction,
-                ReactionRun.attempts,
-                ReactionRun.due_at,
-                ReactionRun.done_at,
-                ReactionRun.error,
-                EventRecord.type,
-                EventRecord.order_id,
-                EventRecord.occurred_at,
-            )
-            .join(EventRecord, EventRecord.id == ReactionRun.event_id)
-            .where(ReactionRun.state == state)
-            .order_by(order)
-            .limit(PER_PAGE)
-            .offset((page - 1) * PER_PAGE)
-        ).all()
-        counted = select(ReactionRun.state, func.count()).group_by(ReactionRun.state)
-        counts = {row[0]: row[1] for row in session.execute(counted)}
-        total = counts.get(state, 0)
-        pages = max(1, -(-total // PER_PAGE))
-        return self.page(
-            "admin/jobs/list.html",
-            title="Jobs",
-            rows=rows,
-            total=total,
-            number_of_page=page,
-            per_page=PER_PAGE,
-            pages=pages,
-            links=self.page_links(pages),
-            tabs=self.tab_links(STATES, counts | {"": counts.get("due", 0)}, tab),
-            refused=queue.refused_jobs(limit=REFUSED_SHOWN),
-            lag_s=relay.lag_s(),
-            most=relay.MAX_ATTEMPTS,
-            may_retry=self.may("can_retry") and state == "dead",
-        )
+    def query(self) -> Select[Any]:
+        return select(ReactionRun).join(EventRecord, EventRecord.id == ReactionRun.event_id)
 
-    @expose("/<int:pk>/retry", methods=["POST"])
-    @has_access
-    def retry(self, pk: int) -> Page:
-        """Give a job that failed for good another round."""
-        with transaction():
-            relay.retry(existing(pk))
-        flash("The job is due again; a worker takes it within seconds.", "success")
-        return redirect(errors.back(self.address("list")), code=303)
+    def extra(self, kind: str, item: Any = None) -> dict[str, Any]:
+        if kind != "list":
+            return {}
+        return {"refused": queue.refused_jobs(limit=REFUSED_SHOWN), "lag_s": relay.lag_s()}

@@ -25,7 +25,9 @@ from sqlalchemy.orm import joinedload
 from werkzeug.exceptions import SecurityError
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from shop.admin import errors, passwords, shell
+from shop.admin import shell
+from shop.admin.framework import errors
+from shop.admin.staff import passwords
 from shop.core import actor, clock, db, sessions, tokens
 from shop.core.db import transaction
 from shop.core.passwords import matches

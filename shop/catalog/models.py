@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from shop.core import search
 from shop.core.choices import choice, one_of
 from shop.core.db import Base
 from shop.media.models import MediaFile
@@ -114,6 +115,7 @@ class Product(Base):
             postgresql_using="gin",
             postgresql_ops={"name": "gin_trgm_ops"},
         ),
+        search.folded_index("product", "name"),
         Index("ix_product_newest", "status", "published_at", "id"),
         # Also serves the foreign key; a category's best sellers come first in it.
         Index("ix_product_primary_category_id", "primary_category_id", "sold_count", "id"),
@@ -212,6 +214,7 @@ class Variant(Base):
         CheckConstraint("compare_at_minor > price_minor", name="compare_at"),
         CheckConstraint("weight_g >= 0", name="weight"),
         CheckConstraint("low_stock_level >= 0", name="low_stock_level"),
+        search.folded_index("variant", "sku"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

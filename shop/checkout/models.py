@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Numeric, Text
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Numeric, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -37,8 +37,12 @@ class TaxRate(Base):
     """The rate of a tax class in a country; 0.1900 means 19 %."""
 
     __tablename__ = "tax_rate"
-    __table_args__ = (CheckConstraint("rate >= 0 AND rate < 1", name="rate"),)
+    __table_args__ = (
+        UniqueConstraint("country", "tax_class"),
+        CheckConstraint("rate >= 0 AND rate < 1", name="rate"),
+    )
 
-    country: Mapped[str] = mapped_column(primary_key=True)
-    tax_class: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    country: Mapped[str]
+    tax_class: Mapped[str]
     rate: Mapped[Decimal] = mapped_column(Numeric(6, 4))

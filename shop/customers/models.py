@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, func
 from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from shop.core import search
 from shop.core.db import Base
 
 
@@ -13,7 +14,11 @@ class Customer(Base):
     """Somebody with an account."""
 
     __tablename__ = "customer"
-    __table_args__ = (CheckConstraint("position('@' in email) > 1", name="email"),)
+    __table_args__ = (
+        CheckConstraint("position('@' in email) > 1", name="email"),
+        search.folded_index("customer", "name"),
+        search.folded_index("customer", "email::text"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     email: Mapped[str] = mapped_column(CITEXT, unique=True)

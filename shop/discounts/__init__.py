@@ -55,11 +55,12 @@ from shop.discounts.queries import (
     count_codes,
     forget,
     history,
+    is_called,
     of_order,
     page,
     rule_of,
     rules,
-    status_counts,
+    status_condition,
     usage,
 )
 from shop.discounts.wording import STATUSES, Words, describe, status_of
@@ -71,7 +72,8 @@ __all__ = [
     "Quote", "Redeemed", "Refused", "Rule", "TaxedLine", "UnknownCode", "Usage", "UsedUp",
     "Words", "add_code", "automatic", "by_code", "by_codes", "clean_code", "codes",
     "count_codes", "create_discount", "delete_discount", "describe", "draft_of", "explain",
-    "forget", "generate_codes", "get_discount", "give_back", "history", "lock_for", "lock_of",
-    "of_order", "offer", "page", "price", "redeem", "redeem_again", "remove_code", "rule_of",
-    "rules", "set_active", "status_counts", "status_of", "update_discount", "usage",
+    "forget", "generate_codes", "get_discount", "give_back", "history", "is_called", "lock_for",
+    "lock_of", "of_order", "offer", "page", "price", "redeem", "redeem_again", "remove_code",
+    "rule_of", "rules", "set_active", "status_condition", "status_of", "update_discount",
+    "usage",
 ]  # fmt: skip

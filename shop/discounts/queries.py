@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, tzinfo
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from cachetools import TTLCache, cached
-from sqlalchemy import ColumnElement, RowMapping, func, select, text, true
+from sqlalchemy import ColumnElement, RowMapping, func, select, text
 
 from shop.catalog import tree
-from shop.core import clock
+from shop.core import clock, search
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
 from shop.discounts.conditions import Rule
@@ -240,37 +240,33 @@ class DiscountList:
 
 def page(*, status: str = "", q: str = "", page: int = 1, per_page: int = 24) -> DiscountList:
     """Discounts, newest first; ``q`` is part of a name or the start of a code. Two statements."""
-    words = q.strip()[:60]
-    where = [text(_STATUS_WHERE.get(status, "true")).bindparams(**_now(status))]
-    condition: ColumnElement[bool] = true()
-    if words:
-        coded = select(DiscountCode.discount_id).where(
-            DiscountCode.code.startswith(words, autoescape=True)
-        )
-        condition = Discount.name.icontains(words, autoescape=True) | Discount.id.in_(coded)
+    where = [
+        status_condition(status if status in _STATUS_WHERE else ""),
+        *(is_called(word) for word in search.words_of(q)),
+    ]
     rows = session.scalars(
         select(Discount)
-        .where(*where, condition)
+        .where(*where)
         .order_by(Discount.id.desc())
         .limit(per_page)
         .offset((page - 1) * per_page)
     ).all()
-    total = session.scalar(select(func.count()).select_from(Discount).where(*where, condition))
+    total = session.scalar(select(func.count()).select_from(Discount).where(*where))
     return DiscountList(rows, total or 0, page, per_page)
 
 
-def status_counts() -> dict[str, int]:
-    """How many discounts stand how, with ``""`` for all. One statement."""
-    counts = ", ".join(
-        f'count(*) FILTER (WHERE {where}) AS "{key or "all"}"'
-        for key, where in _STATUS_WHERE.items()
+def status_condition(status: str) -> ColumnElement[bool]:
+    """Which discounts stand so at this moment; ``""`` is all of them."""
+    where = text(_STATUS_WHERE[status]).bindparams(**_now(status))
+    return cast(ColumnElement[bool], where)
+
+
+def is_called(word: str) -> ColumnElement[bool]:
+    """Discounts with ``word`` in their name or at the start of one of their codes."""
+    coded = select(DiscountCode.discount_id).where(
+        DiscountCode.code.startswith(word, autoescape=True)
     )
-    row = (
-        session.execute(text(f"SELECT {counts} FROM discount"), {"now": clock.now()})
-        .mappings()
-        .one()
-    )
-    return {key: row[key or "all"] for key in _STATUS_WHERE}
+    return search.contains(Discount.name, word) | Discount.id.in_(coded)
 
 
 def _now(status: str) -> dict[str, Any]:

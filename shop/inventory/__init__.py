@@ -21,21 +21,24 @@ from shop.inventory.operations import (
     ship,
 )
 from shop.inventory.queries import (
+    AVAILABLE,
+    COMMITTED,
+    IS_LOW,
+    IS_OUT,
+    ON_HAND,
+    RESERVED,
     Level,
-    StockList,
-    StockRow,
     available,
     default_location,
     discrepancies,
     levels,
     movements,
     restocked,
-    stock_list,
 )
 
 __all__ = [
-    "REASONS", "Level", "Line", "OutOfStock", "StockList", "StockRow", "adjust",
-    "allow_backorder", "available", "commit", "count", "default_location", "discrepancies",
-    "levels", "lock", "movements", "receive", "release", "reserve", "restock", "restocked", "ship",
-    "stock_list",
+    "AVAILABLE", "COMMITTED", "IS_LOW", "IS_OUT", "ON_HAND", "REASONS", "RESERVED", "Level",
+    "Line", "OutOfStock", "adjust", "allow_backorder", "available", "commit", "count",
+    "default_location", "discrepancies", "levels", "lock", "movements", "receive", "release",
+    "reserve", "restock", "restocked", "ship",
 ]  # fmt: skip

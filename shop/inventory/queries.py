@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, and_, func, select
 
-from shop.catalog.models import Product, Variant
+from shop.catalog.models import Variant
 from shop.core.db import session
 from shop.inventory.models import Location, MovementKind, StockLevel, StockMovement
 
@@ -23,45 +24,26 @@ class Level:
         return self.on_hand - self.reserved - self.committed
 
 
-@dataclass(frozen=True, slots=True)
-class StockRow:
-    """A line of the inventory page."""
-
-    variant_id: int
-    product_id: int
-    sku: str
-    product_name: str
-    variant_title: str
-    level: Level
-    low_stock_level: int
-    backorder_allowed: bool
-
-    @property
-    def state(self) -> str:
-        """``out``, ``low`` or ``ok``."""
-        if self.level.available <= 0:
-            return "out"
-        return "low" if self.level.available <= self.low_stock_level else "ok"
-
-
-@dataclass(frozen=True, slots=True)
-class StockList:
-    """One page of stock and how many rows there are in all."""
-
-    rows: Sequence[StockRow]
-    total: int
-    page: int
-    per_page: int
-
-    @property
-    def pages(self) -> int:
-        return max(1, -(-self.total // self.per_page))
-
-
 _ON_HAND = func.coalesce(func.sum(StockLevel.on_hand), 0)
 _RESERVED = func.coalesce(func.sum(StockLevel.reserved), 0)
 _COMMITTED = func.coalesce(func.sum(StockLevel.committed), 0)
-_AVAILABLE = _ON_HAND - _RESERVED - _COMMITTED
+
+
+def _of_variant(units: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Units of a variant over all locations, for a SELECT of variants."""
+    return (
+        select(units)
+        .where(StockLevel.variant_id == Variant.id)
+        .correlate(Variant)
+        .scalar_subquery()
+    )
+
+
+# What a SELECT of variants can show and ask for.
+ON_HAND, RESERVED, COMMITTED = (_of_variant(units) for units in (_ON_HAND, _RESERVED, _COMMITTED))
+AVAILABLE = _of_variant(_ON_HAND - _RESERVED - _COMMITTED)
+IS_OUT = AVAILABLE <= 0
+IS_LOW = and_(AVAILABLE > 0, Variant.low_stock_level >= AVAILABLE)
 
 
 def levels(variant_ids: Iterable[int]) -> dict[int, Level]:
@@ -82,57 +64,6 @@ def available(variant_ids: Iterable[int]) -> dict[int, int]:
         variant_id: known[variant_id].available if variant_id in known else 0
         for variant_id in wanted
     }
-
-
-def stock_list(*, q: str = "", state: str = "", page: int = 1, per_page: int = 50) -> StockList:
-    """Variants with their stock, scarcest first when ``state`` is ``low`` or ``out``.
-
-    ``q`` matches SKU, product name or barcode. One statement.
-    """
-    total = func.count().over()
-    query = (
-        select(
-            Variant.id,
-            Variant.product_id,
-            Variant.sku,
-            Product.name,
-            Variant.title,
-            _ON_HAND,
-            _RESERVED,
-            _COMMITTED,
-            Variant.low_stock_level,
-            Variant.backorder_allowed,
-            total,
-        )
-        .join(Product, Product.id == Variant.product_id)
-        .outerjoin(StockLevel, StockLevel.variant_id == Variant.id)
-        .where(Variant.archived_at.is_(None))
-        .group_by(Variant.id, Product.name)
-        .limit(per_page)
-        .offset((page - 1) * per_page)
-    )
-    if q:
-        query = query.where(
-            or_(
-                Variant.sku.icontains(q, autoescape=True),
-                Product.name.icontains(q, autoescape=True),
-                Variant.barcode == q,
-            )
-        )
-    if state == "out":
-        query = query.having(_AVAILABLE <= 0).order_by(_AVAILABLE, Product.name)
-    elif state == "low":
-        query = query.having(_AVAILABLE > 0, Variant.low_stock_level >= _AVAILABLE)
-        query = query.order_by(_AVAILABLE, Product.name)
-    else:
-        query = query.order_by(Product.name, Variant.position, Variant.id)
-    rows = session.execute(query).all()
-    return StockList(
-        [StockRow(r[0], r[1], r[2], r[3], r[4], Level(r[5], r[6], r[7]), r[8], r[9]) for r in rows],
-        rows[0][10] if rows else 0,
-        page,
-        per_page,
-    )
 
 
 def movements(

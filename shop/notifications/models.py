@@ -6,6 +6,7 @@ from enum import StrEnum
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shop.core import search
 from shop.core.choices import choice, one_of
 from shop.core.db import Base
 
@@ -39,6 +40,8 @@ class MailMessage(Base):
             postgresql_where=text("mailbox <> ''"),
         ),
         Index("ix_mail_message_created_at", "created_at"),
+        search.folded_index("mail_message", "recipient"),
+        search.folded_index("mail_message", "subject"),
         Index("ix_mail_message_open", "id", postgresql_where=text("state NOT IN ('sent', 'kept')")),
     )
 

@@ -129,7 +129,7 @@ class Order(Base):
     closed_at: Mapped[datetime | None]
     close_reason: Mapped[str] = mapped_column(server_default="", default="")
     searched: Mapped[str] = mapped_column(
-        Computed("number || ' ' || email::text || ' ' || customer_name", persisted=True),
+        Computed("shop_fold(number || ' ' || email::text || ' ' || customer_name)", persisted=True),
         deferred=True,
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from shop import discounts, inventory
-from shop.core import tokens
+from shop.core import search, tokens
 from shop.core.db import session
 from shop.core.errors import NotFound
 from shop.core.events import EventRecord
@@ -134,6 +134,11 @@ def desk(filters: OrderFilters) -> OrderList:
     return OrderList([_row(row) for row in rows], total, filters.page, filters.per_page)
 
 
+def matches(word: str) -> ColumnElement[bool]:
+    """Orders with ``word`` in number, email or name, whatever case and accents."""
+    return Order.searched.like(search.pattern(word))
+
+
 def tab_counts() -> dict[str, int]:
     """How many orders each tab holds, with ``""`` for all. One statement."""
     counts = [func.count(case((condition, 1))).label(key) for key, (_, condition) in TABS.items()]
@@ -253,23 +258,6 @@ def due_to_expire(limit: int = 100) -> list[int]:
     )
 
 
-def neighbours(order_id: int, filters: OrderFilters) -> tuple[int | None, int | None]:
-    """The order above and below in the desk's list with these filters (by newest first)."""
-    conditions = _conditions(filters)
-    here = select(Order.placed_at, Order.id).where(Order.id == order_id).subquery()
-    place = (Order.placed_at, Order.id)
-    above = select(Order.id).where(
-        *conditions, tuple_(*place) > tuple_(here.c.placed_at, here.c.id)
-    )
-    below = select(Order.id).where(
-        *conditions, tuple_(*place) < tuple_(here.c.placed_at, here.c.id)
-    )
-    return (
-        session.scalar(above.order_by(Order.placed_at, Order.id).limit(1)),
-        session.scalar(below.order_by(Order.placed_at.desc(), Order.id.desc()).limit(1)),
-    )
-
-
 _ROW = (
     Order.id,
     Order.number,
@@ -309,9 +297,7 @@ def _conditions(filters: OrderFilters) -> list[ColumnElement[bool]]:
         conditions.append(TABS[filters.tab][1])
     if filters.payment_status:
         conditions.append(Order.payment_status == filters.payment_status)
-    conditions += [
-        Order.searched.icontains(word[:60], autoescape=True) for word in filters.q.split()[:5]
-    ]
+    conditions += [matches(word) for word in search.words_of(filters.q)]
     zone = ZoneInfo(filters.zone)
     if filters.placed_from:
         start = datetime.combine(filters.placed_from, time.min, zone)

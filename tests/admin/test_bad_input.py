@@ -121,7 +121,6 @@ def test_a_character_that_cannot_be_kept_is_not_a_failure(owner: Desk, form: str
 
 
 @pytest.mark.parametrize("asked", ["9" * 5000, "٣", "²", "-1", "1_0", "1e1"])
-@pytest.mark.parametrize("path", ["mail/list/?page=", "shipping/list/?page_ShippingMethodsView="])
+@pytest.mark.parametrize("path", ["mail/list/?start=", "shipping/list/?after="])
 def test_page_that_is_none_is_refused(owner: Desk, path: str, asked: str) -> None:
-    assert owner.get(f"/admin/{path}1").status_code == 200
     assert owner.get(f"/admin/{path}{asked}").status_code == 400

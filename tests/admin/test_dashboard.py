@@ -5,8 +5,8 @@ import re
 import pytest
 from flask import Flask
 
-from shop.admin.charts import columns, steps
 from shop.admin.dashboard import figures, midnight
+from shop.admin.framework.charts import columns, steps
 from shop.analytics import Totals
 from shop.core import clock
 from shop.core.money import Money

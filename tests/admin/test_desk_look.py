@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
 from shop import orders
-from shop.admin.orders import OrdersView
+from shop.admin.orders.page import OrdersView
 from shop.core.db import session, transaction
 from tests import cast as people
 from tests.admin.desk import sit

@@ -124,7 +124,7 @@ def test_the_page_links_the_orders_that_moved_the_stock(keeper: Desk, cast: Cast
     page = keeper.text(f"/admin/inventory/show/{cast.mug.id}")
 
     assert f'href="/admin/orders/show/{order.id}"' in page
-    assert "10 on hand: 10 received; 2 promised to paid orders, so 8 can be sold." in page
+    assert "10 on hand: 10 received; 2 committed to paid orders, so 8 can be sold." in page
 
 
 def test_the_sentence_adds_up_what_came_and_went() -> None:
@@ -133,8 +133,8 @@ def test_the_sentence_adds_up_what_came_and_went() -> None:
     sums = {"receive": 60, "ship": -12, "write_off": -2, "count": 1}
 
     assert because(level, sums) == (
-        "47 on hand: 60 received, 12 shipped, 2 written off, +1 corrected by counts; 3 held for"
-        " unpaid orders and 4 promised to paid orders, so 40 can be sold."
+        "47 on hand: 60 received, 12 shipped, 2 written off, +1 corrected by counts; 3 reserved for"
+        " unpaid orders and 4 committed to paid orders, so 40 can be sold."
     )
 
 

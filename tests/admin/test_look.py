@@ -21,7 +21,7 @@ from sqlalchemy import select
 from werkzeug.serving import make_server
 
 from shop import catalog
-from shop.admin import accounts
+from shop.admin.staff import accounts
 from shop.core import db
 from shop.core.db import transaction
 from shop.customers.models import Customer

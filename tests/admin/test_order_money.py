@@ -279,7 +279,7 @@ def test_refused_capture_shows_the_reason_and_a_task(
     assert "not enough money on the card" in answer.text and 'value="10.00"' in answer.text
     code, said = owner.ask(f"/admin/orders/{order.id}/capture", {"amount": "10.00"})
     assert (code, said["code"]) == (409, "card_insufficient_funds")
-    tasks = owner.text("/admin/payments/")
+    tasks = owner.text("/admin/payments/list/")
     assert "could not be captured: There is not enough money on the card" in tasks
 
 

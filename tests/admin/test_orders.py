@@ -50,14 +50,14 @@ def test_the_queue_is_searched_by_number_address_and_name(
 def test_the_queue_is_narrowed_by_payment_and_day(owner: Desk, cast: Cast) -> None:
     number = cast.paid_order.number
 
-    assert number in owner.text("/admin/orders/list/?payment=paid&placed.from=2020-01-01")
-    assert number not in owner.text("/admin/orders/list/?payment=unpaid")
-    assert number not in owner.text("/admin/orders/list/?placed.to=2020-01-01")
+    assert number in owner.text("/admin/orders/list/?payment_status=paid&placed_at.from=2020-01-01")
+    assert number not in owner.text("/admin/orders/list/?payment_status=unpaid")
+    assert number not in owner.text("/admin/orders/list/?placed_at.to=2020-01-01")
 
 
 @pytest.mark.parametrize("page", ["-1", "0", "abc", "9999999999"])
 def test_a_page_that_cannot_be_is_refused(owner: Desk, page: str) -> None:
-    assert owner.get(f"/admin/orders/list/?page={page}").status_code == 400
+    assert owner.get(f"/admin/orders/list/?after={page}").status_code == 400
 
 
 def test_a_number_jumps_to_its_order_and_other_words_are_searched(owner: Desk, cast: Cast) -> None:
@@ -231,7 +231,9 @@ def test_a_note_stands_in_the_timeline_with_its_author_and_as_text(owner: Desk, 
 def test_a_selection_is_processed_row_by_row_and_each_answers(owner: Desk, cast: Cast) -> None:
     paid, unpaid = kept(cast.paid_order), kept(people.order(cast.lamp))
 
-    status, answer = owner.ask("/admin/orders/process", {"rowid": [paid.id, unpaid.id, 424242]})
+    status, answer = owner.ask(
+        "/admin/orders/action_post", {"action": "process", "rowid": [paid.id, unpaid.id, 424242]}
+    )
 
     assert status == 200
     assert answer["done"] == 1
@@ -244,9 +246,11 @@ def test_all_that_match_can_be_processed_at_once(owner: Desk, cast: Cast) -> Non
     paid = kept(cast.paid_order)
     assert people.order(cast.lamp)
 
-    _, answer = owner.ask("/admin/orders/process?tab=to_pack", {"all": "1"})
+    _, answer = owner.ask(
+        "/admin/orders/action_post?tab=to_pack", {"action": "process", "all": "1"}
+    )
 
-    assert [result["number"] for result in answer["results"]] == [paid.number]
+    assert [result["name"] for result in answer["results"]] == [paid.number]
 
 
 def test_a_new_row_comes_only_for_the_view_it_belongs_to(owner: Desk, cast: Cast) -> None:

@@ -38,7 +38,7 @@ def test_processing_has_a_tab_and_a_badge(owner: Desk, cast: Cast) -> None:
     assert order.number in page
     assert '<span class="pill pill-info">Payment processing</span>' in page
     assert order.number not in owner.text("/admin/orders/list/?tab=unpaid")
-    assert order.number in owner.text("/admin/orders/list/?payment=processing")
+    assert order.number in owner.text("/admin/orders/list/?payment_status=processing")
 
 
 def test_processing_page_says_what_it_waits_for(owner: Desk, cast: Cast) -> None:

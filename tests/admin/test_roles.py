@@ -6,7 +6,8 @@ from flask_appbuilder.security.sqla.models import Permission, PermissionView, Ro
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from shop.admin import accounts, menu, roles
+from shop.admin import menu, roles
+from shop.admin.staff import accounts
 from shop.core import db
 from shop.core.db import transaction
 from tests.admin.desk import sit

@@ -21,7 +21,8 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from shop import admin
-from shop.admin import accounts, passwords, security
+from shop.admin import security
+from shop.admin.staff import accounts, passwords
 from shop.core import clock, db, redis, sessions
 from shop.core.db import transaction
 from shop.core.errors import Invalid

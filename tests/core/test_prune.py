@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
-from shop.admin.mail import failed_count
+from shop.admin.emails import failed_count
 from shop.analytics import queries as analytics
 from shop.api import metrics
 from shop.cli.relay import SCHEDULE

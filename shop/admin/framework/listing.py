@@ -1,0 +1,383 @@
+"""A list's address read into a state, and the state into rows and counts.
+
+    ?tab=to_pack&q=ada&payment_status=paid&placed_at.from=2026-11-01&sort=-placed_at&cols=number,total
+    &size=50&after=<key of the last row above>&start=51
+
+The address says everything, so that a list can be shared, bookmarked and returned to. What it
+cannot mean is refused with a sentence (``BadAddress``, status 400), because a list that ignores
+half of what was asked looks complete and is not.
+
+Pages are found by the key of the row before them, never by OFFSET: page 400 costs what page 1
+costs. Numbers are exact up to ``COUNT_LIMIT`` and "more than 10,000" above, so that no list has to
+count a million rows.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from flask import request
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, tuple_
+
+from shop.admin.framework.columns import Listed
+from shop.admin.framework.interface import BIGINT_MAX
+from shop.core.db import session
+from shop.core.errors import DomainError
+
+if TYPE_CHECKING:
+    from shop.admin.framework.view import View
+
+SIZES = (25, 50, 100)
+COUNT_LIMIT = 10_000
+MAX_SEARCH = 200
+MAX_START = 100_000_000
+PLACE = ("after", "before", "start")
+
+
+class BadAddress(DomainError):
+    """The address of a list asks for what there is not."""
+
+    code = "bad_address"
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A saved view above a list. ``condition`` is what its rows fulfil, or a function that gives
+    it where it depends on the time; None means all rows."""
+
+    key: str
+    label: str
+    condition: ColumnElement[bool] | Callable[[], ColumnElement[bool]] | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What the rows fulfil; nothing for all rows."""
+        if self.condition is None:
+            return []
+        return [self.condition() if callable(self.condition) else self.condition]
+
+
+@dataclass(frozen=True)
+class ListState:
+    """What the address of a list asks for."""
+
+    tab: Tab | None
+    q: str
+    filters: Mapping[str, Any]
+    sort: str
+    is_descending: bool
+    columns: tuple[str, ...]
+    size: int
+    after: int | None
+    before: int | None
+    start: int
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether search or filters leave rows out (a tab does not count)."""
+        return bool(self.q or self.filters)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the first page."""
+        return self.after is None and self.before is None
+
+
+@dataclass(frozen=True)
+class ListPage:
+    """One page of a list. ``count`` ends at ``COUNT_LIMIT`` + 1, which means "more"."""
+
+    rows: Sequence[Listed]
+    count: int
+    tab_counts: Mapping[str, int]
+    start: int
+    has_previous: bool
+    has_next: bool
+
+    @property
+    def end(self) -> int:
+        """The number of the last row."""
+        return self.start + len(self.rows) - 1
+
+
+def read(view: "View", arguments: Mapping[str, str]) -> ListState:
+    """The state that the address of ``view``'s list asks for. Raises ``BadAddress``."""
+    known = {"tab", "q", "sort", "cols", "size", *PLACE}
+    for own in view.filters:
+        known.update(own.parameters())
+    for name in arguments:
+        if name not in known:
+            raise BadAddress(f"This list has no filter “{name[:40]}”.")
+    sort, is_descending = _sort(view, arguments.get("sort", ""))
+    after, before = (_key(view, arguments, name) for name in ("after", "before"))
+    if after is not None and before is not None:
+        raise BadAddress("A page is after a row or before one, not both.")
+    return ListState(
+        tab=_tab(view, arguments.get("tab", "")),
+        q=arguments.get("q", "").strip()[:MAX_SEARCH] if view.search else "",
+        filters=_filters(view, arguments),
+        sort=sort,
+        is_descending=is_descending,
+        columns=_columns(view, arguments.get("cols", "")),
+        size=_size(view, arguments.get("size", "")),
+        after=after,
+        before=before,
+        start=_start(arguments.get("start", "")),
+    )
+
+
+def load(view: "View", state: ListState) -> ListPage:
+    """The rows and counts of a list: two statements, one more for a page after the first, and one
+    more per collection that it shows."""
+    rows, has_previous, has_next = _rows(view, state)
+    count, tab_counts = _counts(view, state)
+    first = 1 if not has_previous else state.start
+    if state.before is not None and has_previous:
+        first = max(2, state.start)
+    return ListPage(rows, count, tab_counts, first, has_previous, has_next)
+
+
+def matching(view: "View", state: ListState) -> Select[Any]:
+    """The SELECT of all records that match, in no order and on one page."""
+    return view.query().where(*_where(view, state))
+
+
+def one(view: "View", state: ListState, pk: Any) -> Listed | None:
+    """The row with this key if the state's list holds it. One statement."""
+    key = view.datamodel.key_column
+    found = session.execute(_selected(view, state).where(*_where(view, state), key == pk)).unique()
+    row = found.first()
+    return None if row is None else _listed(view, row)
+
+
+def keys(view: "View", state: ListState, limit: int) -> list[Any]:
+    """The keys of at most ``limit`` rows that match, in the list's order, whatever their page."""
+    key = view.datamodel.key_column
+    query = view.query().with_only_columns(key).where(*_where(view, state))
+    return list(session.scalars(query.order_by(*_order(view, state, backwards=False)).limit(limit)))
+
+
+def neighbours(view: "View", state: ListState, pk: Any) -> tuple[Any | None, Any | None]:
+    """The keys of the rows above and below this one in the list. Three statements at most."""
+    place = _place(view, state, pk)
+    if place is None:
+        return None, None
+    key = view.datamodel.key_column
+    found = []
+    for backwards in (True, False):
+        query = view.query().with_only_columns(key).where(*_where(view, state))
+        query = query.where(_beyond(view, state, place, backwards=backwards))
+        ordered = query.order_by(*_order(view, state, backwards=backwards)).limit(1)
+        found.append(session.scalar(ordered))
+    return found[0], found[1]
+
+
+def here(drop: Iterable[str] = (), **changed: object) -> str:
+    """This page's address with some arguments changed or dropped; changing anything but the place
+    leads to the first page."""
+    dropped = {*drop, *changed, *PLACE}
+    kept = [(name, value) for name, value in request.args.items() if value and name not in dropped]
+    kept += [(name, str(value)) for name, value in changed.items() if value not in (None, "")]
+    return f"{request.path}?{urlencode(kept)}" if kept else request.path
+
+
+def kept_arguments(*without: str) -> list[tuple[str, str]]:
+    """The present arguments but these and the place, for forms that must keep them."""
+    dropped = {*without, *PLACE}
+    return [(name, value) for name, value in request.args.items() if name not in dropped and value]
+
+
+# -- the address ---------------------------------------------------------------------------------
+
+
+def _tab(view: "View", asked: str) -> Tab | None:
+    if not view.tabs:
+        if asked:
+            raise BadAddress("This list has no tabs.")
+        return None
+    if not asked:
+        return view.tabs[0]
+    found = next((tab for tab in view.tabs if tab.key == asked), None)
+    if found is None:
+        raise BadAddress(f"This list has no tab “{asked[:40]}”.")
+    return found
+
+
+def _filters(view: "View", arguments: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for own in view.filters:
+        try:
+            value = own.read(arguments)
+        except ValueError as error:
+            raise BadAddress(str(error)) from None
+        if value is not None:
+            values[own.name] = value
+    return values
+
+
+def _sort(view: "View", asked: str) -> tuple[str, bool]:
+    name = (asked or view.sort).removeprefix("-")
+    if asked and name not in view.sortable:
+        raise BadAddress(f"This list cannot be sorted by “{name[:40]}”.")
+    return name, (asked or view.sort).startswith("-")
+
+
+def _columns(view: "View", asked: str) -> tuple[str, ...]:
+    if not asked:
+        return tuple(column.name for column in view.columns if column.shown)
+    names = asked.split(",")
+    known = {column.name for column in view.columns}
+    for name in names:
+        if name not in known:
+            raise BadAddress(f"This list has no column “{name[:40]}”.")
+    # The first column names the row: it is always there. The others keep the list's own order.
+    first = view.columns[0].name
+    return tuple(c.name for c in view.columns if c.name == first or c.name in names)
+
+
+def _size(view: "View", asked: str) -> int:
+    if not asked:
+        return view.page_size
+    if asked not in {str(size) for size in SIZES}:
+        raise BadAddress("A page has 25, 50 or 100 rows.")
+    return int(asked)
+
+
+def _key(view: "View", arguments: Mapping[str, str], name: str) -> int | None:
+    asked = arguments.get(name, "")
+    if not asked:
+        return None
+    fits = asked.isascii() and asked.isdecimal() and len(asked) < 20
+    if not fits or not 0 < int(asked) <= min(BIGINT_MAX, view.datamodel.largest_key):
+        raise BadAddress("There is no such page.")
+    return int(asked)
+
+
+def _start(asked: str) -> int:
+    if not asked:
+        return 1
+    fits = asked.isascii() and asked.isdecimal() and len(asked) < 10
+    if not fits or not 0 < int(asked) <= MAX_START:
+        raise BadAddress("There is no such page.")
+    return int(asked)
+
+
+# -- the statements ------------------------------------------------------------------------------
+
+
+def _where(view: "View", state: ListState) -> list[ColumnElement[bool]]:
+    conditions = list(view.scope())
+    if state.tab is not None:
+        conditions += state.tab.conditions()
+    if state.q:
+        conditions.append(view.search_condition(state.q))
+    by_name = {own.name: own for own in view.filters}
+    conditions += [by_name[name].condition(value) for name, value in state.filters.items()]
+    return conditions
+
+
+def _selected(view: "View", state: ListState) -> Select[Any]:
+    shown = {*state.columns, *view.needed}
+    computed = [c for c in view.columns if c.sql is not None and c.name in shown]
+    return view.query().add_columns(*(c.sql.label(c.name) for c in computed))
+
+
+def _rows(view: "View", state: ListState) -> tuple[list[Listed], bool, bool]:
+    """The rows of the page, and whether there are rows before and after them."""
+    backwards = state.before is not None
+    query = _selected(view, state).where(*_where(view, state))
+    place = None
+    if not state.is_first:
+        place = _place(view, state, state.before if backwards else state.after)
+        if place is None:  # the row has been deleted: nobody can tell where the page began
+            raise BadAddress("This page has moved. Go back to the first one.")
+        query = query.where(_beyond(view, state, place, backwards=backwards))
+    query = query.order_by(*_order(view, state, backwards=backwards)).limit(state.size + 1)
+    found = session.execute(query).unique().all()
+    has_more = len(found) > state.size
+    rows = [_listed(view, row) for row in found[: state.size]]
+    if backwards:
+        return rows[::-1], has_more, True
+    return rows, place is not None, has_more
+
+
+def _listed(view: "View", row: Any) -> Listed:
+    values = dict(row._mapping)
+    item = values.pop(view.datamodel.obj.__name__)
+    return Listed(item, values)
+
+
+def _order(view: "View", state: ListState, *, backwards: bool) -> list[Any]:
+    by, key = view.sortable.get(state.sort), view.datamodel.key_column
+    downwards = state.is_descending != backwards
+    turned = [key.desc() if downwards else key.asc()]
+    if by is None:
+        return turned
+    first = by.desc() if downwards else by.asc()
+    if not _is_nullable(by):
+        return [first, *turned]
+    # What has no value stands last, whichever way the list is sorted.
+    return [first.nulls_first() if backwards else first.nulls_last(), *turned]
+
+
+def _place(view: "View", state: ListState, pk: Any) -> tuple[Any, Any] | None:
+    """What the row with this key is sorted by, and its key; None when it is gone."""
+    by, key = view.sortable.get(state.sort), view.datamodel.key_column
+    query = view.query().with_only_columns(key if by is None else by, key).where(key == pk)
+    row = session.execute(query).first()
+    return None if row is None else (row[0], row[1])
+
+
+def _beyond(
+    view: "View", state: ListState, place: tuple[Any, Any], *, backwards: bool
+) -> ColumnElement[bool]:
+    """The rows that come after the place, or before it."""
+    by, key = view.sortable.get(state.sort), view.datamodel.key_column
+    value, pk = place
+    downwards = state.is_descending != backwards
+    later_key = key < pk if downwards else key > pk
+    if by is None:
+        return later_key
+    if not _is_nullable(by):
+        here_, there = tuple_(by, key), tuple_(literal(value, by.type), literal(pk, key.type))
+        condition: ColumnElement[bool] = here_ < there if downwards else here_ > there
+        return condition
+    if value is None:
+        beside = and_(by.is_(None), later_key)
+        return or_(by.is_not(None), beside) if backwards else beside
+    further = or_(by < value if downwards else by > value, and_(by == value, later_key))
+    return further if backwards else or_(further, by.is_(None))
+
+
+def _is_nullable(expression: Any) -> bool:
+    return bool(getattr(expression, "nullable", True))
+
+
+def _counts(view: "View", state: ListState) -> tuple[int, dict[str, int]]:
+    """How many rows match, and how many each tab has; one statement."""
+    wanted = [_bounded(view.counted(), [*view.scope(), *tab.conditions()]) for tab in view.tabs]
+    if state.is_narrowed or not view.tabs:
+        wanted.append(_bounded(view.query(), _where(view, state)))
+    numbers = session.execute(select(*wanted)).one()
+    tabs = {tab.key: number for tab, number in zip(view.tabs, numbers, strict=False)}
+    if state.tab is not None and not state.is_narrowed:
+        return tabs[state.tab.key], tabs
+    return numbers[-1], tabs
+
+
+def _bounded(query: Select[Any], conditions: Sequence[ColumnElement[bool]]) -> Any:
+    some = query.with_only_columns(literal(1), maintain_column_froms=True)
+    some = some.where(*conditions).order_by(None)
+    return (
+        select(func.count()).select_from(some.limit(COUNT_LIMIT + 1).subquery()).scalar_subquery()
+    )
+
+
+def number_words(count: int) -> str:
+    """A count in words: exact, or that it is more than can be counted at once."""
+    return f"{count:,}" if count <= COUNT_LIMIT else f"more than {COUNT_LIMIT:,}"
+
+
+def short_number(count: int) -> str:
+    """A count for a tab."""
+    return f"{count:,}" if count <= COUNT_LIMIT else f"{COUNT_LIMIT:,}+"

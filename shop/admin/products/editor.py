@@ -1,0 +1,509 @@
+"""Products: the list, and one page that edits everything about a product, part by part."""
+
+from collections.abc import Callable
+from typing import Any, BinaryIO, cast
+
+from flask import Response, abort, flash, jsonify, make_response, redirect, request
+from flask_appbuilder import expose
+from flask_appbuilder.security.decorators import has_access, permission_name
+from markupsafe import Markup
+from sqlalchemy import func, select
+from sqlalchemy.orm import selectinload
+
+from shop import catalog, inventory, media
+from shop.admin.framework import (
+    Action,
+    Amount,
+    Code,
+    Flag,
+    Image,
+    Listed,
+    Missing,
+    Moment,
+    Number,
+    Page,
+    Relation,
+    Status,
+    Tab,
+    Table,
+    Text,
+    Through,
+    View,
+    errors,
+)
+from shop.admin.framework.formatters import money, number
+from shop.admin.framework.inputs import existing
+from shop.admin.products.forms import (
+    Attempt,
+    DetailsForm,
+    blame,
+    check_unchanged,
+    currency,
+    details_form,
+    major,
+    merged,
+    price_of,
+    save_options,
+    save_variants,
+    seen_details,
+    seen_of,
+    shown_options,
+    shown_variants,
+    sku_pattern_of,
+    written_fields,
+)
+from shop.admin.products.list import AVAILABLE, IMAGE_KEY, VARIANTS
+from shop.catalog.models import Category, Option, Product, ProductStatus, Variant
+from shop.catalog.models import Image as ProductImage
+from shop.catalog.pictures import MAX_IMAGES
+from shop.catalog.wording import html_of
+from shop.core.db import end_read, session, transaction
+from shop.core.errors import DomainError, Invalid
+
+TONES = {
+    ProductStatus.DRAFT: ("mute", "Draft"),
+    ProductStatus.ACTIVE: ("good", "Active"),
+    ProductStatus.ARCHIVED: ("warn", "Archived"),
+}
+VERBS: dict[str, tuple[Callable[[Product], object], str]] = {
+    "publish": (catalog.publish, "{name} is in the shop now."),
+    "unpublish": (catalog.unpublish, "{name} is a draft again."),
+    "archive": (catalog.archive, "{name} is archived."),
+    "restore": (catalog.restore, "{name} is back, as a draft."),
+}
+VARIANT_VERBS: dict[str, tuple[Callable[[Variant], object], str]] = {
+    "archive": (catalog.archive_variant, "{sku} is no longer sold."),
+    "restore": (catalog.restore_variant, "{sku} is sold again."),
+    "delete": (catalog.delete_variant, "{sku} is deleted."),
+}
+SHOWN = {"options": shown_options, "variants": shown_variants}
+MAX_PREVIEW_LENGTH = 20_000
+
+
+def _price(value: int, row: Listed) -> Any:
+    low, high = (money(row[name], row.item) for name in ("price_from_minor", "price_to_minor"))
+    is_range = row["price_to_minor"] > row["price_from_minor"]
+    return Markup("{} – {}").format(low, high) if is_range else low
+
+
+def _left(value: int, row: Listed) -> Any:
+    if value > 0 or row["status"] != ProductStatus.ACTIVE:
+        return number(max(0, value))
+    return Markup('<span class="stock-out">sold out</span>')
+
+
+class ProductsView(View):
+    """Everything that is sold, and what was."""
+
+    route_base = "/admin/products"
+    datamodel = Table(Product)
+    noun = "product"
+    columns = (
+        Text("name", "Product", sorts=func.lower(Product.name), card="title"),
+        Image("image", "Image", sql=IMAGE_KEY, sorts=False),
+        Status("status", words=TONES, card="end"),
+        Amount("price_from_minor", "Price", show=_price),
+        Number("variants", sql=VARIANTS),
+        Number("available", sql=AVAILABLE, show=_left),
+        Code("slug", "URL slug", shown=False),
+        Moment("published_at", "Published", shown=False),
+    )
+    more_filters = (
+        Relation(
+            "category",
+            "Category",
+            model=Category,
+            searched=(Category.name, Category.path),
+            matches=lambda pk: Product.categories.any(Category.id == pk),
+        ),
+        Missing("description", "Description", sql=Product.description),
+        Flag(
+            "has_image",
+            "Image",
+            yes="Has one",
+            no="Has none",
+            sql=select(ProductImage.id).where(ProductImage.product_id == Product.id).exists(),
+        ),
+    )
+    without_filters = ("variants",)
+    sort = "name"
+    search = ("name", "slug", Through(Variant.sku, Product.id, Variant.product_id))
+    search_hint = "Name, URL slug or SKU"
+    tabs = (
+        Tab("all", "All"),
+        Tab("active", "Active", Product.status == ProductStatus.ACTIVE),
+        Tab("draft", "Drafts", Product.status == ProductStatus.DRAFT),
+        Tab("out", "Sold out", (Product.status == ProductStatus.ACTIVE) & (AVAILABLE <= 0)),
+        Tab("archived", "Archived", Product.status == ProductStatus.ARCHIVED),
+    )
+    row_actions = (
+        Action(
+            "publish",
+            "Publish",
+            catalog.publish,
+            "is in the shop now.",
+            icon="store",
+            permission="edit",
+            single=False,
+        ),
+        Action(
+            "unpublish",
+            "Unpublish",
+            catalog.unpublish,
+            "is a draft again.",
+            icon="eye-off",
+            permission="edit",
+            single=False,
+        ),
+        Action(
+            "archive",
+            "Archive",
+            catalog.archive,
+            "is archived.",
+            confirm="Take these products out of the shop and archive them: {count}?",
+            icon="archive",
+            permission="edit",
+            single=False,
+        ),
+    )
+    list_template = "admin/products/list.html"
+    row_buttons = "admin/products/_row_buttons.html"
+    empty_words = ("No products yet", "Products appear here.")
+
+    def row_href(self, item: Product) -> str | None:
+        method = "edit" if self.may("can_edit") else "show"
+        return self.address(method, pk=item.id, **self.list_arguments())
+
+    def may_delete(self, item: Product) -> bool:
+        return False  # on its own page, which says what stands against it
+
+    def may_edit(self, item: Product) -> bool:
+        return False  # its name leads to the form
+
+    def hold(self, item: Product) -> None:
+        catalog.get_product(item.id, to_change=True)
+
+    @expose("/add", methods=["GET", "POST"])
+    @has_access
+    def add(self) -> Page:
+        """A new draft: what is written about it; the rest follows on its page."""
+        form = details_form(None)
+        if form.validate_on_submit():
+            try:
+                with transaction():
+                    product = catalog.create_product(**written_fields(form))
+            except DomainError as refusal:
+                blame(form, refusal)
+            else:
+                flash("The draft is saved. Now add pictures, options and prices.", "success")
+                return redirect(self.address("edit", pk=product.id), code=303)
+        return self.page("admin/products/add.html", title="New product", form=form)
+
+    @expose("/show/<int:pk>")
+    @has_access
+    def show(self, pk: int) -> Page:
+        """The product for who may only look."""
+        return self._editor(_whole_product(pk), may_edit=False)
+
+    @expose("/edit/<int:pk>", methods=["GET", "POST"])
+    @has_access
+    def edit(self, pk: int) -> Page:
+        """The product's page; posting saves what is written about it."""
+        product = _whole_product(pk)
+        form = details_form(product)
+        if request.method == "POST" and form.validate():
+            try:
+                with transaction():
+                    current = catalog.get_product(pk, to_change=True)
+                    check_unchanged(current)
+                    catalog.update_product(current, **written_fields(form))
+            except DomainError as refusal:
+                blame(form, refusal)
+                product = _whole_product(pk)
+            else:
+                flash(f"{product.name} is saved.", "success")
+                return redirect(self.address("edit", pk=pk), code=303)
+        return self._editor(product, form=form)
+
+    @expose("/<int:pk>/state/<verb>", methods=["POST"])
+    @has_access
+    @permission_name("edit")
+    def state(self, pk: int, verb: str) -> Page:
+        """Publish, take out of the shop, archive or restore."""
+        change, said = VERBS.get(verb) or abort(404)
+        with transaction():
+            product = catalog.get_product(existing(pk), to_change=True)
+            change(product)
+        return self._back(pk, said.format(name=product.name))
+
+    @expose("/<int:pk>/delete", methods=["POST"])
+    @has_access
+    def delete(self, pk: int) -> Page:
+        """Remove a product that was never ordered nor counted."""
+        with transaction():
+            product = catalog.get_product(existing(pk), to_change=True)
+            name = product.name
+            catalog.delete_product(product)
+        flash(f"{name} is deleted.", "success")
+        return redirect(self.address("list"), code=303)
+
+    @expose("/preview", methods=["POST"])
+    @has_access
+    @permission_name("list")
+    def preview(self) -> Page:
+        """A description as the shop will show it."""
+        return html_of(request.form.get("text", "")[:MAX_PREVIEW_LENGTH])
+
+    # -- options and variants --------------------------------------------------------------------
+
+    @expose("/<int:pk>/options", methods=["POST"])
+    @has_access
+    @permission_name("edit")
+    def options(self, pk: int) -> Page:
+        """What a customer chooses between."""
+        return self._part(pk, "options", lambda product: save_options(product, request.form))
+
+    @expose("/<int:pk>/variants", methods=["POST"])
+    @has_access
+    @permission_name("edit")
+    def variants(self, pk: int) -> Page:
+        """All rows of the table of variants at once: all are saved or none."""
+        return self._part(pk, "variants", lambda product: save_variants(product, request.form))
+
+    @expose("/<int:pk>/variants/add", methods=["POST"])
+    @has_access
+    @permission_name("edit")
+    def add_variant(self, pk: int) -> Page:
+        """One more variant."""
+
+        def add(product: Product) -> None:
+            chosen = [
+                value
+                for option in product.options
+                for value in option.values
+                if request.form.get(f"value-{option.id}") == str(value.id)
+            ]
+            catalog.add_variant(
+                product,
+                values=chosen,
+                sku=request.form.get("sku", ""),
+                price_minor=price_of(request.form, "price", "The price"),
+            )
+
+        return self._part(pk, "new variant", add)
+
+    @expose("/<int:pk>/variants/generate", methods=["POST"])
+    @has_access
+    @permission_name("edit")
+    def generate(self, pk: int) -> Page:
+        """Every combination of the options that is missing."""
+
+        def generate(product: Product) -> None:
+            pattern = request.form.get("sku_pattern", "")
+            price = price_of(request.form, "price", "The price")
+            made = catalog.generate_variants(product, sku_pattern=pattern, price_minor=price)
+            if not made:
+                raise Invalid("Every combination is there already.")
+
+        return self._part(pk, "generate", generate)
+
+    @expose("/<int:pk>/variants/<int:variant_id>/<verb>", methods=["POST"])
+    @has_access
+    @permission_name("edit")
+    def variant_state(self, pk: int, variant_id: int, verb: str) -> Page:
+        """Stop selling a variant, sell it again, or delete one that was never used."""
+        change, said = VARIANT_VERBS.get(verb) or abort(404)
+        with transaction():
+            product = catalog.get_product(existing(pk), to_change=True)
+            variant = next((v for v in product.variants if v.id == variant_id), None) or abort(404)
+            sku = variant.sku
+            change(variant)
+        return self._back(pk, said.format(sku=sku), "variants")
+
+    # -- pictures --------------------------------------------------------------------------------
+
+    @expose("/<int:pk>/pictures", methods=["GET"])
+    @has_access
+    @permission_name("show")
+    def pictures(self, pk: int) -> Page:
+        """The pictures alone, for the page to put in place after an upload."""
+        product = _whole_product(pk)
+        return self.page("admin/products/_pictures.html", **self._facts(product, True))
+
+    @expose("/<int:pk>/pictures", methods=["POST"])
+    @has_access
+    @permission_name("edit")
+    def upload(self, pk: int) -> Page:
+        """Take one picture in. What is refused leaves nothing behind."""
+        product = catalog.get_product(existing(pk))
+        if len(product.images) >= MAX_IMAGES:
+            raise Invalid(f"A product can have {MAX_IMAGES} pictures, not more.", field="picture")
+        sent = request.files.get("picture")
+        if sent is None or not sent.filename:
+            raise Invalid("Choose a picture first.", field="picture")
+        end_read()  # a picture may wait for its turn longer than Postgres waits for us
+        stored = media.store_upload(cast(BinaryIO, sent.stream), sent.filename)
+        with transaction():
+            current = catalog.get_product(pk, to_change=True)
+            image = catalog.add_image(current, stored, alt="")
+        if errors.wants_json():
+            return make_response(jsonify(id=image.id), 201)
+        return self._back(pk, "The picture is added.", "pictures")
+
+    @expose("/<int:pk>/pictures/order", methods=["POST"])
+    @has_access
+    @permission_name("edit")
+    def picture_order(self, pk: int) -> Page:
+        """Show the pictures in another order."""
+        asked = request.form.get("order", "").split(",")
+        if not all(part.isdecimal() and len(part) < 19 for part in asked):
+            raise Invalid("The order must name every picture once.", field="order")
+        with transaction():
+            product = catalog.get_product(existing(pk), to_change=True)
+            catalog.reorder_images(product, [int(part) for part in asked])
+        if errors.wants_json():
+            return jsonify(message="The order is saved.")
+        return self._back(pk, "The order is saved.", "pictures")
+
+    @expose("/<int:pk>/pictures/<int:image_id>", methods=["POST"])
+    @has_access
+    @permission_name("edit")
+    def picture(self, pk: int, image_id: int) -> Page:
+        """Say what a picture shows."""
+        with transaction():
+            product, image = _own_image(pk, image_id)
+            wanted = request.form.get("option_value", "")
+            value = next(
+                (v for o in product.options for v in o.values if str(v.id) == wanted), None
+            )
+            catalog.update_image(image, alt=request.form.get("alt", ""), option_value=value)
+        if errors.wants_json():
+            return jsonify(message="Saved.")
+        return self._back(pk, "The picture's description is saved.", "pictures")
+
+    @expose("/<int:pk>/pictures/<int:image_id>/move/<int:step>", methods=["POST"])
+    @has_access
+    @permission_name("edit")
+    def move_picture(self, pk: int, image_id: int, step: int) -> Page:
+        """One place earlier (0) or later (1): the way without a mouse and without a script."""
+        with transaction():
+            product, image = _own_image(pk, image_id)
+            order = [one.id for one in product.images]
+            at = order.index(image.id)
+            to = min(len(order) - 1, max(0, at + (1 if step else -1)))
+            order.insert(to, order.pop(at))
+            catalog.reorder_images(product, order)
+        if errors.wants_json():
+            return jsonify(message=f"Now picture {to + 1} of {len(order)}.")
+        return self._back(pk, "The order is saved.", "pictures")
+
+    @expose("/<int:pk>/pictures/<int:image_id>/delete", methods=["POST"])
+    @has_access
+    @permission_name("edit")
+    def delete_picture(self, pk: int, image_id: int) -> Page:
+        """Take a picture off the product."""
+        with transaction():
+            _, image = _own_image(pk, image_id)
+            catalog.remove_image(image)
+        return self._back(pk, "The picture is removed.", "pictures")
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _part(self, pk: int, part: str, work: Callable[[Product], object]) -> Page:
+        """Save one part of the page; a refusal shows there, and what was typed stays."""
+        try:
+            with transaction():
+                product = catalog.get_product(existing(pk), to_change=True)
+                work(product)
+        except DomainError as refusal:
+            if errors.wants_json():
+                raise
+            product = _whole_product(pk)
+            shown = SHOWN[part](product) if part in SHOWN else {}
+            attempt = Attempt(part, refusal.sentence, merged(shown, request.form))
+            return self._editor(product, attempt=attempt)
+        return self._back(pk, "Saved.", "options" if part == "options" else "variants")
+
+    def _back(self, pk: int, message: str, anchor: str = "") -> Page:
+        flash(message, "success")
+        return redirect(self.address("edit", pk=pk, _anchor=anchor or None), code=303)
+
+    def _editor(
+        self,
+        product: Product,
+        *,
+        form: DetailsForm | None = None,
+        attempt: Attempt | None = None,
+        may_edit: bool = True,
+    ) -> Page:
+        refused = bool(attempt or (form and form.errors))
+        page = self.page(
+            "admin/products/edit.html",
+            title=product.name,
+            form=form or details_form(product, fill=True),
+            attempt=attempt or Attempt(),
+            **self._facts(product, may_edit),
+        )
+        return Response(page, 422) if refused else page
+
+    def _facts(self, product: Product, may_edit: bool) -> dict[str, Any]:
+        levels = inventory.levels([variant.id for variant in product.variants])
+        combinations = 1
+        for option in product.options:
+            combinations *= len(option.values)
+        return {
+            "product": product,
+            "may_edit": may_edit,
+            "may_delete": may_edit and self.may("can_delete"),
+            "tone": TONES[product.status],
+            "levels": levels,
+            "ready": readiness(product, levels),
+            "major": major,
+            "currency": currency(),
+            "missing": max(0, combinations - len(product.variants)) if product.options else 0,
+            "values": [
+                (value.id, f"{option.name}: {value.name}")
+                for option in product.options
+                for value in option.values
+            ],
+            "pattern": sku_pattern_of(product),
+            "seen_details": seen_details(product),
+            "seen_options": seen_of(shown_options(product)),
+            "seen_variants": seen_of(shown_variants(product)),
+        }
+
+
+def readiness(product: Product, levels: dict[int, inventory.Level]) -> list[tuple[str, bool]]:
+    """What a product should have before it is offered: (words, whether it is there)."""
+    sold = [variant for variant in product.variants if variant.archived_at is None]
+    free = sum(levels[variant.id].available for variant in sold if variant.id in levels)
+    return [
+        ("A description", bool(product.description)),
+        ("A category", bool(product.categories)),
+        ("A picture", bool(product.images)),
+        ("Every picture is described", all(image.alt for image in product.images)),
+        ("A variant with a price", any(variant.price_minor for variant in sold)),
+        ("Something in stock", free > 0 or any(v.backorder_allowed for v in sold)),
+    ]
+
+
+def _whole_product(pk: int) -> Product:
+    """The product with all its parts, loaded in few statements. 404 when there is none."""
+    found = session.scalar(
+        select(Product)
+        .where(Product.id == existing(pk))
+        .options(
+            selectinload(Product.categories),
+            selectinload(Product.options).selectinload(Option.values),
+            selectinload(Product.variants).selectinload(Variant.values),
+            selectinload(Product.images),
+        )
+        .execution_options(populate_existing=True)
+    )
+    return found or abort(404)
+
+
+def _own_image(pk: int, image_id: int) -> tuple[Product, ProductImage]:
+    product = catalog.get_product(existing(pk), to_change=True)
+    image = next((one for one in product.images if one.id == image_id), None)
+    return product, image or abort(404)

@@ -1,0 +1,352 @@
+"""What people type about a product, read into what the catalogue's operations take."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import current_app, request
+from flask_wtf import FlaskForm
+from markupsafe import Markup
+from sqlalchemy import select
+from wtforms import SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length, NumberRange, Optional
+
+from shop import catalog, inventory
+from shop.admin.categories import PLACED, in_tree_order
+from shop.admin.framework.errors import Stale
+from shop.admin.framework.fields import WholeField
+from shop.catalog.models import Category, Product
+from shop.checkout.models import TaxRate
+from shop.core import strict_json
+from shop.core.db import session
+from shop.core.errors import DomainError, Invalid
+from shop.core.money import AmountError, format_typed, parse_amount
+
+PAIR = re.compile(r"\s*([^:]+):\s*(.+)")
+# What the form shows as it is stored.
+PLAIN = (
+    "name", "slug", "tagline", "description", "tax_class", "featured_rank", "keywords",
+    "seo_title", "seo_description",
+)  # fmt: skip
+Typed = Mapping[str, str]
+
+
+class DetailsForm(FlaskForm):
+    """What is written about a product."""
+
+    name = StringField("Name", [InputRequired("Fill in a name."), Length(max=200)])
+    slug = StringField(
+        "Address",
+        [Length(max=80)],
+        description="The end of the page's address; the old one leads on.",
+    )
+    tagline = StringField("Tagline", [Length(max=200)], description="One line under the name.")
+    description = TextAreaField("Description", render_kw={"rows": 10})
+    attributes = TextAreaField(
+        "Details", description="One a line, such as “Material: stoneware”.", render_kw={"rows": 4}
+    )
+    categories = SelectMultipleField("Categories", coerce=int)
+    primary_category = SelectField(
+        "Main category", coerce=int, description="Where the path above the name leads."
+    )
+    tax_class = SelectField("Tax class")
+    featured_rank = WholeField(
+        "Place on the home page",
+        [Optional(), NumberRange(0, 1_000_000, "A whole number from 0.")],
+        description="1 comes first; empty: not there.",
+    )
+    keywords = StringField(
+        "Search words", [Length(max=500)], description="Found by search, shown nowhere."
+    )
+    seo_title = StringField(
+        "Title for search engines", [Length(max=120)], description="Empty: the product's name."
+    )
+    seo_description = TextAreaField(
+        "Description for search engines",
+        [Length(max=320)],
+        description="Empty: the tagline.",
+        render_kw={"rows": 3},
+    )
+
+
+@dataclass
+class Attempt:
+    """What somebody typed into a part of the page that was refused, and why."""
+
+    part: str = ""
+    sentence: str = ""
+    typed: Typed = field(default_factory=dict)
+
+    def value(self, part: str, name: str, otherwise: object) -> str:
+        """What a field of a part should show."""
+        if self.part == part and name in self.typed:
+            return self.typed[name]
+        return "" if otherwise is None else str(otherwise)
+
+    def mark(self, part: str) -> Markup:
+        """The attribute of a form that came back with what was typed; nothing for the others."""
+        return Markup(" data-refused") if self.part == part else Markup()
+
+    def ticked(self, part: str, name: str, otherwise: bool) -> bool:
+        """Whether a box of a part should be ticked."""
+        return bool(self.typed.get(name)) if self.part == part else otherwise
+
+
+# ── what is written about it ─────────────────────────────────────────────────────────────────────
+
+
+def details_form(product: Product | None, *, fill: bool = False) -> DetailsForm:
+    form = DetailsForm(formdata=None) if fill or request.method == "GET" else DetailsForm()
+    rows = in_tree_order(session.execute(select(*PLACED)).all())
+    names = {row.path: row.name for row in rows}
+    places = [(row.id, " › ".join(_names_above(row.path, names))) for row in rows]
+    form.categories.choices = places
+    form.primary_category.choices = [(0, "The first of them"), *places]
+    classes = session.scalars(select(TaxRate.tax_class).distinct().order_by(TaxRate.tax_class))
+    known = {*classes, product.tax_class if product else "standard"}
+    form.tax_class.choices = [(name, name.capitalize()) for name in sorted(known)]
+    if form.is_submitted() and not fill:
+        return form
+    if product is None:
+        form.tax_class.data, form.primary_category.data, form.categories.data = "standard", 0, []
+        return form
+    for name in PLAIN:
+        form[name].data = getattr(product, name)
+    form.attributes.data = "\n".join(f"{k}: {v}" for k, v in product.attributes.items())
+    form.categories.data = [category.id for category in product.categories]
+    form.primary_category.data = product.primary_category_id or 0
+    return form
+
+
+def _names_above(path: str, names: Mapping[str, str]) -> list[str]:
+    parts = path.split("/")
+    return [names.get("/".join(parts[: n + 1]), part) for n, part in enumerate(parts)]
+
+
+def written_fields(form: DetailsForm) -> dict[str, Any]:
+    chosen = form.categories.data or []
+    wanted = {*chosen, form.primary_category.data} - {0}
+    found = session.scalars(select(Category).where(Category.id.in_(wanted))).all()
+    by_id = {category.id: category for category in found}
+    written = {
+        "name": form.name.data,
+        "tagline": form.tagline.data,
+        "description": form.description.data,
+        "keywords": form.keywords.data,
+        "attributes": _attributes(form.attributes.data or ""),
+        "tax_class": form.tax_class.data,
+        "featured_rank": form.featured_rank.data,
+        "seo_title": form.seo_title.data,
+        "seo_description": form.seo_description.data,
+        "categories": [by_id[pk] for pk in chosen if pk in by_id],
+    }
+    if primary := by_id.get(form.primary_category.data):
+        written["primary_category"] = primary
+    if slug := (form.slug.data or "").strip():
+        written["slug"] = slug
+    return written
+
+
+def _attributes(text: str) -> dict[str, str]:
+    pairs = {}
+    for line in text.splitlines():
+        if line.strip():
+            found = PAIR.fullmatch(line)
+            if found is None:
+                raise Invalid(f"“{line.strip()[:40]}” has no “:” in it.", field="attributes")
+            pairs[found[1].strip()] = found[2].strip()
+    return pairs
+
+
+def blame(form: DetailsForm, refusal: DomainError) -> None:
+    """Show a refusal at its field, or above the form."""
+    blamed = form[refusal.field] if refusal.field and refusal.field in form else form.name
+    blamed.errors = [*blamed.errors, refusal.sentence]
+
+
+def seen_details(product: Product) -> str:
+    """A fingerprint of what the form shows, so that pictures and stock may change meanwhile."""
+    shown = [getattr(product, name) for name in PLAIN]
+    places = sorted(category.id for category in product.categories)
+    words = json.dumps([*shown, product.attributes, places, product.primary_category_id])
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
+def check_unchanged(product: Product) -> None:
+    """Refuse to write over what somebody else wrote since the form was opened."""
+    seen = request.form.get("seen", "")
+    if seen and seen != seen_details(product):
+        raise Invalid(
+            "Somebody changed this product while you edited it. What you typed is still here:"
+            " compare it with the shop's page, then save again to replace what is there.",
+            field="name",
+        )
+
+
+# ── two people at one table ──────────────────────────────────────────────────────────────────────
+
+
+def seen_of(shown: Typed) -> str:
+    """What a table shows, for a hidden field of its form."""
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+
+
+def merged(shown: Typed, typed: Typed) -> dict[str, str]:
+    """What was typed, where it was typed; elsewhere what is there now, whoever wrote it.
+
+    A form that does not say what it showed, as a script may send it, is believed.
+    """
+    kept = {name: text.strip() for name, text in typed.items()}
+    seen = _seen_in(typed)
+    if not seen:
+        return kept
+    untouched = {name for name in shown if kept.get(name, "") == seen.get(name, "")}
+    return kept | {name: shown[name] for name in untouched}
+
+
+def check_merged(shown: Typed, typed: Typed) -> None:
+    """Refuse with ``Stale`` what two people changed differently."""
+    for name, before in _seen_in(typed).items():
+        mine, now = typed.get(name, "").strip(), shown.get(name, "")
+        if before not in (mine, now) and mine != now:
+            change = f"changed “{before}” to “{now}”" if now else f"removed “{before}”"
+            change = change if before else f"filled in “{now}”"
+            raise Stale(
+                f"Somebody {change} while you edited it. What you typed is still here:"
+                " save again to replace it."
+            )
+
+
+def _seen_in(typed: Typed) -> dict[str, str]:
+    try:
+        seen = strict_json.parse(typed.get("seen", ""))
+    except ValueError:
+        return {}
+    if not isinstance(seen, dict):
+        return {}
+    return {name: text for name, text in seen.items() if isinstance(text, str)}
+
+
+# ── options and variants ─────────────────────────────────────────────────────────────────────────
+
+
+def shown_options(product: Product) -> dict[str, str]:
+    """The fields of the form for options as they are now."""
+    shown = {f"option-{option.id}": option.name for option in product.options}
+    for option in product.options:
+        for value in option.values:
+            shown[f"value-{value.id}"] = value.name
+            shown[f"swatch-{value.id}"] = value.swatch or ""
+    return shown
+
+
+def shown_variants(product: Product) -> dict[str, str]:
+    """The fields of the table of variants as they are now."""
+    shown: dict[str, str] = {}
+    for v in product.variants:
+        shown |= {
+            f"sku-{v.id}": v.sku,
+            f"price-{v.id}": major(v.price_minor),
+            f"compare-{v.id}": major(v.compare_at_minor),
+            f"low-{v.id}": str(v.low_stock_level),
+            f"weight-{v.id}": str(v.weight_g),
+            f"barcode-{v.id}": v.barcode or "",
+            f"backorder-{v.id}": "1" if v.backorder_allowed else "",
+        }
+    return shown
+
+
+def save_options(product: Product, typed: Typed) -> None:
+    shown = shown_options(product)
+    check_merged(shown, typed)
+    catalog.set_options(product, option_drafts(product, merged(shown, typed)))
+
+
+def option_drafts(product: Product, typed: Typed) -> list[catalog.OptionDraft]:
+    """The options as they were typed; an emptied name means that it should go."""
+    drafts = []
+    for option in product.options:
+        values = [
+            catalog.ValueDraft(name, _swatch(typed, f"swatch-{value.id}"), value.id)
+            for value in option.values
+            if (name := typed.get(f"value-{value.id}", "").strip())
+        ]
+        values += _new_values(typed.get(f"more-{option.id}", ""))
+        if name := typed.get(f"option-{option.id}", "").strip():
+            drafts.append(catalog.OptionDraft(name, tuple(values), option.id))
+    if name := typed.get("new-option", "").strip():
+        drafts.append(catalog.OptionDraft(name, tuple(_new_values(typed.get("new-values", "")))))
+    return drafts
+
+
+def _new_values(text: str) -> list[catalog.ValueDraft]:
+    return [catalog.ValueDraft(part.strip()) for part in text.split(",") if part.strip()]
+
+
+def _swatch(typed: Typed, name: str) -> str | None:
+    return typed.get(name, "").strip().lower() or None
+
+
+def save_variants(product: Product, typed: Typed) -> None:
+    shown = shown_variants(product)
+    check_merged(shown, typed)
+    typed = merged(shown, typed)
+    for variant in product.variants:
+        pk = variant.id
+        if f"sku-{pk}" not in typed:
+            continue
+        fields: dict[str, Any] = {
+            "sku": typed[f"sku-{pk}"].strip().upper(),
+            "price_minor": price_of(typed, f"price-{pk}", f"The price of {variant.sku}"),
+            "compare_at_minor": price_of(typed, f"compare-{pk}", "The former price")
+            if typed.get(f"compare-{pk}", "").strip()
+            else None,
+            "barcode": typed.get(f"barcode-{pk}", "").strip(),
+            "weight_g": _number(typed, f"weight-{pk}", f"The weight of {variant.sku}"),
+            "low_stock_level": _number(typed, f"low-{pk}", f"The low level of {variant.sku}"),
+            "backorder_allowed": bool(typed.get(f"backorder-{pk}")),
+        }
+        changed = {k: v for k, v in fields.items() if v != getattr(variant, k)}
+        if changed:
+            catalog.update_variant(variant, **changed)
+        if "backorder_allowed" in changed:
+            inventory.allow_backorder(pk, changed["backorder_allowed"])
+
+
+def price_of(typed: Typed, name: str, what: str) -> int:
+    """An amount in the shop's currency, in minor units. Raises ``Invalid``."""
+    try:
+        return parse_amount(typed.get(name, ""), currency())
+    except AmountError as error:
+        raise Invalid(f"{what}: {error}", field=name) from None
+
+
+def _number(typed: Typed, name: str, what: str) -> int:
+    text = typed.get(name, "").strip() or "0"
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        raise Invalid(f"{what} must be a whole number.", field=name)
+    return int(text)
+
+
+def sku_pattern_of(product: Product) -> str:
+    """A pattern for SKUs to begin with: the start of those that exist, or the name's letters."""
+    initials = "".join(word[0] for word in re.findall(r"[A-Za-z0-9]+", product.name)).upper()
+    start = (
+        product.variants[0].sku.rsplit("-", len(product.options) or 1)[0]
+        if product.variants
+        else ""
+    )
+    return "-".join([start or initials, *(f"{{{option.name}:3}}" for option in product.options)])
+
+
+def major(amount_minor: int | None) -> str:
+    """``1230`` as ``12.30``, for a form field."""
+    return "" if amount_minor is None else format_typed(amount_minor, currency())
+
+
+def currency() -> str:
+    """The one currency that prices are in."""
+    return str(current_app.config["SETTINGS"].currency)

@@ -1,0 +1,240 @@
+"""One's own account: sign in, sign out, profile, password."""
+
+from flask import Response, current_app, flash, g, redirect, request, session
+from flask_appbuilder import expose
+from flask_appbuilder.security.decorators import has_access
+from flask_appbuilder.utils.limit import Limit
+from flask_login import current_user
+from flask_wtf import FlaskForm
+from sqlalchemy import func, select
+from werkzeug.wrappers import Response as WerkzeugResponse
+from wtforms import PasswordField, StringField
+from wtforms.validators import EqualTo, InputRequired, Length
+
+from shop.admin import security
+from shop.admin.framework import Screen
+from shop.admin.staff import accounts
+from shop.core import clock, devices, sessions
+from shop.core.db import session as database
+from shop.core.db import transaction
+from shop.core.errors import Invalid
+from shop.core.network import network_of
+from shop.core.passwords import matches
+
+Page = str | tuple[str, int] | WerkzeugResponse
+
+
+def _failed(response: Response) -> bool:
+    return response.status_code == 401
+
+
+def _network() -> str:
+    return network_of(request.remote_addr or "")
+
+
+def _account_and_address() -> str:
+    return f"{_account()}|{_network()}"
+
+
+def _account() -> str:
+    return request.form.get("username", "").strip().lower()[:128]
+
+
+def _known_device() -> str:
+    """The id of this browser if it has signed in to the account that is tried, else nothing."""
+    if "known_device" not in g:
+        kept = request.cookies.get(devices.COOKIE)
+        g.known_device = devices.known(kept, "staff", _account())
+    found: str = g.known_device
+    return found
+
+
+def _is_known_device() -> bool:
+    return bool(_known_device())
+
+
+def _remember_device(answer: WerkzeugResponse) -> None:
+    kept = devices.remember(request.cookies.get(devices.COOKIE), "staff", _account())
+    answer.set_cookie(
+        devices.COOKIE,
+        kept,
+        max_age=devices.KEPT,
+        secure=current_app.config["SESSION_COOKIE_SECURE"],
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+class SignInForm(FlaskForm):
+    """What one types to get in."""
+
+    username = StringField(
+        "E-mail",
+        [InputRequired("Fill in your e-mail address.")],
+        render_kw={"autocomplete": "username"},
+    )
+    password = PasswordField(
+        "Password",
+        [InputRequired("Fill in your password.")],
+        render_kw={"autocomplete": "current-password"},
+    )
+
+
+class SignInView(Screen):
+    """The only page that needs no sign-in. Failures are counted, and all sound the same.
+
+    One network may try 30 times in ten minutes, and an account may fail ten times from one network
+    in ten minutes: guessing is slow, and nobody is locked out of their own account from elsewhere.
+    A browser that has signed in to the account before is not counted with its network.
+    """
+
+    route_base = "/admin/login"
+    default_view = "login"
+    limits = [
+        Limit("30 per 10 minutes", _network, methods=("POST",), exempt_when=_is_known_device),
+        Limit(
+            "10 per 10 minutes",
+            _account_and_address,
+            methods=("POST",),
+            deduct_when=_failed,
+            exempt_when=_is_known_device,
+        ),
+    ]
+
+    @expose("/", methods=["GET", "POST"])
+    def login(self) -> Page:
+        """Sign in."""
+        target = security.safe_next(request.args.get("next"))
+        if current_user.is_authenticated:
+            return redirect(target)
+        form = SignInForm()
+        if form.validate_on_submit():
+            if security.sign_in(form.username.data or "", form.password.data or ""):
+                answer = redirect(target, code=303)
+                _remember_device(answer)
+                return answer
+            if device := _known_device():
+                devices.note_failure(device)
+            form.password.errors = ["The address and the password do not belong together."]
+            return self.page("admin/account/sign_in.html", title="Sign in", form=form), 401
+        return self.page("admin/account/sign_in.html", title="Sign in", form=form)
+
+
+class SignOutView(Screen):
+    """Ends this browser's sign-in."""
+
+    route_base = "/admin/logout"
+    default_view = "logout"
+
+    @expose("/", methods=["POST"])
+    def logout(self) -> Page:
+        """Sign out."""
+        security.sign_out()
+        return redirect("/admin/login/", code=303)
+
+
+class ProfileForm(FlaskForm):
+    """What people may change about themselves."""
+
+    first_name = StringField("First name", [InputRequired("Fill in a name."), Length(max=64)])
+    last_name = StringField("Last name", [Length(max=64)])
+
+
+class ProfileView(Screen):
+    """One's own name, roles and sign-ins."""
+
+    route_base = "/admin/profile"
+    default_view = "show"
+
+    @expose("/", methods=["GET", "POST"])
+    @has_access
+    def show(self) -> Page:
+        """See the profile, or change the name."""
+        form = ProfileForm(obj=current_user)
+        if form.validate_on_submit():
+            with transaction():
+                accounts.rename(
+                    current_user,
+                    first_name=form.first_name.data or "",
+                    last_name=form.last_name.data or "",
+                )
+            flash("Your profile is saved.", "success")
+            return redirect(self.address("show"), code=303)
+        elsewhere = select(func.count()).where(
+            sessions.SignIn.audience == "staff",
+            sessions.SignIn.subject_id == current_user.id,
+            sessions.SignIn.ended_at.is_(None),
+            sessions.SignIn.expires_at > clock.now(),
+        )
+        return self.page(
+            "admin/account/profile.html",
+            title="My profile",
+            form=form,
+            sign_ins=database.scalar(elsewhere),
+        )
+
+    @expose("/sign-out-elsewhere", methods=["POST"])
+    @has_access
+    def sign_out_elsewhere(self) -> Page:
+        """End all other sign-ins of this account."""
+        with transaction():
+            sessions.end_all("staff", current_user.id, but=session.get(security.SESSION_KEY))
+        flash("All other browsers are signed out.", "success")
+        return redirect(self.address("show"), code=303)
+
+
+class NewPasswordForm(FlaskForm):
+    """A new password, typed twice."""
+
+    password = PasswordField(
+        "New password",
+        [InputRequired("Fill in a password.")],
+        description="At least 12 characters. A few unusual words are easy to remember.",
+        render_kw={"autocomplete": "new-password"},
+    )
+    repeat = PasswordField(
+        "New password again",
+        [EqualTo("password", "The two do not match.")],
+        render_kw={"autocomplete": "new-password"},
+    )
+
+
+class OwnPasswordForm(NewPasswordForm):
+    """Whoever changes their password proves that they know the present one."""
+
+    current = PasswordField(
+        "Current password",
+        [InputRequired("Fill in your current password.")],
+        render_kw={"autocomplete": "current-password"},
+    )
+
+
+class PasswordView(Screen):
+    """One's own password."""
+
+    route_base = "/admin/password"
+    default_view = "change"
+    limits = [Limit("10 per 10 minutes", lambda: f"own|{current_user.get_id()}", methods=("POST",))]
+
+    @expose("/", methods=["GET", "POST"])
+    @has_access
+    def change(self) -> Page:
+        """Change it; every other browser is signed out."""
+        form = OwnPasswordForm()
+        if form.validate_on_submit():
+            if not matches(current_user.password, form.current.data or ""):
+                form.current.errors = ["This is not your current password."]
+            else:
+                try:
+                    with transaction():
+                        accounts.set_password(
+                            current_user._get_current_object(),
+                            form.password.data or "",
+                            keep=session.get(security.SESSION_KEY),
+                        )
+                except Invalid as refusal:
+                    form.password.errors = [refusal.sentence]
+                else:
+                    flash("Your password is changed. All other browsers are signed out.", "success")
+                    return redirect("/admin/profile/", code=303)
+        return self.page("admin/account/password.html", title="Change password", form=form)

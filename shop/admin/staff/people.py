@@ -1,0 +1,184 @@
+"""Staff and roles: who works here, and what each role may do."""
+
+from typing import Any
+
+from flask import abort, flash, redirect
+from flask_appbuilder import expose
+from flask_appbuilder.security.decorators import has_access, permission_name
+from flask_appbuilder.security.sqla.models import Role, User
+from flask_login import current_user
+from sqlalchemy import func, select
+from wtforms import PasswordField
+from wtforms.validators import InputRequired
+
+from shop.admin import roles
+from shop.admin.framework import (
+    Action,
+    Column,
+    Email,
+    Moment,
+    Page,
+    Screen,
+    Tab,
+    Table,
+    Text,
+    View,
+    YesNo,
+)
+from shop.admin.staff import accounts
+from shop.admin.staff.own_account import NewPasswordForm
+from shop.core.db import session, transaction
+from shop.core.errors import Invalid
+
+
+def _role_order(role: Role) -> int:
+    names = list(roles.ROLES)
+    return names.index(role.name) if role.name in names else len(names)
+
+
+def _role_names(held: list[Role]) -> str:
+    return ", ".join(role.name for role in sorted(held, key=_role_order)) or "none"
+
+
+class StaffView(View):
+    """Accounts of staff. Nobody is deleted: a deactivated account keeps its name in the history."""
+
+    route_base = "/admin/staff"
+    datamodel = Table(User)
+    noun = "staff member"
+    plural = "Staff"
+    intro = "Everybody who may sign in here."
+    pages = ("show", "add", "edit")
+    columns = (
+        Text("get_full_name", "Name"),
+        Email("email"),
+        Column("roles", show=lambda held, row: _role_names(held)),
+        YesNo("active", "Access", yes="Active", no="Deactivated", card="end"),
+        Moment("last_login", "Last sign-in"),
+        Moment("created_on", "Added", shown=False),
+    )
+    show_columns = [
+        "get_full_name", "email", "roles", "active", "last_login", "login_count",
+        "fail_login_count", "created_on",
+    ]  # fmt: skip
+    add_columns = ["first_name", "last_name", "email", "roles", "password"]
+    edit_columns = ["first_name", "last_name", "email", "roles"]
+    sort = "email"
+    search = ("first_name", "last_name", "email")
+    search_hint = "Name or email"
+    tabs = (
+        Tab("all", "All"),
+        Tab("active", "Active", User.active.is_(True)),
+        Tab("off", "Deactivated", User.active.is_(False)),
+    )
+    row_actions = (
+        Action(
+            "deactivate",
+            "Deactivate",
+            lambda user: accounts.deactivate(user, by=current_user),
+            "has no access any more.",
+            confirm="Sign them out everywhere and end their access?",
+            icon="user-x",
+        ),
+        Action(
+            "activate",
+            "Activate",
+            lambda user: accounts.activate(user, by=current_user),
+            "can sign in again.",
+            confirm="Let them sign in again?",
+            icon="user-check",
+        ),
+    )
+    label_columns = {"login_count": "Sign-ins", "fail_login_count": "Failed since then"}
+    hints = {
+        "email": "They sign in with this address.",
+        "roles": "You can give roles that may do no more than your own.",
+    }
+    add_form_extra_fields = {
+        "password": PasswordField(
+            "First password",
+            [InputRequired("Fill in a password.")],
+            description="At least 12 characters. They can change it under My profile.",
+            render_kw={"autocomplete": "new-password"},
+        )
+    }
+    show_template = "admin/staff/show.html"
+
+    def create(self, form: Any) -> User:
+        return accounts.create(
+            email=form.email.data,
+            first_name=form.first_name.data,
+            last_name=form.last_name.data,
+            password=form.password.data,
+            held=form.roles.data,
+            by=current_user,
+        )
+
+    def change(self, item: User, form: Any) -> None:
+        accounts.change(
+            item,
+            email=form.email.data,
+            first_name=form.first_name.data,
+            last_name=form.last_name.data,
+            held=form.roles.data,
+            by=current_user,
+        )
+
+    def may_edit(self, item: User) -> bool:
+        return item.id == current_user.id or roles.may_grant(
+            current_user, [role.name for role in item.roles]
+        )
+
+    @expose("/<int:pk>/password", methods=["GET", "POST"])
+    @has_access
+    @permission_name("reset")
+    def reset(self, pk: int) -> Page:
+        """Set somebody's password."""
+        user = self._find(str(pk))
+        if not self.may_edit(user):
+            abort(403)
+        form = NewPasswordForm()
+        if form.validate_on_submit():
+            try:
+                with transaction():
+                    accounts.reset_password(user, form.password.data or "", by=current_user)
+            except Invalid as refusal:
+                form.password.errors = [refusal.sentence]
+            else:
+                flash(f"{user} has a new password and is signed out everywhere.", "success")
+                return redirect(self.address("show", pk=pk), code=303)
+        return self.page(
+            "admin/staff/password.html", title=f"Password of {user}", form=form, item=user
+        )
+
+
+class RolesView(Screen):
+    """The roles, as the table in roles.py declares them."""
+
+    route_base = "/admin/roles"
+    default_view = "list"
+
+    @expose("/list/")
+    @has_access
+    def list(self) -> Page:
+        """All roles with the number of people who hold them."""
+        held = select(Role.name, func.count(User.id)).outerjoin(Role.user).group_by(Role.name)
+        people: dict[str, int] = dict(session.execute(held).all())
+        return self.page("admin/roles/list.html", title="Roles", roles=roles.ROLES, people=people)
+
+    @expose("/show/<name>")
+    @has_access
+    def show(self, name: str) -> Page:
+        """One role: what it may do, page by page, and who holds it."""
+        if name not in roles.ROLES:
+            abort(404)
+        people = session.scalars(
+            select(User).join(User.roles).where(Role.name == name).order_by(User.first_name)
+        ).all()
+        return self.page(
+            "admin/roles/show.html",
+            title=name,
+            role=roles.ROLES[name],
+            grants=roles.readable(name),
+            people=people,
+        )
