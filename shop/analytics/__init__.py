@@ -15,12 +15,11 @@ from shop.analytics.queries import (
     ledger_sums,
     on_hand_history,
     regular,
-    stock_states,
     top_products,
     totals,
 )
 
 __all__ = [
     "Day", "Handling", "Regular", "TopProduct", "Totals", "by_day", "handling", "ledger_sums",
-    "on_hand_history", "regular", "stock_states", "top_products", "totals",
+    "on_hand_history", "regular", "top_products", "totals",
 ]  # fmt: skip

@@ -236,23 +236,6 @@ def handling() -> Handling:
     return Handling(*row)
 
 
-def stock_states() -> dict[str, int]:
-    """How many variants on sale there are (``""``), and how many are ``low`` and ``out``. One
-    statement."""
-    low, out = _stock_conditions()
-    everything, few, none = session.execute(
-        select(
-            select(func.count())
-            .select_from(Variant)
-            .where(Variant.archived_at.is_(None))
-            .scalar_subquery(),
-            _stock_count(low),
-            _stock_count(out),
-        )
-    ).one()
-    return {"": everything, "low": few, "out": none}
-
-
 def ledger_sums(variant_id: int) -> dict[str, int]:
     """What each kind of movement added to or took from what is on hand. One statement."""
     rows = session.execute(

@@ -417,9 +417,7 @@ def test_the_list_knows_how_each_stands(cast: Cast) -> None:
         discounts.set_active(off, False)
     session.refresh(full)
 
-    assert discounts.status_counts() == {
-        "": 5, "active": 1, "scheduled": 1, "ended": 1, "used_up": 1, "off": 1,
-    }  # fmt: skip
+    assert discounts.page().total == 5
     for status, name in {"active": "Active", "scheduled": "Later", "ended": "Over",
                          "used_up": "Full", "off": "Off"}.items():  # fmt: skip
         (found,) = discounts.page(status=status).rows

@@ -153,7 +153,7 @@ class DiscountsView(View):
             else:
                 flash(f"{made.name} is saved.", "success")
                 return redirect(self.address("show", pk=made.id), code=303)
-        return self._form_page("New discount", form)
+        return self._discount_form("New discount", form)
 
     @expose("/edit/<int:pk>", methods=["GET", "POST"])
     @has_access
@@ -175,7 +175,7 @@ class DiscountsView(View):
             else:
                 flash(f"{discount.name} is saved.", "success")
                 return redirect(self.address("show", pk=pk), code=303)
-        return self._form_page(f"Edit {discount.name}", form, discount=discount, seen=seen)
+        return self._discount_form(f"Edit {discount.name}", form, discount=discount, seen=seen)
 
     @expose("/sentence", methods=["POST"])
     @has_access
@@ -324,7 +324,7 @@ class DiscountsView(View):
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _form_page(
+    def _discount_form(
         self,
         title: str,
         form: DiscountForm,

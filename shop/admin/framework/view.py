@@ -138,6 +138,7 @@ class View(_InTheAdmin, ModelView):
     filters: Sequence[Filter]
     sortable: dict[str, Any]
 
+    label_columns: Any
     list_title: Any
     show_title: Any
     add_title: Any
@@ -507,7 +508,7 @@ class View(_InTheAdmin, ModelView):
             form = self.edit_form.refresh(request.form)
             form._id = self.datamodel.get_pk_value(item)
             if form.validate():
-                if self._try(form, lambda: self._change(item, form, seen)) is not _REFUSED:
+                if self._try(form, lambda: self._merge(item, form, seen)) is not _REFUSED:
                     g.saved_row = item
                     flash(f"{self.show_title} saved.", "success")
                     return self.post_edit_redirect()
@@ -611,7 +612,7 @@ class View(_InTheAdmin, ModelView):
             flash(refusal.sentence, "danger")
         return _REFUSED
 
-    def _change(self, item: Any, form: Any, seen: str) -> None:
+    def _merge(self, item: Any, form: Any, seen: str) -> None:
         self.hold(item)
         conflicts.merge(form, item, self.edit_columns, seen=seen, noun=self.noun or "record")
         self.change(item, form)

@@ -79,6 +79,7 @@ class StaffView(View):
             "has no access any more.",
             confirm="Sign them out everywhere and end their access?",
             icon="user-x",
+            applies=lambda user: user.active and user.id != current_user.id,
         ),
         Action(
             "activate",
@@ -87,6 +88,7 @@ class StaffView(View):
             "can sign in again.",
             confirm="Let them sign in again?",
             icon="user-check",
+            applies=lambda user: not user.active and user.id != current_user.id,
         ),
     )
     label_columns = {"login_count": "Sign-ins", "fail_login_count": "Failed since then"}
