@@ -26,7 +26,12 @@ class JobsView(View):
     columns = (
         Text("reaction", "Job", show=lambda value, row: value.replace("_", " ").capitalize()),
         LinkTo(
-            "type", "Because of", sql=EventRecord.type, endpoint="OrdersView.show", key="order_id"
+            "type",
+            "Because of",
+            sql=EventRecord.type,
+            endpoint="OrdersView.show",
+            key="order_id",
+            card="end",
         ),
         Number("attempts", "Tries"),
         Moment("occurred_at", "Happened", sql=EventRecord.occurred_at),

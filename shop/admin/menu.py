@@ -53,9 +53,9 @@ MENU = (
     Group(
         "Operations",
         (
-            Entry("Mail", "MailView", "mail"),
+            Entry("Emails", "MailView", "mail"),
             Entry("Jobs", "JobsView", "refresh-cw"),
-            Entry("Doctor", "DoctorView", "circle-check"),
+            Entry("Integrity checks", "DoctorView", "circle-check"),
         ),
     ),
     Group(

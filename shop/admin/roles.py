@@ -50,6 +50,7 @@ ROLES: dict[str, RoleSpec] = {
         {
             "OrdersView": EVERYTHING,
             "PaymentsView": EVERYTHING,
+            "WebhooksView": LIST,
             "CustomersView": EVERYTHING,
             "DiscountsView": EVERYTHING,
             "ProductsView": EVERYTHING,
@@ -88,6 +89,7 @@ ROLES: dict[str, RoleSpec] = {
             "CustomersView": READ,
             "DiscountsView": READ,
             "PaymentsView": LIST,
+            "WebhooksView": LIST,
             "ProductsView": READ,
             "InventoryView": READ,
             "MailView": READ | {"can_retry"},
@@ -98,6 +100,7 @@ ROLES: dict[str, RoleSpec] = {
         {
             "OrdersView": READ | {"can_note", "can_refund", "can_capture"},
             "PaymentsView": EVERYTHING,
+            "WebhooksView": LIST,
             "CustomersView": READ,
             "DiscountsView": READ,
             "TaxRatesView": EVERYTHING,
@@ -109,6 +112,7 @@ ROLES: dict[str, RoleSpec] = {
         {
             "OrdersView": READ,
             "PaymentsView": LIST,
+            "WebhooksView": LIST,
             "CustomersView": READ,
             "DiscountsView": READ,
             "ProductsView": READ,

@@ -145,7 +145,7 @@ def test_a_new_order_slides_in_and_waits_while_rows_are_selected(
     page.click("[data-show-arrivals]")
 
     expect(line).to_have_count(1)
-    expect(page.locator("[data-arrived]")).to_have_text(f"New order {shop.number}")
+    expect(page.locator("[data-status-words]")).to_have_text(f"New order {shop.number}")
 
 
 def test_the_numbers_below_the_list_follow_a_new_order(browser: Browser, shop: Shop) -> None:
@@ -159,7 +159,7 @@ def test_the_numbers_below_the_list_follow_a_new_order(browser: Browser, shop: S
 
     expect(page.locator(f'tr[data-pk="{another}"]')).to_be_visible()
     expect(page.locator(".pager p")).to_have_text("1–4 of 4")
-    expect(page.locator('[data-tab-count=""]')).to_have_text("4")
+    expect(page.locator('[data-tab-count="all"]')).to_have_text("4")
     assert page.evaluate("window.stayed")
 
 
@@ -225,7 +225,7 @@ def test_the_queue_is_worked_with_the_keyboard(browser: Browser, shop: Shop) -> 
     page.click("[data-bulk] button[type=submit]")
     page.click("#confirm [data-yes]")
 
-    expect(page.locator("[data-results]")).to_contain_text(f"{shop.number} Being processed.")
+    expect(page.locator("[data-results]")).to_contain_text(f"{shop.number} is being processed.")
 
 
 def test_a_parcel_is_sent_from_the_dialog(browser: Browser, shop: Shop) -> None:
@@ -264,4 +264,4 @@ def test_stock_is_corrected_in_place_with_a_reason(browser: Browser, shop: Shop)
     page.select_option("#adjust-reason", "damage")
     page.click("#adjust-dialog button[type=submit]")
 
-    expect(page.locator("[data-on_hand]")).to_have_text("7")
+    expect(page.locator('[data-cell="on_hand"]')).to_have_text("7")

@@ -42,12 +42,12 @@ def test_stock_that_changes_before_the_list_listens_is_shown(owner: Visitor) -> 
     variant, page = product("Gap urn", stock=9), owner.page
     client = hold(page, "**/js/live.js")
     page.goto(f"/admin/inventory/list/?q={variant.sku}", wait_until="commit")
-    expect(page.locator("[data-available]")).to_have_text("9")
+    expect(page.locator('[data-cell="available"]')).to_have_text("9")
 
     cast.order(variant)
     let_go(page, client)
 
-    expect(page.locator("[data-available]")).to_have_text("8")
+    expect(page.locator('[data-cell="available"]')).to_have_text("8")
 
 
 def test_an_order_page_whose_own_script_comes_last_hears_of_it(

@@ -303,7 +303,7 @@ def test_staff_see_payments_on_their_way(shop: RunningShop, visit: Visit, owner:
     desk = owner.goto("/admin/orders/list/?tab=payment_processing")
 
     row = desk.locator("tr", has_text=number)
-    expect(row.locator("[data-status]")).to_have_text("Payment processing")
+    expect(row.locator('[data-cell="status"]')).to_have_text("Payment processing")
     row.get_by_role("link", name=number).click()
     expect(desk.get_by_text("the customer's bank needs 2 to 5 working days")).to_be_visible()
     owner.snap("44-desk-processing")

@@ -36,7 +36,7 @@ def test_a_stock_change_that_is_saved_with_two_clicks_counts_once(
     dialog.get_by_role("button", name="Save").dblclick()
 
     expect(dialog).to_be_hidden()
-    expect(page.locator("[data-on_hand]")).to_have_text("13")
+    expect(page.locator('[data-cell="on_hand"]')).to_have_text("13")
     assert len(sent) == 1
     assert_counted_once(page, tray)
 
@@ -60,7 +60,7 @@ def test_a_stock_change_whose_answer_was_lost_counts_once_when_it_is_saved_again
         dialog.get_by_role("button", name="Save").click()
         expect(dialog).to_be_hidden()
 
-    expect(page.locator("[data-on_hand]")).to_have_text("13")
+    expect(page.locator('[data-cell="on_hand"]')).to_have_text("13")
     assert len(sent) == 2
     assert_counted_once(page, tray)
 

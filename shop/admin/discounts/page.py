@@ -40,7 +40,7 @@ from shop.admin.framework import (
     charts,
     errors,
 )
-from shop.admin.framework.formatters import badge
+from shop.admin.framework.formatters import badge, moment
 from shop.admin.framework.inputs import existing
 from shop.admin.framework.listing import ListPage, ListState
 from shop.catalog.models import Product, ProductStatus, Variant
@@ -65,6 +65,10 @@ def _standing(value: Any, row: Listed) -> Any:
     return badge(words.label, words.tone)
 
 
+def _end(value: Any, row: Listed) -> Any:
+    return moment(value) if value else "never"
+
+
 class DiscountsView(View):
     """Codes and automatic discounts."""
 
@@ -77,7 +81,7 @@ class DiscountsView(View):
         Column("standing", "Status", show=_standing, card="end"),
         Text("sentence", "What it does"),
         Number("used", "Uses", show=_uses),
-        Moment("ends_at", "Ends"),
+        Moment("ends_at", "Ends", show=_end),
         Moment("starts_at", "Starts", shown=False),
         Status(
             "kind",

@@ -230,9 +230,8 @@ def _columns(view: "View", asked: str) -> tuple[str, ...]:
     for name in names:
         if name not in known:
             raise BadAddress(f"This list has no column “{name[:40]}”.")
-    # The first column names the row: it is always there. The others keep the list's own order.
-    first = view.columns[0].name
-    return tuple(c.name for c in view.columns if c.name == first or c.name in names)
+    always = view.naming_column.name
+    return tuple(c.name for c in view.columns if c.name == always or c.name in names)
 
 
 def _size(view: "View", asked: str) -> int:

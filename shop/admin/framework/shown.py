@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from shop.admin.framework import listing
 from shop.admin.framework.actions import Action
-from shop.admin.framework.columns import END, LINE, TITLE, Column, Image, Listed
+from shop.admin.framework.columns import END, LINE, TITLE, Column, Listed
 from shop.admin.framework.listing import ListPage, ListState
 from shop.core.db import session
 
@@ -83,7 +83,7 @@ def rows(view: "View", state: ListState, found: Sequence[Listed]) -> list[Row]:
             pk=view.key(row.item),
             name=str(row.item),
             href=view.row_href(row.item),
-            cells=tuple(_cell(column, row, _card(shown, column)) for column in shown),
+            cells=tuple(_cell(column, row, _card(view, shown, column)) for column in shown),
             may_edit=may_edit and view.may_edit(row.item),
             may_delete=may_delete and view.may_delete(row.item),
             actions=tuple(one for one in view.actions_for(row.item) if one.in_row),
@@ -166,16 +166,13 @@ def related(view: "View", item: Any) -> list[tuple[str, Any, list[Row], list[Col
     return shown
 
 
-def _card(shown: Sequence[Column], column: Column) -> str:
+def _card(view: "View", shown: Sequence[Column], column: Column) -> str:
     """The place of a column on a phone's card: title, end or line."""
+    if column == view.naming_column:
+        return TITLE
     if column.card:
         return column.card
-    named = [one for one in shown if not isinstance(one, Image)]
-    if column is named[0] and not any(one.card == TITLE for one in shown):
-        return TITLE
-    if column is shown[-1] and not any(one.card == END for one in shown):
-        return END
-    return LINE
+    return END if column is shown[-1] and not any(one.card == END for one in shown) else LINE
 
 
 def _cell(column: Column, row: Listed, card: str) -> Cell:

@@ -333,6 +333,11 @@ class View(_InTheAdmin, ModelView):
         """The row's key as it stands in an address."""
         return self.datamodel.get_pk_value(item)
 
+    @property
+    def naming_column(self) -> Column:
+        """The column that says what a row is: it leads to the record and is always shown."""
+        return next((one for one in self.columns if one.card == "title"), self.columns[0])
+
     def column(self, name: str) -> Column:
         """The declared column of this name, else one of plain text."""
         found = next((column for column in self.columns if column.name == name), None)

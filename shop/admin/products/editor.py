@@ -99,8 +99,8 @@ class ProductsView(View):
     datamodel = Table(Product)
     noun = "product"
     columns = (
-        Text("name", "Product", sorts=func.lower(Product.name), card="title"),
         Image("image", "Image", sql=IMAGE_KEY, sorts=False),
+        Text("name", "Product", sorts=func.lower(Product.name), card="title"),
         Status("status", words=TONES, card="end"),
         Amount("price_from_minor", "Price", show=_price),
         Number("variants", sql=VARIANTS),

@@ -38,7 +38,7 @@ function watchAdjusting(dialog) {
     form.reset();
     form.action = button.dataset.address;
     form.querySelector("[data-adjust-name]").textContent = button.dataset.name;
-    seen.value = button.closest("tr").querySelector("[data-on_hand]").textContent.replaceAll(",", "");
+    seen.value = button.closest("tr").querySelector('[data-cell="on_hand"]').textContent.replaceAll(",", "");
     once.value = crypto.getRandomValues(new Uint32Array(4)).join("-");
     wrong.hidden = true;
     preview();
@@ -80,7 +80,7 @@ async function sent(form) {
 }
 
 function followStock() {
-  const region = document.querySelector("[data-stock-status]");
+  const region = document.querySelector("[data-status-words]");
   document.addEventListener("live:resync", async () => {
     const ids = new Set([...document.querySelectorAll("[data-variant]")].map((one) => /** @type {HTMLElement} */ (one).dataset.variant));
     for (const id of ids) await show(id);
@@ -112,11 +112,11 @@ function places(id) {
 /** @param {HTMLElement} place @param {Level} level */
 function fill(place, level) {
   for (const key of /** @type {(keyof Level)[]} */ (["on_hand", "reserved", "committed", "available"])) {
-    const cell = place.querySelector(`[data-${key}]`);
+    const cell = place.querySelector(`[data-cell="${key}"]`);
     if (cell) cell.textContent = level[key].toLocaleString("en");
   }
   const state = level.available <= 0 ? "out" : level.available <= Number(place.dataset.low) ? "low" : "ok";
-  const pill = place.querySelector("[data-state] .pill");
+  const pill = place.querySelector('[data-cell="state"] .pill');
   if (pill) {
     pill.className = `pill pill-${TONES[state][0]}`;
     pill.textContent = TONES[state][1];
