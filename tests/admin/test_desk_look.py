@@ -91,9 +91,7 @@ def window(browser: Browser, shop: Shop, **options: Any) -> Page:
 
 
 def put_on_a_page(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    defaults = OrdersView._asked.__kwdefaults__
-    assert defaults is not None
-    monkeypatch.setitem(defaults, "per_page", rows)
+    monkeypatch.setattr(OrdersView, "page_size", rows)
 
 
 def happens(page: Page, kind: str, **data: Any) -> None:
@@ -142,7 +140,7 @@ def test_a_new_order_slides_in_and_waits_while_rows_are_selected(
     happens(page, "order.placed", id=shop.paid)
     expect(page.locator("[data-arrivals]")).to_contain_text("1 new order")
     expect(line).to_have_count(0)
-    page.click("[data-show-arrivals]")
+    page.click("[data-arrivals] button")
 
     expect(line).to_have_count(1)
     expect(page.locator("[data-status-words]")).to_have_text(f"New order {shop.number}")
@@ -198,7 +196,7 @@ def test_what_happens_to_an_order_of_a_later_page_is_no_arrival(
 def test_the_first_order_brings_the_table_with_it(browser: Browser, shop: Shop) -> None:
     page = window(browser, shop)
     page.goto("/admin/orders/list/?q=olive@example.org")
-    expect(page.get_by_role("heading", name="No order fits")).to_be_visible()
+    expect(page.get_by_role("heading", name="No order matches")).to_be_visible()
     page.evaluate("window.stayed = true")
 
     first = people.order(people.product("Another lamp", stock=2)).id

@@ -84,7 +84,9 @@ function watchActions(list) {
     if (question && !(await ask(question, { ok: button.dataset.label }))) return;
     const body = new FormData(form, button);
     button.disabled = true;
-    const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+    // Not `form.action`: that is the button of this name.
+    const address = form.getAttribute("action") ?? "";
+    const response = await fetch(address, { method: "POST", body, headers: { Accept: "application/json" } });
     button.disabled = false;
     const answer = /** @type {Answer} */ (await response.json());
     if (!response.ok) return toast({ title: answer.error ?? "That did not work", tone: "danger", stay: true });
