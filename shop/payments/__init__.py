@@ -6,6 +6,19 @@ Leaves the order's states to orders. The only feature that knows Stripe.
 """
 
 from shop.payments.amounts import check_amount
+from shop.payments.attempts import has_ended_voucher, ways_to_pay
+from shop.payments.cancelling import cancel_lines, cancel_order
+from shop.payments.captures import capture, release, void
+from shop.payments.closing import close_intents, expire_unpaid
+from shop.payments.comparing import (
+    compare,
+    compare_lately,
+    compare_nightly,
+    is_comparing,
+    reconcile_all,
+    request_comparison,
+)
+from shop.payments.comparison import BALANCE
 from shop.payments.methods import (
     WALLET_METHODS,
     MethodFacts,
@@ -27,24 +40,6 @@ from shop.payments.models import (
     RefundLine,
     Task,
 )
-from shop.payments.operations import cancel_lines, cancel_order, has_ended_voucher, ways_to_pay
-from shop.payments.procedures import (
-    Started,
-    apply_delivery,
-    cancel_voucher,
-    capture,
-    close_intents,
-    expire_unpaid,
-    give_up_voucher,
-    prune_messages,
-    record_webhook,
-    release,
-    send_refund,
-    settle,
-    settle_order,
-    start,
-    void,
-)
 from shop.payments.queries import (
     deliveries,
     has_voucher,
@@ -57,21 +52,13 @@ from shop.payments.queries import (
     refunds_of,
     runs,
 )
-from shop.payments.reconciling import (
-    BALANCE,
-    compare,
-    compare_lately,
-    compare_nightly,
-    is_comparing,
-    reconcile,
-    reconcile_all,
-    reconcile_refunds,
-    request_comparison,
-)
+from shop.payments.reconciling import reconcile, reconcile_refunds
 from shop.payments.records import balance_of, recount
 from shop.payments.refundable import Preview, called_off, owed, preview
 from shop.payments.refunds import REASONS, Wanted, everything, request_refund, retry_refund
 from shop.payments.returns import record_return, refund_or_return, returns_of
+from shop.payments.sending import send_refund
+from shop.payments.starting import Started, start
 from shop.payments.states import (
     AttemptStatus,
     CaptureMode,
@@ -80,14 +67,13 @@ from shop.payments.states import (
     RefundStatus,
     SyncOutcome,
 )
-from shop.payments.stripe_gateway import (
-    BadSignature,
-    Refused,
-    capture_method,
-    script_origin,
-    script_url,
-)
+from shop.payments.stripe_client import capture_method, script_origin, script_url
+from shop.payments.stripe_errors import Refused
+from shop.payments.stripe_signatures import BadSignature
+from shop.payments.syncing import settle, settle_order
 from shop.payments.tasks import close_task, open_task
+from shop.payments.vouchers import cancel_voucher, give_up_voucher
+from shop.payments.webhooks import apply_delivery, prune_messages, record_webhook
 
 __all__ = [
     "BALANCE", "REASONS", "WALLET_METHODS", "AttemptStatus", "BadSignature", "CaptureMode",

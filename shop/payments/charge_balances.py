@@ -26,6 +26,7 @@ from shop.payments import stripe_gateway as gateway
 from shop.payments.balance import of_events
 from shop.payments.models import Payment, PaymentEvent, Refund
 from shop.payments.states import MoneyEventKind, RefundStatus
+from shop.payments.stripe_reading import Unreadable
 from shop.payments.unapplied import CannotApply, RefusalName
 
 # Stripe books a charge a moment after it succeeded.
@@ -100,7 +101,7 @@ def books_since(moment: datetime, sources: Mapping[str, Source]) -> Iterator[Boo
     by_charge = {row.reference: row for row in payments}
     moved: dict[int, list[stripe_objects.Movement]] = defaultdict(list)
     for movement in gateway.movements_since(moment):
-        if isinstance(movement, stripe_objects.Unreadable):
+        if isinstance(movement, Unreadable):
             continue
         source = sources.get(movement.source)
         row = by_charge.get(movement.source) or by_intent.get(source.intent_id if source else "")

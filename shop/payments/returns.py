@@ -14,7 +14,7 @@ from shop.core import actor, clock
 from shop.core.db import session
 from shop.core.errors import Invalid, WrongState
 from shop.core.events import emit
-from shop.payments import refundable, refunds
+from shop.payments import refundable, refunds, restocking
 from shop.payments.events import UnitsReturned
 from shop.payments.models import OrderReturn, OrderReturnLine, Refund
 from shop.payments.refunds import HAD, Wanted
@@ -87,7 +87,7 @@ def record_return(
     session.flush()
     back = [part for part in parts if part.line.id in wanted]
     if back:
-        refunds.move_stock(order, back, sent_first=reason in HAD, goes_back=False)
+        restocking.move_stock(order, back, sent_first=reason in HAD, goes_back=False)
     orders.record_sales(order)
     emit(
         UnitsReturned(

@@ -7,7 +7,7 @@ import pytest
 from shop import analytics, inventory, orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
-from shop.payments import refunds
+from shop.payments import refund_news
 from tests import cast as people
 from tests.cast import Cast
 
@@ -29,7 +29,7 @@ def refund(order: orders.Order, amount_minor: int) -> None:
             orders.lock(order.id), payments.Wanted(amount_minor=amount_minor), reason="goodwill"
         )
     with transaction():
-        refunds.apply_refund(asked.id, people.sent(asked))
+        refund_news.apply_refund(asked.id, people.sent(asked))
 
 
 def test_a_paid_order_counts_without_its_tax_and_shipping(cast: Cast) -> None:

@@ -23,7 +23,7 @@ from shop.core.relay import ReactionRun
 from shop.notifications import with_secret
 from shop.notifications.mails import MAX_PER_DAY, MAX_PER_HOUR
 from shop.notifications.models import MailMessage, MailState
-from shop.payments import operations, refunds
+from shop.payments import intents, refund_news
 from tests import cast as people
 from tests.cast import PASSWORD, Cast
 from tests.discounts.offers import offer
@@ -261,7 +261,7 @@ def test_a_refund_names_its_amount_its_lines_and_how_long_banks_take(cast: Cast)
         wanted = payments.Wanted(lines={locked.lines[0].id: 1}, shipping_minor=100)
         refund = payments.request_refund(locked, wanted, reason="returned")
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund))
+        refund_news.apply_refund(refund.id, people.sent(refund))
 
     relay.dispatch(reactions.REACTIONS, reactions.messages)
     for run in session.scalars(select(ReactionRun).where(ReactionRun.reaction == "send_refunded")):
@@ -305,7 +305,7 @@ def test_a_receipt_says_what_was_charged_when_a_unit_was_called_off_before(cast:
 
 def hear(payment: payments.Payment, status: str, **changes: Any) -> None:
     with transaction():
-        operations.apply_intent(payment.id, people.intent(payment, status, **changes))
+        intents.apply_intent(payment.id, people.intent(payment, status, **changes))
 
 
 @pytest.mark.parametrize(("refund", "is_told"), [(True, True), (False, False)])
@@ -350,7 +350,7 @@ def goodwill(order: orders.Order, amount_minor: int) -> None:
 
 def sent_back(refund: payments.Refund) -> None:
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund))
+        refund_news.apply_refund(refund.id, people.sent(refund))
 
 
 def account_emails(*kinds: str) -> int:

@@ -19,6 +19,7 @@ from shop.core import clock, db, devices
 from shop.core.errors import Unavailable
 from shop.orders.models import Order
 from shop.payments import stripe_gateway as gateway
+from shop.payments.stripe_errors import NoSuchObject
 from shop.payments.stripe_objects import Intent
 from shop.store import forms
 from tests.cast import ADDRESS, PASSWORD, Cast
@@ -292,7 +293,7 @@ def test_return_of_a_payment_not_ours_says_so(
     address = place(browser)
 
     def unknown(_: str) -> Intent:
-        raise gateway.NoSuchObject("No such payment_intent.")
+        raise NoSuchObject("No such payment_intent.")
 
     monkeypatch.setattr(gateway, "fetch_intent", unknown)
     answer = browser.get(back_from(address))
