@@ -11,8 +11,8 @@ from shop.core import clock, db
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Invalid, Unavailable, WrongState
 from shop.core.events import emit
-from shop.payments import unapplied
-from shop.payments.comparison import Comparison, Difference
+from shop.payments import compared_alerts, compared_money, unapplied
+from shop.payments.differences import Difference, Look
 from shop.payments.events import ComparisonRequested
 from shop.payments.models import ReconcileRun
 
@@ -151,9 +151,9 @@ def _compared(
     """
     checked, failure, began = 0, "", clock.now()
     found: list[Difference] = []
-    look = Comparison(since, mend)
+    look = Look(since, mends=mend)
     try:
-        for difference in look.through():
+        for difference in _through(look):
             checked += 1
             if difference:
                 found.append(difference)
@@ -166,3 +166,12 @@ def _compared(
         failure = str(error)
         log.warning("comparison cut short", extra={"reason": failure})
     return checked, found, failure
+
+
+def _through(look: Look) -> Iterator[Difference | None]:
+    """Each thing that was compared, with its difference if it has one."""
+    yield from compared_money.compare_payments(look)
+    yield from compared_money.compare_refunds(look)
+    yield from compared_money.compare_disputes(look)
+    yield from compared_money.compare_balances(look)
+    yield from compared_alerts.compare_alerts(look)

@@ -7,7 +7,7 @@ from shop.orders import OrderStatus
 from shop.payments import refundable, refunds
 from shop.payments.events import LateCause, LatePaymentRefused
 from shop.payments.intent_waiting import forget_voucher
-from shop.payments.late_money import is_in_time, void_unwanted, why_unusable
+from shop.payments.late_money import ask_to_void, claim
 from shop.payments.models import Payment
 from shop.payments.ordered_cart import take_out_bought
 from shop.payments.records import note, recount
@@ -31,6 +31,7 @@ REFUND_REASONS = {
 def apply_authorised(
     chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
 ) -> SyncOutcome:
+    """The money is set aside: it confirms its order, or is released."""
     order = chain.order
     was_authorised = (
         payment.status == AttemptStatus.AUTHORISED
@@ -50,12 +51,10 @@ def apply_authorised(
     recount(order)
     if _differs(order, payment, intent.capturable_minor, intent.currency):
         return SyncOutcome.AMOUNT_DIFFERS
-    cause = why_unusable(chain)
-    if cause is None and not is_in_time(chain, orders.mark_authorised):
-        cause = LateCause.SOLD_OUT
-    if cause is not None:
+    if cause := claim(chain, orders.mark_authorised):
         emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
-        return void_unwanted(order, payment, OUTCOMES[cause])
+        ask_to_void(order, payment)
+        return OUTCOMES[cause]
     take_out_bought(basket, chain)
     return SyncOutcome.AUTHORISED
 
@@ -63,51 +62,60 @@ def apply_authorised(
 def apply_captured(
     chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
 ) -> SyncOutcome:
+    """The money is here: it pays its order, or is refunded."""
     order = chain.order
     if payment.status == AttemptStatus.SUCCEEDED:
         _check_still(payment, intent)
         return SyncOutcome.KNOWN
     was_authorised = payment.status == AttemptStatus.AUTHORISED
+    if not _count_captured(payment, intent):
+        return SyncOutcome.KNOWN
+    if was_authorised and order.status == OrderStatus.CONFIRMED:
+        return _captured_by_staff(order, payment, intent)
+    recount(order)
+    if was_authorised and order.status == OrderStatus.CANCELLED:
+        refunds.give_back(order, payment, reason="order cancelled before")
+        return SyncOutcome.LATE
+    if _differs(order, payment, intent.received_minor, intent.currency):
+        return SyncOutcome.AMOUNT_DIFFERS
+    if cause := claim(chain, orders.mark_paid):
+        refunds.give_back(order, payment, reason=REFUND_REASONS[cause])
+        emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
+        return OUTCOMES[cause]
+    take_out_bought(basket, chain)
+    return SyncOutcome.PAID
+
+
+def _count_captured(payment: Payment, intent: Intent) -> bool:
+    """Write down, once, what was captured and what was released with that; False if it is known."""
+    was_authorised = payment.status == AttemptStatus.AUTHORISED
     promised, reference = payment.capturable_minor, intent.charge_id or intent.id
     payment.status, payment.capturable_minor = AttemptStatus.SUCCEEDED, 0
     payment.capture_before = None
     forget_voucher(payment)
-    if not note(
+    is_new = note(
         payment,
         MoneyEventKind.CAPTURED,
         intent.received_minor,
         reference,
         currency=intent.currency,
         occurred_at=intent.charged_at,
-    ):
-        return SyncOutcome.KNOWN
-    if was_authorised:
+    )
+    if is_new and was_authorised:
         close_about("capture_soon", str(payment.id))
-    if was_authorised and intent.received_minor < promised:
-        note(payment, MoneyEventKind.CANCELLED, promised - intent.received_minor, reference)
-    is_wanted = was_authorised and order.status == OrderStatus.CONFIRMED
-    if is_wanted:
-        orders.mark_paid(order)
+        if intent.received_minor < promised:
+            note(payment, MoneyEventKind.CANCELLED, promised - intent.received_minor, reference)
+    return is_new
+
+
+def _captured_by_staff(order: orders.Order, payment: Payment, intent: Intent) -> SyncOutcome:
+    """The money was set aside before and the order confirmed with that: now it is paid for."""
+    orders.mark_paid(order)
     recount(order)
-    if is_wanted:
-        owed = order.total_minor - refundable.never_owed(order)
-        # Units were called off while Stripe was asked, or somebody captured all of it there.
-        too_much = max(0, intent.received_minor - owed)
-        refunds.give_back(order, payment, reason="cancelled", amount_minor=too_much)
-        return SyncOutcome.PAID
-    if was_authorised and order.status == OrderStatus.CANCELLED:
-        refunds.give_back(order, payment, reason="order cancelled before")
-        return SyncOutcome.LATE
-    if _differs(order, payment, intent.received_minor, intent.currency):
-        return SyncOutcome.AMOUNT_DIFFERS
-    cause = why_unusable(chain)
-    if cause is None and not is_in_time(chain, orders.mark_paid):
-        cause = LateCause.SOLD_OUT
-    if cause is not None:
-        refunds.give_back(order, payment, reason=REFUND_REASONS[cause])
-        emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
-        return OUTCOMES[cause]
-    take_out_bought(basket, chain)
+    owed = order.total_minor - refundable.never_owed(order)
+    # Units were called off while Stripe was asked, or somebody captured all of it there.
+    too_much = max(0, intent.received_minor - owed)
+    refunds.give_back(order, payment, reason="cancelled", amount_minor=too_much)
     return SyncOutcome.PAID
 
 

@@ -8,7 +8,7 @@ from shop.core.events import emit
 from shop.orders import OrderStatus
 from shop.payments import methods
 from shop.payments.events import PaymentFailed, PaymentProcessing, VoucherIssued
-from shop.payments.late_money import is_in_time, void_unwanted, why_unusable
+from shop.payments.late_money import ask_to_void, claim
 from shop.payments.models import Payment
 from shop.payments.ordered_cart import take_out_bought
 from shop.payments.records import note, recount
@@ -32,9 +32,10 @@ def apply_processing(
         payment.status, payment.failure = AttemptStatus.PROCESSING, ""
         forget_voucher(payment)
         recount(order)
-        if why_unusable(chain) or not is_in_time(chain, orders.keep_waiting):
+        if claim(chain, orders.keep_waiting) is not None:
             # Some methods can still be stopped; the money of others is refunded when it arrives.
-            return void_unwanted(order, payment, SyncOutcome.UNWANTED)
+            ask_to_void(order, payment)
+            return SyncOutcome.UNWANTED
         emit(PaymentProcessing(order_id=order.id, payment_id=payment.id))
         take_out_bought(basket, chain)
     orders.extend_hold(order, until=clock.now() + PROCESSING_HOLD)
@@ -62,6 +63,7 @@ def apply_voucher(
 
 
 def forget_voucher(payment: Payment) -> None:
+    """The customer has no voucher any more."""
     payment.voucher_url, payment.voucher_reference = "", ""
     payment.voucher_expires_at = None
 

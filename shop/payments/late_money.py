@@ -9,10 +9,20 @@ from shop.inventory import OutOfStock
 from shop.orders import OrderStatus, PaymentStatus
 from shop.payments.events import LateCause, VoidRequested
 from shop.payments.models import Payment
-from shop.payments.states import SyncOutcome
 
 
-def why_unusable(chain: orders.Chain) -> LateCause | None:
+def claim(chain: orders.Chain, mark: Callable[..., None]) -> LateCause | None:
+    """Let the money of a payment pay its order: ``mark`` is the verb of orders that says so.
+
+    Returns why it cannot, and then nothing has changed; None when it does.
+    """
+    cause = _why_unusable(chain)
+    if cause is None and not _is_in_time(chain, mark):
+        return LateCause.SOLD_OUT
+    return cause
+
+
+def _why_unusable(chain: orders.Chain) -> LateCause | None:
     """Why the money of this payment cannot be used, whatever there is in stock; None if it can.
 
     Of the orders of one cart one is paid: the first whose money is here or on its way. One that is
@@ -29,7 +39,7 @@ def why_unusable(chain: orders.Chain) -> LateCause | None:
     return LateCause.CANCELLED if chain.is_cancelled else None
 
 
-def is_in_time(chain: orders.Chain, mark: Callable[..., None]) -> bool:
+def _is_in_time(chain: orders.Chain, mark: Callable[..., None]) -> bool:
     """Commit the stock. False when the order was closed before and its goods are gone.
 
     An order that waits for its money has its stock reserved: only a closed one can come too late.
@@ -48,6 +58,6 @@ def is_in_time(chain: orders.Chain, mark: Callable[..., None]) -> bool:
     return True
 
 
-def void_unwanted(order: orders.Order, payment: Payment, outcome: SyncOutcome) -> SyncOutcome:
+def ask_to_void(order: orders.Order, payment: Payment) -> None:
+    """Have money that nobody wants released, or stopped on its way if its method can be."""
     emit(VoidRequested(order_id=order.id, payment_id=payment.id))
-    return outcome

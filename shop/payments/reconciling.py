@@ -1,10 +1,12 @@
 """Asking Stripe, on the relay's timetable, about everything that nobody told us of."""
 
 import logging
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
-from sqlalchemy import Text, cast, func, select, text
+from sqlalchemy import Row, Text, cast, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from shop import orders
@@ -21,6 +23,7 @@ from shop.payments.tasks import open_task
 
 log = logging.getLogger(__name__)
 
+AnyRow = Row[*tuple[Any, ...]]
 STUCK_AFTER = text("interval '2 minutes'")
 # Money that takes days is asked about now and then.
 WAITS_AFTER = text("interval '1 hour'")
@@ -36,6 +39,16 @@ def reconcile() -> int:
     attempts at orders that are closed, so that none is looked at for ever; and asks about money
     that should be held no longer.
     """
+    moved = _each_alone(
+        _stuck(), _move_on, what="payment_id", failed="not settled",
+        refused=partial(log.info, "nothing to settle"),
+    )  # fmt: skip
+    _warn_of_endings()
+    return moved
+
+
+def _stuck() -> Sequence[AnyRow]:
+    """The payments that should have moved by now; with the status of their orders."""
     takes_days = (Payment.status == AttemptStatus.PROCESSING) | (Payment.voucher_url != "")
     is_due = Payment.checked_at.is_(None) | (Payment.checked_at < func.now() - WAITS_AFTER)
     waits = Payment.status.in_(
@@ -47,45 +60,67 @@ def reconcile() -> int:
         is_off & (orders.Order.closed_at < func.now() - STUCK_AFTER)
     )
     stuck = session.execute(
-        select(Payment.id, Payment.order_id, Payment.intent_id, Payment.status.label("payment"),
-               orders.Order.status)
+        select(Payment.id, Payment.order_id, Payment.intent_id, Payment.status,
+               orders.Order.status.label("order_status"))
         .join(orders.Order, orders.Order.id == Payment.order_id)
         .where(waits | ((Payment.status == AttemptStatus.AUTHORISED) & is_over))
         # All of them: those that nobody finishes must not hide a paid one behind them.
         .order_by(Payment.id)
     ).all()  # fmt: skip
     end_read()
+    return stuck
+
+
+def _move_on(stuck: AnyRow) -> bool:
+    """Close, begin or settle one payment; whether it moved."""
+    is_unpaid = stuck.order_status == OrderStatus.PENDING
+    is_held = stuck.status == AttemptStatus.AUTHORISED
+    if stuck.order_status in OFF or not (is_unpaid or is_held):
+        closing.close_intents(stuck.order_id)
+        return True
+    if stuck.intent_id is None:
+        starting.start(stuck.order_id)
+        return False
+    return _settled(stuck.id, stuck.intent_id) not in {
+        SyncOutcome.WAITING,
+        SyncOutcome.KNOWN,
+        SyncOutcome.PROCESSING,
+    }
+
+
+def _each_alone(
+    rows: Sequence[AnyRow],
+    work: Callable[[AnyRow], bool],
+    *,
+    what: str,
+    failed: str,
+    refused: Callable[..., None],
+) -> int:
+    """Work through rows, each by itself: one that cannot be done must not hide those behind it.
+    When Stripe does not answer, the rest waits for the next round. Returns how many moved.
+
+    ``what`` names their ids in the log, ``failed`` is what it says of a failure, and ``refused``
+    writes down what a rule of ours forbade.
+    """
     moved = failures = 0
-    for payment_id, order_id, intent_id, payment_status, status in stuck:
+    for row in rows:
+        about: dict[str, Any] = {what: row.id}
         try:
-            if status in OFF or (
-                status != OrderStatus.PENDING and payment_status != AttemptStatus.AUTHORISED
-            ):
-                closing.close_intents(order_id)
-                moved += 1
-            elif intent_id is None:
-                starting.start(order_id)
-            elif _settled(payment_id, intent_id) not in {
-                SyncOutcome.WAITING,
-                SyncOutcome.KNOWN,
-                SyncOutcome.PROCESSING,
-            }:
-                moved += 1
+            moved += work(row)
         except KeySpent as error:  # Stripe answers, if only about this one: go on
-            log.warning("not settled", extra={"payment_id": payment_id, "reason": str(error)})
+            log.warning(failed, extra=about | {"reason": str(error)})
         except Unavailable as error:
             failures += 1
-            log.warning("not settled", extra={"payment_id": payment_id, "reason": str(error)})
+            log.warning(failed, extra=about | {"reason": str(error)})
             if failures >= closing.MAX_FAILURES:
                 break
         except DomainError as error:
-            log.info("nothing to settle", extra={"payment_id": payment_id, "reason": str(error)})
-        except Exception as error:  # one that cannot be settled must not hide those behind it
+            refused(extra=about | {"reason": str(error)})
+        except Exception as error:
             if isinstance(error, DBAPIError) and error.connection_invalidated:
                 raise
             session.rollback()
-            log.exception("not settled", extra={"payment_id": payment_id})
-    _warn_of_endings()
+            log.exception(failed, extra=about)
     return moved
 
 
@@ -135,28 +170,19 @@ def reconcile_refunds() -> int:
         .limit(200)
     ).all()
     end_read()
-    failures = 0
-    for refund_id, stripe_id in waiting:
-        try:
-            if stripe_id is None:
-                sending.send_refund(refund_id)
-            else:
-                settle = partial(syncing.settle_refund, stripe_id)
-                unapplied.attempt("refund", stripe_id, settle)
-        except KeySpent as error:  # Stripe answers, if only about this one: go on
-            log.warning("refund unknown", extra={"refund_id": refund_id, "reason": str(error)})
-        except Unavailable as error:
-            failures += 1
-            log.warning("refund unknown", extra={"refund_id": refund_id, "reason": str(error)})
-            if failures >= closing.MAX_FAILURES:
-                break
-        except DomainError as error:
-            log.error("refund unknown", extra={"refund_id": refund_id, "reason": str(error)})
-        except Exception as error:  # one that cannot be settled must not hide those behind it
-            if isinstance(error, DBAPIError) and error.connection_invalidated:
-                raise
-            session.rollback()
-            log.exception("refund unknown", extra={"refund_id": refund_id})
+    _each_alone(
+        waiting, _ask_about_refund, what="refund_id", failed="refund unknown",
+        refused=partial(log.error, "refund unknown"),
+    )  # fmt: skip
     with transaction():
         refund_news.report_stuck_refunds()
     return len(waiting)
+
+
+def _ask_about_refund(waiting: AnyRow) -> bool:
+    if waiting.stripe_id is None:
+        sending.send_refund(waiting.id)
+    else:
+        settle = partial(syncing.settle_refund, waiting.stripe_id)
+        unapplied.attempt("refund", waiting.stripe_id, settle)
+    return True

@@ -33,44 +33,66 @@ def apply_refund(refund_id: int, sent: SentRefund) -> None:
     order = orders.lock(order_of(payment_id))
     payment = locked(payment_id)
     refund = locked_refund(refund_id)
+    if _is_old_news(refund, sent):
+        return
+    _check_amount(refund, sent)
+    if sent.status in {"failed", "canceled"}:
+        _apply_failure(order, payment, refund, sent)
+        return
+    if refund.status == RefundStatus.FAILED:
+        _check_room(payment, sent)
+        _count_again(order, refund)
+    refund.stripe_id = sent.id
+    if sent.status == "succeeded":
+        _apply_success(order, payment, refund, sent)
+    else:
+        _apply_pending(refund)
+
+
+def _is_old_news(refund: Refund, sent: SentRefund) -> bool:
+    """Whether Stripe says this of an earlier attempt, or of one that has failed: at Stripe that is
+    for good, so whatever else was said of it was said before."""
     is_now = sent.metadata.get("attempt", str(refund.attempt)) == str(refund.attempt)
     if refund.stripe_id != sent.id and (refund.stripe_id is not None or not is_now):
-        return  # news of an earlier attempt
-    if refund.status == RefundStatus.FAILED and refund.stripe_id is not None:
-        return  # at Stripe that is for good: whatever else was said of it was said before
+        return True
+    return refund.status == RefundStatus.FAILED and refund.stripe_id is not None
+
+
+def _check_amount(refund: Refund, sent: SentRefund) -> None:
     if (sent.amount_minor, sent.currency) != (refund.amount_minor, refund.currency):
         raise CannotApply(
             RefusalName.OTHER_AMOUNT,
             f"Stripe refunds {format_minor(sent.amount_minor, sent.currency)}, our refund is of"
             f" {format_minor(refund.amount_minor, refund.currency)}.",
         )
-    if sent.status in {"failed", "canceled"}:
-        if refund.status == RefundStatus.DONE:
-            note(
-                payment,
-                MoneyEventKind.REFUND_FAILED,
-                refund.amount_minor,
-                sent.id,
-                currency=refund.currency,
-            )
-        refund.stripe_id = sent.id
-        fail_refund(order, refund, sent.failure or "Stripe did not send it.")
-        recount(order)
-        return
-    if refund.status == RefundStatus.FAILED:
-        _check_room(payment, sent)
-        _count_again(order, refund)
+
+
+def _apply_failure(order: orders.Order, payment: Payment, refund: Refund, sent: SentRefund) -> None:
+    if refund.status == RefundStatus.DONE:
+        note(
+            payment,
+            MoneyEventKind.REFUND_FAILED,
+            refund.amount_minor,
+            sent.id,
+            currency=refund.currency,
+        )
     refund.stripe_id = sent.id
-    if sent.status != "succeeded":
-        if refund.status == RefundStatus.REQUESTED:
-            _close_stuck(refund)
-        if refund.status != RefundStatus.DONE:
-            refund.status = RefundStatus.SENT
-        return
+    fail_refund(order, refund, sent.failure or "Stripe did not send it.")
+    recount(order)
+
+
+def _apply_pending(refund: Refund) -> None:
+    if refund.status == RefundStatus.REQUESTED:
+        _close_stuck(refund)
+    if refund.status != RefundStatus.DONE:
+        refund.status = RefundStatus.SENT
+
+
+def _apply_success(order: orders.Order, payment: Payment, refund: Refund, sent: SentRefund) -> None:
     if refund.status != RefundStatus.DONE:
         _close_stuck(refund)
         refund.status, refund.done_at, refund.failure = RefundStatus.DONE, clock.now(), ""
-    known = note(
+    is_new = note(
         payment,
         MoneyEventKind.REFUNDED,
         refund.amount_minor,
@@ -78,7 +100,7 @@ def apply_refund(refund_id: int, sent: SentRefund) -> None:
         currency=refund.currency,
         occurred_at=sent.created,
     )
-    if known:
+    if is_new:
         recount(order)
         emit(
             OrderRefunded(order_id=order.id, refund_id=refund.id, amount_minor=refund.amount_minor)
@@ -178,6 +200,22 @@ def adopt_refund(payment_id: int, sent: SentRefund) -> bool:
         _check_captured(payment, sent)
         _make_room(order, payment, sent.amount_minor)
         _check_room(payment, sent)
+    refund = _made_at_stripe(payment, sent)
+    if has_failed:
+        return True
+    open_task(
+        "external_refund",
+        sent.id,
+        f"{format_minor(sent.amount_minor, sent.currency)} for order {order.number} went back, by a"
+        " refund made at Stripe. Say in the order what it was for.",
+        order_id=order.id,
+    )
+    apply_refund(refund.id, sent)
+    return True
+
+
+def _made_at_stripe(payment: Payment, sent: SentRefund) -> Refund:
+    has_failed = sent.status in {"failed", "canceled"}
     refund = Refund(
         payment_id=payment.id,
         status=RefundStatus.FAILED if has_failed else RefundStatus.SENT,
@@ -192,17 +230,7 @@ def adopt_refund(payment_id: int, sent: SentRefund) -> bool:
     )
     session.add(refund)
     session.flush()
-    if has_failed:
-        return True
-    open_task(
-        "external_refund",
-        sent.id,
-        f"{format_minor(sent.amount_minor, sent.currency)} for order {order.number} went back, by a"
-        " refund made at Stripe. Say in the order what it was for.",
-        order_id=order.id,
-    )
-    apply_refund(refund.id, sent)
-    return True
+    return refund
 
 
 def _check_captured(payment: Payment, sent: SentRefund) -> None:

@@ -3,7 +3,7 @@
 Whoever calls these has locked the order. The database refuses what exceeds the captured money.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +92,28 @@ def request_refund(
     Raises ``Invalid`` for units, shipping or an amount that are not there to be given back, and
     ``WrongState`` when nothing was captured, all is back already, or a dispute blocks it.
     """
+    payment = _lock_refundable(order)
+    given, shipping_given = refundable.given_of(order)
+    parts = parts_of(order, wanted.lines, given)
+    shipping = _check_shipping(order, wanted, shipping_given)
+    computed = sum(part.amount_minor for part in parts) + shipping
+    amount = _check_amount(payment, wanted, computed)
+    if wanted.restock - {part.line.id for part in parts}:
+        raise Invalid("Only what goes back can be put on the shelf.", field="restock")
+    refund = _decide(payment, amount, min(shipping, amount), reason=reason, source=source)
+    _count_parts(refund, parts, wanted.restock)
+    order.version += 1
+    session.flush()
+    if wanted.restock:
+        back = [part for part in parts if part.line.id in wanted.restock]
+        move_stock(order, back, sent_first=reason in HAD)
+    orders.record_sales(order)
+    emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=amount))
+    return refund
+
+
+def _lock_refundable(order: orders.Order) -> Payment:
+    """The payment that money goes back by; all of the order's are locked. Raises ``WrongState``."""
     payments = session.scalars(
         select(Payment)
         .where(Payment.order_id == order.id)
@@ -104,13 +126,22 @@ def request_refund(
     refusal = refundable.refusal_of(payment)
     if payment is None or refusal:
         raise WrongState(refusal)
-    given, shipping_given = refundable.given_of(order)
-    parts = parts_of(order, wanted.lines, given)
+    return payment
+
+
+def _check_shipping(order: orders.Order, wanted: Wanted, given: int) -> int:
     shipping = _whole(wanted.shipping_minor, "shipping_minor")
-    if shipping > max(0, refundable.shipping_of(order) - shipping_given):
-        left = format_minor(max(0, refundable.shipping_of(order) - shipping_given), order.currency)
-        raise Invalid(f"Only {left} of the shipping can still go back.", field="shipping_minor")
-    computed = sum(part.amount_minor for part in parts) + shipping
+    left = max(0, refundable.shipping_of(order) - given)
+    if shipping > left:
+        raise Invalid(
+            f"Only {format_minor(left, order.currency)} of the shipping can still go back.",
+            field="shipping_minor",
+        )
+    return shipping
+
+
+def _check_amount(payment: Payment, wanted: Wanted, computed: int) -> int:
+    """What goes back: the amount that somebody typed, else what the parts come to."""
     amount = (
         computed if wanted.amount_minor is None else _whole(wanted.amount_minor, "amount_minor")
     )
@@ -119,10 +150,10 @@ def request_refund(
     if amount > payment.balance_minor:
         left = format_minor(payment.balance_minor, refundable.currency_of(payment))
         raise Invalid(f"Only {left} of this payment can still go back.", field="amount_minor")
-    unknown = wanted.restock - {part.line.id for part in parts}
-    if unknown:
-        raise Invalid("Only what goes back can be put on the shelf.", field="restock")
-    refund = _decide(payment, amount, min(shipping, amount), reason=reason, source=source)
+    return amount
+
+
+def _count_parts(refund: Refund, parts: Sequence[Part], restock: frozenset[int]) -> None:
     for part in parts:
         refund.lines.append(
             RefundLine(
@@ -130,18 +161,10 @@ def request_refund(
                 quantity=part.quantity,
                 amount_minor=part.amount_minor,
                 tax_minor=part.tax_minor,
-                restock=part.line.id in wanted.restock,
+                restock=part.line.id in restock,
             )
         )
         part.line.refunded += part.quantity
-    order.version += 1
-    session.flush()
-    if wanted.restock:
-        back = [part for part in parts if part.line.id in wanted.restock]
-        move_stock(order, back, sent_first=reason in HAD)
-    orders.record_sales(order)
-    emit(RefundRequested(order_id=order.id, refund_id=refund.id, amount_minor=amount))
-    return refund
 
 
 def give_back(

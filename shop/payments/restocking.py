@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
@@ -23,37 +24,59 @@ def move_stock(
     another one, or when the unit was called off before and its money kept. ``goes_back``: money
     does, too, and the customer is told so.
     """
-    given = _restocked(order.id)
-    back_before = inventory.restocked(order.id)
-    cancelled_before = orders.cancelled_units(order.id, reason=refundable.GIVEN_BACK)
-    unpaid = refundable.unpaid_of(order)
+    moved = _Moved.before(order)
     still_open: dict[int, int] = {}
     back: list[inventory.Line] = []
     for part in parts:
-        line = part.line
-        with_goods = given[line.id] - part.quantity
-        without = line.refunded - given[line.id]
-        returned = back_before.get(line.variant_id, 0)
-        taken_out = cancelled_before.get(line.id, 0)
-        # Units that moved before, and whose money is still with us, come first. Nobody's money is
-        # with us for units that cost nothing or were called off before it was taken.
-        moved = max(0, returned + taken_out - with_goods)
-        if refundable.gross(line):
-            moved += max(0, line.cancelled - taken_out - without - unpaid.get(line.id, 0))
-        units = max(0, part.quantity - moved)
-        out = max(0, line.shipped - returned)
-        unsent = min(max(0, units - out) if sent_first else units, line.open_quantity)
-        sent = min(units - unsent, out)
+        unsent, sent = moved.share_out(part, sent_first=sent_first)
         if unsent:
-            still_open[line.id] = unsent
+            still_open[part.line.id] = unsent
         if sent:
-            back.append(inventory.Line(line.variant_id, sent))
+            back.append(inventory.Line(part.line.variant_id, sent))
     if still_open and back:
         inventory.lock(part.line.variant_id for part in parts)
     if still_open and order.status == OrderStatus.CONFIRMED:
         orders.cancel_lines(order, still_open, reason=refundable.GIVEN_BACK, goes_back=goes_back)
     if back:
         inventory.restock(order.id, back)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """Units of an order that were given back, restocked, cancelled with a refund, or called off
+    before the money was taken; by order line id, ``restocked`` by variant id."""
+
+    given: Mapping[int, int]
+    restocked: Mapping[int, int]
+    cancelled: Mapping[int, int]
+    unpaid: Mapping[int, int]
+
+    @classmethod
+    def before(cls, order: orders.Order) -> "_Moved":
+        """What has moved so far."""
+        return cls(
+            _restocked(order.id),
+            inventory.restocked(order.id),
+            orders.cancelled_units(order.id, reason=refundable.GIVEN_BACK),
+            refundable.unpaid_of(order),
+        )
+
+    def share_out(self, part: Part, *, sent_first: bool) -> tuple[int, int]:
+        """How many units of this part are still to be cancelled, and how many to be restocked."""
+        line = part.line
+        with_goods = self.given[line.id] - part.quantity
+        without = line.refunded - self.given[line.id]
+        returned = self.restocked.get(line.variant_id, 0)
+        taken_out = self.cancelled.get(line.id, 0)
+        # Units that moved before, and whose money is still with us, come first. Nobody's money is
+        # with us for units that cost nothing or were called off before it was taken.
+        moved = max(0, returned + taken_out - with_goods)
+        if refundable.gross(line):
+            moved += max(0, line.cancelled - taken_out - without - self.unpaid.get(line.id, 0))
+        units = max(0, part.quantity - moved)
+        out = max(0, line.shipped - returned)
+        unsent = min(max(0, units - out) if sent_first else units, line.open_quantity)
+        return unsent, min(units - unsent, out)
 
 
 def _restocked(order_id: int) -> Mapping[int, int]:

@@ -189,6 +189,7 @@ def pages_of(kind: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def each_of(
     read: Callable[[dict[str, Any]], Read], kind: str, params: dict[str, Any]
 ) -> Iterator[Read | Unreadable]:
+    """Read every object of a list; one that cannot be read is said in its place."""
     for one in pages_of(kind, params):
         try:
             yield read(one)

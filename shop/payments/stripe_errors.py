@@ -76,6 +76,7 @@ def _is_saved(error: stripe.StripeError) -> bool:
 
 
 def header(error: stripe.StripeError, name: str) -> str:
+    """A header of Stripe's answer in small letters, or nothing."""
     values = (value for key, value in (error.headers or {}).items() if key.lower() == name)
     return str(next(values, "")).lower()
 

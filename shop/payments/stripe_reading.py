@@ -59,6 +59,7 @@ class Unreadable(DomainError):
 
 
 def read_intent(data: dict[str, Any]) -> Intent:
+    """A PaymentIntent."""
     return read_object(_intent_read, "payment", data)
 
 
@@ -143,6 +144,7 @@ def _voucher(action: dict[str, Any]) -> Voucher | None:
 
 
 def read_refund(data: dict[str, Any]) -> SentRefund:
+    """A refund."""
     return read_object(
         lambda data: SentRefund(
             id=_id(data["id"]),
@@ -160,6 +162,7 @@ def read_refund(data: dict[str, Any]) -> SentRefund:
 
 
 def read_dispute(data: dict[str, Any], asked_at: datetime | None = None) -> SentDispute:
+    """A dispute with its balance transactions."""
     return read_object(
         lambda data: SentDispute(
             id=_id(data["id"]),
@@ -186,6 +189,8 @@ def read_dispute(data: dict[str, Any], asked_at: datetime | None = None) -> Sent
 
 
 def read_movement(data: dict[str, Any]) -> Movement:
+    """A balance transaction."""
+
     def read(data: dict[str, Any]) -> Movement:
         amount, fee = _whole(data["amount"]), _whole(data.get("fee") or 0)
         # A fee of its own, not one beside an amount: both leave the balance as a fee.
@@ -205,6 +210,7 @@ def read_movement(data: dict[str, Any]) -> Movement:
 
 
 def read_charge(data: dict[str, Any]) -> Charge:
+    """A charge, with its balance transaction if it is expanded."""
     movement = data.get("balance_transaction")
     captured = data.get("amount_captured")
     return Charge(
@@ -217,6 +223,7 @@ def read_charge(data: dict[str, Any]) -> Charge:
 
 
 def read_fraud_warning(data: dict[str, Any]) -> FraudWarning:
+    """An early fraud warning."""
     return FraudWarning(
         id=_id(data["id"]),
         intent_id=_reference(data.get("payment_intent")),
@@ -227,6 +234,7 @@ def read_fraud_warning(data: dict[str, Any]) -> FraudWarning:
 
 
 def read_review(data: dict[str, Any]) -> Review:
+    """A review."""
     return Review(
         id=_id(data["id"]),
         intent_id=_reference(data.get("payment_intent")),
@@ -237,6 +245,7 @@ def read_review(data: dict[str, Any]) -> Review:
 
 
 def read_payout(data: dict[str, Any]) -> Payout:
+    """A payout."""
     back = data.get("failure_balance_transaction")
     return Payout(
         id=_id(data["id"]),
@@ -250,6 +259,7 @@ def read_payout(data: dict[str, Any]) -> Payout:
 
 
 def read_object(read: Callable[[dict[str, Any]], Read], kind: str, data: dict[str, Any]) -> Read:
+    """Read an object with ``read``. Raises ``Unreadable`` for one that is not as its API says."""
     try:
         return read(data)
     except Unreadable as error:  # a part of it, which does not say whose it is

@@ -8,6 +8,7 @@ from shop import analytics, inventory, orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.payments import refund_news
+from shop.payments.tasks import open_task
 from tests import cast as people
 from tests.cast import Cast
 
@@ -130,7 +131,7 @@ def test_low_and_sold_out_are_counted_as_the_stock_page_shows_them(cast: Cast) -
 def test_open_tasks_and_dead_jobs_wait_for_people(cast: Cast) -> None:
     order_id, before = cast.paid_order.id, analytics.handling()
     with transaction():
-        payments.open_task("late", "1", "Look at this.", order_id=order_id)
+        open_task("late", "1", "Look at this.", order_id=order_id)
     session.remove()
 
     after = analytics.handling()

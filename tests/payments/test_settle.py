@@ -12,6 +12,7 @@ from shop.core.errors import WrongState
 from shop.core.events import EventRecord
 from shop.payments import attempts, intents, webhooks
 from shop.payments.models import PaymentEvent, Task
+from shop.payments.tasks import open_task
 from tests import cast as people
 from tests.cast import Cast
 
@@ -169,5 +170,5 @@ def test_a_message_that_tells_nothing_is_kept_and_wakes_nobody(cast: Cast) -> No
 def test_a_task_is_opened_once(cast: Cast) -> None:
     with transaction() as session:
         for _ in range(2):
-            payments.open_task("kind", "1", "Look.", order_id=None)
+            open_task("kind", "1", "Look.", order_id=None)
         assert session.scalar(select(func.count()).select_from(Task)) == 1

@@ -1,7 +1,7 @@
 """Stripe inside the test's process: the stand-in's own API, without its socket, clock and threads.
 
 What the shop asks goes through ``stripe_client._client``, so idempotency keys, states and balances
-behave as at Stripe. Everything that a card holder, a bank or Stripe's dashboard does is a method here.
+behave as at Stripe. What a card holder, a bank or Stripe's dashboard does is a method here.
 """
 
 import json

@@ -25,7 +25,7 @@ from shop.core.db import session, transaction
 from shop.core.errors import DomainError
 from shop.notifications.events import MailQueued
 from shop.payments import (
-    comparison,
+    compared_money,
     disputes,
     intents,
     refund_news,
@@ -857,7 +857,7 @@ class Shop(RuleBasedStateMachine):
             assert intent["id"] in ours, f"{intent['id']} is not known here"
             captured, status = ours[intent["id"]]
             assert captured == intent["amount_received"], (intent["id"], captured)
-            assert status == comparison.STATUS.get(intent["status"], "started")
+            assert status == compared_money.STATUS.get(intent["status"], "started")
         known = {
             refund: (status, amount)
             for refund, status, amount in session.execute(
