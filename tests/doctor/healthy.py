@@ -16,6 +16,7 @@ from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
 from shop.payments.stripe_errors import Refused
 from shop.payments.stripe_objects import Intent, Movement, SentDispute, SentRefund
+from shop.realtime import broadcasts
 from tests import cast as people
 from tests.cast import Cast
 from tests.discounts.offers import offer
@@ -233,7 +234,7 @@ class Shop:
     def settle_down(self) -> None:
         """Relay and workers do all that is due."""
         while True:
-            due_runs, _, claimed = relay.dispatch(reactions.REACTIONS, reactions.messages)
+            due_runs, _, claimed = relay.dispatch(reactions.REACTIONS, broadcasts.messages)
             for due in due_runs:
                 reactions.run(due.run_id)
             if not claimed:

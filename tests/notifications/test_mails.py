@@ -24,6 +24,7 @@ from shop.notifications import with_secret
 from shop.notifications.mails import MAX_PER_DAY, MAX_PER_HOUR
 from shop.notifications.models import MailMessage, MailState
 from shop.payments import intents, refund_news
+from shop.realtime import broadcasts
 from tests import cast as people
 from tests.cast import PASSWORD, Cast
 from tests.discounts.offers import offer
@@ -33,7 +34,7 @@ def work() -> list[str]:
     """Dispatch and deliver until nothing is left that talks to nobody but us."""
     states: list[str] = []
     while True:
-        due_runs, _, claimed = relay.dispatch(reactions.REACTIONS, reactions.messages)
+        due_runs, _, claimed = relay.dispatch(reactions.REACTIONS, broadcasts.messages)
         if not claimed:
             return states
         states += [
@@ -263,7 +264,7 @@ def test_a_refund_names_its_amount_its_lines_and_how_long_banks_take(cast: Cast)
     with transaction():
         refund_news.apply_refund(refund.id, people.sent(refund))
 
-    relay.dispatch(reactions.REACTIONS, reactions.messages)
+    relay.dispatch(reactions.REACTIONS, broadcasts.messages)
     for run in session.scalars(select(ReactionRun).where(ReactionRun.reaction == "send_refunded")):
         relay.run_reaction(run.id, reactions.BY_NAME)
 
