@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
 
+from shop import inventory
 from shop.catalog.models import Image, Product, ProductStatus, Variant
 from shop.core.db import session
 from shop.inventory.models import StockLevel
@@ -113,9 +114,9 @@ def _tab(key: str) -> ColumnElement[bool]:
 
 def _available() -> ColumnElement[Any]:
     """Units of all variants on sale that nobody was promised."""
-    free = StockLevel.on_hand - StockLevel.reserved - StockLevel.committed
     return (
-        select(func.coalesce(func.sum(free), 0))
+        select(inventory.UNITS_AVAILABLE)
+        .select_from(StockLevel)
         .join(Variant, Variant.id == StockLevel.variant_id)
         .where(Variant.product_id == Product.id, Variant.archived_at.is_(None))
         .correlate(Product)

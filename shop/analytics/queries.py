@@ -27,6 +27,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from shop import inventory
 from shop.catalog.models import Product, Variant
 from shop.core.db import session
 from shop.core.relay import ReactionRun
@@ -307,9 +308,7 @@ def _money_in(start: datetime, end: datetime, currency: str) -> list[ColumnEleme
 
 
 def _stock_conditions() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    available = func.coalesce(
-        func.sum(StockLevel.on_hand - StockLevel.reserved - StockLevel.committed), 0
-    )
+    available = inventory.UNITS_AVAILABLE
     return and_(available > 0, available <= Variant.low_stock_level), available <= 0
 
 

@@ -21,6 +21,7 @@ from shop.inventory.operations import (
     ship,
 )
 from shop.inventory.queries import (
+    UNITS_AVAILABLE,
     Level,
     StockList,
     StockRow,
@@ -34,8 +35,8 @@ from shop.inventory.queries import (
 )
 
 __all__ = [
-    "REASONS", "Level", "Line", "OutOfStock", "StockList", "StockRow", "adjust",
-    "allow_backorder", "available", "commit", "count", "default_location", "discrepancies",
-    "levels", "lock", "movements", "receive", "release", "reserve", "restock", "restocked", "ship",
-    "stock_list",
+    "REASONS", "UNITS_AVAILABLE", "Level", "Line", "OutOfStock", "StockList", "StockRow",
+    "adjust", "allow_backorder", "available", "commit", "count", "default_location",
+    "discrepancies", "levels", "lock", "movements", "receive", "release", "reserve", "restock",
+    "restocked", "ship", "stock_list",
 ]  # fmt: skip

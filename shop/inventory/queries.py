@@ -58,10 +58,11 @@ class StockList:
         return max(1, -(-self.total // self.per_page))
 
 
+# Available units, added up over the stock levels of a group.
+UNITS_AVAILABLE = func.coalesce(func.sum(StockLevel.available), 0)
 _ON_HAND = func.coalesce(func.sum(StockLevel.on_hand), 0)
 _RESERVED = func.coalesce(func.sum(StockLevel.reserved), 0)
 _COMMITTED = func.coalesce(func.sum(StockLevel.committed), 0)
-_AVAILABLE = _ON_HAND - _RESERVED - _COMMITTED
 
 
 def levels(variant_ids: Iterable[int]) -> dict[int, Level]:
@@ -120,10 +121,10 @@ def stock_list(*, q: str = "", state: str = "", page: int = 1, per_page: int = 5
             )
         )
     if state == "out":
-        query = query.having(_AVAILABLE <= 0).order_by(_AVAILABLE, Product.name)
+        query = query.having(UNITS_AVAILABLE <= 0).order_by(UNITS_AVAILABLE, Product.name)
     elif state == "low":
-        query = query.having(_AVAILABLE > 0, Variant.low_stock_level >= _AVAILABLE)
-        query = query.order_by(_AVAILABLE, Product.name)
+        query = query.having(UNITS_AVAILABLE > 0, Variant.low_stock_level >= UNITS_AVAILABLE)
+        query = query.order_by(UNITS_AVAILABLE, Product.name)
     else:
         query = query.order_by(Product.name, Variant.position, Variant.id)
     rows = session.execute(query).all()
