@@ -1,11 +1,10 @@
 """Whether a webhook was signed by Stripe, and the event in it."""
 
-import time
 from typing import Any
 
 import stripe
 
-from shop.core import strict_json
+from shop.core import clock, strict_json
 from shop.core.errors import DomainError
 from shop.payments.stripe_client import webhook_secrets
 
@@ -34,7 +33,7 @@ def verify(payload: bytes, signature: str) -> dict[str, Any]:
             stripe.WebhookSignature.verify_header(payload.decode(), signature, secret, MAX_AGE_S)
         except (stripe.SignatureVerificationError, UnicodeDecodeError):
             continue
-        if _signed_at(signature) > time.time() + MAX_SKEW_S:
+        if _signed_at(signature) > clock.epoch_s() + MAX_SKEW_S:
             raise BadSignature("This message is signed for a time in the future.")
         try:
             event = strict_json.parse(payload, max_depth=MAX_WEBHOOK_DEPTH)
