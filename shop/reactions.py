@@ -7,9 +7,9 @@ from typing import Any
 from shop import doctor, media, notifications, payments
 from shop.cart.events import CartChanged
 from shop.catalog.events import ProductChanged
-from shop.core import relay
+from shop.core import reaction_runs
 from shop.core.events import Event
-from shop.core.relay import Reaction
+from shop.core.reaction_runs import Reaction
 from shop.customers.events import (
     CustomerRegistered,
     GuestOrdersRequested,
@@ -153,4 +153,4 @@ BY_NAME = {reaction.name: reaction for follows in REACTIONS.values() for reactio
 
 def run(run_id: int) -> None:
     """Run a reaction if it is still due."""
-    relay.run_reaction(run_id, BY_NAME)
+    reaction_runs.run_reaction(run_id, BY_NAME)

@@ -8,10 +8,10 @@ from sqlalchemy import func, select
 from shop.admin import errors
 from shop.admin.base import Page
 from shop.admin.desk import PER_PAGE, Desk, existing
-from shop.core import queue, relay
+from shop.core import queue, reaction_runs, relay
 from shop.core.db import session, transaction
 from shop.core.events import EventRecord
-from shop.core.relay import ReactionRun
+from shop.core.reaction_runs import ReactionRun
 
 REFUSED_SHOWN = 20
 STATES = {"": "Waiting", "dead": "Failed for good", "done": "Done"}
@@ -51,7 +51,7 @@ class JobsView(Desk):
             .offset((page - 1) * PER_PAGE)
         ).all()
         counted = select(ReactionRun.state, func.count()).group_by(ReactionRun.state)
-        counts = {row[0]: row[1] for row in session.execute(counted)}
+        counts: dict[str, int] = {row[0]: row[1] for row in session.execute(counted)}
         total = counts.get(state, 0)
         pages = max(1, -(-total // PER_PAGE))
         return self.page(
@@ -66,7 +66,7 @@ class JobsView(Desk):
             tabs=self.tab_links(STATES, counts | {"": counts.get("due", 0)}, tab),
             refused=queue.refused_jobs(limit=REFUSED_SHOWN),
             lag_s=relay.lag_s(),
-            most=relay.MAX_ATTEMPTS,
+            most=reaction_runs.MAX_ATTEMPTS,
             may_retry=self.may("can_retry") and state == "dead",
         )
 
@@ -75,6 +75,6 @@ class JobsView(Desk):
     def retry(self, pk: int) -> Page:
         """Give a job that failed for good another round."""
         with transaction():
-            relay.retry(existing(pk))
+            reaction_runs.retry(existing(pk))
         flash("The job is due again; a worker takes it within seconds.", "success")
         return redirect(errors.back(self.address("list")), code=303)

@@ -27,9 +27,9 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shop.admin import errors, passwords, shell
 from shop.core import actor, clock, db, sessions, tokens
+from shop.core.broadcasts import Broadcast
 from shop.core.db import transaction
 from shop.core.passwords import matches
-from shop.core.relay import Broadcast
 
 # Where the browser keeps the secret of its staff sign-in: the sockets look there too.
 SESSION_KEY = "staff_token"

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from shop import inventory
 from shop.catalog.models import Product, Variant
 from shop.core.db import session
-from shop.core.relay import ReactionRun
+from shop.core.reaction_runs import ReactionRun
 from shop.inventory.models import StockLevel, StockMovement
 from shop.orders.models import Order, OrderLine, SaleEntry
 from shop.payments import MoneyEventKind

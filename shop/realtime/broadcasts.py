@@ -7,9 +7,9 @@ from sqlalchemy import select
 from shop.cart import Cart
 from shop.cart.events import CartChanged
 from shop.catalog.events import ProductChanged
+from shop.core.broadcasts import SocketMessage
 from shop.core.db import session
 from shop.core.events import Event, EventRecord
-from shop.core.relay import SocketMessage
 from shop.doctor.events import DoctorAnswered
 from shop.inventory.events import StockChanged, StockLow
 from shop.orders import Order

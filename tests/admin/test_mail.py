@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 
 from shop.core.db import session, transaction
 from shop.core.events import EventRecord
-from shop.core.relay import ReactionRun
+from shop.core.reaction_runs import ReactionRun
 from shop.notifications import MailMessage
 from shop.payments import Task
 from shop.payments.tasks import open_task

@@ -21,7 +21,7 @@ from shop import reactions
 from shop.cli.worker import ShopJob, ShopWorker
 from shop.core import queue, redis, relay
 from shop.core.queue import RefusedJob
-from shop.core.relay import ReactionRun
+from shop.core.reaction_runs import ReactionRun
 from shop.realtime import broadcasts
 from tests.admin.desk import sit
 from tests.cast import Cast

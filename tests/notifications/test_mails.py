@@ -17,9 +17,9 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import select, text
 
 from shop import customers, notifications, orders, payments, reactions
-from shop.core import clock, mail, relay
+from shop.core import clock, mail, reaction_runs, relay
 from shop.core.db import session, transaction
-from shop.core.relay import ReactionRun
+from shop.core.reaction_runs import ReactionRun
 from shop.notifications import with_secret
 from shop.notifications.mails import MAX_PER_DAY, MAX_PER_HOUR
 from shop.notifications.models import MailMessage, MailState
@@ -38,7 +38,7 @@ def work() -> list[str]:
         if not claimed:
             return states
         states += [
-            relay.run_reaction(due.run_id, reactions.BY_NAME)
+            reaction_runs.run_reaction(due.run_id, reactions.BY_NAME)
             for due in due_runs
             if due.reaction != "close_intents"
         ]
@@ -201,7 +201,7 @@ def test_a_failing_server_delays_a_mail_and_loses_none(cast: Cast) -> None:
         with transaction():
             waiting = session.scalars(select(ReactionRun).where(ReactionRun.state == "due")).one()
             waiting.due_at = waiting.due_at.replace(year=2020)
-        assert relay.run_reaction(waiting.id, reactions.BY_NAME) == "done"
+        assert reaction_runs.run_reaction(waiting.id, reactions.BY_NAME) == "done"
     finally:
         controller.stop()
 
@@ -266,7 +266,7 @@ def test_a_refund_names_its_amount_its_lines_and_how_long_banks_take(cast: Cast)
 
     relay.dispatch(reactions.REACTIONS, broadcasts.messages)
     for run in session.scalars(select(ReactionRun).where(ReactionRun.reaction == "send_refunded")):
-        relay.run_reaction(run.id, reactions.BY_NAME)
+        reaction_runs.run_reaction(run.id, reactions.BY_NAME)
 
     (told,) = (one for one in mails() if one.kind == "refunded")
     for words in (told.text, told.html):
@@ -429,7 +429,7 @@ def test_one_time_token_is_stored_nowhere_once_sent(cast: Cast) -> None:
         with transaction():
             waiting = session.scalars(select(ReactionRun).where(ReactionRun.state == "due")).one()
             waiting.due_at = waiting.due_at.replace(year=2020)
-        assert relay.run_reaction(waiting.id, reactions.BY_NAME) == "done"
+        assert reaction_runs.run_reaction(waiting.id, reactions.BY_NAME) == "done"
     finally:
         controller.stop()
 

@@ -23,6 +23,7 @@ from shop.core import db, relay
 from shop.core.actor import SYSTEM, Actor, acting_as
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError
+from shop.core.reaction_runs import run_reaction
 from shop.notifications.events import MailQueued
 from shop.payments import (
     compared_money,
@@ -666,7 +667,7 @@ class Shop(RuleBasedStateMachine):
             due = self._due()
             seed.shuffle(due)
             for run_id in due[:most]:
-                relay.run_reaction(run_id, reactions.BY_NAME)
+                run_reaction(run_id, reactions.BY_NAME)
 
         self.step(run, crash=crash, away=away, procedure=True)
 
@@ -682,7 +683,7 @@ class Shop(RuleBasedStateMachine):
                 self.bank.finish_refund(refund)
             due = self.step(self._due, procedure=True, gives=True)
             for run_id in due:
-                self.step(partial(relay.run_reaction, run_id, reactions.BY_NAME), procedure=True)
+                self.step(partial(run_reaction, run_id, reactions.BY_NAME), procedure=True)
             self._expire()
             self.step(payments.reconcile, procedure=True)
             self.step(payments.reconcile_refunds, procedure=True)
