@@ -12,8 +12,8 @@ from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid, NotFound
 from shop.discounts import CodeRefused, UnknownCode, UsedUp
+from shop.discounts.buyers import UNTAGGED
 from shop.discounts.models import Discount
-from shop.discounts.queries import UNTAGGED
 from shop.payments import intents
 from tests import cast as people
 from tests.cast import Cast
