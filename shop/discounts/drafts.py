@@ -97,19 +97,8 @@ def checked(draft: Draft, currency: str) -> dict[str, Any]:
     if draft.currency and draft.currency != currency:
         raise Invalid(f"Prices of this shop are in {currency}.", field="currency")
     _check_value(draft, currency)
-    if draft.min_subtotal_minor is not None:
-        words = "The least that goods must cost"
-        _amount(draft.min_subtotal_minor, 1, currency, words, "min_subtotal_minor")
-    for field, words in (
-        ("limit_total", "The limit"),
-        ("limit_per_customer", "The limit per customer"),
-    ):
-        if getattr(draft, field) is not None:
-            check_whole(getattr(draft, field), 1, MAX_USES, words, field)
-    clock.check_year(draft.starts_at, "starts_at")
-    clock.check_year(draft.ends_at, "ends_at")
-    if draft.starts_at and draft.ends_at and draft.ends_at <= draft.starts_at:
-        raise Invalid("It cannot end before it starts.", field="ends_at")
+    _check_limits(draft, currency)
+    _check_period(draft)
     categories = _rows(Category, draft.category_ids, "category", "category_ids")
     products = _rows(Product, draft.product_ids, "product", "product_ids")
     if draft.is_targeted and not (categories or products):
@@ -144,6 +133,25 @@ def checked(draft: Draft, currency: str) -> dict[str, Any]:
     }
 
 
+def _check_limits(draft: Draft, currency: str) -> None:
+    if draft.min_subtotal_minor is not None:
+        words = "The least that goods must cost"
+        _amount(draft.min_subtotal_minor, 1, currency, words, "min_subtotal_minor")
+    for field, words in (
+        ("limit_total", "The limit"),
+        ("limit_per_customer", "The limit per customer"),
+    ):
+        if getattr(draft, field) is not None:
+            check_whole(getattr(draft, field), 1, MAX_USES, words, field)
+
+
+def _check_period(draft: Draft) -> None:
+    clock.check_year(draft.starts_at, "starts_at")
+    clock.check_year(draft.ends_at, "ends_at")
+    if draft.starts_at and draft.ends_at and draft.ends_at <= draft.starts_at:
+        raise Invalid("It cannot end before it starts.", field="ends_at")
+
+
 def _check_value(draft: Draft, currency: str) -> None:
     if draft.kind == DiscountKind.PERCENTAGE:
         check_whole(draft.value, 1, WHOLE, "The percentage in basis points (1000 is 10 %)", "value")
@@ -160,6 +168,7 @@ def _check_value(draft: Draft, currency: str) -> None:
 
 
 def check_whole(value: object, least: int, most: int, words: str, field: str) -> None:
+    """Raise ``Invalid`` for what is no whole number within these limits."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise Invalid(f"{words} is a whole number from {least} to {most}.", field=field)
 

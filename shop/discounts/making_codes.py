@@ -7,9 +7,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
-from shop.discounts import reading_rules
 from shop.discounts.drafts import MAX_USES, check_whole
 from shop.discounts.models import Discount, DiscountCode, Redemption
+from shop.discounts.reading_rules import MAX_CODE_LENGTH, is_code
 
 MAX_CODES = 10_000
 MAX_PREFIX_LENGTH = 20
@@ -29,9 +29,7 @@ def add_code(discount: Discount, given: object, *, limit: int | None = None) -> 
     if limit is not None:
         check_whole(limit, 1, MAX_USES, "A code's limit", "limit")
     text_given = given.strip().upper() if isinstance(given, str) else ""
-    if not 3 <= len(text_given) <= reading_rules.MAX_CODE_LENGTH or not reading_rules.is_code(
-        text_given
-    ):
+    if not 3 <= len(text_given) <= MAX_CODE_LENGTH or not is_code(text_given):
         raise Invalid(
             "A code has 3 to 40 letters and digits; - and _ may stand between them.", field="code"
         )
@@ -69,7 +67,7 @@ def generate_codes(
     if limit is not None:
         check_whole(limit, 1, MAX_USES, "A code's limit", "limit")
     prefix = prefix.strip().upper()
-    if prefix and (len(prefix) > MAX_PREFIX_LENGTH or not reading_rules.is_code(prefix + "000")):
+    if prefix and (len(prefix) > MAX_PREFIX_LENGTH or not is_code(prefix + "000")):
         raise Invalid(
             f"A prefix has up to {MAX_PREFIX_LENGTH} letters and digits; - and _ may follow them.",
             field="prefix",

@@ -105,6 +105,7 @@ def lock_of(order_ids: Iterable[int]) -> None:
 
 
 def lock_discounts(discount_ids: Iterable[int]) -> None:
+    """Lock these discounts, in the order of their ids."""
     wanted = sorted(set(discount_ids))
     if wanted:
         session.execute(
