@@ -22,7 +22,7 @@ from shop.payments.tasks import close_about, open_task
 from shop.payments.unapplied import CannotApply, RefusalName
 
 STUCK = "refund_stuck"
-# The doctor's rule "refund-stuck" has the same limits.
+# The doctor's check "refund-stuck" goes by them, too.
 CONFIRMED_WITHIN = timedelta(hours=1)
 ENDED_WITHIN = timedelta(days=14)
 
