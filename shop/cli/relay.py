@@ -17,7 +17,7 @@ from psycopg.rows import scalar_row
 from sqlalchemy.exc import DBAPIError
 
 from shop import checkout, media, payments
-from shop.core import db, idempotency, queue, reaction_runs, redis, sessions, tokens
+from shop.core import connections, db, idempotency, queue, reaction_runs, redis, sessions, tokens
 from shop.core import relay as core
 from shop.core.broadcasts import SocketMessage, prune_broadcasts
 from shop.core.events import Event, EventRecord
@@ -92,7 +92,7 @@ def run(
     try:
         while not stop.is_set():
             try:
-                with psycopg.connect(_plain_url(), **db.LINE, autocommit=True) as listener:
+                with psycopg.connect(_plain_url(), **connections.LINE, autocommit=True) as listener:
                     listener.execute("LISTEN event")
                     log.info("relay listens")
                     _relay_until(stop, listener, queues, publisher, reactions, messages)
@@ -168,7 +168,7 @@ def _run_task(task: ScheduledTask) -> None:
     """Run a task unless another relay is running it."""
     try:
         with psycopg.connect(
-            _plain_url(), **db.LINE, autocommit=True, row_factory=scalar_row
+            _plain_url(), **connections.LINE, autocommit=True, row_factory=scalar_row
         ) as lock:
             mine = lock.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [task.name])
             if mine.fetchone():

@@ -17,6 +17,7 @@ from shop.cart.models import Cart as CartRow
 from shop.catalog.models import Variant
 from shop.core import clock, db, devices
 from shop.core.errors import Unavailable
+from shop.core.statements import Statements
 from shop.orders.models import Order
 from shop.payments import stripe_gateway as gateway
 from shop.payments.stripe_errors import NoSuchObject
@@ -131,7 +132,7 @@ def test_a_guest_buys_two_mugs_with_few_statements(
 
     def step(name: str, ask: Callable[[], TestResponse], status: int = 303) -> TestResponse:
         db.session.remove()
-        with db.Statements() as seen:
+        with Statements() as seen:
             answer = ask()
         assert answer.status_code == status, answer.text
         counted[name] = sum(not s.startswith(SAVEPOINTS) for s in seen.seen)
