@@ -33,9 +33,8 @@ def apply_authorised(
 ) -> SyncOutcome:
     """The money is set aside: it confirms its order, or is released."""
     order = chain.order
-    was_authorised = (
-        payment.status == AttemptStatus.AUTHORISED
-    )  # by whichever charge: money is held once
+    # By whichever charge: money is held once.
+    was_authorised = payment.status == AttemptStatus.AUTHORISED
     is_new = not was_authorised and note(
         payment,
         MoneyEventKind.AUTHORISED,

@@ -35,10 +35,8 @@ def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None
     basket = lock_cart_of(order_id) if is_promised or intent.voucher else None
     chain = orders.lock_chain(order_id)
     order, payment = chain.order, locked(payment_id)
-    if _is_old_news(payment, intent):
-        return (
-            SyncOutcome.KNOWN
-        )  # what was asked before the money came or went, and arrives after it
+    if _is_old_news(payment, intent):  # asked before the money came or went, and arrives after it
+        return SyncOutcome.KNOWN
     _remember(payment, intent)
     if intent.status == "succeeded":
         return apply_captured(chain, basket, payment, intent)

@@ -26,9 +26,7 @@ def lock_cart_of(order_id: int) -> cart.Cart | None:
     For a cart that was merged since, because its buyer has signed in, the one that has its items.
     """
     found = session.scalars(_LOCK_CARTS, {"order_id": order_id}).all()
-    if any(
-        one.status == cart.CartStatus.MERGED for one in found
-    ):  # perhaps just now: look once more
+    if any(one.status == cart.CartStatus.MERGED for one in found):  # perhaps just now: look again
         found = session.scalars(_LOCK_CARTS, {"order_id": order_id}).all()
     return max(
         found,
