@@ -130,7 +130,7 @@ def capture_method() -> str:
     return _capture
 
 
-def call(step: str, method: str, path: str, **params: Any) -> dict[str, Any]:
+def call_stripe(step: str, method: str, path: str, **params: Any) -> dict[str, Any]:
     """Ask for plain data: building the library's objects costs as much as half of the call.
 
     What may pass in a moment is retried with back-off and jitter, always under the same key.
@@ -179,7 +179,7 @@ def pages_of(kind: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Page by page (https://docs.stripe.com/api/pagination), a hundred at a time."""
     after: dict[str, str] = {}
     while True:
-        page = call("fetch-page", "get", kind, **params, limit=100, **after)
+        page = call_stripe("fetch-page", "get", kind, **params, limit=100, **after)
         yield from page["data"]
         if not page["has_more"] or not page["data"]:
             return

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from shop.core import clock
-from shop.payments.stripe_client import call, each_of, pages_of
+from shop.payments.stripe_client import call_stripe, each_of, pages_of
 from shop.payments.stripe_errors import KeySpent, Refused
 from shop.payments.stripe_objects import (
     GIVEN_UP,
@@ -68,7 +68,7 @@ def create_intent(
     Raises ``Refused``, ``KeySpent`` and ``Unavailable``.
     """
     return read_intent(
-        call(
+        call_stripe(
             "create-intent",
             "post",
             "payment_intents",
@@ -104,7 +104,7 @@ def find_intent(payment_key: str, *, since: datetime) -> Intent | None:
 def fetch_intent(intent_id: str) -> Intent:
     """The PaymentIntent as it is now, with its latest charge."""
     asked_at = clock.now()
-    found = call(
+    found = call_stripe(
         "fetch-intent",
         "get",
         f"payment_intents/{_part(intent_id)}",
@@ -123,7 +123,7 @@ def cancel_intent(intent_id: str) -> Intent:
     for _ in range(2):
         try:
             return read_intent(
-                call(
+                call_stripe(
                     "cancel-intent",
                     "post",
                     path,
@@ -148,7 +148,7 @@ def capture_intent(intent_id: str, *, key: str, amount_minor: int) -> Intent:
     https://docs.stripe.com/api/payment_intents/capture
     """
     return read_intent(
-        call(
+        call_stripe(
             "capture-intent",
             "post",
             f"payment_intents/{_part(intent_id)}/capture",
@@ -164,7 +164,7 @@ def create_refund(
 ) -> SentRefund:
     """Refund a payment in part or whole. Raises ``Refused``, ``KeySpent`` and ``Unavailable``."""
     return read_refund(
-        call(
+        call_stripe(
             "create-refund",
             "post",
             "refunds",
@@ -178,13 +178,15 @@ def create_refund(
 
 def fetch_refund(stripe_id: str) -> SentRefund:
     """The refund as it is now."""
-    return read_refund(call("fetch-refund", "get", f"refunds/{_part(stripe_id)}"))
+    return read_refund(call_stripe("fetch-refund", "get", f"refunds/{_part(stripe_id)}"))
 
 
 def fetch_dispute(stripe_id: str) -> SentDispute:
     """The dispute as it is now, with all that it moved."""
     asked_at = clock.now()
-    return read_dispute(call("fetch-dispute", "get", f"disputes/{_part(stripe_id)}"), asked_at)
+    return read_dispute(
+        call_stripe("fetch-dispute", "get", f"disputes/{_part(stripe_id)}"), asked_at
+    )
 
 
 def fetch_charge(charge_id: str) -> Charge:
@@ -192,7 +194,7 @@ def fetch_charge(charge_id: str) -> Charge:
     return read_object(
         read_charge,
         "charge",
-        call(
+        call_stripe(
             "fetch-dispute",
             "get",
             f"charges/{_part(charge_id)}",
@@ -205,20 +207,20 @@ def fetch_fraud_warning(stripe_id: str) -> FraudWarning:
     """The early fraud warning as it is now."""
     path = f"radar/early_fraud_warnings/{_part(stripe_id)}"
     return read_object(
-        read_fraud_warning, "early fraud warning", call("fetch-warning", "get", path)
+        read_fraud_warning, "early fraud warning", call_stripe("fetch-warning", "get", path)
     )
 
 
 def fetch_review(stripe_id: str) -> Review:
     """The review as it is now."""
     return read_object(
-        read_review, "review", call("fetch-review", "get", f"reviews/{_part(stripe_id)}")
+        read_review, "review", call_stripe("fetch-review", "get", f"reviews/{_part(stripe_id)}")
     )
 
 
 def fetch_payout(stripe_id: str) -> Payout:
     """The payout as it is now, with the moment at which it came back."""
-    found = call(
+    found = call_stripe(
         "fetch-payout",
         "get",
         f"payouts/{_part(stripe_id)}",
