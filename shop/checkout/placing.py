@@ -44,12 +44,8 @@ def place_order(
         check_method(basket, shipping_method)
     earlier = _earlier(basket)
     billing = clean_address(billing_address) if billing_address else None
-    is_open = basket.status == CartStatus.OPEN
-    is_current = not is_open or seen_version in {None, basket.version}
-    if (earlier and is_current) and (
-        not is_open
-        or earlier.payment_status == PaymentStatus.PROCESSING
-        or _is_same(earlier, basket, billing, seen_total_minor, shipping_method)
+    if earlier and _is_answer(
+        earlier, basket, billing, seen_version, seen_total_minor, shipping_method
     ):
         if earlier.customer_id is None:
             earlier.customer_id = basket.customer_id  # who has signed in since finds it again
@@ -90,6 +86,25 @@ def _earlier(basket: cart.Cart) -> orders.Order | None:
         return None
     chain = orders.lock_chain(basket.order_id)
     return chain.order if chain.order.status in orders.LIVE else chain.rival or chain.order
+
+
+def _is_answer(
+    earlier: orders.Order,
+    basket: cart.Cart,
+    billing: dict[str, str] | None,
+    seen_version: int | None,
+    seen_total_minor: int | None,
+    shipping_method: str | None,
+) -> bool:
+    """Whether the order of before is the one that is asked for: its cart is closed, its money is on
+    its way, or the customer only pressed again."""
+    if basket.status != CartStatus.OPEN:
+        return True
+    if seen_version not in {None, basket.version}:
+        return False
+    return earlier.payment_status == PaymentStatus.PROCESSING or _is_same(
+        earlier, basket, billing, seen_total_minor, shipping_method
+    )
 
 
 def _is_same(
