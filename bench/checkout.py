@@ -22,7 +22,7 @@ from urllib.parse import urlencode
 
 from bench.support.browser import Answer, Browser, InProcess, Visitor
 from bench.support.stack import PROJECT, Shop, cpu_seconds, seeded_shop, table
-from shop.core.db import Statements
+from shop.core.statements import Statements
 from tests.cast import ADDRESS
 
 BUYERS = 6

@@ -18,7 +18,7 @@ import psutil
 from bench.support import load
 from bench.support.browser import Browser, InProcess, Visitor
 from bench.support.stack import Shop, cpu_seconds, free_port, gunicorn, seeded_shop, table
-from shop.core.db import Statements
+from shop.core.statements import Statements
 
 CLIENTS = 16
 SLICES = 2

@@ -8,6 +8,7 @@ from shop import edges, reactions
 from shop.cli import relay, worker
 from shop.config import Settings, read_or_end
 from shop.core import preflight
+from shop.realtime import broadcasts
 
 
 def main() -> int:
@@ -25,7 +26,7 @@ def main() -> int:
     if chosen.program == "worker":
         worker.run(chosen.processes)
     else:
-        relay.run(reactions.REACTIONS, reactions.messages)
+        relay.run(reactions.REACTIONS, broadcasts.messages)
     return 0
 
 

@@ -6,7 +6,7 @@ from shop.config import Settings
 from shop.core import db, devices, failpoints, log, mail, money, network, passwords, redis
 from shop.media import storage
 from shop.notifications import alerts, templates
-from shop.payments import methods, stripe_gateway
+from shop.payments import methods, stripe_client
 
 
 def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
@@ -27,13 +27,13 @@ def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
         base_url=settings.base_url, shop_name=settings.shop_name, zone=settings.time_zone
     )
     storage.configure(settings.storage_url)
-    stripe_gateway.configure(
+    stripe_client.configure(
         secret_key=settings.stripe_secret_key,
         publishable_key=settings.stripe_publishable_key,
         webhook_secrets=settings.stripe_webhook_secrets,
         api_base=settings.stripe_api_base,
         capture=settings.payment_capture,
-        patience=stripe_gateway.FOR_WORKERS if name == "worker" else stripe_gateway.FOR_PEOPLE,
+        patience=stripe_client.FOR_WORKERS if name == "worker" else stripe_client.FOR_PEOPLE,
     )
     methods.configure(settings.payment_methods)
     checkout.configure(

@@ -1,19 +1,15 @@
 """The table: event → what follows. The only file that knows what follows what."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import select
-
-from shop import doctor, media, notifications, orders, payments
-from shop.cart import Cart
+from shop import doctor, media, notifications, payments
 from shop.cart.events import CartChanged
 from shop.catalog.events import ProductChanged
-from shop.core import relay
-from shop.core.db import session
-from shop.core.events import Event, EventRecord
-from shop.core.relay import Reaction, SocketMessage
+from shop.core import reaction_runs
+from shop.core.events import Event
+from shop.core.reaction_runs import Reaction
 from shop.customers.events import (
     CustomerRegistered,
     GuestOrdersRequested,
@@ -21,7 +17,7 @@ from shop.customers.events import (
     RegistrationRepeated,
 )
 from shop.doctor.events import DoctorAnswered, DoctorAsked, FaultMended
-from shop.inventory.events import Change, StockChanged, StockLow
+from shop.inventory.events import StockChanged, StockLow
 from shop.media.events import MediaStored
 from shop.notifications import alerts, mails
 from shop.notifications.events import MailQueued
@@ -30,7 +26,6 @@ from shop.orders.events import (
     OrderAuthorised,
     OrderCancelled,
     OrderDelivered,
-    OrderEvent,
     OrderExpired,
     OrderPaid,
     OrderPlaced,
@@ -38,7 +33,6 @@ from shop.orders.events import (
     OrderReopened,
     OrderShipped,
 )
-from shop.orders.models import Order
 from shop.payments.events import (
     ComparisonRequested,
     DisputeChanged,
@@ -57,8 +51,6 @@ from shop.payments.events import (
     VoucherIssued,
     WebhookReceived,
 )
-from shop.realtime.messages import cart_data, cart_topic
-from shop.realtime.topics import Refused, product_snapshot
 from shop.reviews.events import ReviewAdded
 
 
@@ -138,123 +130,27 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     MailQueued: [_outside(_deliver_mail)],
     MediaStored: [_slow(_make_renditions, minutes=2)],
     DoctorAsked: [_slow(_ask_doctor, minutes=15)],
-    # Nobody listens to these, but the relay must know every event it may meet.
+    # At most sockets are told of these, but the relay must know every event it may meet.
+    CartChanged: [],
+    DisputeChanged: [],
     DoctorAnswered: [],
     FaultMended: [],
+    OrderPlaced: [],
+    OrderProcessing: [],
+    OrderReopened: [],
+    PaymentVoided: [],
+    ProductChanged: [],
+    RefundFailed: [],
     ReviewAdded: [],
+    StockChanged: [],
+    TaskClosed: [],
+    TaskOpened: [],
     UnitsReturned: [],
     VoucherCancelled: [],
 }
 BY_NAME = {reaction.name: reaction for follows in REACTIONS.values() for reaction in follows}
 
-# The type that sockets see for each event of an order.
-ORDER_MESSAGES: dict[type[OrderEvent] | type[Event], str] = {
-    OrderPlaced: "order.placed",
-    OrderPaid: "order.paid",
-    OrderAuthorised: "order.paid",
-    PaymentVoided: "order.updated",
-    DisputeChanged: "order.updated",
-    LinesCancelled: "order.updated",
-    UnitsReturned: "order.updated",
-    RefundRequested: "order.updated",
-    RefundFailed: "order.updated",
-    PaymentFailed: "order.payment_failed",
-    PaymentProcessing: "order.updated",
-    VoucherIssued: "order.updated",
-    VoucherCancelled: "order.updated",
-    OrderReopened: "order.updated",
-    OrderProcessing: "order.updated",
-    OrderShipped: "order.updated",
-    OrderDelivered: "order.updated",
-    OrderCancelled: "order.cancelled",
-    OrderExpired: "order.cancelled",
-    OrderRefunded: "order.refunded",
-}
-
-
-def messages(record: EventRecord) -> Iterable[SocketMessage]:
-    """What sockets are told of one event. Runs in the relay, inside its transaction."""
-    event = record.event
-    if type(event) in ORDER_MESSAGES:
-        yield from _order_messages(ORDER_MESSAGES[type(event)], record.payload["order_id"])
-    elif isinstance(event, StockChanged):
-        yield from _stock_messages(event)
-    elif isinstance(event, StockLow):
-        for change in event.changes:
-            yield SocketMessage("staff:stock", "stock.low", _level_facts(change))
-    elif isinstance(event, ProductChanged):
-        yield from _product_message(event.product_id, "price.changed")
-    elif isinstance(event, CartChanged):
-        owner = session.scalar(select(Cart.customer_id).where(Cart.id == event.cart_id))
-        data = cart_data(version=event.version, count=event.count)
-        yield SocketMessage(cart_topic(event.cart_id, owner), "cart.changed", data)
-    elif isinstance(event, TaskOpened):
-        task = {"task_id": event.task_id, "sentence": event.sentence, "order_id": event.order_id}
-        yield SocketMessage("staff:tasks", "task.opened", task)
-    elif isinstance(event, TaskClosed):
-        yield SocketMessage("staff:tasks", "task.closed", {"task_id": event.task_id})
-    elif isinstance(event, DoctorAnswered):
-        yield SocketMessage("staff:tasks", "doctor.answered", {"run_id": event.run_id})
-
 
 def run(run_id: int) -> None:
     """Run a reaction if it is still due."""
-    relay.run_reaction(run_id, BY_NAME)
-
-
-def _order_messages(kind: str, order_id: int) -> Iterable[SocketMessage]:
-    order = session.scalar(select(Order).where(Order.id == order_id))
-    if order is None:
-        return
-    label, tone = orders.words(order)
-    public = {
-        "number": order.number,
-        "version": order.version,
-        "status_label": label,
-        "status": order.status,
-        "payment_status": order.payment_status,
-        "fulfilment_status": order.fulfilment_status,
-    }
-    yield SocketMessage(f"order:{order.number}", kind, public)
-    if order.customer_id is not None:
-        yield SocketMessage(f"customer:{order.customer_id}", kind, public)
-    yield SocketMessage(
-        "staff:orders",
-        kind,
-        public
-        | {
-            "id": order.id,
-            "tone": tone,
-            "customer": order.customer_name,
-            "item_count": order.item_count,
-            "total_minor": order.total_minor,
-            "currency": order.currency,
-            "placed_at": order.placed_at.isoformat(),
-        },
-    )
-    if kind in {"order.placed", "order.paid", "order.cancelled", "order.refunded"}:
-        yield SocketMessage("staff:metrics", "metrics.changed", {"because": kind})
-
-
-def _product_message(product_id: int, kind: str) -> Iterable[SocketMessage]:
-    """The product as its page shows it; nothing for one that is not on sale."""
-    try:
-        yield SocketMessage(f"product:{product_id}", kind, product_snapshot(product_id))
-    except Refused:
-        return
-
-
-def _stock_messages(event: StockChanged) -> Iterable[SocketMessage]:
-    for product_id in sorted({change["product_id"] for change in event.changes}):
-        yield from _product_message(product_id, "stock.changed")
-    for change in event.changes:
-        yield SocketMessage("staff:stock", "stock.changed", _level_facts(change))
-
-
-def _level_facts(change: Change) -> dict[str, Any]:
-    return {
-        "variant_id": change["variant_id"],
-        "sku": change["sku"],
-        "before": change["before"],
-        "after": change["after"],
-    }
+    reaction_runs.run_reaction(run_id, BY_NAME)

@@ -6,7 +6,7 @@ from shop.api import models as api
 from shop.cart import models as cart
 from shop.catalog import models as catalog
 from shop.checkout import models as checkout
-from shop.core import events, idempotency, queue, relay, sessions, tokens
+from shop.core import broadcasts, events, idempotency, queue, reaction_runs, sessions, tokens
 from shop.core.db import Base
 from shop.customers import models as customers
 from shop.discounts import models as discounts
@@ -19,8 +19,9 @@ from shop.payments import models as payments
 from shop.reviews import models as reviews
 
 MODULES = (
-    api, cart, catalog, checkout, customers, discounts, doctor, events, idempotency, inventory,
-    media, notifications, orders, payments, queue, relay, reviews, sessions, tokens,
+    api, broadcasts, cart, catalog, checkout, customers, discounts, doctor, events, idempotency,
+    inventory, media, notifications, orders, payments, queue, reaction_runs, reviews, sessions,
+    tokens,
 )  # fmt: skip
 metadata = Base.metadata
 # Discounts ask by it whether somebody has ordered before, and may not know the table of orders.

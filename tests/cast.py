@@ -10,7 +10,7 @@ from shop.catalog.models import Product, Variant
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.customers.models import Customer
-from shop.payments import operations as money
+from shop.payments import attempts, intents
 from shop.payments.models import Payment, Refund
 from shop.payments.stripe_objects import Intent, Movement, SentDispute, SentRefund
 
@@ -74,8 +74,8 @@ def order(variant: Variant, quantity: int = 1, *, customer_id: int | None = None
 def attempt(of: orders.Order, *, capture: str = "automatic") -> Payment:
     """A started payment, as after a visit to Stripe."""
     with transaction():
-        payment = money.open_payment(orders.lock(of.id), capture=capture)
-        money.attach_intent(payment.id, intent(payment, "requires_payment_method"))
+        payment = attempts.open_payment(orders.lock(of.id), capture=capture)
+        attempts.attach_intent(payment.id, intent(payment, "requires_payment_method"))
     return payment
 
 
@@ -161,7 +161,7 @@ def pay(of: orders.Order) -> Payment:
     """Pay an order, as Stripe's message would."""
     payment = attempt(of)
     with transaction():
-        money.apply_intent(payment.id, intent(payment))
+        intents.apply_intent(payment.id, intent(payment))
     return payment
 
 

@@ -5,9 +5,9 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from shop.admin.framework import Action, Code, LinkTo, Moment, Number, Tab, Table, Text, View
-from shop.core import queue, relay
+from shop.core import queue, reaction_runs, relay
 from shop.core.events import EventRecord
-from shop.core.relay import ReactionRun
+from shop.core.reaction_runs import ReactionRun, ReactionState
 
 REFUSED_SHOWN = 20
 
@@ -21,7 +21,7 @@ class JobsView(View):
     pages = ()
     intro = (
         "What follows an event: emails, refunds, image sizes. A job is tried"
-        f" {relay.MAX_ATTEMPTS} times."
+        f" {reaction_runs.MAX_ATTEMPTS} times."
     )
     columns = (
         Text("reaction", "Job", show=lambda value, row: value.replace("_", " ").capitalize()),
@@ -45,19 +45,19 @@ class JobsView(View):
     search_hint = "Job or error"
     sort = "due_at"
     tabs = (
-        Tab("due", "Waiting", ReactionRun.state == "due"),
-        Tab("dead", "Failed for good", ReactionRun.state == "dead"),
-        Tab("done", "Done", ReactionRun.state == "done"),
+        Tab("due", "Waiting", ReactionRun.state == ReactionState.DUE),
+        Tab("dead", "Failed for good", ReactionRun.state == ReactionState.DEAD),
+        Tab("done", "Done", ReactionRun.state == ReactionState.DONE),
     )
     row_actions = (
         Action(
             "retry",
             "Try again",
-            lambda run: relay.retry(run.id),
+            lambda run: reaction_runs.retry(run.id),
             "is due again.",
             icon="refresh-cw",
             in_row=True,
-            applies=lambda run: run.state == "dead",
+            applies=lambda run: run.state == ReactionState.DEAD,
         ),
     )
     empty_words = ("Nothing here", "Jobs come and go within a second.")

@@ -29,9 +29,9 @@ from shop.admin import shell
 from shop.admin.framework import errors
 from shop.admin.staff import passwords
 from shop.core import actor, clock, db, sessions, tokens
+from shop.core.broadcasts import Broadcast
 from shop.core.db import transaction
 from shop.core.passwords import matches
-from shop.core.relay import Broadcast
 
 # Where the browser keeps the secret of its staff sign-in: the sockets look there too.
 SESSION_KEY = "staff_token"

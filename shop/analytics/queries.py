@@ -27,9 +27,10 @@ from sqlalchemy import (
     union_all,
 )
 
+from shop import inventory
 from shop.catalog.models import Product, Variant
 from shop.core.db import session
-from shop.core.relay import ReactionRun
+from shop.core.reaction_runs import ReactionRun
 from shop.inventory.models import StockLevel, StockMovement
 from shop.orders.models import Order, OrderLine, SaleEntry
 from shop.payments import MoneyEventKind
@@ -290,9 +291,7 @@ def _money_in(start: datetime, end: datetime, currency: str) -> list[ColumnEleme
 
 
 def _stock_conditions() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    available = func.coalesce(
-        func.sum(StockLevel.on_hand - StockLevel.reserved - StockLevel.committed), 0
-    )
+    available = inventory.UNITS_AVAILABLE
     return and_(available > 0, available <= Variant.low_stock_level), available <= 0
 
 

@@ -16,6 +16,7 @@ from limits.strategies import FixedWindowRateLimiter
 from redis.exceptions import RedisError
 
 from shop.api.errors import Refused
+from shop.core import clock
 from shop.core.network import network_of
 
 REST_S = 5.0
@@ -54,7 +55,7 @@ def _hit(limiter: Limiter, item: RateLimitItem, *names: str) -> None:
         within = counted.hit(item, "api", *names)
     if not within:
         reset_at, _ = counted.get_window_stats(item, "api", *names)
-        wait_s = max(1, int(reset_at - time.time()) + 1)
+        wait_s = max(1, int(reset_at - clock.epoch_s()) + 1)
         raise Refused(429, headers={"Retry-After": str(wait_s)})
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from shop import orders
 from shop.core import queue, redis, relay
 from shop.core.db import session
-from shop.core.relay import ReactionRun
+from shop.core.reaction_runs import ReactionRun
 
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 

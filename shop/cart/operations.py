@@ -12,6 +12,7 @@ from shop.cart.errors import NotEnough
 from shop.cart.events import CartChanged
 from shop.cart.limits import MAX_QUANTITY, TooMany, limit_words, max_per_variant, max_quantity
 from shop.cart.models import Cart, CartDiscount, CartItem, CartStatus
+from shop.catalog.sale import AVAILABLE, VARIANT_ON_SALE
 from shop.core import clock, tokens
 from shop.core.db import session, table
 from shop.core.errors import Invalid, NotFound
@@ -255,26 +256,21 @@ def _touch(cart: Cart) -> None:
     emit(CartChanged(cart_id=cart.id, version=version, count=int(count)))
 
 
-_OFFER = text(
-    """
+_OFFER = text(f"""
 SELECT v.price_minor, v.backorder_allowed,
-       coalesce((SELECT sum(l.on_hand - l.reserved - l.committed) FROM stock_level l
-                 WHERE l.variant_id = v.id), 0) + """
-    + queries.OWN_HOLD.format(cart_id=":cart_id")
-    + """ AS available,
+       {AVAILABLE} + {queries.OWN_HOLD.format(cart_id=":cart_id")} AS available,
        coalesce((SELECT quantity FROM cart_item WHERE cart_id = :cart_id AND variant_id = :id), 0)
            AS present,
        (SELECT count(*) FROM cart_item WHERE cart_id = :cart_id) AS lines
 FROM variant v JOIN product p ON p.id = v.product_id
-WHERE v.id = :id AND v.archived_at IS NULL AND p.status = 'active' AND p.published_at <= now()
-  AND (p.unpublish_at IS NULL OR p.unpublish_at > now())
-"""
-)
+WHERE v.id = :id AND {VARIANT_ON_SALE}
+""")
 
 
 def _offer(cart: Cart, variant_id: int) -> Mapping[str, Any]:
     """What is sold, how many there are and are in this cart already; the cart must be locked."""
-    row = session.execute(_OFFER, {"id": variant_id, "cart_id": cart.id}).mappings().first()
+    asked = {"id": variant_id, "cart_id": cart.id, "now": clock.now()}
+    row = session.execute(_OFFER, asked).mappings().first()
     if row is None:
         raise NotFound("This is no longer sold here.")
     return dict(row)

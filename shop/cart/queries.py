@@ -8,6 +8,8 @@ from sqlalchemy import RowMapping, func, select, text
 
 from shop.cart.limits import limit_words, max_per_variant, max_quantity
 from shop.cart.models import Cart, CartItem, CartStatus
+from shop.catalog.sale import AVAILABLE, VARIANT_ON_SALE
+from shop.core import clock
 from shop.core.db import session
 
 
@@ -96,8 +98,7 @@ OWN_HOLD = """coalesce((
            JOIN "order" o ON o.id = mine.order_id AND o.status = 'pending'
            JOIN order_line held ON held.order_id = o.id AND held.variant_id = v.id
            WHERE mine.id = {cart_id}), 0)"""
-_LINES = (
-    """
+_LINES = f"""
 SELECT c.id, c.token, c.version, c.customer_id, c.email, c.shipping_address, c.shipping_method,
        c.order_id,
        ARRAY(SELECT code_id FROM cart_discount WHERE cart_id = c.id ORDER BY code_id) AS code_ids,
@@ -105,12 +106,8 @@ SELECT c.id, c.token, c.version, c.customer_id, c.email, c.shipping_address, c.s
        i.id AS item_id, i.variant_id, i.quantity, i.seen_price_minor, v.product_id, p.slug, p.name,
        v.title AS variant_title, v.sku, v.price_minor AS unit_price_minor, p.tax_class, v.weight_g,
        v.backorder_allowed,
-       (v.archived_at IS NULL AND p.status = 'active' AND p.published_at <= now()
-        AND (p.unpublish_at IS NULL OR p.unpublish_at > now())) AS is_sold,
-       coalesce((SELECT sum(l.on_hand - l.reserved - l.committed) FROM stock_level l
-                 WHERE l.variant_id = v.id), 0) + """
-    + OWN_HOLD.format(cart_id="c.id")
-    + """ AS available,
+       ({VARIANT_ON_SALE}) AS is_sold,
+       {AVAILABLE} + {OWN_HOLD.format(cart_id="c.id")} AS available,
        (SELECT jsonb_build_object('key', m.key, 'alt', g.alt, 'width', m.width, 'height', m.height,
                                   'colour', m.colour, 'widths', m.widths, 'state', m.state)
         FROM image g JOIN media_file m ON m.id = g.media_id
@@ -121,10 +118,9 @@ SELECT c.id, c.token, c.version, c.customer_id, c.email, c.shipping_address, c.s
 FROM cart c LEFT JOIN (
     cart_item i JOIN variant v ON v.id = i.variant_id JOIN product p ON p.id = v.product_id
 ) ON i.cart_id = c.id
-WHERE {mine}
+WHERE {{mine}}
 ORDER BY i.id
 """
-)
 _OF_CART = text(_LINES.replace("{mine}", "c.id = :cart_id"))
 _OF_BROWSER = text(
     _LINES.replace("{mine}", "c.token = :token AND c.status = 'open' AND c.customer_id IS NULL")
@@ -153,7 +149,7 @@ def find(token: str | None, customer_id: int | None = None) -> Cart | None:
 
 def view(cart: Cart) -> CartView:
     """The cart with its lines as they are now. One statement."""
-    rows = session.execute(_OF_CART, {"cart_id": cart.id}).mappings().all()
+    rows = session.execute(_OF_CART, {"cart_id": cart.id, "now": clock.now()}).mappings().all()
     return CartView(
         id=cart.id,
         token=cart.token,
@@ -173,7 +169,8 @@ def open_view(token: str | None, customer_id: int | None = None) -> CartView | N
     if customer_id is None and not token:
         return None
     statement = _OF_BROWSER if customer_id is None else _OF_CUSTOMER
-    rows = session.execute(statement, {"token": token, "customer_id": customer_id}).mappings().all()
+    asked = {"token": token, "customer_id": customer_id, "now": clock.now()}
+    rows = session.execute(statement, asked).mappings().all()
     if not rows:
         return None
     head = {field.name: rows[0][field.name] for field in fields(CartView) if field.name != "lines"}

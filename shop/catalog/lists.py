@@ -24,15 +24,14 @@ from shop.catalog.pages import (
 )
 from shop.catalog.queries import category
 from shop.catalog.rows import (
-    AVAILABLE,
     CARD,
     PICTURE,
-    VISIBLE,
     cards_of,
     clean,
     image_of,
     statement_of,
 )
+from shop.catalog.sale import AVAILABLE, ON_SALE
 from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import NotFound
@@ -307,7 +306,7 @@ def _source(asked: Filters, place: CategoryView | None, *, ranked: bool = True) 
     Ranking reads every hit, so whoever only counts leaves it out.
     """
     values: dict[str, Any] = {"now": clock.now()}
-    where = VISIBLE
+    where = ON_SALE
     if place is not None:
         where += (
             " AND EXISTS (SELECT FROM product_category pc"

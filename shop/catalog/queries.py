@@ -19,17 +19,16 @@ from shop.catalog.pages import (
     VariantView,
 )
 from shop.catalog.rows import (
-    AVAILABLE,
     CARD,
     IN_USE,
     PICTURE,
-    VISIBLE,
     cards_of,
     clean,
     image_of,
     rating_of,
     statement_of,
 )
+from shop.catalog.sale import AVAILABLE, ON_SALE
 from shop.catalog.wording import html_of
 from shop.core import clock
 from shop.core.db import session
@@ -53,7 +52,7 @@ SELECT p.id, p.slug, p.name, p.tagline, p.description, p.attributes, p.seo_title
                      ORDER BY r.created_at DESC, r.id DESC)
      FROM (SELECT * FROM review WHERE product_id = p.id
            ORDER BY created_at DESC, id DESC LIMIT 10) r) AS reviews
-FROM product p WHERE p.slug = :slug AND {VISIBLE}
+FROM product p WHERE p.slug = :slug AND {ON_SALE}
 """
 BY_ID = (
     "WITH chosen AS (SELECT id, n FROM"
@@ -62,12 +61,12 @@ BY_ID = (
 FEATURED = f"""
 WITH chosen AS (
     SELECT p.id, row_number() OVER (ORDER BY p.featured_rank, p.id) AS n FROM product p
-    WHERE p.featured_rank IS NOT NULL AND {VISIBLE} ORDER BY p.featured_rank, p.id LIMIT :limit
+    WHERE p.featured_rank IS NOT NULL AND {ON_SALE} ORDER BY p.featured_rank, p.id LIMIT :limit
 ){CARD}"""
 NEWEST = f"""
 WITH chosen AS (
     SELECT id, row_number() OVER () AS n FROM (
-        SELECT p.id FROM product p WHERE {VISIBLE}
+        SELECT p.id FROM product p WHERE {ON_SALE}
         ORDER BY p.published_at DESC, p.id DESC LIMIT :limit
     ) latest
 ){CARD}"""
@@ -77,7 +76,7 @@ WITH chosen AS (
         SELECT best.id FROM unnest(cast(:categories AS bigint[])) AS shelf(category_id)
         CROSS JOIN LATERAL (
             SELECT p.id, p.sold_count FROM product p
-            WHERE p.primary_category_id = shelf.category_id AND p.id <> :self AND {VISIBLE}
+            WHERE p.primary_category_id = shelf.category_id AND p.id <> :self AND {ON_SALE}
             ORDER BY p.sold_count DESC, p.id DESC LIMIT :limit
         ) best
         ORDER BY shelf.category_id <> :category, best.sold_count DESC, best.id DESC LIMIT :limit
@@ -93,7 +92,7 @@ CROSS JOIN LATERAL (
     SELECT (SELECT {PICTURE} FROM image i JOIN media_file m ON m.id = i.media_id
             WHERE i.product_id = p.id ORDER BY i.position, i.id LIMIT 1) AS picture
     FROM product p
-    WHERE {VISIBLE} AND EXISTS (SELECT FROM image i WHERE i.product_id = p.id)
+    WHERE {ON_SALE} AND EXISTS (SELECT FROM image i WHERE i.product_id = p.id)
       AND EXISTS (SELECT FROM product_category pc
                   WHERE pc.product_id = p.id AND pc.category_id = ANY(shelf.ids))
     ORDER BY p.sold_count DESC, p.rating_count DESC, p.id LIMIT 1
@@ -139,7 +138,7 @@ def addresses(*, most: int = 50_000) -> list[tuple[str, datetime | None]]:
     """
     rows = session.execute(
         statement_of(
-            f"SELECT p.slug, p.updated_at FROM product p WHERE {VISIBLE} ORDER BY p.id LIMIT :most"
+            f"SELECT p.slug, p.updated_at FROM product p WHERE {ON_SALE} ORDER BY p.id LIMIT :most"
         ),
         {"now": clock.now(), "most": most},
     )

@@ -1,8 +1,8 @@
 """Parts that every statement about products shares, and how their rows become frozen values.
 
-Stock and reviews are read from their tables by name: those features stand on higher floors and
-may not be imported here, yet a page has to say in one statement what can be bought and how it is
-liked. Only sums and texts for display are read; every rule about stock stays in ``inventory``.
+Reviews are read from their table by name: that feature stands on a higher floor and may not be
+imported here, yet a page has to say in one statement how a product is liked. What can be bought
+stands in ``sale``.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,12 @@ from typing import Any
 from sqlalchemy import Row, TextClause, text
 
 from shop.catalog.pages import ImageView, ProductCard
+from shop.catalog.sale import AVAILABLE, ON_SALE
 from shop.core import clock
 from shop.core.db import session
 
 NEW_FOR = timedelta(days=30)
 
-AVAILABLE = (
-    "coalesce((SELECT sum(l.on_hand - l.reserved - l.committed) FROM stock_level l"
-    " WHERE l.variant_id = v.id), 0)"
-)
-VISIBLE = (
-    "p.status = 'active' AND p.published_at <= :now"
-    " AND (p.unpublish_at IS NULL OR p.unpublish_at > :now)"
-)
 PICTURE = "json_build_array(m.key, i.alt, m.width, m.height, m.colour, m.widths, i.option_value_id)"
 IN_USE = (
     "EXISTS (SELECT FROM variant_value vv JOIN variant v ON v.id = vv.variant_id"
@@ -55,7 +48,7 @@ CROSS JOIN LATERAL (
     FROM "option" o JOIN option_value ov ON ov.option_id = o.id
     WHERE o.product_id = p.id AND ov.swatch IS NOT NULL AND {IN_USE}
 ) swatches
-WHERE {VISIBLE}
+WHERE {ON_SALE}
 ORDER BY chosen.n
 """
 

@@ -6,14 +6,9 @@ Leaves money to payments.
 
 from shop.checkout.errors import CartProblems, NoDelivery
 from shop.checkout.holds import HoldRefused, delete_expired_networks
-from shop.checkout.operations import (
-    apply_code,
-    install_defaults,
-    merge_carts,
-    place_order,
-    set_contact,
-    set_method,
-)
+from shop.checkout.merging import merge_carts
+from shop.checkout.operations import apply_code, install_defaults, set_contact, set_method
+from shop.checkout.placing import place_order
 from shop.checkout.queries import (
     FreeShippingCounts,
     ShippingOption,

@@ -15,7 +15,7 @@ from shop.checkout.queries import terms
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError
-from shop.discounts.queries import UNTAGGED
+from shop.discounts.buyers import UNTAGGED
 
 WINDOW = timedelta(hours=24)
 # A network is many people: so many unpaid orders of an item, and more than paid ones, are too many.

@@ -16,7 +16,8 @@ from urllib.request import Request, urlopen
 from sqlalchemy import select
 
 from shop import cart, checkout, customers, inventory, orders, payments
-from shop.catalog.models import Product, ProductStatus, Variant
+from shop.catalog.models import Product, Variant
+from shop.catalog.sale import is_on_sale
 from shop.core import clock
 from shop.core.actor import GUEST, SYSTEM, Actor, acting_as
 from shop.core.db import session, transaction
@@ -238,7 +239,7 @@ def _on_sale() -> list[int]:
             select(Variant.id)
             .join(Product, Product.id == Variant.product_id)
             .join(StockLevel, StockLevel.variant_id == Variant.id)
-            .where(Product.status == ProductStatus.ACTIVE, Product.published_at <= clock.now())
+            .where(is_on_sale(clock.now()))
             .where(Variant.archived_at.is_(None), StockLevel.on_hand > 0)
             .order_by(Variant.sku)
         )

@@ -17,8 +17,9 @@ from psycopg.rows import scalar_row
 from sqlalchemy.exc import DBAPIError
 
 from shop import checkout, media, payments
-from shop.core import db, idempotency, queue, redis, sessions, tokens
+from shop.core import connections, db, idempotency, queue, reaction_runs, redis, sessions, tokens
 from shop.core import relay as core
+from shop.core.broadcasts import SocketMessage, prune_broadcasts
 from shop.core.events import Event, EventRecord
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,8 @@ POLL_S = 1.0
 PATIENCE_S = {queue.NAME: 60, queue.SLOW: 900}
 SHORT_PATIENCE_S = 5
 
-Reactions = Mapping[type[Event], Sequence[core.Reaction]]
-Messages = Callable[[EventRecord], Iterable[core.SocketMessage]]
+Reactions = Mapping[type[Event], Sequence[reaction_runs.Reaction]]
+Messages = Callable[[EventRecord], Iterable[SocketMessage]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ SCHEDULE = (
     ScheduledTask("forget old idempotency keys", 3600, idempotency.prune),
     ScheduledTask("forget old sign-ins", 3600, sessions.prune),
     ScheduledTask("forget old one-time links", 3600, tokens.prune),
-    ScheduledTask("forget old broadcasts", 3600, core.prune_broadcasts),
-    ScheduledTask("forget old jobs", 3600, core.prune_runs),
+    ScheduledTask("forget old broadcasts", 3600, prune_broadcasts),
+    ScheduledTask("forget old jobs", 3600, reaction_runs.prune_runs),
     ScheduledTask("forget where orders were placed", 3600, checkout.delete_expired_networks),
     ScheduledTask("forget old messages of Stripe", 3600, payments.prune_messages),
 )
@@ -91,7 +92,7 @@ def run(
     try:
         while not stop.is_set():
             try:
-                with psycopg.connect(_plain_url(), **db.LINE, autocommit=True) as listener:
+                with psycopg.connect(_plain_url(), **connections.LINE, autocommit=True) as listener:
                     listener.execute("LISTEN event")
                     log.info("relay listens")
                     _relay_until(stop, listener, queues, publisher, reactions, messages)
@@ -121,7 +122,7 @@ def _relay_until(
             is_empty = queues.is_empty()
             for name, reaction_names in names.items():
                 patience = SHORT_PATIENCE_S if is_empty else PATIENCE_S[name]
-                overdue = core.overdue(patience_s=patience, reactions=reaction_names)
+                overdue = reaction_runs.overdue(patience_s=patience, reactions=reaction_names)
                 queues.enqueue(name, [due.run_id for due in overdue])
             enqueued_at = time.monotonic()
         for _ in listener.notifies(timeout=POLL_S, stop_after=1):
@@ -167,7 +168,7 @@ def _run_task(task: ScheduledTask) -> None:
     """Run a task unless another relay is running it."""
     try:
         with psycopg.connect(
-            _plain_url(), **db.LINE, autocommit=True, row_factory=scalar_row
+            _plain_url(), **connections.LINE, autocommit=True, row_factory=scalar_row
         ) as lock:
             mine = lock.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [task.name])
             if mine.fetchone():

@@ -1,5 +1,6 @@
 """The one clock. Time zone: always UTC; screens convert. Tests set it with ``freeze``."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +16,12 @@ _frozen: ContextVar[datetime | None] = ContextVar("frozen_clock", default=None)
 def now() -> datetime:
     """The present moment, aware, in UTC."""
     return _frozen.get() or datetime.now(UTC)
+
+
+def epoch_s() -> float:
+    """Seconds since 1970, by the clock that other programs stamp their things with: files, Stripe's
+    signatures, limits in Redis. ``freeze`` does not stop it."""
+    return time.time()
 
 
 def check_year(moment: datetime | None, field: str) -> None:

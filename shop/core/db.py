@@ -12,15 +12,12 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar, cast
 
-import psycopg
-from sqlalchemy import Connection, DateTime, Engine, MetaData, Table, Text, create_engine, event
+from sqlalchemy import Connection, DateTime, Engine, MetaData, Table, Text, event
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry
 
-from shop.core import failpoints
+from shop.core import connections, failpoints
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -31,20 +28,6 @@ NAMING = {
 }
 # Worth another try: serialisation failure, deadlock, lock not available in time.
 RETRYABLE = {"40001", "40P01", "55P03"}
-TIMEOUTS = {
-    "statement_timeout": "5s",
-    "lock_timeout": "2s",
-    "idle_in_transaction_session_timeout": "15s",
-}
-# A host that is gone without a word ends a wait after ten seconds, not after TCP's quarter of an
-# hour: tcp_user_timeout (ms, Linux) for what was sent, keepalives for what is waited for.
-LINE: dict[str, Any] = {
-    "connect_timeout": 5,
-    "tcp_user_timeout": 10_000,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-}
 
 
 class Base(DeclarativeBase):
@@ -68,8 +51,6 @@ def table(model: type[Base]) -> Table:
     return cast(Table, model.__table__)
 
 
-# A connection that rested this long is asked whether it still lives before it is used.
-RESTED_S = 1.0
 _only_reads: ContextVar[bool] = ContextVar("only_reads", default=False)
 
 
@@ -94,36 +75,9 @@ _reader: Engine | None = None
 
 def configure(url: str, *, pool_size: int = 10, name: str = "shop") -> Engine:
     """Point the session at ``url`` (``postgresql+psycopg://…``); called once per process."""
-    options = " ".join(f"-c {key}={value}" for key, value in TIMEOUTS.items())
-    made = create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=pool_size,
-        pool_timeout=10,
-        hide_parameters=True,  # an error's text gets to logs and to the staff's list of jobs
-        connect_args={"options": options, "application_name": name, **LINE},
-    )
-    event.listen(made, "connect", _used)
-    event.listen(made, "checkin", _used)
-    event.listen(made, "checkout", _replaced_if_dead)
+    made = connections.make_engine(url, pool_size=pool_size, name=name)
     use(made)
     return made
-
-
-def _used(_connection: object, record: ConnectionPoolEntry) -> None:
-    record.info["used"] = time.monotonic()
-
-
-def _replaced_if_dead(
-    connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
-) -> None:
-    """As ``pool_pre_ping``, but a busy process need not ask before every request."""
-    if time.monotonic() - record.info["used"] <= RESTED_S:
-        return
-    try:
-        engine().dialect.do_ping(connection)
-    except psycopg.Error as error:
-        raise InvalidatePoolError from error
 
 
 def use(chosen: Engine) -> None:
@@ -223,23 +177,3 @@ def violated(error: DBAPIError) -> str:
     """The name of the constraint that a statement violated, or an empty string."""
     diagnostics = getattr(error.orig, "diag", None)
     return getattr(diagnostics, "constraint_name", None) or ""
-
-
-class Statements:
-    """Counts the SQL statements of a block; used by tests and the benchmark."""
-
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-
-    def __enter__(self) -> "Statements":
-        event.listen(engine(), "before_cursor_execute", self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        event.remove(engine(), "before_cursor_execute", self._note)
-
-    def _note(self, _conn: object, _cursor: object, statement: str, *_: object) -> None:
-        self.seen.append(statement)
-
-    def __len__(self) -> int:
-        return len(self.seen)

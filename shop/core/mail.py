@@ -13,7 +13,7 @@ from shop.core import failpoints
 from shop.core.errors import Unavailable
 
 # For all answers before the message together, and again for the one after it: twice this is less
-# than the lease of a delivery (``relay.LEASE_S``), or a second worker would send the mail as well.
+# than the lease of a run (``reaction_runs.LEASE_S``), or a second worker would send the mail, too.
 DEADLINE_S = 25.0
 
 

@@ -48,7 +48,7 @@ def configure(number_locale: str) -> None:
     """Set how amounts are written in this shop, as ``en_IE`` or ``de``; called by the factory."""
     global _number_locale
     _number_locale = Locale.parse(number_locale)
-    _formatted.cache_clear()
+    format_minor.cache_clear()
     _spellings.cache_clear()
 
 
@@ -88,7 +88,7 @@ class Money:
 
     def format(self) -> str:
         """For people, e.g. ``€12.30``; currency position and digits come from CLDR."""
-        return _formatted(self.amount_minor, self.currency)
+        return format_minor(self.amount_minor, self.currency)
 
     def _same(self, other: "Money") -> None:
         if self.currency != other.currency:
@@ -102,7 +102,8 @@ def exponent(currency: str) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _formatted(amount_minor: int, currency: str) -> str:
+def format_minor(amount_minor: int, currency: str) -> str:
+    """``Money.format`` for an amount in minor units."""
     amount = Decimal(amount_minor).scaleb(-exponent(currency))
     # A minus sign, as wide as a digit, not a hyphen.
     written = str(format_currency(amount, currency, locale=_number_locale))

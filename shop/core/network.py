@@ -3,8 +3,9 @@
 import hashlib
 import hmac
 import math
-import time
 from ipaddress import IPv6Address, ip_address
+
+from shop.core import clock
 
 HOST_BITS = 64  # what a host chooses itself in IPv6: RFC 4291, section 2.5.1
 
@@ -45,4 +46,4 @@ def wait_s(reset_at: float | None) -> int:
 
     ``reset_at`` is in seconds since 1970; a minute when nobody knows.
     """
-    return max(1, math.ceil(reset_at - time.time())) if reset_at else 60
+    return max(1, math.ceil(reset_at - clock.epoch_s())) if reset_at else 60

@@ -5,29 +5,17 @@ limit is never exceeded, and a use is given back when its order is off.
 Leaves what may be bought to cart and catalog.
 """
 
+from shop.discounts.buyers import History, history
 from shop.discounts.conditions import Facts, Rule, explain, offer
+from shop.discounts.drafts import AUDIENCES, KINDS, LANE_WORDS, MAX_CHOSEN, Draft, draft_of
 from shop.discounts.errors import CodeRefused, UnknownCode, UsedUp
 from shop.discounts.kinds import Audience, DiscountKind, Lane
+from shop.discounts.making_codes import MAX_CODES, add_code, generate_codes, remove_code
 from shop.discounts.models import Discount, DiscountCode
 from shop.discounts.operations import (
-    AUDIENCES,
-    KINDS,
-    LANE_WORDS,
-    MAX_CHOSEN,
-    MAX_CODES,
-    Draft,
-    add_code,
     create_discount,
     delete_discount,
-    draft_of,
-    generate_codes,
     get_discount,
-    give_back,
-    lock_for,
-    lock_of,
-    redeem,
-    redeem_again,
-    remove_code,
     set_active,
     update_discount,
 )
@@ -42,27 +30,28 @@ from shop.discounts.pricing import (
     price,
 )
 from shop.discounts.queries import (
-    MAX_CODE_LENGTH,
     DiscountList,
-    History,
     Redeemed,
     Usage,
+    codes,
+    count_codes,
+    is_called,
+    of_order,
+    page,
+    status_condition,
+    usage,
+)
+from shop.discounts.reading_rules import (
+    MAX_CODE_LENGTH,
     automatic,
     by_code,
     by_codes,
     clean_code,
-    codes,
-    count_codes,
     forget,
-    history,
-    is_called,
-    of_order,
-    page,
     rule_of,
     rules,
-    status_condition,
-    usage,
 )
+from shop.discounts.redeeming import give_back, lock_for, lock_of, redeem, redeem_again
 from shop.discounts.wording import STATUSES, Words, describe, status_of
 
 __all__ = [

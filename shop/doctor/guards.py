@@ -1,10 +1,11 @@
 """The constraints that the database itself must have, as ``guards.txt`` lists them, all in force:
 every CHECK, key, NOT NULL, unique index and trigger.
 
-The file is what the migrations leave behind. Tests compare it with a fresh database and with the
-models, so that a new migration cannot forget it.
+The file is what the migrations leave behind, less what follows from other lines of it. Tests
+compare it with a fresh database and with the models, so that a new migration cannot forget it.
 """
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from sqlalchemy import Connection, text
 from shop.doctor.checks import Check, Fault, Scope
 
 FILE = Path(__file__).with_name("guards.txt")
+_PRIMARY_KEY = re.compile(r"PRIMARY KEY \((.+)\)")
+_FOREIGN_KEY = re.compile(r'FOREIGN KEY \(.+?\) REFERENCES "?(\w+)"?\(')
 
 _CONSTRAINTS = text("""
 SELECT 'constraint' AS kind, conrelid::regclass || '.' || conname AS name,
@@ -59,12 +62,29 @@ def actual_constraints(connection: Connection) -> dict[str, str]:
 def expected_constraints() -> dict[str, str]:
     """Returns every constraint that there must be."""
     lines = FILE.read_text().splitlines()
-    return {name: means for name, _, means in (line.partition("\t") for line in lines)}
+    listed = {name: means for name, _, means in (line.partition("\t") for line in lines)}
+    return listed | _following(listed)
+
+
+def _following(listed: dict[str, str]) -> dict[str, str]:
+    """What follows from keys: a primary key's columns are never empty, and a foreign key is in
+    force on either side of it."""
+    found = {}
+    for name, means in listed.items():
+        table, _, constraint = name.removeprefix("constraint ").partition(".")
+        if key := _PRIMARY_KEY.match(means):
+            for column in key[1].split(", "):
+                found[f"never empty {table}.{column}"] = "NOT NULL"
+        elif key := _FOREIGN_KEY.match(means):
+            for side in (table, key[1]):
+                found[f"foreign key in force {side}.{constraint}"] = "its triggers are on"
+    return found
 
 
 def format_constraints(constraints: dict[str, str]) -> str:
     """Returns the text of the file for these constraints."""
-    return "".join(f"{name}\t{means}\n" for name, means in sorted(constraints.items()))
+    left = constraints.keys() - _following(constraints).keys()
+    return "".join(f"{name}\t{constraints[name]}\n" for name in sorted(left))
 
 
 def _find_differences(connection: Connection, scope: Scope) -> tuple[int, list[Fault]]:

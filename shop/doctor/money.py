@@ -1,63 +1,16 @@
 """What must hold of money: payments, refunds, disputes, and what a person must be asked about."""
 
+from datetime import timedelta
+
 from shop.doctor.checks import Check
+from shop.orders.sales import UNITS_STILL_SOLD
+from shop.payments.books_sql import BALANCE, CLOSED, GROSS, NEVER_OWED, SHIPPING, STATUS, WITHDRAWN
+from shop.payments.refund_news import CONFIRMED_WITHIN, ENDED_WITHIN
 
-# What disputes took of a payment and did not bring back, as in payments.balance; the kinds
-# dispute_opened, dispute_won and dispute_lost are those of disputes before November 2026.
-_WITHDRAWN = """
-    coalesce(sum(CASE e.kind WHEN 'dispute_withdrawn' THEN e.amount_minor
-                             WHEN 'dispute_reinstated' THEN -e.amount_minor
-                             WHEN 'dispute_lost' THEN e.amount_minor END), 0)
-    + greatest(0, coalesce(sum(CASE e.kind WHEN 'dispute_opened' THEN e.amount_minor
-                                           WHEN 'dispute_won' THEN -e.amount_minor
-                                           WHEN 'dispute_lost' THEN -e.amount_minor END), 0))
-"""
-# What the money events of an order's own currency add up to, as in payments.balance.
-_BALANCE = f"""
-    SELECT order_id, sum(captured) AS captured, sum(refunded) AS refunded,
-        sum(withdrawn) AS withdrawn, sum(withdrawn - disputed) AS lost,
-        sum(CASE WHEN authorised > 0 THEN greatest(0, authorised - captured - cancelled) ELSE 0
-            END) AS authorised
-    FROM (
-        SELECT p.order_id, e.payment_id,
-            coalesce(sum(e.amount_minor) FILTER (WHERE e.kind = 'captured'), 0) AS captured,
-            coalesce(sum(e.amount_minor) FILTER (WHERE e.kind = 'authorised'), 0) AS authorised,
-            coalesce(sum(e.amount_minor) FILTER (WHERE e.kind = 'cancelled'), 0) AS cancelled,
-            coalesce(sum(e.amount_minor) FILTER (WHERE e.kind = 'refunded'), 0)
-                - coalesce(sum(e.amount_minor) FILTER (WHERE e.kind = 'refund_failed'), 0)
-                AS refunded,
-            {_WITHDRAWN} AS withdrawn,
-            coalesce(sum(CASE WHEN e.kind IN ('dispute_withdrawn', 'dispute_opened')
-                              THEN e.amount_minor
-                              WHEN e.kind IN ('dispute_reinstated', 'dispute_won')
-                              THEN -e.amount_minor END)
-                FILTER (WHERE d.status NOT IN ('won', 'lost', 'warning_closed', 'prevented')), 0)
-                AS disputed
-        FROM payment_event e JOIN payment p ON p.id = e.payment_id
-        JOIN "order" o ON o.id = p.order_id AND o.currency = e.currency
-        LEFT JOIN dispute d ON d.id = e.dispute_id
-        WHERE o.placed_at >= :since
-        GROUP BY p.order_id, e.payment_id
-    ) one GROUP BY order_id
-"""
-
-# What units cost that were called off while the money of their order was only held: not owed.
-_NEVER_OWED = """
-    SELECT l.order_id, sum((l.total_minor
-        + CASE WHEN o.prices_include_tax THEN 0 ELSE l.tax_minor END) * u.units / l.quantity)
-        AS amount
-    FROM (
-        SELECT (part->>'line_id')::bigint AS line_id, sum((part->>'quantity')::int) AS units
-        FROM event e, jsonb_array_elements(e.payload->'lines') AS part
-        WHERE e.type = 'LinesCancelled'
-            AND e.order_id IN (SELECT order_id FROM payment WHERE capture = 'manual')
-            AND e.id < (SELECT min(p.id) FROM event p
-                        WHERE p.order_id = e.order_id AND p.type = 'OrderPaid')
-        GROUP BY 1
-    ) u
-    JOIN order_line l ON l.id = u.line_id JOIN "order" o ON o.id = l.order_id
-    GROUP BY l.order_id
-"""
+_CONFIRMED_WITHIN, _ENDED_WITHIN = (
+    f"interval '{limit // timedelta(seconds=1)} seconds'"
+    for limit in (CONFIRMED_WITHIN, ENDED_WITHIN)
+)
 
 CHECKS = (
     Check(
@@ -103,7 +56,7 @@ CHECKS = (
         SELECT o.id, o.number AS name, format('payment %s says %s, its events say %s',
             p.id, p.withdrawn_minor, e.amount) AS fact
         FROM payment p JOIN "order" o ON o.id = p.order_id
-        JOIN (SELECT e.payment_id, {_WITHDRAWN} AS amount FROM payment_event e
+        JOIN (SELECT e.payment_id, {WITHDRAWN} AS amount FROM payment_event e
               GROUP BY e.payment_id) e ON e.payment_id = p.id
         WHERE p.withdrawn_minor <> e.amount AND o.placed_at >= :since
         """,
@@ -183,7 +136,7 @@ CHECKS = (
             FROM payment p JOIN payment_event e ON e.payment_id = p.id
             WHERE e.currency = p.currency GROUP BY p.order_id
         ) m ON m.order_id = o.id
-        LEFT JOIN ({_NEVER_OWED}) n ON n.order_id = o.id
+        LEFT JOIN ({NEVER_OWED}) n ON n.order_id = o.id
         WHERE o.status IN ('confirmed', 'completed') AND o.placed_at >= :since
             AND coalesce(m.captured, 0) < o.total_minor AND NOT coalesce(m.held, false)
             AND coalesce(n.amount, 0) < o.total_minor
@@ -202,10 +155,10 @@ CHECKS = (
         SELECT o.id, o.number AS name, format(
             '%s %s stay with us; the order costs %s and is %s', b.captured - b.withdrawn - r.amount,
             o.currency, o.total_minor, o.status) AS fact
-        FROM ({_BALANCE}) b JOIN "order" o ON o.id = b.order_id
+        FROM ({BALANCE}) b JOIN "order" o ON o.id = b.order_id
         JOIN (SELECT order_id, sum(refunding_minor) AS amount FROM payment GROUP BY order_id) r
             ON r.order_id = o.id
-        LEFT JOIN ({_NEVER_OWED}) n ON n.order_id = o.id
+        LEFT JOIN ({NEVER_OWED}) n ON n.order_id = o.id
         WHERE b.captured - b.withdrawn - r.amount > CASE
                 WHEN o.status IN ('confirmed', 'completed')
                     THEN o.total_minor - coalesce(n.amount, 0)
@@ -258,11 +211,11 @@ CHECKS = (
         why="A dispute that nobody answers in time is lost.",
         todo="Answer it in Stripe's dashboard.",
         about="order",
-        sql="""
+        sql=f"""
         SELECT o.id, o.number AS name, format('dispute %s is %s', d.stripe_id, d.status) AS fact
         FROM dispute d JOIN payment p ON p.id = d.payment_id JOIN "order" o ON o.id = p.order_id
         WHERE o.placed_at >= :since
-            AND d.status NOT IN ('won', 'lost', 'warning_closed', 'prevented')
+            AND d.status NOT IN ({CLOSED})
             AND NOT EXISTS (SELECT FROM task t WHERE t.kind = 'dispute'
                             AND t.reference = d.stripe_id)
         UNION ALL
@@ -283,26 +236,9 @@ CHECKS = (
         sql=f"""
         SELECT id, number AS name, format('says %s, the events say %s', status, counted) AS fact
         FROM (
-            SELECT o.id, o.number, o.payment_status AS status, CASE
-                WHEN EXISTS (SELECT FROM dispute d JOIN payment p ON p.id = d.payment_id
-                             WHERE p.order_id = o.id AND b.order_id = o.id
-                                 AND d.status NOT IN ('warning_needs_response',
-                                     'warning_under_review', 'warning_closed')
-                                 AND d.status NOT IN ('won', 'lost', 'prevented'))
-                    THEN 'disputed'
-                WHEN coalesce(b.captured, 0) = 0 AND k.owed = 0 THEN 'paid'
-                WHEN coalesce(b.captured, 0) = 0 AND b.authorised > 0 THEN 'authorised'
-                WHEN coalesce(b.captured, 0) = 0 AND EXISTS (
-                    SELECT FROM payment p WHERE p.order_id = o.id AND p.status = 'processing')
-                    THEN 'processing'
-                WHEN coalesce(b.captured, 0) = 0 THEN 'unpaid'
-                WHEN kept <= 0 THEN 'refunded'
-                WHEN kept > owed THEN 'overpaid'
-                WHEN kept = owed THEN 'paid'
-                WHEN kept < b.captured THEN 'partly_refunded'
-                ELSE 'partly_paid' END AS counted
-            FROM "order" o LEFT JOIN ({_BALANCE}) b ON b.order_id = o.id
-            LEFT JOIN ({_NEVER_OWED}) n ON n.order_id = o.id
+            SELECT o.id, o.number, o.payment_status AS status, {STATUS} AS counted
+            FROM "order" o LEFT JOIN ({BALANCE}) b ON b.order_id = o.id
+            LEFT JOIN ({NEVER_OWED}) n ON n.order_id = o.id
             CROSS JOIN LATERAL (SELECT b.captured - b.refunded - b.lost AS kept,
                                        o.total_minor - coalesce(n.amount, 0) AS owed) k
             WHERE o.placed_at >= :since
@@ -338,7 +274,7 @@ CHECKS = (
         why="Reports of products are sums over these entries.",
         todo="Compare the order's lines with its timeline, and ask who wrote to the database.",
         about="order",
-        sql="""
+        sql=f"""
         SELECT o.id, o.number AS name, format('%s: %s written down as sold, %s are', l.sku,
             coalesce(s.units, 0), u.units) AS fact
         FROM order_line l JOIN "order" o ON o.id = l.order_id
@@ -348,9 +284,7 @@ CHECKS = (
             FROM sale_entry GROUP BY order_line_id
         ) s ON s.order_line_id = l.id
         CROSS JOIN LATERAL (
-            SELECT CASE WHEN o.paid_at IS NULL OR o.status = 'cancelled' THEN 0 ELSE
-                greatest(0, l.quantity - greatest(l.cancelled, l.refunded + l.quantity
-                    - coalesce(s.sold, l.quantity - l.cancelled))) END AS units
+            SELECT CASE WHEN o.paid_at IS NULL THEN 0 ELSE {UNITS_STILL_SOLD} END AS units
         ) u
         WHERE coalesce(s.units, 0) <> u.units AND o.placed_at >= :since
         """,
@@ -362,17 +296,16 @@ CHECKS = (
         why="The parts of a refund are what the books and the customer's mail go by.",
         todo="Look at the order's refunds; correct the books for the one that exceeds.",
         about="order",
-        sql="""
-        SELECT o.id, o.number AS name, format('%s: %s of %s given back', l.sku, g.amount,
-            l.total_minor + CASE WHEN o.prices_include_tax THEN 0 ELSE l.tax_minor END) AS fact
+        sql=f"""
+        SELECT o.id, o.number AS name,
+            format('%s: %s of %s given back', l.sku, g.amount, {GROSS}) AS fact
         FROM (
             SELECT rl.order_line_id, sum(rl.amount_minor) AS amount, sum(rl.tax_minor) AS tax
             FROM refund_line rl JOIN refund r ON r.id = rl.refund_id
             WHERE r.status <> 'failed' GROUP BY rl.order_line_id
         ) g
         JOIN order_line l ON l.id = g.order_line_id JOIN "order" o ON o.id = l.order_id
-        WHERE o.placed_at >= :since AND (g.tax > l.tax_minor OR g.amount > l.total_minor
-            + CASE WHEN o.prices_include_tax THEN 0 ELSE l.tax_minor END)
+        WHERE o.placed_at >= :since AND (g.tax > l.tax_minor OR g.amount > {GROSS})
         UNION ALL
         SELECT o.id, o.number, format('delivery: %s of %s given back', g.amount, o.shipping_minor)
         FROM (
@@ -380,8 +313,7 @@ CHECKS = (
             FROM refund r JOIN payment p ON p.id = r.payment_id
             WHERE r.status <> 'failed' AND r.shipping_minor > 0 GROUP BY p.order_id
         ) g JOIN "order" o ON o.id = g.order_id
-        WHERE o.placed_at >= :since AND g.amount > o.shipping_minor
-            + CASE WHEN o.prices_include_tax THEN 0 ELSE o.shipping_tax_minor END
+        WHERE o.placed_at >= :since AND g.amount > {SHIPPING}
         """,
     ),
     Check(
@@ -412,14 +344,14 @@ CHECKS = (
         why="The customer waits for money that nobody asked Stripe to send.",
         todo="See under Jobs whether “send refund” failed; look the refund up at Stripe.",
         about="order",
-        sql="""
+        sql=f"""
         SELECT o.id, o.number AS name,
             format('refund %s is “%s” since %s', r.id, r.status,
                    to_char(r.requested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')) AS fact
         FROM refund r JOIN payment p ON p.id = r.payment_id JOIN "order" o ON o.id = p.order_id
         WHERE o.placed_at >= :since
-            AND (r.status = 'requested' AND r.requested_at < :now - interval '1 hour'
-                 OR r.status = 'sent' AND r.requested_at < :now - interval '14 days')
+            AND (r.status = 'requested' AND r.requested_at < :now - {_CONFIRMED_WITHIN}
+                 OR r.status = 'sent' AND r.requested_at < :now - {_ENDED_WITHIN})
         """,
     ),
     Check(

@@ -27,6 +27,7 @@ from shop.inventory.queries import (
     IS_OUT,
     ON_HAND,
     RESERVED,
+    UNITS_AVAILABLE,
     Level,
     available,
     default_location,
@@ -37,8 +38,8 @@ from shop.inventory.queries import (
 )
 
 __all__ = [
-    "AVAILABLE", "COMMITTED", "IS_LOW", "IS_OUT", "ON_HAND", "REASONS", "RESERVED", "Level",
-    "Line", "OutOfStock", "adjust", "allow_backorder", "available", "commit", "count",
-    "default_location", "discrepancies", "levels", "lock", "movements", "receive", "release",
-    "reserve", "restock", "restocked", "ship",
+    "AVAILABLE", "COMMITTED", "IS_LOW", "IS_OUT", "ON_HAND", "REASONS", "RESERVED",
+    "UNITS_AVAILABLE", "Level", "Line", "OutOfStock", "adjust", "allow_backorder", "available",
+    "commit", "count", "default_location", "discrepancies", "levels", "lock", "movements",
+    "receive", "release", "reserve", "restock", "restocked", "ship",
 ]  # fmt: skip

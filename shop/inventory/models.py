@@ -66,16 +66,10 @@ class StockLevel(Base):
     reserved: Mapped[int] = mapped_column(server_default="0", default=0)
     committed: Mapped[int] = mapped_column(server_default="0", default=0)
     may_go_below: Mapped[bool] = mapped_column(server_default="false", default=False)
+    available: Mapped[int] = column_property(on_hand - reserved - committed)
 
     variant: Mapped[Variant] = relationship()
     location: Mapped[Location] = relationship()
-
-
-StockLevel.available = column_property(
-    StockLevel.__table__.c.on_hand
-    - StockLevel.__table__.c.reserved
-    - StockLevel.__table__.c.committed
-)
 
 
 class StockMovement(Base):

@@ -24,6 +24,8 @@ class Level:
         return self.on_hand - self.reserved - self.committed
 
 
+# Available units, added up over the stock levels of a group.
+UNITS_AVAILABLE = func.coalesce(func.sum(StockLevel.available), 0)
 _ON_HAND = func.coalesce(func.sum(StockLevel.on_hand), 0)
 _RESERVED = func.coalesce(func.sum(StockLevel.reserved), 0)
 _COMMITTED = func.coalesce(func.sum(StockLevel.committed), 0)
@@ -41,7 +43,7 @@ def _of_variant(units: ColumnElement[Any]) -> ColumnElement[Any]:
 
 # What a SELECT of variants can show and ask for.
 ON_HAND, RESERVED, COMMITTED = (_of_variant(units) for units in (_ON_HAND, _RESERVED, _COMMITTED))
-AVAILABLE = _of_variant(_ON_HAND - _RESERVED - _COMMITTED)
+AVAILABLE = _of_variant(UNITS_AVAILABLE)
 IS_OUT = AVAILABLE <= 0
 IS_LOW = and_(AVAILABLE > 0, Variant.low_stock_level >= AVAILABLE)
 

@@ -8,12 +8,12 @@ import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 from urllib.parse import unquote, urlsplit
 
+from shop.core import clock
 from shop.media.errors import NoSuchFile, StorageRefused
 
 Format = Literal["avif", "webp"]
@@ -73,7 +73,7 @@ class LocalStorage:
         shutil.rmtree(self.root / key[:2] / key, ignore_errors=True)
 
     def keys(self, *, older_than_seconds: float) -> Iterator[str]:
-        before = time.time() - older_than_seconds
+        before = clock.epoch_s() - older_than_seconds
         for folder in self.root.glob("??/*"):
             if KEY.fullmatch(folder.name) and folder.stat().st_mtime < before:
                 yield folder.name

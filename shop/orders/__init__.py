@@ -4,38 +4,24 @@ Promise: an order and the stock it holds are written together or not at all; a s
 the tables in ``states`` allow. Leaves money to payments and mails to notifications.
 """
 
-from shop.orders.errors import TransitionRefused
-from shop.orders.models import Fulfilment, Order, OrderLine, SaleEntry
-from shop.orders.operations import (
-    CANCEL_REASONS,
+from shop.orders.cancelling import CANCEL_REASONS, cancel, cancel_lines, is_all_of
+from shop.orders.chains import (
     REPLACED,
     REPLACEMENTS,
     Chain,
-    Details,
-    Item,
-    adopt,
-    cancel,
-    cancel_lines,
-    expire,
-    extend_hold,
-    is_all_of,
-    keep_waiting,
     lock,
     lock_all,
     lock_chain,
-    mark_authorised,
-    mark_delivered,
-    mark_paid,
-    note,
-    pass_number,
-    place,
-    set_deadline,
-    set_payment_status,
-    ship,
-    start_processing,
     unite,
     was_cancelled,
 )
+from shop.orders.errors import TransitionRefused
+from shop.orders.expiring import expire, extend_hold, set_deadline
+from shop.orders.models import Fulfilment, Order, OrderLine, SaleEntry
+from shop.orders.numbers import pass_number
+from shop.orders.operations import adopt, note
+from shop.orders.paying import keep_waiting, mark_authorised, mark_paid, set_payment_status
+from shop.orders.placing import Details, Item, place
 from shop.orders.queries import (
     TABS,
     OrderFilters,
@@ -58,6 +44,7 @@ from shop.orders.queries import (
     waiting,
 )
 from shop.orders.sales import record_sales
+from shop.orders.shipping import mark_delivered, ship, start_processing
 from shop.orders.states import (
     LIVE,
     FulfilmentStatus,

@@ -12,9 +12,15 @@ from shop.core import clock
 from shop.core.db import session
 from shop.orders.models import Order, OrderLine
 
-# Units that were cancelled before the order was paid were never sold. A unit that was cancelled and
-# refunded is gone once. Amounts are the line's price after discounts, rounded down as refunds are.
-_RECORD = """
+# How many units of a line (l) of a paid order (o) are sold now; ``s.sold`` were when it was paid.
+# Units that were cancelled before that were never sold. A unit that was cancelled and refunded is
+# gone once.
+UNITS_STILL_SOLD = """
+    CASE WHEN o.status = 'cancelled' THEN 0 ELSE greatest(0, l.quantity - greatest(
+        l.cancelled, l.refunded + l.quantity - coalesce(s.sold, l.quantity - l.cancelled))) END
+"""
+# Amounts are the line's price after discounts, rounded down as refunds are.
+_RECORD = f"""
 INSERT INTO sale_entry
     (order_id, order_line_id, product_id, kind, units, amount_minor, currency, at)
 SELECT l.order_id, l.id, l.product_id,
@@ -29,13 +35,7 @@ LEFT JOIN (
         sum(units) FILTER (WHERE kind = 'sold') AS sold
     FROM sale_entry WHERE order_id = :order_id GROUP BY order_line_id
 ) s ON s.order_line_id = l.id
-CROSS JOIN LATERAL (
-    SELECT l.quantity - coalesce(s.sold, l.quantity - l.cancelled) AS never_sold
-) n
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN o.status = 'cancelled' THEN 0 ELSE
-        greatest(0, l.quantity - greatest(l.cancelled, l.refunded + n.never_sold)) END AS units
-) u
+CROSS JOIN LATERAL (SELECT {UNITS_STILL_SOLD} AS units) u
 WHERE o.id = :order_id AND o.paid_at IS NOT NULL AND u.units <> coalesce(s.units, 0)
 ORDER BY l.id
 """

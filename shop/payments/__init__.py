@@ -6,11 +6,22 @@ Leaves the order's states to orders. The only feature that knows Stripe.
 """
 
 from shop.payments.amounts import check_amount
+from shop.payments.attempts import has_ended_voucher, ways_to_pay
+from shop.payments.cancelling import cancel_lines, cancel_order
+from shop.payments.captures import capture, release, void
+from shop.payments.closing import close_intents, expire_unpaid
+from shop.payments.compared_money import BALANCE
+from shop.payments.comparing import (
+    compare,
+    compare_lately,
+    compare_nightly,
+    is_comparing,
+    reconcile_all,
+    request_comparison,
+)
 from shop.payments.methods import (
     WALLET_METHODS,
-    MethodFacts,
     PaymentMethod,
-    Settlement,
     enabled_methods,
     facts_of,
     failure_for_customer,
@@ -18,33 +29,7 @@ from shop.payments.methods import (
     takes_days,
     takes_wallets,
 )
-from shop.payments.models import (
-    Dispute,
-    OrderReturn,
-    Payment,
-    ReconcileRun,
-    Refund,
-    RefundLine,
-    Task,
-)
-from shop.payments.operations import cancel_lines, cancel_order, has_ended_voucher, ways_to_pay
-from shop.payments.procedures import (
-    Started,
-    apply_delivery,
-    cancel_voucher,
-    capture,
-    close_intents,
-    expire_unpaid,
-    give_up_voucher,
-    prune_messages,
-    record_webhook,
-    release,
-    send_refund,
-    settle,
-    settle_order,
-    start,
-    void,
-)
+from shop.payments.models import OrderReturn, Payment, Refund, Task
 from shop.payments.queries import (
     deliveries,
     has_voucher,
@@ -57,52 +42,40 @@ from shop.payments.queries import (
     refunds_of,
     runs,
 )
-from shop.payments.reconciling import (
-    BALANCE,
-    compare,
-    compare_lately,
-    compare_nightly,
-    is_comparing,
-    reconcile,
-    reconcile_all,
-    reconcile_refunds,
-    request_comparison,
-)
+from shop.payments.reconciling import reconcile, reconcile_refunds
 from shop.payments.records import balance_of, recount
-from shop.payments.refundable import Preview, called_off, owed, preview
+from shop.payments.refundable import called_off, owed, preview
 from shop.payments.refunds import REASONS, Wanted, everything, request_refund, retry_refund
-from shop.payments.returns import record_return, refund_or_return, returns_of
+from shop.payments.returns import refund_or_return, returns_of
+from shop.payments.sending import send_refund
+from shop.payments.starting import Started, start
 from shop.payments.states import (
     AttemptStatus,
-    CaptureMode,
     MoneyEventKind,
     RefundSource,
     RefundStatus,
     SyncOutcome,
 )
-from shop.payments.stripe_gateway import (
-    BadSignature,
-    Refused,
-    capture_method,
-    script_origin,
-    script_url,
-)
-from shop.payments.tasks import close_task, open_task
+from shop.payments.stripe_client import capture_method, script_origin, script_url
+from shop.payments.stripe_errors import Refused
+from shop.payments.stripe_signatures import BadSignature
+from shop.payments.syncing import settle, settle_order
+from shop.payments.tasks import close_task
+from shop.payments.vouchers import cancel_voucher, give_up_voucher
+from shop.payments.webhooks import apply_delivery, prune_messages, record_webhook
 
 __all__ = [
-    "BALANCE", "REASONS", "WALLET_METHODS", "AttemptStatus", "BadSignature", "CaptureMode",
-    "Dispute", "MethodFacts", "MoneyEventKind", "OrderReturn", "Payment", "PaymentMethod",
-    "Preview", "ReconcileRun", "Refund", "RefundLine", "RefundSource", "RefundStatus",
-    "Refused", "Settlement", "Started", "SyncOutcome", "Task", "Wanted", "apply_delivery",
-    "balance_of", "called_off", "cancel_lines", "cancel_order", "cancel_voucher", "capture",
-    "capture_method", "check_amount", "close_intents", "close_task", "compare",
-    "compare_lately", "compare_nightly", "deliveries", "enabled_methods", "everything",
-    "expire_unpaid", "facts_of", "failure_for_customer", "give_up_voucher", "has_ended_voucher",
-    "has_voucher", "held", "is_comparing", "latest", "of_order", "offered_methods",
-    "open_disputes", "open_refunds", "open_task", "open_tasks", "owed", "preview",
-    "prune_messages", "reconcile", "reconcile_all", "reconcile_refunds", "record_return",
-    "record_webhook", "recount", "refund_or_return", "refunds_of", "release",
-    "request_comparison", "request_refund", "retry_refund", "returns_of", "runs",
-    "script_origin", "script_url", "send_refund", "settle", "settle_order", "start",
-    "takes_days", "takes_wallets", "void", "ways_to_pay",
+    "BALANCE", "REASONS", "WALLET_METHODS", "AttemptStatus", "BadSignature", "MoneyEventKind",
+    "OrderReturn", "Payment", "PaymentMethod", "Refund", "RefundSource", "RefundStatus",
+    "Refused", "Started", "SyncOutcome", "Task", "Wanted", "apply_delivery", "balance_of",
+    "called_off", "cancel_lines", "cancel_order", "cancel_voucher", "capture", "capture_method",
+    "check_amount", "close_intents", "close_task", "compare", "compare_lately",
+    "compare_nightly", "deliveries", "enabled_methods", "everything", "expire_unpaid",
+    "facts_of", "failure_for_customer", "give_up_voucher", "has_ended_voucher", "has_voucher",
+    "held", "is_comparing", "latest", "of_order", "offered_methods", "open_disputes",
+    "open_refunds", "open_tasks", "owed", "preview", "prune_messages", "reconcile",
+    "reconcile_all", "reconcile_refunds", "record_webhook", "recount", "refund_or_return",
+    "refunds_of", "release", "request_comparison", "request_refund", "retry_refund",
+    "returns_of", "runs", "script_origin", "script_url", "send_refund", "settle",
+    "settle_order", "start", "takes_days", "takes_wallets", "void", "ways_to_pay",
 ]  # fmt: skip

@@ -17,7 +17,9 @@ from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Task
 from shop.payments.ownership import NOT_OURS, payment_of
 from shop.payments.records import order_of
-from shop.payments.stripe_objects import FraudWarning, Payout, Review, Unreadable
+from shop.payments.stripe_errors import NoSuchObject
+from shop.payments.stripe_objects import FraudWarning, Payout, Review
+from shop.payments.stripe_reading import Unreadable
 from shop.payments.tasks import close_about, open_task
 
 WARNING, REVIEW, PAYOUT = "fraud_warning", "review", "payout_failed"
@@ -105,7 +107,7 @@ def _close_earlier(paid: Payout) -> None:
     for reference in sorted(open_about(PAYOUT)):
         try:
             failed = gateway.fetch_payout(reference)
-        except (gateway.NoSuchObject, Unreadable):
+        except (NoSuchObject, Unreadable):
             continue
         if _makes_up_for(paid, failed):
             with transaction():

@@ -5,8 +5,7 @@ https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
 
 from shop.core.errors import Invalid
 from shop.core.money import Money
-from shop.payments import methods
-from shop.payments import stripe_gateway as gateway
+from shop.payments import methods, stripe_client
 
 MIN_MINOR = {
     "AED": 200, "AUD": 50, "BRL": 50, "CAD": 50, "CHF": 50, "CZK": 1500, "DKK": 250, "EUR": 50,
@@ -26,4 +25,4 @@ def check_amount(total: Money, *, goods: Money, country: str = "") -> None:
         raise Invalid(f"The least that can be paid by card is {least}. Please add something.")
     if max(total, goods) > most:
         raise Invalid(f"At most {most} can be paid at once. Please order in several steps.")
-    methods.check_can_be_paid(total, country=country, capture=gateway.capture_method())
+    methods.check_can_be_paid(total, country=country, capture=stripe_client.capture_method())

@@ -11,11 +11,12 @@ https://docs.stripe.com/reports/balance-transaction-types
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 
 from shop import orders
 from shop.core import clock
@@ -26,8 +27,10 @@ from shop.payments import stripe_gateway as gateway
 from shop.payments.balance import of_events
 from shop.payments.models import Payment, PaymentEvent, Refund
 from shop.payments.states import MoneyEventKind, RefundStatus
+from shop.payments.stripe_reading import Unreadable
 from shop.payments.unapplied import CannotApply, RefusalName
 
+AnyRow = Row[*tuple[Any, ...]]
 # Stripe books a charge a moment after it succeeded.
 BOOKED_WITHIN = timedelta(hours=1)
 
@@ -82,7 +85,25 @@ def books_since(moment: datetime, sources: Mapping[str, Source]) -> Iterator[Boo
 
     ``sources``: what Stripe has made since then, by its id.
     """
-    payments = session.execute(
+    payments, pending = _captured_since(moment), _pending_refunds()
+    end_read()
+    if not payments:
+        return
+    moved = _movements_by_payment(moment, payments, sources)
+    for row in payments:
+        sums = _at_stripe(_charge_of(row, moved[row.id]), moved[row.id], sources, pending)
+        is_late = not sums.is_booked and row.at > clock.now() - BOOKED_WITHIN
+        if is_late or not sums.is_comparable:
+            continue
+        ours = _ours(row.id, row.currency)
+        ours.gross_minor -= sum(pending[one] for one in sums.pending)
+        said = (_said(one, row.currency) for one in (ours, sums))
+        yield Books(row.reference, row.intent_id or "", row.number, *said)
+
+
+def _captured_since(moment: datetime) -> Sequence[AnyRow]:
+    """What was captured by payments that were begun since then, with their orders' numbers."""
+    return session.execute(
         select(Payment.id, Payment.intent_id, orders.Order.number, PaymentEvent.reference,
                PaymentEvent.currency, PaymentEvent.amount_minor, PaymentEvent.at)
         .join(orders.Order, orders.Order.id == Payment.order_id)
@@ -91,37 +112,38 @@ def books_since(moment: datetime, sources: Mapping[str, Source]) -> Iterator[Boo
                Payment.created_at >= moment + timedelta(hours=1))
         .order_by(Payment.id)
     ).all()  # fmt: skip
+
+
+def _pending_refunds() -> Mapping[str, int]:
     sent = select(Refund.stripe_id, Refund.amount_minor).where(Refund.status == RefundStatus.SENT)
-    pending = {row.stripe_id or "": row.amount_minor for row in session.execute(sent)}
-    end_read()
-    if not payments:
-        return
+    return {row.stripe_id or "": row.amount_minor for row in session.execute(sent)}
+
+
+def _movements_by_payment(
+    moment: datetime, payments: Sequence[AnyRow], sources: Mapping[str, Source]
+) -> Mapping[int, list[stripe_objects.Movement]]:
+    """Stripe's balance transactions since then, by the id of our payment that they are about."""
     by_intent = {row.intent_id: row for row in payments}
     by_charge = {row.reference: row for row in payments}
     moved: dict[int, list[stripe_objects.Movement]] = defaultdict(list)
     for movement in gateway.movements_since(moment):
-        if isinstance(movement, stripe_objects.Unreadable):
+        if isinstance(movement, Unreadable):
             continue
         source = sources.get(movement.source)
         row = by_charge.get(movement.source) or by_intent.get(source.intent_id if source else "")
         if row is not None:
             moved[row.id].append(movement)
-    for row in payments:
-        charge = stripe_objects.Charge(
-            id=row.reference,
-            intent_id=row.intent_id or "",
-            amount_minor=row.amount_minor,
-            currency=row.currency,
-            movement=next((one for one in moved[row.id] if one.source == row.reference), None),
-        )
-        sums = _at_stripe(charge, moved[row.id], sources, pending)
-        is_late = not sums.is_booked and row.at > clock.now() - BOOKED_WITHIN
-        if is_late or not sums.is_comparable:
-            continue
-        ours = _ours(row.id, row.currency)
-        ours.gross_minor -= sum(pending[one] for one in sums.pending)
-        said = (_said(one, row.currency) for one in (ours, sums))
-        yield Books(row.reference, row.intent_id or "", row.number, *said)
+    return moved
+
+
+def _charge_of(row: AnyRow, moved: Sequence[stripe_objects.Movement]) -> stripe_objects.Charge:
+    return stripe_objects.Charge(
+        id=row.reference,
+        intent_id=row.intent_id or "",
+        amount_minor=row.amount_minor,
+        currency=row.currency,
+        movement=next((one for one in moved if one.source == row.reference), None),
+    )
 
 
 def _at_stripe(

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, exists, select
 from shop.core import db
 from shop.core.db import session
 from shop.payments.models import Payment, Refund, ShopIdentity
-from shop.payments.stripe_gateway import is_live
+from shop.payments.stripe_client import is_live
 
 SHOP = "shop"
 NOT_OURS = "not ours"

@@ -14,7 +14,7 @@ from shop.orders import PaymentStatus
 from shop.payments import balance as sums
 from shop.payments import refundable
 from shop.payments.balance import Balance
-from shop.payments.models import CLOSED_DISPUTES, INQUIRIES, Dispute, Payment, PaymentEvent
+from shop.payments.models import CLOSED_DISPUTES, INQUIRIES, Dispute, Payment, PaymentEvent, Refund
 from shop.payments.states import AttemptStatus, MoneyEventKind
 
 # What an event of a dispute that is open does to the money that is held back.
@@ -34,6 +34,11 @@ def locked(payment_id: int) -> Payment:
     if payment is None:
         raise NotFound("There is no such payment.")
     return payment
+
+
+def locked_refund(refund_id: int) -> Refund:
+    """The refund, its row locked; whoever wants it has locked its payment before."""
+    return session.get_one(Refund, refund_id, with_for_update=True, populate_existing=True)
 
 
 def order_of(payment_id: int) -> int:

@@ -76,6 +76,16 @@ class Given:
         return part_due(whole, up_to, of=line.quantity, before_minor=not_taken + before)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Units of a line that go back, what they come to, and the tax in it."""
+
+    line: orders.OrderLine
+    quantity: int
+    amount_minor: int
+    tax_minor: int
+
+
 def preview(order: orders.Order) -> Preview:
     """What can still be given back of this order. Six statements at most."""
     payments = session.scalars(

@@ -4,7 +4,7 @@ Such a return is a row of its own beside the refunds, which all ask Stripe for m
 same units of an order line (``OrderLine.refunded``), so that a unit comes back once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
@@ -17,7 +17,9 @@ from shop.core.events import emit
 from shop.payments import refundable, refunds
 from shop.payments.events import UnitsReturned
 from shop.payments.models import OrderReturn, OrderReturnLine, Refund
+from shop.payments.refundable import Part
 from shop.payments.refunds import HAD, Wanted
+from shop.payments.restocking import move_stock
 from shop.payments.states import RefundSource
 
 
@@ -48,6 +50,23 @@ def record_return(
     Raises ``Invalid`` for units that are not there to come back, ``WrongState`` for an order that
     was not paid.
     """
+    parts = _returned_parts(order, quantities)
+    wanted = frozenset(restock)
+    if wanted - {part.line.id for part in parts}:
+        raise Invalid("Only returned items can be restocked.", field="restock")
+    made = _write_return(order, parts, wanted, reason=reason, source=source)
+    order.version += 1
+    session.flush()
+    back = [part for part in parts if part.line.id in wanted]
+    if back:
+        move_stock(order, back, sent_first=reason in HAD, goes_back=False)
+    orders.record_sales(order)
+    emit(_returned(made, parts, wanted))
+    return made
+
+
+def _returned_parts(order: orders.Order, quantities: Mapping[int, int]) -> list[Part]:
+    """The units that are there to come back. Raises ``Invalid`` and ``WrongState``."""
     if not refundable.was_sold(order):
         raise WrongState("Only items of a paid order can be returned.")
     given, _ = refundable.given_of(order)
@@ -62,9 +81,17 @@ def record_return(
                 f"{part.line.name}: {max(0, left)} left to return, not {part.quantity}.",
                 field="lines",
             )
-    wanted = frozenset(restock)
-    if wanted - {part.line.id for part in parts}:
-        raise Invalid("Only returned items can be restocked.", field="restock")
+    return parts
+
+
+def _write_return(
+    order: orders.Order,
+    parts: Sequence[Part],
+    restock: frozenset[int],
+    *,
+    reason: str,
+    source: RefundSource,
+) -> OrderReturn:
     made = OrderReturn(
         order_id=order.id,
         reason=reason,
@@ -75,7 +102,7 @@ def record_return(
             OrderReturnLine(
                 order_line_id=part.line.id,
                 quantity=part.quantity,
-                restock=part.line.id in wanted,
+                restock=part.line.id in restock,
             )
             for part in parts
         ],
@@ -83,30 +110,25 @@ def record_return(
     session.add(made)
     for part in parts:
         part.line.refunded += part.quantity
-    order.version += 1
-    session.flush()
-    back = [part for part in parts if part.line.id in wanted]
-    if back:
-        refunds.move_stock(order, back, sent_first=reason in HAD, goes_back=False)
-    orders.record_sales(order)
-    emit(
-        UnitsReturned(
-            order_id=order.id,
-            return_id=made.id,
-            reason=reason,
-            lines=[
-                {
-                    "line_id": part.line.id,
-                    "name": part.line.name,
-                    "title": part.line.variant_title,
-                    "quantity": part.quantity,
-                    "restock": part.line.id in wanted,
-                }
-                for part in parts
-            ],
-        )
-    )
     return made
+
+
+def _returned(made: OrderReturn, parts: Sequence[Part], restock: frozenset[int]) -> UnitsReturned:
+    return UnitsReturned(
+        order_id=made.order_id,
+        return_id=made.id,
+        reason=made.reason,
+        lines=[
+            {
+                "line_id": part.line.id,
+                "name": part.line.name,
+                "title": part.line.variant_title,
+                "quantity": part.quantity,
+                "restock": part.line.id in restock,
+            }
+            for part in parts
+        ],
+    )
 
 
 def returns_of(order_id: int) -> list[OrderReturn]:

@@ -17,8 +17,8 @@ from shop import orders
 from shop.core.db import RETRYABLE, end_read, session, transaction
 from shop.core.errors import DomainError, Unavailable
 from shop.payments.models import Dispute, Payment, Refund, Task
-from shop.payments.stripe_gateway import NoSuchObject
-from shop.payments.stripe_objects import Unreadable
+from shop.payments.stripe_errors import NoSuchObject
+from shop.payments.stripe_reading import Unreadable
 from shop.payments.tasks import close_about, open_task
 
 log = logging.getLogger(__name__)

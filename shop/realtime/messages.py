@@ -6,6 +6,9 @@ Nothing here may tell more than the page does: the public learns a number only w
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from shop.inventory.events import Change
+from shop.orders import Order, words
+
 
 class VariantStock(Protocol):
     """What ``product_data`` needs to know of a variant; any row with these columns will do."""
@@ -31,16 +34,44 @@ def product_data(rows: Iterable[VariantStock]) -> dict[str, Any]:
     return {"variants": {str(row.variant_id): _variant(row) for row in rows}}
 
 
-def order_data(
-    *, status_label: str, version: int, fulfilment_status: str, payment_status: str
-) -> dict[str, Any]:
+def order_data(order: Order) -> dict[str, Any]:
     """The data of ``order:<number>``; ``version`` tells a page whether it shows an older state."""
     return {
-        "status_label": status_label,
-        "version": version,
-        "fulfilment_status": fulfilment_status,
-        "payment_status": payment_status,
+        "number": order.number,
+        "version": order.version,
+        "status_label": words(order).label,
+        "status": order.status,
+        "payment_status": order.payment_status,
+        "fulfilment_status": order.fulfilment_status,
     }
+
+
+def order_row_data(order: Order) -> dict[str, Any]:
+    """The data of ``staff:orders``: what a row of the list of orders shows."""
+    return order_data(order) | {
+        "id": order.id,
+        "tone": words(order).tone,
+        "customer": order.customer_name,
+        "item_count": order.item_count,
+        "total_minor": order.total_minor,
+        "currency": order.currency,
+        "placed_at": order.placed_at.isoformat(),
+    }
+
+
+def level_data(change: Change) -> dict[str, Any]:
+    """The data of ``staff:stock``: what is available of a variant, before and after."""
+    return {
+        "variant_id": change["variant_id"],
+        "sku": change["sku"],
+        "before": change["before"],
+        "after": change["after"],
+    }
+
+
+def task_data(*, task_id: int, sentence: str, order_id: int | None) -> dict[str, Any]:
+    """The data of ``staff:tasks`` when a person has to look at something."""
+    return {"task_id": task_id, "sentence": sentence, "order_id": order_id}
 
 
 def cart_topic(cart_id: int | None, customer_id: int | None) -> str:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
+from shop.core.broadcasts import Broadcast
 from shop.core.db import session
-from shop.core.relay import Broadcast
 from shop.realtime import limits
 from shop.realtime.hub import event_frame
 

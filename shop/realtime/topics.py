@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import text
 
 from shop import cart, orders
-from shop.core import tokens
+from shop.catalog.sale import AVAILABLE, ON_SALE
+from shop.core import clock, tokens
 from shop.core.db import session
 from shop.core.errors import NotFound
 from shop.realtime import callers
@@ -21,17 +22,12 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _ORDERS_DESK = "staff:orders"
 
 _VARIANTS = text(
-    """
-    SELECT variant.id AS variant_id, variant.price_minor, variant.low_stock_level,
-           variant.backorder_allowed,
-           coalesce((SELECT sum(level.on_hand - level.reserved - level.committed)
-                     FROM stock_level level WHERE level.variant_id = variant.id), 0)::int
-           AS available
-    FROM product
-    LEFT JOIN variant ON variant.product_id = product.id AND variant.archived_at IS NULL
-    WHERE product.id = :id AND product.status = 'active' AND product.published_at <= now()
-      AND (product.unpublish_at IS NULL OR product.unpublish_at > now())
-    ORDER BY variant.id
+    f"""
+    SELECT v.id AS variant_id, v.price_minor, v.low_stock_level, v.backorder_allowed,
+           {AVAILABLE}::int AS available
+    FROM product p LEFT JOIN variant v ON v.product_id = p.id AND v.archived_at IS NULL
+    WHERE p.id = :id AND {ON_SALE}
+    ORDER BY v.id
     """
 )
 
@@ -98,13 +94,7 @@ def snapshot(topic: str, caller: Caller) -> dict[str, Any]:
         count = cart.count_of(caller.cart_token, caller.customer_id) if mine else 0
         return cart_data(version=mine.version if mine else 0, count=count)
     if kind == "order":
-        order = orders.by_number(key)  # orders are never deleted
-        return order_data(
-            status_label=orders.words(order).label,
-            version=order.version,
-            fulfilment_status=order.fulfilment_status,
-            payment_status=order.payment_status,
-        )
+        return order_data(orders.by_number(key))  # orders are never deleted
     return {}
 
 
@@ -113,7 +103,7 @@ def product_snapshot(product_id: int) -> dict[str, Any]:
 
     Raises ``Refused`` (unknown_topic) if the product is not on sale.
     """
-    rows = session.execute(_VARIANTS, {"id": product_id}).all()
+    rows = session.execute(_VARIANTS, {"id": product_id, "now": clock.now()}).all()
     if not rows:
         raise Refused("unknown_topic")
     return product_data(row for row in rows if row.variant_id is not None)

@@ -16,13 +16,15 @@ from shop.store import (
     frame,
     headers,
     home,
+    limits,
     media,
     orders,
     pages,
+    payment,
+    privacy,
     product,
     search,
     seo,
-    visitors,
 )
 from shop.store.blueprint import bp
 from shop.store.statics import store_static
@@ -34,12 +36,14 @@ PAGES = (
     search,
     cart,
     checkout,
+    payment,
     express,
     orders,
     account,
     pages,
     media,
     seo,
+    privacy,
 )
 
 
@@ -50,4 +54,4 @@ def init_app(app: Flask) -> None:
     headers.init_app(app)
     errors.init_app(app)
     app.register_blueprint(bp)
-    visitors.init_app(app)
+    limits.init_app(app)

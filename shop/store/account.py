@@ -11,9 +11,8 @@ from shop import checkout, customers, orders
 from shop.core import devices
 from shop.core.db import transaction
 from shop.core.errors import DomainError, Invalid, NotFound
-from shop.store import visitors
+from shop.store import inputs, visitors
 from shop.store.blueprint import bp
-from shop.store.checkout import shown_address
 from shop.store.forms import (
     ConfirmForm,
     ForgotForm,
@@ -24,6 +23,7 @@ from shop.store.forms import (
     SavedAddressForm,
     tell,
 )
+from shop.store.order_parts import shown_address
 from shop.store.orders import TONES, own_order, page_of
 
 PER_PAGE = 10
@@ -72,7 +72,7 @@ def register_save() -> ResponseReturnValue:
 def confirm(token: str) -> ResponseReturnValue:
     """The form that confirms the account; looking at the page changes nothing."""
     try:
-        customers.check_link("confirm", visitors.secret(token))
+        customers.check_link("confirm", inputs.secret(token))
     except NotFound as error:
         return _stale(error)
     return _confirm_page(token, ConfirmForm(), above=[])
@@ -84,7 +84,7 @@ def confirm_save(token: str) -> ResponseReturnValue:
     form = ConfirmForm()
     try:
         with transaction():
-            customer = customers.confirm(visitors.secret(token), form.password.data or "")
+            customer = customers.confirm(inputs.secret(token), form.password.data or "")
             orders.adopt(customer.id, customer.email)
             notes = visitors.sign_in(customer)
     except NotFound as error:
@@ -97,7 +97,7 @@ def confirm_save(token: str) -> ResponseReturnValue:
 
 def _confirm_page(token: str, form: ConfirmForm, *, above: list[str]) -> str:
     return render_template(
-        "store/account/confirm.html", token=visitors.secret(token), form=form, above=above
+        "store/account/confirm.html", token=inputs.secret(token), form=form, above=above
     )
 
 
@@ -185,7 +185,7 @@ def forgot_save() -> ResponseReturnValue:
 @bp.get("/account/password/<token>")
 def reset_link(token: str) -> ResponseReturnValue:
     """Take the secret out of the address, so that no other site learns it, and go on."""
-    session[RESET] = visitors.secret(token)
+    session[RESET] = inputs.secret(token)
     answer = redirect(url_for("store.reset"), code=303)
     answer.headers["Referrer-Policy"] = "no-referrer"
     return answer
@@ -234,12 +234,10 @@ def find_orders() -> ResponseReturnValue:
 def claim(token: str) -> ResponseReturnValue:
     """The button that adds guest orders to the account; looking at the page changes nothing."""
     try:
-        customers.check_link("orders", visitors.secret(token))
+        customers.check_link("orders", inputs.secret(token))
     except NotFound as error:
         return _stale(error, again="orders")
-    answer = make_response(
-        render_template("store/account/claim.html", token=visitors.secret(token))
-    )
+    answer = make_response(render_template("store/account/claim.html", token=inputs.secret(token)))
     answer.headers["Referrer-Policy"] = "no-referrer"
     return answer
 
@@ -249,7 +247,7 @@ def claim_save(token: str) -> ResponseReturnValue:
     """Add the guest orders of the address that the link was mailed to."""
     try:
         with transaction():
-            owner = customers.prove_mailbox(visitors.secret(token))
+            owner = customers.prove_mailbox(inputs.secret(token))
             found = orders.adopt(owner.id, owner.email)
     except NotFound as error:
         return _stale(error, again="orders")
@@ -303,7 +301,7 @@ def address_add() -> ResponseReturnValue:
 @visitors.customers_only
 def address(address: str) -> ResponseReturnValue:
     """The form to change one address."""
-    wanted = visitors.row_id(address)
+    wanted = inputs.row_id(address)
     own = customers.own_addresses(visitors.signed_in().id)
     saved = next((one for one in own if one.id == wanted), None)
     if saved is None:
@@ -315,7 +313,7 @@ def address(address: str) -> ResponseReturnValue:
 @visitors.customers_only
 def address_save(address: str) -> ResponseReturnValue:
     """Change one address."""
-    return _save_address(visitors.row_id(address))
+    return _save_address(inputs.row_id(address))
 
 
 @bp.post("/account/addresses/<address>/delete")
@@ -323,7 +321,7 @@ def address_save(address: str) -> ResponseReturnValue:
 def address_delete(address: str) -> ResponseReturnValue:
     """Forget one address."""
     with transaction():
-        customers.delete_address(visitors.signed_in().id, visitors.row_id(address))
+        customers.delete_address(visitors.signed_in().id, inputs.row_id(address))
     flash("The address is deleted.", "success")
     return redirect(url_for("store.addresses"), code=303)
 
@@ -374,7 +372,7 @@ def _stale(error: NotFound, *, again: str = "password") -> ResponseReturnValue:
 
 
 def _next(given: str | None) -> str:
-    return visitors.local_path(given, url_for("store.account"))
+    return inputs.local_path(given, url_for("store.account"))
 
 
 def _go_on(notes: list[str], address: str) -> ResponseReturnValue:

@@ -16,7 +16,7 @@ from shop.core import clock
 from shop.core.db import only_reads, transaction
 from shop.core.errors import DomainError, NotFound
 from shop.discounts import Quote
-from shop.store import visitors
+from shop.store import inputs, visitors
 from shop.store.blueprint import bp
 
 REMOVED = "removed"
@@ -106,8 +106,8 @@ def add() -> ResponseReturnValue:
     form = request.form
 
     def put() -> str:
-        variant_id = visitors.row_id(form.get("variant_id"))
-        wanted = visitors.quantity(form.get("quantity", "1"))
+        variant_id = inputs.row_id(form.get("variant_id"))
+        wanted = inputs.quantity(form.get("quantity", "1"))
         with transaction():
             return cart.add(visitors.open_basket(), variant_id, wanted, cap=True)
 
@@ -119,7 +119,7 @@ def update(item: str) -> ResponseReturnValue:
     """Set how many are wanted; more than there are becomes what there are, with a note."""
 
     def change() -> str:
-        item_id, wanted = visitors.row_id(item), visitors.quantity(request.form.get("quantity"))
+        item_id, wanted = inputs.row_id(item), inputs.quantity(request.form.get("quantity"))
         with transaction():
             return cart.set_quantity(_existing(), item_id, wanted, cap=True)
 
@@ -131,7 +131,7 @@ def remove(item: str) -> ResponseReturnValue:
     """Take a line out, and offer to put it back."""
 
     def take() -> str:
-        item_id = visitors.row_id(item)
+        item_id = inputs.row_id(item)
         with transaction():
             basket = _existing()
             lines = {line.item_id: line.name for line in cart.view(basket).lines}
@@ -166,7 +166,7 @@ def _change_code(refused: DomainError | None, given: str) -> ResponseReturnValue
     if refused:
         said = {FIELD: refused.sentence}
         return _answer(errors=said, tried_code=given, status=status_of(refused))
-    return _answer() if visitors.wants_fragment() else redirect(url_for("store.cart"), code=303)
+    return _answer() if inputs.wants_fragment() else redirect(url_for("store.cart"), code=303)
 
 
 def asks_for_code() -> bool:
@@ -328,7 +328,7 @@ def _change(work: Callable[[], str], *, item: str = "", success: str = "") -> Re
     except DomainError as error:
         g.pop("basket", None)
         return _answer(errors={item: error.sentence}, status=status_of(error))
-    if visitors.wants_fragment():
+    if inputs.wants_fragment():
         only_reads(True)  # all is done; the page that follows must not end in a rollback
         return _answer(notes={item: note}, said=note if not item else "")
     if note or success:
@@ -347,7 +347,7 @@ def _answer(
     basket = load(errors, notes, tried_code=tried_code)
     known = {str(shown.line.item_id) for shown in basket.lines}
     above = [words for item, words in (errors or {}).items() if words and item not in known]
-    template = "fragment" if visitors.wants_fragment() else "page"
+    template = "fragment" if inputs.wants_fragment() else "page"
     page = render_template(
         f"store/cart/{template}.html",
         basket=basket,

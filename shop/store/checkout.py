@@ -1,47 +1,34 @@
-"""Checkout: contact and address, then the way it is sent, then the money.
+"""Checkout: contact and address, then the way it is sent. ``payment`` goes on from there.
 
-Arriving at the payment means that the order is placed and its goods are held, in one transaction;
-then, with none open, the payment is begun. All of it may be repeated: pressed twice, reloaded, gone
-back.
+Arriving at the payment means that the order is placed and its goods are held, in one transaction.
+All of it may be repeated: pressed twice, reloaded, gone back.
 """
 
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from flask import current_app, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from shop import cart, catalog, checkout, customers, orders, payments
+from shop import cart, checkout, customers, orders
 from shop.core import clock
-from shop.core.db import end_read, retrying, transaction
-from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
+from shop.core.db import retrying, transaction
+from shop.core.errors import DomainError, NotFound
 from shop.core.network import digest_of
-from shop.customers.models import Address
-from shop.orders import OrderStatus, PaymentStatus
-from shop.payments import AttemptStatus
-from shop.store import visitors
+from shop.store import inputs, visitors
 from shop.store.blueprint import bp
-from shop.store.cart import (
-    Basket,
-    asks_for_code,
-    discount_words,
-    for_country,
-    load,
-    serve_code,
-    status_of,
-)
+from shop.store.cart import Basket, asks_for_code, for_country, load, serve_code, status_of
 from shop.store.forms import BillingForm, ContactForm, tell
 from shop.store.frame import money
-
-log = logging.getLogger(__name__)
+from shop.store.order_links import order_url, payment_url
+from shop.store.order_parts import shown_address
+from shop.store.payment import begin
 
 NEW_ADDRESS = "new"
 UNFIT_SAVED = "Your saved address needs a detail before we can send to it. Complete it below."
-THUMB_WIDTH, THUMB_HEIGHT = 320, 400
 
 
 @bp.get("/checkout", endpoint="checkout")
@@ -133,151 +120,74 @@ def place() -> ResponseReturnValue:
         return _not_placed(error, billing, seen)
     if not order.total_minor:
         return redirect(order_url(order, thanks=1), code=303)
-    _begin(order)
+    begin(order)
     return redirect(payment_url(order), code=303)
 
 
-@bp.get("/checkout/payment")
-def payment() -> ResponseReturnValue:
-    """The card form for an order whose goods are held."""
-    order = _own_order(with_lines=True)
-    attempt = payments.latest(order.id)
-    if order.status != OrderStatus.PENDING or (
-        attempt and (attempt.is_on_its_way or attempt.has_money)
-    ):
-        return redirect(order_url(order), code=303)
-    settings = current_app.config["SETTINGS"]
-    can_pay = order.expires_at > clock.now()
-    is_over = attempt is not None and (
-        attempt.status == AttemptStatus.CANCELLED or payments.has_ended_voucher(order, attempt)
-    )
-    started = can_pay and attempt and attempt.status == AttemptStatus.STARTED and not is_over
-    found = visitors.basket()
-    return render_template(
-        "store/checkout/payment.html",
-        order=order,
-        to=order.shipping_address,
-        lines=order_lines(order),
-        rows=order_rows(order),
-        held_until=order.expires_at.astimezone(checkout.terms().zone),
-        seconds_left=int((order.expires_at - clock.now()).total_seconds()),
-        can_pay=can_pay,
-        has_cart=found is not None and found.order_id == order.id,
-        is_over=is_over,
-        client_secret=(attempt.client_secret if attempt and started else None),
-        failure=failure_words(attempt.failure) if attempt else "",
-        publishable_key=settings.stripe_publishable_key,
-        billing=_billing_details(order),
-        stripe_js=payments.script_url(),
-        return_url=settings.base_url + return_url(order),
-    )
+def _seen(method: str) -> tuple[int, int]:
+    """Version and total that the customer had in front of them; −1, which is none, if unusable."""
+    version, total = request.form.get("version", ""), request.form.get(f"total.{method[:40]}", "")
+    return _whole(version), _whole(total)
 
 
-@bp.post("/checkout/payment")
-def payment_start() -> ResponseReturnValue:
-    """Try again to begin a payment that could not be begun."""
-    order = _own_order()
-    _begin(order)
-    return redirect(payment_url(order), code=303)
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else -1
 
 
-@bp.post("/checkout/payment/another-way")
-def payment_another_way() -> ResponseReturnValue:
-    """Cancel the voucher that an order waits for, and choose another way to pay."""
-    order = _own_order()
-    end_read()
-    try:
-        outcome = payments.cancel_voucher(order.id)
-    except DomainError as error:
-        flash(error.sentence, "error" if isinstance(error, Unavailable) else "warning")
-        return redirect(order_url(order), code=303)
-    if outcome == payments.SyncOutcome.CANCELLED:
-        flash("The voucher is cancelled. Please do not pay it any more.", "success")
-    # A voucher that was paid at this moment leads on to the order.
-    _begin(order)
-    return redirect(payment_url(order), code=303)
-
-
-@bp.get("/checkout/return")
-def payment_return() -> ResponseReturnValue:
-    """Where the browser lands after paying: ask how the payment stands, and go on from there.
-
-    Stripe's own parameters in the address are not believed.
-    """
-    order = _own_order()
-    end_read()
-    try:
-        outcome = payments.settle_order(order.id)
-    except Unavailable:
-        flash("The payment service has not answered yet. This page shows when it has.", "warning")
-        return redirect(order_url(order), code=303)
-    except DomainError as error:  # what Stripe has there is not this order's payment
-        log.warning("return page", extra={"order_id": order.id, "reason": error.sentence})
-        flash(
-            "We could not find this payment. If you have paid, we will email you as soon as it"
-            " arrives; you don't need to pay again.",
-            "warning",
+def _place(
+    basket: cart.Cart, method: str, billing: BillingForm, seen: tuple[int, int]
+) -> orders.Order:
+    with transaction("place-order"):
+        return checkout.place_order(
+            basket.id,
+            shipping_method=method,
+            seen_version=seen[0],
+            seen_total_minor=seen[1],
+            billing_address=None if billing.same.data else billing.address(),
+            network=digest_of(request.remote_addr or ""),
         )
-        return redirect(order_url(order), code=303)
-    # Settling has locked and refreshed this very order.
-    if order.payment_status != PaymentStatus.UNPAID:
-        return redirect(order_url(order, thanks=1), code=303)
-    attempt = payments.latest(order.id)
-    if attempt and attempt.is_on_its_way and order.status == OrderStatus.PENDING:
-        return redirect(order_url(order, thanks=1), code=303)
-    if order.status != OrderStatus.PENDING or outcome == payments.SyncOutcome.LATE:
-        return redirect(order_url(order), code=303)
-    if not (attempt and attempt.failure):
-        flash("The payment was not finished. Nothing was charged; you can try again.", "warning")
-    return redirect(payment_url(order), code=303)
 
 
-def order_lines(order: orders.Order) -> list[tuple[orders.OrderLine, catalog.ImageView | None]]:
-    """The lines of an order with their pictures, as the components show them."""
-    return [(line, _thumb(line.image_key)) for line in order.lines]
+def _not_placed(
+    error: DomainError, billing: BillingForm, seen: tuple[int, int]
+) -> ResponseReturnValue:
+    """Show the same step again with what stands in the way."""
+    basket = _ready_to_send(load(), keep_problems=True)
+    if isinstance(basket, Response):
+        return basket
+    if isinstance(error, customers.InvalidAddress) or error.field == "shipping_method":
+        return _delivery_page(basket, billing, above=tell(billing, error)), 422
+    stopped = error.sentence
+    now = basket.quote.total_minor
+    if error.code == "cart_changed" and seen[1] not in {-1, now}:
+        stopped += f" It was {money(seen[1])} when you looked and is {money(now)} now."
+    return _delivery_page(basket, billing, stopped=stopped), status_of(error)
 
 
-def _billing_details(order: orders.Order) -> dict[str, Any]:
-    """What the payment form need not ask for again, in Stripe's words.
-
-    https://docs.stripe.com/js/elements_object/create_payment_element
-    """
-    given = order.billing_address or order.shipping_address
-    fields = {"line1": "line1", "line2": "line2", "city": "city", "state": "region"}
-    fields |= {"postal_code": "postal_code", "country": "country"}
-    address = {name: given[field] for name, field in fields.items() if given.get(field)}
-    return {"name": given["name"], "email": order.email, "address": address}
+def _ready(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
+    """The cart to be ordered, or the way back to it when it cannot be."""
+    if not basket.lines:
+        return _to_cart("Your cart is empty.")
+    if basket.view.problems and not keep_problems:
+        return _to_cart("Something in your cart needs a look before you can order.")
+    return basket
 
 
-def failure_words(reason: str) -> str:
-    """Why a payment did not work, for people; Stripe words some reasons for programmers."""
-    return payments.failure_for_customer(reason)
+def _ready_to_send(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
+    """As ``_ready``, or the way back to contact and address when they are missing."""
+    ready = _ready(basket, keep_problems=keep_problems)
+    if isinstance(ready, Response):
+        return ready
+    try:
+        customers.clean_address(ready.view.shipping_address or {})
+    except customers.InvalidAddress:
+        return redirect(url_for("store.checkout"), code=303)
+    return ready if ready.view.email else redirect(url_for("store.checkout"), code=303)
 
 
-def shown_address(saved: Address) -> dict[str, Any]:
-    """A saved address as the components show it."""
-    fields = (*customers.ADDRESS_FIELDS, "id", "is_default")
-    return {field: getattr(saved, field) for field in fields}
-
-
-def order_rows(order: orders.Order) -> list[tuple[str, int | str]]:
-    """What the total of an order is made of, for people."""
-    rows: list[tuple[str, int | str]] = [("Subtotal", order.subtotal_minor)]
-    redeemed = orders.redeemed(order)
-    rows += [
-        (discount_words(one.name, one.code), -one.amount_minor)
-        for one in redeemed
-        if one.amount_minor
-    ]
-    rows.append((order.shipping_method_name, order.shipping_minor or "Free"))
-    rows += [
-        (f"{discount_words(one.name, one.code)}: off delivery", "included")
-        for one in redeemed
-        if one.shipping_minor
-    ]
-    if not order.prices_include_tax:
-        rows.append(("Tax", order.tax_minor))
-    return rows
+def _to_cart(words: str) -> Response:
+    flash(words, "warning")
+    return redirect(url_for("store.cart"), code=303)
 
 
 def _faults(form: ContactForm, *, is_new: bool) -> list[str]:
@@ -301,7 +211,7 @@ def _address_faults(form: ContactForm, address: Mapping[str, Any]) -> list[str]:
 
 def _form_of_saved(form: ContactForm, chosen: str) -> ContactForm:
     """The form filled with a saved address that lacks something, so that it can be completed."""
-    saved = _saved(visitors.signed_in().id, visitors.row_id(chosen))
+    saved = _saved(visitors.signed_in().id, inputs.row_id(chosen))
     return ContactForm(formdata=None, data={**saved, "email": form.email.data})
 
 
@@ -309,7 +219,7 @@ def _keep_contact(found: cart.Cart, form: ContactForm, chosen: str) -> None:
     who = visitors.customer()
     address = form.address()
     if who is not None and chosen != NEW_ADDRESS:
-        address = _saved(who.id, visitors.row_id(chosen))
+        address = _saved(who.id, inputs.row_id(chosen))
     checkout.set_contact(found, email=form.email.data or "", address=address)
     if who is not None and chosen == NEW_ADDRESS and form.save_address.data:
         customers.save_address(who.id, address)
@@ -382,118 +292,3 @@ def _delivery_page(
         above=above or [],
         stopped=stopped,
     )
-
-
-def _seen(method: str) -> tuple[int, int]:
-    """Version and total that the customer had in front of them; −1, which is none, if unusable."""
-    version, total = request.form.get("version", ""), request.form.get(f"total.{method[:40]}", "")
-    return _whole(version), _whole(total)
-
-
-def _whole(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else -1
-
-
-def _place(
-    basket: cart.Cart, method: str, billing: BillingForm, seen: tuple[int, int]
-) -> orders.Order:
-    with transaction("place-order"):
-        return checkout.place_order(
-            basket.id,
-            shipping_method=method,
-            seen_version=seen[0],
-            seen_total_minor=seen[1],
-            billing_address=None if billing.same.data else billing.address(),
-            network=digest_of(request.remote_addr or ""),
-        )
-
-
-def _not_placed(
-    error: DomainError, billing: BillingForm, seen: tuple[int, int]
-) -> ResponseReturnValue:
-    """Show the same step again with what stands in the way."""
-    basket = _ready_to_send(load(), keep_problems=True)
-    if isinstance(basket, Response):
-        return basket
-    if isinstance(error, customers.InvalidAddress) or error.field == "shipping_method":
-        return _delivery_page(basket, billing, above=tell(billing, error)), 422
-    stopped = error.sentence
-    now = basket.quote.total_minor
-    if error.code == "cart_changed" and seen[1] not in {-1, now}:
-        stopped += f" It was {money(seen[1])} when you looked and is {money(now)} now."
-    return _delivery_page(basket, billing, stopped=stopped), status_of(error)
-
-
-def _begin(order: orders.Order) -> None:
-    """Begin the payment; when Stripe is away the payment page offers to try again."""
-    end_read()
-    try:
-        payments.start(order.id)
-    except (Unavailable, payments.Refused) as error:
-        flash(error.sentence, "error")
-    except WrongState as error:
-        if order.status == OrderStatus.PENDING:
-            flash(error.sentence, "warning")
-
-
-def _ready(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
-    """The cart to be ordered, or the way back to it when it cannot be."""
-    if not basket.lines:
-        return _to_cart("Your cart is empty.")
-    if basket.view.problems and not keep_problems:
-        return _to_cart("Something in your cart needs a look before you can order.")
-    return basket
-
-
-def _ready_to_send(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
-    """As ``_ready``, or the way back to contact and address when they are missing."""
-    ready = _ready(basket, keep_problems=keep_problems)
-    if isinstance(ready, Response):
-        return ready
-    try:
-        customers.clean_address(ready.view.shipping_address or {})
-    except customers.InvalidAddress:
-        return redirect(url_for("store.checkout"), code=303)
-    return ready if ready.view.email else redirect(url_for("store.checkout"), code=303)
-
-
-def _to_cart(words: str) -> Response:
-    flash(words, "warning")
-    return redirect(url_for("store.cart"), code=303)
-
-
-def _own_order(*, with_lines: bool = False) -> orders.Order:
-    """The order of the secret link in this request. Raises ``NotFound`` for any other."""
-    number, token = request.values.get("order", ""), request.values.get("token")
-    return order_by_link(number, token, whole=False, with_lines=with_lines)
-
-
-def order_by_link(
-    number: str, token: str | None, *, whole: bool = True, with_lines: bool = False
-) -> orders.Order:
-    """The order with this number and secret, read as ``orders.by_token`` does. Raises
-    ``NotFound``, also for what is no number."""
-    if not (number.isascii() and number.replace("-", "").isalnum() and len(number) <= 32):
-        raise NotFound("There is no such order.")
-    return orders.by_token(number, visitors.secret(token), whole=whole, with_lines=with_lines)
-
-
-def payment_url(order: orders.Order) -> str:
-    """The address of the page to pay an order."""
-    return url_for("store.payment", order=order.number, token=order.token)
-
-
-def return_url(order: orders.Order) -> str:
-    """The path to which the browser comes back after paying."""
-    return url_for("store.payment_return", order=order.number, token=order.token)
-
-
-def order_url(order: orders.Order, *, thanks: int | None = None) -> str:
-    """The address of an order's own page."""
-    return url_for("store.order", number=order.number, token=order.token, thanks=thanks)
-
-
-def _thumb(key: str) -> catalog.ImageView | None:
-    if not key:
-        return None
-    return catalog.ImageView(key, "", THUMB_WIDTH, THUMB_HEIGHT, "", (THUMB_WIDTH,), None)

@@ -28,7 +28,7 @@ from shop.orders import OrderStatus, PaymentStatus
 from shop.store import visitors
 from shop.store.blueprint import bp
 from shop.store.cart import sum_rows
-from shop.store.checkout import order_url, payment_url, return_url
+from shop.store.order_links import order_url, payment_url, return_url
 
 MAX_TEXT = 200
 

@@ -15,15 +15,11 @@ from shop.core.errors import DomainError, Invalid, NotFound, WrongState
 from shop.core.money import Money
 from shop.orders import FulfilmentStatus, OrderStatus, PaymentStatus
 from shop.payments import Payment, RefundSource, RefundStatus
-from shop.store import visitors
+from shop.store import inputs, visitors
 from shop.store.blueprint import bp
 from shop.store.cart import status_of
-from shop.store.checkout import (
-    failure_words,
-    order_by_link,
-    order_lines,
-    order_rows,
-)
+from shop.store.order_links import order_by_link
+from shop.store.order_parts import failure_words, order_lines, order_rows
 
 STEPS = ("Placed", "Paid", "Processing", "Shipped", "Delivered")
 JUST_PAID = timedelta(hours=1)  # who keeps the address that paying led to is not thanked for ever
@@ -169,7 +165,7 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
         taken_place_by=_taken_place_by(order),
         to=order.shipping_address,
         bill_to=order.billing_address,
-        token=visitors.secret(token),
+        token=inputs.secret(token),
         refused=refused,
         lines=order_lines(order),
         rows=order_rows(order) + ([("Called off before you paid", -off)] if off else []),

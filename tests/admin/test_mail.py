@@ -4,12 +4,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from shop import payments
 from shop.core.db import session, transaction
 from shop.core.events import EventRecord
-from shop.core.relay import ReactionRun
+from shop.core.reaction_runs import ReactionRun
 from shop.notifications import MailMessage
 from shop.payments import Task
+from shop.payments.tasks import open_task
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
 
@@ -139,7 +139,7 @@ def test_a_job_that_is_done_is_not_done_again(owner: Desk, cast: Cast) -> None:
 def test_a_task_about_money_is_closed_by_whoever_looked(owner: Desk, cast: Cast) -> None:
     order = cast.paid_order
     with transaction():
-        payments.open_task("late", "7", "The amount differs.", order_id=order.id)
+        open_task("late", "7", "The amount differs.", order_id=order.id)
     pk = session.scalars(select(Task.id)).one()
     before = owner.text("/admin/payments/list/")
 
@@ -159,7 +159,7 @@ def test_who_sees_and_who_closes_tasks(
 ) -> None:
     order_id = cast.paid_order.id
     with transaction():
-        payments.open_task("late", "7", "The amount differs.", order_id=order_id)
+        open_task("late", "7", "The amount differs.", order_id=order_id)
     pk = session.scalars(select(Task.id)).one()
     desk = sit(app, role)
 

@@ -10,11 +10,11 @@ from sqlalchemy import func, select
 from shop import inventory, orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
-from shop.payments import disputes, refunds, stripe_objects
-from shop.payments import operations as money
+from shop.payments import disputes, intents, refund_news, stripe_objects
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
 from shop.payments.refusals import SENTENCES, RefusalReason
+from shop.payments.stripe_errors import Refused
 from shop.payments.stripe_objects import SentRefund
 from tests import cast as people
 from tests.admin.desk import Desk, sit
@@ -52,7 +52,7 @@ def held(cast: Cast) -> tuple[orders.Order, Payment]:
     order = cast.unpaid_order
     payment = people.attempt(order, capture="manual")
     with transaction():
-        money.apply_intent(payment.id, people.intent(payment, "requires_capture"))
+        intents.apply_intent(payment.id, people.intent(payment, "requires_capture"))
     return kept(order), payment
 
 
@@ -189,7 +189,7 @@ def test_a_refund_that_failed_says_why_and_is_tried_again(owner: Desk, cast: Cas
         wanted = payments.Wanted(amount_minor=500)
         refund = payments.request_refund(orders.lock(order.id), wanted, reason="goodwill")
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund, "failed", failure="expired card"))
+        refund_news.apply_refund(refund.id, people.sent(refund, "failed", failure="expired card"))
     page = owner.text(f"/admin/orders/show/{order.id}")
     assert "expired card" in page and "Retry" in page
     address = f"/admin/orders/{order.id}/refund/{refund.id}/retry"
@@ -207,7 +207,7 @@ def test_a_refund_is_only_tried_again_from_its_own_order(owner: Desk, cast: Cast
     with transaction():
         wanted = payments.Wanted(amount_minor=500)
         refund = payments.request_refund(orders.lock(order.id), wanted, reason="goodwill")
-        refunds.fail_refund(order, refund, "no")
+        refund_news.fail_refund(order, refund, "no")
     pk, refund_id = other.id, refund.id
 
     assert owner.ask(f"/admin/orders/{pk}/refund/{refund_id}/retry")[0] == 404
@@ -220,7 +220,7 @@ def test_what_happened_at_stripe_is_marked_and_in_its_order(owner: Desk, cast: C
     made = refunded_there(payment, 700)
     contested = people.dispute(payment, "needs_response", amount_minor=1000)
     with transaction():
-        refunds.adopt_refund(payment.id, made)
+        refund_news.adopt_refund(payment.id, made)
     with transaction():
         disputes.apply_dispute(payment.id, contested)
     session.remove()
@@ -268,7 +268,7 @@ def test_refused_capture_shows_the_reason_and_a_task(
 
     def refused(intent_id: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
         reason = RefusalReason.CARD_INSUFFICIENT_FUNDS
-        raise gateway.Refused(SENTENCES[reason], reason=reason)
+        raise Refused(SENTENCES[reason], reason=reason)
 
     monkeypatch.setattr(gateway, "capture_intent", refused)
     form = {"version": order.version, "amount": "10.00"}
@@ -406,7 +406,7 @@ def test_who_ships_what_all_the_money_went_back_for_is_warned(owner: Desk, cast:
     payment = session.scalars(select(Payment).where(Payment.order_id == order.id)).one()
     before = owner.text(f"/admin/orders/show/{order.id}")
     with transaction():
-        refunds.adopt_refund(payment.id, refunded_there(payment, order.total_minor))
+        refund_news.adopt_refund(payment.id, refunded_there(payment, order.total_minor))
 
     page = owner.text(f"/admin/orders/show/{order.id}")
 
@@ -433,7 +433,7 @@ def test_disputed_payment_offers_no_retry(owner: Desk, cast: Cast) -> None:
     with transaction():
         wanted = payments.Wanted(amount_minor=500)
         refund = payments.request_refund(orders.lock(order.id), wanted, reason="goodwill")
-        refunds.fail_refund(orders.lock(order.id), refund, "no")
+        refund_news.fail_refund(orders.lock(order.id), refund, "no")
     refund_id = refund.id
     session.remove()
     retry = f"/admin/orders/{order.id}/refund/{refund_id}/retry"

@@ -8,7 +8,7 @@ from shop import orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.events import EventRecord
-from shop.payments import disputes, refunds
+from shop.payments import disputes, refund_news
 from shop.payments.models import ReconcileRun
 from tests import cast as people
 from tests.admin.desk import Desk, sit
@@ -32,7 +32,7 @@ def test_the_page_says_what_to_do_and_leads_to_the_order(finance: Desk, cast: Ca
     order = cast.paid_order
     waiting, failed = refund_of(order, 100), refund_of(order, 250)
     with transaction():
-        refunds.apply_refund(failed.id, people.sent(failed, "failed", failure="lost card"))
+        refund_news.apply_refund(failed.id, people.sent(failed, "failed", failure="lost card"))
     number, pk = order.number, order.id
     assert waiting.status == "requested"
 
@@ -48,7 +48,7 @@ def test_the_page_says_what_to_do_and_leads_to_the_order(finance: Desk, cast: Ca
 def test_a_refund_that_failed_and_was_dealt_with_is_not_shown(finance: Desk, cast: Cast) -> None:
     refund = refund_of(cast.paid_order, 250)
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund, "failed", failure="lost card"))
+        refund_news.apply_refund(refund.id, people.sent(refund, "failed", failure="lost card"))
     (task,) = payments.open_tasks()
 
     finance.post(f"/admin/payments/tasks/{task.id}/close")

@@ -8,7 +8,7 @@ from flask import Flask
 from shop import orders, payments
 from shop.core import clock
 from shop.core.db import transaction
-from shop.payments import operations as money
+from shop.payments import intents
 from shop.payments.stripe_objects import Voucher
 from tests import cast as people
 from tests.admin.desk import Desk, sit
@@ -26,7 +26,7 @@ def order_that(cast: Cast, status: str, **facts: object) -> orders.Order:
     payment = people.attempt(cast.unpaid_order)
     facts.setdefault("method", "sepa_debit")
     with transaction():
-        money.apply_intent(payment.id, people.intent(payment, status, card_last4="", **facts))
+        intents.apply_intent(payment.id, people.intent(payment, status, card_last4="", **facts))
     return kept(orders.by_id(payment.order_id))
 
 
@@ -70,7 +70,7 @@ def test_failed_debit_page_says_it_can_be_paid(owner: Desk, cast: Cast) -> None:
     payment = payments.latest(order.id)
     assert payment is not None
     with transaction():
-        money.apply_intent(
+        intents.apply_intent(
             payment.id,
             people.intent(
                 payment,

@@ -9,7 +9,8 @@ from shop import analytics, inventory, orders, payments
 from shop.catalog.models import Variant
 from shop.core import clock
 from shop.core.db import session, transaction
-from shop.payments import refunds
+from shop.payments import refund_news
+from shop.payments.tasks import open_task
 from tests import cast as people
 from tests.cast import Cast
 
@@ -31,7 +32,7 @@ def refund(order: orders.Order, amount_minor: int) -> None:
             orders.lock(order.id), payments.Wanted(amount_minor=amount_minor), reason="goodwill"
         )
     with transaction():
-        refunds.apply_refund(asked.id, people.sent(asked))
+        refund_news.apply_refund(asked.id, people.sent(asked))
 
 
 def test_a_paid_order_counts_without_its_tax_and_shipping(cast: Cast) -> None:
@@ -133,7 +134,7 @@ def test_low_and_sold_out_are_counted_as_the_stock_page_shows_them(cast: Cast) -
 def test_open_tasks_and_dead_jobs_wait_for_people(cast: Cast) -> None:
     order_id, before = cast.paid_order.id, analytics.handling()
     with transaction():
-        payments.open_task("late", "1", "Look at this.", order_id=order_id)
+        open_task("late", "1", "Look at this.", order_id=order_id)
     session.remove()
 
     after = analytics.handling()

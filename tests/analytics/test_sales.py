@@ -7,8 +7,7 @@ import pytest
 from shop import analytics, orders, payments
 from shop.core import clock
 from shop.core.db import transaction
-from shop.payments import operations as money
-from shop.payments import refunds
+from shop.payments import intents, refund_news
 from shop.payments.models import PaymentEvent
 from tests import cast as people
 from tests.cast import Cast
@@ -70,13 +69,13 @@ def test_units_cancelled_before_capture_were_never_sold(cast: Cast) -> None:
     order, now = people.order(cast.mug, 3), clock.now()
     payment = people.attempt(order, capture="manual")
     with transaction():
-        money.apply_intent(payment.id, people.intent(payment, "requires_capture"))
+        intents.apply_intent(payment.id, people.intent(payment, "requires_capture"))
     with transaction():
         locked = orders.lock(order.id)
         payments.cancel_lines(locked, {locked.lines[0].id: 1}, reason="customer")
     owed = order.total_minor - 1_900
     with transaction():
-        money.apply_intent(payment.id, people.intent(payment, received_minor=owed))
+        intents.apply_intent(payment.id, people.intent(payment, received_minor=owed))
 
     sold = analytics.totals(now - DAY, now + DAY, currency="EUR")
     assert (sold.orders, sold.units, sold.average_minor) == (1, 2, owed)
@@ -115,7 +114,7 @@ def test_failed_refund_brings_its_units_again(cast: Cast) -> None:
     assert top(now - DAY, now + DAY) == {"Tidal mug": (1, 1_900)}
 
     with transaction():
-        refunds.apply_refund(asked.id, people.sent(asked, "failed", failure="closed"))
+        refund_news.apply_refund(asked.id, people.sent(asked, "failed", failure="closed"))
     assert top(now - DAY, now + DAY) == {"Tidal mug": (2, 3_800)}
     with transaction():
         payments.retry_refund(asked.id)

@@ -13,8 +13,7 @@ from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Unavailable
 from shop.core.idempotency import IdempotencyKey
-from shop.payments import operations as money
-from shop.payments import refunds, stripe_objects
+from shop.payments import intents, refund_news, stripe_objects
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
 from shop.payments.refusals import SENTENCES, RefusalReason
@@ -34,7 +33,7 @@ def held(cast: Cast) -> tuple[orders.Order, Payment]:
     order = cast.unpaid_order
     payment = people.attempt(order, capture="manual")
     with transaction():
-        money.apply_intent(payment.id, people.intent(payment, "requires_capture"))
+        intents.apply_intent(payment.id, people.intent(payment, "requires_capture"))
     return order, payment
 
 
@@ -232,7 +231,7 @@ def test_a_failed_refund_is_tried_again_once(finance: Program, cast: Cast) -> No
     assert finance.post(path).status_code == 409
     refund = session.get_one(Refund, made["id"])
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund, "failed", failure="lost card"))
+        refund_news.apply_refund(refund.id, people.sent(refund, "failed", failure="lost card"))
 
     again = finance.post(path)
 
@@ -415,7 +414,7 @@ def test_what_stripe_did_before_its_answer_was_lost_is_answered_when_repeated(
 
     first = finance.post(path, json={}, headers=key)
     with transaction():  # Stripe's message comes
-        money.apply_intent(payment.id, people.intent(payment, told))
+        intents.apply_intent(payment.id, people.intent(payment, told))
     again = finance.post(path, json={}, headers=key)
     other = finance.post(path, json={"amount_minor": 1}, headers=key)
 

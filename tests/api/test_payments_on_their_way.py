@@ -7,7 +7,7 @@ import pytest
 from shop import orders, payments
 from shop.core import clock
 from shop.core.db import transaction
-from shop.payments import operations as money
+from shop.payments import intents
 from shop.payments import stripe_gateway as gateway
 from shop.payments.stripe_objects import Voucher
 from tests import cast as people
@@ -18,7 +18,7 @@ from tests.cast import Cast
 def order_that(cast: Cast, status: str, **facts: object) -> orders.Order:
     payment = people.attempt(cast.unpaid_order)
     with transaction():
-        money.apply_intent(payment.id, people.intent(payment, status, **facts))
+        intents.apply_intent(payment.id, people.intent(payment, status, **facts))
     return orders.by_id(payment.order_id)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from shop import inventory, orders
 from shop.core import db
-from shop.core.db import Statements
+from shop.core.statements import Statements
 from tests import cast as making
 from tests.api.conftest import Program
 from tests.api.test_sale import wish

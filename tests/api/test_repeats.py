@@ -14,8 +14,7 @@ from shop.core.db import session, transaction
 from shop.core.idempotency import IdempotencyKey
 from shop.discounts.models import DiscountCode
 from shop.inventory.models import StockLevel
-from shop.payments import operations as money
-from shop.payments import refunds, stripe_objects
+from shop.payments import intents, refund_news, stripe_objects
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
 from tests import cast as people
@@ -79,7 +78,7 @@ def held(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> orders.Order:
     order = cast.unpaid_order
     payment = people.attempt(order, capture="manual")
     with transaction():
-        money.apply_intent(payment.id, people.intent(payment, "requires_capture"))
+        intents.apply_intent(payment.id, people.intent(payment, "requires_capture"))
 
     def capture(intent_id: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
         return people.intent(payment, received_minor=amount_minor)
@@ -96,7 +95,7 @@ def failed_refund(order: orders.Order) -> Refund:
         wanted = payments.Wanted(amount_minor=100)
         made = payments.request_refund(orders.lock(order.id), wanted, reason="goodwill")
     with transaction():
-        refunds.apply_refund(made.id, people.sent(made, "failed", failure="no"))
+        refund_news.apply_refund(made.id, people.sent(made, "failed", failure="no"))
     return made
 
 

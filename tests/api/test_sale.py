@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shop import orders, payments
-from shop.payments import stripe_gateway
+from shop.payments import stripe_client
 from tests.api.conftest import Program
 from tests.cast import ADDRESS, Cast
 from tests.dev import stripe_rig
@@ -25,7 +25,7 @@ def stripe(app: Any, stand_in: stripe_rig.Rig) -> Iterator[stripe_rig.Rig]:
     """The stand-in, and a shop that talks to it."""
 
     def point(api_base: str) -> None:
-        stripe_gateway.configure(
+        stripe_client.configure(
             secret_key="sk_test_standin",
             publishable_key="pk_test_standin",
             webhook_secrets=("whsec_tests",),

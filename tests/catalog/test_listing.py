@@ -6,8 +6,8 @@ import pytest
 
 from shop import catalog
 from shop.catalog import Filters
-from shop.core.db import Statements
 from shop.core.errors import NotFound
+from shop.core.statements import Statements
 from tests.catalog.goods import colours, mug, picture, shelf, sizes
 
 NO_ORDER: Any = "price; DROP TABLE product"  # nobody checks the type of what an address says

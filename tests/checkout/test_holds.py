@@ -16,7 +16,7 @@ from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError
 from shop.orders.models import Order
-from shop.payments import operations as money
+from shop.payments import intents
 from shop.payments.stripe_objects import Voucher
 from tests import cast as people
 from tests.cast import Cast
@@ -253,7 +253,7 @@ def test_voucher_that_nobody_pays_is_a_hold_like_any_other(cast: Cast, later: An
         "https://payments.stripe.com/voucher/x", "21800", clock.now() + timedelta(days=3)
     )
     with transaction():
-        money.apply_intent(
+        intents.apply_intent(
             payment.id,
             people.intent(payment, "requires_action", method="multibanco", voucher=given),
         )

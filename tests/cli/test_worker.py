@@ -21,7 +21,8 @@ from shop import reactions
 from shop.cli.worker import ShopJob, ShopWorker
 from shop.core import queue, redis, relay
 from shop.core.queue import RefusedJob
-from shop.core.relay import ReactionRun
+from shop.core.reaction_runs import ReactionRun
+from shop.realtime import broadcasts
 from tests.admin.desk import sit
 from tests.cast import Cast
 
@@ -138,7 +139,7 @@ def test_worker_runs_our_own_job(
 ) -> None:
     monkeypatch.setattr(programs, "_prepare", lambda: None)  # it would read the environment
     assert cast.paid_order
-    due_runs, _, _ = relay.dispatch(reactions.REACTIONS, reactions.messages)
+    due_runs, _, _ = relay.dispatch(reactions.REACTIONS, broadcasts.messages)
     receipt = next(due for due in due_runs if due.reaction == "send_receipt")
 
     queue.JobQueues().enqueue(queue.NAME, [receipt.run_id])

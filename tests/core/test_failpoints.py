@@ -9,7 +9,7 @@ from shop.config import SettingsError
 from shop.core import failpoints
 from tests.conftest import PROJECT, make_settings
 
-CALLS = {"transaction", "before", "after", "around", "_call"}
+CALLS = {"transaction", "before", "after", "around", "call_stripe"}
 
 
 def test_a_process_dies_once_where_it_is_told_to(tmp_path: Path) -> None:

@@ -11,10 +11,21 @@ from shop.admin.emails import failed_count
 from shop.analytics import queries as analytics
 from shop.api import metrics
 from shop.cli.relay import SCHEDULE
-from shop.core import clock, events, idempotency, relay, retention, sessions, tokens
+from shop.core import (
+    broadcasts,
+    clock,
+    events,
+    idempotency,
+    reaction_runs,
+    relay,
+    retention,
+    sessions,
+    tokens,
+)
+from shop.core.broadcasts import Broadcast
 from shop.core.db import transaction
 from shop.core.idempotency import IdempotencyKey
-from shop.core.relay import Broadcast, ReactionRun
+from shop.core.reaction_runs import ReactionRun
 from shop.core.tokens import OneTimeToken
 from shop.payments import prune_messages
 from shop.payments.models import WebhookDelivery
@@ -85,7 +96,7 @@ def test_an_open_sign_in_is_kept_and_one_that_ended_long_ago_is_not(session: Ses
 def test_socket_replays_one_missed_day_but_not_three(session: Session) -> None:
     numbers = tell(session, 4, 3, 1, 0)
 
-    assert relay.prune_broadcasts() == 2
+    assert broadcasts.prune_broadcasts() == 2
 
     kept = replay.kept()
     assert (kept.first, kept.last) == (numbers[2], numbers[3])
@@ -95,7 +106,7 @@ def test_socket_replays_one_missed_day_but_not_three(session: Session) -> None:
 def test_no_broadcast_between_two_kept_ones_is_deleted(session: Session) -> None:
     numbers = tell(session, 3, 1, 3, 0)  # the third waited for its relay for three days
 
-    relay.prune_broadcasts()
+    broadcasts.prune_broadcasts()
 
     assert session.scalars(select(Broadcast.seq).order_by(Broadcast.seq)).all() == numbers[1:]
 
@@ -103,7 +114,7 @@ def test_no_broadcast_between_two_kept_ones_is_deleted(session: Session) -> None
 def test_the_newest_broadcast_stays_in_a_shop_where_nothing_happens(session: Session) -> None:
     numbers = tell(session, 30, 20, 10)
 
-    relay.prune_broadcasts()
+    broadcasts.prune_broadcasts()
 
     assert (replay.kept().first, replay.kept().last) == (numbers[2], numbers[2])
 
@@ -114,7 +125,7 @@ def test_done_runs_are_deleted_after_90_days(session: Session) -> None:
     runs(session, many=1, ago="89 days")
     runs(session, many=1, ago="91 days", state="dead")
 
-    assert relay.prune_runs() == 3
+    assert reaction_runs.prune_runs() == 3
 
     states = session.scalars(select(ReactionRun.state).order_by(ReactionRun.id)).all()
     assert states == ["done", "dead"]
@@ -135,7 +146,7 @@ def test_expired_rows_are_deleted_in_batches_without_full_scan(
     session.execute(text("ANALYZE delivery"))
     before = session.scalar(read)
 
-    assert relay.prune_runs() == 35
+    assert reaction_runs.prune_runs() == 35
 
     assert session.scalar(read) - before < 500
     assert session.scalar(select(func.count()).select_from(ReactionRun)) == 5000
@@ -179,7 +190,8 @@ def test_applied_webhooks_are_deleted_after_90_days(session: Session) -> None:
 def test_schedule_deletes_all_that_expires() -> None:
     tasks = {task.run for task in SCHEDULE}
 
-    assert tasks >= {relay.prune_broadcasts, relay.prune_runs, tokens.prune, prune_messages}
+    prunes = {broadcasts.prune_broadcasts, reaction_runs.prune_runs, tokens.prune, prune_messages}
+    assert tasks >= prunes
 
 
 @pytest.mark.parametrize(
@@ -188,7 +200,7 @@ def test_schedule_deletes_all_that_expires() -> None:
         (failed_count, "mail_message"),
         (analytics.handling, "delivery"),
         (lambda: list(metrics._shop()), "delivery"),
-        (lambda: relay.overdue(patience_s=0, reactions=["send_receipt"]), "delivery"),
+        (lambda: reaction_runs.overdue(patience_s=0, reactions=["send_receipt"]), "delivery"),
     ],
     ids=["failed mails", "dashboard", "metrics", "relay"],
 )

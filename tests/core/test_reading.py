@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from shop.core import db
+from shop.core import connections, db
 from shop.customers.models import Customer
 
 
@@ -47,7 +47,7 @@ def test_a_transaction_after_reads_commits_and_rolls_back(reading: str) -> None:
 def test_a_connection_that_died_while_it_rested_is_replaced(
     live_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(db, "RESTED_S", -1.0)
+    monkeypatch.setattr(connections, "RESTED_S", -1.0)
     pid = db.session.scalar(text("SELECT pg_backend_pid()"))
     db.session.remove()
     with psycopg.connect(live_database.replace("+psycopg", ""), autocommit=True) as other:

@@ -11,10 +11,11 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
 from shop.cli.relay import BroadcastPublisher
-from shop.core import clock, events, queue, redis, relay
+from shop.core import clock, events, queue, reaction_runs, redis, relay
+from shop.core.broadcasts import Broadcast, SocketMessage
 from shop.core.db import session, transaction
 from shop.core.events import Event, EventPending, emit
-from shop.core.relay import Broadcast, Reaction, ReactionRun, SocketMessage
+from shop.core.reaction_runs import Reaction, ReactionRun, run_reaction
 from shop.customers.models import Customer
 from shop.media.workshop import SECONDS_PER_JOB
 from shop.reactions import BY_NAME
@@ -77,7 +78,7 @@ def test_atomic_reaction_runs_once_however_often_enqueued(session: object) -> No
     due_runs, _, _ = relay.dispatch(ONCE, tell)
     by_name = {"add_customer": ONCE[BellRang][0]}
 
-    states = [relay.run_reaction(due_runs[0].run_id, by_name) for _ in range(3)]
+    states = [run_reaction(due_runs[0].run_id, by_name) for _ in range(3)]
 
     assert states == ["done", "skipped", "skipped"]
     assert customers() == 1
@@ -92,23 +93,23 @@ def test_a_failing_reaction_leaves_nothing_behind_and_dies_after_eight_tries(
     run_id = due_runs[0].run_id
 
     states = []
-    for _ in range(relay.MAX_ATTEMPTS):
+    for _ in range(reaction_runs.MAX_ATTEMPTS):
         with transaction() as current:
             row = current.get_one(ReactionRun, run_id, populate_existing=True)
             row.due_at = func.now()
-        states.append(relay.run_reaction(run_id, {"fail": failing}))
+        states.append(run_reaction(run_id, {"fail": failing}))
 
     assert states == ["due"] * 7 + ["dead"]
     assert customers() == 0
     with transaction() as current:
         row = current.get_one(ReactionRun, run_id, populate_existing=True)
         assert row.error == "RuntimeError: the worker had a bad day"
-        relay.retry(run_id)
-    assert relay.run_reaction(run_id, {"fail": Reaction("fail", add_customer)}) == "done"
+        reaction_runs.retry(run_id)
+    assert run_reaction(run_id, {"fail": Reaction("fail", add_customer)}) == "done"
 
 
 def test_email_outage_of_hours_kills_no_run() -> None:
-    assert sum(relay.WAITS_S) >= 12 * 3600
+    assert sum(reaction_runs.WAITS_S) >= 12 * 3600
 
 
 def test_who_fails_after_the_lease_was_taken_over_undoes_nothing(session: object) -> None:
@@ -121,11 +122,11 @@ def test_who_fails_after_the_lease_was_taken_over_undoes_nothing(session: object
             row = current.get_one(ReactionRun, run_id, populate_existing=True)
             row.lease_until = None
         again = {"add_customer": Reaction("add_customer", add_customer)}
-        assert relay.run_reaction(run_id, again) == "done"
+        assert run_reaction(run_id, again) == "done"
         raise RuntimeError("too late")
 
     slow = {"add_customer": Reaction("add_customer", stall_and_fail, atomic=False)}
-    assert relay.run_reaction(run_id, slow) == "skipped"
+    assert run_reaction(run_id, slow) == "skipped"
 
     with transaction() as current:
         row = current.get_one(ReactionRun, run_id, populate_existing=True)
@@ -150,7 +151,7 @@ def test_a_slow_reaction_is_left_alone_for_longer_and_another_is_not(session: Se
     ):
         ring(number)
         ((run_id, _),) = relay.dispatch({BellRang: [reaction]}, tell)[0]
-        assert relay.run_reaction(run_id, {"look": reaction}) == "done"
+        assert run_reaction(run_id, {"look": reaction}) == "done"
 
     assert timedelta(0) < leased[0] <= timedelta(seconds=60)
     assert timedelta(minutes=14) < leased[1] <= timedelta(minutes=15)
@@ -224,17 +225,17 @@ def test_leased_run_is_skipped(session: object) -> None:
         row = current.get_one(ReactionRun, due_runs[0].run_id)
         row.lease_until = func.now() + func.make_interval(0, 0, 0, 0, 0, 1)
 
-    assert relay.run_reaction(due_runs[0].run_id, {"add_customer": ONCE[BellRang][0]}) == "skipped"
-    assert relay.overdue(patience_s=0, reactions=["add_customer"]) == []
+    assert run_reaction(due_runs[0].run_id, {"add_customer": ONCE[BellRang][0]}) == "skipped"
+    assert reaction_runs.overdue(patience_s=0, reactions=["add_customer"]) == []
 
 
 def test_a_reaction_that_kills_its_worker_every_time_dies_too(session: object) -> None:
     ring(1)
     due_runs, _, _ = relay.dispatch(ONCE, tell)
     with transaction() as current:
-        current.get_one(ReactionRun, due_runs[0].run_id).attempts = relay.MAX_ATTEMPTS
+        current.get_one(ReactionRun, due_runs[0].run_id).attempts = reaction_runs.MAX_ATTEMPTS
 
-    assert relay.run_reaction(due_runs[0].run_id, {"add_customer": ONCE[BellRang][0]}) == "dead"
+    assert run_reaction(due_runs[0].run_id, {"add_customer": ONCE[BellRang][0]}) == "dead"
     assert customers() == 0
 
 
@@ -242,8 +243,8 @@ def test_overdue_run_is_enqueued_again(session: object) -> None:
     ring(1)
     due_runs, _, _ = relay.dispatch(ONCE, tell)
 
-    assert relay.overdue(patience_s=0, reactions=["add_customer"]) == due_runs
-    assert relay.overdue(patience_s=60, reactions=["add_customer"]) == []
+    assert reaction_runs.overdue(patience_s=0, reactions=["add_customer"]) == due_runs
+    assert reaction_runs.overdue(patience_s=60, reactions=["add_customer"]) == []
 
 
 def test_four_relays_and_late_commits_lose_nothing(live_database: str) -> None:

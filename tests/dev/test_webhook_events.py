@@ -3,7 +3,7 @@
 import re
 
 from shop.dev.stack import PROJECT, WEBHOOK_EVENTS
-from shop.payments.operations import TELLING
+from shop.payments.webhooks import TELLING
 from tests.dev.sdk_types import event_types
 
 MANUAL = PROJECT / "docs" / "operations" / "payments.md"

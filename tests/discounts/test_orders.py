@@ -12,9 +12,9 @@ from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid, NotFound
 from shop.discounts import CodeRefused, UnknownCode, UsedUp
+from shop.discounts.buyers import UNTAGGED
 from shop.discounts.models import Discount
-from shop.discounts.queries import UNTAGGED
-from shop.payments import operations as money
+from shop.payments import intents
 from tests import cast as people
 from tests.cast import Cast
 from tests.discounts.offers import offer
@@ -325,7 +325,7 @@ def late(order: orders.Order) -> None:
     with clock.freeze(order.expires_at + timedelta(seconds=1)), transaction():
         orders.expire(orders.lock(order.id))
     with transaction():
-        money.apply_intent(payment.id, people.intent(payment))
+        intents.apply_intent(payment.id, people.intent(payment))
 
 
 def test_late_money_takes_its_use_again(cast: Cast) -> None:
@@ -353,7 +353,7 @@ def test_late_money_keeps_its_price_when_the_limit_is_full_meanwhile(cast: Cast)
     place(other)
 
     with transaction():
-        money.apply_intent(payment.id, people.intent(payment))
+        intents.apply_intent(payment.id, people.intent(payment))
 
     session.refresh(order)
     assert (order.status, order.discount_minor, used(ten)) == ("confirmed", 190, 1)
@@ -453,7 +453,7 @@ def test_a_use_that_was_honoured_late_counts_no_more_when_its_order_is_off(cast:
     use(second, "ONE")
     place(second)
     with transaction():
-        money.apply_intent(payment.id, people.intent(payment))
+        intents.apply_intent(payment.id, people.intent(payment))
     assert (late.status, discounts.of_order(late.id)[0].is_given_back) == ("confirmed", False)
 
     with transaction():

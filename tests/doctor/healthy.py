@@ -11,11 +11,12 @@ from shop.cart import operations as baskets
 from shop.catalog.models import Product
 from shop.core import clock, idempotency, relay, sessions
 from shop.core.db import session, transaction
-from shop.payments import disputes
-from shop.payments import operations as money
+from shop.payments import disputes, intents, webhooks
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
+from shop.payments.stripe_errors import Refused
 from shop.payments.stripe_objects import Intent, Movement, SentDispute, SentRefund
+from shop.realtime import broadcasts
 from tests import cast as people
 from tests.cast import Cast
 from tests.discounts.offers import offer
@@ -61,7 +62,7 @@ class Stripe:
 
     def fetch_intent(self, intent_id: str) -> Intent:
         if intent_id not in self.intents:
-            raise gateway.Refused("No such payment_intent.")
+            raise Refused("No such payment_intent.")
         return self.intents[intent_id]
 
     def cancel_intent(self, intent_id: str) -> Intent:
@@ -76,7 +77,7 @@ class Stripe:
 
     def create_refund(self, *, metadata: dict[str, str], **_: Any) -> SentRefund:
         if self.refuses:
-            raise gateway.Refused("The card is closed.")
+            raise Refused("The card is closed.")
         row = session.scalars(select(Refund).where(Refund.key == metadata["refund"])).one()
         return self.refunds.setdefault(f"re_{row.id}", people.sent(row))
 
@@ -85,7 +86,7 @@ class Stripe:
         intent = people.intent(payment, status, **changes)
         self.intents[intent.id] = intent
         with transaction():
-            return money.apply_intent(payment.id, intent)
+            return intents.apply_intent(payment.id, intent)
 
     def disputes_it(self, payment: Payment) -> None:
         """The cardholder's bank asks for the money."""
@@ -218,7 +219,7 @@ class Shop:
         }
         ada = self.cast.ada
         with transaction():
-            money.record_delivery(event)
+            webhooks.record_delivery(event)
             sessions.start("customer", ada.id)
             sessions.start("staff", 1)
         with transaction():
@@ -233,7 +234,7 @@ class Shop:
     def settle_down(self) -> None:
         """Relay and workers do all that is due."""
         while True:
-            due_runs, _, claimed = relay.dispatch(reactions.REACTIONS, reactions.messages)
+            due_runs, _, claimed = relay.dispatch(reactions.REACTIONS, broadcasts.messages)
             for due in due_runs:
                 reactions.run(due.run_id)
             if not claimed:

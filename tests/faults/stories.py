@@ -18,7 +18,7 @@ from sqlalchemy import text, update
 from shop import orders
 from shop.core.db import session, transaction
 from shop.orders.models import Order
-from shop.payments import operations as money
+from shop.payments import attempts
 from tests.faults import books
 from tests.faults.buyers import Errand, confirm, fill, insist, place, start
 from tests.faults.rig import Rig
@@ -267,7 +267,7 @@ def authorised(who: Actors) -> dict[str, Any]:
     """An order whose money is held on the card."""
     order = who.order()
     with transaction():
-        money.open_payment(orders.lock(id_of(order)), capture="manual")
+        attempts.open_payment(orders.lock(id_of(order)), capture="manual")
     reach(End(who.pay(order), "confirmed", "authorised"))
     return order
 

@@ -12,7 +12,7 @@ import stripe
 from shop import orders, payments
 from shop.core import clock
 from shop.core.db import transaction
-from shop.payments import operations as money
+from shop.payments import intents
 from tests import cast as people
 from tests.cast import Cast
 
@@ -48,7 +48,7 @@ def test_wrong_clock_refuses_webhooks_and_gets_the_money(cast: Cast, minutes: in
             payments.record_webhook(body, signature)
         # What ``reconcile`` and the page that the browser returns to do instead.
         with transaction():
-            money.apply_intent(payment.id, people.intent(payment))
+            intents.apply_intent(payment.id, people.intent(payment))
 
     assert (order.status, order.payment_status) == ("confirmed", "paid")
 
@@ -73,6 +73,6 @@ def test_money_that_comes_under_a_wrong_clock_buys_or_goes_back(cast: Cast, minu
             orders.expire(locked)
 
     with transaction():
-        money.apply_intent(payment.id, people.intent(payment))
+        intents.apply_intent(payment.id, people.intent(payment))
 
     assert (order.status, order.payment_status) == ("confirmed", "paid")

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from shop import inventory
 from shop.core.db import session
-from shop.core.relay import ReactionRun
+from shop.core.reaction_runs import ReactionRun
 from shop.notifications.models import MailMessage
 from shop.orders.models import Order
 from tests import cast as people

@@ -6,7 +6,8 @@ import time
 from shop import orders
 from shop.core import relay
 from shop.core.db import transaction
-from shop.reactions import REACTIONS, messages
+from shop.reactions import REACTIONS
+from shop.realtime.broadcasts import messages
 from tests import cast
 from tests.journeys.conftest import Visit
 from tests.journeys.conftest import sign_in as sign_in_to_admin

@@ -10,8 +10,8 @@ from shop import cart, checkout, inventory, orders
 from shop.catalog.models import Variant
 from shop.config import Settings, SettingsError
 from shop.core import mail
+from shop.core.broadcasts import Broadcast
 from shop.core.db import session, transaction
-from shop.core.relay import Broadcast
 from shop.notifications import alerts
 from shop.notifications.models import MailMessage
 from tests import cast as people

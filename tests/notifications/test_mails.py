@@ -17,13 +17,14 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import select, text
 
 from shop import customers, notifications, orders, payments, reactions
-from shop.core import clock, mail, relay
+from shop.core import clock, mail, reaction_runs, relay
 from shop.core.db import session, transaction
-from shop.core.relay import ReactionRun
+from shop.core.reaction_runs import ReactionRun
 from shop.notifications import with_secret
 from shop.notifications.mails import MAX_PER_DAY, MAX_PER_HOUR
 from shop.notifications.models import MailMessage, MailState
-from shop.payments import operations, refunds
+from shop.payments import intents, refund_news
+from shop.realtime import broadcasts
 from tests import cast as people
 from tests.cast import PASSWORD, Cast
 from tests.discounts.offers import offer
@@ -33,11 +34,11 @@ def work() -> list[str]:
     """Dispatch and deliver until nothing is left that talks to nobody but us."""
     states: list[str] = []
     while True:
-        due_runs, _, claimed = relay.dispatch(reactions.REACTIONS, reactions.messages)
+        due_runs, _, claimed = relay.dispatch(reactions.REACTIONS, broadcasts.messages)
         if not claimed:
             return states
         states += [
-            relay.run_reaction(due.run_id, reactions.BY_NAME)
+            reaction_runs.run_reaction(due.run_id, reactions.BY_NAME)
             for due in due_runs
             if due.reaction != "close_intents"
         ]
@@ -200,7 +201,7 @@ def test_a_failing_server_delays_a_mail_and_loses_none(cast: Cast) -> None:
         with transaction():
             waiting = session.scalars(select(ReactionRun).where(ReactionRun.state == "due")).one()
             waiting.due_at = waiting.due_at.replace(year=2020)
-        assert relay.run_reaction(waiting.id, reactions.BY_NAME) == "done"
+        assert reaction_runs.run_reaction(waiting.id, reactions.BY_NAME) == "done"
     finally:
         controller.stop()
 
@@ -261,11 +262,11 @@ def test_a_refund_names_its_amount_its_lines_and_how_long_banks_take(cast: Cast)
         wanted = payments.Wanted(lines={locked.lines[0].id: 1}, shipping_minor=100)
         refund = payments.request_refund(locked, wanted, reason="returned")
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund))
+        refund_news.apply_refund(refund.id, people.sent(refund))
 
-    relay.dispatch(reactions.REACTIONS, reactions.messages)
+    relay.dispatch(reactions.REACTIONS, broadcasts.messages)
     for run in session.scalars(select(ReactionRun).where(ReactionRun.reaction == "send_refunded")):
-        relay.run_reaction(run.id, reactions.BY_NAME)
+        reaction_runs.run_reaction(run.id, reactions.BY_NAME)
 
     (told,) = (one for one in mails() if one.kind == "refunded")
     for words in (told.text, told.html):
@@ -305,7 +306,7 @@ def test_a_receipt_says_what_was_charged_when_a_unit_was_called_off_before(cast:
 
 def hear(payment: payments.Payment, status: str, **changes: Any) -> None:
     with transaction():
-        operations.apply_intent(payment.id, people.intent(payment, status, **changes))
+        intents.apply_intent(payment.id, people.intent(payment, status, **changes))
 
 
 @pytest.mark.parametrize(("refund", "is_told"), [(True, True), (False, False)])
@@ -350,7 +351,7 @@ def goodwill(order: orders.Order, amount_minor: int) -> None:
 
 def sent_back(refund: payments.Refund) -> None:
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund))
+        refund_news.apply_refund(refund.id, people.sent(refund))
 
 
 def account_emails(*kinds: str) -> int:
@@ -428,7 +429,7 @@ def test_one_time_token_is_stored_nowhere_once_sent(cast: Cast) -> None:
         with transaction():
             waiting = session.scalars(select(ReactionRun).where(ReactionRun.state == "due")).one()
             waiting.due_at = waiting.due_at.replace(year=2020)
-        assert relay.run_reaction(waiting.id, reactions.BY_NAME) == "done"
+        assert reaction_runs.run_reaction(waiting.id, reactions.BY_NAME) == "done"
     finally:
         controller.stop()
 

@@ -7,7 +7,7 @@ import pytest
 from shop import cart, checkout, notifications, orders, payments
 from shop.core import clock
 from shop.core.db import transaction
-from shop.payments import operations as money
+from shop.payments import intents
 from shop.payments.stripe_objects import Voucher
 from tests import cast as people
 from tests.cast import Cast
@@ -24,7 +24,7 @@ def payment(cast: Cast) -> payments.Payment:
 def becomes(payment: payments.Payment, status: str, **facts: object) -> str:
     """Stripe's answer is now this; everything that follows has run."""
     with transaction():
-        done = money.apply_intent(payment.id, people.intent(payment, status, **facts))
+        done = intents.apply_intent(payment.id, people.intent(payment, status, **facts))
     work()
     return done
 
@@ -56,7 +56,7 @@ def test_processing_is_told_at_once(payment: payments.Payment) -> None:
 
 def test_processing_is_not_told_of_a_cancelled_order(payment: payments.Payment) -> None:
     with transaction():
-        money.apply_intent(payment.id, people.intent(payment, "processing", method="sepa_debit"))
+        intents.apply_intent(payment.id, people.intent(payment, "processing", method="sepa_debit"))
     with transaction():
         payments.cancel_order(orders.lock(payment.order_id), reason="customer")
     work()
@@ -208,7 +208,7 @@ def test_second_payment_says_what_becomes_of_it(cast: Cast, status: str, words: 
         second = checkout.place_order(basket.id)
     people.pay(second)
     with transaction():
-        money.apply_intent(late.id, people.intent(late, status))
+        intents.apply_intent(late.id, people.intent(late, status))
     work()
 
     told = next(mail for mail in mails() if mail.kind == "late_payment")

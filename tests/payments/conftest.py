@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from shop.payments import stripe_gateway
+from shop.payments import stripe_client
 from tests.dev import stripe_rig
 
 
@@ -20,14 +20,14 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stripe_rig.Ri
 def stripe(app: Flask, stand_in: stripe_rig.Rig) -> Iterator[stripe_rig.Rig]:
     settings = app.config["SETTINGS"]
     stand_in.fresh()
-    stripe_gateway.configure(
+    stripe_client.configure(
         secret_key=settings.stripe_secret_key,
         publishable_key=settings.stripe_publishable_key,
         webhook_secrets=settings.stripe_webhook_secrets,
         api_base=stand_in.url,
     )
     yield stand_in
-    stripe_gateway.configure(
+    stripe_client.configure(
         secret_key=settings.stripe_secret_key,
         publishable_key=settings.stripe_publishable_key,
         webhook_secrets=settings.stripe_webhook_secrets,

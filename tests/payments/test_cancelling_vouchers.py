@@ -10,8 +10,7 @@ from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Unavailable
 from shop.orders.models import Order
-from shop.payments import methods
-from shop.payments import operations as money
+from shop.payments import intents, methods
 from shop.payments import stripe_gateway as gateway
 from tests import cast as people
 from tests.cast import Cast
@@ -152,7 +151,7 @@ def test_money_of_a_cancelled_voucher_is_refunded(order: Order, stripe: stripe_r
 
     with transaction():
         late = people.intent(voucher, method="multibanco", charge_id="py_late")
-        assert money.apply_intent(voucher.id, late) == "paid twice"
+        assert intents.apply_intent(voucher.id, late) == "paid twice"
 
     (refund,) = payments.refunds_of(order.id)
     assert (refund.payment_id, refund.amount_minor) == (voucher.id, order.total_minor)

@@ -11,8 +11,7 @@ from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid, WrongState
 from shop.doctor.checks import EVER, Scope
-from shop.payments import operations as money
-from shop.payments import refunds, stripe_objects
+from shop.payments import intents, refund_news, stripe_objects
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, PaymentEvent, Task
 from tests import cast as people
@@ -22,7 +21,7 @@ from tests.discounts.offers import offer
 
 def apply(payment: Payment, status: str, **changes: Any) -> str:
     with transaction():
-        return money.apply_intent(payment.id, people.intent(payment, status, **changes))
+        return intents.apply_intent(payment.id, people.intent(payment, status, **changes))
 
 
 @pytest.fixture
@@ -390,7 +389,7 @@ def test_a_refund_of_what_was_left_of_a_called_off_order_is_seen(cast: Cast) -> 
         wanted = payments.Wanted({}, amount_minor=100)
         refund = payments.request_refund(orders.lock(order.id), wanted, reason="goodwill")
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund))
+        refund_news.apply_refund(refund.id, people.sent(refund))
 
     session.refresh(order)
     assert order.payment_status == "partly_refunded"

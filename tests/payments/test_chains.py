@@ -15,7 +15,7 @@ from shop.core.db import retrying, session, transaction
 from shop.core.errors import NotFound, WrongState
 from shop.core.events import EventRecord
 from shop.orders.models import Order
-from shop.payments import operations as money
+from shop.payments import attempts, cancelling, intents
 from shop.payments.models import Payment, Refund
 from shop.payments.stripe_objects import Intent, Voucher
 from tests import cast as people
@@ -27,7 +27,7 @@ ENDS = timedelta(days=3)
 def arrives(payment: Payment, status: str = "succeeded", **facts: object) -> str:
     """Stripe says how a payment stands now."""
     with transaction():
-        return money.apply_intent(payment.id, people.intent(payment, status, **facts))
+        return intents.apply_intent(payment.id, people.intent(payment, status, **facts))
 
 
 def replaced(basket: cart.Cart, variant_id: int) -> Order:
@@ -77,7 +77,7 @@ def test_late_payment_closes_unpaid_successor(cast: Cast) -> None:
     left = {line.variant_id: line.quantity for line in cart.view(basket).lines}
     assert left == {cast.lamp.id: 1}
     with pytest.raises(WrongState):
-        money.open_payment(orders.lock(second.id), capture="automatic")
+        attempts.open_payment(orders.lock(second.id), capture="automatic")
 
 
 def test_successor_paid_after_all_is_refunded(cast: Cast) -> None:
@@ -154,7 +154,7 @@ def test_sold_out_predecessor_leaves_successor_open(cast: Cast) -> None:
 def test_cancelled_successor_keeps_predecessor_closed(cast: Cast) -> None:
     _, first, paying, second, _ = pair(cast)
     with transaction():
-        money.cancel_order(orders.lock(second.id), reason="customer")
+        cancelling.cancel_order(orders.lock(second.id), reason="customer")
 
     assert arrives(paying) == "late"
 
@@ -235,7 +235,7 @@ def test_processing_order_is_not_replaced(cast: Cast) -> None:
     assert again.id == order.id
     assert statuses(order) == [("pending", "processing")]
     with pytest.raises(WrongState, match="on its way"), transaction():
-        money.open_payment(orders.lock(order.id), capture="automatic")
+        attempts.open_payment(orders.lock(order.id), capture="automatic")
 
 
 def test_processing_order_does_not_expire(cast: Cast) -> None:
@@ -262,7 +262,7 @@ def test_failed_debit_can_be_paid_again_until_it_expires(cast: Cast) -> None:
     assert statuses(order) == [("pending", "unpaid")]
     assert order.expires_at - clock.now() > timedelta(hours=71)
     with transaction():
-        assert money.open_payment(orders.lock(order.id), capture="automatic").id == paying.id
+        assert attempts.open_payment(orders.lock(order.id), capture="automatic").id == paying.id
     with clock.freeze(order.expires_at + timedelta(seconds=1)), transaction():
         orders.expire(orders.lock(order.id))
     assert stock(cast.mug.id) == (0, 0)
@@ -284,7 +284,7 @@ def test_cancelled_while_processing_is_refunded(cast: Cast) -> None:
     paying = people.attempt(order)
     arrives(paying, "processing")
     with transaction():
-        money.cancel_order(orders.lock(order.id), reason="customer")
+        cancelling.cancel_order(orders.lock(order.id), reason="customer")
     assert stock(cast.mug.id) == (0, 0)
 
     assert arrives(paying, "processing") == "processing"
@@ -462,7 +462,7 @@ def at_once(*works: Callable[[], object]) -> None:
 
 def is_paid(payment_id: int, intent: Intent) -> None:
     with transaction():
-        money.apply_intent(payment_id, intent)
+        intents.apply_intent(payment_id, intent)
 
 
 def is_ordered_again(basket_id: int) -> None:

@@ -14,7 +14,7 @@ from shop import orders, payments
 from shop.core import clock, db
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid, WrongState
-from shop.payments import refunds
+from shop.payments import refund_news
 from shop.payments.models import Dispute, ReconcileRun, Refund, Task
 from tests import cast as people
 from tests.cast import Cast
@@ -273,7 +273,7 @@ def test_a_refund_that_stripe_does_not_know_is_listed(cast: Cast, stripe: stripe
             orders.lock(order.id), payments.Wanted(amount_minor=100), reason="goodwill"
         )
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund, id="re_nowhere"))
+        refund_news.apply_refund(refund.id, people.sent(refund, id="re_nowhere"))
 
     with clock.freeze(clock.now() + timedelta(minutes=10)):
         run = payments.reconcile_all(days=1)

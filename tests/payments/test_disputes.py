@@ -10,7 +10,7 @@ from shop import doctor, orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid, WrongState
-from shop.payments import disputes, procedures, refunds
+from shop.payments import disputes, refund_news, refunds, syncing
 from shop.payments.models import CLOSED_DISPUTES, Dispute, DisputeStatus, PaymentEvent, Task
 from shop.payments.stripe_objects import Charge
 from shop.payments.unapplied import CannotApply
@@ -146,7 +146,7 @@ def test_a_dispute_of_a_payment_that_is_not_ours_is_left_alone(cast: Cast) -> No
     hear(paid(cast)[1], "needs_response")
     elsewhere = people.dispute(paid(cast)[1], "lost", id="du_2", intent_id="pi_elsewhere")
 
-    assert procedures.apply_sent_dispute(elsewhere) == "not ours"
+    assert syncing.apply_sent_dispute(elsewhere) == "not ours"
     assert session.scalars(select(Dispute.stripe_id)).all() == ["du_1"]
 
 
@@ -301,7 +301,7 @@ def test_nothing_open_is_refunded_by_anybody(cast: Cast, status: str) -> None:
         failed = payments.request_refund(
             orders.lock(order.id), payments.Wanted(amount_minor=100), reason="goodwill"
         )
-        refunds.fail_refund(orders.lock(order.id), failed, "no")
+        refund_news.fail_refund(orders.lock(order.id), failed, "no")
     hear(payment, status, is_charge_refundable=False)
 
     assert payments.preview(orders.by_id(order.id)).refusal

@@ -9,7 +9,7 @@ import pytest
 
 from shop import checkout, orders, payments
 from shop.core.db import transaction
-from shop.payments import methods, procedures
+from shop.payments import methods, syncing
 from tests import cast as people
 from tests.cast import ADDRESS, Cast
 from tests.dev import stripe_rig
@@ -97,7 +97,7 @@ def test_method_works_to_the_end(
     payments.send_refund(refund.id)
     if refund.status != "done":  # of money that did not come from a card
         stripe.control("/refund", refund=refund.stripe_id, status="succeeded")
-        procedures.settle_refund(refund.stripe_id or "")
+        syncing.settle_refund(refund.stripe_id or "")
     assert orders.by_id(order.id).payment_status == "refunded"
 
 

@@ -16,7 +16,7 @@ from shop.core.actor import SYSTEM, Actor, acting_as
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, Invalid, WrongState
 from shop.orders.models import OrderLine
-from shop.payments import procedures, refunds
+from shop.payments import refund_news, syncing
 from shop.payments.models import Payment, Refund, Task
 from shop.payments.stripe_objects import SentRefund
 from tests import cast as people
@@ -33,12 +33,12 @@ def ask(order: orders.Order, *, reason: str = "returned", **wanted: Any) -> Refu
 
 def done(refund: Refund) -> None:
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund))
+        refund_news.apply_refund(refund.id, people.sent(refund))
 
 
 def failed(refund: Refund) -> None:
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund, "failed", failure="lost card"))
+        refund_news.apply_refund(refund.id, people.sent(refund, "failed", failure="lost card"))
 
 
 def line_of(order: orders.Order) -> OrderLine:
@@ -312,14 +312,14 @@ def test_news_of_an_earlier_try_does_not_touch_the_later_one(cast: Cast) -> None
     refund = ask(cast.paid_order, amount_minor=100)
     early = people.sent(refund, "failed", id="re_first")
     with transaction():
-        refunds.apply_refund(refund.id, early)
+        refund_news.apply_refund(refund.id, early)
     with transaction():
         payments.retry_refund(refund.id)
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund, id="re_second"))
+        refund_news.apply_refund(refund.id, people.sent(refund, id="re_second"))
 
     with transaction():
-        refunds.apply_refund(refund.id, early)
+        refund_news.apply_refund(refund.id, early)
 
     assert session.get_one(Refund, refund.id).status == "done"
 
@@ -328,11 +328,11 @@ def test_a_late_failure_of_the_first_try_does_not_touch_the_second(cast: Cast) -
     refund = ask(cast.paid_order, amount_minor=100)
     early = people.sent(refund, "failed", id="re_first")
     with transaction():
-        refunds.apply_refund(refund.id, early)
+        refund_news.apply_refund(refund.id, early)
     with transaction():
         payments.retry_refund(refund.id)
 
-    assert procedures.apply_sent_refund(early) == "earlier attempt"
+    assert syncing.apply_sent_refund(early) == "earlier attempt"
 
     assert session.get_one(Refund, refund.id).status == "requested"
 
@@ -341,12 +341,14 @@ def test_news_of_the_first_try_that_was_on_its_way_does_not_end_the_second(cast:
     refund = ask(cast.paid_order, amount_minor=100)
     early = people.sent(refund, "failed", id="re_first")
     with transaction():
-        refunds.apply_refund(refund.id, early)
+        refund_news.apply_refund(refund.id, early)
     with transaction():
         payments.retry_refund(refund.id)
 
     with transaction():
-        refunds.apply_refund(refund.id, early)  # whoever read it first asks for the row only now
+        refund_news.apply_refund(
+            refund.id, early
+        )  # whoever read it first asks for the row only now
 
     assert session.get_one(Refund, refund.id).status == "requested"
 
@@ -369,12 +371,12 @@ def test_a_first_try_that_was_taken_over_is_followed_to_its_end(cast: Cast) -> N
     refund = ask(cast.paid_order, amount_minor=100)
     early = people.sent(refund, "pending", id="re_first")
     with transaction():
-        refunds.fail_refund(orders.lock(cast.paid_order.id), refund, "No answer.")
+        refund_news.fail_refund(orders.lock(cast.paid_order.id), refund, "No answer.")
     with transaction():
         payments.retry_refund(refund.id)
-    procedures.apply_sent_refund(early)
+    syncing.apply_sent_refund(early)
 
-    procedures.apply_sent_refund(replace(early, status="succeeded"))
+    syncing.apply_sent_refund(replace(early, status="succeeded"))
 
     taken_over = session.scalars(select(Refund).where(Refund.stripe_id == "re_first")).one()
     assert (taken_over.source, taken_over.status) == ("external", "done")
@@ -384,11 +386,11 @@ def test_a_first_try_that_was_sent_after_all_is_somebody_s_to_look_at(cast: Cast
     refund = ask(cast.paid_order, amount_minor=100)
     early = people.sent(refund, id="re_first")
     with transaction():
-        refunds.fail_refund(orders.lock(cast.paid_order.id), refund, "No answer.")
+        refund_news.fail_refund(orders.lock(cast.paid_order.id), refund, "No answer.")
     with transaction():
         payments.retry_refund(refund.id)
 
-    assert procedures.apply_sent_refund(early) == "external refund"
+    assert syncing.apply_sent_refund(early) == "external refund"
 
     assert "external_refund" in session.scalars(select(Task.kind)).all()
 
@@ -431,9 +433,9 @@ def test_a_refund_made_at_stripe_is_taken_over_once_and_asks_for_a_look(cast: Ca
     seen = _made_there(payment, 700)
 
     with transaction():
-        assert refunds.adopt_refund(payment.id, seen)
+        assert refund_news.adopt_refund(payment.id, seen)
     with transaction():
-        assert not refunds.adopt_refund(payment.id, seen)
+        assert not refund_news.adopt_refund(payment.id, seen)
 
     (refund,) = session.scalars(select(Refund))
     assert (refund.source, refund.status, refund.amount_minor) == ("external", "done", 700)
@@ -448,7 +450,7 @@ def test_a_refund_made_there_calls_off_ours_that_no_longer_fits(cast: Cast) -> N
     ours = ask(order, amount_minor=order.total_minor)
 
     with transaction():
-        refunds.adopt_refund(payment.id, _made_there(payment, order.total_minor))
+        refund_news.adopt_refund(payment.id, _made_there(payment, order.total_minor))
 
     session.refresh(ours)
     session.refresh(payment)
@@ -462,7 +464,7 @@ def test_a_refund_that_failed_there_calls_off_nothing(cast: Cast) -> None:
     ours = ask(order, amount_minor=order.total_minor)
 
     with transaction():
-        refunds.adopt_refund(payment.id, _made_there(payment, 700, status="failed"))
+        refund_news.adopt_refund(payment.id, _made_there(payment, 700, status="failed"))
 
     session.refresh(ours)
     session.refresh(payment)

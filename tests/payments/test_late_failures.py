@@ -8,8 +8,7 @@ import pytest
 from shop import checkout, orders, payments
 from shop.core import clock
 from shop.core.db import transaction
-from shop.payments import methods, procedures
-from shop.payments import operations as money
+from shop.payments import closing, intents, methods
 from shop.payments.stripe_objects import Voucher
 from tests import cast as people
 from tests.cast import Cast
@@ -37,7 +36,7 @@ def debits() -> Iterator[None]:
 def becomes(payment: payments.Payment, status: str, **facts: object) -> str:
     """Stripe's answer is now this; everything that follows has run."""
     with transaction():
-        done = money.apply_intent(payment.id, people.intent(payment, status, **facts))
+        done = intents.apply_intent(payment.id, people.intent(payment, status, **facts))
     work()
     return done
 
@@ -130,7 +129,7 @@ def test_expiring_order_finds_the_failure_first(
     with transaction():
         order.expires_at = clock.now() - timedelta(minutes=1)
 
-    assert procedures.expire_unpaid() == 0
+    assert closing.expire_unpaid() == 0
     work()
 
     found = orders.by_id(order.id)

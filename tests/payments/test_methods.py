@@ -10,7 +10,7 @@ from flask import Flask
 from shop.config import METHOD_CURRENCIES, Settings, SettingsError
 from shop.core.errors import Invalid
 from shop.core.money import Money
-from shop.payments import methods
+from shop.payments import methods, stripe_client
 from shop.payments import stripe_gateway as gateway
 from shop.payments.methods import FACTS, PaymentMethod, offered_methods
 from tests.core.test_settings import GIVEN
@@ -128,7 +128,7 @@ def test_intent_allows_the_offered_methods(stripe: stripe_rig.Rig) -> None:
 
 
 def test_script_belongs_to_the_api_version(stripe: stripe_rig.Rig) -> None:
-    address = gateway.script_url()
+    address = stripe_client.script_url()
 
     assert address == f"{stripe.url}/endive/stripe.js"
     assert sdk.api_version == "2026-10-28.endive"
@@ -138,11 +138,11 @@ def test_script_belongs_to_the_api_version(stripe: stripe_rig.Rig) -> None:
 
 def test_script_comes_from_stripe_without_stand_in(app: Flask) -> None:
     settings = app.config["SETTINGS"]
-    gateway.configure(secret_key="", publishable_key="", webhook_secrets=(), api_base="")
+    stripe_client.configure(secret_key="", publishable_key="", webhook_secrets=(), api_base="")
 
-    assert gateway.script_url() == "https://js.stripe.com/endive/stripe.js"
+    assert stripe_client.script_url() == "https://js.stripe.com/endive/stripe.js"
 
-    gateway.configure(
+    stripe_client.configure(
         secret_key=settings.stripe_secret_key,
         publishable_key=settings.stripe_publishable_key,
         webhook_secrets=settings.stripe_webhook_secrets,

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from shop import orders, payments
 from shop.core.db import session, transaction
-from shop.payments import operations, ownership
+from shop.payments import attempts, ownership
 from shop.payments.models import Payment, PaymentEvent, Refund, Task
 from tests.admin.desk import sit
 from tests.cast import Cast
@@ -29,7 +29,7 @@ def counted(kind: str) -> list[int]:
 def authorised_there(order_id: int, stripe: stripe_rig.Rig) -> Payment:
     """An order whose money is held, at Stripe and here."""
     with transaction():
-        operations.open_payment(orders.lock(order_id), capture="manual")
+        attempts.open_payment(orders.lock(order_id), capture="manual")
     paid_there(order_id, stripe)
     assert payments.settle_order(order_id) == "authorised"
     return session.scalars(select(Payment).where(Payment.order_id == order_id)).one()

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from shop import orders, payments
 from shop.core.db import session, transaction
-from shop.payments import operations, ownership
+from shop.payments import attempts, ownership, webhooks
 from shop.payments.models import (
     Dispute,
     Payment,
@@ -92,7 +92,7 @@ def test_other_accounts_and_modes_are_not_ours(
     intent_id = paid_there(cast.unpaid_order.id, stripe)
     about = shown(stripe, "payment_intents", intent_id)
     with transaction():
-        operations.record_delivery(
+        webhooks.record_delivery(
             {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": about}, **event}
         )
 
@@ -126,7 +126,7 @@ def test_all_that_we_make_carries_the_shops_id(cast: Cast, stripe: stripe_rig.Ri
 def test_intents_of_before_are_ours_by_their_key(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     with transaction():
-        payment = operations.open_payment(orders.lock(order.id), capture="automatic")
+        payment = attempts.open_payment(orders.lock(order.id), capture="automatic")
     intent_id = foreign(stripe, order=order.number, payment=payment.key)
 
     assert hear("payment_intent.succeeded", shown(stripe, "payment_intents", intent_id)) == "paid"
@@ -143,7 +143,7 @@ def test_orphan_money_of_ours_is_asked_about(cast: Cast, stripe: stripe_rig.Rig)
 def test_dispute_of_an_intent_not_stored_counts(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = people.order(cast.mug)
     with transaction():
-        payment = operations.open_payment(orders.lock(order.id), capture="automatic")
+        payment = attempts.open_payment(orders.lock(order.id), capture="automatic")
     intent_id = foreign(stripe, shop=ownership.shop_id(), order=order.number, payment=payment.key)
     stripe.control(change={"id": intent_id, "amount": order.total_minor})
     stripe.control(change={"id": intent_id, "amount_received": order.total_minor})

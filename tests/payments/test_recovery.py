@@ -11,9 +11,10 @@ from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Unavailable
 from shop.discounts.models import Discount, Redemption
-from shop.payments import operations as money
+from shop.payments import attempts, intents, webhooks
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund
+from shop.payments.stripe_errors import Refused
 from shop.payments.stripe_objects import Intent, SentRefund
 from tests import cast as people
 from tests.cast import Cast
@@ -37,7 +38,7 @@ class Stripe:
     def fetch_intent(self, intent_id: str) -> Intent:
         self.asked.append(intent_id)
         if intent_id not in self.intents:
-            raise gateway.Refused("No such payment_intent.")
+            raise Refused("No such payment_intent.")
         return self.intents[intent_id]
 
     cancel_intent = fetch_intent
@@ -74,13 +75,13 @@ def status_of(payment: Payment) -> str | None:
 def begun(order: orders.Order) -> Payment:
     """An attempt that Stripe was not heard of."""
     with transaction():
-        return money.open_payment(orders.lock(order.id), capture="automatic")
+        return attempts.open_payment(orders.lock(order.id), capture="automatic")
 
 
 def told(kind: str, about: dict[str, Any], number: int = 1) -> str:
     """A message of Stripe's arrives and is worked on; gives the outcome."""
     with transaction():
-        money.record_delivery({"id": f"evt_{number}", "type": kind, "data": {"object": about}})
+        webhooks.record_delivery({"id": f"evt_{number}", "type": kind, "data": {"object": about}})
     latest = payments.deliveries()[0]
     payments.apply_delivery(latest.id)
     session.refresh(latest)
@@ -235,7 +236,7 @@ def test_money_for_an_order_that_was_called_off_goes_back(cast: Cast) -> None:
         payments.cancel_order(orders.lock(order.id), reason="customer")
 
     with transaction():
-        assert money.apply_intent(payment.id, people.intent(payment)) == "late"
+        assert intents.apply_intent(payment.id, people.intent(payment)) == "late"
 
     assert (order.status, order.payment_status) == ("cancelled", "paid")
     assert inventory.available([cast.mug.id])[cast.mug.id] == 10
@@ -247,12 +248,12 @@ def test_what_was_paid_twice_goes_back_and_the_order_stays_paid(cast: Cast, stri
     order = cast.unpaid_order
     first = people.attempt(order)
     with transaction():
-        money.apply_intent(first.id, people.intent(first, "canceled"))
+        intents.apply_intent(first.id, people.intent(first, "canceled"))
     second = people.attempt(order)
     with transaction():
-        money.apply_intent(second.id, people.intent(second))
+        intents.apply_intent(second.id, people.intent(second))
     with transaction():
-        assert money.apply_intent(first.id, people.intent(first)) == "paid twice"
+        assert intents.apply_intent(first.id, people.intent(first)) == "paid twice"
     (refund,) = session.scalars(select(Refund).where(Refund.payment_id == first.id))
 
     payments.send_refund(refund.id)

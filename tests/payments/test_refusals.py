@@ -15,10 +15,10 @@ from shop import orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Unavailable, WrongState
-from shop.payments import operations, refusals
-from shop.payments import stripe_gateway as gateway
+from shop.payments import attempts, refusals, stripe_client
 from shop.payments.models import Payment, Refund, Task
 from shop.payments.refusals import RefusalReason
+from shop.payments.stripe_errors import AccessDenied
 from tests.cast import Cast
 from tests.dev import stripe_rig
 from tests.payments.test_refused_objects import hear
@@ -37,7 +37,7 @@ from tests.payments.test_saved_answers import (
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "_BACK_OFF", tenacity.wait_none())
+    monkeypatch.setattr(stripe_client, "_BACK_OFF", tenacity.wait_none())
 
 
 def open_kinds() -> list[str]:
@@ -229,7 +229,7 @@ def test_rejected_key_asks_a_person_once_a_day(
 ) -> None:
     order = cast.unpaid_order
     with transaction():
-        operations.open_payment(orders.lock(order.id), capture="manual")
+        attempts.open_payment(orders.lock(order.id), capture="manual")
     fail(stripe, CREATE, error)
     with pytest.raises(Unavailable, match="not available at the moment"):
         payments.start(order.id)
@@ -252,7 +252,7 @@ def test_rejected_key_is_told_by_a_capture_alone(cast: Cast, stripe: stripe_rig.
     payment = pay_at_stripe(cast.unpaid_order.id, stripe, capture="manual")
     fail(stripe, CAPTURE, "permission_error")
 
-    with pytest.raises(gateway.AccessDenied):
+    with pytest.raises(AccessDenied):
         payments.capture(payment.id)
 
     assert open_kinds() == ["stripe_access"]
@@ -262,7 +262,7 @@ def test_rejected_key_is_told_by_a_message_alone(cast: Cast, stripe: stripe_rig.
     payment = pay_at_stripe(cast.unpaid_order.id, stripe)
     fail(stripe, f"/v1/payment_intents/{payment.intent_id}", "permission_error", method="GET")
 
-    with pytest.raises(gateway.AccessDenied):
+    with pytest.raises(AccessDenied):
         hear("payment_intent.succeeded", {"id": payment.intent_id})
 
     assert open_kinds() == ["stripe_access"]
@@ -283,7 +283,7 @@ def test_old_refund_of_an_unknown_payment_fails(cast: Cast, stripe: stripe_rig.R
 def test_refused_start_can_be_tried_again(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order_id = cast.unpaid_order.id
     with transaction() as current:
-        operations.open_payment(orders.lock(order_id), capture="automatic")
+        attempts.open_payment(orders.lock(order_id), capture="automatic")
         current.execute(update(Payment).values(created_at=clock.now() - timedelta(minutes=5)))
     fail(stripe, CREATE, "charge_disputed")
 

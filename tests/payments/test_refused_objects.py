@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from shop import orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
-from shop.payments import operations
+from shop.payments import webhooks
 from shop.payments.models import Dispute, Payment, Refund, Task, WebhookDelivery
 from tests import cast as people
 from tests.cast import Cast
@@ -47,7 +47,7 @@ def hear(kind: str, about: Any, **event: Any) -> str:
     stored = select(WebhookDelivery).order_by(WebhookDelivery.id.desc()).limit(1)
     with transaction():
         whole = {"id": f"evt_{clock.now().timestamp()}_{id(about)}", "type": kind} | event
-        assert operations.record_delivery({"data": {"object": about}} | whole)
+        assert webhooks.record_delivery({"data": {"object": about}} | whole)
     message = session.scalars(stored).one()
     payments.apply_delivery(message.id)
     session.refresh(message)
@@ -314,7 +314,7 @@ def test_any_message_can_be_stored_and_applied(cast: Cast, stripe: stripe_rig.Ri
 def test_messages_without_id_are_told_apart(cast: Cast) -> None:
     with transaction():
         stored = [
-            operations.record_delivery({"type": "refund.created", "data": {"object": {"id": one}}})
+            webhooks.record_delivery({"type": "refund.created", "data": {"object": {"id": one}}})
             for one in ("re_1", "re_2", "re_1")
         ]
 

@@ -8,8 +8,7 @@ from flask import Flask
 from shop import cart, checkout, discounts, inventory, orders, payments
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid, WrongState
-from shop.payments import operations as money
-from shop.payments import refunds, stripe_gateway
+from shop.payments import intents, refund_news, stripe_gateway
 from shop.payments.models import OrderReturn, Payment, Refund
 from tests import cast as people
 from tests.cast import Cast
@@ -58,7 +57,7 @@ def with_gift(cast: Cast, *, capture: str = "automatic", free_delivery: bool = F
     else:
         payment = people.attempt(order, capture="manual")
         with transaction():
-            money.apply_intent(payment.id, people.intent(payment, "requires_capture"))
+            intents.apply_intent(payment.id, people.intent(payment, "requires_capture"))
     lines = {line.variant_id: line.id for line in orders.by_id(order.id).lines}
     return order, lines[cast.lamp.id], lines[cast.mug.id]
 
@@ -178,7 +177,7 @@ def test_return_after_a_failed_refund_restocks_once(cast: Cast) -> None:
     refund = give(order, lines={lamp: 1, mug: 1}, restock=frozenset({lamp, mug}))
     assert isinstance(refund, Refund)
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund, "failed", failure="closed"))
+        refund_news.apply_refund(refund.id, people.sent(refund, "failed", failure="closed"))
     assert counters(order) == {lamp: (1, 0, 0), mug: (1, 0, 0)}
 
     give(order, lines={mug: 1}, restock=frozenset({mug}))
@@ -220,7 +219,7 @@ def test_authorised_order_with_only_gifts_left_ships(cast: Cast) -> None:
     assert asked.type == "VoidRequested"
     payment = session.get_one(Payment, asked.payload["payment_id"])
     with transaction():
-        money.apply_intent(payment.id, people.intent(payment, "canceled"))
+        intents.apply_intent(payment.id, people.intent(payment, "canceled"))
     kept = orders.by_id(order.id)
     assert (kept.status, kept.payment_status) == ("confirmed", "paid")
     assert payments.open_tasks() == []

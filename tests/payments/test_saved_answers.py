@@ -18,7 +18,14 @@ from shop.core import clock
 from shop.core.actor import SYSTEM, acting_as
 from shop.core.db import session, transaction
 from shop.core.errors import Unavailable
-from shop.payments import operations, procedures, refunds, stripe_objects
+from shop.payments import (
+    attempts,
+    closing,
+    keys,
+    refund_news,
+    stripe_client,
+    stripe_objects,
+)
 from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund, Task
 from tests import cast as people
@@ -37,7 +44,7 @@ class Killed(BaseException):
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "_BACK_OFF", tenacity.wait_none())
+    monkeypatch.setattr(stripe_client, "_BACK_OFF", tenacity.wait_none())
 
 
 def fail(stripe: stripe_rig.Rig, path: str, error: str = "api_error", **how: Any) -> None:
@@ -48,7 +55,7 @@ def fail(stripe: stripe_rig.Rig, path: str, error: str = "api_error", **how: Any
 def pay_at_stripe(order_id: int, stripe: stripe_rig.Rig, *, capture: str = "automatic") -> Payment:
     """Start a payment and let the customer pay it by card."""
     with transaction():
-        operations.open_payment(orders.lock(order_id), capture=capture)
+        attempts.open_payment(orders.lock(order_id), capture=capture)
     payments.start(order_id)
     payment = one(Payment)
     params: Any = {"payment_method": VISA, "return_url": "https://example.com/"}
@@ -149,14 +156,14 @@ def test_more_failures_than_keys_end_later(cast: Cast, stripe: stripe_rig.Rig, p
         if path == REFUND:
             refund = requested(order.id)
             work = lambda: payments.send_refund(refund.id)  # noqa: E731
-    fail(stripe, path, times=procedures.MAX_KEYS)
+    fail(stripe, path, times=keys.MAX_KEYS)
 
     with pytest.raises(Unavailable):
         work()
     work()
 
     kept = one(Refund if path == REFUND else Payment)
-    assert kept.key_attempt == procedures.MAX_KEYS + 1
+    assert kept.key_attempt == keys.MAX_KEYS + 1
     assert kept.status == {CREATE: "started", CAPTURE: "succeeded", REFUND: "done"}[path]
 
 
@@ -209,7 +216,7 @@ def test_death_around_storing_the_key_creates_one(
         if is_stored:
             dying.setattr(gateway, "create_intent", dies_at_the_second)
         else:
-            dying.setattr(operations, "next_key", killed)
+            dying.setattr(keys, "next_key", killed)
         payments.start(order_id)
     session.rollback()
     assert one(Payment).key_attempt == (2 if is_stored else 1)
@@ -223,7 +230,7 @@ def test_death_around_storing_the_key_creates_one(
 def test_callers_together_use_one_intent(
     live_database: str, stripe: stripe_rig.Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "_BACK_OFF", tenacity.wait_fixed(0.5))  # the key is in use
+    monkeypatch.setattr(stripe_client, "_BACK_OFF", tenacity.wait_fixed(0.5))  # the key is in use
     order_id = Cast().unpaid_order.id
     session.remove()
     fail(stripe, CREATE, times=2)
@@ -270,7 +277,7 @@ def test_key_used_with_other_parameters_is_replaced(
 ) -> None:
     order = cast.unpaid_order
     with transaction():
-        payment = operations.open_payment(orders.lock(order.id), capture="automatic")
+        payment = attempts.open_payment(orders.lock(order.id), capture="automatic")
     mine = {"payment": payment.key if is_done else "of nobody"}
     made = stripe.client.v1.payment_intents.create(
         {"amount": payment.amount_minor, "currency": "eur", "description": "x", "metadata": mine},
@@ -286,7 +293,7 @@ def test_key_used_with_other_parameters_is_replaced(
 def test_intent_older_than_its_key_is_found(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     with transaction() as current:
-        payment = operations.open_payment(orders.lock(order.id), capture="automatic")
+        payment = attempts.open_payment(orders.lock(order.id), capture="automatic")
         long_ago = clock.now() - timedelta(days=2)
         current.execute(update(Payment).values(created_at=long_ago))
     session.expire_all()
@@ -330,13 +337,13 @@ def test_retries_end_after_some(cast: Cast, stripe: stripe_rig.Rig) -> None:
         payments.start(cast.unpaid_order.id)
 
     left = stripe.call("GET", "/_control")[1]["fail"][0]["times"]
-    assert left == 100 - gateway.FOR_PEOPLE.tries
+    assert left == 100 - stripe_client.FOR_PEOPLE.tries
     assert orders.by_id(cast.unpaid_order.id).status == "pending"
 
 
 def test_key_in_use_is_not_given_up(cast: Cast, stripe: stripe_rig.Rig) -> None:
     in_use = {"type": "idempotency_error", "code": "idempotency_key_in_use"}
-    fail(stripe, CREATE, "lock_timeout", times=gateway.FOR_PEOPLE.tries, **in_use)
+    fail(stripe, CREATE, "lock_timeout", times=stripe_client.FOR_PEOPLE.tries, **in_use)
 
     with pytest.raises(Unavailable, match="busy"):
         payments.start(cast.unpaid_order.id)
@@ -373,14 +380,14 @@ def test_refund_pending_for_weeks_opens_a_task(cast: Cast) -> None:
         )
         session.expire_all()
     with transaction():
-        assert refunds.report_stuck_refunds() == 1
+        assert refund_news.report_stuck_refunds() == 1
 
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund, "pending"))
+        refund_news.apply_refund(refund.id, people.sent(refund, "pending"))
     assert "has been pending at Stripe since" in one(Task).sentence
     assert one(Task).closed_at is None
     with transaction():
-        refunds.apply_refund(refund.id, people.sent(refund))
+        refund_news.apply_refund(refund.id, people.sent(refund))
 
     assert one(Task).closed_at is not None
     assert payments.open_tasks() == []
@@ -389,16 +396,16 @@ def test_refund_pending_for_weeks_opens_a_task(cast: Cast) -> None:
 def test_refused_refunds_do_not_stop_the_others(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     pay_at_stripe(order.id, stripe)
-    for _ in range(procedures.PATIENCE + 1):
+    for _ in range(closing.MAX_FAILURES + 1):
         with transaction():
             payments.request_refund(
                 orders.lock(order.id), payments.Wanted(amount_minor=100), reason="goodwill"
             )
     with transaction() as current:
         current.execute(update(Refund).values(requested_at=clock.now() - timedelta(hours=2)))
-    fail(stripe, REFUND, times=procedures.PATIENCE * procedures.MAX_KEYS)
+    fail(stripe, REFUND, times=closing.MAX_FAILURES * keys.MAX_KEYS)
 
     payments.reconcile_refunds()
 
     statuses = session.scalars(select(Refund.status).order_by(Refund.id)).all()
-    assert statuses == ["requested"] * procedures.PATIENCE + ["done"]
+    assert statuses == ["requested"] * closing.MAX_FAILURES + ["done"]

@@ -10,15 +10,16 @@ from shop.core import clock
 from shop.core.db import transaction
 from shop.core.errors import WrongState
 from shop.core.events import EventRecord
-from shop.payments import operations as money
+from shop.payments import attempts, intents, webhooks
 from shop.payments.models import PaymentEvent, Task
+from shop.payments.tasks import open_task
 from tests import cast as people
 from tests.cast import Cast
 
 
 def apply(payment: payments.Payment, status: str = "succeeded", **changes: object) -> str:
     with transaction() as session:
-        done = money.apply_intent(payment.id, people.intent(payment, status, **changes))
+        done = intents.apply_intent(payment.id, people.intent(payment, status, **changes))
         session.flush()
     return done
 
@@ -69,7 +70,7 @@ def test_a_cent_too_little_is_never_paid_and_opens_a_task(cast: Cast) -> None:
     assert (order.status, order.payment_status) == ("pending", "partly_paid")
     assert [task.kind for task in payments.open_tasks()] == ["amount_differs"]
     with pytest.raises(WrongState, match="Do not pay twice"), transaction():
-        money.open_payment(orders.lock(order.id), capture="automatic")
+        attempts.open_payment(orders.lock(order.id), capture="automatic")
 
 
 def test_another_currency_is_never_paid(cast: Cast) -> None:
@@ -99,7 +100,7 @@ def test_an_expired_order_cannot_be_started_again(cast: Cast) -> None:
     expire(order)
 
     with pytest.raises(WrongState, match="time to pay"), transaction():
-        money.open_payment(orders.lock(order.id), capture="automatic")
+        attempts.open_payment(orders.lock(order.id), capture="automatic")
 
 
 def test_late_money_buys_the_goods_while_there_are_some(cast: Cast) -> None:
@@ -150,7 +151,7 @@ def test_a_stored_message_is_stored_once(cast: Cast) -> None:
     }
 
     with transaction():
-        stored = [money.record_delivery(message) for _ in range(3)]
+        stored = [webhooks.record_delivery(message) for _ in range(3)]
 
     assert stored == [True, False, False]
     assert events("WebhookReceived") == 1
@@ -160,7 +161,7 @@ def test_a_message_that_tells_nothing_is_kept_and_wakes_nobody(cast: Cast) -> No
     message = {"id": "evt_2", "type": "charge.updated", "data": {"object": {"id": "ch_1"}}}
 
     with transaction():
-        assert money.record_delivery(message)
+        assert webhooks.record_delivery(message)
 
     assert events("WebhookReceived") == 0
     assert [delivery.outcome for delivery in payments.deliveries()] == ["ignored"]
@@ -169,5 +170,5 @@ def test_a_message_that_tells_nothing_is_kept_and_wakes_nobody(cast: Cast) -> No
 def test_a_task_is_opened_once(cast: Cast) -> None:
     with transaction() as session:
         for _ in range(2):
-            payments.open_task("kind", "1", "Look.", order_id=None)
+            open_task("kind", "1", "Look.", order_id=None)
         assert session.scalar(select(func.count()).select_from(Task)) == 1

@@ -7,7 +7,7 @@ import stripe
 
 from shop import orders, payments
 from shop.core.db import transaction
-from shop.payments import stripe_gateway
+from shop.payments import stripe_client
 from tests.cast import Cast
 
 KEY = os.environ.get("STRIPE_TEST_SECRET_KEY", "")
@@ -20,11 +20,11 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def real_stripe() -> object:
-    stripe_gateway.configure(
+    stripe_client.configure(
         secret_key=KEY, publishable_key="pk_test_unused", webhook_secrets=(), api_base=""
     )
     yield
-    stripe_gateway.configure(secret_key="", publishable_key="", webhook_secrets=(), api_base="")
+    stripe_client.configure(secret_key="", publishable_key="", webhook_secrets=(), api_base="")
 
 
 def test_a_purchase_and_its_refund_in_test_mode(cast: Cast) -> None:

@@ -1,7 +1,7 @@
 """Stripe inside the test's process: the stand-in's own API, without its socket, clock and threads.
 
-What the shop asks goes through ``gateway._client``, so idempotency keys, states and balances behave
-as at Stripe. Everything that a card holder, a bank or Stripe's dashboard does is a method here.
+What the shop asks goes through ``stripe_client._client``, so idempotency keys, states and balances
+behave as at Stripe. What a card holder, a bank or Stripe's dashboard does is a method here.
 """
 
 import json
@@ -22,7 +22,7 @@ from shop.dev.stripe.payments import Payments
 from shop.dev.stripe.planned import read_planned
 from shop.dev.stripe.refunds import Refunds
 from shop.dev.stripe.refusals import Refusal
-from shop.payments.operations import TELLING
+from shop.payments.webhooks import TELLING
 
 CARDS = {
     "good": "pm_card_visa",

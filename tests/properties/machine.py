@@ -23,8 +23,16 @@ from shop.core import db, relay
 from shop.core.actor import SYSTEM, Actor, acting_as
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError
+from shop.core.reaction_runs import run_reaction
 from shop.notifications.events import MailQueued
-from shop.payments import disputes, operations, reconciling, refunds, stripe_gateway
+from shop.payments import (
+    compared_money,
+    disputes,
+    intents,
+    refund_news,
+    stripe_client,
+    stripe_gateway,
+)
 from shop.payments.models import DisputeStatus
 from tests.cast import ADDRESS
 from tests.properties import invariants
@@ -173,7 +181,7 @@ class Shop(RuleBasedStateMachine):
         super().__init__()
         self.fuse = self.ground.fuse
         self.bank = Bank(self.fuse.checkpoint)
-        stripe_gateway._client = self.bank  # type: ignore[assignment]
+        stripe_client._client = self.bank  # type: ignore[assignment]
         self._example = self.ground.example()
         self._example.__enter__()
         self.model = Model()
@@ -332,7 +340,7 @@ class Shop(RuleBasedStateMachine):
     def start_paying(self, which: int, manual: bool, crash: int | None, away: bool) -> None:
         """A buyer opens the payment page."""
         order_id = self._sale(which)
-        stripe_gateway._capture = "manual" if manual else "automatic"
+        stripe_client._capture = "manual" if manual else "automatic"
 
         def begin() -> None:
             started = payments.start(order_id)
@@ -572,11 +580,11 @@ class Shop(RuleBasedStateMachine):
         self.bank.heard.clear()
         said = stripe_gateway.fetch_intent(intent)
         told = self.bank.heard.pop()[1:]
-        self.read.append((partial(operations.apply_intent, payment, said), told))
+        self.read.append((partial(intents.apply_intent, payment, said), told))
         for stripe_id, refund in self._known_refunds(payment):
             sent = stripe_gateway.fetch_refund(stripe_id)
             told = self.bank.heard.pop()[1:]
-            self.read.append((partial(refunds.apply_refund, refund, sent), told))
+            self.read.append((partial(refund_news.apply_refund, refund, sent), told))
         for stripe_id in [n for n, one in self.model.claims.items() if one.intent == intent]:
             claim = stripe_gateway.fetch_dispute(stripe_id)
             told = self.bank.heard.pop()[1:]
@@ -659,7 +667,7 @@ class Shop(RuleBasedStateMachine):
             due = self._due()
             seed.shuffle(due)
             for run_id in due[:most]:
-                relay.run_reaction(run_id, reactions.BY_NAME)
+                run_reaction(run_id, reactions.BY_NAME)
 
         self.step(run, crash=crash, away=away, procedure=True)
 
@@ -675,7 +683,7 @@ class Shop(RuleBasedStateMachine):
                 self.bank.finish_refund(refund)
             due = self.step(self._due, procedure=True, gives=True)
             for run_id in due:
-                self.step(partial(relay.run_reaction, run_id, reactions.BY_NAME), procedure=True)
+                self.step(partial(run_reaction, run_id, reactions.BY_NAME), procedure=True)
             self._expire()
             self.step(payments.reconcile, procedure=True)
             self.step(payments.reconcile_refunds, procedure=True)
@@ -850,7 +858,7 @@ class Shop(RuleBasedStateMachine):
             assert intent["id"] in ours, f"{intent['id']} is not known here"
             captured, status = ours[intent["id"]]
             assert captured == intent["amount_received"], (intent["id"], captured)
-            assert status == reconciling.STATUS.get(intent["status"], "started")
+            assert status == compared_money.STATUS.get(intent["status"], "started")
         known = {
             refund: (status, amount)
             for refund, status, amount in session.execute(

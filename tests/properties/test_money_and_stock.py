@@ -18,7 +18,7 @@ from pytest import MonkeyPatch
 from sqlalchemy import text
 
 from shop.core import clock, db
-from shop.payments import reconciling, stripe_gateway
+from shop.payments import reconciling, stripe_client
 from tests.properties.bank import SECRET
 from tests.properties.machine import Ground, Shop
 
@@ -49,9 +49,9 @@ def ground(live_database: str, monkeypatch: MonkeyPatch) -> Iterator[Ground]:
 
     monkeypatch.setattr(db._Session, "commit", checked)
     for name in ("_client", "_capture"):
-        monkeypatch.setattr(stripe_gateway, name, getattr(stripe_gateway, name))
-    monkeypatch.setattr(stripe_gateway, "_webhook_secrets", (SECRET,))
-    monkeypatch.setattr(stripe_gateway, "_BACK_OFF", tenacity.wait_none())
+        monkeypatch.setattr(stripe_client, name, getattr(stripe_client, name))
+    monkeypatch.setattr(stripe_client, "_webhook_secrets", (SECRET,))
+    monkeypatch.setattr(stripe_client, "_BACK_OFF", tenacity.wait_none())
     # All of an example happens at one moment of the database's clock: nothing is too young to ask.
     for name in ("STUCK_AFTER", "REFUND_STUCK_AFTER"):
         monkeypatch.setattr(reconciling, name, text("interval '-1 day'"))

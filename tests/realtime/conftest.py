@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from shop.cart.models import Cart, CartItem
 from shop.catalog.models import Product, Variant
 from shop.core import db, redis, tokens
-from shop.core.relay import Broadcast
+from shop.core.broadcasts import Broadcast
 from shop.core.sessions import SignIn
 from shop.customers.models import Customer
 from shop.dev.valkey import Valkey

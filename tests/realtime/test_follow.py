@@ -153,8 +153,10 @@ def test_an_order_is_followed_by_its_owner_its_secret_and_the_orders_desk(door, 
         "mixed up": "forbidden",
     }
     assert secret["snapshot"] == {
-        "status_label": "Pending",
+        "number": order.number,
         "version": 1,
+        "status_label": "Pending",
+        "status": "pending",
         "fulfilment_status": "unfulfilled",
         "payment_status": "unpaid",
     }

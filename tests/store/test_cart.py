@@ -9,6 +9,7 @@ from werkzeug.test import TestResponse
 from shop import catalog, inventory
 from shop.cart.models import CartItem
 from shop.core import db
+from shop.core.statements import Statements
 from tests.cast import Cast
 
 FETCH = {"X-Requested-With": "fetch"}
@@ -151,7 +152,7 @@ def test_the_header_asks_the_database_only_for_who_has_a_cart(
     catalog.menu()
 
     def asked() -> int:
-        with db.Statements() as seen:
+        with Statements() as seen:
             browser.get("/pages/about")
         return sum("cart" in s for s in seen.seen)
 

@@ -17,8 +17,10 @@ from shop.cart.models import Cart as CartRow
 from shop.catalog.models import Variant
 from shop.core import clock, db, devices
 from shop.core.errors import Unavailable
+from shop.core.statements import Statements
 from shop.orders.models import Order
 from shop.payments import stripe_gateway as gateway
+from shop.payments.stripe_errors import NoSuchObject
 from shop.payments.stripe_objects import Intent
 from shop.store import forms
 from tests.cast import ADDRESS, PASSWORD, Cast
@@ -130,7 +132,7 @@ def test_a_guest_buys_two_mugs_with_few_statements(
 
     def step(name: str, ask: Callable[[], TestResponse], status: int = 303) -> TestResponse:
         db.session.remove()
-        with db.Statements() as seen:
+        with Statements() as seen:
             answer = ask()
         assert answer.status_code == status, answer.text
         counted[name] = sum(not s.startswith(SAVEPOINTS) for s in seen.seen)
@@ -292,7 +294,7 @@ def test_return_of_a_payment_not_ours_says_so(
     address = place(browser)
 
     def unknown(_: str) -> Intent:
-        raise gateway.NoSuchObject("No such payment_intent.")
+        raise NoSuchObject("No such payment_intent.")
 
     monkeypatch.setattr(gateway, "fetch_intent", unknown)
     answer = browser.get(back_from(address))

@@ -15,8 +15,7 @@ from shop import catalog, inventory
 from shop.catalog.models import Variant
 from shop.core.db import session, transaction
 from shop.orders.models import Order
-from shop.payments import methods
-from shop.payments import stripe_gateway as gateway
+from shop.payments import methods, stripe_client
 from tests.cast import Cast
 from tests.dev import stripe_rig
 from tests.store.test_checkout import FakeStripe, place
@@ -252,9 +251,9 @@ def stand_in(browser: FlaskClient, cast: Cast, tmp_path: Path) -> Iterator[strip
         "webhook_secrets": settings.stripe_webhook_secrets,
     }
     with stripe_rig.running(tmp_path) as (rig, _):
-        gateway.configure(**facts, api_base=rig.url)
+        stripe_client.configure(**facts, api_base=rig.url)
         yield rig
-    gateway.configure(**facts, api_base=settings.stripe_api_base)
+    stripe_client.configure(**facts, api_base=settings.stripe_api_base)
 
 
 def intents(stand_in: stripe_rig.Rig) -> list[dict[str, Any]]:

@@ -8,8 +8,7 @@ from flask.testing import FlaskClient
 
 from shop import orders, payments
 from shop.core import clock, db
-from shop.payments import operations as money
-from shop.payments import refunds
+from shop.payments import intents, refund_news
 from shop.payments.models import Refund
 from tests import cast as people
 from tests.cast import Cast
@@ -206,14 +205,14 @@ def test_the_page_says_what_became_of_a_refund(browser: FlaskClient, cast: Cast)
     assert "1 × Tidal mug (Ember), delivery" in browser.get(link(order)).text
 
     with db.transaction():
-        refunds.apply_refund(refund.id, people.sent(refund, "failed", failure="lost_card"))
+        refund_news.apply_refund(refund.id, people.sent(refund, "failed", failure="lost_card"))
     failed = browser.get(link(order)).text
     assert "Delayed: we are looking into it" in failed and "lost_card" not in failed
 
     with db.transaction():
         again = payments.retry_refund(refund.id)
     with db.transaction():
-        refunds.apply_refund(refund.id, people.sent(again, id="re_again"))
+        refund_news.apply_refund(refund.id, people.sent(again, id="re_again"))
     done = browser.get(link(order)).text
     assert "Sent back" in done and "Banks take up to ten days" in done
 
@@ -224,7 +223,7 @@ def test_money_that_is_only_held_is_charged_when_the_order_is_sent(
     order = cast.unpaid_order
     payment = people.attempt(order, capture="manual")
     with db.transaction():
-        money.apply_intent(payment.id, people.intent(payment, "requires_capture"))
+        intents.apply_intent(payment.id, people.intent(payment, "requires_capture"))
 
     page = browser.get(link(order)).text
 
@@ -260,7 +259,7 @@ def test_who_paid_another_amount_is_not_asked_to_pay_again(
     assert "Pay now" in browser.get(link(order)).text
     payment = people.attempt(order)
     with db.transaction():
-        money.apply_intent(payment.id, people.intent(payment, **wrong))
+        intents.apply_intent(payment.id, people.intent(payment, **wrong))
     db.session.expire_all()
 
     page = browser.get(link(order)).text

@@ -8,8 +8,7 @@ from flask.testing import FlaskClient
 from shop import checkout, orders, payments
 from shop.core import clock, db
 from shop.core.errors import Unavailable
-from shop.payments import methods
-from shop.payments import operations as money
+from shop.payments import intents, methods
 from shop.payments import stripe_gateway as gateway
 from shop.payments.stripe_objects import Voucher
 from shop.store.orders import IF_IT_ARRIVES
@@ -31,7 +30,7 @@ def becomes(payment: payments.Payment, status: str, **facts: object) -> orders.O
     """Stripe's answer is now this; returns the order as it is then."""
     facts.setdefault("method", "sepa_debit")
     with db.transaction():
-        money.apply_intent(payment.id, people.intent(payment, status, **facts))
+        intents.apply_intent(payment.id, people.intent(payment, status, **facts))
     return orders.by_id(payment.order_id)
 
 

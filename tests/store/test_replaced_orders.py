@@ -4,7 +4,7 @@ from flask.testing import FlaskClient
 
 from shop import cart, checkout
 from shop.core.db import transaction
-from shop.payments import operations as money
+from shop.payments import intents
 from tests import cast as people
 from tests.cast import Cast
 
@@ -23,7 +23,7 @@ def test_replaced_order_links_to_its_successor(client: FlaskClient, cast: Cast) 
     assert f"order {second.number}</a> has taken its place" in page
 
     with transaction():
-        money.apply_intent(paying.id, people.intent(paying))
+        intents.apply_intent(paying.id, people.intent(paying))
     page = client.get(f"/orders/{second.number}?token={second.token}").text
     assert f"order {first.number}</a> has taken its place" in page
     assert "Pay now" not in page

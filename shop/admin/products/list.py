@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
 
+from shop import inventory
 from shop.catalog.models import Image, Product, Variant
 from shop.inventory.models import StockLevel
 from shop.media import MediaFile
@@ -25,9 +26,8 @@ VARIANTS: ColumnElement[int] = (
 )
 # Units of all variants on sale that nobody was promised.
 AVAILABLE: ColumnElement[Any] = (
-    select(
-        func.coalesce(func.sum(StockLevel.on_hand - StockLevel.reserved - StockLevel.committed), 0)
-    )
+    select(inventory.UNITS_AVAILABLE)
+    .select_from(StockLevel)
     .join(Variant, Variant.id == StockLevel.variant_id)
     .where(Variant.product_id == Product.id, Variant.archived_at.is_(None))
     .correlate(Product)

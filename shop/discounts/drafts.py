@@ -1,0 +1,199 @@
+"""A discount as somebody wants it, and what cannot be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from shop.catalog.models import Category, Product
+from shop.core import clock
+from shop.core.db import session
+from shop.core.errors import Invalid
+from shop.core.money import Money
+from shop.customers.countries import country_names
+from shop.customers.models import Customer
+from shop.discounts.kinds import Audience, DiscountKind, Lane
+from shop.discounts.models import Discount
+from shop.discounts.pricing import LANES, WHOLE
+
+KINDS = {
+    DiscountKind.PERCENTAGE: "Percentage",
+    DiscountKind.FIXED: "Fixed amount",
+    DiscountKind.FREE_SHIPPING: "Free delivery",
+    DiscountKind.BUY_X_GET_Y: "Buy some, get some",
+}
+LANE_WORDS = {
+    Lane.FIRST: "First round",
+    Lane.MAIN: "Main round",
+    Lane.LAST: "Last round",
+}
+AUDIENCES = {
+    Audience.EVERYONE: "Everyone",
+    Audience.SIGNED_IN: "Customers with an account",
+    Audience.CHOSEN: "Chosen customers",
+}
+MAX_MINOR = 100_000_000
+MAX_USES = 1_000_000_000
+# So many products can be chosen one by one, so many categories and so many customers.
+MAX_CHOSEN = 500
+MAX_NAME_LENGTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A discount as somebody wants it. Units as in ``models.Discount``; None is no limit.
+
+    ``currency`` may be left empty, or be the shop's.
+    """
+
+    name: str
+    kind: str
+    value: int = 0
+    buy_quantity: int = 0
+    get_quantity: int = 0
+    currency: str = ""
+    lane: str = Lane.MAIN
+    is_automatic: bool = False
+    is_active: bool = True
+    is_targeted: bool = False
+    category_ids: Sequence[int] = ()
+    product_ids: Sequence[int] = ()
+    min_subtotal_minor: int | None = None
+    audience: str = Audience.EVERYONE
+    customer_ids: Sequence[int] = ()
+    first_order: bool = False
+    countries: Sequence[str] = ()
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    limit_total: int | None = None
+    limit_per_customer: int | None = None
+
+
+def draft_of(discount: Discount, **changes: Any) -> Draft:
+    """The discount as it is, with some fields changed."""
+    kept = {
+        name: getattr(discount, name)
+        for name in Draft.__slots__
+        if name not in {"category_ids", "product_ids", "customer_ids"}
+    }
+    ids = {
+        "category_ids": [row.id for row in discount.categories],
+        "product_ids": [row.id for row in discount.products],
+        "customer_ids": [row.id for row in discount.customers],
+    }
+    return Draft(**kept | ids | changes)
+
+
+def checked(draft: Draft, currency: str) -> dict[str, Any]:
+    """The columns of a draft. Raises ``Invalid`` with the field that cannot be."""
+    name = " ".join(draft.name.split())
+    if not 1 <= len(name) <= MAX_NAME_LENGTH:
+        raise Invalid(f"A name has 1 to {MAX_NAME_LENGTH} characters.", field="name")
+    for field, known in (("kind", KINDS), ("lane", LANES), ("audience", AUDIENCES)):
+        if getattr(draft, field) not in known:
+            raise Invalid(f"Choose one of: {', '.join(known)}.", field=field)
+    if draft.currency and draft.currency != currency:
+        raise Invalid(f"Prices of this shop are in {currency}.", field="currency")
+    _check_value(draft, currency)
+    _check_limits(draft, currency)
+    _check_period(draft)
+    categories = _rows(Category, draft.category_ids, "category", "category_ids")
+    products = _rows(Product, draft.product_ids, "product", "product_ids")
+    if draft.is_targeted and not (categories or products):
+        raise Invalid("Choose at least one category or product.", field="category_ids")
+    customers = _rows(Customer, draft.customer_ids, "customer", "customer_ids")
+    if draft.audience == Audience.CHOSEN and not customers:
+        raise Invalid("Choose at least one customer.", field="customer_ids")
+    by_number = draft.kind == DiscountKind.BUY_X_GET_Y
+    # Two first orders at the same moment: the limit per customer stops the second.
+    per_customer = 1 if draft.first_order else draft.limit_per_customer
+    return {
+        "name": name,
+        "kind": draft.kind,
+        "value": draft.value,
+        "buy_quantity": draft.buy_quantity if by_number else 0,
+        "get_quantity": draft.get_quantity if by_number else 0,
+        "lane": draft.lane,
+        "is_automatic": bool(draft.is_automatic),
+        "is_active": bool(draft.is_active),
+        "is_targeted": bool(draft.is_targeted),
+        "categories": categories if draft.is_targeted else [],
+        "products": products if draft.is_targeted else [],
+        "min_subtotal_minor": draft.min_subtotal_minor,
+        "audience": draft.audience,
+        "customers": customers if draft.audience == Audience.CHOSEN else [],
+        "first_order": bool(draft.first_order),
+        "countries": _countries(draft.countries),
+        "starts_at": draft.starts_at,
+        "ends_at": draft.ends_at,
+        "limit_total": draft.limit_total,
+        "limit_per_customer": per_customer,
+    }
+
+
+def _check_limits(draft: Draft, currency: str) -> None:
+    if draft.min_subtotal_minor is not None:
+        words = "The least that goods must cost"
+        _amount(draft.min_subtotal_minor, 1, currency, words, "min_subtotal_minor")
+    for field, words in (
+        ("limit_total", "The limit"),
+        ("limit_per_customer", "The limit per customer"),
+    ):
+        if getattr(draft, field) is not None:
+            check_whole(getattr(draft, field), 1, MAX_USES, words, field)
+
+
+def _check_period(draft: Draft) -> None:
+    clock.check_year(draft.starts_at, "starts_at")
+    clock.check_year(draft.ends_at, "ends_at")
+    if draft.starts_at and draft.ends_at and draft.ends_at <= draft.starts_at:
+        raise Invalid("It cannot end before it starts.", field="ends_at")
+
+
+def _check_value(draft: Draft, currency: str) -> None:
+    if draft.kind == DiscountKind.PERCENTAGE:
+        check_whole(draft.value, 1, WHOLE, "The percentage in basis points (1000 is 10 %)", "value")
+    elif draft.kind == DiscountKind.FIXED:
+        _amount(draft.value, 1, currency, "The amount off", "value")
+    elif draft.kind == DiscountKind.FREE_SHIPPING:
+        _amount(draft.value, 0, currency, "The most off delivery", "value")
+    else:
+        check_whole(
+            draft.value, 1, WHOLE, "The percentage in basis points (10000 is free)", "value"
+        )
+        check_whole(draft.buy_quantity, 1, 99, "The number to buy", "buy_quantity")
+        check_whole(draft.get_quantity, 1, 99, "The number to get", "get_quantity")
+
+
+def check_whole(value: object, least: int, most: int, words: str, field: str) -> None:
+    """Raise ``Invalid`` for what is no whole number within these limits."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise Invalid(f"{words} is a whole number from {least} to {most}.", field=field)
+
+
+def _amount(value: int, least: int, currency: str, words: str, field: str) -> None:
+    if not least <= value <= MAX_MINOR:
+        limits = f"{Money(least, currency)} and {Money(MAX_MINOR, currency)}"
+        raise Invalid(f"{words} lies between {limits}.", field=field)
+
+
+def _rows(model: Any, ids: Sequence[int], word: str, field: str) -> list[Any]:
+    wanted = sorted(set(ids))
+    if not wanted:
+        return []
+    possible = [one for one in wanted if 0 < one < 2**63]
+    found = list(session.scalars(select(model).where(model.id.in_(possible)).order_by(model.id)))
+    missing = sorted(set(wanted) - {row.id for row in found})
+    if missing:
+        raise Invalid(f"There is no {word} {missing[0]}.", field=field)
+    return found
+
+
+def _countries(given: Sequence[str]) -> list[str]:
+    codes = sorted({str(code).strip().upper() for code in given})
+    unknown = [code for code in codes if code not in country_names()]
+    if unknown:
+        raise Invalid(f"There is no country “{unknown[0][:20]}”.", field="countries")
+    return codes

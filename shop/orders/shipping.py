@@ -1,0 +1,142 @@
+"""Sending an order: packed, handed over in parcels, delivered."""
+
+from collections.abc import Mapping
+
+from shop import inventory
+from shop.core import clock
+from shop.core.db import session
+from shop.core.errors import Invalid, NotFound
+from shop.core.events import emit
+from shop.orders.errors import TransitionRefused
+from shop.orders.events import OrderDelivered, OrderProcessing, OrderShipped
+from shop.orders.lines import named_units
+from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
+from shop.orders.queries import waiting
+from shop.orders.states import (
+    FULFILMENT,
+    ORDER,
+    FulfilmentStatus,
+    OrderStatus,
+    PaymentStatus,
+    ShipmentStatus,
+)
+
+
+def start_processing(order: Order) -> None:
+    """Somebody packs it now."""
+    if (
+        order.status != OrderStatus.CONFIRMED
+        or order.fulfilment_status != FulfilmentStatus.UNFULFILLED
+    ):
+        raise TransitionRefused("Only a paid order that was not shipped yet can be processed.")
+    if order.processing_at is not None:
+        raise TransitionRefused("This order is being processed already.")
+    order.processing_at = clock.now()
+    order.version += 1
+    emit(OrderProcessing(order_id=order.id))
+
+
+def ship(
+    order: Order,
+    quantities: Mapping[int, int] | None = None,
+    *,
+    carrier: str = "",
+    tracking_number: str = "",
+    notify: bool = True,
+) -> Fulfilment:
+    """Hand over a parcel: all that is open, or ``quantities`` by order line id.
+
+    The customer gets a mail unless ``notify`` is false. Raises ``TransitionRefused`` for an order
+    that is not paid, ``Invalid`` for quantities that are not open any more, or that wait for stock.
+    """
+    _check_can_ship(order)
+    carrier, tracking_number = _short(carrier, 60), _short(tracking_number, 80)
+    wanted = _parcel(order, quantities)
+    _check_is_here(order, wanted)
+    fulfilment = Fulfilment(
+        order=order,
+        carrier=carrier,
+        tracking_number=tracking_number,
+        shipped_at=clock.now(),
+        lines=[
+            FulfilmentLine(order_line=line, quantity=quantity) for line, quantity in wanted.items()
+        ],
+    )
+    session.add(fulfilment)
+    for line, quantity in wanted.items():
+        line.shipped += quantity
+    order.processing_at = order.processing_at or clock.now()
+    follow_parcels(order)
+    order.version += 1
+    session.flush()
+    inventory.ship(
+        order.id, [inventory.Line(line.variant_id, quantity) for line, quantity in wanted.items()]
+    )
+    emit(OrderShipped(order_id=order.id, fulfilment_id=fulfilment.id, notify=notify))
+    return fulfilment
+
+
+def _check_can_ship(order: Order) -> None:
+    if order.status != OrderStatus.CONFIRMED:
+        raise TransitionRefused(
+            "Only a paid order can be shipped."
+            if order.status == OrderStatus.PENDING
+            else f"This order is {order.status}, so nothing can be shipped."
+        )
+    if order.payment_status == PaymentStatus.AUTHORISED:
+        raise TransitionRefused("The money is only authorised. Capture it before you ship.")
+    if order.payment_status == PaymentStatus.UNPAID:
+        raise TransitionRefused("The authorised money was let go, so nothing is paid. Do not ship.")
+
+
+def mark_delivered(order: Order, fulfilment_id: int) -> None:
+    """A parcel arrived; with the last one the order is complete."""
+    parcel = next((f for f in order.fulfilments if f.id == fulfilment_id), None)
+    if parcel is None:
+        raise NotFound("There is no such parcel.")
+    parcel.status = FULFILMENT.move(parcel.status, to=ShipmentStatus.DELIVERED)
+    parcel.delivered_at = clock.now()
+    follow_parcels(order)
+    order.version += 1
+    emit(OrderDelivered(order_id=order.id, fulfilment_id=parcel.id))
+
+
+def follow_parcels(order: Order) -> None:
+    """Set how far the order is on its way, from its lines and parcels."""
+    if any(line.open_quantity for line in order.lines):
+        order.fulfilment_status = (
+            FulfilmentStatus.PARTLY_SHIPPED if order.fulfilments else FulfilmentStatus.UNFULFILLED
+        )
+    elif all(parcel.status == ShipmentStatus.DELIVERED for parcel in order.fulfilments):
+        order.fulfilment_status = FulfilmentStatus.DELIVERED
+        order.status = ORDER.move(order.status, to=OrderStatus.COMPLETED)
+    else:
+        order.fulfilment_status = FulfilmentStatus.SHIPPED
+
+
+def _parcel(order: Order, quantities: Mapping[int, int] | None) -> dict[OrderLine, int]:
+    if quantities is not None:
+        return named_units(order, quantities, to="ship")
+    wanted = {line: line.open_quantity for line in order.lines if line.open_quantity}
+    if not wanted:
+        raise TransitionRefused("Everything of this order was shipped already.")
+    return wanted
+
+
+def _check_is_here(order: Order, wanted: Mapping[OrderLine, int]) -> None:
+    missing = waiting(order)
+    for line, quantity in wanted.items():
+        here = line.open_quantity - missing.get(line.id, 0)
+        if quantity > here:
+            raise Invalid(
+                f"{line.name}: {here or 'none'} of {line.open_quantity} can be sent now. The others"
+                " wait for a delivery, which goes to orders in the order of their payment.",
+                field="lines",
+            )
+
+
+def _short(value: str, longest: int) -> str:
+    cleaned = " ".join(value.split())
+    if len(cleaned) > longest:
+        raise Invalid(f"This is too long: {longest} characters are the most.")
+    return cleaned
