@@ -1,5 +1,6 @@
 // @ts-check
 // Lists: selecting rows, the selection bar, moving with the keyboard.
+import { need } from "./need.js";
 
 export function watchLists() {
   for (const listing of document.querySelectorAll("[data-listing]")) watchSelection(listing);
@@ -8,16 +9,16 @@ export function watchLists() {
 
 /** @param {Element} listing */
 export function watchSelection(listing) {
-  const bar = /** @type {HTMLElement | null} */ (listing.querySelector("[data-bulk]"));
-  const all = /** @type {HTMLInputElement | null} */ (listing.querySelector("[data-all]"));
-  if (!bar || !all) return; // an empty list has nothing to select
+  if (!listing.querySelector("[data-bulk]") || !listing.querySelector("[data-all]")) return; // an empty list has nothing to select
+  const bar = need(listing, "[data-bulk]", HTMLElement);
+  const all = need(listing, "[data-all]", HTMLInputElement);
   const boxes = () =>
     /** @type {HTMLInputElement[]} */ ([...listing.querySelectorAll("input[name=rowid]")]);
 
   function show() {
     const chosen = boxes().filter((box) => box.checked).length;
     bar.hidden = chosen === 0;
-    bar.querySelector("[data-count]").textContent = String(chosen);
+    need(bar, "[data-count]", HTMLElement).textContent = String(chosen);
     all.checked = chosen > 0 && chosen === boxes().length;
     all.indeterminate = chosen > 0 && !all.checked;
   }
@@ -25,7 +26,7 @@ export function watchSelection(listing) {
     if (event.target === all) for (const box of boxes()) box.checked = all.checked;
     show();
   });
-  bar.querySelector("[data-clear]").addEventListener("click", () => {
+  need(bar, "[data-clear]", HTMLElement).addEventListener("click", () => {
     for (const box of boxes()) box.checked = false;
     show();
   });

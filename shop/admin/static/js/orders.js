@@ -2,6 +2,7 @@
 // The queue: new orders slide in on top, badges follow, a selection is processed and answered row by row.
 import { ask } from "./confirm.js";
 import { watchSelection } from "./lists.js";
+import { need } from "./need.js";
 import { watchTimes } from "./times.js";
 import { toast } from "./toasts.js";
 
@@ -38,8 +39,8 @@ function watchQueue(queue) {
     for (const id of ids) await put(queue, id);
     follow(queue);
   });
-  const dialog = /** @type {HTMLDialogElement} */ (document.querySelector("[data-results]"));
-  dialog.querySelector("[data-close-results]").addEventListener("click", () => dialog.close());
+  const dialog = need(document, "[data-results]", HTMLDialogElement);
+  need(dialog, "[data-close-results]", HTMLElement).addEventListener("click", () => dialog.close());
   watchBulk(queue, dialog);
 
   /** @param {number} id */
@@ -52,7 +53,7 @@ function watchQueue(queue) {
     if (!html || held.includes(id)) return;
     held.push(id);
     pill.hidden = false;
-    pill.querySelector("span").textContent = held.length === 1 ? "1 new order" : `${held.length} new orders`;
+    need(pill, "span", HTMLElement).textContent = held.length === 1 ? "1 new order" : `${held.length} new orders`;
   }
 }
 
@@ -79,8 +80,8 @@ async function put(queue, id) {
   const rows = /** @type {HTMLElement | null} */ (queue.querySelector("[data-rows]"));
   if (rows) {
     rows.insertAdjacentHTML("afterbegin", html);
-    watchTimes(rows.firstElementChild);
-    if (rows.childElementCount > Number(rows.dataset.rows)) rows.lastElementChild.remove();
+    watchTimes(need(rows, "tr", HTMLElement));
+    if (rows.childElementCount > Number(rows.dataset.rows)) rows.lastElementChild?.remove();
   } else {
     await again(queue); // the first row brings the table with it
   }
@@ -88,12 +89,12 @@ async function put(queue, id) {
   if (!made) return;
   made.classList.add("new");
   setTimeout(() => made.classList.remove("new"), TINT_MS);
-  queue.querySelector("[data-arrived]").textContent = `New order ${made.dataset.number}`;
+  need(queue, "[data-arrived]", HTMLElement).textContent = `New order ${made.dataset.number}`;
 }
 
 /** @param {HTMLElement} queue @param {number} id */
 async function fetchRow(queue, id) {
-  const address = queue.dataset.rowAddress.replace(/0$/, String(id)) + location.search;
+  const address = (queue.dataset.rowAddress ?? "").replace(/0$/, String(id)) + location.search;
   const response = await fetch(address);
   return response.status === 200 ? response.text() : "";
 }
@@ -110,7 +111,7 @@ function badge(shown, data) {
   pill.className = `pill pill-${data.tone}`;
   pill.textContent = data.status_label;
   const words = data.payment_status.replaceAll("_", " ");
-  shown.querySelector("[data-payment]").textContent = words.charAt(0).toUpperCase() + words.slice(1);
+  need(shown, "[data-payment]", HTMLElement).textContent = words.charAt(0).toUpperCase() + words.slice(1);
   shown.classList.remove("touched");
   void shown.offsetWidth; // restart the animation
   shown.classList.add("touched");
@@ -136,7 +137,7 @@ async function follow(queue) {
 /** @param {HTMLElement} queue @param {HTMLElement} fresh */
 function recount(queue, fresh) {
   for (const place of /** @type {NodeListOf<HTMLElement>} */ (queue.querySelectorAll("[data-tab-count]"))) {
-    place.textContent = fresh.querySelector(`[data-tab-count="${place.dataset.tabCount}"]`).textContent;
+    place.textContent = need(fresh, `[data-tab-count="${place.dataset.tabCount}"]`, HTMLElement).textContent;
   }
 }
 
@@ -146,11 +147,11 @@ async function again(queue) {
   if (!fresh) return;
   recount(queue, fresh);
   if (isBusy(queue)) return;
-  const listing = fresh.querySelector("[data-listing]");
-  queue.querySelector("[data-listing]").replaceWith(listing);
+  const listing = need(fresh, "[data-listing]", HTMLElement);
+  need(queue, "[data-listing]", HTMLElement).replaceWith(listing);
   watchTimes(listing);
   watchSelection(listing);
-  watchBulk(queue, document.querySelector("[data-results]"));
+  watchBulk(queue, need(document, "[data-results]", HTMLDialogElement));
 }
 
 /** @param {HTMLElement} queue @param {HTMLDialogElement} dialog */
@@ -160,7 +161,7 @@ function watchBulk(queue, dialog) {
     event.preventDefault();
     const all = /** @type {HTMLInputElement | null} */ (form.querySelector("[name=all]"));
     const many = all?.checked
-      ? all.closest("label").textContent.trim()
+      ? (all.closest("label")?.textContent ?? "").trim()
       : `${queue.querySelectorAll("input[name=rowid]:checked").length} selected`;
     if (!(await ask(`Start processing the orders: ${many}?`, { ok: "Start processing" }))) return;
     const response = await fetch(form.action, {
@@ -184,8 +185,8 @@ function watchBulk(queue, dialog) {
 
 /** @param {HTMLDialogElement} dialog @param {{done: number, results: {number: string, ok: boolean, sentence: string}[]}} answer */
 function show(dialog, answer) {
-  dialog.querySelector("h2").textContent = `${answer.done} of ${answer.results.length} are being processed`;
-  dialog.querySelector("[data-result-list]").replaceChildren(
+  need(dialog, "h2", HTMLElement).textContent = `${answer.done} of ${answer.results.length} are being processed`;
+  need(dialog, "[data-result-list]", HTMLElement).replaceChildren(
     ...answer.results.map((result) => {
       const item = document.createElement("li");
       const number = document.createElement("b");
