@@ -19,7 +19,7 @@ command -v debootstrap >/dev/null 2>&1 || stop "This needs debootstrap: apt-get 
 root=$(mktemp -d /var/tmp/shop-bare-XXXXXX)
 chmod 755 "$root"
 clean_up() {
-  if mountpoint -q "$root/proc"; then inside 'bin/dev --stop' || true; fi
+  if mountpoint -q "$root/proc"; then inside 'bin/dev --stop' >/dev/null 2>&1 || true; fi
   local place
   for place in dev/shm dev/pts dev proc; do
     if mountpoint -q "$root/$place"; then umount "$root/$place"; fi

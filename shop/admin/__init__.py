@@ -18,6 +18,7 @@ from shop.admin.mail import MailView
 from shop.admin.orders import OrdersView
 from shop.admin.payments import PaymentsView
 from shop.admin.products import ProductsView
+from shop.admin.shell import FILES
 from shop.admin.staff import RolesView, StaffView
 from shop.core import db
 from shop.core.db import transaction
@@ -55,7 +56,7 @@ SETTINGS = {
     "AUTH_RATE_LIMITED": False,
 }
 
-__all__ = ["VIEWS", "Staff", "base", "init_app"]
+__all__ = ["FILES", "VIEWS", "Staff", "base", "init_app"]
 
 
 class Staff:
