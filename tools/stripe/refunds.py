@@ -103,16 +103,6 @@ class Refunds:
             _give_reference(unit, refund)
         return refund
 
-    def update(self, unit: Unit, params: Params, refund_id: str) -> Json:
-        """POST /v1/refunds/<id>: only the metadata can change."""
-        refund = unit.find("refund", refund_id)
-        metadata = params.metadata(refund["metadata"])
-        params.close()
-        unit.lock(refund["payment_intent"])
-        refund = unit.change(unit.find("refund", refund_id), metadata=metadata)
-        unit.emit("refund.updated", refund)
-        return refund
-
     def cancel(self, unit: Unit, params: Params, refund_id: str) -> Json:
         """POST /v1/refunds/<id>/cancel: only while the buyer has to say where the money goes."""
         params.close()

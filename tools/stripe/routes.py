@@ -86,7 +86,6 @@ def routes(payments: Payments, refunds: Refunds, disputes: Disputes) -> list[Rou
         route("GET", "charges/<id>", reading.retrieve("charge", param="charge")),
         route("POST", "refunds", refunds.create, "RefundCreateParams"),
         route("GET", "refunds/<id>", reading.retrieve("refund")),
-        route("POST", "refunds/<id>", refunds.update, "RefundUpdateParams"),
         route("POST", "refunds/<id>/cancel", refunds.cancel, "RefundCancelParams"),
         route("GET", "disputes/<id>", reading.retrieve("dispute", param="dispute")),
         route("POST", "disputes/<id>", disputes.update, "DisputeUpdateParams"),
@@ -100,5 +99,4 @@ def routes(payments: Payments, refunds: Refunds, disputes: Disputes) -> list[Rou
         route("POST", "customers/<id>", customers.update, "CustomerUpdateParams"),
         route("DELETE", "customers/<id>", customers.delete),
         route("GET", "events/<id>", reading.retrieve("event")),
-        route("GET", "balance_transactions/<id>", reading.retrieve("balance_transaction")),
     ]
