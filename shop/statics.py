@@ -6,6 +6,7 @@ address works too and is asked for again each time; one of another version leads
 ServeStatic sends them, packed once, before Flask hears of the request.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -105,23 +106,25 @@ def _packed(door: Statics, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _forget_old(folder)
-        side = Path(tempfile.mkdtemp(prefix=".", dir=folder))
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder) as side:
+            made = Path(side) / "made"
+            _pack(door, made)
+            with contextlib.suppress(OSError):  # another process was faster
+                made.rename(place)
     except OSError as error:
         log.warning("static files are sent unpacked: %s cannot be written (%s)", folder, error)
         return door.folder
+    return place
+
+
+def _pack(door: Statics, target: Path) -> None:
     compressor = Compressor(quiet=True)
     for name in door.tags:
-        target = side / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(door.folder / name, target)
+        copy = target / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(door.folder / name, copy)
         if compressor.should_compress(name):
-            compressor.compress(target)
-    side.chmod(0o755)
-    try:
-        side.rename(place)  # whole or not at all, also when several processes start at once
-    except OSError:
-        shutil.rmtree(side)
-    return place
+            compressor.compress(copy)
 
 
 def _forget_old(folder: Path) -> None:
