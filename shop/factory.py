@@ -11,7 +11,7 @@ from flask_wtf import CSRFProtect
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from shop import admin, api, cli, customers, edges, store
+from shop import admin, api, cli, customers, edges, statics, store
 from shop.config import Settings
 from shop.core import actor, db, money
 from shop.core.network import network_of
@@ -40,6 +40,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     store.init_app(app)
     api.init_app(app)
     admin.init_app(app)
+    doors = (store.FILES, admin.FILES)
+    secure = settings.is_production
+    statics.init_app(app, doors, folder=settings.var / "static", is_secure=secure)
     if os.environ.get("FLASK_RUN_FROM_CLI"):  # set by the flask command; servers need none of it
         cli.init_app(app)
     return app

@@ -22,8 +22,8 @@ from bench.support.seed import seed
 from shop import cli
 from shop.config import Settings
 from shop.core import db, redis
-from shop.dev.scratch import Scratch
-from shop.dev.stack import WEBHOOK_EVENTS
+from tools.scratch import Scratch
+from tools.stack import WEBHOOK_EVENTS
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -73,7 +73,7 @@ class Shop:
         arguments = ["--port", str(self.stripe_port), "--webhook-secret", "whsec_bench"]
         webhook = f"http://127.0.0.1:{self.port}/api/v1/webhooks/stripe"
         arguments += ["--webhook-url", webhook, "--webhook-events", ",".join(WEBHOOK_EVENTS)]
-        with program("shop.dev.stripe", *arguments) as process:
+        with program("tools.stripe", *arguments) as process:
             _wait(f"http://127.0.0.1:{self.stripe_port}/healthz", process)
             yield
 

@@ -18,6 +18,7 @@ from shop.admin.orders.page import OrdersView
 from shop.admin.payments import PaymentsView, WebhooksView
 from shop.admin.products.editor import ProductsView
 from shop.admin.settings import ShippingMethodsView, TaxRatesView
+from shop.admin.shell import FILES
 from shop.admin.staff import accounts
 from shop.admin.staff.own_account import PasswordView, ProfileView, SignInView, SignOutView
 from shop.admin.staff.people import RolesView, StaffView
@@ -58,7 +59,7 @@ SETTINGS = {
     "AUTH_RATE_LIMITED": False,
 }
 
-__all__ = ["VIEWS", "Staff", "init_app"]
+__all__ = ["FILES", "VIEWS", "Staff", "init_app"]
 
 
 class Staff:

@@ -4,8 +4,6 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
-STATIC = "/admin/static/"
-
 
 def init_app(app: Flask) -> None:
     """Add the headers to every answer under ``/admin``."""
@@ -19,8 +17,7 @@ def init_app(app: Flask) -> None:
         response.headers.setdefault("Content-Security-Policy", policy)
         response.headers.setdefault("X-Frame-Options", "DENY")
         response.headers["Referrer-Policy"] = "same-origin"
-        if not request.path.startswith(STATIC):
-            response.headers["Cache-Control"] = "no-store"
+        response.headers["Cache-Control"] = "no-store"
         return response
 
 

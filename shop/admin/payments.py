@@ -29,8 +29,7 @@ from shop.admin.orders.money import DISPUTE_WORDS, REFUND_WORDS, day
 from shop.core.db import session, transaction
 from shop.core.errors import WrongState
 from shop.orders import Order
-from shop.payments import AttemptStatus, Payment, Task
-from shop.payments.models import WebhookDelivery
+from shop.payments import AttemptStatus, Payment, Task, WebhookDelivery
 
 # What a person does about a task whose sentence does not say it.
 TO_DO = {

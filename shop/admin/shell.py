@@ -1,18 +1,17 @@
 """``shell`` in templates: menu, palette, theme, person, live topics; and the static files."""
 
-import hashlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, g, request, send_from_directory, url_for
+from flask import Flask, current_app, g, request, url_for
 from flask_login import current_user
 
 from shop.admin.menu import ACTIONS, MENU, Entry
 from shop.core import money
+from shop.statics import Statics
 
-STATIC = Path(__file__).parent / "static"
-YEAR = 365 * 24 * 3600
+FILES = Statics(Path(__file__).parent / "static", "/admin/static")
 THEMES = ("auto", "light", "dark")
 DENSITIES = ("comfortable", "compact")
 # Which sockets a page follows, and what one must be allowed to see for it.
@@ -26,9 +25,6 @@ TOPICS = {
 
 class Shell:
     """Answers for the current request; one object serves all of them."""
-
-    def __init__(self, version: str) -> None:
-        self.version = version
 
     @property
     def user(self) -> Any | None:
@@ -120,7 +116,7 @@ class Shell:
 
     def static(self, path: str) -> str:
         """The address of a file of ours; it changes whenever any of them changes."""
-        return url_for("admin_files.file", version=self.version, path=path)
+        return FILES.address(path)
 
     def icon(self, name: str) -> str:
         """The address of one icon in the sprite."""
@@ -136,23 +132,8 @@ class Shell:
 
 
 def init_app(app: Flask) -> None:
-    """Serve the static files and give templates ``shell`` and ``admin_static``."""
-    shell = Shell(_version())
-    files = Blueprint("admin_files", __name__, url_prefix="/admin/static")
-
-    # The version stands in the path, not in the query, so that modules which import each other by
-    # relative address always get the same version of all of them.
-    @files.get("/<version>/<path:path>", endpoint="file")
-    def file(version: str, path: str) -> Response:
-        response = send_from_directory(
-            STATIC, path, max_age=YEAR if version == shell.version else 0
-        )
-        if version == shell.version:
-            response.cache_control.immutable = True
-            response.cache_control.public = True
-        return response
-
-    app.register_blueprint(files)
+    """Give templates ``shell`` and ``admin_static``."""
+    shell = Shell()
     app.jinja_env.globals["shell"] = shell
     app.jinja_env.globals["admin_static"] = shell.static
     app.jinja_env.globals["number_locale"] = money.number_locale
@@ -161,15 +142,6 @@ def init_app(app: Flask) -> None:
 def asked_for_admin() -> bool:
     """Whether this request is for the staff side."""
     return request.path == "/admin" or request.path.startswith("/admin/")
-
-
-def _version() -> str:
-    digest = hashlib.sha256()
-    for path in sorted(STATIC.rglob("*")):
-        if path.is_file():
-            digest.update(path.relative_to(STATIC).as_posix().encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def _one_of(allowed: tuple[str, ...], value: str | None) -> str:

@@ -29,9 +29,8 @@ from shop.payments.methods import (
     takes_days,
     takes_wallets,
 )
-from shop.payments.models import OrderReturn, Payment, Refund, Task
+from shop.payments.models import OrderReturn, Payment, Refund, Task, WebhookDelivery
 from shop.payments.queries import (
-    deliveries,
     has_voucher,
     held,
     latest,
@@ -67,10 +66,10 @@ from shop.payments.webhooks import apply_delivery, prune_messages, record_webhoo
 __all__ = [
     "BALANCE", "REASONS", "WALLET_METHODS", "AttemptStatus", "BadSignature", "MoneyEventKind",
     "OrderReturn", "Payment", "PaymentMethod", "Refund", "RefundSource", "RefundStatus",
-    "Refused", "Started", "SyncOutcome", "Task", "Wanted", "apply_delivery", "balance_of",
-    "called_off", "cancel_lines", "cancel_order", "cancel_voucher", "capture", "capture_method",
-    "check_amount", "close_intents", "close_task", "compare", "compare_lately",
-    "compare_nightly", "deliveries", "enabled_methods", "everything", "expire_unpaid",
+    "Refused", "Started", "SyncOutcome", "Task", "Wanted", "WebhookDelivery", "apply_delivery",
+    "balance_of", "called_off", "cancel_lines", "cancel_order", "cancel_voucher", "capture",
+    "capture_method", "check_amount", "close_intents", "close_task", "compare",
+    "compare_lately", "compare_nightly", "enabled_methods", "everything", "expire_unpaid",
     "facts_of", "failure_for_customer", "give_up_voucher", "has_ended_voucher", "has_voucher",
     "held", "is_comparing", "latest", "of_order", "offered_methods", "open_disputes",
     "open_refunds", "open_tasks", "owed", "preview", "prune_messages", "reconcile",

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from shop.core.db import session
-from shop.payments.models import Dispute, Payment, ReconcileRun, Refund, Task, WebhookDelivery
+from shop.payments.models import Dispute, Payment, ReconcileRun, Refund, Task
 from shop.payments.states import AttemptStatus, RefundStatus
 
 
@@ -102,13 +102,6 @@ def open_disputes(*, limit: int = 100) -> Sequence[Dispute]:
         .options(joinedload(Dispute.payment).joinedload(Payment.order))
         .order_by(Dispute.due_by.nulls_last(), Dispute.id)
         .limit(limit)
-    ).all()
-
-
-def deliveries(*, limit: int = 100) -> Sequence[WebhookDelivery]:
-    """Stripe's latest messages, newest first."""
-    return session.scalars(
-        select(WebhookDelivery).order_by(WebhookDelivery.id.desc()).limit(limit)
     ).all()
 
 

@@ -27,7 +27,7 @@ from shop.store import (
     seo,
 )
 from shop.store.blueprint import bp
-from shop.store.statics import store_static
+from shop.store.statics import FILES as FILES
 
 PAGES = (
     home,
@@ -49,7 +49,7 @@ PAGES = (
 
 def init_app(app: Flask) -> None:
     """Plug the storefront into ``app``."""
-    app.jinja_env.globals.update(frame.template_globals(), store_static=store_static)
+    app.jinja_env.globals.update(frame.template_globals(), store_static=FILES.address)
     app.jinja_env.filters.update(frame.FILTERS, marked=search.marked)
     headers.init_app(app)
     errors.init_app(app)

@@ -4,8 +4,8 @@ from flask import Response, abort, request
 from flask.typing import ResponseReturnValue
 
 from shop import media
+from shop.statics import FOR_EVER
 from shop.store.blueprint import bp
-from shop.store.statics import FOR_EVER
 
 ORIGINAL = "original.webp"
 

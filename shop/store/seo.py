@@ -12,7 +12,7 @@ from shop import catalog
 from shop.store import frame
 from shop.store.blueprint import bp
 from shop.store.pages import STANDING
-from shop.store.statics import store_static
+from shop.store.statics import FILES
 
 RETURN_DAYS = 30
 SCHEMA = "https://schema.org"
@@ -43,7 +43,7 @@ def organization() -> dict[str, Any]:
         "@type": "OnlineStore",
         "name": _store.name,
         "url": _absolute("/"),
-        "logo": _absolute(store_static("icons/icon-512.png")),
+        "logo": _absolute(FILES.address("icons/icon-512.png")),
         "hasMerchantReturnPolicy": _return_policy(),
     }
 
@@ -144,7 +144,7 @@ def manifest() -> ResponseReturnValue:
         background_color="#fbf9f4",
         theme_color="#fbf9f4",
         icons=[
-            {"src": store_static(f"icons/icon-{n}.png"), "sizes": f"{n}x{n}", "type": "image/png"}
+            {"src": FILES.address(f"icons/icon-{n}.png"), "sizes": f"{n}x{n}", "type": "image/png"}
             for n in sizes
         ],
     )

@@ -10,7 +10,7 @@ from shop import orders, payments
 from shop.payments import stripe_client
 from tests.api.conftest import Program
 from tests.cast import ADDRESS, Cast
-from tests.dev import stripe_rig
+from tests.tools import stripe_rig
 
 
 @pytest.fixture(scope="module")

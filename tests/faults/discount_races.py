@@ -1,6 +1,6 @@
 """Races for the last uses of a discount, on real connections.
 
-    .venv/bin/python -m shop.dev.scratch .venv/bin/python -m tests.faults.discount_races 2000
+    .venv/bin/python -m tools.scratch .venv/bin/python -m tests.faults.discount_races 2000
 
 Sixty-four buyers want ten uses at the same moment: by the discount's limit, by its code's, or by
 that of one customer. Winners with an even number give theirs back and try again, as an order does

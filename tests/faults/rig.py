@@ -18,11 +18,11 @@ import psycopg
 from sqlalchemy import event
 
 from shop.core import db
-from shop.dev.postgres import Postgres
-from shop.dev.valkey import Valkey
 from tests.faults.mailserver import MailServer
 from tests.faults.proxy import Proxy
 from tests.support.stack import PROJECT, RunningShop, running_shop
+from tools.postgres import Postgres
+from tools.valkey import Valkey
 
 # The supervisor gives a program up that dies five times within half a minute of its start.
 LONG_ENOUGH_S = 31.0

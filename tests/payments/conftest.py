@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from shop.payments import stripe_client
-from tests.dev import stripe_rig
+from tests.tools import stripe_rig
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from shop.core import clock
 from shop.core.db import session, transaction
 from shop.payments.models import Task
 from tests.cast import Cast
-from tests.dev import stripe_rig
 from tests.payments.test_ownership import foreign
 from tests.payments.test_refused_objects import hear, paid, tasks
+from tests.tools import stripe_rig
 
 
 def sentence() -> str:

@@ -10,9 +10,9 @@ from shop.core.db import session, transaction
 from shop.payments.models import DisputeStatus, Payment
 from tests import cast as people
 from tests.cast import Cast
-from tests.dev import stripe_rig
 from tests.payments.test_comparison import paid_there
 from tests.payments.test_refused_objects import hear, paid
+from tests.tools import stripe_rig
 
 
 def balance_at_stripe(stripe: stripe_rig.Rig, intent_id: str) -> tuple[int, int]:

@@ -14,9 +14,9 @@ from shop.payments import intents, methods
 from shop.payments import stripe_gateway as gateway
 from tests import cast as people
 from tests.cast import Cast
-from tests.dev import stripe_rig
 from tests.notifications.test_mails import mails, work
 from tests.payments.test_each_method import confirm
+from tests.tools import stripe_rig
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from shop.payments.models import Dispute, ReconcileRun, Refund, Task
 from tests import cast as people
 from tests.cast import Cast
 from tests.conftest import _url
-from tests.dev import stripe_rig
 from tests.support import servers
 from tests.support.stack import eventually
+from tests.tools import stripe_rig
 
 VISA = "pm_card_visa"
 

@@ -15,7 +15,7 @@ from shop.orders import Order
 from shop.payments import Refund
 from shop.payments.models import PaymentEvent
 from tests.cast import Cast
-from tests.dev.stripe_rig import Rig
+from tests.tools.stripe_rig import Rig
 
 # What is on its way depends on the time of day.
 AN_EVENING = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)

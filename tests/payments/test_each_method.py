@@ -12,7 +12,7 @@ from shop.core.db import transaction
 from shop.payments import methods, syncing
 from tests import cast as people
 from tests.cast import ADDRESS, Cast
-from tests.dev import stripe_rig
+from tests.tools import stripe_rig
 
 BILLING = {"name": "Ada Lovelace", "email": "fill_never@example.com"}
 OWN: dict[str, dict[str, str]] = {

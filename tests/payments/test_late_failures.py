@@ -12,9 +12,9 @@ from shop.payments import closing, intents, methods
 from shop.payments.stripe_objects import Voucher
 from tests import cast as people
 from tests.cast import Cast
-from tests.dev import stripe_rig
 from tests.notifications.test_mails import mails, work
 from tests.payments.test_each_method import confirm
+from tests.tools import stripe_rig
 
 FAILED = {"failure": "No funds.", "failure_reference": "py_1", "failed_method": "sepa_debit"}
 

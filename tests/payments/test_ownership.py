@@ -19,9 +19,9 @@ from shop.payments.models import (
 )
 from tests import cast as people
 from tests.cast import Cast
-from tests.dev import stripe_rig
 from tests.payments.test_comparison import VISA, paid_there
 from tests.payments.test_refused_objects import hear, paid, tasks
+from tests.tools import stripe_rig
 
 
 def foreign(stripe: stripe_rig.Rig, **metadata: str) -> str:

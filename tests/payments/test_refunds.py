@@ -10,7 +10,7 @@ from shop.core.db import session, transaction
 from shop.payments import stripe_gateway
 from shop.payments.models import Refund
 from tests.cast import Cast
-from tests.dev import stripe_rig
+from tests.tools import stripe_rig
 
 
 def test_a_refund_whose_answer_was_lost_for_days_is_found_and_not_made_again(

@@ -20,7 +20,6 @@ from shop.payments.models import Payment, Refund, Task
 from shop.payments.refusals import RefusalReason
 from shop.payments.stripe_errors import AccessDenied
 from tests.cast import Cast
-from tests.dev import stripe_rig
 from tests.payments.test_refused_objects import hear
 from tests.payments.test_saved_answers import (
     CANCEL,
@@ -33,6 +32,7 @@ from tests.payments.test_saved_answers import (
     pay_at_stripe,
     requested,
 )
+from tests.tools import stripe_rig
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from shop.payments import webhooks
 from shop.payments.models import Dispute, Payment, Refund, Task, WebhookDelivery
 from tests import cast as people
 from tests.cast import Cast
-from tests.dev import stripe_rig
 from tests.payments.test_comparison import paid_there
+from tests.tools import stripe_rig
 
 HUGE = 10**30
 

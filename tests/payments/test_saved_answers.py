@@ -30,7 +30,7 @@ from shop.payments import stripe_gateway as gateway
 from shop.payments.models import Payment, Refund, Task
 from tests import cast as people
 from tests.cast import Cast
-from tests.dev import stripe_rig
+from tests.tools import stripe_rig
 
 VISA = "pm_card_visa"
 CREATE, CAPTURE = "/v1/payment_intents", "/v1/payment_intents/*/capture"

@@ -14,15 +14,15 @@ from urllib.parse import urlencode
 
 import stripe
 
-from shop.dev.stripe.api import Api, Request
-from shop.dev.stripe.disputes import Disputes, DisputeStatus
-from shop.dev.stripe.faults import Faults
-from shop.dev.stripe.ledger import Json, Ledger, Unit
-from shop.dev.stripe.payments import Payments
-from shop.dev.stripe.planned import read_planned
-from shop.dev.stripe.refunds import Refunds
-from shop.dev.stripe.refusals import Refusal
 from shop.payments.webhooks import TELLING
+from tools.stripe.api import Api, Request
+from tools.stripe.disputes import Disputes, DisputeStatus
+from tools.stripe.faults import Faults
+from tools.stripe.ledger import Json, Ledger, Unit
+from tools.stripe.payments import Payments
+from tools.stripe.planned import read_planned
+from tools.stripe.refunds import Refunds
+from tools.stripe.refusals import Refusal
 
 CARDS = {
     "good": "pm_card_visa",

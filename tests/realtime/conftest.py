@@ -20,11 +20,11 @@ from shop.core import db, redis, tokens
 from shop.core.broadcasts import Broadcast
 from shop.core.sessions import SignIn
 from shop.customers.models import Customer
-from shop.dev.valkey import Valkey
 from shop.inventory.models import Location, StockLevel
 from shop.orders.models import Order
 from tests.realtime.door import PROJECT, Door
 from tests.support import servers
+from tools.valkey import Valkey
 
 DATABASE = "realtime"
 

@@ -17,9 +17,9 @@ from shop.core.db import session, transaction
 from shop.orders.models import Order
 from shop.payments import methods, stripe_client
 from tests.cast import Cast
-from tests.dev import stripe_rig
 from tests.store.test_checkout import FakeStripe, place
 from tests.store.test_checkout import stripe as stripe
+from tests.tools import stripe_rig
 
 WALLET: dict[str, Any] = {
     "email": "grace@example.com",

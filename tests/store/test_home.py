@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from shop.store import home
-from shop.store.statics import ROOT, bundled
+from shop.store.statics import FILES
 from tests.store.shelf import filled
 
 
@@ -102,37 +102,28 @@ def test_only_files_of_the_shelf_are_served(browser: FlaskClient):
 
 def test_scripts_and_fonts_keep_their_budget(browser: FlaskClient):
     scripts = len(browser.get("/static/js/store.js", headers={"Accept-Encoding": "br"}).data)
-    fonts = sum(path.stat().st_size for path in (ROOT / "fonts").iterdir())
+    fonts = sum(path.stat().st_size for path in (FILES.folder / "fonts").iterdir())
 
     assert 5_000 <= scripts <= 20_000
     assert fonts <= 70_000
 
 
-def test_all_scripts_are_in_the_one_that_pages_load(browser: FlaskClient):
-    bundle = browser.get("/static/js/store.js").text
+def test_every_behaviour_is_in_the_script_that_pages_load(browser: FlaskClient):
+    built = browser.get("/static/js/store.js").text
+    sources = [path.stem for path in (FILES.folder.parent / "scripts").glob("*.js")]
 
     assert re.search(r'<script type="module" src="/static/[^"]+/js/store.js">', home_page(browser))
-    for path in (ROOT / "js").glob("*.js"):
-        assert f'"{path.stem}"(module) {{' in bundle
-        assert path.read_text().splitlines()[-2] in bundle
+    assert len(sources) > 10
+    assert not [name for name in sources if f"./{name}.js" not in built]
 
 
-def test_modules_are_rewritten_or_refused():
-    rewritten = bundled(
-        {
-            "shop": "export async function swap(a) {}\nconst m = await import(`./${name}.js`);\n",
-            "live": 'import { swap, attach } from "./shop.js";\n'
-            "export default function live() {}\n",
-        }
-    )
+def test_an_address_of_an_older_version_leads_to_todays(browser: FlaskClient):
+    old = browser.get("/static/v-0123456789ab/css/shop.css")
 
-    assert "module.swap = swap; async function swap(a) {}" in rewritten
-    assert "const m = await use(name);" in rewritten
-    assert 'const { swap, attach } = use("shop");' in rewritten
-    assert "module.default = live; function live() {}" in rewritten
-    for strange in ('import all from "./shop.js";', "export const a = 1;", 'import("./x.js")'):
-        with pytest.raises(ValueError, match=r"odd\.js"):
-            bundled({"odd": strange})
+    assert old.status_code == 302
+    assert old.headers["Location"] == FILES.address("css/shop.css")
+    assert browser.get(old.headers["Location"]).status_code == 200
+    assert browser.get("/static/v-0123456789ab/css/none.css").status_code == 404
 
 
 def home_page(browser: FlaskClient) -> str:

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
-from shop.dev.scratch import Scratch
+from tools.scratch import Scratch
 
 
 @dataclass(frozen=True)

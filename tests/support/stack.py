@@ -83,7 +83,7 @@ def running_shop(var: Path, *options: str, **more: str) -> Iterator[RunningShop]
         "SHOP_ENV": "development",
         **more,
     }
-    command = [sys.executable, "-m", "shop.dev", "--port", str(port)]
+    command = [sys.executable, "-m", "tools", "--port", str(port)]
     try:
         subprocess.run(
             [*command, "--detach", *options],

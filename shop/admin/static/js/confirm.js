@@ -1,5 +1,6 @@
 // @ts-check
 // Asks before a form with `data-confirm` (or a button with it) is sent.
+import { need } from "./need.js";
 
 /**
  * Shows the dialog; resolves to true when the person agrees.
@@ -8,10 +9,10 @@
  * @returns {Promise<boolean>}
  */
 export function ask(text, { ok = "Confirm", tone = "" } = {}) {
-  const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("confirm"));
-  const yes = dialog.querySelector("[data-yes]");
-  const no = dialog.querySelector("[data-no]");
-  dialog.querySelector("#confirm-text").textContent = text;
+  const dialog = need(document, "#confirm", HTMLDialogElement);
+  const yes = need(dialog, "[data-yes]", HTMLElement);
+  const no = need(dialog, "[data-no]", HTMLElement);
+  need(dialog, "#confirm-text", HTMLElement).textContent = text;
   yes.textContent = ok;
   yes.className = tone === "danger" ? "btn btn-danger" : "btn btn-primary";
   return new Promise((resolve) => {

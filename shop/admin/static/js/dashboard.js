@@ -23,7 +23,7 @@ function tick(place, age) {
   };
   async function refresh() {
     const mine = ++asked;
-    const response = await fetch(place.dataset.dashboard).catch(() => null);
+    const response = await fetch(place.dataset.dashboard ?? "").catch(() => null);
     if (!response?.ok || mine !== asked) return;
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html").body;
     mark(place, fresh);
@@ -54,7 +54,7 @@ function mark(old, fresh) {
   for (const card of fresh.querySelectorAll("[data-figure]")) {
     const name = card.getAttribute("data-figure");
     const before = old.querySelector(`[data-figure="${name}"] .figure`)?.textContent;
-    if (before === card.querySelector(".figure").textContent) continue;
+    if (before === card.querySelector(".figure")?.textContent) continue;
     card.classList.add("is-ticking");
     setTimeout(() => card.classList.remove("is-ticking"), TICK_MS);
   }

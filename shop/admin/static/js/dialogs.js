@@ -4,8 +4,8 @@
 if (!("commandForElement" in HTMLButtonElement.prototype)) {
   document.addEventListener("click", (event) => {
     const button = /** @type {Element} */ (event.target).closest("button[commandfor]");
-    const dialog = button && document.getElementById(button.getAttribute("commandfor"));
-    if (!(dialog instanceof HTMLDialogElement)) return;
+    const dialog = document.getElementById(button?.getAttribute("commandfor") ?? "");
+    if (!button || !(dialog instanceof HTMLDialogElement)) return;
     if (button.getAttribute("command") === "show-modal") dialog.showModal();
     else dialog.close();
   });

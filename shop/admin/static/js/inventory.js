@@ -1,6 +1,7 @@
 // @ts-check
 // Stock follows what happens, and is corrected in place: before and after, a reason, and the answer.
 import "./dialogs.js";
+import { need } from "./need.js";
 import { toast } from "./toasts.js";
 
 const TONES = { out: ["bad", "Sold out"], low: ["warn", "Low"], ok: ["good", "In stock"] };
@@ -13,32 +14,33 @@ followStock();
 
 /** @param {HTMLDialogElement} dialog */
 function watchAdjusting(dialog) {
-  const form = dialog.querySelector("form");
-  const amount = /** @type {HTMLInputElement} */ (form.querySelector("[data-amount]"));
-  const seen = /** @type {HTMLInputElement} */ (form.querySelector("[name=seen]"));
-  const wrong = /** @type {HTMLElement} */ (form.querySelector("[data-adjust-error]"));
-  const once = /** @type {HTMLInputElement} */ (form.querySelector("[name=once]"));
-  const save = /** @type {HTMLButtonElement} */ (form.querySelector("[type=submit]"));
+  const form = need(dialog, "form", HTMLFormElement);
+  const amount = need(form, "[data-amount]", HTMLInputElement);
+  const seen = need(form, "[name=seen]", HTMLInputElement);
+  const wrong = need(form, "[data-adjust-error]", HTMLElement);
+  const once = need(form, "[name=once]", HTMLInputElement);
+  const save = need(form, "[type=submit]", HTMLButtonElement);
 
   function preview() {
     const sets = new FormData(form).get("mode") === "set";
     const before = Number(seen.value);
     amount.name = sets ? "set" : "delta";
-    form.querySelector("[data-amount-label]").textContent = sets ? "Set to" : "Change by";
-    form.querySelector("[data-before]").textContent = before.toLocaleString("en");
+    need(form, "[data-amount-label]", HTMLElement).textContent = sets ? "Set to" : "Change by";
+    need(form, "[data-before]", HTMLElement).textContent = before.toLocaleString("en");
     const after = sets ? Number(amount.value || before) : before + Number(amount.value);
-    form.querySelector("[data-after]").textContent = after.toLocaleString("en");
+    need(form, "[data-after]", HTMLElement).textContent = after.toLocaleString("en");
   }
   form.addEventListener("input", preview);
   document.addEventListener("click", (event) => {
     const button = /** @type {HTMLElement | null} */ (
       /** @type {Element} */ (event.target).closest("[data-adjust]")
     );
-    if (!button) return;
+    const line = button?.closest("tr");
+    if (!button || !line) return;
     form.reset();
-    form.action = button.dataset.address;
-    form.querySelector("[data-adjust-name]").textContent = button.dataset.name;
-    seen.value = button.closest("tr").querySelector('[data-cell="on_hand"]').textContent.replaceAll(",", "");
+    form.action = button.dataset.address ?? "";
+    need(form, "[data-adjust-name]", HTMLElement).textContent = button.dataset.name ?? "";
+    seen.value = need(line, '[data-cell="on_hand"]', HTMLElement).textContent.replaceAll(",", "");
     once.value = crypto.getRandomValues(new Uint32Array(4)).join("-");
     wrong.hidden = true;
     preview();
@@ -53,12 +55,12 @@ function watchAdjusting(dialog) {
     save.disabled = false;
     if (answer.error) {
       wrong.hidden = false;
-      wrong.querySelector("p").textContent = answer.error;
+      need(wrong, "p", HTMLElement).textContent = answer.error;
       return;
     }
     dialog.close();
     toast({ title: "Stock saved", text: answer.message, tone: "success" });
-    const id = form.action.split("/").pop();
+    const id = form.action.slice(form.action.lastIndexOf("/") + 1);
     for (const place of places(id)) fill(place, answer);
     if (document.querySelector("[data-reloads]")) location.reload();
   });
@@ -82,7 +84,7 @@ async function sent(form) {
 function followStock() {
   const region = document.querySelector("[data-status-words]");
   document.addEventListener("live:resync", async () => {
-    const ids = new Set([...document.querySelectorAll("[data-variant]")].map((one) => /** @type {HTMLElement} */ (one).dataset.variant));
+    const ids = new Set([...document.querySelectorAll("[data-variant]")].map((one) => one.getAttribute("data-variant") ?? ""));
     for (const id of ids) await show(id);
   });
   document.addEventListener("live:staff:stock", async (event) => {

@@ -4,7 +4,7 @@
 export function watchKeys() {
   let chord = 0;
   const help = /** @type {HTMLDialogElement | null} */ (document.getElementById("shortcuts"));
-  help?.querySelector("[data-no]").addEventListener("click", () => help.close());
+  help?.querySelector("[data-no]")?.addEventListener("click", () => help.close());
   document.addEventListener("keydown", (event) => {
     const target = /** @type {HTMLElement} */ (event.target);
     if (event.ctrlKey || event.metaKey || event.altKey) return;

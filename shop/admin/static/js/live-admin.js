@@ -1,6 +1,7 @@
 // @ts-check
 // The admin on the shop's sockets: connection light, toasts, sound, count in the tab's title.
 // Pages listen to `live:<topic>` on document, with detail {type, data, at}, and to `live:resync`.
+import { need } from "./need.js";
 import { followPresence } from "./presence.js";
 import { chime, watchSound } from "./sound.js";
 import { toast } from "./toasts.js";
@@ -84,7 +85,7 @@ function light(state) {
   if (!element || isOut) return;
   wasOn ||= state === "on";
   element.dataset.live = state;
-  element.querySelector("[data-live-text]").textContent =
+  need(element, "[data-live-text]", HTMLElement).textContent =
     state === "trying" && !wasOn ? "Connecting…" : WORDS[state];
 }
 
@@ -100,7 +101,7 @@ function count(more) {
 /** Minor units as people read them; the number of digits depends on the currency. @param {number} minor @param {string} currency */
 function money(minor, currency) {
   const format = new Intl.NumberFormat(document.documentElement.dataset.numberLocale, { style: "currency", currency });
-  return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
+  return format.format(minor / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
 }
 
 /** @param {string} name */

@@ -12,7 +12,7 @@ export function watchMenus() {
     if (event.key !== "Escape") return;
     for (const menu of openMenus()) {
       menu.open = false;
-      menu.querySelector("summary").focus();
+      menu.querySelector("summary")?.focus();
     }
     rail(false);
   });

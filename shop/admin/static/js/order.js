@@ -2,6 +2,7 @@
 // One order's page: dialogs, copying, printing, and what others do to it meanwhile.
 import "./dialogs.js";
 import "./money.js";
+import { need } from "./need.js";
 import { watchTimes } from "./times.js";
 import { toast } from "./toasts.js";
 
@@ -20,7 +21,7 @@ async function copy(event) {
   );
   if (!button) return;
   try {
-    await navigator.clipboard.writeText(button.dataset.copy);
+    await navigator.clipboard.writeText(button.dataset.copy ?? "");
     toast({ title: "Copied", tone: "success" });
   } catch {
     toast({ title: "Copying is not allowed in this browser", tone: "warning" });
@@ -29,20 +30,20 @@ async function copy(event) {
 
 /** @param {HTMLElement} place */
 function followOrder(place) {
-  const note = /** @type {HTMLElement} */ (document.querySelector("[data-changed]"));
+  const note = need(document, "[data-changed]", HTMLElement);
   const id = Number(place.dataset.order);
   document.addEventListener("live:staff:orders", async (event) => {
     const { type, data } = /** @type {CustomEvent} */ (event).detail;
     if (type === "snapshot" || data.id !== id || data.version <= shownVersion(place)) return;
-    note.querySelector("[data-changed-text]").textContent =
+    need(note, "[data-changed-text]", HTMLElement).textContent =
       `${place.dataset.number} was just changed: it is ${data.status_label}.`;
-    const button = note.querySelector("button");
+    const button = need(note, "button", HTMLButtonElement);
     button.hidden = !isWorking(place);
     note.hidden = false;
     button.hidden = await refresh(place, () => isWorking(place));
   });
   document.addEventListener("live:resync", () => refresh(place, () => isWorking(place)));
-  note.querySelector("[data-show-change]").addEventListener("click", async () => {
+  need(note, "[data-show-change]", HTMLElement).addEventListener("click", async () => {
     note.hidden = await refresh(place, () => false);
   });
 }
@@ -65,7 +66,7 @@ function shownVersion(place) {
  */
 async function refresh(place, isUnwanted) {
   if (isUnwanted()) return false;
-  const response = await fetch(place.dataset.part).catch(() => null);
+  const response = await fetch(place.dataset.part ?? "").catch(() => null);
   if (!response?.ok) return false;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = /** @type {HTMLElement | null} */ (page.querySelector("[data-version]"));
@@ -73,9 +74,9 @@ async function refresh(place, isUnwanted) {
   if (Number(fresh.dataset.version) < shownVersion(place)) return true;
   place.replaceChildren(...page.body.childNodes);
   watchTimes(place);
-  const pill = document.querySelector("[data-order-status]");
+  const pill = need(document, "[data-order-status]", HTMLElement);
   pill.className = `pill pill-${fresh.dataset.tone}`;
-  pill.textContent = fresh.dataset.label;
+  pill.textContent = fresh.dataset.label ?? "";
   return true;
 }
 
@@ -86,7 +87,7 @@ function watchShipping() {
     if (!form) return;
     const boxes = /** @type {HTMLInputElement[]} */ ([...form.querySelectorAll("input[type=number]")]);
     const units = boxes.reduce((sum, box) => sum + (Number(box.value) || 0), 0);
-    form.querySelector("[data-ship-label]").textContent = units === 1 ? "Ship 1 item" : `Ship ${units} items`;
+    need(form, "[data-ship-label]", HTMLElement).textContent = units === 1 ? "Ship 1 item" : `Ship ${units} items`;
   };
   document.addEventListener("input", (event) => {
     if (/** @type {Element} */ (event.target).closest("[data-ship]")) say();

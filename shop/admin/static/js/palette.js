@@ -1,5 +1,6 @@
 // @ts-check
 // Ctrl+K: jump to a page, start an action, or open an order by its number.
+import { need } from "./need.js";
 
 /** @typedef {{text: string, href: string, group: string, icon: string}} Choice */
 
@@ -7,11 +8,11 @@ const ORDER_NUMBER = /^#?[a-z]{0,4}-?\d{2,}$/i;
 const SHOWN = 9;
 
 export function watchPalette() {
-  const palette = /** @type {HTMLDialogElement | null} */ (document.getElementById("palette"));
-  if (!palette) return;
-  const input = palette.querySelector("input");
-  const list = palette.querySelector("#palette-list");
-  const template = /** @type {HTMLTemplateElement} */ (palette.querySelector("[data-palette-template]"));
+  if (!document.getElementById("palette")) return;
+  const palette = need(document, "#palette", HTMLDialogElement);
+  const input = need(palette, "input", HTMLInputElement);
+  const list = need(palette, "#palette-list", HTMLElement);
+  const template = need(palette, "[data-palette-template]", HTMLTemplateElement);
   const choices = collect(palette);
 
   function open() {
@@ -36,11 +37,11 @@ export function watchPalette() {
 
   /** @param {Choice} choice @param {number} index */
   function option(choice, index) {
-    const item = /** @type {HTMLElement} */ (template.content.cloneNode(true)).querySelector("li");
+    const item = need(document.importNode(template.content, true), "li", HTMLLIElement);
     item.id = `palette-${index}`;
-    item.querySelector("use").setAttribute("href", choice.icon);
-    item.querySelector("span").textContent = choice.text;
-    item.querySelector("small").textContent = choice.group;
+    need(item, "use", SVGUseElement).setAttribute("href", choice.icon);
+    need(item, "span", HTMLElement).textContent = choice.text;
+    need(item, "small", HTMLElement).textContent = choice.group;
     item.addEventListener("click", () => location.assign(choice.href));
     return item;
   }
@@ -85,15 +86,15 @@ function collect(palette) {
     text: link.textContent.trim(),
     href: /** @type {HTMLAnchorElement} */ (link).href,
     group: "Page",
-    icon: link.querySelector("use").getAttribute("href"),
+    icon: link.querySelector("use")?.getAttribute("href") ?? "",
   }));
   const actions = /** @type {HTMLElement[]} */ ([
     ...palette.querySelectorAll("[data-palette-actions] li"),
   ]).map((item) => ({
     text: item.textContent,
-    href: item.dataset.href,
+    href: item.dataset.href ?? "",
     group: "Action",
-    icon: item.dataset.icon,
+    icon: item.dataset.icon ?? "",
   }));
   return [...pages, ...actions];
 }

@@ -16,7 +16,7 @@ function cycle(button) {
   const what = /** @type {"theme" | "density"} */ (button.dataset.cycle);
   const choices = CHOICES[what];
   const root = document.documentElement;
-  const next = choices[(choices.indexOf(root.dataset[what]) + 1) % choices.length];
+  const next = choices[(choices.indexOf(root.dataset[what] ?? "") + 1) % choices.length];
   const secure = location.protocol === "https:" ? ";secure" : "";
   root.dataset[what] = next;
   button.setAttribute("aria-label", `${WORDS[what]}: ${next}`);

@@ -1,5 +1,6 @@
 // @ts-check
 // Who else of the staff is at the record that [data-presence] names, as "order:12".
+import { need } from "./need.js";
 
 const SHOWN = 2;
 
@@ -7,8 +8,8 @@ const SHOWN = 2;
 
 /** @param {{follow: (topic: string, handlers: object) => () => void}} live */
 export function followPresence(live) {
-  const place = /** @type {HTMLElement | null} */ (document.querySelector("[data-presence]"));
-  if (!place) return;
+  if (!document.querySelector("[data-presence]")) return;
+  const place = need(document, "[data-presence]", HTMLElement);
   let me = 0;
   let stop = () => {};
 

@@ -1,5 +1,6 @@
 // @ts-check
 // A product's page: preview of the description, colours, and pictures (upload, describe, order).
+import { need } from "./need.js";
 import { toast } from "./toasts.js";
 
 const AT_ONCE = 2;
@@ -12,22 +13,22 @@ const place = /** @type {HTMLElement | null} */ (document.querySelector("[data-p
 if (place) watchPictures(place);
 
 function token() {
-  return document.querySelector('meta[name="csrf-token"]').getAttribute("content");
+  return need(document, 'meta[name="csrf-token"]', HTMLMetaElement).content;
 }
 
 function watchPreview() {
-  const box = /** @type {HTMLDetailsElement | null} */ (document.querySelector("[data-preview]"));
-  const text = /** @type {HTMLTextAreaElement | null} */ (document.querySelector("textarea[name=description]"));
-  if (!box || !text) return;
+  if (!document.querySelector("[data-preview]") || !document.querySelector("textarea[name=description]")) return;
+  const box = need(document, "[data-preview]", HTMLDetailsElement);
+  const text = need(document, "textarea[name=description]", HTMLTextAreaElement);
   let timer = 0;
 
   async function render() {
     const body = new FormData();
     body.set("text", text.value);
     body.set("csrf_token", token());
-    const response = await fetch(box.dataset.preview, { method: "POST", body });
+    const response = await fetch(box.dataset.preview ?? "", { method: "POST", body });
     // The server cleans it: the same HTML that the shop shows.
-    if (response.ok) box.querySelector("[data-rendered]").innerHTML = await response.text();
+    if (response.ok) need(box, "[data-rendered]", HTMLElement).innerHTML = await response.text();
   }
   box.addEventListener("toggle", () => box.open && render());
   text.addEventListener("input", () => {
@@ -41,7 +42,7 @@ function watchColours() {
     const input = /** @type {HTMLInputElement} */ (event.target);
     if (!input.matches("[data-colour]")) return;
     const known = /^#[0-9a-f]{6}$/i.test(input.value.trim());
-    input.closest("li").querySelector("circle").setAttribute("fill", known ? input.value.trim() : "none");
+    input.closest("li")?.querySelector("circle")?.setAttribute("fill", known ? input.value.trim() : "none");
   });
 }
 
@@ -53,7 +54,7 @@ function watchPictures(place) {
 
   place.addEventListener("change", (event) => {
     const input = /** @type {HTMLInputElement} */ (event.target);
-    if (input.type === "file") add([...input.files]);
+    if (input.type === "file") add([...(input.files ?? [])]);
     const form = /** @type {HTMLFormElement | null} */ (input.closest("form[data-describe]"));
     if (form) describe(form);
   });
@@ -77,9 +78,11 @@ function watchPictures(place) {
   }
 
   function next() {
-    while (running < AT_ONCE && waiting.length) {
+    while (running < AT_ONCE) {
+      const file = waiting.shift();
+      if (!file) return;
       running += 1;
-      upload(waiting.shift()).finally(async () => {
+      upload(file).finally(async () => {
         running -= 1;
         if (!running && !waiting.length) await refresh(place);
         next();
@@ -112,7 +115,7 @@ function progressLine(place, name) {
   bar.max = 1;
   bar.setAttribute("aria-label", `Uploading ${name}`);
   item.append(label, bar);
-  place.querySelector("[data-uploads]").append(item);
+  need(place, "[data-uploads]", HTMLElement).append(item);
   return {
     /** @param {number} part */
     progress(part) {
@@ -169,7 +172,7 @@ function sentenceOf(request) {
 
 /** Take the pictures anew, but keep the lines of files that were refused. @param {HTMLElement} place */
 async function refresh(place) {
-  const response = await fetch(place.dataset.pictures);
+  const response = await fetch(place.dataset.pictures ?? "");
   if (!response.ok) return;
   const html = await response.text();
   const refused = [...place.querySelectorAll("[data-uploads] li")];
@@ -177,7 +180,7 @@ async function refresh(place) {
   place.innerHTML = html;
   place.querySelector("[data-uploads]")?.append(...refused);
   const again = typing && place.querySelector(`[id="${typing.id}"]`);
-  if (again instanceof HTMLInputElement) {
+  if (typing && again instanceof HTMLInputElement) {
     again.value = typing.value;
     again.focus();
   }
@@ -186,7 +189,7 @@ async function refresh(place) {
 
 /** @param {HTMLElement} place @param {string} words */
 function say(place, words) {
-  place.querySelector("[data-picture-status]").textContent = words;
+  need(place, "[data-picture-status]", HTMLElement).textContent = words;
 }
 
 /** @param {HTMLFormElement} form */
@@ -198,14 +201,14 @@ async function describe(form) {
 /** @param {HTMLFormElement} form */
 async function move(form) {
   const place = /** @type {HTMLElement} */ (form.closest("[data-pictures]"));
-  const label = form.querySelector("button").getAttribute("aria-label");
+  const label = need(form, "button", HTMLButtonElement).getAttribute("aria-label") ?? "";
   const answer = await post(form.action, new FormData(form));
   if (answer.error) {
     toast({ title: answer.error, tone: "danger", stay: true });
     return;
   }
   await refresh(place);
-  say(place, answer.message);
+  say(place, answer.message ?? "");
   // The same button is elsewhere now: keep the keyboard on it.
   /** @type {HTMLElement | null} */ (place.querySelector(`button[aria-label="${CSS.escape(label)}"]`))?.focus();
 }
@@ -223,7 +226,7 @@ function watchDropping(place, add) {
   document.addEventListener("dragover", (event) => {
     if (!hasFiles(event) || !zone()) return;
     event.preventDefault(); // or the browser would open the file
-    zone().classList.add("is-over");
+    zone()?.classList.add("is-over");
   });
   document.addEventListener("dragleave", (event) => {
     if (!event.relatedTarget) zone()?.classList.remove("is-over");
@@ -231,8 +234,8 @@ function watchDropping(place, add) {
   document.addEventListener("drop", (event) => {
     if (!hasFiles(event) || !zone()) return;
     event.preventDefault();
-    zone().classList.remove("is-over");
-    add([...event.dataTransfer.files]);
+    zone()?.classList.remove("is-over");
+    add([...(event.dataTransfer?.files ?? [])]);
   });
 }
 
@@ -246,7 +249,7 @@ function watchDragging(place) {
   place.addEventListener("dragstart", (event) => {
     dragged = item(event);
     dragged?.classList.add("is-dragged");
-    event.dataTransfer.effectAllowed = "move";
+    if (event.dataTransfer) event.dataTransfer.effectAllowed = "move";
   });
   place.addEventListener("dragover", (event) => {
     const over = item(event);
@@ -265,7 +268,7 @@ function watchDragging(place) {
     const body = new FormData();
     body.set("csrf_token", token());
     body.set("order", order.join(","));
-    const answer = await post(place.dataset.order, body);
+    const answer = await post(place.dataset.order ?? "", body);
     if (answer.error) toast({ title: answer.error, tone: "danger", stay: true });
     await refresh(place);
   });

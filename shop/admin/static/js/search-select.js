@@ -1,5 +1,6 @@
 // @ts-check
 // A combobox for relations with many rows: asks the server while one types.
+import { need } from "./need.js";
 
 const PAUSE_MS = 180;
 
@@ -12,7 +13,7 @@ export function watchSearchSelects() {
 /** @param {HTMLElement} box */
 function attach(box) {
   const [hidden, input] = box.querySelectorAll("input");
-  const list = box.querySelector("ul");
+  const list = need(box, "ul", HTMLElement);
   let timer = 0;
   let asked = 0;
 

@@ -1,6 +1,7 @@
 // @ts-check
 // A short sound for new orders, if the person switched it on. It never is the only signal.
 // Browsers let a page sound only after a click or a key: until then the button says that it waits.
+import { need } from "./need.js";
 
 const SOUND = "admin-sound";
 const WORDS = "Sound for new orders";
@@ -21,13 +22,15 @@ export function watchSound() {
   button.addEventListener("click", async () => {
     localStorage.setItem(SOUND, isOn() ? "off" : "on");
     show();
-    if (isOn() && (await wake())) play();
+    const output = isOn() && (await wake());
+    if (output) play(output);
   });
   const gestures = ["pointerup", "keyup"];
   const prepare = async () => {
-    if (!isOn() || !(await wake())) return;
+    const output = isOn() && (await wake());
+    if (!output) return;
     for (const gesture of gestures) removeEventListener(gesture, prepare);
-    if (!sounding) audio.suspend();
+    if (!sounding) output.suspend();
   };
   for (const gesture of gestures) addEventListener(gesture, prepare);
   prepare();
@@ -35,11 +38,12 @@ export function watchSound() {
 
 /** Two short soft tones; of several open tabs one makes them. */
 export async function chime() {
-  if (!isOn() || !(await wake())) return;
-  if (!navigator.locks) return play();
+  const output = isOn() && (await wake());
+  if (!output) return;
+  if (!navigator.locks) return play(output);
   await navigator.locks.request(SOUND, { ifAvailable: true }, async (mine) => {
     if (!mine) return;
-    play();
+    play(output);
     await new Promise((done) => setTimeout(done, BETWEEN_MS));
   });
 }
@@ -48,32 +52,33 @@ function isOn() {
   return localStorage.getItem(SOUND) === "on";
 }
 
-/** Whether this page may sound now; what may not is never kept for later. */
+/** What this page may sound by now, or null; what may not is never kept for later. */
 async function wake() {
   audio ??= new AudioContext();
   const late = new Promise((done) => setTimeout(done, PATIENCE_MS));
   await Promise.race([audio.resume().catch(() => null), late]);
   const may = audio.state === "running";
-  const button = document.querySelector("[data-sound]");
+  const button = need(document, "[data-sound]", HTMLElement);
   button.toggleAttribute("data-waits", !may);
   button.setAttribute("aria-label", may ? WORDS : WAITS);
   button.setAttribute("title", may ? WORDS : WAITS);
-  return may;
+  return may ? audio : null;
 }
 
-function play() {
+/** @param {AudioContext} output */
+function play(output) {
   for (const [n, pitch] of [880, 1174.7].entries()) {
-    const tone = audio.createOscillator();
-    const volume = audio.createGain();
-    const start = audio.currentTime + n * 0.12;
+    const tone = output.createOscillator();
+    const volume = output.createGain();
+    const start = output.currentTime + n * 0.12;
     tone.frequency.value = pitch;
     volume.gain.setValueAtTime(0.0001, start);
     volume.gain.exponentialRampToValueAtTime(0.12, start + 0.02);
     volume.gain.exponentialRampToValueAtTime(0.0001, start + 0.25);
-    tone.connect(volume).connect(audio.destination);
+    tone.connect(volume).connect(output.destination);
     tone.start(start);
     tone.stop(start + 0.3);
     sounding += 1;
-    tone.onended = () => --sounding || audio.suspend(); // silence costs power too
+    tone.onended = () => --sounding || output.suspend(); // silence costs power too
   }
 }

@@ -1,5 +1,6 @@
 // @ts-check
 // Short messages in the corner. Refusals stay until they are dismissed; the rest goes by itself.
+import { need } from "./need.js";
 
 const STAY_MS = 6000;
 const MAX_TOASTS = 4;
@@ -22,17 +23,17 @@ export function toast({ title, text = "", href = "", tone = "info", stay = false
   const region = document.querySelector("[data-toasts]");
   const template = /** @type {HTMLTemplateElement | null} */ (document.querySelector("[data-toast-template]"));
   if (!region || !template) return;
-  const made = /** @type {HTMLElement} */ (template.content.cloneNode(true)).querySelector(".toast");
+  const made = need(document.importNode(template.content, true), ".toast", HTMLElement);
   made.classList.add(`toast-${tone}`);
-  made.querySelector("b").textContent = title;
-  made.querySelector("small").textContent = text;
-  const link = made.querySelector("a");
+  need(made, "b", HTMLElement).textContent = title;
+  need(made, "small", HTMLElement).textContent = text;
+  const link = need(made, "a", HTMLAnchorElement);
   if (href) {
     link.href = href;
     link.hidden = false;
   }
   region.append(made);
-  while (region.children.length > MAX_TOASTS) region.firstElementChild.remove();
+  while (region.children.length > MAX_TOASTS) region.firstElementChild?.remove();
   if (!stay) expire(made);
 }
 

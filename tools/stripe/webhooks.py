@@ -1,0 +1,247 @@
+"""Sends events to the shop: signed, in order for each payment, retried; or as badly as asked.
+
+Promise: an event leaves only after its change is committed, and sending never slows the API.
+Order holds for first attempts; a retry comes when its pause is over, as with the real Stripe.
+"""
+
+import heapq
+import http.client
+import itertools
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+import stripe
+
+from tools.stripe.faults import Faults
+from tools.stripe.ledger import Change, Json, Ledger
+
+WORKERS = 8
+TIMEOUT_S = 10.0
+GIVE_UP_AFTER_S = 3600.0
+MAX_PAUSE_S = 60.0
+SHUFFLE_WITHIN_S = 0.5
+
+log = logging.getLogger("stripe-stand-in")
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """One copy of one event on its way; parcels of the same lane leave one after the other."""
+
+    event_id: str
+    era: int
+    first_at: float
+    lane: str | None = None
+    copies: int = 1
+    attempt: int = 1
+    unsent: str = ""  # why it stays here: dropped, unwanted
+
+
+class Courier:
+    """The queue of events to send and the threads that send them."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        faults: Faults,
+        *,
+        url: str | None,
+        secret: str,
+        wanted: Collection[str] = (),
+    ) -> None:
+        """``wanted``: the types of events that are sent, or all of them, as an endpoint's
+        ``enabled_events`` (https://docs.stripe.com/api/webhook_endpoints/object)."""
+        self._ledger = ledger
+        self._faults = faults
+        self._url = urlsplit(url) if url else None
+        self._secret = secret
+        self._wanted = frozenset(wanted)
+        self._due: list[tuple[float, int, Parcel]] = []
+        self._lanes: dict[str, deque[tuple[float, Parcel]]] = {}
+        self._busy = 0
+        self._era = 0
+        self._turn = itertools.count()
+        self._changed = threading.Condition()
+        self._marking = threading.Lock()
+
+    def start(self) -> None:
+        """Send what an earlier run left unsent, then follow the ledger."""
+        for delivery in self._ledger.all("delivery"):
+            event = self._ledger.get("event", delivery["id"])
+            if event is not None and delivery["state"] == "waiting":
+                self._queue(event)
+        self._ledger.listeners.append(self.follow)
+        for number in range(WORKERS):
+            threading.Thread(target=self._work, name=f"webhooks-{number}", daemon=True).start()
+
+    def follow(self, changes: list[Change]) -> None:
+        """Queue the events of a commit."""
+        for kind, _key, value in changes:
+            if kind == "event" and value is not None:
+                self._queue(value)
+
+    def redeliver(self, event_id: str) -> None:
+        """Send an event (again), whatever was decided about it before."""
+        if self._url is not None:
+            self._enlist(Parcel(event_id, self._era, time.time()), 0.0)
+
+    def flush(self, timeout_s: float) -> int:
+        """Wait until nothing is queued, retries included. Gives how many parcels are left."""
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            while self._left() and (wait := deadline - time.monotonic()) > 0:
+                self._changed.wait(wait)
+            return self._left()
+
+    def clear(self) -> None:
+        """Forget everything that is queued."""
+        with self._changed:
+            self._due.clear()
+            self._lanes.clear()
+            self._era += 1
+            self._changed.notify_all()
+
+    def _left(self) -> int:
+        return len(self._due) + self._busy + sum(len(lane) for lane in self._lanes.values())
+
+    def _queue(self, event: Json) -> None:
+        settings = self._faults.settings
+        parcel = Parcel(event["id"], self._era, time.time())
+        if self._wanted and event["type"] not in self._wanted:
+            self._enlist(replace(parcel, unsent="unwanted"), 0.0)
+        # The dice are rolled here, in the order of the commits, so that a seed repeats a run.
+        elif self._url is None or not settings.webhooks or self._faults.happens(settings.drop):
+            self._enlist(replace(parcel, unsent="dropped"), 0.0)
+        elif settings.shuffle:
+            for _copy in range(settings.duplicate):
+                wait = self._faults.between(settings.delay_s)
+                self._enlist(parcel, wait + self._faults.between((0.0, SHUFFLE_WITHIN_S)))
+        else:
+            in_lane = replace(parcel, lane=_lane_of(event), copies=settings.duplicate)
+            self._enlist(in_lane, self._faults.between(settings.delay_s))
+
+    def _enlist(self, parcel: Parcel, delay_s: float) -> None:
+        due = time.monotonic() + delay_s
+        with self._changed:
+            if parcel.lane in self._lanes:
+                self._lanes[parcel.lane].append((due, parcel))
+                return
+            if parcel.lane is not None:
+                self._lanes[parcel.lane] = deque()
+            self._push(due, parcel)
+
+    def _push(self, due: float, parcel: Parcel) -> None:
+        heapq.heappush(self._due, (due, next(self._turn), parcel))
+        self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            parcel = self._next()
+            try:
+                self._handle(parcel)
+            except Exception:
+                # A thread that dies would quietly stop webhooks for good.
+                log.exception('{"event":"webhook_worker_error"}')
+            finally:
+                self._finish(parcel)
+
+    def _next(self) -> Parcel:
+        with self._changed:
+            while True:
+                wait = self._due[0][0] - time.monotonic() if self._due else None
+                if wait is not None and wait <= 0:
+                    self._busy += 1
+                    return heapq.heappop(self._due)[2]
+                self._changed.wait(wait)
+
+    def _handle(self, parcel: Parcel) -> None:
+        event = self._ledger.get("event", parcel.event_id)
+        if event is None or parcel.era != self._era:
+            return
+        if parcel.unsent:
+            self._mark(parcel, None, state=parcel.unsent)
+            return
+        for _copy in range(parcel.copies - 1):
+            self._enlist(replace(parcel, lane=None, copies=1), 0.0)
+        answer = self._send(event)
+        if answer is not None and 200 <= answer < 300:
+            self._mark(parcel, answer, state="delivered")
+            return
+        pause = min(2.0 ** (parcel.attempt - 1), MAX_PAUSE_S)
+        given_up = time.time() + pause > parcel.first_at + GIVE_UP_AFTER_S
+        self._mark(parcel, answer, state="failed" if given_up else "waiting")
+        if not given_up:
+            again = replace(parcel, lane=None, copies=1, attempt=parcel.attempt + 1)
+            self._enlist(again, pause)
+
+    def _finish(self, parcel: Parcel) -> None:
+        with self._changed:
+            self._busy -= 1
+            if parcel.lane is not None and parcel.era == self._era:
+                waiting = self._lanes[parcel.lane]
+                if waiting:
+                    self._push(*waiting.popleft())
+                else:
+                    del self._lanes[parcel.lane]
+            self._changed.notify_all()
+
+    def _send(self, event: Json) -> int | None:
+        """POST one event; the status answered, or None when there was no answer."""
+        if self._url is None:
+            return None
+        body = json.dumps(event, indent=2)
+        secure = self._url.scheme == "https"
+        connect = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        connection = connect(self._url.hostname or "", self._url.port, timeout=TIMEOUT_S)
+        path = self._url.path or "/"
+        target = f"{path}?{self._url.query}" if self._url.query else path
+        try:
+            connection.request(
+                "POST",
+                target,
+                body.encode(),
+                {
+                    "Content-Type": "application/json; charset=utf-8",
+                    "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+                    "Stripe-Signature": stripe.WebhookSignature.generate_signature_header(
+                        body, self._secret
+                    ),
+                },
+            )
+            response = connection.getresponse()
+            response.read()
+            return response.status
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def _mark(self, parcel: Parcel, answer: int | None, *, state: str) -> None:
+        with self._marking:
+            delivery = self._ledger.get("delivery", parcel.event_id)
+            if delivery is None or parcel.era != self._era:
+                return
+            if delivery["state"] == "delivered":
+                state = "delivered"
+            fresh = {
+                **delivery,
+                "state": state,
+                "attempts": delivery["attempts"] + (0 if parcel.unsent else 1),
+                "received": delivery["received"] + (1 if answer and 200 <= answer < 300 else 0),
+                "last_answer": answer,
+            }
+            self._ledger.commit([("delivery", parcel.event_id, fresh)])
+        note = {"event": "webhook", "id": parcel.event_id, "type": delivery["type"]}
+        log.info(json.dumps({**note, "state": state, "answer": answer}))
+
+
+def _lane_of(event: Json) -> str:
+    value = event["data"]["object"]
+    about = value.get("payment_intent") or value.get("id") or event["id"]
+    return about if isinstance(about, str) else str(about.get("id", event["id"]))
