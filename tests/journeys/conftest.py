@@ -103,7 +103,7 @@ def owner(shop: RunningShop, visit: Visit) -> Visitor:
 def sign_in(who: Visitor, email: str, password: str) -> Visitor:
     """Sign a member of staff in."""
     page = who.goto("/admin/login/")
-    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("link", name="Dashboard")).to_have_attribute("aria-current", "page")

@@ -67,7 +67,7 @@ def hire(owners: Page, email: str, first_name: str, last_name: str, *, role: str
     owners.goto("/admin/staff/add")
     owners.get_by_label("First name").fill(first_name)
     owners.get_by_label("Last name").fill(last_name)
-    owners.get_by_label("E-mail").fill(email)
+    owners.get_by_label("Email").fill(email)
     owners.get_by_label("Password").fill(STAFF_PASSWORD)
     owners.get_by_role("checkbox", name=role).check()
     owners.locator(".save-bar [type=submit]").click()

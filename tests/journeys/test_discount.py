@@ -53,7 +53,7 @@ def test_a_code_from_the_cart_to_the_order(shelf: Shelf, visit: Visit, owner: Vi
     desk.reload()
     expect(desk.locator(".kpis")).to_contain_text("€8.90")
     owner.goto("/admin/orders/list/")
-    desk.locator(f"tr[data-number='{number}']").get_by_role("link", name=number).click()
+    desk.locator(f"tr[data-name='{number}']").get_by_role("link", name=number).click()
     expect(desk.locator(".totals").first).to_contain_text(code)
     owner.snap("64-admin-order-code")
     with transaction():

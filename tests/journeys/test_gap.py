@@ -35,7 +35,7 @@ def test_an_order_that_is_placed_before_the_list_listens_is_listed(owner: Visito
     number = cast.order(variant).number
     let_go(page, client)
 
-    expect(page.locator(f"tr[data-number='{number}']")).to_be_visible()
+    expect(page.locator(f"tr[data-name='{number}']")).to_be_visible()
 
 
 def test_stock_that_changes_before_the_list_listens_is_shown(owner: Visitor) -> None:

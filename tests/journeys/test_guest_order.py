@@ -62,7 +62,7 @@ def test_a_guest_buys_and_both_see_it_happen(shelf: Shelf, visit: Visit, owner: 
     number = number_of(page)
 
     began = time.monotonic()
-    row = desk.locator(f"tr[data-number='{number}']")
+    row = desk.locator(f"tr[data-name='{number}']")
     expect(row).to_be_visible()
     owner.assert_not_reloaded()
     expect(desk.locator(".toast", has_text=number)).to_be_visible()

@@ -102,7 +102,7 @@ def test_dead_sockets_are_said_and_made_up_for(
     order = cast.order(variant)
 
     expect(light).to_have_attribute("data-live", "on", timeout=60_000)
-    expect(owner.page.locator(f"tr[data-number='{order.number}']")).to_be_visible()
+    expect(owner.page.locator(f"tr[data-name='{order.number}']")).to_be_visible()
     expect(page.locator("[data-stock]")).to_have_text("Sold out")
     assert "Reconnecting…" in owner.page.evaluate("__said")
     looker.assert_not_reloaded()
@@ -150,7 +150,7 @@ def test_a_page_whose_sign_in_was_ended_elsewhere_says_that_it_is_not_live(
     expect(light).to_have_attribute("data-live", "off")
     assert "Live" not in page.evaluate("__said")
     light.get_by_role("link", name="sign in again").click()
-    page.get_by_label("E-mail").fill(shop.owner["email"])
+    page.get_by_label("Email").fill(shop.owner["email"])
     page.get_by_label("Password").fill(shop.owner["password"])
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1, name="Orders")).to_be_visible()

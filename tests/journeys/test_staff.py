@@ -21,7 +21,7 @@ from tests.support.stack import RunningShop
 def test_a_wrong_password_is_refused_in_words(shop: RunningShop, visit: Visit) -> None:
     stranger = visit("stranger")
     page = stranger.goto("/admin/login/")
-    page.get_by_label("E-mail").fill(shop.owner["email"])
+    page.get_by_label("Email").fill(shop.owner["email"])
     page.get_by_label("Password").fill("not this one at all")
     page.get_by_role("button", name="Sign in").click()
 

@@ -69,7 +69,7 @@ class SignInForm(FlaskForm):
     """What one types to get in."""
 
     username = StringField(
-        "E-mail",
+        "Email",
         [InputRequired("Fill in your e-mail address.")],
         render_kw={"autocomplete": "username"},
     )
