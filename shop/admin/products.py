@@ -18,6 +18,7 @@ from shop.admin.product_forms import (
     DetailsForm,
     blame,
     check_unchanged,
+    columns,
     currency,
     details_form,
     major,
@@ -351,6 +352,7 @@ class ProductsView(Desk):
         combinations = 1
         for option in product.options:
             combinations *= len(option.values)
+        shown = shown_variants(product)
         return {
             "product": product,
             "may_edit": may_edit,
@@ -369,7 +371,9 @@ class ProductsView(Desk):
             "pattern": sku_pattern_of(product),
             "seen_details": seen_details(product),
             "seen_options": seen_of(shown_options(product)),
-            "seen_variants": seen_of(shown_variants(product)),
+            "seen_variants": seen_of(shown),
+            "columns": columns(),
+            "shown": shown,
         }
 
 
