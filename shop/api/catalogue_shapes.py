@@ -77,7 +77,7 @@ class StockSchema(Schema):
 
 
 class VariantSchema(Schema):
-    """What can be put in a cart. ``left`` is told when few are; what may be missing is for staff."""
+    """What can be put in a cart. ``left`` is told when few are. Optional: for staff only."""
 
     class Meta(Schema.Meta):
         include = told(catalog.VARIANT_FIELDS)

@@ -80,8 +80,9 @@ __all__ = [
     "ValueView", "VariantView", "WouldCircle", "add_image", "add_variant", "addresses", "archive",
     "archive_variant", "cards", "category", "clear_cache", "create_category", "create_product",
     "delete_category", "delete_product", "delete_variant", "emptied", "featured",
-    "generate_variants", "get_category", "get_image", "get_product", "get_variant", "listing", "lock_tree",
-    "menu", "move_category", "newest", "product_page", "publish", "redirect_for", "remove_image",
-    "reorder_images", "reorder_variants", "restore", "restore_variant", "set_options", "shelf_pictures", "suggest", "unpublish", "update_category",
-    "update_image", "update_product", "update_variant",
+    "generate_variants", "get_category", "get_image", "get_product", "get_variant", "listing",
+    "lock_tree", "menu", "move_category", "newest", "product_page", "publish", "redirect_for",
+    "remove_image", "reorder_images", "reorder_variants", "restore", "restore_variant",
+    "set_options", "shelf_pictures", "suggest", "unpublish", "update_category", "update_image",
+    "update_product", "update_variant",
 ]  # fmt: skip
