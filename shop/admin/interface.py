@@ -75,6 +75,10 @@ class Table(SQLAInterface):
             return None
         return super().get(id, filters)
 
+    def get_related_obj(self, col_name: str, value: Any) -> Any | None:
+        """The row of a relation with this key, or None."""
+        return self.session.get(self.get_related_model(col_name), value)
+
     def hold(self, item: Any) -> None:
         """Lock the row until the transaction ends and read it anew. Raises ``NotFound``."""
         mapper = inspect(self.obj)

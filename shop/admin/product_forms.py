@@ -122,12 +122,12 @@ def details_form(product: Product | None, *, fill: bool = False) -> DetailsForm:
     form = DetailsForm(formdata=None) if fill or request.method == "GET" else DetailsForm()
     rows = in_tree_order(session.execute(select(*PLACED)).all())
     names = {row.path: row.name for row in rows}
-    places = [(row.id, " › ".join(_names_above(row.path, names))) for row in rows]
+    places = {str(row.id): " › ".join(_names_above(row.path, names)) for row in rows}
     form.categories.choices = places
-    form.primary_category.choices = [(0, "The first of them"), *places]
+    form.primary_category.choices = {"0": "The first of them"} | places
     classes = session.scalars(select(TaxRate.tax_class).distinct().order_by(TaxRate.tax_class))
     known = {*classes, product.tax_class if product else "standard"}
-    form.tax_class.choices = [(name, name.capitalize()) for name in sorted(known)]
+    form.tax_class.choices = {name: name.capitalize() for name in sorted(known)}
     if form.is_submitted() and not fill:
         return form
     if product is None:
