@@ -4,6 +4,7 @@ What one would write in an afternoon: no sessions, menus, secrets, facets or sto
 with fixed text to the size of the shop's, given in ``BARE_SIZES``; served by the same gunicorn.
 """
 
+import importlib
 import json
 import os
 from collections.abc import Sequence
@@ -15,9 +16,10 @@ from markupsafe import Markup
 from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.orm import Session, scoped_session, selectinload, sessionmaker
 
-import shop.tables  # noqa: F401  # the mapper needs all tables
 from shop.catalog.models import Product
 from shop.orders.models import Order
+
+importlib.import_module("shop.tables")  # the mapper needs all of them
 
 PER_PAGE = 24
 app = Flask("bare", template_folder=str(Path(__file__).with_name("templates")))

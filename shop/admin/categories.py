@@ -44,12 +44,9 @@ class ParentField(SelectField):
 
     widget = select_widget
 
-    def iter_choices(self) -> Any:
-        rows = in_tree_order(session.execute(select(*PLACED)).all())
-        yield "", "Top level", not self.data, {}
-        for row in rows:
-            words = "– " * row.path.count("/") + row.name
-            yield str(row.id), words, str(row.id) == str(self.data or ""), {}
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("choices", _parents)
+        super().__init__(*args, **kwargs)
 
     def process_data(self, value: Any) -> None:
         self.data = str(value.id) if value is not None else ""
@@ -65,6 +62,12 @@ class ParentField(SelectField):
     def category(self) -> Category | None:
         """The chosen category; None is the top level. Raises ``NotFound``."""
         return catalog.get_category(int(self.data)) if self.data else None
+
+
+def _parents() -> dict[str, str]:
+    rows = in_tree_order(session.execute(select(*PLACED)).all())
+    below = {str(row.id): "– " * row.path.count("/") + row.name for row in rows}
+    return {"": "Top level"} | below
 
 
 def _indented(name: str, row: Listed) -> Markup:

@@ -58,7 +58,7 @@ class StaffSecurity(SecurityManager):
     def create_login_manager(self, app: Flask) -> LoginManager:
         """Only ``app.login_manager``: its hooks would touch the session of every shop page."""
         manager = StaffLogin()
-        app.login_manager = manager  # type: ignore[attr-defined]
+        vars(app)["login_manager"] = manager  # where Flask-Login looks; Flask's type has no such
         return manager
 
     def create_jwt_manager(self, app: Flask) -> None:

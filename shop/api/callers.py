@@ -7,7 +7,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from flask import current_app, g, request
 from sqlalchemy import select
@@ -20,6 +20,8 @@ from shop.core import actor, db
 from shop.core.sessions import Audience
 
 View = TypeVar("View", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 Pair = tuple[str, str]
 NOT_SIGNED_IN = {"WWW-Authenticate": 'Bearer realm="shop", error="invalid_token"'}
 
@@ -72,21 +74,21 @@ def caller() -> Caller:
 
 def unasked(view: View) -> View:
     """Rule: everybody, and no token is looked at (signing in, webhooks)."""
-    view.policy = "everybody"  # type: ignore[attr-defined]
+    vars(view)["policy"] = "everybody"
     return view
 
 
-def anybody(view: View) -> View:
+def anybody(view: Callable[P, R]) -> Callable[P, R]:
     """Rule: guests too; who sends a token must send a live one."""
     return _guarded(view, "everybody", lambda who: None, required=False)
 
 
-def signed_in(view: View) -> View:
+def signed_in(view: Callable[P, R]) -> Callable[P, R]:
     """Rule: customers and staff."""
     return _guarded(view, "signed in", lambda who: None)
 
 
-def customer(view: View) -> View:
+def customer(view: Callable[P, R]) -> Callable[P, R]:
     """Rule: customers only."""
 
     def check(who: Caller) -> None:
@@ -96,14 +98,14 @@ def customer(view: View) -> View:
     return _guarded(view, "customer", check)
 
 
-def staff(permission: str, page: str) -> Callable[[View], View]:
+def staff(permission: str, page: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Rule: staff whose role has ``permission`` on the admin's ``page``."""
 
     def check(who: Caller) -> None:
         if not who.may(permission, page):
             raise Refused(403)
 
-    def decorate(view: View) -> View:
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
         return _guarded(view, f"staff: {permission} on {page}", check, pair=(permission, page))
 
     return decorate
@@ -146,15 +148,15 @@ def _person(bearer: Bearer) -> Caller | None:
 
 
 def _guarded(
-    view: View,
+    view: Callable[P, R],
     policy: str,
     check: Callable[[Caller], None],
     *,
     required: bool = True,
     pair: Pair | None = None,
-) -> View:
+) -> Callable[P, R]:
     @wraps(view)
-    def guarded(*args: Any, **given: Any) -> Any:
+    def guarded(*args: P.args, **given: P.kwargs) -> R:
         who = g.api_caller = identify()
         if required and who.audience is None:
             raise Refused(401)
@@ -162,12 +164,11 @@ def _guarded(
             check(who)
         return view(*args, **given)
 
-    guarded.policy = policy  # type: ignore[attr-defined]
-    guarded.permission = pair  # type: ignore[attr-defined]
-    documented = deepcopy(getattr(guarded, "_apidoc", {}))
+    documented = deepcopy(vars(guarded).get("_apidoc", {}))
     manual = documented.setdefault("manual_doc", {})
     manual["security"] = [{"bearer": []}] if required else [{}, {"bearer": []}]
     if pair:
         manual["x-permission"] = " ".join(pair)
-    guarded._apidoc = documented  # type: ignore[attr-defined]
-    return guarded  # type: ignore[return-value]
+    # Every decorator above hands this on, as wraps() does.
+    vars(guarded).update(policy=policy, permission=pair, _apidoc=documented)
+    return guarded

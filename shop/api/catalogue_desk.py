@@ -27,14 +27,7 @@ INVENTORY = "InventoryView"
 MAX_PICTURE = 10 * 1024 * 1024
 # What multipart adds around a picture and its few words.
 OVERHEAD = 64 * 1024
-BLANK: dict[str, Any] = {
-    "tagline": "",
-    "description": "",
-    "keywords": "",
-    "attributes": {},
-    "seo_title": "",
-    "seo_description": "",
-    "featured_rank": None,
+BLANK: dict[str, Any] = catalog.emptied(catalog.PRODUCT_FIELDS) | {
     "category_ids": [],
     "primary_category_id": None,
     "unpublish_at": None,
@@ -340,16 +333,8 @@ def _change_product(product_id: int, given: dict[str, Any]) -> Response:
 
 def _details(given: Mapping[str, Any]) -> Any:
     """What the operations take, with categories instead of their numbers."""
-    apart = {
-        "name",
-        "category_ids",
-        "primary_category_id",
-        "options",
-        "status",
-        "published_at",
-        "unpublish_at",
-    }
-    details = {name: value for name, value in given.items() if name not in apart}
+    columns = catalog.PRODUCT_FIELDS.keys() - {"name"}
+    details = {name: value for name, value in given.items() if name in columns}
     if "category_ids" in given:
         details["categories"] = [
             _category(one, "category_ids") for one in dict.fromkeys(given["category_ids"])

@@ -5,9 +5,9 @@ from typing import Any
 
 from marshmallow import EXCLUDE, ValidationError, fields, validate, validates_schema
 
-from shop import inventory
+from shop import catalog, inventory
 from shop.api import catalogue_shapes as shapes
-from shop.api.fields import MAX_INT, Digits, Schema, Whole, identity, line, money
+from shop.api.fields import MAX_INT, Digits, Schema, Whole, identity, line, taken
 from shop.catalog.models import ProductStatus
 
 
@@ -32,18 +32,9 @@ class OptionDraftSchema(Schema):
 class ProductWriteSchema(Schema):
     """What can be written about a product. ``status`` publishes, withdraws or archives it."""
 
-    name = line(200, least=1)
-    slug = line(80, least=1)
-    tagline = line(200)
-    description = line(20_000)
-    keywords = line(500)
-    attributes = fields.Dict(
-        keys=line(60, least=1), values=line(500), validate=validate.Length(max=30)
-    )
-    tax_class = line(40, least=1)
-    seo_title = line(120)
-    seo_description = line(320)
-    featured_rank = Whole(allow_none=True, validate=validate.Range(0, 1_000_000))
+    class Meta(Schema.Meta):
+        include = taken(catalog.PRODUCT_FIELDS)
+
     category_ids = fields.List(identity(), validate=validate.Length(max=50))
     primary_category_id = identity(allow_none=True)
     options = fields.List(fields.Nested(OptionDraftSchema), validate=validate.Length(max=5))
@@ -55,20 +46,15 @@ class ProductWriteSchema(Schema):
 class NewProductSchema(ProductWriteSchema):
     """A new product; a draft unless it says otherwise."""
 
-    name = line(200, least=1, required=True)
+    class Meta(Schema.Meta):
+        include = taken(catalog.PRODUCT_FIELDS, is_new=True)
 
 
 class VariantWriteSchema(Schema):
     """What can be written of a variant."""
 
-    sku = line(64, least=1)
-    price_minor = money()
-    compare_at_minor = money(allow_none=True)
-    barcode = line(64)
-    weight_g = Whole(validate=validate.Range(0, 2_000_000_000))
-    position = Whole(validate=validate.Range(0, MAX_INT))
-    low_stock_level = Whole(validate=validate.Range(0, MAX_INT))
-    backorder_allowed = fields.Boolean(truthy={True}, falsy={False})
+    class Meta(Schema.Meta):
+        include = taken(catalog.VARIANT_FIELDS)
 
 
 class VariantPatchSchema(VariantWriteSchema):
@@ -80,8 +66,9 @@ class VariantPatchSchema(VariantWriteSchema):
 class NewVariantSchema(VariantWriteSchema):
     """A new variant, with one value of each option of its product."""
 
-    sku = line(64, least=1, required=True)
-    price_minor = money(required=True)
+    class Meta(Schema.Meta):
+        include = taken(catalog.VARIANT_FIELDS, is_new=True)
+
     option_value_ids = fields.List(identity(), load_default=list, validate=validate.Length(max=5))
 
 

@@ -8,7 +8,7 @@ from marshmallow import fields
 
 from shop import catalog, checkout, inventory, media
 from shop.api import etags
-from shop.api.fields import Schema
+from shop.api.fields import Schema, told
 from shop.catalog.models import Category, Image, Product, Variant
 
 
@@ -77,23 +77,18 @@ class StockSchema(Schema):
 
 
 class VariantSchema(Schema):
-    """What can be put in a cart. ``left`` is told when few are; the last row is for staff."""
+    """What can be put in a cart. ``left`` is told when few are. Optional: for staff only."""
+
+    class Meta(Schema.Meta):
+        include = told(catalog.VARIANT_FIELDS)
 
     id = fields.Integer(required=True)
     product_id = fields.Integer(required=True)
-    sku = fields.String(required=True)
     title = fields.String(required=True)
     currency = fields.String(required=True)
-    price_minor = fields.Integer(required=True)
-    compare_at_minor = fields.Integer(required=True, allow_none=True)
     option_value_ids = fields.List(fields.Integer(), required=True)
     is_available = fields.Boolean(required=True)
     left = fields.Integer(required=True, allow_none=True)
-    barcode = fields.String()
-    weight_g = fields.Integer()
-    position = fields.Integer()
-    low_stock_level = fields.Integer()
-    backorder_allowed = fields.Boolean()
     archived = fields.Boolean()
     stock = fields.Nested(StockSchema)
 
@@ -101,28 +96,21 @@ class VariantSchema(Schema):
 class ProductSchema(Schema):
     """A product. Staff are also told what is not for sale, and how it is managed."""
 
+    class Meta(Schema.Meta):
+        include = told(catalog.PRODUCT_FIELDS)
+
     id = fields.Integer(required=True)
-    slug = fields.String(required=True)
-    name = fields.String(required=True)
-    tagline = fields.String(required=True)
     description_html = fields.String()
-    attributes = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     currency = fields.String(required=True)
     price_from_minor = fields.Integer(required=True)
     price_to_minor = fields.Integer(required=True)
     category_path = fields.String(allow_none=True)
     rating = fields.Float(allow_none=True)
     rating_count = fields.Integer()
-    seo_title = fields.String(required=True)
-    seo_description = fields.String(required=True)
     options = fields.List(fields.Nested(OptionSchema), required=True)
     variants = fields.List(fields.Nested(VariantSchema), required=True)
     images = fields.List(fields.Nested(ImageSchema), required=True)
     status = fields.String()
-    description = fields.String()
-    keywords = fields.String()
-    tax_class = fields.String()
-    featured_rank = fields.Integer(allow_none=True)
     published_at = fields.DateTime(allow_none=True)
     unpublish_at = fields.DateTime(allow_none=True)
     category_ids = fields.List(fields.Integer())
@@ -178,21 +166,15 @@ def card(one: catalog.ProductCard) -> Shown:
 
 def page(one: catalog.ProductPage) -> Shown:
     """A product as everybody sees it."""
-    return {
+    return _public(catalog.PRODUCT_FIELDS, one) | {
         "id": one.id,
-        "slug": one.slug,
-        "name": one.name,
-        "tagline": one.tagline,
         "description_html": str(one.description_html),
-        "attributes": one.attributes,
         "currency": checkout.terms().currency,
         "price_from_minor": one.price_from_minor,
         "price_to_minor": one.price_to_minor,
         "category_path": one.category.path if one.category else None,
         "rating": one.rating,
         "rating_count": one.rating_count,
-        "seo_title": one.seo_title,
-        "seo_description": one.seo_description,
         "options": [option(each) for each in one.options],
         "variants": [variant_on_page(each, one.id) for each in one.variants],
         "images": [picture(each) for each in one.images],
@@ -201,14 +183,11 @@ def page(one: catalog.ProductPage) -> Shown:
 
 def variant_on_page(one: catalog.VariantView, product_id: int) -> Shown:
     """A variant as everybody sees it: how many are left is told as the page tells it."""
-    return {
+    return _public(catalog.VARIANT_FIELDS, one) | {
         "id": one.id,
         "product_id": product_id,
-        "sku": one.sku,
         "title": one.title,
         "currency": checkout.terms().currency,
-        "price_minor": one.price_minor,
-        "compare_at_minor": one.compare_at_minor,
         "option_value_ids": list(one.value_ids),
         "is_available": one.is_available,
         "left": one.available if one.low else None,
@@ -218,24 +197,14 @@ def variant_on_page(one: catalog.VariantView, product_id: int) -> Shown:
 def product(one: Product) -> Shown:
     """A product as staff see it."""
     levels = inventory.levels([each.id for each in one.variants])
-    return {
+    return _all(catalog.PRODUCT_FIELDS, one) | {
         "id": one.id,
-        "slug": one.slug,
-        "name": one.name,
-        "tagline": one.tagline,
-        "description": one.description,
-        "keywords": one.keywords,
-        "attributes": one.attributes,
         "status": one.status,
         "published_at": one.published_at and one.published_at.isoformat(),
         "unpublish_at": one.unpublish_at and one.unpublish_at.isoformat(),
         "currency": checkout.terms().currency,
         "price_from_minor": one.price_from_minor,
         "price_to_minor": one.price_to_minor,
-        "tax_class": one.tax_class,
-        "seo_title": one.seo_title,
-        "seo_description": one.seo_description,
-        "featured_rank": one.featured_rank,
         "category_ids": sorted(each.id for each in one.categories),
         "primary_category_id": one.primary_category_id,
         "options": [option(each) for each in one.options],
@@ -262,20 +231,12 @@ def variant(one: Variant, levels: Mapping[int, inventory.Level]) -> Shown:
 
 def variant_facts(one: Variant) -> Shown:
     """What can be written of a variant; its tag is made of this."""
-    return {
+    return _all(catalog.VARIANT_FIELDS, one) | {
         "id": one.id,
         "product_id": one.product_id,
-        "sku": one.sku,
         "title": one.title,
         "currency": checkout.terms().currency,
-        "price_minor": one.price_minor,
-        "compare_at_minor": one.compare_at_minor,
         "option_value_ids": [each.id for each in one.values],
-        "barcode": one.barcode,
-        "weight_g": one.weight_g,
-        "position": one.position,
-        "low_stock_level": one.low_stock_level,
-        "backorder_allowed": one.backorder_allowed,
         "archived": one.archived_at is not None,
     }
 
@@ -340,6 +301,14 @@ def category(one: Category) -> Shown:
         "description": one.description,
         "position": one.position,
     }
+
+
+def _all(declared: catalog.Declared, one: Product | Variant) -> Shown:
+    return {name: getattr(one, name) for name in declared}
+
+
+def _public(declared: catalog.Declared, one: catalog.ProductPage | catalog.VariantView) -> Shown:
+    return {name: getattr(one, name) for name, field in declared.items() if field.is_public}
 
 
 def _address(key: str, width: int | None = None, fmt: Any = "webp") -> str:

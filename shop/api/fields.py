@@ -7,6 +7,8 @@ from typing import Any
 from marshmallow import RAISE, ValidationError, fields, validate
 from marshmallow import Schema as MarshmallowSchema
 
+from shop.catalog.fields import Declared, Field, Flag, Pairs, Text
+from shop.catalog.fields import Whole as WholeColumn
 from shop.core import clock
 
 MAX_ID = 2**63 - 1
@@ -69,3 +71,48 @@ def day(**details: Any) -> fields.Date:
 def line(longest: int, *, least: int = 0, **details: Any) -> fields.String:
     """Text of bounded length."""
     return fields.String(validate=validate.Length(least, longest), **details)
+
+
+def taken(declared: Declared, *, is_new: bool = False) -> dict[str, fields.Field[Any]]:
+    """Returns what a schema takes for each declared field; ``is_new``: of a thing to be made."""
+    return {name: _taken(one, required=is_new and one.is_needed) for name, one in declared.items()}
+
+
+def told(declared: Declared) -> dict[str, fields.Field[Any]]:
+    """Returns how a schema tells each declared field; only staff are told what is not public."""
+    return {name: _told(one, required=one.is_public) for name, one in declared.items()}
+
+
+def _taken(one: Field[Any], **details: Any) -> fields.Field[Any]:
+    if one.is_nullable:
+        details["allow_none"] = True
+    match one:
+        case Text():
+            return line(one.most, least=one.least, **details)
+        case Pairs():
+            return fields.Dict(
+                keys=line(one.longest_name, least=1),
+                values=line(one.longest_value),
+                validate=validate.Length(max=one.most),
+                **details,
+            )
+        case WholeColumn():
+            return Whole(validate=validate.Range(one.least, one.most), **details)
+        case Flag():
+            return fields.Boolean(truthy={True}, falsy={False}, **details)
+    raise TypeError(f"the API takes no {type(one).__name__}")
+
+
+def _told(one: Field[Any], **details: Any) -> fields.Field[Any]:
+    if one.is_nullable:
+        details["allow_none"] = True
+    match one:
+        case Text():
+            return fields.String(**details)
+        case Pairs():
+            return fields.Dict(keys=fields.String(), values=fields.String(), **details)
+        case WholeColumn():
+            return fields.Integer(**details)
+        case Flag():
+            return fields.Boolean(**details)
+    raise TypeError(f"the API tells no {type(one).__name__}")

@@ -7,7 +7,7 @@ asks one of them. Sums over ``process`` are right after every one of them was as
 import os
 import time
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from threading import Lock
 
@@ -25,7 +25,7 @@ BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _lock = Lock()
 _answers: Counter[tuple[str, str, int]] = Counter()
 _buckets: dict[str, list[int]] = {}
-_seconds: Counter[str] = Counter()
+_seconds: defaultdict[str, float] = defaultdict(float)
 
 Sample = tuple[dict[str, str], float]
 
@@ -58,7 +58,7 @@ def _note(endpoint: str, status: int, seconds: float) -> None:
     method = request.method if request.method in known else "other"
     with _lock:
         _answers[endpoint, method, status] += 1
-        _seconds[endpoint] += seconds  # type: ignore[assignment]
+        _seconds[endpoint] += seconds
         buckets = _buckets.setdefault(endpoint, [0] * (len(BOUNDS_S) + 1))
         buckets[bisect_left(BOUNDS_S, seconds)] += 1
 

@@ -15,6 +15,7 @@ from shop.catalog.categories import (
 )
 from shop.catalog.errors import HasHistory, NotEmpty, NotReady, Taken, WouldCircle
 from shop.catalog.events import CategoryChanged, ProductChanged
+from shop.catalog.fields import PRODUCT_FIELDS, VARIANT_FIELDS, Declared, emptied
 from shop.catalog.lists import clear_cache, listing, suggest
 from shop.catalog.pages import (
     Breadcrumb,
@@ -72,15 +73,16 @@ from shop.catalog.variants import (
 )
 
 __all__ = [
-    "Breadcrumb", "CategoryChanged", "CategoryView", "Facet", "FacetValue", "Filters", "HasHistory",
-    "ImageView", "Listing", "MenuCategory", "NotEmpty", "NotReady", "OptionDraft", "OptionView",
-    "ProductCard", "ProductChanged", "ProductHint", "ProductPage", "ReviewView", "Sort",
-    "Suggestions", "Taken", "ValueDraft", "ValueView", "VariantView", "WouldCircle", "add_image",
-    "add_variant", "addresses", "archive", "archive_variant", "cards", "category", "clear_cache",
-    "create_category", "create_product", "delete_category", "delete_product", "delete_variant",
-    "featured", "generate_variants", "get_category", "get_image", "get_product", "get_variant",
-    "listing", "lock_tree", "menu", "move_category", "newest", "product_page", "publish",
-    "redirect_for", "remove_image", "reorder_images", "reorder_variants", "restore",
-    "restore_variant", "set_options", "shelf_pictures", "suggest", "unpublish", "update_category",
-    "update_image", "update_product", "update_variant",
+    "PRODUCT_FIELDS", "VARIANT_FIELDS", "Breadcrumb", "CategoryChanged", "CategoryView", "Declared",
+    "Facet", "FacetValue", "Filters", "HasHistory", "ImageView", "Listing", "MenuCategory",
+    "NotEmpty", "NotReady", "OptionDraft", "OptionView", "ProductCard", "ProductChanged",
+    "ProductHint", "ProductPage", "ReviewView", "Sort", "Suggestions", "Taken", "ValueDraft",
+    "ValueView", "VariantView", "WouldCircle", "add_image", "add_variant", "addresses", "archive",
+    "archive_variant", "cards", "category", "clear_cache", "create_category", "create_product",
+    "delete_category", "delete_product", "delete_variant", "emptied", "featured",
+    "generate_variants", "get_category", "get_image", "get_product", "get_variant", "listing",
+    "lock_tree", "menu", "move_category", "newest", "product_page", "publish", "redirect_for",
+    "remove_image", "reorder_images", "reorder_variants", "restore", "restore_variant",
+    "set_options", "shelf_pictures", "suggest", "unpublish", "update_category", "update_image",
+    "update_product", "update_variant",
 ]  # fmt: skip

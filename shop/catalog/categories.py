@@ -10,7 +10,7 @@ from shop.catalog import tree
 from shop.catalog.errors import NotEmpty, WouldCircle, readable, refusing
 from shop.catalog.events import CategoryChanged
 from shop.catalog.models import Category, OldPath, Product, product_category
-from shop.catalog.wording import SLUG, slug_of
+from shop.catalog.wording import checked_slug, slug_of
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
 from shop.core.events import emit
@@ -137,17 +137,6 @@ def lock_tree() -> None:
     for known in session().identity_map.values():
         if isinstance(known, Category):
             session.expire(known)
-
-
-def checked_slug(slug: str) -> str:
-    """A slug that may stand in an address. Raises ``Invalid``."""
-    if not SLUG.fullmatch(slug) or len(slug) > 80:
-        raise Invalid(
-            "An address part has small letters, digits and single hyphens, at most 80"
-            " characters, such as mugs-cups.",
-            field="slug",
-        )
-    return slug
 
 
 def keep_address(address: str, *, category_id: int | None, product_id: int | None) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 from sqlalchemy import select
 
-from shop.catalog.categories import checked_slug, forget_address, keep_address
-from shop.catalog.errors import NotReady, readable, refusing
+from shop.catalog.categories import forget_address, keep_address
+from shop.catalog.errors import NotReady, refusing
 from shop.catalog.events import ProductChanged
+from shop.catalog.fields import PRODUCT_FIELDS, ProductColumns, ProductName, cleaned
 from shop.catalog.models import Category, Product, ProductStatus
 from shop.catalog.wording import slug_of
 from shop.core import clock
@@ -25,39 +26,17 @@ PRODUCT = StateTable(
         ProductStatus.ARCHIVED: {ProductStatus.DRAFT},
     },
 )
-# Name for people, fewest and most characters.
-TEXTS = {
-    "name": ("The name", 1, 200),
-    "tagline": ("The tagline", 0, 200),
-    "description": ("The description", 0, 20_000),
-    "keywords": ("The keywords", 0, 500),
-    "seo_title": ("The title for search engines", 0, 120),
-    "seo_description": ("The description for search engines", 0, 320),
-    "tax_class": ("The tax class", 1, 40),
-}
-MAX_ATTRIBUTES = 30
 
 
-class ProductDetails(TypedDict, total=False):
-    """What can be written about a product besides its name."""
+class ProductDetails(ProductColumns, total=False):
+    """What can be written about a product besides its name: its columns and where it is found."""
 
-    slug: str
-    tagline: str
-    description: str
-    keywords: str
-    attributes: dict[str, str]
-    tax_class: str
-    seo_title: str
-    seo_description: str
-    featured_rank: int | None
     categories: Sequence[Category]
     primary_category: Category | None
 
 
-class ProductFields(ProductDetails, total=False):
+class ProductFields(ProductName, ProductDetails, total=False):
     """What can be written about a product; what is left out stays as it is."""
-
-    name: str
 
 
 def get_product(product_id: int, *, to_change: bool = False) -> Product:
@@ -74,10 +53,9 @@ def create_product(name: str, **details: Unpack[ProductDetails]) -> Product:
     Raises ``Invalid``, or ``Taken`` for a slug that another product has.
     """
     now = clock.now()
+    made = Product(created_at=now, updated_at=now, attributes={})
     slug = details.get("slug") or _free_slug(name)
-    made = Product(slug=checked_slug(slug), name=name, created_at=now, updated_at=now)
-    made.attributes = {}
-    _write(made, {"name": name, **details})
+    _write(made, {**details, "name": name, "slug": slug})
     with refusing():
         session.add(made)
     forget_address(f"/products/{made.slug}")
@@ -87,13 +65,12 @@ def create_product(name: str, **details: Unpack[ProductDetails]) -> Product:
 
 def update_product(product: Product, **fields: Unpack[ProductFields]) -> Product:
     """Change what is written about a product; the address that a new slug leaves is kept."""
-    slug = checked_slug(fields["slug"]) if "slug" in fields else product.slug
+    left = product.slug
     with refusing():
         _write(product, fields)
-        if slug != product.slug:
-            keep_address(f"/products/{product.slug}", category_id=None, product_id=product.id)
-            forget_address(f"/products/{slug}")
-            product.slug = slug
+        if product.slug != left:
+            keep_address(f"/products/{left}", category_id=None, product_id=product.id)
+            forget_address(f"/products/{product.slug}")
     changed(product, "updated")
     return product
 
@@ -162,18 +139,7 @@ def changed(product: Product, what: str) -> None:
 
 def _write(product: Product, fields: ProductFields) -> None:
     """Check everything first, so that a refusal leaves the product as it was."""
-    clean: dict[str, object] = {
-        field: readable(str(fields.get(field)), field=field, what=what, most=most, least=least)
-        for field, (what, least, most) in TEXTS.items()
-        if field in fields
-    }
-    if "attributes" in fields:
-        clean["attributes"] = _attributes(fields["attributes"])
-    if "featured_rank" in fields:
-        rank = fields["featured_rank"]
-        if rank is not None and not 0 <= rank <= 1_000_000:
-            raise Invalid("The rank is a whole number from 0.", field="featured_rank")
-        clean["featured_rank"] = rank
+    clean = cleaned(PRODUCT_FIELDS, fields)
     categories = list(fields.get("categories", product.categories))
     if "primary_category" in fields or "categories" in fields:
         primary = fields.get("primary_category", product.primary_category)
@@ -184,17 +150,6 @@ def _write(product: Product, fields: ProductFields) -> None:
         clean |= {"categories": categories, "primary_category": primary}
     for field, value in clean.items():
         setattr(product, field, value)
-
-
-def _attributes(attributes: dict[str, str]) -> dict[str, str]:
-    if len(attributes) > MAX_ATTRIBUTES:
-        raise Invalid(f"A product can have {MAX_ATTRIBUTES} details, not more.", field="attributes")
-    return {
-        readable(name, field="attributes", what="The name of a detail", most=60, least=1): readable(
-            value, field="attributes", what=f"The detail {name}", most=500
-        )
-        for name, value in attributes.items()
-    }
 
 
 def _free_slug(name: str) -> str:

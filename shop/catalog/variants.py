@@ -5,24 +5,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product as combinations
 from math import prod
-from typing import TypedDict, TypeVar, Unpack
+from typing import TypeVar, Unpack, cast
 
 from sqlalchemy import func, select
 
 from shop.catalog.errors import NotReady, Taken, readable, refusing
+from shop.catalog.fields import VARIANT_FIELDS, VariantFields, cleaned
 from shop.catalog.models import Option, OptionValue, Product, ProductStatus, Variant
 from shop.catalog.products import changed
 from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
 
-SKU = re.compile(r"[A-Z0-9](?:[A-Z0-9._/-]{0,62}[A-Z0-9])?")
 SWATCH = re.compile(r"#[0-9a-f]{6}")
 PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([1-9]))?\}")
 MAX_OPTIONS = 5
 MAX_VALUES = 60
 MAX_VARIANTS = 200
-MAX_WHOLE = 2_000_000_000
 Named = TypeVar("Named", Option, OptionValue)
 
 
@@ -42,19 +41,6 @@ class OptionDraft:
     name: str
     values: tuple[ValueDraft, ...]
     id: int | None = None
-
-
-class VariantFields(TypedDict, total=False):
-    """What can be changed of a variant; what is left out stays as it is."""
-
-    sku: str
-    price_minor: int
-    compare_at_minor: int | None
-    barcode: str
-    weight_g: int
-    position: int
-    low_stock_level: int
-    backorder_allowed: bool
 
 
 def get_variant(variant_id: int) -> Variant:
@@ -103,9 +89,9 @@ def add_variant(
 
     Raises ``Invalid`` for a value that cannot be, ``Taken`` for a SKU or combination that exists.
     """
-    for field, what in (("sku", "The SKU"), ("price_minor", "The price")):
-        if field not in fields:
-            raise Invalid(f"{what} is missing.", field=field)
+    for one in VARIANT_FIELDS.values():
+        if one.is_needed and one.name not in fields:
+            raise Invalid(f"{one.said} is missing.", field=one.name)
     chosen = _one_of_each(product, values)
     if sum(v.archived_at is None for v in product.variants) >= MAX_VARIANTS:
         raise Invalid(f"A product can have {MAX_VARIANTS} variants, not more.")
@@ -308,26 +294,10 @@ def _sku(pattern: str, values: Sequence[OptionValue]) -> str:
 
 def _checked(fields: VariantFields, variant: Variant | None) -> VariantFields:
     """The fields, each in bounds, and the compare-at price above the price it will stand by."""
-    clean = fields.copy()
-    if "sku" in clean:
-        clean["sku"] = clean["sku"].strip().upper()
-        if not SKU.fullmatch(clean["sku"]):
-            raise Invalid(
-                "A SKU has letters, digits and . _ / - inside, at most 64 characters.", field="sku"
-            )
-    for field, value, what in (
-        ("price_minor", clean.get("price_minor", 0), "The price"),
-        ("weight_g", clean.get("weight_g", 0), "The weight"),
-        ("low_stock_level", clean.get("low_stock_level", 0), "The low-stock level"),
-        ("position", clean.get("position", 0), "The position"),
-    ):
-        if not 0 <= value <= MAX_WHOLE:
-            raise Invalid(f"{what} cannot be less than 0 or beyond reason.", field=field)
-    if "barcode" in clean:
-        clean["barcode"] = readable(clean["barcode"], field="barcode", what="The barcode", most=64)
+    clean = cast(VariantFields, cleaned(VARIANT_FIELDS, fields))
     price = clean.get("price_minor", variant.price_minor if variant else 0)
     compare_at = clean.get("compare_at_minor", variant.compare_at_minor if variant else None)
-    if compare_at is not None and not price < compare_at <= MAX_WHOLE:
+    if compare_at is not None and compare_at <= price:
         raise Invalid(
             "The former price must be higher than the price, or empty.", field="compare_at_minor"
         )

@@ -7,7 +7,10 @@ from functools import lru_cache
 import nh3
 from markdown_it import MarkdownIt
 
+from shop.core.errors import Invalid
+
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+MAX_SLUG = 80
 TAGS = {"p", "br", "strong", "em", "ul", "ol", "li", "h3", "h4", "blockquote", "a", "code", "hr"}
 _markdown = MarkdownIt("commonmark", {"html": False, "linkify": False})
 
@@ -30,4 +33,15 @@ def html_of(markdown: str) -> str:
 def slug_of(name: str) -> str:
     """``name`` as it may stand in an address: ``Crème brûlée`` gives ``creme-brulee``."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:80].rstrip("-")
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:MAX_SLUG].rstrip("-")
+
+
+def checked_slug(slug: str) -> str:
+    """A slug that may stand in an address. Raises ``Invalid``."""
+    if not SLUG.fullmatch(slug) or len(slug) > MAX_SLUG:
+        raise Invalid(
+            "An address part has small letters, digits and single hyphens, at most"
+            f" {MAX_SLUG} characters, such as mugs-cups.",
+            field="slug",
+        )
+    return slug

@@ -41,7 +41,7 @@ class Needed:
 
 def _shows(field: Field, attributes: Mapping[str, Any]) -> Hashable:
     """Everything that the HTML of a control follows from."""
-    choices = tuple(field.choices or ()) if isinstance(field, SelectField) else ()
+    choices = tuple(_choices(field).items())
     flags = tuple(vars(field.flags).items())
     options = getattr(field, "options", ())
     shown = (field.id, field.name, field.data, choices, options, flags)
@@ -55,9 +55,13 @@ def _kept(field: Field, attributes: Mapping[str, Any]) -> str:
 
 def _is_offered(field: Field) -> bool:
     """Whether what was chosen is one of the choices: what somebody made up is not kept."""
-    if not isinstance(field, SelectField):
-        return False
-    return any(field.data == choice[0] for choice in field.choices or ())
+    return field.data in _choices(field)
+
+
+def _choices(field: Field) -> Mapping[str, str]:
+    """What a list offers; every list of these forms has its choices by value."""
+    offered = field.choices if isinstance(field, SelectField) else None
+    return offered if isinstance(offered, dict) else {}
 
 
 class LongForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
@@ -133,9 +137,7 @@ class AddressForm(LongForm):
         the chosen one, or from ``home`` while none is."""
         names = customers.country_names()
         codes = {*countries} | {self.country.data} & names.keys()
-        self.country.choices = [
-            (code, names[code]) for code in sorted(codes, key=names.__getitem__)
-        ]
+        self.country.choices = {code: names[code] for code in sorted(codes, key=names.__getitem__)}
         rules = customers.country_rules((self.country.data or home).upper())
         for field, label in rules.labels.items():
             self[field].label.text = label

@@ -123,6 +123,12 @@ def test_refused_words_stay_in_the_form_with_the_reason(
     assert whole(mug.product_id).tagline == ""
 
 
+def test_box_that_was_not_sent_is_empty(editor: Desk, mug: Variant) -> None:
+    editor.post(f"/admin/products/edit/{mug.product_id}", details())
+
+    assert whole(mug.product_id).tagline == ""
+
+
 def test_who_adds_a_picture_while_writing_does_not_collide_with_themselves(
     editor: Desk, mug: Variant
 ) -> None:
@@ -167,18 +173,18 @@ def test_two_people_at_the_table_of_variants_lose_nothing(editor: Desk, mug: Var
     path, row = f"/admin/products/{mug.product_id}/variants", f"-{mug.id}"
     first = second = rows_of(editor, mug.product_id, f"sku{row}")
 
-    editor.post(path, first | {f"price{row}": "25.00", f"backorder{row}": "1"})
-    editor.post(path, second | {f"low{row}": "7"})
+    editor.post(path, first | {f"price_minor{row}": "25.00", f"backorder_allowed{row}": "1"})
+    editor.post(path, second | {f"low_stock_level{row}": "7"})
 
     session.remove()
     both = catalog.get_variant(mug.id)
     assert (both.price_minor, both.low_stock_level) == (2500, 7)
     assert both.backorder_allowed
 
-    refused = editor.post(path, second | {f"price{row}": "18.00"})
+    refused = editor.post(path, second | {f"price_minor{row}": "18.00"})
     session.remove()
     assert refused.status_code == 422
-    assert f"Somebody changed “{second[f'price{row}']}” to “25.00” while you" in refused.text
+    assert f"Somebody changed “{second[f'price_minor{row}']}” to “25.00” while you" in refused.text
     assert 'value="18.00"' in refused.text
     assert catalog.get_variant(mug.id).price_minor == 2500
 
@@ -191,7 +197,7 @@ def test_two_people_at_the_table_of_variants_lose_nothing(editor: Desk, mug: Var
             )
         )
     )
-    typed = again | {f"price{row}": "18.00", "seen": json.dumps(again)}
+    typed = again | {f"price_minor{row}": "18.00", "seen": json.dumps(again)}
     assert editor.post(path, typed).status_code == 303
     session.remove()
     assert catalog.get_variant(mug.id).price_minor == 1800
@@ -259,12 +265,12 @@ def test_missing_combinations_are_generated_then_priced_in_the_table(
         f"/admin/products/{bowl}/variants",
         {
             f"sku-{ember}": "bowl-emb",
-            f"price-{ember}": "26.00",
-            f"compare-{ember}": "30",
-            f"low-{ember}": "5",
-            f"weight-{ember}": "700",
+            f"price_minor-{ember}": "26.00",
+            f"compare_at_minor-{ember}": "30",
+            f"low_stock_level-{ember}": "5",
+            f"weight_g-{ember}": "700",
             f"barcode-{ember}": "4006381333931",
-            f"backorder-{ember}": "1",
+            f"backorder_allowed-{ember}": "1",
         },
     )
 
@@ -282,7 +288,7 @@ def test_one_wrong_price_saves_no_variant_and_keeps_what_was_typed(
 ) -> None:
     answer = editor.post(
         f"/admin/products/{mug.product_id}/variants",
-        {f"sku-{mug.id}": "NEW-SKU", f"price-{mug.id}": "cheap"},
+        {f"sku-{mug.id}": "NEW-SKU", f"price_minor-{mug.id}": "cheap"},
     )
 
     page = answer.get_data(as_text=True)

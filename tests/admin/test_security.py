@@ -70,9 +70,7 @@ def is_in(client: FlaskClient) -> bool:
     return client.get("/admin/profile/").status_code == 200
 
 
-def test_the_right_password_lets_in_and_leads_back(app: Flask, mara: User) -> None:
-    client = app.test_client()
-
+def test_the_right_password_lets_in_and_leads_back(client: FlaskClient, mara: User) -> None:
     answer = sign_in(client, then="/admin/customers/list/")
 
     assert answer.status_code == 303
@@ -80,9 +78,7 @@ def test_the_right_password_lets_in_and_leads_back(app: Flask, mara: User) -> No
     assert is_in(client)
 
 
-def test_upper_case_in_the_address_does_not_matter(app: Flask, mara: User) -> None:
-    client = app.test_client()
-
+def test_upper_case_in_the_address_does_not_matter(client: FlaskClient, mara: User) -> None:
     sign_in(client, email="  MARA@Example.com ")
 
     assert is_in(client)
@@ -99,7 +95,7 @@ def test_upper_case_in_the_address_does_not_matter(app: Flask, mara: User) -> No
     ],
 )
 def test_every_failure_sounds_the_same(
-    app: Flask, mara: User, statements: list[str], email: str, password: str
+    client: FlaskClient, mara: User, statements: list[str], email: str, password: str
 ) -> None:
     off = accounts.create(
         email="off@example.com", first_name="Off", last_name="", password=PASSWORD,
@@ -107,7 +103,6 @@ def test_every_failure_sounds_the_same(
     )  # fmt: skip
     off.active = False
     db.session.commit()
-    client = app.test_client()
     client.get("/admin/login/")
     del statements[:]
 
@@ -154,8 +149,7 @@ def test_signing_out_ends_a_copied_cookie_too(app: Flask, mara: User) -> None:
     assert not is_in(thief)
 
 
-def test_signing_in_gives_a_new_secret_each_time(app: Flask, mara: User) -> None:
-    client = app.test_client()
+def test_signing_in_gives_a_new_secret_each_time(client: FlaskClient, mara: User) -> None:
     secrets = set()
     for _ in range(2):
         with client.session_transaction() as cookie:
@@ -167,8 +161,7 @@ def test_signing_in_gives_a_new_secret_each_time(app: Flask, mara: User) -> None
     assert len(secrets) == 2
 
 
-def test_a_sign_in_ends_after_twelve_hours(app: Flask, mara: User) -> None:
-    client = app.test_client()
+def test_a_sign_in_ends_after_twelve_hours(client: FlaskClient, mara: User) -> None:
     sign_in(client)
     start = clock.now()
 
@@ -181,8 +174,9 @@ def test_a_sign_in_ends_after_twelve_hours(app: Flask, mara: User) -> None:
         assert not is_in(client)
 
 
-def test_a_sign_in_that_nobody_uses_ends_after_half_an_hour(app: Flask, mara: User) -> None:
-    client = app.test_client()
+def test_a_sign_in_that_nobody_uses_ends_after_half_an_hour(
+    client: FlaskClient, mara: User
+) -> None:
     sign_in(client)
     start = clock.now()
     by_itself = {"Sec-Fetch-Mode": "cors"}  # what a page fetches to follow along
@@ -195,8 +189,7 @@ def test_a_sign_in_that_nobody_uses_ends_after_half_an_hour(app: Flask, mara: Us
         assert is_in(client)
 
 
-def test_who_types_a_long_text_stays_signed_in(app: Flask, mara: User) -> None:
-    client = app.test_client()
+def test_who_types_a_long_text_stays_signed_in(client: FlaskClient, mara: User) -> None:
     sign_in(client)
     start = clock.now()
 
@@ -206,8 +199,9 @@ def test_who_types_a_long_text_stays_signed_in(app: Flask, mara: User) -> None:
         assert is_in(client)
 
 
-def test_a_use_is_written_down_once_a_minute(app: Flask, mara: User, statements: list[str]) -> None:
-    client = app.test_client()
+def test_a_use_is_written_down_once_a_minute(
+    client: FlaskClient, mara: User, statements: list[str]
+) -> None:
     sign_in(client)
     start = clock.now()
     written = []
@@ -268,10 +262,9 @@ def test_a_password_set_by_the_owner_ends_all_sign_ins(app: Flask, mara: User) -
     assert sign_in(client, password=OTHER_PASSWORD).status_code == 303
 
 
-def test_a_customer_is_nobody_here(app: Flask, mara: User) -> None:
+def test_a_customer_is_nobody_here(client: FlaskClient, mara: User) -> None:
     with transaction():
         token = sessions.start("customer", mara.id)
-    client = app.test_client()
     with client.session_transaction() as cookie:
         cookie["customer_token"] = token
         cookie[security.SESSION_KEY] = token
@@ -282,15 +275,17 @@ def test_a_customer_is_nobody_here(app: Flask, mara: User) -> None:
 @pytest.mark.parametrize(
     "path", ["/admin/customers/list/", "/admin/staff/add", "/admin/nope", "/admin/roles/show/Owner"]
 )
-def test_strangers_are_sent_to_the_sign_in_page(app: Flask, session: Session, path: str) -> None:
-    answer = app.test_client().get(path)
+def test_strangers_are_sent_to_the_sign_in_page(
+    client: FlaskClient, session: Session, path: str
+) -> None:
+    answer = client.get(path)
 
     assert answer.status_code == 303
     assert answer.location.startswith("/admin/login/?next=")
 
 
-def test_a_script_without_sign_in_is_told_so(app: Flask, session: Session) -> None:
-    answer = app.test_client().get("/admin/orders/list/", headers={"Accept": "application/json"})
+def test_a_script_without_sign_in_is_told_so(client: FlaskClient, session: Session) -> None:
+    answer = client.get("/admin/orders/list/", headers={"Accept": "application/json"})
 
     assert answer.status_code == 401
     assert answer.get_json()["code"] == "signed_out"

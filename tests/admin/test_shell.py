@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -60,10 +61,8 @@ def test_flask_appbuilder_has_nothing_outside_the_admin(app: Flask) -> None:
      "/login/", "/logout/", "/users/list/", "/static/appbuilder/css/ab.css", "/registeruser/list/"],
 )  # fmt: skip
 def test_what_flask_appbuilder_puts_at_the_root_is_gone(
-    app: Flask, session: Session, path: str
+    client: FlaskClient, session: Session, path: str
 ) -> None:
-    client = app.test_client()
-
     assert client.get(path).status_code == 404
     assert client.post(path).status_code in {400, 404, 405}
 
@@ -74,8 +73,9 @@ def test_no_stock_template_can_be_found(app: Flask) -> None:
     assert not [name for name in app.jinja_env.list_templates() if name.startswith("appbuilder/")]
 
 
-def test_every_page_of_staff_asks_for_a_permission(app: Flask, session: Session) -> None:
-    client = app.test_client()
+def test_every_page_of_staff_asks_for_a_permission(
+    app: Flask, client: FlaskClient, session: Session
+) -> None:
     for rule in app.url_map.iter_rules():
         if not rule.rule.startswith("/admin") or rule.endpoint in {
             "SignInView.login",

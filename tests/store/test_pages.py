@@ -159,9 +159,9 @@ def test_other_doors_keep_their_own_errors(browser: FlaskClient):
 
 @pytest.mark.parametrize("path", ["/", "/products", "/cart", "/nowhere", "/account/login"])
 def test_a_foreign_host_name_is_refused_and_not_repeated_in_links(
-    app: Flask, path: str, caplog: pytest.LogCaptureFixture
+    client: FlaskClient, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = app.test_client().get(path, headers={"Host": "evil.example"})
+    answer = client.get(path, headers={"Host": "evil.example"})
 
     assert answer.status_code == 400
     assert "<a " not in answer.text and "Location" not in answer.headers

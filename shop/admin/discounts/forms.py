@@ -68,6 +68,10 @@ class ShopTimeField(DateTimeLocalField):
             self.data = self.data.replace(tzinfo=checkout.terms().zone)
 
 
+def _choices(words: Mapping[Any, str]) -> dict[str, str]:
+    return {str(member): sentence for member, sentence in words.items()}
+
+
 class DiscountForm(FlaskForm):
     """A discount; fields that its kind does not use are ignored."""
 
@@ -77,7 +81,7 @@ class DiscountForm(FlaskForm):
     )  # fmt: skip
     how = SelectField(
         "How it is used",
-        choices=[(BY_CODE, "Customers type a code"), (BY_ITSELF, "It applies by itself")],
+        choices={BY_CODE: "Customers type a code", BY_ITSELF: "It applies by itself"},
     )
     code = StringField(
         "Code", [Length(max=40)],
@@ -85,7 +89,7 @@ class DiscountForm(FlaskForm):
         render_kw={"autocomplete": "off", "spellcheck": "false"},
     )  # fmt: skip
     is_active = BooleanField("Switched on", default=True)
-    kind = SelectField("What it gives", choices=list(discounts.KINDS.items()))
+    kind = SelectField("What it gives", choices=_choices(discounts.KINDS))
     percent = PartsField(
         "Percentage off",
         [Optional()],
@@ -99,7 +103,7 @@ class DiscountForm(FlaskForm):
         description="… and the next cheaper for less. Sets are made from the most expensive down.",
     )  # fmt: skip
     applies_to = SelectField(
-        "Goods", choices=[(ALL, "Everything"), (CHOSEN, "Chosen categories and products")]
+        "Goods", choices={ALL: "Everything", CHOSEN: "Chosen categories and products"}
     )
     categories = SelectMultipleField("Categories", coerce=int)
     products = TextAreaField(
@@ -109,7 +113,7 @@ class DiscountForm(FlaskForm):
     min_subtotal = MoneyField(
         "Goods cost at least", [Optional()], description="Before discounts; empty or 0: any amount."
     )
-    audience = SelectField("Customers", choices=list(discounts.AUDIENCES.items()))
+    audience = SelectField("Customers", choices=_choices(discounts.AUDIENCES))
     customers = TextAreaField(
         "Chosen customers", description="One e-mail address a line.", render_kw={"rows": 3}
     )
@@ -126,7 +130,7 @@ class DiscountForm(FlaskForm):
         "Uses per customer", [Optional()], description="Empty: no limit."
     )
     lane = SelectField(
-        "Round", choices=list(discounts.LANE_WORDS.items()),
+        "Round", choices=_choices(discounts.LANE_WORDS),
         description="One discount of each round applies, one round after another: the choice that"
         " saves most.",
     )  # fmt: skip
@@ -136,7 +140,7 @@ def discount_form(discount: discounts.Discount | None) -> DiscountForm:
     """The form, as it was sent or filled from the discount."""
     sent = request.method == "POST"
     form = DiscountForm(formdata=_used(request.form) if sent else None)
-    form.categories.choices = _places()
+    form.categories.choices = {str(pk): words for pk, words in _places().items()}
     if sent or discount is None:
         form.lane.data = form.lane.data or Lane.MAIN
         return form
@@ -166,15 +170,15 @@ def _used(sent: MultiDict[str, str]) -> MultiDict[str, str]:
     return MultiDict((name, text) for name, text in sent.items(multi=True) if name not in unused)
 
 
-def _places() -> list[tuple[int, str]]:
+def _places() -> dict[int, str]:
     """All categories in the menu's order, each after those above it: “Kitchen › Mugs”."""
     rows = in_tree_order(session.execute(select(*PLACED)).all())
     names = {row.path: row.name for row in rows}
-    places = []
+    places = {}
     for row in rows:
         parts = row.path.split("/")
         way = ["/".join(parts[: n + 1]) for n in range(len(parts))]
-        places.append((row.id, " › ".join(names.get(path, path) for path in way)))
+        places[row.id] = " › ".join(names.get(path, path) for path in way)
     return places
 
 
@@ -212,8 +216,7 @@ def sentence_of(form: DiscountForm, currency: str) -> str:
         audience = Audience(draft.audience)
     except (Invalid, ValueError):
         return "Fill in the fields below, and this line says what the discount does."
-    places = dict(_places())
-    names = [words.split(" › ")[-1] for pk, words in places.items() if pk in draft.category_ids]
+    names = [words.split(" › ")[-1] for pk, words in _places().items() if pk in draft.category_ids]
     if draft.product_ids:
         names += session.scalars(
             select(Product.name).where(Product.id.in_(draft.product_ids)).order_by(Product.name)

@@ -110,7 +110,7 @@ def away(error: Exception) -> Answer:
     """The database does not answer: a page that asks it nothing, not even who is signed in."""
     session.rollback()
     log.warning("the database does not answer", extra={"kind": type(error).__name__})
-    current_app.login_manager.take_for_nobody()  # type: ignore[attr-defined]
+    current_app.extensions["appbuilder"].sm.lm.take_for_nobody()
     sentence = AWAY if request.method == "GET" else AWAY + LOOK_FIRST
     if wants_json():
         return jsonify({"error": sentence, "code": Unavailable.code, "field": None}), 503

@@ -1,7 +1,7 @@
 """Form fields of the staff side: native inputs, money in major units, search-select."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from wtforms import (
     TextAreaField,
     widgets,
 )
+from wtforms.fields.choices import Choice  # type: ignore[attr-defined]  # its types are of 3.2
 from wtforms.validators import DataRequired, Length, Optional, ValidationError
 
 from shop.admin.framework.formatters import shop_currency
@@ -234,7 +235,7 @@ class FormMaker(GeneralModelConverter):
         checks = list(lst_validators)
         nullable = self.datamodel.is_nullable(col_name)
         checks.append(Optional() if nullable else DataRequired("Choose one."))
-        form_props[col_name] = QuerySelectField(
+        form_props[col_name] = OneField(
             label,
             checks,
             description=description,
@@ -266,8 +267,20 @@ class FormMaker(GeneralModelConverter):
         return form_props
 
 
+class OneField(QuerySelectField):
+    """One row of a small table."""
+
+    def iter_choices(self) -> Iterator[Choice]:
+        """The rows, as WTForms wants them: Flask-AppBuilder has bare tuples."""
+        return map(Choice._make, super().iter_choices())
+
+
 class SeveralField(QuerySelectMultipleField):
     """Several rows of a small table; an unknown key is refused instead of being dropped."""
+
+    def iter_choices(self) -> Iterator[Choice]:
+        """The rows, as WTForms wants them."""
+        return map(Choice._make, super().iter_choices())
 
     def pre_validate(self, form: Any) -> None:
         # Only reading the data finds unknown keys; Flask-AppBuilder looks at the finding first.

@@ -82,6 +82,10 @@ class Table(SQLAInterface):
         row = select(self.obj).where(self.key_column == int(id), *conditions)
         return self.session.scalars(row).one_or_none()
 
+    def get_related_obj(self, col_name: str, value: Any) -> Any | None:
+        """The row of a relation with this key, or None."""
+        return self.session.get(self.get_related_model(col_name), value)
+
     def hold(self, item: Any) -> None:
         """Lock the row until the transaction ends and read it anew. Raises ``NotFound``."""
         key = self.get_pk_value(item)

@@ -38,6 +38,7 @@ from shop.admin.products.forms import (
     DetailsForm,
     blame,
     check_unchanged,
+    columns,
     currency,
     details_form,
     major,
@@ -451,6 +452,7 @@ class ProductsView(View):
         combinations = 1
         for option in product.options:
             combinations *= len(option.values)
+        shown = shown_variants(product)
         return {
             "product": product,
             "may_edit": may_edit,
@@ -469,7 +471,9 @@ class ProductsView(View):
             "pattern": sku_pattern_of(product),
             "seen_details": seen_details(product),
             "seen_options": seen_of(shown_options(product)),
-            "seen_variants": seen_of(shown_variants(product)),
+            "seen_variants": seen_of(shown),
+            "columns": columns(),
+            "shown": shown,
         }
 
 

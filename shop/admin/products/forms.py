@@ -11,13 +11,20 @@ from flask import current_app, request
 from flask_wtf import FlaskForm
 from markupsafe import Markup
 from sqlalchemy import select
-from wtforms import SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from shop import catalog, inventory
 from shop.admin.categories import PLACED, in_tree_order
 from shop.admin.framework.errors import Stale
-from shop.admin.framework.fields import WholeField
+from shop.admin.framework.fields import MoneyField, WholeField
+from shop.catalog.fields import Amount, Field, Flag, Pairs, Text, Whole
 from shop.catalog.models import Category, Product
 from shop.checkout.models import TaxRate
 from shop.core import strict_json
@@ -26,50 +33,68 @@ from shop.core.errors import DomainError, Invalid
 from shop.core.money import AmountError, format_typed, parse_amount
 
 PAIR = re.compile(r"\s*([^:]+):\s*(.+)")
-# What the form shows as it is stored.
-PLAIN = (
-    "name", "slug", "tagline", "description", "tax_class", "featured_rank", "keywords",
-    "seo_title", "seo_description",
-)  # fmt: skip
+# The columns that the two forms have; the others are written by programs only.
+DETAILS = {name: one for name, one in catalog.PRODUCT_FIELDS.items() if one.place}
+COLUMNS = {name: one for name, one in catalog.VARIANT_FIELDS.items() if one.place}
 Typed = Mapping[str, str]
 
 
 class DetailsForm(FlaskForm):
-    """What is written about a product."""
+    """What is written about a product: the declared fields, and these that offer choices."""
 
-    name = StringField("Name", [InputRequired("Fill in a name."), Length(max=200)])
-    slug = StringField(
-        "Address",
-        [Length(max=80)],
-        description="The end of the page's address; the old one leads on.",
-    )
-    tagline = StringField("Tagline", [Length(max=200)], description="One line under the name.")
-    description = TextAreaField("Description", render_kw={"rows": 10})
-    attributes = TextAreaField(
-        "Details", description="One a line, such as “Material: stoneware”.", render_kw={"rows": 4}
-    )
     categories = SelectMultipleField("Categories", coerce=int)
     primary_category = SelectField(
         "Main category", coerce=int, description="Where the path above the name leads."
     )
-    tax_class = SelectField("Tax class")
-    featured_rank = WholeField(
-        "Place on the home page",
-        [Optional(), NumberRange(0, 1_000_000, "A whole number from 0.")],
-        description="1 comes first; empty: not there.",
-    )
-    keywords = StringField(
-        "Search words", [Length(max=500)], description="Found by search, shown nowhere."
-    )
-    seo_title = StringField(
-        "Title for search engines", [Length(max=120)], description="Empty: the product's name."
-    )
-    seo_description = TextAreaField(
-        "Description for search engines",
-        [Length(max=320)],
-        description="Empty: the tagline.",
-        render_kw={"rows": 3},
-    )
+    tax_class = SelectField(DETAILS["tax_class"].label)
+
+    def placed(self, place: str) -> list[tuple[Any, str]]:
+        """The declared fields that have this place, each with how wide it is."""
+        return [
+            (self[name], "half" if one.is_half_width else "")
+            for name, one in DETAILS.items()
+            if one.place == place
+        ]
+
+
+def _box(one: Field[Any]) -> Any:
+    """What a declared field is typed into."""
+    checks: list[Any] = [Optional()] if one.is_nullable else []
+    if one.is_needed:
+        checks = [InputRequired(f"Fill in a {one.label.lower()}.")]
+    match one:
+        case Text(rows=1):
+            return StringField(one.label, [*checks, Length(max=one.most)], description=one.hint)
+        case Text():
+            return TextAreaField(
+                one.label,
+                [*checks, Length(max=one.most)],
+                description=one.hint,
+                filters=[_counted_once],
+                render_kw={"rows": one.rows},
+            )
+        case Pairs():
+            return TextAreaField(
+                one.label, checks, description=one.hint, render_kw={"rows": one.rows}
+            )
+        case Amount():
+            return MoneyField(one.label, checks, description=one.hint)
+        case Whole():
+            bounds = NumberRange(one.least, one.most, f"A whole number from {one.least}.")
+            return WholeField(one.label, [*checks, bounds], description=one.hint)
+        case Flag():
+            return BooleanField(one.label, description=one.hint)
+    raise TypeError(f"declare a box for {type(one).__name__}")
+
+
+def _counted_once(text: str | None) -> str | None:
+    """Browsers send a line's end as two characters and let people type it as one."""
+    return text and text.replace("\r\n", "\n")
+
+
+for _name, _one in DETAILS.items():
+    if not hasattr(DetailsForm, _name):
+        setattr(DetailsForm, _name, _box(_one))
 
 
 @dataclass
@@ -102,20 +127,20 @@ def details_form(product: Product | None, *, fill: bool = False) -> DetailsForm:
     form = DetailsForm(formdata=None) if fill or request.method == "GET" else DetailsForm()
     rows = in_tree_order(session.execute(select(*PLACED)).all())
     names = {row.path: row.name for row in rows}
-    places = [(row.id, " › ".join(_names_above(row.path, names))) for row in rows]
+    places = {str(row.id): " › ".join(_names_above(row.path, names)) for row in rows}
     form.categories.choices = places
-    form.primary_category.choices = [(0, "The first of them"), *places]
+    form.primary_category.choices = {"0": "The first of them"} | places
     classes = session.scalars(select(TaxRate.tax_class).distinct().order_by(TaxRate.tax_class))
     known = {*classes, product.tax_class if product else "standard"}
-    form.tax_class.choices = [(name, name.capitalize()) for name in sorted(known)]
+    form.tax_class.choices = {name: name.capitalize() for name in sorted(known)}
     if form.is_submitted() and not fill:
         return form
     if product is None:
         form.tax_class.data, form.primary_category.data, form.categories.data = "standard", 0, []
         return form
-    for name in PLAIN:
-        form[name].data = getattr(product, name)
-    form.attributes.data = "\n".join(f"{k}: {v}" for k, v in product.attributes.items())
+    for name, one in DETAILS.items():
+        stored = getattr(product, name)
+        form[name].data = _lines(stored) if isinstance(one, Pairs) else stored
     form.categories.data = [category.id for category in product.categories]
     form.primary_category.data = product.primary_category_id or 0
     return form
@@ -131,32 +156,35 @@ def written_fields(form: DetailsForm) -> dict[str, Any]:
     wanted = {*chosen, form.primary_category.data} - {0}
     found = session.scalars(select(Category).where(Category.id.in_(wanted))).all()
     by_id = {category.id: category for category in found}
-    written = {
-        "name": form.name.data,
-        "tagline": form.tagline.data,
-        "description": form.description.data,
-        "keywords": form.keywords.data,
-        "attributes": _attributes(form.attributes.data or ""),
-        "tax_class": form.tax_class.data,
-        "featured_rank": form.featured_rank.data,
-        "seo_title": form.seo_title.data,
-        "seo_description": form.seo_description.data,
-        "categories": [by_id[pk] for pk in chosen if pk in by_id],
-    }
+    written: dict[str, Any] = {name: _typed(one, form) for name, one in DETAILS.items()}
+    written["slug"] = written["slug"].strip()
+    if not written["slug"]:
+        del written["slug"]
+    written["categories"] = [by_id[pk] for pk in chosen if pk in by_id]
     if primary := by_id.get(form.primary_category.data):
         written["primary_category"] = primary
-    if slug := (form.slug.data or "").strip():
-        written["slug"] = slug
     return written
 
 
-def _attributes(text: str) -> dict[str, str]:
+def _typed(one: Field[Any], form: DetailsForm) -> Any:
+    """What was typed into a declared field, as its operation takes it. Raises ``Invalid``."""
+    typed = form[one.name].data
+    if isinstance(one, Pairs):
+        return _pairs(one, typed or "")
+    return one.empty if typed is None else typed
+
+
+def _lines(pairs: Mapping[str, str]) -> str:
+    return "\n".join(f"{name}: {words}" for name, words in pairs.items())
+
+
+def _pairs(one: Pairs, text: str) -> dict[str, str]:
     pairs = {}
     for line in text.splitlines():
         if line.strip():
             found = PAIR.fullmatch(line)
             if found is None:
-                raise Invalid(f"“{line.strip()[:40]}” has no “:” in it.", field="attributes")
+                raise Invalid(f"“{line.strip()[:40]}” has no “:” in it.", field=one.name)
             pairs[found[1].strip()] = found[2].strip()
     return pairs
 
@@ -169,9 +197,9 @@ def blame(form: DetailsForm, refusal: DomainError) -> None:
 
 def seen_details(product: Product) -> str:
     """A fingerprint of what the form shows, so that pictures and stock may change meanwhile."""
-    shown = [getattr(product, name) for name in PLAIN]
+    shown = [getattr(product, name) for name in DETAILS]
     places = sorted(category.id for category in product.categories)
-    words = json.dumps([*shown, product.attributes, places, product.primary_category_id])
+    words = json.dumps([*shown, places, product.primary_category_id])
     return hashlib.sha256(words.encode()).hexdigest()
 
 
@@ -245,18 +273,51 @@ def shown_options(product: Product) -> dict[str, str]:
 
 def shown_variants(product: Product) -> dict[str, str]:
     """The fields of the table of variants as they are now."""
-    shown: dict[str, str] = {}
-    for v in product.variants:
-        shown |= {
-            f"sku-{v.id}": v.sku,
-            f"price-{v.id}": major(v.price_minor),
-            f"compare-{v.id}": major(v.compare_at_minor),
-            f"low-{v.id}": str(v.low_stock_level),
-            f"weight-{v.id}": str(v.weight_g),
-            f"barcode-{v.id}": v.barcode or "",
-            f"backorder-{v.id}": "1" if v.backorder_allowed else "",
-        }
-    return shown
+    return {
+        f"{name}-{variant.id}": _shown(one, getattr(variant, name))
+        for variant in product.variants
+        for name, one in COLUMNS.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table of variants, as its template needs it."""
+
+    name: str
+    heading: str
+    label: str
+    hint: str
+    style: str
+    keyboard: str = ""
+    is_tick: bool = False
+
+
+def columns() -> list[Column]:
+    """The columns of the table of variants, in their order."""
+    return [_column(one) for one in COLUMNS.values()]
+
+
+def _column(one: Field[Any]) -> Column:
+    heading = (one.heading or one.label).format(currency=currency())
+    words = (one.name, heading, one.label, one.hint)
+    match one:
+        case Amount():
+            return Column(*words, style="num", keyboard="decimal")
+        case Whole():
+            return Column(*words, style="num", keyboard="numeric")
+        case Flag():
+            return Column(*words, style="", is_tick=True)
+    return Column(*words, style="wide mono")
+
+
+def _shown(one: Field[Any], value: Any) -> str:
+    match one:
+        case Amount():
+            return major(value)
+        case Flag():
+            return "1" if value else ""
+    return "" if value is None else str(value)
 
 
 def save_options(product: Product, typed: Typed) -> None:
@@ -299,21 +360,31 @@ def save_variants(product: Product, typed: Typed) -> None:
         if f"sku-{pk}" not in typed:
             continue
         fields: dict[str, Any] = {
-            "sku": typed[f"sku-{pk}"].strip().upper(),
-            "price_minor": price_of(typed, f"price-{pk}", f"The price of {variant.sku}"),
-            "compare_at_minor": price_of(typed, f"compare-{pk}", "The former price")
-            if typed.get(f"compare-{pk}", "").strip()
-            else None,
-            "barcode": typed.get(f"barcode-{pk}", "").strip(),
-            "weight_g": _number(typed, f"weight-{pk}", f"The weight of {variant.sku}"),
-            "low_stock_level": _number(typed, f"low-{pk}", f"The low level of {variant.sku}"),
-            "backorder_allowed": bool(typed.get(f"backorder-{pk}")),
+            name: one.clean(_cell(one, typed, f"{name}-{pk}", f"{one.said} of {variant.sku}"))
+            for name, one in COLUMNS.items()
         }
         changed = {k: v for k, v in fields.items() if v != getattr(variant, k)}
         if changed:
             catalog.update_variant(variant, **changed)
         if "backorder_allowed" in changed:
             inventory.allow_backorder(pk, changed["backorder_allowed"])
+
+
+def _cell(one: Field[Any], typed: Typed, name: str, what: str) -> Any:
+    """What was typed into a cell of the table, as its field keeps it. Raises ``Invalid``."""
+    text = typed.get(name, "").strip()
+    if one.is_nullable and not text:
+        return None
+    match one:
+        case Text():
+            return text
+        case Amount():
+            return price_of(typed, name, what)
+        case Whole():
+            return _number(typed, name, what)
+        case Flag():
+            return bool(text)
+    raise TypeError(f"declare a cell for {type(one).__name__}")
 
 
 def price_of(typed: Typed, name: str, what: str) -> int:
