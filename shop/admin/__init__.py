@@ -19,7 +19,7 @@ from shop.admin.orders import OrdersView
 from shop.admin.payments import PaymentsView
 from shop.admin.products import ProductsView
 from shop.admin.staff import RolesView, StaffView
-from shop.core import db
+from shop.core import db, i18n
 from shop.core.db import transaction
 
 VIEWS: tuple[type[Any], ...] = (
@@ -92,8 +92,8 @@ def init_app(app: Flask) -> None:
     )
     with app.app_context():
         appbuilder.init_app(app, db.session)
-        # One language: without this every page would write the locale into the session.
-        app.extensions["babel"].locale_selector = lambda: "en"
+        # Without this every page would write the locale into the session.
+        app.extensions["babel"].locale_selector = i18n.locale
         for view in VIEWS:
             added = appbuilder.add_view_no_menu(view)
             if view is SignInView:
