@@ -57,18 +57,22 @@ def ngettext(singular: str, plural: str, count: int, /, **values: object) -> str
     return _numbered(singular, plural, count) % values
 
 
-def lazy_gettext(message: str, /, **values: object) -> LazyProxy:
+def lazy_gettext(message: str, /, **values: object) -> Any:
     """Returns what becomes ``gettext(…)`` each time it is shown: for labels of modules and classes,
-    which are made before anybody's language is known."""
+    which are made before anybody's language is known. ``str()`` where a real string is needed.
+
+    Any, because libraries annotate labels as strings and take this as well.
+    """
     return LazyProxy(gettext, message, enable_cache=False, **values)
 
 
 def install(env: Environment) -> None:
-    """Teach the templates of ``env`` to say ``_("…")`` and ``{% trans %}…{% endtrans %}``."""
+    """Teach the templates of ``env`` to say ``_("…")``, ``ngettext(…)``, ``{% trans %}…`` and
+    ``locale()``."""
     env.add_extension("jinja2.ext.i18n")
     env.newstyle_gettext = True  # type: ignore[attr-defined]
     env.policies["ext.i18n.trimmed"] = True
-    env.globals.update(_=_on_page, gettext=_on_page, ngettext=_numbered_on_page)
+    env.globals.update(_=_on_page, gettext=_on_page, ngettext=_numbered_on_page, locale=locale)
 
 
 def _translated(message: str) -> str:

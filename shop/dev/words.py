@@ -20,17 +20,19 @@ ROOT = Path(__file__).parents[2]
 POT = ROOT / "translations" / "messages.pot"
 TEMPLATES = ROOT / "templates"
 # Folders of templates in which everything goes through gettext.
-CONVERTED: tuple[str, ...] = ()
+CONVERTED = ("components/", "email/", "layouts/", "store/")
 # What the visible attributes of HTML are called.
 SPOKEN = {"alt", "aria-label", "aria-roledescription", "content", "label", "placeholder", "title"}
-# Text that is the same in every language.
-EVERYWHERE = {"openapi.json"}
+# Not words of a language: HTML's unit of width, and "times" where there is no ×.
+SIGNS = {"w", "x"}
 _EXTRACT = (
     "pybabel --quiet extract --add-location=file --sort-output --project=shop --version=1"
     f" --keywords=lazy_gettext --mapping-file={ROOT / 'pyproject.toml'}"
 ).split()
 _CHANGING = ('"POT-Creation-Date', '"Generated-By', '"Report-Msgid-Bugs-To')
 _HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"
+_ATTRIBUTES = re.compile(r'[a-z-]+="[^"]*"')
+_WORD = re.compile(r"[^\W\d_]+")
 _SENTENCE = re.compile(r"^[A-Z][a-z]|[a-z] [a-z]")
 
 
@@ -107,7 +109,7 @@ def _named(env: Environment, source: str) -> Iterator[str]:
         (nodes.Output, nodes.Assign, nodes.CallBlock, nodes.For)
     ):
         for const in _literals(shown):
-            if _SENTENCE.search(const) and const not in EVERYWHERE:
+            if _SENTENCE.search(const) and not const.lstrip().startswith(("<", "(min-width")):
                 yield const
 
 
@@ -129,7 +131,9 @@ def _is_translated(node: nodes.Node) -> bool:
 
 
 def _speaks(text: str) -> bool:
-    return any(letter.isalpha() for letter in text) and text.strip() not in EVERYWHERE
+    """Whether there are words left once values, and what a macro adds to a tag, are taken away."""
+    said = _ATTRIBUTES.sub("", text.replace(_HOLE, " "))
+    return any(word not in SIGNS for word in _WORD.findall(said))
 
 
 class _Reader(HTMLParser):

@@ -19,6 +19,8 @@ from shop import cart, catalog, checkout, customers, orders, payments
 from shop.core import clock
 from shop.core.db import end_read, retrying, transaction
 from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.network import digest_of
 from shop.customers.models import Address
 from shop.orders import OrderStatus, PaymentStatus
@@ -40,7 +42,9 @@ from shop.store.frame import money
 log = logging.getLogger(__name__)
 
 NEW_ADDRESS = "new"
-UNFIT_SAVED = "Your saved address needs a detail before we can send to it. Complete it below."
+UNFIT_SAVED = lazy_gettext(
+    "Your saved address needs a detail before we can send to it. Complete it below."
+)
 THUMB_WIDTH, THUMB_HEIGHT = 320, 400
 
 
@@ -69,7 +73,7 @@ def contact_save() -> ResponseReturnValue:
     form, chosen = ContactForm(), request.form.get("address_id", NEW_ADDRESS)
     found = visitors.basket()
     if found is None:
-        return _to_cart("Your cart is empty.")
+        return _to_cart(_("Your cart is empty."))
     if "update" in request.form:
         ready = _ready(load())
         return ready if isinstance(ready, Response) else _contact_page(ready, form, chosen=chosen)
@@ -87,7 +91,7 @@ def contact_save() -> ResponseReturnValue:
             raise
         except customers.InvalidAddress as error:  # of a saved address: all others were checked
             form, chosen = _form_of_saved(form, chosen), NEW_ADDRESS
-            above = [UNFIT_SAVED, *tell(form, error)]
+            above = [str(UNFIT_SAVED), *tell(form, error)]
         except DomainError as error:
             above = tell(form, error)
     if form.errors or above:
@@ -113,7 +117,7 @@ def place() -> ResponseReturnValue:
     """
     basket = visitors.basket()
     if basket is None:
-        return _to_cart("Your cart is empty.")
+        return _to_cart(_("Your cart is empty."))
     billing, method = BillingForm(prefix="billing-"), request.form.get("shipping_method", "")
     if "update" in request.form:
         if isinstance(ready := _ready_to_send(load(), keep_problems=True), Response):
@@ -192,7 +196,7 @@ def payment_another_way() -> ResponseReturnValue:
         flash(error.sentence, "error" if isinstance(error, Unavailable) else "warning")
         return redirect(order_url(order), code=303)
     if outcome == payments.SyncOutcome.CANCELLED:
-        flash("The voucher is cancelled. Please do not pay it any more.", "success")
+        flash(_("The voucher is cancelled. Please do not pay it any more."), "success")
     # A voucher that was paid at this moment leads on to the order.
     _begin(order)
     return redirect(payment_url(order), code=303)
@@ -209,13 +213,17 @@ def payment_return() -> ResponseReturnValue:
     try:
         outcome = payments.settle_order(order.id)
     except Unavailable:
-        flash("The payment service has not answered yet. This page shows when it has.", "warning")
+        flash(
+            _("The payment service has not answered yet. This page shows when it has."), "warning"
+        )
         return redirect(order_url(order), code=303)
     except DomainError as error:  # what Stripe has there is not this order's payment
         log.warning("return page", extra={"order_id": order.id, "reason": error.sentence})
         flash(
-            "We could not find this payment. If you have paid, we will email you as soon as it"
-            " arrives; you don't need to pay again.",
+            _(
+                "We could not find this payment. If you have paid, we will email you as soon as it"
+                " arrives; you don't need to pay again."
+            ),
             "warning",
         )
         return redirect(order_url(order), code=303)
@@ -228,7 +236,7 @@ def payment_return() -> ResponseReturnValue:
     if order.status != OrderStatus.PENDING or outcome == payments.SyncOutcome.LATE:
         return redirect(order_url(order), code=303)
     if not (attempt and attempt.failure):
-        flash("The payment was not finished. Nothing was charged; you can try again.", "warning")
+        flash(_("The payment was not finished. Nothing was charged; you can try again."), "warning")
     return redirect(payment_url(order), code=303)
 
 
@@ -262,21 +270,24 @@ def shown_address(saved: Address) -> dict[str, Any]:
 
 def order_rows(order: orders.Order) -> list[tuple[str, int | str]]:
     """What the total of an order is made of, for people."""
-    rows: list[tuple[str, int | str]] = [("Subtotal", order.subtotal_minor)]
+    rows: list[tuple[str, int | str]] = [(_("Subtotal"), order.subtotal_minor)]
     redeemed = orders.redeemed(order)
     rows += [
         (discount_words(one.name, one.code), -one.amount_minor)
         for one in redeemed
         if one.amount_minor
     ]
-    rows.append((order.shipping_method_name, order.shipping_minor or "Free"))
+    rows.append((order.shipping_method_name, order.shipping_minor or _("Free")))
     rows += [
-        (f"{discount_words(one.name, one.code)}: off delivery", "included")
+        (
+            _("%(discount)s: off shipping", discount=discount_words(one.name, one.code)),
+            _("included"),
+        )
         for one in redeemed
         if one.shipping_minor
     ]
     if not order.prices_include_tax:
-        rows.append(("Tax", order.tax_minor))
+        rows.append((_("Tax"), order.tax_minor))
     return rows
 
 
@@ -319,7 +330,7 @@ def _saved(customer_id: int, address_id: int) -> dict[str, str]:
     for saved in customers.own_addresses(customer_id):
         if saved.id == address_id:
             return {field: getattr(saved, field) for field in customers.ADDRESS_FIELDS}
-    raise NotFound("There is no such address.")
+    raise NotFound(_("Address not found."))
 
 
 def _saved_choice(given: dict[str, str]) -> str:
@@ -420,7 +431,12 @@ def _not_placed(
     stopped = error.sentence
     now = basket.quote.total_minor
     if error.code == "cart_changed" and seen[1] not in {-1, now}:
-        stopped += f" It was {money(seen[1])} when you looked and is {money(now)} now."
+        changed = _(
+            "It was %(before)s when you looked and is %(now)s now.",
+            before=money(seen[1]),
+            now=money(now),
+        )
+        stopped = f"{stopped} {changed}"
     return _delivery_page(basket, billing, stopped=stopped), status_of(error)
 
 
@@ -439,9 +455,9 @@ def _begin(order: orders.Order) -> None:
 def _ready(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
     """The cart to be ordered, or the way back to it when it cannot be."""
     if not basket.lines:
-        return _to_cart("Your cart is empty.")
+        return _to_cart(_("Your cart is empty."))
     if basket.view.problems and not keep_problems:
-        return _to_cart("Something in your cart needs a look before you can order.")
+        return _to_cart(_("Something in your cart needs a look before you can order."))
     return basket
 
 
@@ -474,7 +490,7 @@ def order_by_link(
     """The order with this number and secret, read as ``orders.by_token`` does. Raises
     ``NotFound``, also for what is no number."""
     if not (number.isascii() and number.replace("-", "").isalnum() and len(number) <= 32):
-        raise NotFound("There is no such order.")
+        raise NotFound(_("Order not found."))
     return orders.by_token(number, visitors.secret(token), whole=whole, with_lines=with_lines)
 
 

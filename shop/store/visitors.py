@@ -29,6 +29,7 @@ from shop import cart, checkout, customers
 from shop.core import actor, devices, tokens
 from shop.core.db import transaction
 from shop.core.errors import Invalid, NotFound
+from shop.core.i18n import gettext as _
 from shop.core.network import network_of
 from shop.customers.models import Customer
 from shop.store import errors
@@ -143,7 +144,7 @@ def sign_in(who: Customer) -> list[str]:
     g.customer = who
     g.pop("basket", None)
     g.pop("cart_count", None)
-    _forget_cart_cookie()
+    _delete_cart_cookie()
     _remember_device(who)
     return notes
 
@@ -212,7 +213,7 @@ def row_id(given: str | int | None) -> int:
     """A row's number out of an address or a form. Raises ``NotFound`` for what can be none."""
     text = str(given or "")
     if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= MAX_ID):
-        raise NotFound("There is no such thing.")
+        raise NotFound(_("Not found."))
     return int(text)
 
 
@@ -227,7 +228,7 @@ def quantity(given: str | None) -> int:
     ):
         return int(text)
     limit = cart.max_per_variant()
-    raise Invalid(f"Please choose a quantity from 1 to {limit}.", field="quantity")
+    raise Invalid(_("Please choose a quantity from 1 to %(limit)s.", limit=limit), field="quantity")
 
 
 def local_path(given: str | None, default: str) -> str:
@@ -336,7 +337,7 @@ def _remember_device(who: Customer) -> None:
 
 
 def _renew_session() -> None:
-    """Forget what belonged to the customer before; a staff sign-in in the same browser stays."""
+    """Delete what belonged to the customer before; a staff sign-in in the same browser stays."""
     for key in [
         key for key in session if key in {CUSTOMER_TOKEN, "csrf_token", "removed", "reset"}
     ]:
@@ -355,12 +356,12 @@ def _keep_cart_cookie(token: str) -> None:
         return response
 
 
-def _forget_cart_cookie() -> None:
+def _delete_cart_cookie() -> None:
     if CART_COOKIE not in request.cookies:
         return
 
     @after_this_request
-    def forget(response: Response) -> Response:
+    def delete(response: Response) -> Response:
         response.delete_cookie(
             CART_COOKIE,
             secure=current_app.config["SESSION_COOKIE_SECURE"],

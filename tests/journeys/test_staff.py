@@ -118,7 +118,7 @@ def test_a_paid_order_is_cancelled_and_the_money_goes_back(
     expect(page.get_by_role("heading", name="Payment").locator(".pill")).to_have_text("Refunded")
     owner.snap("66-cancelled")
     assert available(vase) == 10
-    read_mail(owner, f"{key}@example.com", f"{number} is cancelled")
+    read_mail(owner, f"{key}@example.com", f"{number} has been cancelled")
     read_mail(owner, f"{key}@example.com", f"refund for order {number}")
 
 
