@@ -241,7 +241,7 @@ def _sign_staff_in(name: str, password: str) -> tokens.Pair:
     if user is None or not user.active or not right:
         raise Refused(
             401,
-            "We could not sign you in with this address and password.",
+            "We could not sign you in with this email address and password.",
             code="wrong_credentials",
         )
     with transaction():

@@ -6,7 +6,7 @@ from typing import TypedDict, Unpack
 
 from sqlalchemy import select
 
-from shop.catalog.categories import checked_slug, forget_address, keep_address
+from shop.catalog.categories import checked_slug, free_address, keep_address
 from shop.catalog.errors import NotReady, readable, refusing
 from shop.catalog.events import ProductChanged
 from shop.catalog.models import Category, Product, ProductStatus
@@ -15,6 +15,8 @@ from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.states import StateTable
 
 PRODUCT = StateTable(
@@ -27,13 +29,13 @@ PRODUCT = StateTable(
 )
 # Name for people, fewest and most characters.
 TEXTS = {
-    "name": ("The name", 1, 200),
-    "tagline": ("The tagline", 0, 200),
-    "description": ("The description", 0, 20_000),
-    "keywords": ("The keywords", 0, 500),
-    "seo_title": ("The title for search engines", 0, 120),
-    "seo_description": ("The description for search engines", 0, 320),
-    "tax_class": ("The tax class", 1, 40),
+    "name": (lazy_gettext("The name"), 1, 200),
+    "tagline": (lazy_gettext("The tagline"), 0, 200),
+    "description": (lazy_gettext("The description"), 0, 20_000),
+    "keywords": (lazy_gettext("The keywords"), 0, 500),
+    "seo_title": (lazy_gettext("The title for search engines"), 0, 120),
+    "seo_description": (lazy_gettext("The description for search engines"), 0, 320),
+    "tax_class": (lazy_gettext("The tax class"), 1, 40),
 }
 MAX_ATTRIBUTES = 30
 
@@ -64,7 +66,7 @@ def get_product(product_id: int, *, to_change: bool = False) -> Product:
     """The product, for editing; ``to_change`` locks it. Raises ``NotFound``."""
     found = session.get(Product, product_id, with_for_update={"of": Product} if to_change else None)
     if found is None:
-        raise NotFound("There is no such product.")
+        raise NotFound(_("Product not found."))
     return found
 
 
@@ -80,7 +82,7 @@ def create_product(name: str, **details: Unpack[ProductDetails]) -> Product:
     _write(made, {"name": name, **details})
     with refusing():
         session.add(made)
-    forget_address(f"/products/{made.slug}")
+    free_address(f"/products/{made.slug}")
     changed(made, "created")
     return made
 
@@ -92,7 +94,7 @@ def update_product(product: Product, **fields: Unpack[ProductFields]) -> Product
         _write(product, fields)
         if slug != product.slug:
             keep_address(f"/products/{product.slug}", category_id=None, product_id=product.id)
-            forget_address(f"/products/{slug}")
+            free_address(f"/products/{slug}")
             product.slug = slug
     changed(product, "updated")
     return product
@@ -109,10 +111,15 @@ def publish(
     clock.check_year(at, "published_at")
     clock.check_year(until, "unpublish_at")
     if not any(variant.archived_at is None for variant in product.variants):
-        raise NotReady(f"{product.name} has nothing to sell yet: add a variant with a price first.")
+        raise NotReady(
+            _(
+                "%(product)s has nothing to sell yet: add a variant with a price first.",
+                product=product.name,
+            )
+        )
     start = at or product.published_at or clock.now()
     if until is not None and until <= start:
-        raise Invalid("The last day must lie after the first.", field="unpublish_at")
+        raise Invalid(_("The last day must lie after the first."), field="unpublish_at")
     if product.status != ProductStatus.ACTIVE:
         product.status = PRODUCT.move(product.status, to=ProductStatus.ACTIVE)
     product.published_at = start
@@ -122,7 +129,7 @@ def publish(
 
 
 def unpublish(product: Product) -> Product:
-    """Take a product out of the shop, to work on it."""
+    """Take a product off sale, to work on it."""
     product.status = PRODUCT.move(product.status, to=ProductStatus.DRAFT)
     changed(product, "unpublished")
     return product
@@ -139,7 +146,9 @@ def archive(product: Product) -> Product:
 def restore(product: Product) -> Product:
     """Take a product out of the archive, as a draft."""
     if product.status != ProductStatus.ARCHIVED:
-        raise WrongState(f"This product is {product.status} and cannot be restored.")
+        raise WrongState(
+            _("This product is %(status)s and cannot be restored.", status=product.status)
+        )
     product.status = PRODUCT.move(product.status, to=ProductStatus.DRAFT)
     changed(product, "restored")
     return product
@@ -163,7 +172,7 @@ def changed(product: Product, what: str) -> None:
 def _write(product: Product, fields: ProductFields) -> None:
     """Check everything first, so that a refusal leaves the product as it was."""
     clean: dict[str, object] = {
-        field: readable(str(fields.get(field)), field=field, what=what, most=most, least=least)
+        field: readable(str(fields.get(field)), field=field, what=str(what), most=most, least=least)
         for field, (what, least, most) in TEXTS.items()
         if field in fields
     }
@@ -172,7 +181,9 @@ def _write(product: Product, fields: ProductFields) -> None:
     if "featured_rank" in fields:
         rank = fields["featured_rank"]
         if rank is not None and not 0 <= rank <= 1_000_000:
-            raise Invalid("The rank is a whole number from 0.", field="featured_rank")
+            raise Invalid(
+                _("The featured position is a whole number from 0."), field="featured_rank"
+            )
         clean["featured_rank"] = rank
     categories = list(fields.get("categories", product.categories))
     if "primary_category" in fields or "categories" in fields:
@@ -188,11 +199,14 @@ def _write(product: Product, fields: ProductFields) -> None:
 
 def _attributes(attributes: dict[str, str]) -> dict[str, str]:
     if len(attributes) > MAX_ATTRIBUTES:
-        raise Invalid(f"A product can have {MAX_ATTRIBUTES} details, not more.", field="attributes")
-    return {
-        readable(name, field="attributes", what="The name of a detail", most=60, least=1): readable(
-            value, field="attributes", what=f"The detail {name}", most=500
+        raise Invalid(
+            _("A product can have %(most)s details, not more.", most=MAX_ATTRIBUTES),
+            field="attributes",
         )
+    return {
+        readable(
+            name, field="attributes", what=_("The name of a detail"), most=60, least=1
+        ): readable(value, field="attributes", what=_("The detail %(name)s", name=name), most=500)
         for name, value in attributes.items()
     }
 

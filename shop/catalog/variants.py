@@ -15,6 +15,7 @@ from shop.catalog.products import changed
 from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
+from shop.core.i18n import gettext as _
 
 SKU = re.compile(r"[A-Z0-9](?:[A-Z0-9._/-]{0,62}[A-Z0-9])?")
 SWATCH = re.compile(r"#[0-9a-f]{6}")
@@ -61,7 +62,7 @@ def get_variant(variant_id: int) -> Variant:
     """The variant, for editing. Raises ``NotFound``."""
     found = session.get(Variant, variant_id)
     if found is None:
-        raise NotFound("There is no such variant.")
+        raise NotFound(_("Variant not found."))
     return found
 
 
@@ -89,7 +90,10 @@ def set_options(product: Product, drafts: Sequence[OptionDraft]) -> None:
         for variant in product.variants:
             twin = seen.setdefault(variant.combination, variant.sku)
             if twin != variant.sku:
-                raise Taken(f"Then {twin} and {variant.sku} would be the same.", field="options")
+                raise Taken(
+                    _("Then %(one)s and %(other)s would be the same.", one=twin, other=variant.sku),
+                    field="options",
+                )
     changed(product, "options changed")
 
 
@@ -103,12 +107,12 @@ def add_variant(
 
     Raises ``Invalid`` for a value that cannot be, ``Taken`` for a SKU or combination that exists.
     """
-    for field, what in (("sku", "The SKU"), ("price_minor", "The price")):
+    for field, what in (("sku", _("The SKU")), ("price_minor", _("The price"))):
         if field not in fields:
-            raise Invalid(f"{what} is missing.", field=field)
+            raise Invalid(_("%(what)s is missing.", what=what), field=field)
     chosen = _one_of_each(product, values)
     if sum(v.archived_at is None for v in product.variants) >= MAX_VARIANTS:
-        raise Invalid(f"A product can have {MAX_VARIANTS} variants, not more.")
+        raise Invalid(_("A product can have %(most)s variants, not more.", most=MAX_VARIANTS))
     clean = _checked(fields, None)
     clean.setdefault("position", max((v.position for v in product.variants), default=-1) + 1)
     with refusing():
@@ -133,7 +137,12 @@ def generate_variants(
     wanted = prod(len(values) for values in choices)
     if wanted > MAX_VARIANTS:
         raise Invalid(
-            f"That would be {wanted:,} variants; {MAX_VARIANTS} is the most.", field="options"
+            _(
+                "That would be %(count)s variants; %(most)s is the most.",
+                count=f"{wanted:,}",
+                most=MAX_VARIANTS,
+            ),
+            field="options",
         )
     there = {variant.combination for variant in product.variants}
     added: list[Variant] = []
@@ -163,7 +172,7 @@ def reorder_variants(product: Product, ids: Sequence[int]) -> None:
     """Show the variants in this order. Raises ``Invalid`` unless it names each exactly once."""
     by_id = {variant.id: variant for variant in product.variants}
     if sorted(ids) != sorted(by_id):
-        raise Invalid("The order must name every variant once.", field="order")
+        raise Invalid(_("The order must name every variant once."), field="order")
     for n, variant_id in enumerate(ids):
         by_id[variant_id].position = n
     product.variants.sort(key=lambda variant: variant.position)
@@ -176,8 +185,11 @@ def archive_variant(variant: Variant) -> None:
     others = [v for v in product.variants if v.archived_at is None and v is not variant]
     if product.status == ProductStatus.ACTIVE and not others:
         raise NotReady(
-            f"{variant.sku} is all that {product.name} has to sell: take the product out of the"
-            " shop instead."
+            _(
+                "%(sku)s is all that %(product)s has to sell: unpublish the product instead.",
+                sku=variant.sku,
+                product=product.name,
+            )
         )
     if variant.archived_at is None:
         variant.archived_at = clock.now()
@@ -207,25 +219,45 @@ def delete_variant(variant: Variant) -> None:
 
 def _check_drafts(drafts: Sequence[OptionDraft]) -> None:
     if len(drafts) > MAX_OPTIONS:
-        raise Invalid(f"A product can have {MAX_OPTIONS} options, not more.", field="options")
-    _check_names([draft.name for draft in drafts], "option")
+        raise Invalid(
+            _("A product can have %(most)s options, not more.", most=MAX_OPTIONS), field="options"
+        )
+    _check_names(
+        [draft.name for draft in drafts],
+        what=_("The option"),
+        twice=_("Each option needs a name of its own."),
+    )
     for draft in drafts:
         if not draft.values:
-            raise Invalid(f"{draft.name} has no values to choose from.", field="options")
+            raise Invalid(
+                _("%(option)s has no values to choose from.", option=draft.name), field="options"
+            )
         if len(draft.values) > MAX_VALUES:
-            raise Invalid(f"{draft.name} can have {MAX_VALUES} values, not more.", field="options")
-        _check_names([value.name for value in draft.values], f"value of {draft.name}")
+            raise Invalid(
+                _(
+                    "%(option)s can have %(most)s values, not more.",
+                    option=draft.name,
+                    most=MAX_VALUES,
+                ),
+                field="options",
+            )
+        _check_names(
+            [value.name for value in draft.values],
+            what=_("The value of %(option)s", option=draft.name),
+            twice=_("Each value of %(option)s needs a name of its own.", option=draft.name),
+        )
         for value in draft.values:
             if value.swatch and not SWATCH.fullmatch(value.swatch.lower()):
                 raise Invalid(
-                    f"The colour of {value.name} must look like #b4623e.", field="options"
+                    _("The colour of %(value)s must look like #b4623e.", value=value.name),
+                    field="options",
                 )
 
 
-def _check_names(names: Sequence[str], what: str) -> None:
-    clean = [readable(n, field="options", what=f"The {what}", most=60, least=1) for n in names]
+def _check_names(names: Sequence[str], *, what: str, twice: str) -> None:
+    clean = [readable(n, field="options", what=what, most=60, least=1) for n in names]
     if len({name.casefold() for name in clean}) < len(clean):
-        raise Invalid(f"Each {what} needs a name of its own.", field="options")
+        raise Invalid(twice, field="options")
 
 
 def _option(product: Product, draft: OptionDraft, position: int) -> Option:
@@ -247,8 +279,17 @@ def _option(product: Product, draft: OptionDraft, position: int) -> Option:
         users = [variant.sku for variant in product.variants if gone in variant.values]
         if users:
             raise WrongState(
-                f"{gone.name} is still used by {', '.join(users[:3])}"
-                f"{' and others' if len(users) > 3 else ''}.",
+                _(
+                    "%(value)s is still used by %(variants)s and others.",
+                    value=gone.name,
+                    variants=", ".join(users[:3]),
+                )
+                if len(users) > 3
+                else _(
+                    "%(value)s is still used by %(variants)s.",
+                    value=gone.name,
+                    variants=", ".join(users),
+                ),
                 field="options",
             )
         option.values.remove(gone)
@@ -261,7 +302,10 @@ def _matching(there: Sequence[Named], draft: OptionDraft | ValueDraft) -> Named 
     if draft.id is not None:
         found = next((one for one in there if one.id == draft.id), None)
         if found is None:
-            raise NotFound(f"{draft.name} is no longer among the options.", field="options")
+            raise NotFound(
+                _("%(option)s is no longer among the options.", option=draft.name),
+                field="options",
+            )
         return found
     name = draft.name.strip().casefold()
     return next((one for one in there if one.name.casefold() == name), None)
@@ -276,9 +320,11 @@ def _one_of_each(product: Product, values: Iterable[OptionValue]) -> list[Option
     by_option = {value.option: value for value in given}
     missing = [option.name for option in product.options if option not in by_option]
     if missing:
-        raise Invalid(f"Choose a value for {' and '.join(missing)}.", field="values")
+        raise Invalid(
+            _("Choose a value for %(options)s.", options=", ".join(missing)), field="values"
+        )
     if len(given) != len(product.options):
-        raise Invalid("Choose one value of each option of this product.", field="values")
+        raise Invalid(_("Choose one value of each option of this product."), field="values")
     return [by_option[option] for option in product.options]
 
 
@@ -299,7 +345,10 @@ def _sku(pattern: str, values: Sequence[OptionValue]) -> str:
     def fill(found: re.Match[str]) -> str:
         name = names.get(found[1].strip().casefold())
         if name is None:
-            raise Invalid(f"There is no option {found[1]} for the SKU.", field="sku_pattern")
+            raise Invalid(
+                _("There is no option %(option)s for the SKU.", option=found[1]),
+                field="sku_pattern",
+            )
         letters = re.sub(r"[^A-Z0-9]", "", name.upper())
         return letters[: int(found[2])] if found[2] else letters
 
@@ -313,23 +362,29 @@ def _checked(fields: VariantFields, variant: Variant | None) -> VariantFields:
         clean["sku"] = clean["sku"].strip().upper()
         if not SKU.fullmatch(clean["sku"]):
             raise Invalid(
-                "A SKU has letters, digits and . _ / - inside, at most 64 characters.", field="sku"
+                _("A SKU has letters, digits and . _ / - inside, at most 64 characters."),
+                field="sku",
             )
     for field, value, what in (
-        ("price_minor", clean.get("price_minor", 0), "The price"),
-        ("weight_g", clean.get("weight_g", 0), "The weight"),
-        ("low_stock_level", clean.get("low_stock_level", 0), "The low-stock level"),
-        ("position", clean.get("position", 0), "The position"),
+        ("price_minor", clean.get("price_minor", 0), _("The price")),
+        ("weight_g", clean.get("weight_g", 0), _("The weight")),
+        ("low_stock_level", clean.get("low_stock_level", 0), _("The low-stock level")),
+        ("position", clean.get("position", 0), _("The position")),
     ):
         if not 0 <= value <= MAX_WHOLE:
-            raise Invalid(f"{what} cannot be less than 0 or beyond reason.", field=field)
+            raise Invalid(
+                _("%(what)s cannot be less than 0 or beyond reason.", what=what), field=field
+            )
     if "barcode" in clean:
-        clean["barcode"] = readable(clean["barcode"], field="barcode", what="The barcode", most=64)
+        clean["barcode"] = readable(
+            clean["barcode"], field="barcode", what=_("The barcode"), most=64
+        )
     price = clean.get("price_minor", variant.price_minor if variant else 0)
     compare_at = clean.get("compare_at_minor", variant.compare_at_minor if variant else None)
     if compare_at is not None and not price < compare_at <= MAX_WHOLE:
         raise Invalid(
-            "The former price must be higher than the price, or empty.", field="compare_at_minor"
+            _("The compare-at price must be higher than the price, or empty."),
+            field="compare_at_minor",
         )
     return clean
 

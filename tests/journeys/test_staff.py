@@ -66,7 +66,7 @@ def test_a_product_from_nothing_to_the_shop(owner: Visitor, tmp_path: Path, visi
     page.locator("#picture-file").set_input_files([liar])
     refusal = page.locator("[data-uploads]")
     expect(refusal).to_contain_text("notes.jpg")
-    expect(refusal).to_contain_text("not a JPEG, PNG or WebP picture")
+    expect(refusal).to_contain_text("not a JPEG, PNG or WebP image")
     expect(shown).to_have_count(2)
     owner.snap("62-product-edit")
 
