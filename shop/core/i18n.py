@@ -77,20 +77,20 @@ def install(env: Environment) -> None:
 
 def _translated(message: str) -> str:
     chosen = _locale.get()
-    return message if chosen == SOURCE else _catalog(chosen).ugettext(message)
+    return message if chosen == SOURCE else _catalog(FOLDER, chosen).ugettext(message)
 
 
 def _numbered(singular: str, plural: str, count: int) -> str:
     chosen = _locale.get()
     if chosen == SOURCE:
         return singular if count == 1 else plural
-    return _catalog(chosen).ungettext(singular, plural, count)
+    return _catalog(FOLDER, chosen).ungettext(singular, plural, count)
 
 
 @lru_cache
-def _catalog(chosen: str) -> NullTranslations:
+def _catalog(folder: Path, chosen: str) -> NullTranslations:
     """The sentences of a language; those that it lacks stay English."""
-    return Translations.load(FOLDER, [chosen])
+    return Translations.load(folder, [chosen])
 
 
 # As Jinja's own new style, minus what English does not need: a page says a hundred sentences.

@@ -6,6 +6,7 @@ What is read, and how, stands in pyproject.toml under [tool.babel]. The file has
 line numbers, so that only a changed sentence changes it.
 """
 
+import contextlib
 import re
 import sys
 import tempfile
@@ -27,7 +28,7 @@ SPOKEN = {"alt", "aria-label", "aria-roledescription", "content", "label", "plac
 SIGNS = {"w", "x"}
 _EXTRACT = (
     "pybabel --quiet extract --add-location=file --sort-output --project=shop --version=1"
-    f" --keywords=lazy_gettext --mapping-file={ROOT / 'pyproject.toml'}"
+    " --keywords=lazy_gettext --mapping-file=pyproject.toml"
 ).split()
 _CHANGING = ('"POT-Creation-Date', '"Generated-By', '"Report-Msgid-Bugs-To')
 _HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"
@@ -56,9 +57,10 @@ def extracted() -> str:
     """Returns the template for new languages, as it follows from the code."""
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "messages.pot"
-        CommandLineInterface().run(  # type: ignore[no-untyped-call]
-            [*_EXTRACT, f"--output-file={written}", str(ROOT)]
-        )
+        with contextlib.chdir(ROOT):
+            CommandLineInterface().run(  # type: ignore[no-untyped-call]
+                [*_EXTRACT, f"--output-file={written}", "."]
+            )
         lines = written.read_text().splitlines(keepends=True)
     start = next(n for n, line in enumerate(lines) if line.startswith("msgid"))
     return "".join(line for line in lines[start:] if not line.startswith(_CHANGING))

@@ -25,7 +25,7 @@ from shop.store import (
     visitors,
 )
 from shop.store.blueprint import bp
-from shop.store.statics import store_static
+from shop.store.statics import script_words, store_static
 
 PAGES = (
     home,
@@ -45,7 +45,11 @@ PAGES = (
 
 def init_app(app: Flask) -> None:
     """Plug the storefront into ``app``."""
-    app.jinja_env.globals.update(frame.template_globals(), store_static=store_static)
+    app.jinja_env.globals.update(
+        frame.template_globals(),
+        store_static=store_static,
+        script_words=script_words,
+    )
     app.jinja_env.filters.update(frame.FILTERS, marked=search.marked)
     headers.init_app(app)
     errors.init_app(app)

@@ -16,9 +16,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import brotli
+from babel import Locale
+from babel.messages.extract import extract
 from flask import Response, abort, request
 from flask.typing import ResponseReturnValue
 
+from shop.core import i18n
 from shop.store.blueprint import bp
 
 ROOT = Path(__file__).parent / "static"
@@ -139,6 +142,29 @@ def bundled(modules: dict[str, str]) -> str:
 
 def _scripts() -> list[tuple[str, Path]]:
     return [(known, path) for known, path in _files().items() if known.startswith("js/")]
+
+
+def script_words() -> dict[str, str | dict[str, str]]:
+    """What the scripts say, in the language of this request; empty for English, which stands in
+    them. A sentence that has forms for numbers has them by the names of CLDR: one, few, other …"""
+    return {} if i18n.locale() == i18n.SOURCE else _translated(i18n.locale())
+
+
+@lru_cache(maxsize=8)
+def _translated(language: str) -> dict[str, str | dict[str, str]]:
+    sayings: dict[str, str | dict[str, str]] = {}
+    form_of = Locale.parse(language).plural_form
+    for _name, path in _scripts():
+        with path.open("rb") as script:
+            for _line, message, _comments, _context in extract("javascript", script):
+                if isinstance(message, str):
+                    sayings[message] = i18n.gettext(message)
+                    continue
+                one, many = message[:2]
+                sayings[one] = {
+                    form_of(n): i18n.ngettext(one, many, n, num="%(num)s") for n in range(201)
+                }
+    return sayings
 
 
 @lru_cache(maxsize=1)

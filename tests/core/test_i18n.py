@@ -1,6 +1,5 @@
 """Sentences in the language of their reader."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from shop.core import i18n
 
 
 @pytest.fixture
-def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog = Catalog(locale="de")
     catalog.add("Your cart", "Dein Warenkorb")
     catalog.add("Only %(count)s left.", "Nur noch %(count)s da.")
@@ -22,9 +21,6 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with (folder / "messages.mo").open("wb") as written:
         write_mo(written, catalog)
     monkeypatch.setattr(i18n, "FOLDER", tmp_path)
-    i18n._catalog.cache_clear()
-    yield
-    i18n._catalog.cache_clear()
 
 
 @pytest.fixture
