@@ -17,7 +17,7 @@ from typing import Any
 from babel.support import LazyProxy, NullTranslations, Translations
 from jinja2 import Environment, pass_eval_context
 from jinja2.nodes import EvalContext
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 SOURCE = "en"
 FOLDER = Path(__file__).parents[2] / "translations"
@@ -93,13 +93,13 @@ def _catalog(folder: Path, chosen: str) -> NullTranslations:
     return Translations.load(folder, [chosen])
 
 
-# As Jinja's own new style, minus what English does not need: a page says a hundred sentences.
+# As Jinja's own new style, but for %s alone and without its detours: a page says a hundred
+# sentences, and Markup's own % takes four times as long.
 @pass_eval_context
 def _on_page(eval_ctx: EvalContext, message: str, /, **values: Any) -> str:
-    text = _translated(message)
-    if eval_ctx.autoescape:
-        text = Markup(text)
-    return text % values if values or "%" in text else text
+    if values or not eval_ctx.autoescape:
+        return _filled(eval_ctx, _translated(message), values)
+    return _safe(_locale.get(), message)
 
 
 @pass_eval_context
@@ -107,5 +107,15 @@ def _numbered_on_page(
     eval_ctx: EvalContext, singular: str, plural: str, count: int, /, **values: Any
 ) -> str:
     values.setdefault("num", count)
-    text = _numbered(singular, plural, count)
-    return (Markup(text) if eval_ctx.autoescape else text) % values
+    return _filled(eval_ctx, _numbered(singular, plural, count), values)
+
+
+@lru_cache(maxsize=4096)
+def _safe(_chosen: str, message: str) -> Markup:
+    return Markup(_translated(message) % ())
+
+
+def _filled(eval_ctx: EvalContext, text: str, values: dict[str, Any]) -> str:
+    if not eval_ctx.autoescape:
+        return text % values
+    return Markup(text % {name: escape(value) for name, value in values.items()})

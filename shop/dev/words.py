@@ -1,11 +1,12 @@
 """The sentences of the shop, for translators: `python -m shop.dev.words` fails when
-translations/messages.pot is not what the code says, or when a page says something without gettext;
-`python -m shop.dev.words --write` writes the file anew.
+translations/messages.pot is not what the code says, or when a page or a refusal says something
+without gettext; `python -m shop.dev.words --write` writes the file again.
 
 What is read, and how, stands in pyproject.toml under [tool.babel]. The file has no dates and no
 line numbers, so that only a changed sentence changes it.
 """
 
+import ast
 import contextlib
 import re
 import sys
@@ -20,8 +21,11 @@ from jinja2 import Environment, nodes
 ROOT = Path(__file__).parents[2]
 POT = ROOT / "translations" / "messages.pot"
 TEMPLATES = ROOT / "templates"
-# Folders of templates in which everything goes through gettext.
+# Folders in which everything that people read goes through gettext: of templates, and of code.
 CONVERTED = ("components/", "email/", "layouts/", "store/")
+REFUSING = ("cart", "catalog", "customers", "media", "notifications", "reviews", "store")
+# Errors for programs, programmers and whoever sets the shop up; those stay English.
+TECHNICAL = {"_Refused", "RuntimeError", "StorageRefused", "TypeError", "ValueError"}
 # What the visible attributes of HTML are called.
 SPOKEN = {"alt", "aria-label", "aria-roledescription", "content", "label", "placeholder", "title"}
 # Not words of a language: HTML's unit of width, and "times" where there is no ×.
@@ -45,6 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
         POT.write_text(fresh)
         return 0
     faults = list(silent_sentences(TEMPLATES, CONVERTED))
+    for package in REFUSING:
+        for path in sorted((ROOT / "shop" / package).rglob("*.py")):
+            where = path.relative_to(ROOT)
+            faults += [f"{where}:{told}" for told in silent_refusals(path.read_text())]
     if not POT.exists() or POT.read_text() != fresh:
         faults.append(
             f"{POT.relative_to(ROOT)} is not what the code says: python -m shop.dev.words --write"
@@ -76,6 +84,22 @@ def silent_sentences(folder: Path, converted: tuple[str, ...]) -> Iterator[str]:
         source = path.read_text()
         for text in [*_written(env, source, path.suffix == ".html"), *_named(env, source)]:
             yield f"templates/{name}: outside of gettext: {text}"
+
+
+def silent_refusals(source: str) -> Iterator[str]:
+    """Yields the line and text of what is raised or flashed for people without gettext."""
+    for node in ast.walk(ast.parse(source)):
+        call = node.exc if isinstance(node, ast.Raise) else node
+        if not isinstance(call, ast.Call) or not call.args:
+            continue
+        name = ast.unparse(call.func).rpartition(".")[2]
+        is_refusal = isinstance(node, ast.Raise) and name not in TECHNICAL
+        text = call.args[0]
+        is_plain = isinstance(text, ast.JoinedStr) or (
+            isinstance(text, ast.Constant) and isinstance(text.value, str)
+        )
+        if (is_refusal or name == "flash") and is_plain:
+            yield f"{call.lineno}: outside of gettext: {ast.unparse(text)}"
 
 
 def _written(env: Environment, source: str, is_html: bool) -> Iterator[str]:

@@ -45,3 +45,20 @@ def test_plain_text_counts_as_visible(tmp_path: Path):
     assert found(tmp_path, "Thank you, {{ name }}.\n{{ path }}\n", "page.txt") == [
         "Thank you, \N{OBJECT REPLACEMENT CHARACTER}."
     ]
+
+
+def test_refusals_outside_gettext_are_found():
+    source = """
+raise NotFound("Order not found.")
+raise NotFound(_("Order not found."))
+raise Invalid(f"At most {most}.", field="quantity")
+raise RuntimeError("the door is not set up")
+flash("Saved.", "success")
+flash(note)
+"""
+
+    assert list(words.silent_refusals(source)) == [
+        "2: outside of gettext: 'Order not found.'",
+        "4: outside of gettext: f'At most {most}.'",
+        "6: outside of gettext: 'Saved.'",
+    ]
