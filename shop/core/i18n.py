@@ -118,4 +118,5 @@ def _safe(_chosen: str, message: str) -> Markup:
 def _filled(eval_ctx: EvalContext, text: str, values: dict[str, Any]) -> str:
     if not eval_ctx.autoescape:
         return text % values
-    return Markup(text % {name: escape(value) for name, value in values.items()})
+    # Markup(…) would look whether it is given HTML; this is some.
+    return str.__new__(Markup, text % {name: escape(value) for name, value in values.items()})
