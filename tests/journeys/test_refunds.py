@@ -85,7 +85,7 @@ def test_staff_give_a_line_back_and_everybody_sees_it(
     assert available(bowl) == left + 1
     letter = read_mail(owner, f"{key}@example.com", f"refund for order {number}")
     assert price in letter.text and "Ember bowl" in letter.text
-    assert "Banks take up to ten days" in letter.text
+    assert "Banks can take up to ten days" in letter.text
 
 
 def test_a_refund_works_without_scripts(
