@@ -13,7 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from shop import admin, api, cli, customers, edges, statics, store
 from shop.config import Settings
-from shop.core import actor, db, money
+from shop.core import actor, db, i18n, money
 from shop.core.network import network_of
 
 MAX_UPLOAD = 64 * 1024 * 1024
@@ -43,6 +43,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     doors = (store.FILES, admin.FILES)
     secure = settings.is_production
     statics.init_app(app, doors, folder=settings.var / "static", is_secure=secure)
+    i18n.install(app.jinja_env)  # after Flask-AppBuilder, whose own functions are slower
     if os.environ.get("FLASK_RUN_FROM_CLI"):  # set by the flask command; servers need none of it
         cli.init_app(app)
     return app
@@ -87,6 +88,7 @@ def _requests(app: Flask, settings: Settings) -> None:
         g.request_id = given if given.isalnum() and len(given) <= 64 else secrets.token_hex(8)
         actor.set_request_id(g.request_id)
         actor.set_current(actor.GUEST)
+        i18n.set_locale(i18n.SOURCE)
         db.only_reads(request.method in {"GET", "HEAD"})
 
     @app.after_request

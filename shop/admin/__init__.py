@@ -22,7 +22,7 @@ from shop.admin.shell import FILES
 from shop.admin.staff import accounts
 from shop.admin.staff.own_account import PasswordView, ProfileView, SignInView, SignOutView
 from shop.admin.staff.people import RolesView, StaffView
-from shop.core import db
+from shop.core import db, i18n
 from shop.core.db import transaction
 
 VIEWS: tuple[type[Any], ...] = (
@@ -96,8 +96,8 @@ def init_app(app: Flask) -> None:
     )
     with app.app_context():
         appbuilder.init_app(app, db.session)
-        # One language: without this every page would write the locale into the session.
-        app.extensions["babel"].locale_selector = lambda: "en"
+        # Without this every page would write the locale into the session.
+        app.extensions["babel"].locale_selector = i18n.locale
         for view in VIEWS:
             added = appbuilder.add_view_no_menu(view)
             if view is SignInView:

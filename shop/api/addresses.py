@@ -110,8 +110,8 @@ def change(given: dict[str, Any], address_id: int) -> Any:
 @bp.delete("/addresses/<id:address_id>")
 @customer
 @bp.response(204)
-def forget(address_id: int) -> None:
-    """Forget an address"""
+def delete(address_id: int) -> None:
+    """Delete an address"""
     with transaction():
         etags.check(_saved.dump(_own(address_id, lock=True)))
         customers.delete_address(caller().id, address_id)
@@ -120,5 +120,5 @@ def forget(address_id: int) -> None:
 def _own(address_id: int, *, lock: bool = False) -> Address:
     found = session.get(Address, address_id, with_for_update=lock or None, populate_existing=lock)
     if found is None or found.customer_id != caller().id:
-        raise NotFound("There is no such address.")
+        raise NotFound("Address not found.")
     return found

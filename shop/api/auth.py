@@ -91,7 +91,7 @@ class EmailSchema(Schema):
 
 
 class LinkSchema(Schema):
-    """The token of a mailed link, and a password."""
+    """The token of an emailed link, and a password."""
 
     token = line(200, least=1, required=True)
     password = line(256, least=1, required=True)
@@ -170,12 +170,12 @@ def me() -> Any:
 def register(given: dict[str, str]) -> dict[str, str]:
     """Ask for an account
 
-    The answer is the same for known and unknown addresses; what to do next is in the mail.
+    The answer is the same for known and unknown addresses; what to do next is in the email.
     """
-    _count_mail("register", given["email"])
+    _count_email("register", given["email"])
     with transaction():
         customers.register(given["email"], given["password"], given["name"])
-    return {"detail": "We have sent a mail to this address. Follow the link in it."}
+    return {"detail": "We have sent an email to this address. Follow the link in it."}
 
 
 @bp.post("/auth/confirm")
@@ -183,7 +183,7 @@ def register(given: dict[str, str]) -> dict[str, str]:
 @bp.arguments(LinkSchema)
 @bp.response(204)
 def confirm(given: dict[str, str]) -> None:
-    """Confirm an address with the token of the registration mail and the password chosen then"""
+    """Confirm an address with the token of the registration email and the password chosen then"""
     limits.count("confirm", per_caller=PER_CALLER)
     with transaction():
         known = customers.confirm(given["token"], given["password"])
@@ -195,15 +195,15 @@ def confirm(given: dict[str, str]) -> None:
 @bp.arguments(EmailSchema)
 @bp.response(202, ToldSchema)
 def ask_for_password(given: dict[str, Any]) -> dict[str, str]:
-    """Ask for a mail with a link to a new password (customers)
+    """Ask for an email with a link to a new password (customers)
 
     The answer is the same for known and unknown addresses.
     """
     device = devices.known(given.get("device_token"), "customer", given["email"])
-    _count_mail("password", given["email"], device)
+    _count_email("password", given["email"], device)
     with transaction():
         customers.request_password_reset(given["email"], from_known_device=bool(device))
-    return {"detail": "If we know this address, a mail with a link is on its way."}
+    return {"detail": "If we know this address, an email with a link is on its way."}
 
 
 @bp.post("/auth/password-reset/confirm")
@@ -211,7 +211,7 @@ def ask_for_password(given: dict[str, Any]) -> dict[str, str]:
 @bp.arguments(LinkSchema)
 @bp.response(204)
 def set_password(given: dict[str, str]) -> None:
-    """Choose a new password with the token of the mail; ends every sign-in of the account"""
+    """Choose a new password with the token of the email; ends every sign-in of the account"""
     limits.count("confirm", per_caller=PER_CALLER)
     with transaction():
         known = customers.reset_password(given["token"], given["password"])
@@ -241,7 +241,7 @@ def _sign_staff_in(name: str, password: str) -> tokens.Pair:
     if user is None or not user.active or not right:
         raise Refused(
             401,
-            "We could not sign you in with this address and password.",
+            "We could not sign you in with this email address and password.",
             code="wrong_credentials",
         )
     with transaction():
@@ -250,7 +250,7 @@ def _sign_staff_in(name: str, password: str) -> tokens.Pair:
         return tokens.open_sign_in("staff", user.id)
 
 
-def _count_mail(what: str, email: str, device: str = "") -> None:
+def _count_email(what: str, email: str, device: str = "") -> None:
     limits.count(
         what,
         per_caller=MAILS_PER_CALLER,

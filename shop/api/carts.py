@@ -107,7 +107,7 @@ class ShippingQuerySchema(Schema):
 
 
 class ShippingSchema(Schema):
-    """A way to send the cart, at its price for this cart; days are working days."""
+    """A shipping method, at its price for this cart; days are working days."""
 
     code = fields.String(required=True)
     name = fields.String(required=True)
@@ -170,7 +170,7 @@ def set_quantity(given: dict[str, int], item_id: int) -> Any:
 @bp.response(200, CartSchema)
 @bp.doc(parameters=[PARAMETER])
 def remove(item_id: int) -> Any:
-    """Take an item out; answers the cart that is left"""
+    """Remove an item; answers the cart that is left"""
     with transaction():
         basket = _existing_cart()
         cart.remove(basket, item_id)
@@ -183,7 +183,7 @@ def remove(item_id: int) -> Any:
 @bp.response(200, CartSchema)
 @bp.doc(parameters=[PARAMETER])
 def add_code(given: dict[str, str]) -> Any:
-    """Use a discount code
+    """Apply a discount code
 
     404 `unknown_code` if there is none like it, 409 `code_refused` with every reason if it saves
     nothing; then the cart is as it was. A code that waits for an address in its country, or stops
@@ -201,7 +201,7 @@ def add_code(given: dict[str, str]) -> Any:
 @bp.response(200, CartSchema)
 @bp.doc(parameters=[PARAMETER])
 def remove_code(code: str) -> Any:
-    """Take a discount code out"""
+    """Remove a discount code"""
     with transaction():
         basket = _existing_cart()
         cart.remove_code(basket, code)
@@ -214,7 +214,7 @@ def remove_code(code: str) -> Any:
 @bp.response(200, ShippingSchema(many=True))
 @bp.doc(parameters=[PARAMETER])
 def shipping_methods(given: dict[str, str]) -> Any:
-    """Ways to send a cart to a country, at their prices for this cart
+    """Shipping methods for a cart to a country, at their prices for this cart
 
     Without a country, the one of the cart's address or else the shop's own. An empty list: we do
     not send there. `total_minor` is what the order would cost with the method, to be sent with the
@@ -248,7 +248,7 @@ def named_cart(token: str | None) -> cart.Cart | None:
         return None
     found = cart.find(token) if token.isprintable() else None
     if found is None:
-        raise NotFound("There is no such cart (any more).")
+        raise NotFound("Cart not found.")
     return found
 
 

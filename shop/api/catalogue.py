@@ -174,7 +174,7 @@ def _any_product(key: str) -> Product:
     known = session.get(Product, number) if number is not None else None
     known = known or session.scalar(select(Product).where(Product.slug == key))
     if known is None:
-        raise NotFound("There is no such product.")
+        raise NotFound("Product not found.")
     return known
 
 

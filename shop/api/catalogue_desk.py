@@ -55,9 +55,9 @@ def create_product(given: dict[str, Any]) -> Any:
 @bp.arguments(inputs.NewProductSchema)
 @bp.response(200, shapes.ProductSchema)
 def replace_product(given: dict[str, Any], product_id: int) -> Any:
-    """Write everything about a product anew: what is left out becomes empty
+    """Replace everything about a product: what is left out becomes empty
 
-    Its slug, tax class, options, state, variants and pictures stay unless they are named.
+    Its slug, tax class, options, state, variants and images stay unless they are named.
     """
     return _change_product(product_id, BLANK | given)
 
@@ -196,16 +196,16 @@ def movements(given: dict[str, int], variant_id: int) -> Any:
     }
 )
 def add_image(product_id: int) -> Any:
-    """Add a picture: JPEG, PNG or WebP, at most 10 MB and 40 megapixels
+    """Add an image: JPEG, PNG or WebP, at most 10 MB and 40 megapixels
 
     It is re-encoded without metadata; its sizes for the shop's pages are made by a worker.
     """
     allow_body(MAX_PICTURE + OVERHEAD)
     if request.mimetype != "multipart/form-data":
-        raise Refused(415, "Send the picture as multipart/form-data.")
+        raise Refused(415, "Send the image as multipart/form-data.")
     picture = request.files.get("picture")
     if picture is None or len(list(request.files.items(multi=True))) > 1:
-        raise Refused(422, faults=[("picture", "Send one picture, as the part “picture”.")])
+        raise Refused(422, faults=[("picture", "Send one image, as the part “picture”.")])
     try:
         words = inputs.ImageFormSchema().load(request.form.to_dict())
     except ValidationError as error:
@@ -230,7 +230,7 @@ def add_image(product_id: int) -> Any:
 @bp.arguments(inputs.ImagePatchSchema)
 @bp.response(200, shapes.ImageSchema)
 def change_image(given: dict[str, Any], image_id: int) -> Any:
-    """Say what a picture shows, or move it"""
+    """Say what an image shows, or move it"""
     with transaction():
         found = catalog.get_image(image_id)
         product = catalog.get_product(found.product_id, to_change=True)
@@ -249,7 +249,7 @@ def change_image(given: dict[str, Any], image_id: int) -> Any:
 @staff("can_edit", PRODUCTS)
 @bp.response(204)
 def remove_image(image_id: int) -> None:
-    """Take a picture off its product"""
+    """Remove an image from its product"""
     with transaction():
         found = catalog.get_image(image_id)
         catalog.get_product(found.product_id, to_change=True)
@@ -288,7 +288,7 @@ def change_category(given: dict[str, Any], category_id: int) -> Any:
     with transaction():
         found = session.get(Category, category_id, with_for_update=True, populate_existing=True)
         if found is None:
-            raise NotFound("There is no such category.")
+            raise NotFound("Category not found.")
         etags.check(shapes.category(found))
         written = {name: given[name] for name in ("name", "slug", "description") if name in given}
         if written:

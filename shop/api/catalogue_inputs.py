@@ -139,14 +139,14 @@ class MovementsQuerySchema(Schema):
 
 
 class ImageFormSchema(Schema):
-    """What a picture shows."""
+    """What an image shows."""
 
     alt = line(300, load_default="")
     option_value_id = Digits(validate=validate.Range(1, 2**63 - 1))
 
 
 class ImagePatchSchema(Schema):
-    """Changes to a picture; ``position`` counts from 0."""
+    """Changes to an image; ``position`` counts from 0."""
 
     alt = line(300)
     option_value_id = identity(allow_none=True)

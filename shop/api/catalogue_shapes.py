@@ -13,7 +13,7 @@ from shop.catalog.models import Category, Image, Product, Variant
 
 
 class SourceSchema(Schema):
-    """One width of a picture, in two formats."""
+    """One width of an image, in two formats."""
 
     width = fields.Integer(required=True)
     avif = fields.String(required=True)
@@ -21,7 +21,7 @@ class SourceSchema(Schema):
 
 
 class ImageSchema(Schema):
-    """A picture. ``sources`` is empty until a worker has made them. ``id`` is for staff."""
+    """An image. ``sources`` is empty until a worker has made them. ``id`` is for staff."""
 
     id = fields.Integer()
     url = fields.String(required=True)
@@ -261,7 +261,7 @@ def option(one: Any) -> Shown:
 
 
 def picture(one: catalog.ImageView) -> Shown:
-    """A picture of a page."""
+    """An image of a page."""
     return {
         "url": _address(one.key),
         "alt": one.alt,
@@ -281,7 +281,7 @@ def picture(one: catalog.ImageView) -> Shown:
 
 
 def image(one: Image) -> Shown:
-    """A picture as staff see it."""
+    """An image as staff see it."""
     file = one.media
     widths = tuple(int(width) for width in file.widths.split(",") if width)
     view = catalog.ImageView(

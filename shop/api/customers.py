@@ -78,5 +78,5 @@ def their_orders(given: dict[str, int], customer_id: int) -> Any:
 def _known(customer_id: int) -> Customer:
     found = customers.by_id(customer_id)
     if found is None:
-        raise NotFound("There is no such customer.")
+        raise NotFound("Customer not found.")
     return found

@@ -24,7 +24,7 @@ class DiscountWriteSchema(Schema):
     """What can be written of a discount.
 
     `value` is in basis points for `percentage` and `buy_x_get_y` (1000 is 10 %, 10000 is free), in
-    minor units for `fixed`, and the most that is taken off delivery for `free_shipping` (0: all).
+    minor units for `fixed`, and the most that is taken off shipping for `free_shipping` (0: all).
     """
 
     name = line(200)
@@ -94,7 +94,7 @@ class NewCodesSchema(Schema):
 
 
 class MadeSchema(Schema):
-    """The codes that were made."""
+    """The codes that were created."""
 
     codes = fields.List(fields.String(), required=True)
 
@@ -155,7 +155,7 @@ def listing(given: dict[str, Any]) -> Any:
 @bp.arguments(NewDiscountSchema)
 @bp.response(201, DiscountSchema)
 def create(given: dict[str, Any]) -> Any:
-    """Make a discount"""
+    """Create a discount"""
     code = given.pop("code", None)
     with transaction():
         made = discounts.create_discount(
@@ -207,7 +207,7 @@ def delete(discount_id: int) -> None:
 @bp.arguments(PageSchema, location="query")
 @bp.response(200, DiscountCodeSchema(many=True), headers=HEADERS)
 def codes(given: dict[str, int], discount_id: int) -> Any:
-    """The codes of a discount, in the order in which they were made"""
+    """The codes of a discount, in the order in which they were created"""
     discount = discounts.get_discount(discount_id)
     rows = discounts.codes(discount.id, **given)
     return paged(rows, total=discounts.count_codes(discount.id), **given)
@@ -219,7 +219,7 @@ def codes(given: dict[str, int], discount_id: int) -> Any:
 @bp.response(201, MadeSchema)
 @bp.doc(parameters=[repeats.PARAMETER])
 def add_codes(given: dict[str, Any], discount_id: int) -> Any:
-    """Make one code, or up to 10,000 random ones
+    """Create one code, or up to 10,000 random ones
 
     `limit` is how often each can be used: for a code of your choice null or nothing is no limit,
     for random ones nothing is once.

@@ -23,7 +23,7 @@ _refund = RefundSchema()
 
 
 class RestockField(fields.Field[Any]):
-    """True for every line that goes back, or the ids of those whose units can be sold again."""
+    """True for every refunded line, or the ids of those whose units are restocked."""
 
     def __init__(self, **details: Any) -> None:
         one_of = [

@@ -31,15 +31,15 @@ class LineSchema(Schema):
     tax_minor = fields.Integer(required=True)
 
 
-class ParcelLineSchema(Schema):
-    """How many of a line are in a parcel."""
+class ShipmentLineSchema(Schema):
+    """How many of a line are in a shipment."""
 
     line_id = fields.Integer(required=True, attribute="order_line_id")
     quantity = fields.Integer(required=True)
 
 
 class FulfilmentSchema(Schema):
-    """A parcel. It leaves the house when it is made, so it starts as ``shipped``."""
+    """A shipment. It leaves when it is created, so it starts as ``shipped``."""
 
     id = fields.Integer(required=True)
     status = fields.String(required=True)
@@ -47,11 +47,11 @@ class FulfilmentSchema(Schema):
     tracking_number = fields.String(required=True)
     shipped_at = fields.DateTime(required=True)
     delivered_at = fields.DateTime(required=True, allow_none=True)
-    lines = fields.List(fields.Nested(ParcelLineSchema), required=True)
+    lines = fields.List(fields.Nested(ShipmentLineSchema), required=True)
 
 
 class RedeemedSchema(Schema):
-    """A discount as it was when the order was placed: what it took off goods and delivery."""
+    """A discount as it was when the order was placed: what it took off goods and shipping."""
 
     name = fields.String(required=True)
     code = fields.String(required=True)
@@ -136,7 +136,7 @@ class DisputeSchema(Schema):
 
 
 class MoneySchema(Schema):
-    """What the money events of an order add up to. ``balance_minor`` can still be given back."""
+    """What the money events of an order add up to. ``balance_minor`` can still be refunded."""
 
     authorised_minor = fields.Integer(required=True)
     capture_before = fields.DateTime(required=True, allow_none=True)

@@ -1,4 +1,4 @@
-"""Orders for who places them: place once, look, pay, call off."""
+"""Orders for who places them: place once, look, pay, cancel."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -144,7 +144,7 @@ class CancelSchema(Schema):
 @bp.response(201, OrderSchema)
 @bp.doc(parameters=[CART_PARAMETER, repeats.PARAMETER])
 def place(given: dict[str, Any]) -> Any:
-    """Order what is in the cart and hold its stock
+    """Order what is in the cart and reserve its stock
 
     `cart_version` and `seen_total_minor` are what the customer last saw; `GET /shipping-methods`
     tells the total with each method. If the items, a price, a discount, the tax or the shipping
@@ -215,10 +215,10 @@ def start_payment(given: dict[str, Any], number: str) -> payments.Started:
 @bp.response(200, OrderSchema)
 @bp.doc(parameters=[repeats.PARAMETER])
 def cancel(query: dict[str, str], given: dict[str, Any], number: str) -> Any:
-    """Call an order off, or units of it that were not sent
+    """Cancel an order, or units of it that were not shipped
 
     Its owner can until somebody begins to pack it; staff can until it was shipped. What was paid
-    for it goes back in the same step; money that is still on its way (`payment_status`
+    for it is refunded in the same step; money that is still on its way (`payment_status`
     `processing`) is refunded automatically if it arrives.
     """
     order, is_owner = _visible(number, query.get("token"), "can_cancel")
@@ -227,13 +227,15 @@ def cancel(query: dict[str, str], given: dict[str, Any], number: str) -> Any:
         listed = ", ".join(orders.CANCEL_REASONS)
         raise Refused(422, faults=[("reason", f"Choose one of: {listed}.")])
     if not given["refund"] and (is_owner or not caller().may("can_refund", DESK)):
-        raise Refused(403, "Whoever cancels gives the money back, unless they may refund.")
+        raise Refused(
+            403, "Cancelling refunds what was paid; only staff who may refund can leave that out."
+        )
     lines = units_of(given.get("lines"))
 
     def work() -> dict[str, Any]:
         locked = orders.lock(order.id)
         if is_owner and not orders.customer_may_cancel(locked):
-            raise WrongState("This order can no longer be called off here. Please write to us.")
+            raise WrongState("This order can no longer be cancelled here. Please write to us.")
         because = "customer" if is_owner else reason
         if lines is None:
             payments.cancel_order(locked, reason=because, refund=given["refund"])
@@ -311,4 +313,4 @@ def _visible(number: str, token: str | None, permission: str) -> tuple[orders.Or
         if not caller().may(permission, DESK):
             raise Refused(403)
         return order, False
-    raise NotFound("There is no such order.")
+    raise NotFound("Order not found.")

@@ -1,4 +1,4 @@
-"""Orders for staff: the parcels and the remarks."""
+"""Orders for staff: the shipments and the notes."""
 
 from typing import Any
 
@@ -21,8 +21,8 @@ from shop.orders import ShipmentStatus
 bp = Door("Orders desk", "Packing, shipping and remarks, for staff.")
 
 
-class ParcelSchema(Schema):
-    """A parcel; without ``lines`` all that is open. ``notify`` false: no mail that it left."""
+class ShipmentSchema(Schema):
+    """A shipment; without ``lines`` all that is open. ``notify`` false: no email about it."""
 
     lines = fields.List(
         fields.Nested(UnitsSchema), allow_none=True, validate=validate.Length(1, 500)
@@ -33,13 +33,13 @@ class ParcelSchema(Schema):
 
 
 class NoteSchema(Schema):
-    """A remark that only staff see."""
+    """A note that only staff see."""
 
     text = line(2000, least=1, required=True)
 
 
 class NotedSchema(Schema):
-    """The remark as it stands in the timeline."""
+    """The note as it stands in the timeline."""
 
     text = fields.String(required=True)
     author = fields.String(required=True)
@@ -48,16 +48,16 @@ class NotedSchema(Schema):
 
 @bp.post("/orders/<string:number>/fulfilments")
 @staff("can_ship", DESK)
-@bp.arguments(ParcelSchema)
+@bp.arguments(ShipmentSchema)
 @bp.response(201, FulfilmentSchema)
 @bp.doc(parameters=[repeats.PARAMETER])
 def ship(given: dict[str, Any], number: str) -> Any:
-    """Hand a parcel over: some lines, or all that are open"""
+    """Ship some lines, or all that are open"""
     quantities = units_of(given.get("lines"))
     order_id = orders.by_number(number).id
 
     def work() -> dict[str, Any]:
-        parcel = orders.ship(
+        shipment = orders.ship(
             orders.lock(order_id),
             quantities,
             carrier=given["carrier"] or "",
@@ -65,7 +65,7 @@ def ship(given: dict[str, Any], number: str) -> Any:
             notify=given["notify"],
         )
         session.flush()
-        shown: dict[str, Any] = FulfilmentSchema().dump(parcel)
+        shown: dict[str, Any] = FulfilmentSchema().dump(shipment)
         return shown
 
     return repeats.once(given, repeats.in_transaction(work), status=201)
@@ -75,35 +75,35 @@ def ship(given: dict[str, Any], number: str) -> Any:
 @staff("can_ship", DESK)
 @bp.response(200, FulfilmentSchema)
 def shipped(fulfilment_id: int) -> Any:
-    """Say that a parcel has left the house
+    """Mark a shipment as shipped
 
-    A parcel leaves when it is made, so for one that is on its way this changes nothing; for one
+    A shipment leaves when it is created, so for one on its way this changes nothing; for one
     that has arrived it is 409.
     """
     with transaction():
-        parcel = _parcel(_locked(fulfilment_id), fulfilment_id)
-        if parcel.status != ShipmentStatus.SHIPPED:
-            raise WrongState(f"This parcel is {parcel.status} already.")
-        return parcel
+        shipment = _shipment(_locked(fulfilment_id), fulfilment_id)
+        if shipment.status != ShipmentStatus.SHIPPED:
+            raise WrongState(f"This shipment is {shipment.status} already.")
+        return shipment
 
 
 @bp.post("/fulfilments/<id:fulfilment_id>/delivered")
 @staff("can_deliver", DESK)
 @bp.response(200, FulfilmentSchema)
 def delivered(fulfilment_id: int) -> Any:
-    """Say that a parcel arrived; with the last one the order is complete"""
+    """Mark a shipment as delivered; with the last one the order is completed"""
     with transaction():
         order = _locked(fulfilment_id)
         orders.mark_delivered(order, fulfilment_id)
         session.flush()
-        return _parcel(order, fulfilment_id)
+        return _shipment(order, fulfilment_id)
 
 
 @bp.post("/orders/<string:number>/processing")
 @staff("can_process", DESK)
 @bp.response(200, StaffOrderSchema)
 def process(number: str) -> Any:
-    """Say that somebody packs the order now"""
+    """Mark an order as processing: somebody packs it now"""
     with transaction():
         order = orders.lock(orders.by_number(number).id)
         orders.start_processing(order)
@@ -115,7 +115,7 @@ def process(number: str) -> Any:
 @bp.arguments(NoteSchema)
 @bp.response(201, NotedSchema)
 def note(given: dict[str, str], number: str) -> Any:
-    """Add a remark for staff to the timeline"""
+    """Add a note for staff to the timeline"""
     with transaction():
         orders.note(orders.lock(orders.by_number(number).id), given["text"])
     return {"text": given["text"].strip(), "author": actor.current().name, "at": clock.now()}
@@ -126,9 +126,9 @@ def _locked(fulfilment_id: int) -> orders.Order:
         select(orders.Fulfilment.order_id).where(orders.Fulfilment.id == fulfilment_id)
     )
     if order_id is None:
-        raise NotFound("There is no such parcel.")
+        raise NotFound("Shipment not found.")
     return orders.lock(order_id)
 
 
-def _parcel(order: orders.Order, fulfilment_id: int) -> orders.Fulfilment:
+def _shipment(order: orders.Order, fulfilment_id: int) -> orders.Fulfilment:
     return next(one for one in order.fulfilments if one.id == fulfilment_id)

@@ -12,7 +12,7 @@ bp = Door("Webhooks", "Messages from outside, each signed by its sender.")
 
 
 class ReceivedSchema(Schema):
-    """The message is stored; ``new`` is false for a repeat."""
+    """The webhook is stored; ``new`` is false for a repeat."""
 
     received = fields.Boolean(required=True)
     new = fields.Boolean(required=True)
@@ -33,7 +33,7 @@ class ReceivedSchema(Schema):
     requestBody={"content": {"application/json": {"schema": {"type": "object"}}}},
 )
 def stripe() -> dict[str, bool]:
-    """Take a message of Stripe's
+    """Receive a webhook of Stripe
 
     The signature is checked over the raw body. Types that we do not know are stored, too. 503 while
     the database is away: Stripe sends it again for three days.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from shop.core.errors import DomainError
+from shop.core.i18n import gettext as _
 
 
 class NotEnough(DomainError):
@@ -12,7 +13,9 @@ class NotEnough(DomainError):
 
     def __init__(self, available: int) -> None:
         super().__init__(
-            "This is sold out." if available <= 0 else f"Only {available} are left of this."
+            _("This is sold out.")
+            if available <= 0
+            else _("Only %(count)s are left of this.", count=available)
         )
         self.available = available
         self.field = "quantity"

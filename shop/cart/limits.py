@@ -1,6 +1,7 @@
 """How many units of one variant an order takes: the one place that says it, in words too."""
 
 from shop.core.errors import Invalid
+from shop.core.i18n import gettext as _
 
 # What a quantity can be at all: an input beyond it is a mistake.
 MAX_QUANTITY = 999
@@ -26,7 +27,7 @@ def max_quantity(available: int, *, backorder_allowed: bool) -> int:
 
 def limit_words() -> str:
     """Returns the rule as a sentence."""
-    return f"You can order up to {_max_per_variant} of this item."
+    return _("You can order up to %(most)s of this item.", most=_max_per_variant)
 
 
 class TooMany(Invalid):

@@ -10,13 +10,14 @@ from sqlalchemy.orm.attributes import set_committed_value
 from shop.cart import queries
 from shop.cart.errors import NotEnough
 from shop.cart.events import CartChanged
-from shop.cart.limits import MAX_QUANTITY, TooMany, limit_words, max_per_variant, max_quantity
+from shop.cart.limits import MAX_QUANTITY, TooMany, max_per_variant, max_quantity
 from shop.cart.models import Cart, CartDiscount, CartItem, CartStatus
 from shop.catalog.sale import AVAILABLE, VARIANT_ON_SALE
 from shop.core import clock, tokens
 from shop.core.db import session, table
 from shop.core.errors import Invalid, NotFound
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
 from shop.discounts import DiscountCode, clean_code
 
 MAX_LINES = 100
@@ -64,7 +65,7 @@ def add(cart: Cart, variant_id: int, quantity: int = 1, *, cap: bool = False) ->
     offer = _offer(cart, variant_id)
     wanted, note = _allowed(offer["present"] + quantity, offer, cap)
     if not offer["present"] and offer["lines"] >= MAX_LINES:
-        raise Invalid(f"A cart holds up to {MAX_LINES} different things.")
+        raise Invalid(_("A cart holds up to %(most)s different items.", most=MAX_LINES))
     session.execute(
         _PUT,
         {
@@ -110,7 +111,7 @@ def add_code(cart: Cart, code_id: int) -> None:
     if code_id in known:
         return
     if len(known) >= MAX_CODES:
-        raise Invalid(f"A cart takes up to {MAX_CODES} codes.", field="code")
+        raise Invalid(_("A cart takes up to %(most)s codes.", most=MAX_CODES), field="code")
     session.add(CartDiscount(cart_id=cart.id, code_id=code_id))
     _touch(cart)
 
@@ -129,7 +130,7 @@ def remove_code(cart: Cart, code: str) -> None:
         .execution_options(synchronize_session=False)
     ).all()
     if not gone:
-        raise NotFound("This code is not in your cart.")
+        raise NotFound(_("This code is not in your cart."))
     _touch(cart)
 
 
@@ -158,7 +159,14 @@ def merge(guest: Cart | None, customer_id: int) -> tuple[Cart | None, list[str]]
             continue
         before = kept.get(line.variant_id)
         if before is not None and before.quantity != quantity:
-            notes.append(f"{line.name}: now {quantity} instead of {before.quantity}.")
+            notes.append(
+                _(
+                    "%(name)s: now %(count)s instead of %(before)s.",
+                    name=line.name,
+                    count=quantity,
+                    before=before.quantity,
+                )
+            )
         session.execute(
             insert(CartItem)
             .values(
@@ -238,7 +246,7 @@ def _lock(cart: Cart) -> None:
     """One change of a cart at a time, and only while it is open."""
     status = session.scalar(select(Cart.status).where(Cart.id == cart.id).with_for_update())
     if status != CartStatus.OPEN:
-        raise NotFound("This cart is closed: its order is paid.")
+        raise NotFound(_("This cart is closed: its order is paid."))
 
 
 def _touch(cart: Cart) -> None:
@@ -272,7 +280,7 @@ def _offer(cart: Cart, variant_id: int) -> Mapping[str, Any]:
     asked = {"id": variant_id, "cart_id": cart.id, "now": clock.now()}
     row = session.execute(_OFFER, asked).mappings().first()
     if row is None:
-        raise NotFound("This is no longer sold here.")
+        raise NotFound(_("This is no longer sold here."))
     return dict(row)
 
 
@@ -283,8 +291,12 @@ def _allowed(wanted: int, offer: Mapping[str, Any], cap: bool) -> tuple[int, str
     is_limit = most == max_per_variant()
     if not cap or most <= 0:
         raise TooMany if is_limit else NotEnough(most)
-    reason = limit_words().removesuffix(".") if is_limit else f"Only {most} are left"
-    return most, f"{reason}, so that is what is in your cart now."
+    if is_limit:
+        return most, _(
+            "You can order up to %(most)s of this item, so that is what is in your cart now.",
+            most=most,
+        )
+    return most, _("Only %(count)s are left, so that is what is in your cart now.", count=most)
 
 
 def _check(quantity: object) -> None:
@@ -293,7 +305,10 @@ def _check(quantity: object) -> None:
         or not isinstance(quantity, int)
         or not 1 <= quantity <= MAX_QUANTITY
     ):
-        raise Invalid(f"Please choose a quantity from 1 to {max_per_variant()}.", field="quantity")
+        raise Invalid(
+            _("Please choose a quantity from 1 to %(limit)s.", limit=max_per_variant()),
+            field="quantity",
+        )
 
 
 def _item(cart: Cart, item_id: int) -> CartItem:
@@ -303,5 +318,5 @@ def _item(cart: Cart, item_id: int) -> CartItem:
         .execution_options(populate_existing=True)
     )
     if item is None:
-        raise NotFound("This is not in your cart.")
+        raise NotFound(_("This is not in your cart."))
     return item

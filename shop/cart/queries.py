@@ -11,6 +11,7 @@ from shop.cart.models import Cart, CartItem, CartStatus
 from shop.catalog.sale import AVAILABLE, VARIANT_ON_SALE
 from shop.core import clock
 from shop.core.db import session
+from shop.core.i18n import gettext as _
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +49,19 @@ class CartLine:
     def problem(self) -> str:
         """What stops this line from being bought, in words for people; empty if nothing does."""
         if not self.is_sold:
-            return "This is no longer sold."
+            return _("This is no longer sold.")
         if self.most == 0:
-            return "This has sold out."
+            return _("This has sold out.")
         if self.quantity > self.most:
             is_limit = self.most == max_per_variant()
-            return limit_words() if is_limit else f"Only {self.most} left."
+            return limit_words() if is_limit else _("Only %(count)s left.", count=self.most)
         return ""
 
     @property
     def notice(self) -> str:
         """What the customer should know although it stops nothing."""
         if self.unit_price_minor != self.seen_price_minor:
-            return "The price has changed since you added this."
+            return _("The price has changed since you added this.")
         return ""
 
 

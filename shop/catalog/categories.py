@@ -14,6 +14,8 @@ from shop.catalog.wording import checked_slug, slug_of
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
+from shop.core.i18n import ngettext
 
 MAX_DEPTH = 6
 # Any number, only ours: two people who move categories at once take turns.
@@ -32,7 +34,7 @@ def get_category(category_id: int) -> Category:
     """The category, for editing. Raises ``NotFound``."""
     found = session.get(Category, category_id)
     if found is None:
-        raise NotFound("There is no such category.")
+        raise NotFound(_("Category not found."))
     return found
 
 
@@ -44,8 +46,8 @@ def create_category(
     Raises ``Invalid``, or ``Taken`` when a neighbour has the same address.
     """
     lock_tree()
-    name = readable(name, field="name", what="The name", most=120, least=1)
-    description = readable(description, field="description", what="The description", most=5_000)
+    name = readable(name, field="name", what=_("The name"), most=120, least=1)
+    description = readable(description, field="description", what=_("The description"), most=5_000)
     slug = checked_slug(slug or slug_of(name))
     path = _path_below(parent, slug)
     position = _last_position(parent)
@@ -59,17 +61,17 @@ def create_category(
             position=position,
         )
         session.add(made)
-    forget_address(f"/c/{made.path}")
+    free_address(f"/c/{made.path}")
     return _changed(made, "created")
 
 
 def update_category(category: Category, **fields: Unpack[CategoryFields]) -> Category:
     """Change what is written about a category; a new slug moves its whole subtree's addresses."""
     lock_tree()
-    name = readable(fields.get("name", category.name), field="name", what="The name", most=120,
+    name = readable(fields.get("name", category.name), field="name", what=_("The name"), most=120,
                     least=1)  # fmt: skip
     text_below = readable(fields.get("description", category.description), field="description",
-                          what="The description", most=5_000)  # fmt: skip
+                          what=_("The description"), most=5_000)  # fmt: skip
     slug = checked_slug(fields["slug"]) if "slug" in fields else category.slug
     with refusing():
         category.name = name
@@ -109,7 +111,12 @@ def delete_category(category: Category) -> None:
     """Remove an empty category. Raises ``NotEmpty`` while it has categories or products."""
     lock_tree()
     if session.scalar(select(exists().where(Category.parent_id == category.id))):
-        raise NotEmpty(f"{category.name} still has categories in it: move or delete them first.")
+        raise NotEmpty(
+            _(
+                "%(category)s still has categories in it: move or delete them first.",
+                category=category.name,
+            )
+        )
     held = session.scalar(
         select(func.count(Product.id.distinct()))
         .outerjoin(product_category, product_category.c.product_id == Product.id)
@@ -122,8 +129,12 @@ def delete_category(category: Category) -> None:
     )
     if held:
         raise NotEmpty(
-            f"{category.name} still has {held:,} product{'s' if held > 1 else ''} in it:"
-            " move them first."
+            ngettext(
+                "%(category)s still has %(num)s product in it: move it first.",
+                "%(category)s still has %(num)s products in it: move them first.",
+                held,
+                category=category.name,
+            )
         )
     _changed(category, "deleted")
     session.delete(category)
@@ -149,7 +160,7 @@ def keep_address(address: str, *, category_id: int | None, product_id: int | Non
     )
 
 
-def forget_address(address: str) -> None:
+def free_address(address: str) -> None:
     """``address`` is in use again, so it no longer leads elsewhere."""
     session.execute(delete(OldPath).where(OldPath.path == address))
 
@@ -164,7 +175,7 @@ def _move_addresses(category: Category, path: str) -> None:
         before, moved.path = moved.path, path + moved.path[len(old) :]
         _check_depth(moved.path)
         keep_address(f"/c/{before}", category_id=moved.id, product_id=None)
-        forget_address(f"/c/{moved.path}")
+        free_address(f"/c/{moved.path}")
 
 
 def _path_below(parent: Category | None, slug: str) -> str:
@@ -175,7 +186,9 @@ def _path_below(parent: Category | None, slug: str) -> str:
 
 def _check_depth(path: str) -> None:
     if path.count("/") >= MAX_DEPTH:
-        raise Invalid(f"Categories can be {MAX_DEPTH} levels deep, not more.", field="parent")
+        raise Invalid(
+            _("Categories can be %(most)s levels deep, not more.", most=MAX_DEPTH), field="parent"
+        )
 
 
 def _children(parent: Category | None) -> list[Category]:

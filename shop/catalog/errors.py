@@ -7,6 +7,8 @@ from sqlalchemy.exc import IntegrityError
 
 from shop.core.db import session, sqlstate, violated
 from shop.core.errors import DomainError, Invalid, WrongState
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 
 FOREIGN_KEY = "23503"
 
@@ -23,7 +25,10 @@ class WouldCircle(WrongState):
     code = "would_circle"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name} cannot be moved into itself or below itself.", field="parent")
+        super().__init__(
+            _("%(category)s cannot be moved into itself or below itself.", category=name),
+            field="parent",
+        )
 
 
 class NotEmpty(WrongState):
@@ -39,8 +44,11 @@ class HasHistory(WrongState):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name} was ordered, put in a cart or counted before and must stay readable:"
-            " archive it instead."
+            _(
+                "%(name)s was ordered, put in a cart or counted before and must stay readable:"
+                " archive it instead.",
+                name=name,
+            )
         )
 
 
@@ -51,15 +59,24 @@ class NotReady(WrongState):
 
 
 TAKEN = {
-    "uq_category_path": ("There is already a category with this address here.", "slug"),
-    "uq_product_slug": ("Another product already has this address.", "slug"),
-    "uq_variant_sku": ("Another variant already has this SKU.", "sku"),
+    "uq_category_path": (
+        lazy_gettext("There is already a category with this URL slug here."),
+        "slug",
+    ),
+    "uq_product_slug": (lazy_gettext("Another product already has this URL slug."), "slug"),
+    "uq_variant_sku": (lazy_gettext("Another variant already has this SKU."), "sku"),
     "uq_variant_product_id_combination": (
-        "This product already has a variant with these options.",
+        lazy_gettext("This product already has a variant with these options."),
         "values",
     ),
-    "uq_option_product_id_name": ("Two options of a product cannot share a name.", "options"),
-    "uq_option_value_option_id_name": ("Two values of an option cannot share a name.", "options"),
+    "uq_option_product_id_name": (
+        lazy_gettext("Two options of a product cannot share a name."),
+        "options",
+    ),
+    "uq_option_value_option_id_name": (
+        lazy_gettext("Two values of an option cannot share a name."),
+        "options",
+    ),
 }
 
 
@@ -78,7 +95,7 @@ def refusing(*, history_of: str = "") -> Iterator[None]:
         name = violated(error)
         if name in TAKEN:
             sentence, field = TAKEN[name]
-            raise Taken(sentence, field=field) from error
+            raise Taken(str(sentence), field=field) from error
         if history_of and sqlstate(error) == FOREIGN_KEY:
             raise HasHistory(history_of) from error
         raise
@@ -88,7 +105,10 @@ def readable(value: str, *, field: str, what: str, most: int, least: int = 0) ->
     """``value`` without spaces around it. Raises ``Invalid`` if its length is out of bounds."""
     clean = value.replace("\x00", "").replace("\r\n", "\n").strip()
     if len(clean) < least:
-        raise Invalid(f"{what} is missing.", field=field)
+        raise Invalid(_("%(what)s is missing.", what=what), field=field)
     if len(clean) > most:
-        raise Invalid(f"{what} may have at most {most:,} characters.", field=field)
+        raise Invalid(
+            _("%(what)s may have at most %(most)s characters.", what=what, most=f"{most:,}"),
+            field=field,
+        )
     return clean

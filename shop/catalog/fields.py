@@ -14,6 +14,8 @@ from typing import Annotated, Any, ClassVar, Generic, TypedDict, TypeVar, get_ar
 from shop.catalog.errors import readable
 from shop.catalog.wording import MAX_SLUG, checked_slug
 from shop.core.errors import Invalid
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 
 SKU = re.compile(r"[A-Z0-9](?:[A-Z0-9._/-]{0,62}[A-Z0-9])?")
 MAX_INT = 2**31 - 1
@@ -68,7 +70,7 @@ class Field(Generic[T]):
         if value is None and self.is_nullable:
             return None
         if value is None:
-            raise Invalid(f"{self.said} is missing.", field=self.name)
+            raise Invalid(_("%(what)s is missing.", what=str(self.said)), field=self.name)
         return self._checked(value)
 
     def _checked(self, value: T) -> T:
@@ -92,7 +94,9 @@ class Text(Field[str]):
         return self.least == 0
 
     def _checked(self, value: str) -> str:
-        return readable(value, field=self.name, what=self.said, most=self.most, least=self.least)
+        return readable(
+            value, field=self.name, what=str(self.said), most=self.most, least=self.least
+        )
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Sku(Text):
         clean = value.strip().upper()
         if not SKU.fullmatch(clean):
             raise Invalid(
-                "A SKU has letters, digits and . _ / - inside, at most 64 characters.",
+                _("A SKU has letters, digits and . _ / - inside, at most 64 characters."),
                 field=self.name,
             )
         return clean
@@ -131,11 +135,22 @@ class Pairs(Field[dict[str, str]]):
 
     def _checked(self, value: dict[str, str]) -> dict[str, str]:
         if len(value) > self.most:
-            raise Invalid(f"A product can have {self.most} details, not more.", field=self.name)
+            raise Invalid(
+                _("A product can have %(most)s details, not more.", most=self.most), field=self.name
+            )
         return {
             readable(
-                name, field=self.name, what="The name of a detail", most=self.longest_name, least=1
-            ): readable(words, field=self.name, what=f"The detail {name}", most=self.longest_value)
+                name,
+                field=self.name,
+                what=_("The name of a detail"),
+                most=self.longest_name,
+                least=1,
+            ): readable(
+                words,
+                field=self.name,
+                what=_("The detail %(name)s", name=name),
+                most=self.longest_value,
+            )
             for name, words in value.items()
         }
 
@@ -153,7 +168,12 @@ class Whole(Field[int]):
     def _checked(self, value: int) -> int:
         if not self.least <= value <= self.most:
             raise Invalid(
-                f"{self.said} is a whole number from {self.least:,} to {self.most:,}.",
+                _(
+                    "%(what)s is a whole number from %(least)s to %(most)s.",
+                    what=str(self.said),
+                    least=f"{self.least:,}",
+                    most=f"{self.most:,}",
+                ),
                 field=self.name,
             )
         return value
@@ -168,7 +188,10 @@ class Amount(Whole):
 
     def _checked(self, value: int) -> int:
         if not self.least <= value <= self.most:
-            raise Invalid(f"{self.said} cannot be less than 0 or beyond reason.", field=self.name)
+            raise Invalid(
+                _("%(what)s cannot be less than 0 or beyond reason.", what=str(self.said)),
+                field=self.name,
+            )
         return value
 
 
@@ -185,8 +208,8 @@ class ProductName(TypedDict, total=False):
     name: Annotated[
         str,
         Text(
-            "Name",
-            "The name",
+            lazy_gettext("Name"),
+            lazy_gettext("The name"),
             least=1,
             most=200,
             place=Place.BASICS,
@@ -203,12 +226,12 @@ class ProductColumns(TypedDict, total=False):
     slug: Annotated[
         str,
         Slug(
-            "Address",
-            "The address",
+            lazy_gettext("Address"),
+            lazy_gettext("The address"),
             least=1,
             most=MAX_SLUG,
             place=Place.BASICS,
-            hint="The end of the page's address; the old one leads on.",
+            hint=lazy_gettext("The end of the page's address; the old one leads on."),
             is_half_width=True,
             is_public=True,
         ),
@@ -216,56 +239,63 @@ class ProductColumns(TypedDict, total=False):
     tagline: Annotated[
         str,
         Text(
-            "Tagline",
-            "The tagline",
+            lazy_gettext("Tagline"),
+            lazy_gettext("The tagline"),
             most=200,
             place=Place.BASICS,
-            hint="One line under the name.",
+            hint=lazy_gettext("One line under the name."),
             is_public=True,
         ),
     ]
     description: Annotated[
-        str, Text("Description", "The description", most=20_000, place=Place.BASICS, rows=10)
+        str,
+        Text(
+            lazy_gettext("Description"),
+            lazy_gettext("The description"),
+            most=20_000,
+            place=Place.BASICS,
+            rows=10,
+        ),
     ]
     attributes: Annotated[
         dict[str, str],
         Pairs(
-            "Details",
-            "The details",
+            lazy_gettext("Details"),
+            lazy_gettext("The details"),
             most=30,
             longest_name=60,
             longest_value=500,
             place=Place.BASICS,
-            hint="One a line, such as “Material: stoneware”.",
+            hint=lazy_gettext("One a line, such as “Material: stoneware”."),
             is_public=True,
         ),
     ]
     featured_rank: Annotated[
         int | None,
         Whole(
-            "Place on the home page",
-            "The rank",
+            lazy_gettext("Place on the home page"),
+            lazy_gettext("The rank"),
             most=1_000_000,
             place=Place.FOUND,
-            hint="1 comes first; empty: not there.",
+            hint=lazy_gettext("1 comes first; empty: not there."),
             is_half_width=True,
         ),
     ]
     keywords: Annotated[
         str,
         Text(
-            "Search words",
-            "The keywords",
+            lazy_gettext("Search words"),
+            lazy_gettext("The keywords"),
             most=500,
             place=Place.FOUND,
-            hint="Found by search, shown nowhere.",
+            hint=lazy_gettext("Found by search, shown nowhere."),
         ),
     ]
     tax_class: Annotated[
         str,
         Text(
-            "Tax class",
-            "The tax class",
+            lazy_gettext("Tax class"),
+            lazy_gettext("The tax class"),
             least=1,
             most=40,
             place=Place.FOUND,
@@ -275,22 +305,22 @@ class ProductColumns(TypedDict, total=False):
     seo_title: Annotated[
         str,
         Text(
-            "Title for search engines",
-            "The title for search engines",
+            lazy_gettext("Title for search engines"),
+            lazy_gettext("The title for search engines"),
             most=120,
             place=Place.SEARCH_ENGINES,
-            hint="Empty: the product's name.",
+            hint=lazy_gettext("Empty: the product's name."),
             is_public=True,
         ),
     ]
     seo_description: Annotated[
         str,
         Text(
-            "Description for search engines",
-            "The description for search engines",
+            lazy_gettext("Description for search engines"),
+            lazy_gettext("The description for search engines"),
             most=320,
             place=Place.SEARCH_ENGINES,
-            hint="Empty: the tagline.",
+            hint=lazy_gettext("Empty: the tagline."),
             rows=3,
             is_public=True,
         ),
@@ -302,41 +332,68 @@ class VariantFields(TypedDict, total=False):
 
     sku: Annotated[
         str,
-        Sku("SKU", "The SKU", least=1, most=64, place=Place.TABLE, is_needed=True, is_public=True),
+        Sku(
+            lazy_gettext("SKU"),
+            lazy_gettext("The SKU"),
+            least=1,
+            most=64,
+            place=Place.TABLE,
+            is_needed=True,
+            is_public=True,
+        ),
     ]
     price_minor: Annotated[
         int,
         Amount(
-            "Price",
-            "The price",
+            lazy_gettext("Price"),
+            lazy_gettext("The price"),
             place=Place.TABLE,
-            heading="Price, {currency}",
+            heading=lazy_gettext("Price, {currency}"),
             is_needed=True,
             is_public=True,
         ),
     ]
     compare_at_minor: Annotated[
         int | None,
-        Amount("Former price", "The former price", place=Place.TABLE, is_public=True),
+        Amount(
+            lazy_gettext("Former price"),
+            lazy_gettext("The former price"),
+            place=Place.TABLE,
+            is_public=True,
+        ),
     ]
     low_stock_level: Annotated[
-        int, Whole("Low-stock level", "The low-stock level", place=Place.TABLE, heading="Low at")
+        int,
+        Whole(
+            lazy_gettext("Low-stock level"),
+            lazy_gettext("The low-stock level"),
+            place=Place.TABLE,
+            heading=lazy_gettext("Low at"),
+        ),
     ]
     weight_g: Annotated[
         int,
-        Whole("Weight", "The weight", most=2_000_000_000, place=Place.TABLE, heading="Weight, g"),
+        Whole(
+            lazy_gettext("Weight"),
+            lazy_gettext("The weight"),
+            most=2_000_000_000,
+            place=Place.TABLE,
+            heading=lazy_gettext("Weight, g"),
+        ),
     ]
-    barcode: Annotated[str, Text("Barcode", "The barcode", most=64, place=Place.TABLE)]
+    barcode: Annotated[
+        str, Text(lazy_gettext("Barcode"), lazy_gettext("The barcode"), most=64, place=Place.TABLE)
+    ]
     backorder_allowed: Annotated[
         bool,
         Flag(
-            "Backorder",
-            "Backorder",
+            lazy_gettext("Backorder"),
+            lazy_gettext("Backorder"),
             place=Place.TABLE,
-            hint="may be ordered when it is sold out",
+            hint=lazy_gettext("may be ordered when it is sold out"),
         ),
     ]
-    position: Annotated[int, Whole("Position", "The position")]
+    position: Annotated[int, Whole(lazy_gettext("Position"), lazy_gettext("The position"))]
 
 
 Declared = Mapping[str, Field[Any]]

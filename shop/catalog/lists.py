@@ -35,6 +35,7 @@ from shop.catalog.sale import AVAILABLE, ON_SALE
 from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import NotFound
+from shop.core.i18n import gettext as _
 
 MAX_QUERY_LENGTH = 100
 # Beyond this many products the numbers beside filters would cost more than they tell.
@@ -70,7 +71,7 @@ def listing(filters: Filters) -> Listing:
     counts = _counts(asked, place)
     pages = max(1, -(-counts.total // asked.per_page))
     if not 1 <= asked.page <= pages:
-        raise NotFound("There is no such page in this list.")
+        raise NotFound(_("Page not found."))
     sort: Sort = asked.sort or "relevance"
     order = ("found.rank DESC, " if asked.q and sort == "relevance" else "") + ORDERS[sort]
     shown: tuple[ProductCard, ...] = ()

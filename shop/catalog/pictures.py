@@ -7,6 +7,7 @@ from shop.catalog.models import Image, OptionValue, Product
 from shop.catalog.products import changed
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
+from shop.core.i18n import gettext as _
 from shop.media import MediaFile
 
 MAX_IMAGES = 60
@@ -16,7 +17,7 @@ def get_image(image_id: int) -> Image:
     """The picture, for editing. Raises ``NotFound``."""
     found = session.get(Image, image_id)
     if found is None:
-        raise NotFound("There is no such picture.")
+        raise NotFound(_("Image not found."))
     return found
 
 
@@ -29,7 +30,9 @@ def add_image(
 ) -> Image:
     """Show a stored picture with a product, after those it has."""
     if len(product.images) >= MAX_IMAGES:
-        raise Invalid(f"A product can have {MAX_IMAGES} pictures, not more.", field="picture")
+        raise Invalid(
+            _("A product can have %(most)s images, not more.", most=MAX_IMAGES), field="picture"
+        )
     made = Image(
         media=media,
         alt=_alt(alt),
@@ -52,7 +55,7 @@ def reorder_images(product: Product, ids: Sequence[int]) -> None:
     """Show the pictures in this order. Raises ``Invalid`` unless it names each exactly once."""
     by_id = {image.id: image for image in product.images}
     if sorted(ids) != sorted(by_id):
-        raise Invalid("The order must name every picture once.", field="order")
+        raise Invalid(_("The order must name every image once."), field="order")
     for n, image_id in enumerate(ids):
         by_id[image_id].position = n
     product.images.sort(key=lambda image: image.position)
@@ -67,10 +70,10 @@ def remove_image(image: Image) -> None:
 
 
 def _alt(alt: str) -> str:
-    return readable(alt, field="alt", what="The description of the picture", most=300)
+    return readable(alt, field="alt", what=_("The alt text"), most=300)
 
 
 def _own(product: Product, value: OptionValue | None) -> int | None:
     if value is not None and value.option.product is not product:
-        raise Invalid("This value belongs to another product.", field="option_value")
+        raise Invalid(_("This value belongs to another product."), field="option_value")
     return value.id if value else None

@@ -6,7 +6,7 @@ from typing import Unpack
 
 from sqlalchemy import select
 
-from shop.catalog.categories import forget_address, keep_address
+from shop.catalog.categories import free_address, keep_address
 from shop.catalog.errors import NotReady, refusing
 from shop.catalog.events import ProductChanged
 from shop.catalog.fields import PRODUCT_FIELDS, ProductColumns, ProductName, cleaned
@@ -16,6 +16,7 @@ from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
 from shop.core.states import StateTable
 
 PRODUCT = StateTable(
@@ -43,7 +44,7 @@ def get_product(product_id: int, *, to_change: bool = False) -> Product:
     """The product, for editing; ``to_change`` locks it. Raises ``NotFound``."""
     found = session.get(Product, product_id, with_for_update={"of": Product} if to_change else None)
     if found is None:
-        raise NotFound("There is no such product.")
+        raise NotFound(_("Product not found."))
     return found
 
 
@@ -58,7 +59,7 @@ def create_product(name: str, **details: Unpack[ProductDetails]) -> Product:
     _write(made, {**details, "name": name, "slug": slug})
     with refusing():
         session.add(made)
-    forget_address(f"/products/{made.slug}")
+    free_address(f"/products/{made.slug}")
     changed(made, "created")
     return made
 
@@ -70,7 +71,7 @@ def update_product(product: Product, **fields: Unpack[ProductFields]) -> Product
         _write(product, fields)
         if product.slug != left:
             keep_address(f"/products/{left}", category_id=None, product_id=product.id)
-            forget_address(f"/products/{product.slug}")
+            free_address(f"/products/{product.slug}")
     changed(product, "updated")
     return product
 
@@ -86,10 +87,15 @@ def publish(
     clock.check_year(at, "published_at")
     clock.check_year(until, "unpublish_at")
     if not any(variant.archived_at is None for variant in product.variants):
-        raise NotReady(f"{product.name} has nothing to sell yet: add a variant with a price first.")
+        raise NotReady(
+            _(
+                "%(product)s has nothing to sell yet: add a variant with a price first.",
+                product=product.name,
+            )
+        )
     start = at or product.published_at or clock.now()
     if until is not None and until <= start:
-        raise Invalid("The last day must lie after the first.", field="unpublish_at")
+        raise Invalid(_("The last day must lie after the first."), field="unpublish_at")
     if product.status != ProductStatus.ACTIVE:
         product.status = PRODUCT.move(product.status, to=ProductStatus.ACTIVE)
     product.published_at = start
@@ -99,7 +105,7 @@ def publish(
 
 
 def unpublish(product: Product) -> Product:
-    """Take a product out of the shop, to work on it."""
+    """Take a product off sale, to work on it."""
     product.status = PRODUCT.move(product.status, to=ProductStatus.DRAFT)
     changed(product, "unpublished")
     return product
@@ -116,7 +122,9 @@ def archive(product: Product) -> Product:
 def restore(product: Product) -> Product:
     """Take a product out of the archive, as a draft."""
     if product.status != ProductStatus.ARCHIVED:
-        raise WrongState(f"This product is {product.status} and cannot be restored.")
+        raise WrongState(
+            _("This product is %(status)s and cannot be restored.", status=product.status)
+        )
     product.status = PRODUCT.move(product.status, to=ProductStatus.DRAFT)
     changed(product, "restored")
     return product

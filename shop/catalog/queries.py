@@ -33,6 +33,7 @@ from shop.catalog.wording import html_of
 from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import NotFound
+from shop.core.i18n import gettext as _
 
 PAGE = f"""
 SELECT p.id, p.slug, p.name, p.tagline, p.description, p.attributes, p.seo_title,
@@ -110,7 +111,7 @@ def category(path: str) -> CategoryView:
     """The category at ``path`` (``kitchen/mugs-cups``). Raises ``NotFound``."""
     view = tree.read().by_path.get(path.strip("/"))
     if view is None:
-        raise NotFound("There is no such category.")
+        raise NotFound(_("Category not found."))
     return view
 
 
@@ -191,7 +192,7 @@ def product_page(slug: str) -> ProductPage:
         statement_of(PAGE), {"slug": clean(slug, 200), "now": clock.now()}
     ).first()
     if row is None:
-        raise NotFound("There is no such product.")
+        raise NotFound(_("Product not found."))
     place = tree.read().by_id.get(row.primary_category_id)
     return ProductPage(
         id=row.id,

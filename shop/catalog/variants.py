@@ -16,6 +16,7 @@ from shop.catalog.products import changed
 from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
+from shop.core.i18n import gettext as _
 
 SWATCH = re.compile(r"#[0-9a-f]{6}")
 PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([1-9]))?\}")
@@ -47,7 +48,7 @@ def get_variant(variant_id: int) -> Variant:
     """The variant, for editing. Raises ``NotFound``."""
     found = session.get(Variant, variant_id)
     if found is None:
-        raise NotFound("There is no such variant.")
+        raise NotFound(_("Variant not found."))
     return found
 
 
@@ -75,7 +76,10 @@ def set_options(product: Product, drafts: Sequence[OptionDraft]) -> None:
         for variant in product.variants:
             twin = seen.setdefault(variant.combination, variant.sku)
             if twin != variant.sku:
-                raise Taken(f"Then {twin} and {variant.sku} would be the same.", field="options")
+                raise Taken(
+                    _("Then %(one)s and %(other)s would be the same.", one=twin, other=variant.sku),
+                    field="options",
+                )
     changed(product, "options changed")
 
 
@@ -91,10 +95,10 @@ def add_variant(
     """
     for one in VARIANT_FIELDS.values():
         if one.is_needed and one.name not in fields:
-            raise Invalid(f"{one.said} is missing.", field=one.name)
+            raise Invalid(_("%(what)s is missing.", what=one.said), field=one.name)
     chosen = _one_of_each(product, values)
     if sum(v.archived_at is None for v in product.variants) >= MAX_VARIANTS:
-        raise Invalid(f"A product can have {MAX_VARIANTS} variants, not more.")
+        raise Invalid(_("A product can have %(most)s variants, not more.", most=MAX_VARIANTS))
     clean = _checked(fields, None)
     clean.setdefault("position", max((v.position for v in product.variants), default=-1) + 1)
     with refusing():
@@ -119,7 +123,12 @@ def generate_variants(
     wanted = prod(len(values) for values in choices)
     if wanted > MAX_VARIANTS:
         raise Invalid(
-            f"That would be {wanted:,} variants; {MAX_VARIANTS} is the most.", field="options"
+            _(
+                "That would be %(count)s variants; %(most)s is the most.",
+                count=f"{wanted:,}",
+                most=MAX_VARIANTS,
+            ),
+            field="options",
         )
     there = {variant.combination for variant in product.variants}
     added: list[Variant] = []
@@ -149,7 +158,7 @@ def reorder_variants(product: Product, ids: Sequence[int]) -> None:
     """Show the variants in this order. Raises ``Invalid`` unless it names each exactly once."""
     by_id = {variant.id: variant for variant in product.variants}
     if sorted(ids) != sorted(by_id):
-        raise Invalid("The order must name every variant once.", field="order")
+        raise Invalid(_("The order must name every variant once."), field="order")
     for n, variant_id in enumerate(ids):
         by_id[variant_id].position = n
     product.variants.sort(key=lambda variant: variant.position)
@@ -162,8 +171,11 @@ def archive_variant(variant: Variant) -> None:
     others = [v for v in product.variants if v.archived_at is None and v is not variant]
     if product.status == ProductStatus.ACTIVE and not others:
         raise NotReady(
-            f"{variant.sku} is all that {product.name} has to sell: take the product out of the"
-            " shop instead."
+            _(
+                "%(sku)s is all that %(product)s has to sell: unpublish the product instead.",
+                sku=variant.sku,
+                product=product.name,
+            )
         )
     if variant.archived_at is None:
         variant.archived_at = clock.now()
@@ -193,25 +205,45 @@ def delete_variant(variant: Variant) -> None:
 
 def _check_drafts(drafts: Sequence[OptionDraft]) -> None:
     if len(drafts) > MAX_OPTIONS:
-        raise Invalid(f"A product can have {MAX_OPTIONS} options, not more.", field="options")
-    _check_names([draft.name for draft in drafts], "option")
+        raise Invalid(
+            _("A product can have %(most)s options, not more.", most=MAX_OPTIONS), field="options"
+        )
+    _check_names(
+        [draft.name for draft in drafts],
+        what=_("The option"),
+        twice=_("Each option needs a name of its own."),
+    )
     for draft in drafts:
         if not draft.values:
-            raise Invalid(f"{draft.name} has no values to choose from.", field="options")
+            raise Invalid(
+                _("%(option)s has no values to choose from.", option=draft.name), field="options"
+            )
         if len(draft.values) > MAX_VALUES:
-            raise Invalid(f"{draft.name} can have {MAX_VALUES} values, not more.", field="options")
-        _check_names([value.name for value in draft.values], f"value of {draft.name}")
+            raise Invalid(
+                _(
+                    "%(option)s can have %(most)s values, not more.",
+                    option=draft.name,
+                    most=MAX_VALUES,
+                ),
+                field="options",
+            )
+        _check_names(
+            [value.name for value in draft.values],
+            what=_("The value of %(option)s", option=draft.name),
+            twice=_("Each value of %(option)s needs a name of its own.", option=draft.name),
+        )
         for value in draft.values:
             if value.swatch and not SWATCH.fullmatch(value.swatch.lower()):
                 raise Invalid(
-                    f"The colour of {value.name} must look like #b4623e.", field="options"
+                    _("The colour of %(value)s must look like #b4623e.", value=value.name),
+                    field="options",
                 )
 
 
-def _check_names(names: Sequence[str], what: str) -> None:
-    clean = [readable(n, field="options", what=f"The {what}", most=60, least=1) for n in names]
+def _check_names(names: Sequence[str], *, what: str, twice: str) -> None:
+    clean = [readable(n, field="options", what=what, most=60, least=1) for n in names]
     if len({name.casefold() for name in clean}) < len(clean):
-        raise Invalid(f"Each {what} needs a name of its own.", field="options")
+        raise Invalid(twice, field="options")
 
 
 def _option(product: Product, draft: OptionDraft, position: int) -> Option:
@@ -233,8 +265,17 @@ def _option(product: Product, draft: OptionDraft, position: int) -> Option:
         users = [variant.sku for variant in product.variants if gone in variant.values]
         if users:
             raise WrongState(
-                f"{gone.name} is still used by {', '.join(users[:3])}"
-                f"{' and others' if len(users) > 3 else ''}.",
+                _(
+                    "%(value)s is still used by %(variants)s and others.",
+                    value=gone.name,
+                    variants=", ".join(users[:3]),
+                )
+                if len(users) > 3
+                else _(
+                    "%(value)s is still used by %(variants)s.",
+                    value=gone.name,
+                    variants=", ".join(users),
+                ),
                 field="options",
             )
         option.values.remove(gone)
@@ -247,7 +288,10 @@ def _matching(there: Sequence[Named], draft: OptionDraft | ValueDraft) -> Named 
     if draft.id is not None:
         found = next((one for one in there if one.id == draft.id), None)
         if found is None:
-            raise NotFound(f"{draft.name} is no longer among the options.", field="options")
+            raise NotFound(
+                _("%(option)s is no longer among the options.", option=draft.name),
+                field="options",
+            )
         return found
     name = draft.name.strip().casefold()
     return next((one for one in there if one.name.casefold() == name), None)
@@ -262,9 +306,11 @@ def _one_of_each(product: Product, values: Iterable[OptionValue]) -> list[Option
     by_option = {value.option: value for value in given}
     missing = [option.name for option in product.options if option not in by_option]
     if missing:
-        raise Invalid(f"Choose a value for {' and '.join(missing)}.", field="values")
+        raise Invalid(
+            _("Choose a value for %(options)s.", options=", ".join(missing)), field="values"
+        )
     if len(given) != len(product.options):
-        raise Invalid("Choose one value of each option of this product.", field="values")
+        raise Invalid(_("Choose one value of each option of this product."), field="values")
     return [by_option[option] for option in product.options]
 
 
@@ -285,7 +331,10 @@ def _sku(pattern: str, values: Sequence[OptionValue]) -> str:
     def fill(found: re.Match[str]) -> str:
         name = names.get(found[1].strip().casefold())
         if name is None:
-            raise Invalid(f"There is no option {found[1]} for the SKU.", field="sku_pattern")
+            raise Invalid(
+                _("There is no option %(option)s for the SKU.", option=found[1]),
+                field="sku_pattern",
+            )
         letters = re.sub(r"[^A-Z0-9]", "", name.upper())
         return letters[: int(found[2])] if found[2] else letters
 
@@ -299,7 +348,8 @@ def _checked(fields: VariantFields, variant: Variant | None) -> VariantFields:
     compare_at = clean.get("compare_at_minor", variant.compare_at_minor if variant else None)
     if compare_at is not None and compare_at <= price:
         raise Invalid(
-            "The former price must be higher than the price, or empty.", field="compare_at_minor"
+            _("The compare-at price must be higher than the price, or empty."),
+            field="compare_at_minor",
         )
     return clean
 

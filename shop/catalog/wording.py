@@ -8,6 +8,7 @@ import nh3
 from markdown_it import MarkdownIt
 
 from shop.core.errors import Invalid
+from shop.core.i18n import gettext as _
 
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 MAX_SLUG = 80
@@ -40,8 +41,11 @@ def checked_slug(slug: str) -> str:
     """A slug that may stand in an address. Raises ``Invalid``."""
     if not SLUG.fullmatch(slug) or len(slug) > MAX_SLUG:
         raise Invalid(
-            "An address part has small letters, digits and single hyphens, at most"
-            f" {MAX_SLUG} characters, such as mugs-cups.",
+            _(
+                "A URL slug has small letters, digits and single hyphens, at most %(most)s"
+                " characters, such as mugs-cups.",
+                most=MAX_SLUG,
+            ),
             field="slug",
         )
     return slug

@@ -43,13 +43,13 @@ def init(owner_email: str) -> None:
 @click.option(
     "--orders/--no-orders", default=True, help="Also tell the story of 60 days of orders."
 )
-@click.option("--renditions", is_flag=True, help="Make all picture sizes now, not by the workers.")
+@click.option("--renditions", is_flag=True, help="Make all image sizes now, not by the workers.")
 def demo(orders: bool, renditions: bool) -> None:
     """Load the demo shop, through operations. Twice does no harm."""
     loaded = demo_catalog.load(renditions=renditions)
     click.echo(
         f"{loaded.products} demo products with {loaded.variants} variants,"
-        f" {loaded.pictures} pictures and {loaded.reviews} reviews."
+        f" {loaded.pictures} images and {loaded.reviews} reviews."
     )
     click.echo(f"{demo_discounts.load()} demo discounts, such as the code WELCOME10.")
     if orders:
@@ -58,16 +58,16 @@ def demo(orders: bool, renditions: bool) -> None:
 
 @shop.command()
 @click.option(
-    "--days", type=click.FloatRange(1 / 24, 366), help="Compare everything of so many days."
+    "--days", type=click.FloatRange(1 / 24, 366), help="Reconcile everything of so many days."
 )
 @click.option(
-    "--look", "list_only", is_flag=True, help="With --days: list the differences, mend nothing."
+    "--look", "list_only", is_flag=True, help="With --days: list the differences, repair nothing."
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def reconcile(days: float | None, list_only: bool, as_json: bool) -> None:
-    """Ask Stripe about every payment that is stuck, and settle it.
+    """Reconcile every payment that is stuck with Stripe.
 
-    With --days, also compare all payments, refunds, disputes and warnings. Exit code 1 when
+    With --days, also reconcile all payments, refunds, disputes and warnings. Exit code 1 when
     differences were found, 2 when Stripe could not be asked.
     """
     settled = payments.reconcile() if not list_only else 0
@@ -87,10 +87,12 @@ def reconcile(days: float | None, list_only: bool, as_json: bool) -> None:
             )
         )
     else:
-        click.echo(f"{settled} payments were settled.")
+        click.echo(f"{settled} payments were synced.")
         if run:
             refused = f" {run.refused} could not be applied." if run.refused else ""
-            click.echo(f"{run.checked} things compared, {len(differences)} differences.{refused}")
+            click.echo(
+                f"{run.checked} objects reconciled, {len(differences)} differences.{refused}"
+            )
         for one in differences:
             done = f" → {one['done']}" if one["done"] else ""
             click.echo(

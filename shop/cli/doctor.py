@@ -1,4 +1,7 @@
-"""``flask shop doctor``: is all well? Exit codes: 0 well, 1 faults found, 2 could not look."""
+"""``flask shop doctor``: the integrity checks.
+
+Exit codes: 0 all passed, 1 faults found, 2 could not run.
+"""
 
 import json
 import sys
@@ -23,7 +26,7 @@ COULD_NOT_RUN = 2
     help="Leave out older orders, where that is sensible.",
 )
 @click.option(
-    "--stripe", is_flag=True, help="Also compare with Stripe (the last 30 days, or DAYS)."
+    "--stripe", is_flag=True, help="Also reconcile with Stripe (the last 30 days, or DAYS)."
 )
 @click.option("--fix", is_flag=True, help="Count again what is only kept for speed; no more.")
 @click.option(
@@ -34,7 +37,7 @@ COULD_NOT_RUN = 2
     help="How many examples of each fault.",
 )
 def command(as_json: bool, since: float | None, stripe: bool, fix: bool, most: int) -> None:
-    """Look at all that must hold, in one snapshot; change nothing unless --fix is given.
+    """Run the integrity checks, in one snapshot; change nothing unless --fix is given.
 
     Exit codes: 0 all is well, 1 faults were found, 2 not everything could be looked at.
     """
@@ -49,7 +52,7 @@ def command(as_json: bool, since: float | None, stripe: bool, fix: bool, most: i
         if as_json:
             click.echo(json.dumps({"well": False, "exit_code": COULD_NOT_RUN, "failure": reason}))
         else:
-            click.echo(f"The doctor could not look. {reason}", err=True)
+            click.echo(f"The integrity checks could not run. {reason}", err=True)
         sys.exit(COULD_NOT_RUN)
     if as_json:
         answer = result.as_json() | {"fixed": [one.as_json() for one in repairs]}
@@ -68,7 +71,7 @@ def _print(run: doctor.RunResult, repairs: Sequence[doctor.Repair]) -> None:
         check = result.check
         if result.failure:
             click.echo(
-                f"?      {check.title}\n{indent('Could not look: ' + result.failure, ' ' * 7)}"
+                f"?      {check.title}\n{indent('Could not check: ' + result.failure, ' ' * 7)}"
             )
         if not result.count:
             continue
@@ -80,6 +83,6 @@ def _print(run: doctor.RunResult, repairs: Sequence[doctor.Repair]) -> None:
         click.echo(f"       Why it matters: {check.why}\n       What to do: {check.todo}")
     completed = len(run.results) - len(run.failures)
     click.echo(
-        f"{completed} of {len(run.results)} rules looked at in {run.seconds:.1f} s,"
-        f" {len(run.faults)} broken."
+        f"{completed} of {len(run.results)} checks completed in {run.seconds:.1f} s,"
+        f" {len(run.faults)} failed."
     )

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shop.core.errors import DomainError
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.customers.countries import (
     CODES,
     DISTRICT_IS_ENOUGH,
@@ -19,7 +21,7 @@ from shop.customers.countries import (
 FIELDS = ("name", "line1", "line2", "city", "postal_code", "region", "country", "phone")
 MAX_LENGTH = {"name": 100, "line1": 120, "line2": 120, "city": 80, "postal_code": 16, "region": 80,
               "country": 2, "phone": 32}  # fmt: skip
-NAMES = {"name": "a name", "line1": "a street and house number"}
+NAMES = {"name": lazy_gettext("a name"), "line1": lazy_gettext("a street and house number")}
 
 
 class InvalidAddress(DomainError):
@@ -28,7 +30,7 @@ class InvalidAddress(DomainError):
     code = "invalid"
 
     def __init__(self, errors: dict[str, str]) -> None:
-        super().__init__("Please check the address.")
+        super().__init__(_("Please check the address."))
         self.errors = errors
 
 
@@ -45,9 +47,9 @@ def clean(data: Mapping[str, Any]) -> dict[str, str]:
     rules = country_rules(given["country"])
     errors: dict[str, str] = {}
     if not given["country"]:
-        errors["country"] = "Choose a country."
+        errors["country"] = _("Choose a country.")
     elif given["country"] not in country_names():
-        errors["country"] = "We do not know this country."
+        errors["country"] = _("We do not know this country.")
     else:
         given |= dict.fromkeys({"postal_code", "region"} - rules.fields, "")
     for field, sentence in (*_missing(given, rules), *_unusable(given)):
@@ -60,10 +62,10 @@ def clean(data: Mapping[str, Any]) -> dict[str, str]:
     }:
         given["city"] = ""
     if rules.code and "region" in rules.required and not given["region"]:
-        errors.setdefault("region", f"Choose {_named('region', rules)}.")
+        errors.setdefault("region", _("Choose %(what)s.", what=_named("region", rules)))
     for field, longest in MAX_LENGTH.items():
         if len(given[field]) > longest:
-            errors[field] = f"This is too long: {longest} characters are the most."
+            errors[field] = _("This is too long: %(most)s characters are the most.", most=longest)
     if errors:
         raise InvalidAddress(errors)
     return given
@@ -96,16 +98,32 @@ def _missing(given: Mapping[str, str], rules: CountryRules) -> Iterator[tuple[st
         if field not in rules.required - {"region"} or given[field]:
             continue
         if field != "city" or not (rules.code in DISTRICT_IS_ENOUGH and given["region"]):
-            yield field, f"Enter {_named(field, rules)}{_such_as(field, rules)}."
+            yield field, _enter(field, rules)
+
+
+def _enter(field: str, rules: CountryRules) -> str:
+    what = _named(field, rules)
+    if field == "postal_code" and rules.example:
+        return _("Enter %(what)s, such as %(example)s.", what=what, example=rules.example)
+    return _("Enter %(what)s.", what=what)
+
+
+def _enter_one_of_this_country(rules: CountryRules) -> str:
+    what = _named("postal_code", rules)
+    if not rules.example:
+        return _("Enter %(what)s of this country.", what=what)
+    return _(
+        "Enter %(what)s of this country, such as %(example)s.", what=what, example=rules.example
+    )
 
 
 def _unusable(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Fields that hold something which says nothing, such as "!!"."""
     for field in ("name", "line1", "line2", "city", "region"):
         if given[field] and not any(c.isalnum() for c in given[field]):
-            yield field, "Use letters or numbers."
+            yield field, _("Use letters or numbers.")
     if given["phone"] and not any(c.isdigit() for c in given["phone"]):
-        yield "phone", "Enter a phone number with digits, such as +353 1 234 5678."
+        yield "phone", _("Enter a phone number with digits, such as +353 1 234 5678.")
 
 
 def _fit(given: dict[str, str], rules: CountryRules) -> dict[str, str]:
@@ -113,8 +131,7 @@ def _fit(given: dict[str, str], rules: CountryRules) -> dict[str, str]:
     if given["postal_code"]:
         code = rules.find_postal_code(given["postal_code"])
         if code is None:
-            named, example = _named("postal_code", rules), _such_as("postal_code", rules)
-            return {"postal_code": f"Enter {named} of this country{example}."}
+            return {"postal_code": _enter_one_of_this_country(rules)}
         given["postal_code"] = code
     if not rules.regions:
         return {}
@@ -122,13 +139,24 @@ def _fit(given: dict[str, str], rules: CountryRules) -> dict[str, str]:
     if region is None:
         if given["region"]:
             named, example = _named("region", rules), rules.regions[0].label
-            return {"region": f"Choose {named} of this country, such as {example}."}
+            return {
+                "region": _(
+                    "Choose %(what)s of this country, such as %(example)s.",
+                    what=named,
+                    example=example,
+                )
+            }
         return {}
     given["region"] = region.value if is_latin(given["region"]) else given["region"]
     fitting = rules.regions_of_postal_code(given["postal_code"]) if given["postal_code"] else []
     if fitting and region.postal_code and region not in fitting:
-        named = _named("postal_code", rules).partition(" ")[2]
-        return {"postal_code": f"This {named} is not in {region.label}. Check both."}
+        return {
+            "postal_code": _(
+                "This %(what)s is not in %(region)s. Check both.",
+                what=_label("postal_code", rules),
+                region=region.label,
+            )
+        }
     return {}
 
 
@@ -149,14 +177,14 @@ def _found_region(given: dict[str, str], rules: CountryRules) -> Region | None:
 def _named(field: str, rules: CountryRules) -> str:
     """A field with its article, as the country calls it: “an Eircode”."""
     if field in NAMES:
-        return NAMES[field]
+        return str(NAMES[field])
+    label = _label(field, rules)
+    return _("an %(what)s", what=label) if label[0] in "aeiouAEIOU" else _("a %(what)s", what=label)
+
+
+def _label(field: str, rules: CountryRules) -> str:
     label = rules.labels.get(field, field)
-    label = label if label in {"Eircode", "ZIP code", "PIN code"} else label.lower()
-    return f"{'an' if label[0] in 'aeiouAEIOU' else 'a'} {label}"
-
-
-def _such_as(field: str, rules: CountryRules) -> str:
-    return f", such as {rules.example}" if field == "postal_code" and rules.example else ""
+    return label if label in {"Eircode", "ZIP code", "PIN code"} else label.lower()
 
 
 def _layout(layout: str, shown: Mapping[str, str]) -> str:

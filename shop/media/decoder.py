@@ -22,11 +22,15 @@ MAX_PIXELS = 40_000_000
 MAX_SIDE = 2560
 MAX_MEMORY_BYTES = 1_500_000_000
 MAX_FILE_BYTES = 64 * 1024 * 1024
-UNREADABLE = "is damaged or not a picture that can be read."
+UNREADABLE = {"refused": "unreadable"}
 
 
 class _Refused(Exception):
-    """Why this picture is not taken."""
+    """Why this picture is not taken: a word for programs, and the values of its sentence."""
+
+    def __init__(self, reason: str, **values: int) -> None:
+        super().__init__(reason)
+        self.answer = {"refused": reason, **values}
 
 
 def main(seconds: int) -> None:
@@ -52,9 +56,9 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
     try:
         return prepare(**job) if do == "prepare" else render(**job)
     except _Refused as why:
-        return {"refused": str(why)}
+        return why.answer
     except Exception:
-        return {"refused": UNREADABLE}
+        return UNREADABLE
 
 
 def prepare(source: str, target: str) -> dict[str, Any]:
@@ -65,12 +69,10 @@ def prepare(source: str, target: str) -> dict[str, Any]:
         width, height = picture.size
         if width * height > MAX_PIXELS:
             millions = max(41, round(width * height / 1_000_000))
-            raise _Refused(
-                f"has {millions:,} megapixels; {MAX_PIXELS // 1_000_000} is the most we can take."
-            )
+            raise _Refused("too_large", megapixels=millions, most=MAX_PIXELS // 1_000_000)
         # A phone's JPEG often carries a second picture (MPO): only the first is read.
         if picture.format in ("PNG", "WEBP") and getattr(picture, "n_frames", 1) > 1:
-            raise _Refused("is animated; only still pictures can be taken.")
+            raise _Refused("animated")
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS
         picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
         clean = _plain(ImageOps.exif_transpose(picture))

@@ -1,6 +1,7 @@
 """What media may refuse."""
 
 from shop.core.errors import DomainError, Invalid, NotFound, Unavailable
+from shop.core.i18n import gettext as _
 
 
 class PictureRefused(Invalid):
@@ -16,7 +17,7 @@ class NoSuchFile(NotFound):
     """Storage has no file of this name."""
 
     def __init__(self) -> None:
-        super().__init__("There is no such picture.")
+        super().__init__(_("Image not found."))
 
 
 class NoRoom(Unavailable):
@@ -24,8 +25,10 @@ class NoRoom(Unavailable):
 
     def __init__(self) -> None:
         super().__init__(
-            "There is no room for pictures on the shop's disk. Nothing was stored. "
-            "Once there is room, upload it again."
+            _(
+                "There is no room for images on the shop's disk. Nothing was stored. "
+                "Once there is room, upload it again."
+            )
         )
 
 

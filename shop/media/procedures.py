@@ -19,6 +19,7 @@ from sqlalchemy import select
 from shop.core import clock, failpoints
 from shop.core.db import session, transaction
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
 from shop.media import storage, workshop
 from shop.media.errors import NoRoom, NoSuchFile, PictureRefused
 from shop.media.events import MediaStored
@@ -76,7 +77,7 @@ def _store(sources: Sequence[Path], names: Sequence[str], *, processes: int = 1)
         )
         for name, answer in zip(names, answers, strict=True):
             if "refused" in answer:
-                raise PictureRefused(f"{_spoken(name)} {answer['refused']}")
+                raise PictureRefused(_why(_spoken(name), answer))
         rows = [
             MediaFile(
                 key=b32encode(secrets.token_bytes(16)).decode().lower().rstrip("="),
@@ -122,11 +123,13 @@ def make_renditions(media_id: int) -> None:
             with storage.open(f"{media.key}/original.webp") as original:
                 source.write_bytes(original.read())
         except NoSuchFile:
-            raise PictureRefused(f"The file of picture {media.key} is missing.") from None
+            raise PictureRefused(
+                _("The file of image %(key)s is missing.", key=media.key)
+            ) from None
         job = {"do": "render", "source": str(source), "folder": folder, "widths": widths}
         answer = workshop.run([job])[0]
         if "refused" in answer:
-            raise PictureRefused(f"Picture {media.key} {answer['refused']}")
+            raise PictureRefused(_why(_("Image %(key)s", key=media.key), answer))
         for width in widths:
             for fmt in ("webp", "avif"):
                 name = f"{width}.{fmt}"
@@ -168,20 +171,36 @@ def _check(source: Path, name: str) -> None:
     """What can be said before anything is decoded."""
     size = source.stat().st_size
     if size == 0:
-        raise PictureRefused(f"{_spoken(name)} is empty.")
+        raise PictureRefused(_("%(file)s is empty.", file=_spoken(name)))
     if size > MAX_BYTES:
-        raise PictureRefused(f"{_spoken(name)} is larger than 10 MB, the most we can take.")
+        raise PictureRefused(
+            _("%(file)s is larger than 10 MB, the most we can take.", file=_spoken(name))
+        )
     with source.open("rb") as file:
         start = file.read(12)
     is_known = start.startswith(MAGIC) and (start[:4] != b"RIFF" or start[8:] == b"WEBP")
     if not is_known:
-        raise PictureRefused(f"{_spoken(name)} is not a JPEG, PNG or WebP picture.")
+        raise PictureRefused(_("%(file)s is not a JPEG, PNG or WebP image.", file=_spoken(name)))
+
+
+def _why(file: str, answer: workshop.Answer) -> str:
+    """The decoder's reason as a sentence."""
+    if answer["refused"] == "too_large":
+        return _(
+            "%(file)s has %(megapixels)s megapixels; %(most)s is the most we can take.",
+            file=file,
+            megapixels=f"{answer['megapixels']:,}",
+            most=answer["most"],
+        )
+    if answer["refused"] == "animated":
+        return _("%(file)s is animated; only still images can be taken.", file=file)
+    return _("%(file)s is damaged or not an image that can be read.", file=file)
 
 
 def _spoken(name: str) -> str:
     """A file name as it may stand at the start of a sentence."""
     readable = "".join(c for c in name.replace("\\", "/").rpartition("/")[2] if c.isprintable())
-    return readable[:80] or "This picture"
+    return readable[:80] or _("This image")
 
 
 def _sha256(path: Path) -> str:

@@ -15,7 +15,7 @@ Answer = dict[str, Any]
 
 PROGRAM = Path(__file__).with_name("decoder.py")
 SECONDS_PER_JOB = 60
-UNREADABLE = "is damaged or not a picture that can be read."
+UNREADABLE: Answer = {"refused": "unreadable"}
 # A picture of 40 megapixels takes 600 MiB: uploads beyond these wait instead of swapping.
 _benches = BoundedSemaphore(2)
 
@@ -24,8 +24,8 @@ def run(jobs: Sequence[Job], *, processes: int = 1) -> list[Answer]:
     """Do ``jobs`` in order, shared between ``processes``; a job that kills its process is refused.
 
     A job is ``{"do": "prepare", "source", "target"}`` or
-    ``{"do": "render", "source", "folder", "widths"}``. An answer has ``refused`` (a predicate for
-    people, such as "has 61 megapixels; …") or the facts.
+    ``{"do": "render", "source", "folder", "widths"}``. An answer has ``refused`` (the reason:
+    too_large with ``megapixels`` and ``most``, animated, unreadable) or the facts.
     """
     share = max(1, -(-len(jobs) // processes))
     parts = [jobs[start : start + share] for start in range(0, len(jobs), share)]
@@ -48,5 +48,5 @@ def _run_in_one(jobs: Sequence[Job]) -> list[Answer]:
             )
             answers += [json.loads(line) for line in finished.stdout.splitlines()]
         if len(answers) < len(jobs):
-            answers.append({"refused": UNREADABLE})
+            answers.append(UNREADABLE)
     return answers

@@ -16,6 +16,7 @@ from shop.core import clock, mail, redact, tokens
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import NotFound, Unavailable
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
 from shop.notifications.events import MailQueued
 from shop.notifications.models import MailMessage, MailState
 from shop.orders import Order
@@ -76,10 +77,10 @@ def with_secret(message: MailMessage) -> Body:
 
 
 def retry(message_id: int) -> None:
-    """Send a mail again that failed. Raises ``NotFound``."""
+    """Send an email again that failed. Raises ``NotFound``."""
     message = session.get(MailMessage, message_id)
     if message is None:
-        raise NotFound("There is no such mail.")
+        raise NotFound(_("Email not found."))
     message.state = MailState.QUEUED
     emit(MailQueued(message_id=message_id))
 

@@ -10,6 +10,7 @@ from babel.dates import format_date, format_datetime
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shop import customers
+from shop.core import i18n
 from shop.core.money import Money
 
 FOLDER = Path(__file__).parents[2] / "templates" / "email"
@@ -35,6 +36,7 @@ _html = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+i18n.install(_html)
 _text = _html.overlay(autoescape=False)
 for environment in (_html, _text):
     environment.filters.update(money=_money, address_lines=customers.address_lines)

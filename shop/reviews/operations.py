@@ -8,14 +8,16 @@ from shop.core import clock
 from shop.core.db import session, violated
 from shop.core.errors import DomainError, Invalid
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.reviews.events import ReviewAdded
 from shop.reviews.models import Review
 
 # Name for people, fewest and most characters.
 TEXTS = {
-    "title": ("The title", 1, 120),
-    "text": ("The text", 1, 4_000),
-    "author": ("The name", 1, 60),
+    "title": (lazy_gettext("The title"), 1, 120),
+    "text": (lazy_gettext("The text"), 1, 4_000),
+    "author": (lazy_gettext("The name"), 1, 60),
 }
 
 
@@ -28,7 +30,7 @@ class SaidBefore(DomainError):
 def add(product: Product, *, rating: int, title: str, text: str, author: str) -> Review:
     """Add an opinion and count its stars. Raises ``Invalid``, or ``SaidBefore`` the second time."""
     if not 1 <= rating <= 5:
-        raise Invalid("Give one to five stars.", field="rating")
+        raise Invalid(_("Give one to five stars."), field="rating")
     written = Review(
         product_id=product.id,
         rating=rating,
@@ -43,7 +45,7 @@ def add(product: Product, *, rating: int, title: str, text: str, author: str) ->
             session.flush()
     except IntegrityError as error:
         if violated(error) == "uq_review_product_id_author_title":
-            raise SaidBefore("This review is here already.", field="title") from error
+            raise SaidBefore(_("This review is here already."), field="title") from error
         raise
     # Counted in SQL: two people may write at the same moment.
     session.execute(
@@ -64,5 +66,13 @@ def _readable(field: str, value: str) -> str:
     what, least, most = TEXTS[field]
     clean = value.replace("\x00", "").strip()
     if not least <= len(clean) <= most:
-        raise Invalid(f"{what} needs {least} to {most:,} characters.", field=field)
+        raise Invalid(
+            _(
+                "%(what)s needs %(least)s to %(most)s characters.",
+                what=what,
+                least=least,
+                most=f"{most:,}",
+            ),
+            field=field,
+        )
     return clean

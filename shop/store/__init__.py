@@ -28,6 +28,7 @@ from shop.store import (
 )
 from shop.store.blueprint import bp
 from shop.store.statics import FILES as FILES
+from shop.store.statics import script_words
 
 PAGES = (
     home,
@@ -49,7 +50,9 @@ PAGES = (
 
 def init_app(app: Flask) -> None:
     """Plug the storefront into ``app``."""
-    app.jinja_env.globals.update(frame.template_globals(), store_static=FILES.address)
+    app.jinja_env.globals.update(
+        frame.template_globals(), store_static=FILES.address, script_words=script_words
+    )
     app.jinja_env.filters.update(frame.FILTERS, marked=search.marked)
     headers.init_app(app)
     errors.init_app(app)

@@ -11,6 +11,8 @@ from shop import checkout, customers, orders
 from shop.core import devices
 from shop.core.db import transaction
 from shop.core.errors import DomainError, Invalid, NotFound
+from shop.core.i18n import gettext as _
+from shop.core.i18n import ngettext
 from shop.store import inputs, visitors
 from shop.store.blueprint import bp
 from shop.store.forms import (
@@ -65,7 +67,7 @@ def register_save() -> ResponseReturnValue:
     except DomainError as error:
         above = tell(form, error)
         return render_template("store/account/register.html", form=form, above=above), 422
-    return _look_into_your_mail(form.email.data or "", "finish your account")
+    return _check_your_email(form.email.data or "", "account")
 
 
 @bp.get("/account/confirm/<token>")
@@ -91,7 +93,7 @@ def confirm_save(token: str) -> ResponseReturnValue:
         return _stale(error)
     except Invalid as error:
         return _confirm_page(token, form, above=tell(form, error)), 422
-    flash("Welcome. Your account is ready.", "success")
+    flash(_("Welcome. Your account is ready."), "success")
     return _go_on(notes, url_for("store.account"))
 
 
@@ -129,7 +131,7 @@ def login_save() -> ResponseReturnValue:
 def logout() -> ResponseReturnValue:
     """Sign this browser out."""
     visitors.sign_out()
-    flash("You are signed out.", "success")
+    flash(_("You are signed out."), "success")
     return redirect(url_for("store.home"), code=303)
 
 
@@ -156,7 +158,7 @@ def password_save() -> ResponseReturnValue:
     except Invalid as error:
         above = tell(form, error)
         return render_template("store/account/password.html", form=form, above=above), 422
-    flash("Your password is changed. All other devices are signed out.", "success")
+    flash(_("Your password is changed. All other devices are signed out."), "success")
     return redirect(url_for("store.account"), code=303)
 
 
@@ -179,7 +181,7 @@ def forgot_save() -> ResponseReturnValue:
     except Invalid as error:
         above = tell(form, error)
         return render_template("store/account/forgot.html", form=form, above=above), 422
-    return _look_into_your_mail(form.email.data or "", "choose a new password")
+    return _check_your_email(form.email.data or "", "password")
 
 
 @bp.get("/account/password/<token>")
@@ -215,7 +217,7 @@ def reset_save() -> ResponseReturnValue:
     except Invalid as error:
         above = tell(form, error)
         return render_template("store/account/reset.html", form=form, above=above), 422
-    flash("Your new password is set. All other devices are signed out.", "success")
+    flash(_("Your new password is set. All other devices are signed out."), "success")
     return _go_on(notes, url_for("store.account"))
 
 
@@ -227,7 +229,7 @@ def find_orders() -> ResponseReturnValue:
     who = visitors.signed_in()
     with transaction():
         customers.request_guest_orders(who.id)
-    return _look_into_your_mail(who.email, "add the orders you placed as a guest to your account")
+    return _check_your_email(who.email, "orders")
 
 
 @bp.get("/account/claim/<token>")
@@ -252,9 +254,13 @@ def claim_save(token: str) -> ResponseReturnValue:
     except NotFound as error:
         return _stale(error, again="orders")
     flash(
-        f"{found} {'order is' if found == 1 else 'orders are'} now in your account."
+        ngettext(
+            "%(num)s order is now in your account.",
+            "%(num)s orders are now in your account.",
+            found,
+        )
         if found
-        else "There were no guest orders to add.",
+        else _("There were no guest orders to add."),
         "success",
     )
     return redirect(url_for("store.account_orders"), code=303)
@@ -267,10 +273,10 @@ def account_orders() -> ResponseReturnValue:
     text = request.args.get("page", "1")
     page = int(text) if text.isascii() and text.isdecimal() and len(text) <= 6 else 0
     if page < 1:
-        raise NotFound("There is no such page.")
+        raise NotFound(_("Page not found."))
     found = orders.of_customer(visitors.signed_in().id, page=page, per_page=PER_PAGE)
     if page > found.pages:
-        raise NotFound("There is no such page.")
+        raise NotFound(_("Page not found."))
     return render_template(
         "store/account/orders.html", found=found, tones=TONES, who=visitors.signed_in()
     )
@@ -305,7 +311,7 @@ def address(address: str) -> ResponseReturnValue:
     own = customers.own_addresses(visitors.signed_in().id)
     saved = next((one for one in own if one.id == wanted), None)
     if saved is None:
-        raise NotFound("There is no such address.")
+        raise NotFound(_("Address not found."))
     return _addresses_page(SavedAddressForm(obj=saved), editing=saved.id)
 
 
@@ -319,10 +325,10 @@ def address_save(address: str) -> ResponseReturnValue:
 @bp.post("/account/addresses/<address>/delete")
 @visitors.customers_only
 def address_delete(address: str) -> ResponseReturnValue:
-    """Forget one address."""
+    """Delete one address."""
     with transaction():
         customers.delete_address(visitors.signed_in().id, inputs.row_id(address))
-    flash("The address is deleted.", "success")
+    flash(_("The address is deleted."), "success")
     return redirect(url_for("store.addresses"), code=303)
 
 
@@ -338,7 +344,7 @@ def _save_address(address_id: int | None) -> ResponseReturnValue:
         raise
     except DomainError as error:
         return _addresses_page(form, editing=address_id, above=tell(form, error)), 422
-    flash("The address is saved.", "success")
+    flash(_("The address is saved."), "success")
     return redirect(url_for("store.addresses"), code=303)
 
 
@@ -355,7 +361,7 @@ def _addresses_page(
     )
 
 
-def _look_into_your_mail(email: str, purpose: str) -> ResponseReturnValue:
+def _check_your_email(email: str, purpose: str) -> ResponseReturnValue:
     return render_template(
         "store/account/mailed.html",
         email=email.strip(),

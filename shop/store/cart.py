@@ -15,6 +15,7 @@ from shop import cart, catalog, checkout, discounts
 from shop.core import clock
 from shop.core.db import only_reads, transaction
 from shop.core.errors import DomainError, NotFound
+from shop.core.i18n import gettext as _
 from shop.discounts import Quote
 from shop.store import inputs, visitors
 from shop.store.blueprint import bp
@@ -111,7 +112,7 @@ def add() -> ResponseReturnValue:
         with transaction():
             return cart.add(visitors.open_basket(), variant_id, wanted, cap=True)
 
-    return _change(put, success="It is in your cart.")
+    return _change(put, success=_("It is in your cart."))
 
 
 @bp.post("/cart/items/<item>", endpoint="cart_update")
@@ -237,7 +238,7 @@ def load(
     view = visitors.cart_view() or _EMPTY
     g.cart_count = view.count
     code_error = errors.pop(FIELD, "")
-    quote, _, chosen = checkout.quote(view) if view.lines else _nothing()
+    quote, _options, chosen = checkout.quote(view) if view.lines else _nothing()
     return Basket(
         view=view,
         lines=tuple(
@@ -262,7 +263,7 @@ def for_country(basket: Basket, country: str) -> Basket:
     """The same cart at the prices for another country than the one of its address."""
     if not basket.lines or country == (basket.view.shipping_address or {}).get("country"):
         return basket
-    quote, _, chosen = checkout.quote(basket.view, country=country)
+    quote, _options, chosen = checkout.quote(basket.view, country=country)
     return replace(
         basket,
         lines=tuple(
@@ -277,16 +278,16 @@ def for_country(basket: Basket, country: str) -> Basket:
 
 def sum_rows(quote: Quote, delivery: str, *, to_pay: bool = True) -> list[tuple[str, int | str]]:
     """Subtotal, each discount, delivery and, where prices exclude it, tax."""
-    rows: list[tuple[str, int | str]] = [("Subtotal", quote.subtotal_minor)]
+    rows: list[tuple[str, int | str]] = [(_("Subtotal"), quote.subtotal_minor)]
     rows += [
         (discount_words(one.name, one.code), -one.amount_minor)
         for one in quote.discounts
         if one.amount_minor
     ]
     if to_pay and delivery:
-        rows.append((delivery, quote.shipping_minor or "Free"))
+        rows.append((delivery, quote.shipping_minor or _("Free")))
     if not quote.prices_include_tax:
-        rows.append(("Tax", quote.tax_minor))
+        rows.append((_("Tax"), quote.tax_minor))
     return rows
 
 
@@ -370,7 +371,7 @@ def _removed(version: int) -> dict[str, Any] | None:
 def _existing() -> cart.Cart:
     found = visitors.basket()
     if found is None:
-        raise NotFound("This is not in your cart.")
+        raise NotFound(_("This is not in your cart."))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response, current_app, make_response, redirect, render_template, request, url_for
@@ -11,6 +12,8 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from shop import catalog
 from shop.core.errors import NotFound as Unknown
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.money import AmountError, parse_amount
 from shop.store import frame, seo
 from shop.store.blueprint import bp
@@ -18,11 +21,11 @@ from shop.store.blueprint import bp
 PER_PAGE = 24
 MAX_QUERY_LENGTH = 120
 MAX_VALUES = 20
-SORTS: Mapping[catalog.Sort, str] = {
-    "popular": "Most popular",
-    "newest": "Newest",
-    "price_asc": "Price, low to high",
-    "price_desc": "Price, high to low",
+SORTS: Mapping[catalog.Sort, Any] = {
+    "popular": lazy_gettext("Most popular"),
+    "newest": lazy_gettext("Newest"),
+    "price_asc": lazy_gettext("Price, low to high"),
+    "price_desc": lazy_gettext("Price, high to low"),
 }
 
 
@@ -82,7 +85,9 @@ class View:
 def products() -> ResponseReturnValue:
     """All that is sold, or what a query finds in it."""
     view = view_of(asked_for(request.args), url_for("store.products"))
-    title = f"Results for “{view.filters.q}”" if view.filters.q else "All products"
+    title = (
+        _("Results for “%(words)s”", words=view.filters.q) if view.filters.q else _("All products")
+    )
     page = render_template(
         "store/catalog/products.html", view=view, title=title, json_ld=[seo.item_list(view.listing)]
     )
@@ -127,7 +132,7 @@ def asked_for(args: MultiDict[str, str], *, category_path: str = "") -> Asked:
     """
     sort = args.get("sort", "")
     if sort and sort not in SORTS and sort != "relevance":
-        raise BadRequest(f"Products cannot be sorted by “{words(sort)[:40]}”.")
+        raise BadRequest(_("Products cannot be sorted by “%(order)s”.", order=words(sort)[:40]))
     page = args.get("page", "1")
     if not (page.isascii() and page.isdecimal() and len(page) <= 9 and int(page) >= 1):
         raise NotFound
@@ -167,7 +172,7 @@ def view_of(asked: Asked, address: str) -> View:
         raise NotFound(response=_no_page(filters, address)) from None
     only = catalog.Filters(q=filters.q, category_path=filters.category_path, sort=filters.sort)
     plain = replace(only, sort=None)
-    best: tuple[tuple[str, str], ...] = (("relevance", "Best match"),) if filters.q else ()
+    best: tuple[tuple[str, str], ...] = (("relevance", _("Best match")),) if filters.q else ()
     return View(
         address=address,
         filters=filters,
@@ -177,7 +182,7 @@ def view_of(asked: Asked, address: str) -> View:
         chips=tuple(_chips(filters, address)),
         clear_href=_href(address, only),
         kept=tuple(_pairs(address, replace(filters, sort=None, page=1))),
-        sorts=(*best, *SORTS.items()),
+        sorts=(*best, *((value, str(label)) for value, label in SORTS.items())),
         pages=tuple(_page_links(address, filters, listing.pages)),
         previous_href=_page_href(address, filters, filters.page - 1, listing.pages),
         next_href=_page_href(address, filters, filters.page + 1, listing.pages),
@@ -258,15 +263,13 @@ def _chips(filters: catalog.Filters, address: str) -> list[Chip]:
             chips.append(Chip(f"{name}: {value}", _href(address, replace(first, options=options))))
     low, high = filters.min_price_minor, filters.max_price_minor
     if low is not None:
-        chips.append(
-            Chip(f"From {frame.money(low)}", _href(address, replace(first, min_price_minor=None)))
-        )
+        label = _("From %(price)s", price=frame.money(low))
+        chips.append(Chip(label, _href(address, replace(first, min_price_minor=None))))
     if high is not None:
-        chips.append(
-            Chip(f"Up to {frame.money(high)}", _href(address, replace(first, max_price_minor=None)))
-        )
+        label = _("Up to %(price)s", price=frame.money(high))
+        chips.append(Chip(label, _href(address, replace(first, max_price_minor=None))))
     if filters.in_stock:
-        chips.append(Chip("In stock", _href(address, replace(first, in_stock=False))))
+        chips.append(Chip(_("In stock"), _href(address, replace(first, in_stock=False))))
     return chips
 
 

@@ -17,6 +17,8 @@ from shop import cart, checkout, customers, orders
 from shop.core import clock
 from shop.core.db import retrying, transaction
 from shop.core.errors import DomainError, NotFound
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.network import digest_of
 from shop.store import inputs, visitors
 from shop.store.blueprint import bp
@@ -28,7 +30,9 @@ from shop.store.order_parts import shown_address
 from shop.store.payment import begin
 
 NEW_ADDRESS = "new"
-UNFIT_SAVED = "Your saved address needs a detail before we can send to it. Complete it below."
+UNFIT_SAVED = lazy_gettext(
+    "Your saved address needs a detail before we can send to it. Complete it below."
+)
 
 
 @bp.get("/checkout", endpoint="checkout")
@@ -56,7 +60,7 @@ def contact_save() -> ResponseReturnValue:
     form, chosen = ContactForm(), request.form.get("address_id", NEW_ADDRESS)
     found = visitors.basket()
     if found is None:
-        return _to_cart("Your cart is empty.")
+        return _to_cart(_("Your cart is empty."))
     if "update" in request.form:
         ready = _ready(load())
         return ready if isinstance(ready, Response) else _contact_page(ready, form, chosen=chosen)
@@ -74,7 +78,7 @@ def contact_save() -> ResponseReturnValue:
             raise
         except customers.InvalidAddress as error:  # of a saved address: all others were checked
             form, chosen = _form_of_saved(form, chosen), NEW_ADDRESS
-            above = [UNFIT_SAVED, *tell(form, error)]
+            above = [str(UNFIT_SAVED), *tell(form, error)]
         except DomainError as error:
             above = tell(form, error)
     if form.errors or above:
@@ -100,7 +104,7 @@ def place() -> ResponseReturnValue:
     """
     basket = visitors.basket()
     if basket is None:
-        return _to_cart("Your cart is empty.")
+        return _to_cart(_("Your cart is empty."))
     billing, method = BillingForm(prefix="billing-"), request.form.get("shipping_method", "")
     if "update" in request.form:
         if isinstance(ready := _ready_to_send(load(), keep_problems=True), Response):
@@ -160,16 +164,21 @@ def _not_placed(
     stopped = error.sentence
     now = basket.quote.total_minor
     if error.code == "cart_changed" and seen[1] not in {-1, now}:
-        stopped += f" It was {money(seen[1])} when you looked and is {money(now)} now."
+        changed = _(
+            "It was %(before)s when you looked and is %(now)s now.",
+            before=money(seen[1]),
+            now=money(now),
+        )
+        stopped = f"{stopped} {changed}"
     return _delivery_page(basket, billing, stopped=stopped), status_of(error)
 
 
 def _ready(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
     """The cart to be ordered, or the way back to it when it cannot be."""
     if not basket.lines:
-        return _to_cart("Your cart is empty.")
+        return _to_cart(_("Your cart is empty."))
     if basket.view.problems and not keep_problems:
-        return _to_cart("Something in your cart needs a look before you can order.")
+        return _to_cart(_("Something in your cart needs a look before you can order."))
     return basket
 
 
@@ -229,7 +238,7 @@ def _saved(customer_id: int, address_id: int) -> dict[str, str]:
     for saved in customers.own_addresses(customer_id):
         if saved.id == address_id:
             return {field: getattr(saved, field) for field in customers.ADDRESS_FIELDS}
-    raise NotFound("There is no such address.")
+    raise NotFound(_("Address not found."))
 
 
 def _saved_choice(given: dict[str, str]) -> str:

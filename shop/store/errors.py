@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, SecurityError, ServiceUnavailable
 from shop import catalog
 from shop.core.db import RETRYABLE, session, sqlstate
 from shop.core.errors import DomainError, NotFound, Unavailable, WrongState
+from shop.core.i18n import lazy_gettext
 from shop.core.network import wait_s
 from shop.store.blueprint import bp
 from shop.store.headers import is_store
@@ -20,23 +21,46 @@ log = logging.getLogger(__name__)
 CANCELLED_STATEMENT = "57014"
 STATUS: dict[type[DomainError], int] = {NotFound: 404, WrongState: 409, Unavailable: 503}
 WORDS = {
-    400: ("That did not work", "Something in the address or the form cannot be used."),
-    403: ("This page is not for you", "You may need to sign in with another account."),
-    405: ("That did not work", "This address cannot be used in this way."),
-    409: ("That is no longer possible", "Something has changed in the meantime."),
-    413: ("That is too much", "What was sent is larger than the shop accepts."),
-    415: ("That did not work", "The shop cannot read this kind of content."),
-    422: ("That did not work", "Something in the form cannot be used."),
+    400: (
+        lazy_gettext("That did not work"),
+        lazy_gettext("Something in the address or the form cannot be used."),
+    ),
+    403: (
+        lazy_gettext("This page is not for you"),
+        lazy_gettext("You may need to sign in with another account."),
+    ),
+    405: (
+        lazy_gettext("That did not work"),
+        lazy_gettext("This address cannot be used in this way."),
+    ),
+    409: (
+        lazy_gettext("That is no longer possible"),
+        lazy_gettext("Something has changed in the meantime."),
+    ),
+    413: (
+        lazy_gettext("That is too much"),
+        lazy_gettext("What was sent is larger than the shop accepts."),
+    ),
+    415: (
+        lazy_gettext("That did not work"),
+        lazy_gettext("The shop cannot read this kind of content."),
+    ),
+    422: (lazy_gettext("That did not work"), lazy_gettext("Something in the form cannot be used.")),
     429: (
-        "A little slower, please",
-        "There were very many requests from you; the last one did nothing."
-        " Wait a minute, then try again.",
+        lazy_gettext("A little slower, please"),
+        lazy_gettext(
+            "There were very many requests from you; the last one did nothing."
+            " Wait a minute, then try again."
+        ),
     ),
     500: (
-        "Something broke on our side",
-        "It is written down and we will look at it. Your cart is safe.",
+        lazy_gettext("Something broke on our side"),
+        lazy_gettext("It is written down and we will look at it. Your cart is safe."),
     ),
-    503: ("Back in a moment", "The shop cannot answer just now. Try again in a minute."),
+    503: (
+        lazy_gettext("Back in a moment"),
+        lazy_gettext("The shop cannot answer just now. Try again in a minute."),
+    ),
 }
 LOST = {404, 410}
 RETRY_AFTER_S = 5
@@ -66,7 +90,7 @@ def database_refused(error: DBAPIError) -> ResponseReturnValue:
         if isinstance(error, kind):
             session.rollback()
             log.warning("refused by the database", extra={"sqlstate": sqlstate(error)})
-            return plain(status, WORDS[status][1])
+            return plain(status, str(WORDS[status][1]))
     busy = sqlstate(error) in RETRYABLE | {CANCELLED_STATEMENT}
     if busy or error.connection_invalidated or isinstance(error, OperationalError):
         return away(error)
@@ -91,7 +115,7 @@ def failed(error: HTTPException) -> ResponseReturnValue:
     if status in LOST:
         return lost(status)
     own_words = error.description if status in {400, 403, 409} and _is_ours(error) else ""
-    answer = current_app.make_response(plain(status, own_words or WORDS[status][1]))
+    answer = current_app.make_response(plain(status, own_words or str(WORDS[status][1])))
     if status == 429:
         limit = next(iter(current_app.extensions["limiter"])).current_limit
         answer.headers["Retry-After"] = str(wait_s(limit.reset_at if limit else None))
@@ -109,7 +133,7 @@ def lost(status: int) -> ResponseReturnValue:
 
 def plain(status: int, sentence: str) -> tuple[str, int]:
     """A page that needs no database, so that it can be shown when there is none."""
-    title = WORDS.get(status, WORDS[400])[0]
+    title = str(WORDS.get(status, WORDS[400])[0])
     request_id = g.get("request_id", "")
     return render_template(
         "store/errors/plain.html", title=title, sentence=sentence, request_id=request_id

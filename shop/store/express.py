@@ -21,6 +21,7 @@ from shop.checkout import NoDelivery, ShippingOption
 from shop.core import clock
 from shop.core.db import end_read, retrying, transaction
 from shop.core.errors import DomainError, Invalid, Unavailable
+from shop.core.i18n import gettext as _
 from shop.core.money import Money
 from shop.core.network import digest_of
 from shop.discounts import Quote
@@ -84,7 +85,7 @@ def express_order() -> ResponseReturnValue:
     asked = _asked()
     basket = visitors.basket()
     if basket is None:
-        return jsonify(_refusal(Invalid("Your cart is empty."))), 422
+        return jsonify(_refusal(Invalid(_("Your cart is empty.")))), 422
     try:
         order = retrying(lambda: _place(basket.id, asked))
     except DomainError as error:
@@ -117,7 +118,7 @@ def _asked() -> dict[str, Any]:
 
 def _check_offered() -> None:
     if not (current_app.config["SETTINGS"].wallets and payments.takes_wallets()):
-        raise Invalid("This shop takes no wallets.")
+        raise Invalid(_("This shop takes no wallets."))
 
 
 def _quoted(asked: Mapping[str, Any]) -> WalletQuote:
@@ -125,23 +126,23 @@ def _quoted(asked: Mapping[str, Any]) -> WalletQuote:
     _check_offered()
     view = visitors.cart_view()
     if view is None or not view.lines:
-        raise Invalid("Your cart is empty.")
+        raise Invalid(_("Your cart is empty."))
     if view.problems:
-        raise Invalid("Something in your cart needs a look before you can order.")
+        raise Invalid(_("Something in your cart needs a look before you can order."))
     known = (view.shipping_address or {}).get("country") or checkout.terms().country
     country = _text(asked, "country").upper() or known
     quote, options, chosen = checkout.quote(
         view, country=country, method=_text(asked, "shipping_method") or None
     )
     if chosen is None or country not in checkout.countries():
-        raise NoDelivery("We do not send to this country yet.", field="country")
+        raise NoDelivery(_("We do not send to this country yet."), field="country")
     total = Money(quote.total_minor, quote.currency)
     payments.check_amount(total, goods=Money(quote.subtotal_minor, quote.currency), country=country)
     methods = payments.offered_methods(
         payments.enabled_methods(), total, country=country, capture=payments.capture_method()
     )
     if not total or not set(methods) & payments.WALLET_METHODS:
-        raise Invalid("Wallets cannot pay for this cart.")
+        raise Invalid(_("Wallets cannot pay for this cart."))
     # The chosen one in front, because wallets preselect the first.
     ways = [chosen, *(option for option in options if option.code != chosen.code)]
     rates = [
@@ -158,7 +159,7 @@ def _place(cart_id: int, asked: Mapping[str, Any]) -> orders.Order:
         if basket.status == CartStatus.OPEN:
             if asked.get("version") != basket.version:
                 raise cart.CartChanged(
-                    "Your cart has changed. Please look at it again before you pay."
+                    _("Your cart has changed. Please look at it again before you pay.")
                 )
             checkout.set_contact(basket, email=_text(asked, "email"), address=_address(asked))
             checkout.set_method(basket, _text(asked, "shipping_method"))
@@ -205,7 +206,9 @@ def _rate(option: ShippingOption, price_minor: int, now: datetime) -> dict[str, 
     """https://docs.stripe.com/js/elements_object/create_express_checkout_element"""
     first, last = option.arrives(now)
     when = (
-        f"Arrives {first:%-d %B}" if first == last else f"Arrives {first:%-d %B} to {last:%-d %B}"
+        _("Arrives %(day)s", day=f"{first:%-d %B}")
+        if first == last
+        else _("Arrives %(first)s to %(last)s", first=f"{first:%-d %B}", last=f"{last:%-d %B}")
     )
     return {
         "id": option.code,

@@ -28,6 +28,8 @@ from wtforms.widgets import TextInput, html_params
 
 from shop import customers
 from shop.core.errors import DomainError
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext, locale
 
 
 class Needed:
@@ -45,7 +47,7 @@ def _shows(field: Field, attributes: Mapping[str, Any]) -> Hashable:
     flags = tuple(vars(field.flags).items())
     options = getattr(field, "options", ())
     shown = (field.id, field.name, field.data, choices, options, flags)
-    return (type(field), *shown, *attributes.items())
+    return (locale(), type(field), *shown, *attributes.items())
 
 
 @cached(LRUCache(512), key=_shows, lock=Lock())
@@ -79,7 +81,11 @@ class LongForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 class ReachableForm(LongForm):
     """Whom to write to. Stands above the address, so that it comes first in lists of faults."""
 
-    email = EmailField("E-mail", [Needed()], description="For the receipt and news of the parcel.")
+    email = EmailField(
+        lazy_gettext("Email"),
+        [Needed()],
+        description=lazy_gettext("For the receipt and updates on your order."),
+    )
 
 
 class _RegionInput(TextInput):
@@ -89,7 +95,7 @@ class _RegionInput(TextInput):
         """The control."""
         if not field.options:
             return super().__call__(field, **attributes)
-        options = [Markup("<option value=''>Choose</option>")]
+        options = [Markup("<option value=''>{}</option>").format(_("Choose"))]
         for value, label, is_chosen in field.options:
             chosen = Markup(" selected") if is_chosen else ""
             options.append(Markup("<option value='{}'{}>{}</option>").format(value, chosen, label))
@@ -121,14 +127,17 @@ class AddressForm(LongForm):
     ``kept`` are names and values of hidden fields: what was typed for another country.
     """
 
-    country = SelectField("Country", [Needed()], validate_choice=False)
-    name = StringField("Full name", [Needed()])
-    line1 = StringField("Street and house number", [Needed()])
-    line2 = StringField("Flat, floor, company")
-    postal_code = StringField("Postal code")
-    city = StringField("Town or city")
-    region = RegionField("Region")
-    phone = TelField("Phone", description="Only for the carrier, if the parcel finds nobody.")
+    country = SelectField(lazy_gettext("Country"), [Needed()], validate_choice=False)
+    name = StringField(lazy_gettext("Full name"), [Needed()])
+    line1 = StringField(lazy_gettext("Street and house number"), [Needed()])
+    line2 = StringField(lazy_gettext("Flat, floor, company"))
+    postal_code = StringField(lazy_gettext("Postal code"))
+    city = StringField(lazy_gettext("Town or city"))
+    region = RegionField(lazy_gettext("Region"))
+    phone = TelField(
+        lazy_gettext("Phone"),
+        description=lazy_gettext("Only for the carrier, if nobody is at home."),
+    )
     rows: tuple[tuple[Field, ...], ...] = ()
     kept: tuple[tuple[str, str], ...] = ()
 
@@ -168,71 +177,78 @@ class AddressForm(LongForm):
 class SavedAddressForm(AddressForm):
     """An address of an account."""
 
-    is_default = BooleanField("Use this address unless I choose another")
+    is_default = BooleanField(lazy_gettext("Use this address unless I choose another"))
 
 
 class ContactForm(AddressForm, ReachableForm):
     """Who orders, and where it goes."""
 
-    save_address = BooleanField("Keep this address in my account")
+    save_address = BooleanField(lazy_gettext("Keep this address in my account"))
 
 
 class BillingForm(AddressForm):
-    """Where the invoice goes, if elsewhere than the parcel."""
+    """Where the invoice goes, if elsewhere than the items."""
 
-    same = BooleanField("The invoice goes to the same address", default=True)
+    same = BooleanField(lazy_gettext("The invoice goes to the same address"), default=True)
 
 
 class RegisterForm(FlaskForm):  # type: ignore[misc]
     """A new account."""
 
-    name = StringField("Your name")
-    email = EmailField("E-mail", [Needed()])
+    name = StringField(lazy_gettext("Your name"))
+    email = EmailField(lazy_gettext("Email"), [Needed()])
     password = PasswordField(
-        "Password",
+        lazy_gettext("Password"),
         [Needed()],
-        description=f"At least {customers.MIN_PASSWORD_LENGTH} characters; a sentence is good.",
+        description=lazy_gettext(
+            "At least %(count)s characters; a sentence is good.",
+            count=customers.MIN_PASSWORD_LENGTH,
+        ),
     )
 
 
 class LoginForm(FlaskForm):  # type: ignore[misc]
     """Signing in."""
 
-    email = EmailField("E-mail", [Needed()])
-    password = PasswordField("Password", [Needed()])
+    email = EmailField(lazy_gettext("Email"), [Needed()])
+    password = PasswordField(lazy_gettext("Password"), [Needed()])
     next = HiddenField()
 
 
 class ConfirmForm(FlaskForm):  # type: ignore[misc]
     """The password that was chosen when the account was asked for."""
 
-    password = PasswordField("Password", [Needed()])
+    password = PasswordField(lazy_gettext("Password"), [Needed()])
 
 
 class ForgotForm(FlaskForm):  # type: ignore[misc]
     """Asking for a link to choose a new password."""
 
-    email = EmailField("E-mail", [Needed()])
+    email = EmailField(lazy_gettext("Email"), [Needed()])
 
 
 class ResetForm(FlaskForm):  # type: ignore[misc]
     """Choosing a new password by a mailed link."""
 
     password = PasswordField(
-        "New password",
+        lazy_gettext("New password"),
         [Needed()],
-        description=f"At least {customers.MIN_PASSWORD_LENGTH} characters.",
+        description=lazy_gettext(
+            "At least %(count)s characters.", count=customers.MIN_PASSWORD_LENGTH
+        ),
     )
 
 
 class PasswordForm(FlaskForm):  # type: ignore[misc]
     """Choosing a new password, knowing the old one."""
 
-    old_password = PasswordField("Present password", [Needed()])
+    old_password = PasswordField(lazy_gettext("Current password"), [Needed()])
     password = PasswordField(
-        "New password",
+        lazy_gettext("New password"),
         [Needed()],
-        description=f"At least {customers.MIN_PASSWORD_LENGTH} characters.",
+        description=lazy_gettext(
+            "At least %(count)s characters.", count=customers.MIN_PASSWORD_LENGTH
+        ),
     )
 
 

@@ -11,6 +11,8 @@ from flask import current_app
 from jinja2 import Environment
 from markupsafe import Markup
 
+from shop.core import i18n
+
 # A card takes about 3 KiB.
 MAX_FRAGMENTS = 2048
 
@@ -19,9 +21,11 @@ def kept(template: str, macro: str, *values: Hashable) -> Markup:
     """What ``macro`` of ``template`` makes of ``values``; it may use nothing of the request."""
     env = current_app.jinja_env
     render = _render.__wrapped__ if env.auto_reload else _render
-    return render(env, template, macro, values)
+    return render(env, i18n.locale(), template, macro, values)
 
 
 @lru_cache(maxsize=MAX_FRAGMENTS)
-def _render(env: Environment, template: str, macro: str, values: tuple[Hashable, ...]) -> Markup:
+def _render(
+    env: Environment, _locale: str, template: str, macro: str, values: tuple[Hashable, ...]
+) -> Markup:
     return Markup(getattr(env.get_template(template).module, macro)(*values))

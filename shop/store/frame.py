@@ -11,6 +11,7 @@ from flask import current_app, request
 from markupsafe import Markup
 
 from shop import catalog, checkout, customers, media, payments
+from shop.core.i18n import gettext as _
 from shop.core.money import Money, exponent, format_typed
 from shop.store import fragments, visitors
 
@@ -66,7 +67,7 @@ class Storefront:
         return catalog.menu()
 
     def cart_count(self) -> int:
-        """How many pieces are in the cart of this visitor."""
+        """How many units are in the cart of this visitor."""
         return visitors.cart_count()
 
     def follows_cart(self) -> bool:
@@ -81,8 +82,12 @@ class Storefront:
     def ways_to_pay(self) -> str:
         """What one can pay with here, as a sentence."""
         names = [payments.facts_of(method).label for method in payments.enabled_methods()]
-        listed = ", ".join(names[:-1]) + f" or {names[-1]}" if len(names) > 1 else names[0]
-        return f"Pay by {listed.replace('Card', 'card')}."
+        listed = (
+            _("%(all_but_last)s or %(last)s", all_but_last=", ".join(names[:-1]), last=names[-1])
+            if len(names) > 1
+            else names[0]
+        )
+        return _("Pay by %(methods)s.", methods=listed.replace("Card", "card"))
 
     def wallets(self) -> Wallets | None:
         """What the buttons of wallets need; nothing where the shop shows none."""
@@ -112,8 +117,10 @@ def money(amount_minor: int) -> str:
 
 def free_shipping(from_minor: int) -> str:
     """From which value of the goods a shipping method is free, and how that is counted."""
-    counts = checkout.terms().free_shipping_counts.replace("_", " ")
-    return f"Free for orders of {money(from_minor)} or more, {counts}"
+    amount = money(from_minor)
+    if checkout.terms().free_shipping_counts == checkout.FreeShippingCounts.BEFORE_DISCOUNTS:
+        return _("Free for orders of %(amount)s or more, before discounts", amount=amount)
+    return _("Free for orders of %(amount)s or more, after discounts", amount=amount)
 
 
 def country_list(codes: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from flask import request
 
 from shop import cart
 from shop.core.errors import Invalid, NotFound
+from shop.core.i18n import gettext as _
 
 MAX_ID = 2**63 - 1
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
@@ -21,7 +22,7 @@ def row_id(given: str | int | None) -> int:
     """A row's number out of an address or a form. Raises ``NotFound`` for what can be none."""
     text = str(given or "")
     if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= MAX_ID):
-        raise NotFound("There is no such thing.")
+        raise NotFound(_("Not found."))
     return int(text)
 
 
@@ -36,7 +37,7 @@ def quantity(given: str | None) -> int:
     ):
         return int(text)
     limit = cart.max_per_variant()
-    raise Invalid(f"Please choose a quantity from 1 to {limit}.", field="quantity")
+    raise Invalid(_("Please choose a quantity from 1 to %(limit)s.", limit=limit), field="quantity")
 
 
 def local_path(given: str | None, default: str) -> str:

@@ -4,6 +4,7 @@ from flask import url_for
 
 from shop import orders
 from shop.core.errors import NotFound
+from shop.core.i18n import gettext as _
 from shop.store import inputs
 
 
@@ -13,7 +14,7 @@ def order_by_link(
     """The order with this number and secret, read as ``orders.by_token`` does. Raises
     ``NotFound``, also for what is no number."""
     if not (number.isascii() and number.replace("-", "").isalnum() and len(number) <= 32):
-        raise NotFound("There is no such order.")
+        raise NotFound(_("Order not found."))
     return orders.by_token(number, inputs.secret(token), whole=whole, with_lines=with_lines)
 
 

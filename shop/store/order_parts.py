@@ -3,6 +3,7 @@
 from typing import Any
 
 from shop import catalog, customers, orders, payments
+from shop.core.i18n import gettext as _
 from shop.customers.models import Address
 from shop.store.cart import discount_words
 
@@ -17,21 +18,24 @@ def order_lines(order: orders.Order) -> list[tuple[orders.OrderLine, catalog.Ima
 
 def order_rows(order: orders.Order) -> list[tuple[str, int | str]]:
     """What the total of an order is made of, for people."""
-    rows: list[tuple[str, int | str]] = [("Subtotal", order.subtotal_minor)]
+    rows: list[tuple[str, int | str]] = [(_("Subtotal"), order.subtotal_minor)]
     redeemed = orders.redeemed(order)
     rows += [
         (discount_words(one.name, one.code), -one.amount_minor)
         for one in redeemed
         if one.amount_minor
     ]
-    rows.append((order.shipping_method_name, order.shipping_minor or "Free"))
+    rows.append((order.shipping_method_name, order.shipping_minor or _("Free")))
     rows += [
-        (f"{discount_words(one.name, one.code)}: off delivery", "included")
+        (
+            _("%(discount)s: off shipping", discount=discount_words(one.name, one.code)),
+            _("included"),
+        )
         for one in redeemed
         if one.shipping_minor
     ]
     if not order.prices_include_tax:
-        rows.append(("Tax", order.tax_minor))
+        rows.append((_("Tax"), order.tax_minor))
     return rows
 
 

@@ -12,6 +12,8 @@ from shop import checkout, orders, payments
 from shop.core import clock
 from shop.core.db import end_read, transaction
 from shop.core.errors import DomainError, Invalid, NotFound, WrongState
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.money import Money
 from shop.orders import FulfilmentStatus, OrderStatus, PaymentStatus
 from shop.payments import Payment, RefundSource, RefundStatus
@@ -21,7 +23,13 @@ from shop.store.cart import status_of
 from shop.store.order_links import order_by_link
 from shop.store.order_parts import failure_words, order_lines, order_rows
 
-STEPS = ("Placed", "Paid", "Processing", "Shipped", "Delivered")
+STEPS = (
+    lazy_gettext("Placed"),
+    lazy_gettext("Paid"),
+    lazy_gettext("Processing"),
+    lazy_gettext("Shipped"),
+    lazy_gettext("Delivered"),
+)
 JUST_PAID = timedelta(hours=1)  # who keeps the address that paying led to is not thanked for ever
 TONES = {"good": "good", "warn": "busy", "info": "busy", "bad": "bad", "mute": "calm"}
 
@@ -79,8 +87,8 @@ def show(number: str) -> ResponseReturnValue:
 
 @bp.post("/orders/<number>/cancel", endpoint="order_cancel")
 def cancel(number: str) -> ResponseReturnValue:
-    """Call an order off that nobody has begun to pack, or some pieces of it; what was paid for
-    them goes back. A refusal shows the order as it is now, with the reason."""
+    """Cancel an order that nobody has begun to pack, or some items of it; what was paid for them is
+    refunded. A refusal shows the order as it is now, with the reason."""
     order = _found(number)
     address = url_for("store.order", number=order.number, token=request.form.get("token") or None)
     end_read()
@@ -99,33 +107,37 @@ def _cancel(order_id: int) -> str:
     with transaction("change-order"):
         locked = orders.lock(order_id)
         if not orders.customer_may_cancel(locked):
-            raise WrongState("This order can no longer be cancelled here. Please write to us.")
+            raise WrongState(_("This order can no longer be cancelled here. Please write to us."))
         seen = request.form.get("version")
         if seen is not None and seen != str(locked.version):
-            raise WrongState("Your order has changed since you looked. Nothing was cancelled.")
+            raise WrongState(_("Your order has changed since you looked. Nothing was cancelled."))
         before, news = payments.preview(locked), payment_news(locked)
         was_held = locked.payment_status == PaymentStatus.AUTHORISED
         if request.form.get("what") == "lines":
-            payments.cancel_lines(locked, _pieces(), reason="customer")
+            payments.cancel_lines(locked, _quantities(), reason="customer")
         else:
             payments.cancel_order(locked, reason="customer")
         is_whole = locked.status == OrderStatus.CANCELLED
-    what = "Your order is cancelled." if is_whole else "These pieces are cancelled."
-    money = "Nothing was charged."
+    what = _("Your order is cancelled.") if is_whole else _("These items are cancelled.")
+    money = _("Nothing was charged.")
     if news.voucher:
-        money = f"Please do not pay the voucher any more. {IF_IT_ARRIVES}"
+        money = f"{_('Please do not pay the voucher any more.')} {IF_IT_ARRIVES}"
     elif news.is_processing:
-        money = IF_IT_ARRIVES
+        money = str(IF_IT_ARRIVES)
     elif before.balance_minor > 0:
-        money = "We are refunding what you paid, the way you paid."
+        money = _("We are refunding what you paid, the way you paid.")
     elif before.payment is not None:
-        money = "See below what is back already or on its way; write to us if anything is missing."
+        money = _("See below what is refunded or on its way; write to us if anything is missing.")
     elif was_held:
-        money = "What was reserved on your card is set free." if is_whole else _LESS
+        money = (
+            _("The amount authorised on your card is released.")
+            if is_whole
+            else _("We charge only for what we send.")
+        )
     return f"{what} {money}"
 
 
-IF_IT_ARRIVES = "If the money still arrives, we refund it automatically."
+IF_IT_ARRIVES = lazy_gettext("If the money still arrives, we refund it automatically.")
 
 
 def _taken_place_by(order: orders.Order) -> orders.Order | None:
@@ -136,10 +148,7 @@ def _taken_place_by(order: orders.Order) -> orders.Order | None:
     return orders.live_of(order) if was_replaced else None
 
 
-_LESS = "We charge only for what we send."
-
-
-def _pieces() -> dict[int, int]:
+def _quantities() -> dict[int, int]:
     """Quantities by order line from the form. Raises ``Invalid``."""
     wanted = {}
     for name, typed in request.form.items():
@@ -147,7 +156,7 @@ def _pieces() -> dict[int, int]:
         if line_id == name or not (line_id.isascii() and line_id.isdecimal() and len(line_id) < 19):
             continue
         if not (typed.isascii() and typed.isdecimal() and len(typed) < 10):
-            raise Invalid("A number of pieces must be a whole number.", field=name)
+            raise Invalid(_("A quantity must be a whole number."), field=name)
         wanted[int(line_id)] = int(typed)
     return wanted
 
@@ -168,7 +177,7 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
         token=inputs.secret(token),
         refused=refused,
         lines=order_lines(order),
-        rows=order_rows(order) + ([("Called off before you paid", -off)] if off else []),
+        rows=order_rows(order) + ([(_("Cancelled before you paid"), -off)] if off else []),
         called_off=(off, tax_off),
         label=words.label,
         tone=TONES.get(words.tone, ""),
@@ -228,10 +237,10 @@ def _money_back(refunds: Sequence[payments.Refund]) -> list[MoneyBack]:
         shown.append(
             MoneyBack(
                 amount=Money(refund.amount_minor, refund.currency).format(),
-                words=words,
+                words=str(words),
                 tone=tone,
                 at=(refund.done_at or refund.requested_at).astimezone(checkout.terms().zone),
-                pieces=", ".join([*names, "delivery"] if refund.shipping_minor else names),
+                pieces=", ".join([*names, _("shipping")] if refund.shipping_minor else names),
             )
         )
     return shown[::-1]
@@ -242,10 +251,10 @@ def _units(quantity: int, name: str, title: str) -> str:
 
 
 _REFUND_WORDS = {
-    RefundStatus.REQUESTED: ("On its way", "busy"),
-    RefundStatus.SENT: ("On its way", "busy"),
-    RefundStatus.DONE: ("Sent back", "good"),
-    RefundStatus.FAILED: ("Delayed: we are looking into it", "bad"),
+    RefundStatus.REQUESTED: (lazy_gettext("Refund pending"), "busy"),
+    RefundStatus.SENT: (lazy_gettext("Refund pending"), "busy"),
+    RefundStatus.DONE: (lazy_gettext("Refunded"), "good"),
+    RefundStatus.FAILED: (lazy_gettext("Delayed: we are looking into it"), "bad"),
 }
 
 
@@ -255,17 +264,17 @@ def _found(number: str) -> orders.Order:
         return order_by_link(number, token)
     who = visitors.customer()
     if who is None:
-        raise NotFound("There is no such order.")
+        raise NotFound(_("Order not found."))
     return own_order(number, who.id)
 
 
 def own_order(number: str, customer_id: int) -> orders.Order:
     """A customer's own order. Raises ``NotFound``, also for somebody else's."""
     if not (number.isascii() and number.replace("-", "").isalnum() and len(number) <= 32):
-        raise NotFound("There is no such order.")
+        raise NotFound(_("Order not found."))
     order = orders.by_number(number)
     if order.customer_id != customer_id:
-        raise NotFound("There is no such order.")
+        raise NotFound(_("Order not found."))
     return order
 
 
@@ -321,28 +330,28 @@ def _told(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[
     for entry in reversed(entries):
         payload, at = entry.payload, entry.at.astimezone(checkout.terms().zone)
         if entry.type == "OrderPaid" and not order.total_minor:
-            told.append(Happening(at, "Your order is confirmed; there is nothing to pay"))
+            told.append(Happening(at, _("Your order is confirmed; there is nothing to pay")))
         elif entry.type in _TOLD:
-            told.append(Happening(at, _TOLD[entry.type]))
+            told.append(Happening(at, str(_TOLD[entry.type])))
         elif entry.type == "PaymentFailed":
             reason = failure_words(str(payload.get("reason", "")))
-            told.append(Happening(at, "A payment did not work", reason))
+            told.append(Happening(at, _("A payment failed"), reason))
         elif entry.type in {"OrderShipped", "OrderDelivered"}:
             parcel = parcels.get(payload.get("fulfilment_id", 0))
             by = f"{parcel.carrier} {parcel.tracking_number}".strip() if parcel else ""
-            left = entry.type == "OrderShipped"
-            told.append(
-                Happening(at, "A parcel is on its way" if left else "A parcel has arrived", by)
-            )
+            is_sent = entry.type == "OrderShipped"
+            words = _("A shipment is on its way") if is_sent else _("A shipment was delivered")
+            told.append(Happening(at, words, by))
         elif entry.type == "OrderCancelled":
-            told.append(Happening(at, "The order was cancelled"))
+            told.append(Happening(at, _("The order was cancelled")))
         elif entry.type == "UnitsReturned" and payload["reason"] != "cancelled":
-            told.append(Happening(at, "We have your return", _named(payload["lines"])))
+            told.append(Happening(at, _("We received your return"), _named(payload["lines"])))
         elif entry.type == "LinesCancelled":
-            told.append(Happening(at, "Some pieces were cancelled", _named(payload["lines"])))
+            told.append(Happening(at, _("Some items were cancelled"), _named(payload["lines"])))
         elif entry.type == "OrderRefunded":
             amount = Money(int(payload.get("amount_minor", 0)), order.currency).format()
-            told.append(Happening(at, f"We sent {amount} back", "Banks take up to ten days."))
+            words = _("We refunded %(amount)s", amount=amount)
+            told.append(Happening(at, words, _("Banks can take up to ten days to show it.")))
     return told
 
 
@@ -351,14 +360,14 @@ def _named(lines: Sequence[dict[str, Any]]) -> str:
 
 
 _TOLD = {
-    "OrderPlaced": "We have your order",
-    "OrderPaid": "Your payment is here",
-    "OrderAuthorised": "Your order is confirmed; we charge your card when we send it",
-    "OrderProcessing": "We are packing it",
-    "OrderExpired": "It was not paid in time, so its items are no longer reserved",
-    "OrderReopened": "Your payment is on its way after all",
-    "LatePaymentRefused": "We could not use your payment, so we are refunding it",
-    "PaymentProcessing": "Your payment is on its way",
-    "VoucherIssued": "You have a voucher to pay with",
-    "VoucherCancelled": "The voucher was cancelled, so that you can pay another way",
+    "OrderPlaced": lazy_gettext("Order placed"),
+    "OrderPaid": lazy_gettext("Payment received"),
+    "OrderAuthorised": lazy_gettext("Your order is confirmed; we charge your card when we send it"),
+    "OrderProcessing": lazy_gettext("We are packing it"),
+    "OrderExpired": lazy_gettext("It was not paid in time, so its items are no longer reserved"),
+    "OrderReopened": lazy_gettext("Your payment is on its way after all"),
+    "LatePaymentRefused": lazy_gettext("We could not use your payment, so we are refunding it"),
+    "PaymentProcessing": lazy_gettext("Your payment is on its way"),
+    "VoucherIssued": lazy_gettext("You have a voucher to pay with"),
+    "VoucherCancelled": lazy_gettext("The voucher was cancelled, so that you can pay another way"),
 }

@@ -4,16 +4,17 @@ from flask import abort, render_template
 from flask.typing import ResponseReturnValue
 
 from shop import checkout
+from shop.core.i18n import lazy_gettext
 from shop.store.blueprint import bp
 
 STANDING = {
-    "about": "About us",
-    "shipping": "Delivery",
-    "returns": "Returns",
-    "contact": "Contact",
-    "privacy": "Privacy",
-    "terms": "Terms of sale",
-    "imprint": "Imprint",
+    "about": lazy_gettext("About us"),
+    "shipping": lazy_gettext("Shipping"),
+    "returns": lazy_gettext("Returns"),
+    "contact": lazy_gettext("Contact"),
+    "privacy": lazy_gettext("Privacy"),
+    "terms": lazy_gettext("Terms of sale"),
+    "imprint": lazy_gettext("Imprint"),
 }
 
 

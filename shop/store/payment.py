@@ -12,6 +12,7 @@ from shop import checkout, orders, payments
 from shop.core import clock
 from shop.core.db import end_read
 from shop.core.errors import DomainError, Unavailable, WrongState
+from shop.core.i18n import gettext as _
 from shop.orders import OrderStatus, PaymentStatus
 from shop.payments import AttemptStatus
 from shop.store import visitors
@@ -77,7 +78,7 @@ def payment_another_way() -> ResponseReturnValue:
         flash(error.sentence, "error" if isinstance(error, Unavailable) else "warning")
         return redirect(order_url(order), code=303)
     if outcome == payments.SyncOutcome.CANCELLED:
-        flash("The voucher is cancelled. Please do not pay it any more.", "success")
+        flash(_("The voucher is cancelled. Please do not pay it any more."), "success")
     # A voucher that was paid at this moment leads on to the order.
     begin(order)
     return redirect(payment_url(order), code=303)
@@ -94,13 +95,17 @@ def payment_return() -> ResponseReturnValue:
     try:
         outcome = payments.settle_order(order.id)
     except Unavailable:
-        flash("The payment service has not answered yet. This page shows when it has.", "warning")
+        flash(
+            _("The payment service has not answered yet. This page shows when it has."), "warning"
+        )
         return redirect(order_url(order), code=303)
     except DomainError as error:  # what Stripe has there is not this order's payment
         log.warning("return page", extra={"order_id": order.id, "reason": error.sentence})
         flash(
-            "We could not find this payment. If you have paid, we will email you as soon as it"
-            " arrives; you don't need to pay again.",
+            _(
+                "We could not find this payment. If you have paid, we will email you as soon as it"
+                " arrives; you don't need to pay again."
+            ),
             "warning",
         )
         return redirect(order_url(order), code=303)
@@ -113,7 +118,7 @@ def payment_return() -> ResponseReturnValue:
     if order.status != OrderStatus.PENDING or outcome == payments.SyncOutcome.LATE:
         return redirect(order_url(order), code=303)
     if not (attempt and attempt.failure):
-        flash("The payment was not finished. Nothing was charged; you can try again.", "warning")
+        flash(_("The payment was not finished. Nothing was charged; you can try again."), "warning")
     return redirect(payment_url(order), code=303)
 
 

@@ -10,12 +10,18 @@ from flask.typing import ResponseReturnValue
 from shop import cart, catalog, checkout
 from shop.core import clock
 from shop.core.errors import NotFound as Unknown
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.store import seo
 from shop.store.blueprint import bp
 from shop.store.catalog import moved_or_unknown
 from shop.store.frame import money
 
-STOCK_WORDS = {"in_stock": "In stock", "sold_out": "Sold out", "backorder": "Made to order"}
+STOCK_WORDS = {
+    "in_stock": lazy_gettext("In stock"),
+    "sold_out": lazy_gettext("Sold out"),
+    "backorder": lazy_gettext("Made to order"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +115,10 @@ def stock_of(variant: catalog.VariantView) -> Stock:
     """What the page says of a variant's stock; the exact number only when few are left."""
     if variant.available > 0:
         if variant.low:
-            return Stock("low", variant.available, f"Only {variant.available} left")
-        return Stock("in_stock", None, STOCK_WORDS["in_stock"])
+            return Stock("low", variant.available, _("Only %(left)s left", left=variant.available))
+        return Stock("in_stock", None, str(STOCK_WORDS["in_stock"]))
     state = "backorder" if variant.backorder_allowed else "sold_out"
-    return Stock(state, None, STOCK_WORDS[state])
+    return Stock(state, None, str(STOCK_WORDS[state]))
 
 
 def delivery() -> Delivery | None:
@@ -157,9 +163,9 @@ def _choices(
             (v for v in shown.variants if set(v.value_ids) == others | {value.id}), None
         )
         if leads_to is None:
-            note = "not in this combination"
+            note = _("not in this combination")
         else:
-            note = "" if leads_to.is_available else "sold out"
+            note = "" if leads_to.is_available else _("sold out")
         values.append(Choice(value.id, value.name, value.swatch, value.id in chosen, note))
     name = next((value.name for value in option.values if value.id in chosen), "")
     return Choices(option.id, option.name, name, tuple(values))
@@ -176,7 +182,8 @@ def _facts(shown: catalog.ProductPage) -> dict[str, Any]:
     """What the page's script needs to follow a choice without asking the server."""
     return {
         "currency": current_app.config["SETTINGS"].currency,
-        "words": STOCK_WORDS | {"low": "Only {left} left"},
+        "words": {state: str(words) for state, words in STOCK_WORDS.items()}
+        | {"low": _("Only %(left)s left", left="{left}")},
         "variants": [
             {
                 "id": v.id,

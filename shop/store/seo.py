@@ -9,6 +9,7 @@ from flask import Response, jsonify, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from shop import catalog
+from shop.core.i18n import gettext as _
 from shop.store import frame
 from shop.store.blueprint import bp
 from shop.store.pages import STANDING
@@ -50,7 +51,7 @@ def organization() -> dict[str, Any]:
 
 def breadcrumbs(crumbs: Iterable[catalog.Breadcrumb], *, last: str = "") -> dict[str, Any]:
     """The way from the front page to here."""
-    steps = [("Home", url_for("store.home"))]
+    steps = [(_("Home"), url_for("store.home"))]
     steps += [(crumb.name, url_for("store.category", path=crumb.path)) for crumb in crumbs]
     items: list[dict[str, Any]] = [
         {"@type": "ListItem", "position": n, "name": name, "item": _absolute(href)}

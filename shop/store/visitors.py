@@ -74,13 +74,13 @@ def sign_in(who: Customer) -> list[str]:
     g.customer = who
     g.pop("basket", None)
     g.pop("cart_count", None)
-    _forget_cart_cookie()
+    _delete_cart_cookie()
     _remember_device(who)
     return notes
 
 
 def _renew_session() -> None:
-    """Forget what belonged to the customer before; a staff sign-in in the same browser stays."""
+    """Delete what belonged to the customer before; a staff sign-in in the same browser stays."""
     for key in [
         key for key in session if key in {CUSTOMER_TOKEN, "csrf_token", "removed", "reset"}
     ]:
@@ -88,12 +88,12 @@ def _renew_session() -> None:
     g.pop("csrf_token", None)
 
 
-def _forget_cart_cookie() -> None:
+def _delete_cart_cookie() -> None:
     if CART_COOKIE not in request.cookies:
         return
 
     @after_this_request
-    def forget(response: Response) -> Response:
+    def delete(response: Response) -> Response:
         response.delete_cookie(
             CART_COOKIE,
             secure=current_app.config["SESSION_COOKIE_SECURE"],

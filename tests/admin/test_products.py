@@ -325,7 +325,7 @@ def test_the_last_variant_of_a_product_on_sale_cannot_be_archived(
 ) -> None:
     editor.post(f"/admin/products/{mug.product_id}/variants/{mug.id}/archive")
 
-    assert "take the product out of the shop instead" in editor.said()
+    assert "unpublish the product instead" in editor.said()
 
 
 def upload(desk: Desk, product_id: int, content: BytesIO, name: str) -> tuple[int, Any]:
@@ -353,7 +353,7 @@ def test_pictures_are_uploaded_described_reordered_and_removed(editor: Desk, mug
 @pytest.mark.parametrize(
     ("content", "name", "words"),
     [
-        (b"GIF89a nothing", "cat.gif", "is not a JPEG, PNG or WebP picture"),
+        (b"GIF89a nothing", "cat.gif", "is not a JPEG, PNG or WebP image"),
         (b"", "empty.png", "is empty"),
         (b"\x89PNG\r\n\x1a\n broken", "broken.png", "damaged"),
         (b"\xff\xd8\xff" + b"0" * (10 * 1024 * 1024), "huge.jpg", "larger than 10 MB"),

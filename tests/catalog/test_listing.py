@@ -43,7 +43,7 @@ def test_an_unknown_category_is_not_found(session):
 def test_a_page_that_is_not_there_is_not_found(session, page):
     mug("One"), mug("Two")
 
-    with pytest.raises(NotFound, match="no such page"):
+    with pytest.raises(NotFound, match="Page not found"):
         catalog.listing(Filters(page=page, per_page=1))
 
 

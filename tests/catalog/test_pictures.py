@@ -29,7 +29,7 @@ def test_an_order_must_name_every_picture_once(session):
     catalog.add_image(product, picture("b" * 26))
 
     for ids in ([first.id], [first.id, first.id], [first.id, 0]):
-        with pytest.raises(Invalid, match="every picture once"):
+        with pytest.raises(Invalid, match="every image once"):
             catalog.reorder_images(product, ids)
 
 

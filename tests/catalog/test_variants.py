@@ -106,7 +106,7 @@ def test_a_price_cannot_rise_to_its_former_price(session):
     variant = mug().variants[0]
     catalog.update_variant(variant, compare_at_minor=2400)
 
-    with pytest.raises(Invalid, match="former price"):
+    with pytest.raises(Invalid, match="compare-at price"):
         catalog.update_variant(variant, price_minor=2400)
 
 

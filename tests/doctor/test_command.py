@@ -41,8 +41,8 @@ def test_a_healthy_shop_is_told_so(app: Flask, healthy: Shop) -> None:
 
     assert told.exit_code == 0
     total = len(doctor.CHECKS)
-    assert f"{total} of {total} rules looked at" in told.output
-    assert "0 broken" in told.output
+    assert f"{total} of {total} checks completed" in told.output
+    assert "0 failed" in told.output
 
 
 def test_stripe_option_adds_a_check(app: Flask, healthy: Shop) -> None:
@@ -96,7 +96,7 @@ def test_failed_check_does_not_stop_the_others(app: Flask, own_shop: Shop) -> No
     told = run(app)
 
     assert told.exit_code == 2
-    assert 'Could not look: relation "refund_line" does not exist' in told.output
+    assert 'Could not check: relation "refund_line" does not exist' in told.output
     assert "(sold-count, I26)" in told.output
 
 
@@ -111,7 +111,7 @@ def test_unreachable_database_is_reported(app: Flask, healthy: Shop) -> None:
         db.use(kept)
 
     assert (told.exit_code, for_programs.exit_code) == (2, 2)
-    assert "The doctor could not look." in told.output
+    assert "The integrity checks could not run." in told.output
     assert json.loads(for_programs.output)["well"] is False
 
 

@@ -23,7 +23,7 @@ def choose(page: Page, *values: str) -> None:
 
 def fill_contact(page: Page, email: str) -> None:
     """Who orders, and where it goes."""
-    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Email").fill(email)
     fill_address(page)
 
 
@@ -46,7 +46,7 @@ def check_out(page: Page, email: str) -> str:
     """From a filled cart to the card form; gives the order's number."""
     page.goto("/checkout")
     fill_contact(page, email)
-    page.get_by_role("button", name="Continue to delivery").click()
+    page.get_by_role("button", name="Continue to shipping").click()
     to_payment(page)
     return number_of(page)
 

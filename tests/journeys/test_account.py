@@ -18,7 +18,7 @@ PASSWORD = "a lamp beside the sea"
 def sign_in(page: Page, email: str, password: str) -> None:
     """Sign a customer in by the form."""
     page.goto("/account/login")
-    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
 
@@ -30,11 +30,11 @@ def test_an_account_from_its_first_mail_to_its_first_order(
     mara = visit("mara")
     page = mara.goto("/account/register")
     page.get_by_label("Your name").fill("Mara Lindt")
-    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     mara.snap("30-register")
-    page.get_by_role("button", name="Make my account").click()
-    expect(page.get_by_text("Look into your mail")).to_be_visible()
+    page.get_by_role("button", name="Create my account").click()
+    expect(page.get_by_text("Check your email")).to_be_visible()
 
     # The link from the mailbox.
     page.goto(read_mail(owner, email, "Please confirm your account").link("/account/confirm/"))
@@ -63,7 +63,7 @@ def test_an_account_from_its_first_mail_to_its_first_order(
     page.goto("/checkout")
     expect(page.get_by_role("radio", name="Ada Lovelace")).to_be_checked()
     mara.snap("34-saved-address")
-    page.get_by_role("button", name="Continue to delivery").click()
+    page.get_by_role("button", name="Continue to shipping").click()
     expect(page.locator(".facts-card")).to_contain_text("Unter den Linden 1")
     to_payment(page)
     number = number_of(page)
@@ -87,9 +87,9 @@ def test_a_forgotten_password_is_replaced_and_other_browsers_are_signed_out(
 
     page = here.goto("/account/login")
     page.get_by_role("link", name="Forgot your password?").click()
-    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Email").fill(email)
     page.get_by_role("main").get_by_role("button").click()
-    expect(page.get_by_text("Look into your mail")).to_be_visible()
+    expect(page.get_by_text("Check your email")).to_be_visible()
     link = read_mail(owner, email, "Choose a new password").link("/account/password/")
     page.goto(link)
     assert link.rpartition("/")[2] not in page.url, "the secret must leave the address"

@@ -65,13 +65,13 @@ def test_country_swaps_fields_and_keeps_typed_text(shelf: Shelf, visit: Visit) -
     page.get_by_label("State").select_option("California")
     visitor.snap("91-address-us")
     page.get_by_label("Country").select_option("IE")
-    page.get_by_label("E-mail").fill("ada@example.com")
+    page.get_by_label("Email").fill("ada@example.com")
     page.get_by_label("Street and house number").fill("1 Main Street")
     page.get_by_label("Eircode").fill("!!")
-    page.get_by_role("button", name="Continue to delivery").click()
+    page.get_by_role("button", name="Continue to shipping").click()
     expect(page.get_by_role("alert")).to_contain_text("Enter an Eircode of this country")
     page.get_by_label("Eircode").fill("")
-    page.get_by_role("button", name="Continue to delivery").click()
+    page.get_by_role("button", name="Continue to shipping").click()
     expect(page.get_by_text("Ada Byrne, 1 Main Street, Dublin, Ireland")).to_be_visible()
 
 
@@ -84,7 +84,7 @@ def test_country_changes_without_scripts(shelf: Shelf, visit: Visit) -> None:
 
     expect(page.get_by_label("Prefecture")).to_be_visible()
     expect(page.get_by_label("Full name")).to_have_value("Ada Byrne")
-    page.get_by_label("E-mail").fill("ada@example.com")
+    page.get_by_label("Email").fill("ada@example.com")
     page.get_by_label("Street and house number").fill("1-1 Chiyoda")
     page.get_by_label("Prefecture").select_option(label="Tokyo (東京都)")
     page.get_by_label("Postal code").fill("100-0001")

@@ -55,7 +55,7 @@ def test_a_guest_buys_and_both_see_it_happen(shelf: Shelf, visit: Visit, owner: 
     page.get_by_role("link", name="Check out").click()
     fill_contact(page, "guest@example.com")
     guest.snap("06-contact")
-    page.get_by_role("button", name="Continue to delivery").click()
+    page.get_by_role("button", name="Continue to shipping").click()
     guest.snap("07-delivery")
     to_payment(page)
     guest.snap("08-payment")

@@ -27,9 +27,9 @@ def test_a_browser_without_scripts_gets_to_the_payment(shelf: Shelf, visit: Visi
     plain.snap("51-plain-cart")
     page.get_by_role("link", name="Check out").click()
     fill_contact(page, "plain@example.com")
-    page.get_by_role("button", name="Continue to delivery").click()
+    page.get_by_role("button", name="Continue to shipping").click()
     page.get_by_role("radio", name="Express").check()
-    page.get_by_role("button", name="Show the total with this delivery").click()
+    page.get_by_role("button", name="Show the total with this shipping method").click()
     expect(page.locator(".checkout-aside")).to_contain_text("Express delivery")
     page.get_by_role("button", name="Continue to payment").click()
 

@@ -76,16 +76,16 @@ def test_staff_give_a_line_back_and_everybody_sees_it(
     expect(page.locator(".money-list")).to_contain_text(f"1 × {name}, to be sold again")
     assert axe.violations(page) == []
     owner.snap("71-refunded")
-    expect(customer.page.get_by_role("heading", name="Money back")).to_be_visible()
+    expect(customer.page.get_by_role("heading", name="Refunds")).to_be_visible()
     expect(customer.page.locator("#order-money")).to_contain_text(price)
-    expect(customer.page.locator("#order-money")).to_contain_text("Sent back")
+    expect(customer.page.locator("#order-money")).to_contain_text("Refunded")
     customer.snap("72-customer")
     assert axe.violations(customer.page) == []
     session.rollback()
     assert available(bowl) == left + 1
     letter = read_mail(owner, f"{key}@example.com", f"refund for order {number}")
     assert price in letter.text and "Ember bowl" in letter.text
-    assert "Banks take up to ten days" in letter.text
+    assert "Banks can take up to ten days" in letter.text
 
 
 def test_a_refund_works_without_scripts(
@@ -173,16 +173,16 @@ def test_a_customer_cancels_some_pieces(
     customer = visit("customer")
     page = customer.goto(f"/orders/{number}?token={token}")
 
-    page.get_by_text("Cancel only some pieces").click()
+    page.get_by_text("Cancel only some items").click()
     page.get_by_label("Ember bowl").select_option("1")
     customer.snap("79-cancel-pieces")
     assert axe.violations(page) == []
-    page.get_by_role("button", name="Cancel these pieces").click()
+    page.get_by_role("button", name="Cancel these items").click()
 
-    expect(page.get_by_text("These pieces are cancelled.")).to_be_visible()
+    expect(page.get_by_text("These items are cancelled.")).to_be_visible()
     expect(page.get_by_text("1 of them cancelled")).to_be_visible()
-    expect(page.locator("#order-money")).to_contain_text("Sent back")
-    read_mail(owner, f"{key}@example.com", f"Part of your order {number} is cancelled")
+    expect(page.locator("#order-money")).to_contain_text("Refunded")
+    read_mail(owner, f"{key}@example.com", f"Part of your order {number} has been cancelled")
     customer.wait_until_following("order:")
     with transaction():
         order = orders.lock(orders.by_number(number).id)

@@ -66,7 +66,7 @@ def test_a_product_from_nothing_to_the_shop(owner: Visitor, tmp_path: Path, visi
     page.locator("#picture-file").set_input_files([liar])
     refusal = page.locator("[data-uploads]")
     expect(refusal).to_contain_text("notes.jpg")
-    expect(refusal).to_contain_text("not a JPEG, PNG or WebP picture")
+    expect(refusal).to_contain_text("not a JPEG, PNG or WebP image")
     expect(shown).to_have_count(2)
     owner.snap("62-product-edit")
 
@@ -118,7 +118,7 @@ def test_a_paid_order_is_cancelled_and_the_money_goes_back(
     expect(page.get_by_role("heading", name="Payment").locator(".pill")).to_have_text("Refunded")
     owner.snap("66-cancelled")
     assert available(vase) == 10
-    read_mail(owner, f"{key}@example.com", f"{number} is cancelled")
+    read_mail(owner, f"{key}@example.com", f"{number} has been cancelled")
     read_mail(owner, f"{key}@example.com", f"refund for order {number}")
 
 

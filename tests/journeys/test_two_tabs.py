@@ -31,8 +31,8 @@ def second_tab(first: Page) -> Page:
     """The same buyer orders again in another tab, with another email address."""
     tab = first.context.new_page()
     tab.goto(first.url.partition("/checkout")[0] + "/checkout")
-    tab.get_by_label("E-mail").fill("second@example.com")
-    tab.get_by_role("button", name="Continue to delivery").click()
+    tab.get_by_label("Email").fill("second@example.com")
+    tab.get_by_role("button", name="Continue to shipping").click()
     to_payment(tab)
     return tab
 

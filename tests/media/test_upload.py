@@ -126,8 +126,8 @@ def truncated() -> BytesIO:
     ("upload", "name", "sentence"),
     [
         (BytesIO(b""), "mug.jpg", "mug.jpg is empty."),
-        (BytesIO(b"<svg onload=alert(1)>"), "a.png", "a.png is not a JPEG, PNG or WebP picture."),
-        (BytesIO(b"GIF89a" + bytes(100)), "a.jpg", "a.jpg is not a JPEG, PNG or WebP picture."),
+        (BytesIO(b"<svg onload=alert(1)>"), "a.png", "a.png is not a JPEG, PNG or WebP image."),
+        (BytesIO(b"GIF89a" + bytes(100)), "a.jpg", "a.jpg is not a JPEG, PNG or WebP image."),
         (BytesIO(b"RIFF\x00\x00\x00\x00WAVEfmt "), "a.webp", "is not a JPEG, PNG or WebP"),
         (BytesIO(b"\xff\xd8\xff" + bytes(100)), "mug.jpg", "mug.jpg is damaged"),
         (BytesIO(b"\xff\xd8\xff" + bytes(10 * 1024 * 1024)), "big.jpg", "larger than 10 MB"),
@@ -141,7 +141,7 @@ def truncated() -> BytesIO:
         (pictures.animation("WEBP"), "a.webp", "a.webp is animated"),
         (pictures.animation("PNG"), "a.png", "a.png is animated"),
         (BytesIO(b"x"), "../../etc/pass\nwd", "passwd is not a JPEG"),
-        (BytesIO(b"x"), "", "This picture is not a JPEG"),
+        (BytesIO(b"x"), "", "This image is not a JPEG"),
     ],
 )  # fmt: skip
 def test_what_is_refused_says_why_and_keeps_nothing(folder, session, upload, name, sentence):

@@ -57,7 +57,7 @@ def test_one_mail_for_each_crossing_and_none_for_further_sales(cast: Cast) -> No
 
     assert len(low()) == 1
     assert told.recipient == "stock@example.com"
-    assert told.subject == "Running low: Tidal mug"
+    assert told.subject == "Low stock: Tidal mug"
     assert "5 left" in told.text and f"/admin/inventory/show/{mug.id}" in told.text
     assert "5 left" in told.html and "TIDAL-MUG" in told.html
     with transaction():

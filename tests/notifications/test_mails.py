@@ -85,9 +85,9 @@ def test_free_order_is_confirmed_without_payment(cast: Cast) -> None:
     receipt, cancelled = mails()
     assert receipt.subject == f"Your order {order.number} is confirmed"
     for words in (receipt.text, receipt.html):
-        assert "There is nothing to pay, and we start packing." in words
+        assert "There is nothing to pay, and we are packing your order." in words
         assert "payment" not in words
-    assert "start packing.\n\n  2 x Tidal mug" in receipt.text
+    assert "your order.\n\n  2 x Tidal mug" in receipt.text
     assert "You were not charged." in cancelled.text
 
 
@@ -113,7 +113,7 @@ def test_each_parcel_gets_its_own_mail_with_its_number(cast: Cast) -> None:
 
     shipped = [m for m in mails() if m.kind == "shipped"]
     assert ["T-1" in shipped[0].text, "T-2" in shipped[1].text] == [True, True]
-    assert "follows in another parcel" in shipped[0].text
+    assert "follows in another shipment" in shipped[0].text
 
 
 def test_a_day_in_a_mail_is_the_shops_own(cast: Cast) -> None:
@@ -271,7 +271,7 @@ def test_a_refund_names_its_amount_its_lines_and_how_long_banks_take(cast: Cast)
     (told,) = (one for one in mails() if one.kind == "refunded")
     for words in (told.text, told.html):
         assert "€20.00" in words and "Tidal mug" in words and "€19.00" in words
-        assert "€1.00" in words and "Banks take up to ten days" in words
+        assert "€1.00" in words and "Banks can take up to ten days" in words
 
 
 def test_units_that_are_taken_out_one_by_one_are_told_each_time(cast: Cast) -> None:
@@ -300,7 +300,7 @@ def test_a_receipt_says_what_was_charged_when_a_unit_was_called_off_before(cast:
 
     (told,) = (one for one in mails() if one.kind == "receipt")
     for words in (told.text, told.html):
-        assert "Called off before you paid" in words and "€19.00" in words
+        assert "Cancelled before you paid" in words and "€19.00" in words
         assert "€23.90" in words and "€42.90" not in words and "Charged" not in words
 
 
@@ -324,7 +324,10 @@ def test_a_cancellation_speaks_of_its_own_money_only(
     work()
 
     told = next(one for one in mails() if "cancelled" in one.kind)
-    assert ("on its way back" in told.text, "on its way back" in told.html) == (is_told, is_told)
+    assert (
+        "We are refunding what you paid" in told.text,
+        "We are refunding what you paid" in told.html,
+    ) == (is_told, is_told)
 
 
 def test_a_refund_of_less_than_its_lines_cost_names_no_price_of_theirs(cast: Cast) -> None:

@@ -21,7 +21,7 @@ from shop.notifications import mails
 from shop.notifications.models import MailMessage
 from tests.cast import ADDRESS, PASSWORD, Cast, order, pay
 
-FAILED = "We could not sign you in with this address and password."
+FAILED = "We could not sign you in with this email address and password."
 
 
 def sign_in(
@@ -134,7 +134,7 @@ def test_the_old_password_is_needed_for_a_new_one(ada: FlaskClient) -> None:
         "/account/password", data={"old_password": "guess", "password": "a quite different one"}
     )
 
-    assert answer.status_code == 422 and "This is not your present password." in answer.text
+    assert answer.status_code == 422 and "This is not your current password." in answer.text
 
 
 def test_registering_says_the_same_to_known_and_unknown(browser: FlaskClient, cast: Cast) -> None:

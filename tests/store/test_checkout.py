@@ -149,7 +149,7 @@ def test_a_guest_buys_two_mugs_with_few_statements(
     stripe.pay()
     done = step("return", lambda: browser.get(back_from(placed.location)))
 
-    assert "Held for you until" in shown.text
+    assert "Reserved for you until" in shown.text
     assert "Thank you, Ada Lovelace" in browser.get(done.location).text
     assert db.session.query(Order).one().payment_status == "paid"
     assert "Your cart is empty" in browser.get("/cart").text

@@ -225,7 +225,7 @@ def test_every_way_of_delivery_brings_its_own_sums(browser: FlaskClient, cast: C
 
 def test_the_bar_of_free_delivery_is_about_the_chosen_way(browser: FlaskClient, cast: Cast) -> None:
     fill(browser, cast, quantity=4)
-    assert "Delivery is free" in page(browser, "/cart")
+    assert "Shipping is free" in page(browser, "/cart")
     browser.post("/checkout", data={"email": "ada@example.com", **ADDRESS})
 
     form = {"shipping_method": "express", "action": "show"}
@@ -233,7 +233,7 @@ def test_the_bar_of_free_delivery_is_about_the_chosen_way(browser: FlaskClient, 
 
     shown = page(browser, "/cart")
     assert "Express delivery" in shown and "€12.90" in shown
-    assert "Delivery is free" not in shown and "more and delivery" not in shown
+    assert "Shipping is free" not in shown and "more and shipping" not in shown
 
 
 def test_an_order_for_nothing_is_confirmed_without_a_payment(

@@ -36,7 +36,7 @@ def test_cart_counts_goods_before_discounts(browser: FlaskClient, cast: Cast) ->
 
     shown = browser.get("/cart").text
 
-    assert "Delivery is free" in shown and "€57.00" in shown
+    assert "Shipping is free" in shown and "€57.00" in shown
     assert "Free for orders of €60.00 or more, before discounts." in shown
     assert "or more, before discounts" in browser.get("/checkout/delivery").text
 
@@ -48,7 +48,7 @@ def test_cart_counts_goods_after_discounts(browser: FlaskClient, cast: Cast) -> 
     shown = browser.get("/cart").text
     delivery = browser.get("/checkout/delivery").text
 
-    assert "<strong>€3.00</strong> more and delivery is free" in shown and "€61.90" in shown
+    assert "<strong>€3.00</strong> more and shipping is free" in shown and "€61.90" in shown
     assert "Free for orders of €60.00 or more, after discounts." in shown
     assert 'name="total.standard" value="6190"' in delivery
 

@@ -1,12 +1,16 @@
 """The front page, the frame around all pages, and the headers that come with them."""
 
 import re
+from pathlib import Path
 
 import pytest
+from babel.messages import Catalog
+from babel.messages.mofile import write_mo
 from flask.testing import FlaskClient
 
+from shop.core import i18n
 from shop.store import home
-from shop.store.statics import FILES
+from shop.store.statics import FILES, script_words
 from tests.store.shelf import filled
 
 
@@ -128,3 +132,30 @@ def test_an_address_of_an_older_version_leads_to_todays(browser: FlaskClient):
 
 def home_page(browser: FlaskClient) -> str:
     return browser.get("/").text
+
+
+def test_scripts_speak_the_language_of_the_page(
+    browser: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    catalog = Catalog(locale="de")
+    catalog.add("Your cart", "Dein Warenkorb")
+    catalog.add(
+        ("Your cart has %(num)s item.", "Your cart has %(num)s items."),
+        ("Dein Warenkorb hat %(num)s Artikel.", "Dein Warenkorb hat %(num)s Artikel!"),
+    )
+    folder = tmp_path / "de" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    with (folder / "messages.mo").open("wb") as written:
+        write_mo(written, catalog)
+    monkeypatch.setattr(i18n, "FOLDER", tmp_path)
+
+    with i18n.speaking("de"):
+        said = script_words()
+
+    assert said["Your cart"] == "Dein Warenkorb"
+    assert said["Your cart has %(num)s item."] == {
+        "one": "Dein Warenkorb hat %(num)s Artikel.",
+        "other": "Dein Warenkorb hat %(num)s Artikel!",
+    }
+    assert said["No suggestions"] == "No suggestions"
+    assert 'id="words"' not in home_page(browser)

@@ -2,6 +2,7 @@
 /** Adding to the cart without leaving the page: the answer opens in a drawer. */
 import { post, show } from "./cart.js";
 import { attach } from "./shop.js";
+import { gettext } from "./words.js";
 
 /** @param {HTMLFormElement} form */
 export default function cartAdd(form) {
@@ -18,8 +19,8 @@ export default function cartAdd(form) {
     // It may have arrived all the same: the cart says so, and sending it again would add it twice.
     if (!fresh) return location.assign("/cart");
     const refused = fresh.querySelector("[role=alert]");
-    const name = document.querySelector("h1")?.textContent?.trim() ?? "It";
-    open(fresh, refused ? "" : `Added: ${name}`);
+    const name = document.querySelector("h1")?.textContent?.trim() ?? gettext("It");
+    open(fresh, refused ? "" : gettext("Added: %(name)s", { name }));
   });
 }
 
@@ -58,11 +59,11 @@ function drawer() {
   const title = document.createElement("h2");
   title.id = "cart-drawer-title";
   title.tabIndex = -1;
-  title.textContent = "Your cart";
+  title.textContent = gettext("Your cart");
   const close = document.createElement("button");
   close.type = "button";
   close.className = "icon-button";
-  close.setAttribute("aria-label", "Close");
+  close.setAttribute("aria-label", gettext("Close"));
   const icon = document.querySelector("#menu-drawer .icon-button svg");
   if (icon) close.append(icon.cloneNode(true));
   close.addEventListener("click", () => dialog.close());

@@ -1,6 +1,7 @@
 // @ts-check
 /** The cart, on its page or in the drawer: its forms are sent by script, and the answer takes its place. */
 import { announce, attach } from "./shop.js";
+import { ngettext } from "./words.js";
 
 const PAUSE = 400;
 const UNDO_SECONDS = 8;
@@ -46,7 +47,7 @@ export default function cart(cart) {
     hideUndo();
     // An alert beside its line or field is read out by itself, and a toast would only cover it.
     const isSaid = cart.closest("dialog") || cart.querySelector("[role=alert]:not([hidden], [hidden] *), [data-undo]");
-    if (!isSaid) announce(`Your cart has ${pieces(cart)}.`, { seconds: 3 });
+    if (!isSaid) announce(ngettext("Your cart has %(num)s item.", "Your cart has %(num)s items.", Number(cart.dataset.count)), { seconds: 3 });
   }
 
   function hideUndo() {
@@ -80,10 +81,10 @@ export function show(shown, fresh) {
   const link = document.querySelector("[data-cart-link]");
   const badge = link?.querySelector(".cart-count");
   if (badge) badge.textContent = Number(fresh.dataset.count) ? String(fresh.dataset.count) : "";
-  link?.setAttribute("aria-label", `Cart, ${pieces(fresh)}`);
+  link?.setAttribute("aria-label", label(Number(fresh.dataset.count)));
 }
 
-/** @param {HTMLElement} cart */
-function pieces(cart) {
-  return `${cart.dataset.count} ${cart.dataset.count === "1" ? "item" : "items"}`;
+/** What the link to the cart is called. @param {number} count */
+export function label(count) {
+  return ngettext("Cart, %(num)s item", "Cart, %(num)s items", count);
 }

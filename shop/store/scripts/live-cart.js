@@ -1,7 +1,9 @@
 // @ts-check
 /** The cart in the header, and the cart page, follow what other tabs and devices do. */
+import { label } from "./cart.js";
 import { follow } from "./live.js";
 import { announce, swap } from "./shop.js";
+import { ngettext } from "./words.js";
 
 /** What this tab did itself arrives by socket too: its own answer goes first, and then there is no news. */
 const OWN_ANSWER = 500;
@@ -16,11 +18,10 @@ export default function liveCart(link) {
   async function show(cart, isNews) {
     const changed = cart.version !== undefined && cart.version !== version;
     version = cart.version ?? version;
-    const words = `Cart, ${cart.count} ${cart.count === 1 ? "item" : "items"}`;
     const before = badge.textContent;
     badge.textContent = cart.count ? String(cart.count) : "";
-    link.setAttribute("aria-label", words);
-    if (isNews && before !== badge.textContent) announce(`Your cart changed: ${cart.count} ${cart.count === 1 ? "item" : "items"}.`);
+    link.setAttribute("aria-label", label(cart.count));
+    if (isNews && before !== badge.textContent) announce(ngettext("Your cart changed: %(num)s item.", "Your cart changed: %(num)s items.", cart.count));
     const fragment = document.querySelector("[data-live-cart]");
     const shown = fragment instanceof HTMLElement ? fragment.dataset.version : undefined;
     // While an own change is on its way, its answer brings the news.

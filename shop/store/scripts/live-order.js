@@ -2,6 +2,7 @@
 /** The page of an order follows its state: on news, its parts marked data-live-fragment are fetched again. */
 import { follow } from "./live.js";
 import { announce, swap } from "./shop.js";
+import { gettext } from "./words.js";
 
 /** Needs data-order (the number), data-version and, for guests, data-token; data-address where it was not opened by its own. @param {HTMLElement} page */
 export default function liveOrder(page) {
@@ -14,7 +15,7 @@ export default function liveOrder(page) {
     asked = false;
     const parts = [...document.querySelectorAll("[data-live-fragment]")].map((part) => part.id);
     const before = state();
-    if (await swap(page.dataset.address ?? location.href, parts)) announce(state() === before ? "There is news about your order." : state());
+    if (await swap(page.dataset.address ?? location.href, parts)) announce(state() === before ? gettext("There is news about your order.") : state());
   }
   const state = () => document.querySelector("[data-live-words]")?.textContent?.trim() ?? "";
   // Something may have happened after this page was made and before its socket was open.
