@@ -291,7 +291,7 @@ class ProductsView(View):
                 price_minor=price_of(request.form, "price", "The price"),
             )
 
-        return self._part(pk, "new variant", add)
+        return self._part(pk, "new-variant", add)
 
     @expose("/<int:pk>/variants/generate", methods=["POST"])
     @has_access
