@@ -54,7 +54,8 @@ def merge(form: Any, item: Any, columns: Sequence[str], *, seen: str, noun: str)
         raise Stale(
             _(
                 "Someone else changed this %(noun)s while you were editing it. Your changes are"
-                " still here: check the marked fields, then save again to replace the other changes.",
+                " still here: check the marked fields, then save again to replace the other"
+                " changes.",
                 noun=noun,
             )
         )

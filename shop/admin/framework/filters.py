@@ -95,8 +95,8 @@ class Choice(Filter):
 class Flag(Choice):
     """Yes or no, in words."""
 
-    yes: str = field(default=lazy_gettext("Yes"), kw_only=True)
-    no: str = field(default=lazy_gettext("No"), kw_only=True)
+    yes: str = field(default_factory=lambda: lazy_gettext("Yes"), kw_only=True)
+    no: str = field(default_factory=lambda: lazy_gettext("No"), kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", {"yes": self.yes, "no": self.no})
@@ -110,8 +110,8 @@ class Flag(Choice):
 class Missing(Choice):
     """Whether anything is there at all: null and the empty text are nothing."""
 
-    there: str = field(default=lazy_gettext("Filled in"), kw_only=True)
-    nothing: str = field(default=lazy_gettext("Empty"), kw_only=True)
+    there: str = field(default_factory=lambda: lazy_gettext("Filled in"), kw_only=True)
+    nothing: str = field(default_factory=lambda: lazy_gettext("Empty"), kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", {"yes": self.there, "no": self.nothing})
