@@ -70,8 +70,8 @@ class ShopTimeField(DateTimeLocalField):
             self.data = self.data.replace(tzinfo=checkout.terms().zone)
 
 
-def _choices(words: Mapping[Any, str]) -> dict[str, str]:
-    return {str(member): sentence for member, sentence in words.items()}
+def _choices(words: Mapping[Any, str]) -> list[tuple[str, str]]:
+    return [(str(member), sentence) for member, sentence in words.items()]
 
 
 class DiscountForm(FlaskForm):
@@ -83,7 +83,7 @@ class DiscountForm(FlaskForm):
     )  # fmt: skip
     how = SelectField(
         lazy_gettext("Method"),
-        choices={BY_CODE: lazy_gettext("Discount code"), BY_ITSELF: lazy_gettext("Automatic")},
+        choices=[(BY_CODE, lazy_gettext("Discount code")), (BY_ITSELF, lazy_gettext("Automatic"))],
     )
     code = StringField(
         lazy_gettext("Code"), [Length(max=40)],
@@ -111,10 +111,10 @@ class DiscountForm(FlaskForm):
     )  # fmt: skip
     applies_to = SelectField(
         lazy_gettext("Applies to"),
-        choices={
-            ALL: lazy_gettext("Everything"),
-            CHOSEN: lazy_gettext("Chosen categories and products"),
-        },
+        choices=[
+            (ALL, lazy_gettext("Everything")),
+            (CHOSEN, lazy_gettext("Chosen categories and products")),
+        ],
     )
     categories = SelectMultipleField(lazy_gettext("Categories"), coerce=int)
     products = TextAreaField(

@@ -154,7 +154,7 @@ def failed(error: HTTPException) -> Answer:
     if status >= 500:
         session.rollback()
     if wants_json():
-        words = {"error": PAGES.get(status, PAGES[400])[1], "code": status}
+        words = {"error": str(PAGES.get(status, PAGES[400])[1]), "code": status}
         answer = current_app.make_response((jsonify(words), status))
     else:
         answer = current_app.make_response(page(status))
