@@ -141,7 +141,7 @@ def test_a_discount_of_as_many_goods_and_people_as_the_api_takes_can_be_saved(
     assert (kept.name, len(kept.products), len(kept.customers)) == ("Winter", most, most)
     slugs = "\n".join(bowl["slug"] for bowl in bowls)
     answer = owner.post(f"{BASE}/edit/{discount.id}", form | {"products": slugs})
-    assert (answer.status_code, "Name up to 500 products." in answer.text) == (422, True)
+    assert (answer.status_code, "At most 500 products." in answer.text) == (422, True)
 
 
 def test_a_sku_means_its_own_product_whatever_others_are_called(
@@ -200,7 +200,7 @@ def test_a_name_that_several_products_share_is_asked_about(owner: Desk, session:
         ({"applies_to": "chosen", "categories": "999999"}, "valid choice"),
         ({"applies_to": "chosen", "products": "nothing"}, "Product “nothing” not found"),
         ({"audience": "chosen"}, "Choose at least one customer"),
-        ({"audience": "chosen", "customers": "x@y.z"}, "No customer account with the email “x@y.z”"),
+        ({"audience": "chosen", "customers": "x@y.z"}, "No customer account with the email"),
         ({"countries": "DE, XX"}, "There is no country “XX”"),
         (
             {"starts_at": "2030-01-02T00:00", "ends_at": "2030-01-01T00:00"},

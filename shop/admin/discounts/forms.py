@@ -1,6 +1,6 @@
 """What people type about a discount, read into what the operations take."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -70,8 +70,9 @@ class ShopTimeField(DateTimeLocalField):
             self.data = self.data.replace(tzinfo=checkout.terms().zone)
 
 
-def _choices(words: Mapping[Any, str]) -> list[tuple[str, str]]:
-    return [(str(member), sentence) for member, sentence in words.items()]
+def _choices(words: Mapping[Any, str]) -> Callable[[], dict[str, str]]:
+    """For each form in its reader's language: WTForms takes no lazy strings here."""
+    return lambda: {str(member): str(sentence) for member, sentence in words.items()}
 
 
 class DiscountForm(FlaskForm):
@@ -83,7 +84,9 @@ class DiscountForm(FlaskForm):
     )  # fmt: skip
     how = SelectField(
         lazy_gettext("Method"),
-        choices=[(BY_CODE, lazy_gettext("Discount code")), (BY_ITSELF, lazy_gettext("Automatic"))],
+        choices=_choices(
+            {BY_CODE: lazy_gettext("Discount code"), BY_ITSELF: lazy_gettext("Automatic")}
+        ),
     )
     code = StringField(
         lazy_gettext("Code"), [Length(max=40)],
@@ -111,10 +114,12 @@ class DiscountForm(FlaskForm):
     )  # fmt: skip
     applies_to = SelectField(
         lazy_gettext("Applies to"),
-        choices=[
-            (ALL, lazy_gettext("Everything")),
-            (CHOSEN, lazy_gettext("Chosen categories and products")),
-        ],
+        choices=_choices(
+            {
+                ALL: lazy_gettext("Everything"),
+                CHOSEN: lazy_gettext("Chosen categories and products"),
+            }
+        ),
     )
     categories = SelectMultipleField(lazy_gettext("Categories"), coerce=int)
     products = TextAreaField(

@@ -387,8 +387,10 @@ class DiscountsView(View):
             items: dict[int, int] = {}
             for variant, quantity in rows:
                 if variant:
-                    number = typed_number("A variant", variant, 999_999_999)
-                    items[number] = items.get(number, 0) + typed_number("A quantity", quantity, 999)
+                    number = typed_number(_("A variant"), variant, 999_999_999)
+                    items[number] = items.get(number, 0) + typed_number(
+                        _("A quantity"), quantity, 999
+                    )
             shown["trial"] = checkout.try_discount(
                 discounts.rule_of(pk),
                 items,
