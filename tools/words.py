@@ -22,12 +22,15 @@ ROOT = Path(__file__).parents[1]
 POT = ROOT / "translations" / "messages.pot"
 TEMPLATES = ROOT / "templates"
 # Folders in which everything that people read goes through gettext: of templates, and of code.
-CONVERTED = ("components/", "email/", "layouts/", "store/")
-REFUSING = ("cart", "catalog", "customers", "media", "notifications", "reviews", "store")
+CONVERTED = ("admin/", "components/", "email/", "layouts/", "store/")
+REFUSING = ("admin", "cart", "catalog", "customers", "media", "notifications", "reviews", "store")
 # Errors for programs, programmers and whoever sets the shop up; those stay English.
 TECHNICAL = {"_Refused", "RuntimeError", "StorageRefused", "TypeError", "ValueError"}
 # What the visible attributes of HTML are called.
-SPOKEN = {"alt", "aria-label", "aria-roledescription", "content", "label", "placeholder", "title"}
+SPOKEN = {
+    *("alt", "aria-label", "aria-roledescription", "content", "label", "placeholder", "title"),
+    *("data-confirm", "data-label"),
+}
 # Not words of a language: HTML's unit of width, and "times" where there is no ×.
 SIGNS = {"w", "x"}
 _EXTRACT = (
@@ -39,6 +42,8 @@ _HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"
 _ATTRIBUTES = re.compile(r'[a-z-]+="[^"]*"')
 _WORD = re.compile(r"[^\W\d_]+")
 _SENTENCE = re.compile(r"^[A-Z][a-z]|[a-z] [a-z]")
+# Classes of buttons and cells, HTML, widths for images, and the names of the admin's views.
+_MARKUP = re.compile(r"\s*(<|\(min-width|(icon-)?btn |end num|[A-Za-z]+View(\.\w+)?$)")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -135,7 +140,7 @@ def _named(env: Environment, source: str) -> Iterator[str]:
         (nodes.Output, nodes.Assign, nodes.CallBlock, nodes.For)
     ):
         for const in _literals(shown):
-            if _SENTENCE.search(const) and not const.lstrip().startswith(("<", "(min-width")):
+            if _SENTENCE.search(const) and not _MARKUP.match(const):
                 yield const
 
 
@@ -173,7 +178,7 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Look at the attributes that people read."""
         given = dict(attrs)
-        self._is_code = tag in {"script", "style", "code"}
+        self._is_code = tag in {"script", "style", "code", "kbd"}
         for name, value in attrs:
             is_spoken = name in SPOKEN and (name != "content" or given.get("name") == "description")
             if is_spoken and _speaks(value or ""):

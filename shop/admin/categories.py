@@ -15,6 +15,8 @@ from shop.admin.framework.formatters import number
 from shop.admin.framework.listing import ListPage, ListState
 from shop.catalog.models import Category
 from shop.core.db import session
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 
 Placed = TypeVar("Placed", bound=Any)
 PLACED = (Category.id, Category.parent_id, Category.name, Category.path, Category.position)
@@ -53,7 +55,7 @@ class ParentField(SelectField):
 
     def pre_validate(self, form: Any) -> None:
         if self.data and not self._may_exist():
-            raise ValidationError("Choose one of the categories.")
+            raise ValidationError(_("Choose one of the categories."))
 
     def _may_exist(self) -> bool:
         text = str(self.data)
@@ -67,7 +69,7 @@ class ParentField(SelectField):
 def _parents() -> dict[str, str]:
     rows = in_tree_order(session.execute(select(*PLACED)).all())
     below = {str(row.id): "– " * row.path.count("/") + row.name for row in rows}
-    return {"": "Top level"} | below
+    return {"": _("Top level")} | below
 
 
 def _indented(name: str, row: Listed) -> Markup:
@@ -81,20 +83,24 @@ def _address(path: str, row: Listed) -> Markup:
 
 FIELDS = {
     "name": StringField(
-        "Name", [InputRequired("Fill in a name."), Length(max=120)], widget=text_widget
-    ),
-    "slug": StringField(
-        "Address part",
-        [Optional(), Length(max=80)],
-        description="Small letters, digits and hyphens. Old addresses keep leading here.",
+        lazy_gettext("Name"),
+        [InputRequired(lazy_gettext("Fill in a name.")), Length(max=120)],
         widget=text_widget,
     ),
-    "parent": ParentField("Inside of"),
+    "slug": StringField(
+        lazy_gettext("URL slug"),
+        [Optional(), Length(max=80)],
+        description=lazy_gettext(
+            "Lowercase letters, digits and hyphens. Old addresses redirect here."
+        ),
+        widget=text_widget,
+    ),
+    "parent": ParentField(lazy_gettext("Parent category")),
 }
 PLACE = WholeField(
-    "Place among its neighbours",
-    [Optional(), NumberRange(1, 1000, "Type a number from 1.")],
-    description="1 is first. Leave empty to keep its place.",
+    lazy_gettext("Position"),
+    [Optional(), NumberRange(1, 1000, lazy_gettext("Type a number from 1."))],
+    description=lazy_gettext("1 is first. Leave empty to keep the position."),
     widget=number_widget,
 )
 
@@ -104,13 +110,18 @@ class CategoriesView(View):
 
     route_base = "/admin/categories"
     datamodel = Table(Category)
-    noun = "category"
-    plural = "Categories"
+    noun = lazy_gettext("category")
+    plural = lazy_gettext("Categories")
     pages = ("add", "edit", "delete")
     columns = (
         Text("name", sorts=False, show=_indented),
-        Text("path", "Address", show=_address),
-        Number("position", "Place", sorts=False, show=lambda value, row: number(value + 1)),
+        Text("path", lazy_gettext("URL slug"), show=_address),
+        Number(
+            "position",
+            lazy_gettext("Position"),
+            sorts=False,
+            show=lambda value, row: number(value + 1),
+        ),
     )
     without_filters = ("position",)
     search = ("name", "path")
@@ -118,7 +129,7 @@ class CategoriesView(View):
     edit_columns = ["name", "slug", "parent", "place", "description"]
     add_form_extra_fields = FIELDS
     edit_form_extra_fields = FIELDS | {"place": PLACE}
-    hints = {"description": "Shown above the products of the category."}
+    hints = {"description": lazy_gettext("Shown above the products of the category.")}
 
     def load(self, state: ListState) -> ListPage:
         """The tree in its own order, unless another order is asked for: then all categories are

@@ -1,6 +1,7 @@
 """Customers as staff see them: who they are and where they live; never a password."""
 
 from shop.admin.framework import Email, Moment, Table, Text, View, YesNo
+from shop.core.i18n import lazy_gettext
 from shop.customers.models import Address, Customer
 
 
@@ -9,17 +10,17 @@ class AddressesView(View):
 
     route_base = "/admin/addresses"
     datamodel = Table(Address)
-    noun = "address"
-    plural = "Addresses"
+    noun = lazy_gettext("address")
+    plural = lazy_gettext("Addresses")
     pages = ()
     columns = (
         Text("name"),
-        Text("line1", "Street"),
+        Text("line1", lazy_gettext("Street")),
         Text("postal_code"),
         Text("city"),
         Text("country"),
         Text("phone"),
-        YesNo("is_default", "Default"),
+        YesNo("is_default", lazy_gettext("Default")),
     )
 
 
@@ -28,12 +29,16 @@ class CustomersView(View):
 
     route_base = "/admin/customers"
     datamodel = Table(Customer)
-    noun = "customer"
+    noun = lazy_gettext("customer")
+    plural = lazy_gettext("Customers")
     pages = ("show",)
-    columns = (Text("name"), Email("email"), Moment("created_at", "Customer since"))
+    columns = (Text("name"), Email("email"), Moment("created_at", lazy_gettext("Customer since")))
     sort = "-created_at"
     search = ("name", "email")
-    search_hint = "Name or email"
+    search_hint = lazy_gettext("Name or email")
     show_columns = ["name", "email", "created_at"]
     related_views = [AddressesView]
-    empty_words = ("No customers yet", "Whoever registers in the shop appears here.")
+    empty_words = (
+        lazy_gettext("No customers yet"),
+        lazy_gettext("Customers appear here when they register."),
+    )

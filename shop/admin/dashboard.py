@@ -12,24 +12,32 @@ from shop import analytics, checkout, orders
 from shop.admin import emails
 from shop.admin.framework import Page, Screen, charts
 from shop.core import clock
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext, ngettext
 from shop.core.money import Money, exponent
 
 # key: label, days, what it is compared with
 RANGES = {
-    "today": ("Today", 1, "vs. the same day last week, until now"),
-    "7": ("7 days", 7, "vs. the 7 days before"),
-    "30": ("30 days", 30, "vs. the 30 days before"),
+    "today": (lazy_gettext("Today"), 1, lazy_gettext("vs. the same day last week, until now")),
+    "7": (lazy_gettext("7 days"), 7, lazy_gettext("vs. the 7 days before")),
+    "30": (lazy_gettext("30 days"), 30, lazy_gettext("vs. the 30 days before")),
 }
 FEED = 6
 DEFINITIONS = {
-    "net": "Captured minus given back in this period, without tax and shipping.",
-    "orders": "Orders paid for in this period, free orders included. An order counts once, on the"
-    " day it is paid for, and stays when it is cancelled or refunded later.",
-    "average": "What those orders cost with tax and shipping, divided by their number.",
-    "units": "Items in those orders, without those cancelled before payment.",
-    "top": "Items sold in this period minus items cancelled, refunded or returned in it, each on"
-    " the day it happens, at their price after discounts. Refunds of an amount without items do not"
-    " count here.",
+    "net": lazy_gettext("Captured minus refunded in this period, without tax and shipping."),
+    "orders": lazy_gettext(
+        "Orders paid for in this period, free orders included. An order counts once, on the"
+        " day it is paid for, and stays when it is cancelled or refunded later."
+    ),
+    "average": lazy_gettext(
+        "What those orders cost with tax and shipping, divided by their number."
+    ),
+    "units": lazy_gettext("Items in those orders, without those cancelled before payment."),
+    "top": lazy_gettext(
+        "Items sold in this period minus items cancelled, refunded or returned in it, each on the"
+        " day it happens, at their price after discounts. Refunds of an amount without items do"
+        " not count here."
+    ),
 }
 
 
@@ -67,7 +75,7 @@ class DashboardView(Screen):
     @has_access
     def index(self) -> Page:
         """The start page. Ten statements at most."""
-        return self.page("admin/dashboard/index.html", title="Dashboard", **self._facts())
+        return self.page("admin/dashboard/index.html", title=_("Dashboard"), **self._facts())
 
     @expose("/dashboard/part")
     @has_access
@@ -118,8 +126,13 @@ class DashboardView(Screen):
                 [day.net_minor for day in series],
                 [f"{day.on:%-d %b}" if n % every == 0 else "" for n, day in enumerate(series)],
                 [
-                    f"{day.on:%a %-d %b}: {Money(day.net_minor, currency).format()},"
-                    f" {day.orders} {'order' if day.orders == 1 else 'orders'}"
+                    ngettext(
+                        "%(day)s: %(amount)s, %(num)s order",
+                        "%(day)s: %(amount)s, %(num)s orders",
+                        day.orders,
+                        day=f"{day.on:%a %-d %b}",
+                        amount=Money(day.net_minor, currency).format(),
+                    )
                     for day in series
                 ],
                 10 ** exponent(currency),
@@ -136,18 +149,25 @@ class DashboardView(Screen):
         wanted = [
             (
                 "OrdersView",
-                "To pack",
+                _("To pack"),
                 counts.get("to_pack", 0),
                 "package",
                 "info",
                 {"tab": "to_pack"},
             ),
-            ("OrdersView", "Unpaid", counts.get("unpaid", 0), "clock", "warn", {"tab": "unpaid"}),
-            ("PaymentsView", "Needs a person", waits.open_tasks, "triangle-alert", "bad", {}),
-            ("InventoryView", "Low stock", waits.low_stock, "boxes", "warn", {"tab": "low"}),
-            ("InventoryView", "Sold out", waits.sold_out, "ban", "bad", {"tab": "out"}),
-            ("MailView", "Mails that failed", -1, "mail", "bad", {"tab": "failed"}),
-            ("JobsView", "Jobs that failed", waits.dead_jobs, "refresh-cw", "bad", {"tab": "dead"}),
+            (
+                "OrdersView",
+                _("Unpaid"),
+                counts.get("unpaid", 0),
+                "clock",
+                "warn",
+                {"tab": "unpaid"},
+            ),
+            ("PaymentsView", _("Open tasks"), waits.open_tasks, "triangle-alert", "bad", {}),
+            ("InventoryView", _("Low stock"), waits.low_stock, "boxes", "warn", {"tab": "low"}),
+            ("InventoryView", _("Sold out"), waits.sold_out, "ban", "bad", {"tab": "out"}),
+            ("MailView", _("Failed emails"), -1, "mail", "bad", {"tab": "failed"}),
+            ("JobsView", _("Failed jobs"), waits.dead_jobs, "refresh-cw", "bad", {"tab": "dead"}),
         ]
         return [
             Tile(
@@ -185,10 +205,10 @@ def figures(this: analytics.Totals, before: analytics.Totals, currency: str) -> 
         return f"{units:,}"
 
     rows = [
-        ("net", "Net sales", this.net_minor, before.net_minor, money),
-        ("orders", "Orders", this.orders, before.orders, plain),
-        ("average", "Average order", this.average_minor, before.average_minor, money),
-        ("units", "Units sold", this.units, before.units, plain),
+        ("net", _("Net sales"), this.net_minor, before.net_minor, money),
+        ("orders", _("Orders"), this.orders, before.orders, plain),
+        ("average", _("Average order"), this.average_minor, before.average_minor, money),
+        ("units", _("Units sold"), this.units, before.units, plain),
     ]
     return [
         Figure(

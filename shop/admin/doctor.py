@@ -9,6 +9,7 @@ from flask_appbuilder.security.decorators import has_access
 from shop import doctor
 from shop.admin.framework import Page, Screen
 from shop.core.db import transaction
+from shop.core.i18n import gettext as _
 
 # Where the rows of a check are shown: endpoint, argument, and the permission it needs.
 PLACES = {
@@ -35,7 +36,7 @@ class DoctorView(Screen):
         checks = result["checks"] if result else []
         return self.page(
             "admin/doctor/index.html",
-            title="Doctor",
+            title=_("Integrity checks"),
             last=last,
             result=result,
             waiting=waiting,
@@ -54,7 +55,7 @@ class DoctorView(Screen):
         """Have a worker run all checks now."""
         with transaction():
             doctor.request_run(with_stripe=request.form.get("stripe") == "on")
-        flash("The doctor is looking; this page follows.", "success")
+        flash(_("The integrity checks are running. This page updates when they finish."), "success")
         return redirect(self.address("list"), code=303)
 
     def _address(self, about: str, pk: Any) -> str:

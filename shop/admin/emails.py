@@ -19,14 +19,16 @@ from shop.admin.framework import LinkTo, Moment, Page, Status, Tab, Table, Text,
 from shop.admin.framework.inputs import existing
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, NotFound, WrongState
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.notifications import MailMessage, MailState
 from shop.orders import Order
 
 STATES = {
-    MailState.QUEUED: ("info", "Waiting"),
-    MailState.SENT: ("good", "Sent"),
-    MailState.KEPT: ("mute", "Kept here"),
-    MailState.FAILED: ("bad", "Failed"),
+    MailState.QUEUED: ("info", lazy_gettext("Waiting")),
+    MailState.SENT: ("good", lazy_gettext("Sent")),
+    MailState.KEPT: ("mute", lazy_gettext("Not sent (development)")),
+    MailState.FAILED: ("bad", lazy_gettext("Failed")),
 }
 # What the reader of an order's email can do by its link: look at the order, and cancel it.
 OF_ORDER_LINK = ("can_show", "can_cancel")
@@ -43,32 +45,38 @@ class MailView(View):
 
     route_base = "/admin/mail"
     datamodel = Table(MailMessage)
-    noun = "email"
-    intro = (
-        "Every email the shop wrote. Without a mail server they are kept here instead of being"
-        " sent."
+    noun = lazy_gettext("email")
+    plural = lazy_gettext("Emails")
+    intro = lazy_gettext(
+        "All emails of the shop. Without a mail server they are stored here instead of being sent."
     )
     pages = ()
     columns = (
         Text("subject"),
-        Text("recipient", "To"),
-        Status("state", words=STATES, card="end"),
-        LinkTo("number", "Order", sql=Order.number, endpoint="OrdersView.show", key="order_id"),
-        Moment("created_at", "Written"),
+        Text("recipient", lazy_gettext("To")),
+        Status("state", lazy_gettext("Status"), words=STATES, card="end"),
+        LinkTo(
+            "number",
+            lazy_gettext("Order"),
+            sql=Order.number,
+            endpoint="OrdersView.show",
+            key="order_id",
+        ),
+        Moment("created_at", lazy_gettext("Created")),
         Text("kind", shown=False, show=lambda value, row: value.replace("_", " ").capitalize()),
         Text("error", shown=False),
     )
     sort = "-created_at"
     search = ("recipient", "subject")
-    search_hint = "Address or subject"
+    search_hint = lazy_gettext("Address or subject")
     tabs = (
-        Tab("all", "All"),
+        Tab("all", lazy_gettext("All")),
         *(Tab(str(key), words, MailMessage.state == key) for key, (_, words) in STATES.items()),
     )
     without_filters = ("state",)
     empty_words = (
-        "No emails yet",
-        "Emails appear when customers order, register or ask for a new password.",
+        lazy_gettext("No emails yet"),
+        lazy_gettext("Emails appear when customers order, register or ask for a new password."),
     )
     # Whoever can follow a secret link can act as the customer: that is a right of its own.
     base_permissions: ClassVar[Sequence[str]] = ["can_list", "can_show", "can_retry", "can_links"]
@@ -114,9 +122,9 @@ class MailView(View):
         with transaction():
             message = session.get(MailMessage, existing(pk), with_for_update=True)
             if message is not None and message.state != MailState.FAILED:
-                raise WrongState("Only a mail that failed can be sent again.")
+                raise WrongState(_("Only a failed email can be sent again."))
             notifications.retry(pk)
-        flash("The mail waits to be sent again.", "success")
+        flash(_("The email is queued to be sent again."), "success")
         return redirect(errors.back(self.address("show", pk=pk)), code=303)
 
     def _body(self, message: MailMessage) -> notifications.Body:
@@ -136,10 +144,13 @@ class MailView(View):
     def _readable(self, pk: int) -> MailMessage:
         message = session.get(MailMessage, existing(pk))
         if message is None:
-            raise NotFound("There is no such mail.")
+            raise NotFound(_("Email not found."))
         if message.kind.endswith("_link") and not self.may("can_links"):
             raise Forbidden(
-                "This mail holds a link that signs its reader in; your role may not open it."
+                _(
+                    "This email contains a link that signs its recipient in."
+                    " Your role cannot open it."
+                )
             )
         return message
 

@@ -33,31 +33,37 @@ from shop.catalog.models import Product, Variant
 from shop.core import clock, idempotency, search, tokens
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.inventory.models import MovementKind
 from shop.orders import Order
 
-TONES = {"out": ("bad", "Sold out"), "low": ("warn", "Low"), "ok": ("good", "In stock")}
+TONES = {
+    "out": ("bad", lazy_gettext("Sold out")),
+    "low": ("warn", lazy_gettext("Low")),
+    "ok": ("good", lazy_gettext("In stock")),
+}
 KINDS = {
-    MovementKind.RECEIVE: "Received",
-    MovementKind.ADJUST: "Adjusted",
-    MovementKind.COUNT: "Counted",
-    MovementKind.RESERVE: "Reserved",
-    MovementKind.RELEASE: "Released",
-    MovementKind.COMMIT: "Committed",
-    MovementKind.SHIP: "Shipped",
-    MovementKind.RESTOCK: "Restocked",
-    MovementKind.WRITE_OFF: "Written off",
-    MovementKind.TRANSFER: "Transferred",
+    MovementKind.RECEIVE: lazy_gettext("Received"),
+    MovementKind.ADJUST: lazy_gettext("Adjusted"),
+    MovementKind.COUNT: lazy_gettext("Counted"),
+    MovementKind.RESERVE: lazy_gettext("Reserved"),
+    MovementKind.RELEASE: lazy_gettext("Released"),
+    MovementKind.COMMIT: lazy_gettext("Committed"),
+    MovementKind.SHIP: lazy_gettext("Shipped"),
+    MovementKind.RESTOCK: lazy_gettext("Restocked"),
+    MovementKind.WRITE_OFF: lazy_gettext("Written off"),
+    MovementKind.TRANSFER: lazy_gettext("Transferred"),
 }
 # Verbs for the sentence that explains a number: what it adds (or takes), in the past tense.
 SUMMED = {
-    MovementKind.RECEIVE: "received",
-    MovementKind.RESTOCK: "restocked",
-    MovementKind.SHIP: "shipped",
-    MovementKind.WRITE_OFF: "written off",
-    MovementKind.ADJUST: "adjusted",
-    MovementKind.COUNT: "corrected by counts",
-    MovementKind.TRANSFER: "transferred",
+    MovementKind.RECEIVE: lazy_gettext("received"),
+    MovementKind.RESTOCK: lazy_gettext("restocked"),
+    MovementKind.SHIP: lazy_gettext("shipped"),
+    MovementKind.WRITE_OFF: lazy_gettext("written off"),
+    MovementKind.ADJUST: lazy_gettext("adjusted"),
+    MovementKind.COUNT: lazy_gettext("corrected by counts"),
+    MovementKind.TRANSFER: lazy_gettext("transferred"),
 }
 SIGNED = {MovementKind.ADJUST, MovementKind.COUNT, MovementKind.TRANSFER}
 PER_HISTORY = 50
@@ -78,40 +84,49 @@ class InventoryView(View):
 
     route_base = "/admin/inventory"
     datamodel = Table(Variant)
-    noun = "variant"
-    plural = "Inventory"
-    intro = "Available is what is on hand and neither reserved nor committed."
+    noun = lazy_gettext("variant")
+    plural = lazy_gettext("Inventory")
+    intro = lazy_gettext("Available is what is on hand and neither reserved nor committed.")
     pages = ()
     columns = (
         Text(
             "product_name",
-            "Product",
+            lazy_gettext("Product"),
             sql=Product.name,
             aside=lambda row: row["title"],
             card="title",
         ),
         Code("sku", "SKU"),
-        Column("state", show=_state, card="end"),
-        Number("on_hand", "On hand", sql=inventory.ON_HAND),
-        Number("reserved", "Reserved", sql=inventory.RESERVED),
-        Number("committed", "Committed", sql=inventory.COMMITTED),
+        Column("state", lazy_gettext("Status"), show=_state, card="end"),
+        Number("on_hand", lazy_gettext("On hand"), sql=inventory.ON_HAND),
+        Number("reserved", lazy_gettext("Reserved"), sql=inventory.RESERVED),
+        Number("committed", lazy_gettext("Committed"), sql=inventory.COMMITTED),
         Number("available", sql=inventory.AVAILABLE),
-        Number("low_stock_level", "Low-stock level", shown=False),
-        YesNo("backorder_allowed", "Backorders", yes="Allowed", no="Not allowed", shown=False),
+        Number("low_stock_level", lazy_gettext("Low-stock level"), shown=False),
+        YesNo(
+            "backorder_allowed",
+            lazy_gettext("Backorders"),
+            yes=lazy_gettext("Allowed"),
+            no=lazy_gettext("Not allowed"),
+            shown=False,
+        ),
         Code("barcode", shown=False),
     )
     needed = ("available",)
     sort = "product_name"
     search = ("sku", _is_named, lambda word: Variant.barcode == word)
-    search_hint = "SKU, product or barcode"
+    search_hint = lazy_gettext("SKU, product or barcode")
     tabs = (
-        Tab("all", "All"),
-        Tab("low", "Low", inventory.IS_LOW),
-        Tab("out", "Sold out", inventory.IS_OUT),
+        Tab("all", lazy_gettext("All")),
+        Tab("low", lazy_gettext("Low"), inventory.IS_LOW),
+        Tab("out", lazy_gettext("Sold out"), inventory.IS_OUT),
     )
     row_buttons = "admin/inventory/_row_buttons.html"
     list_template = "admin/inventory/list.html"
-    empty_words = ("No stock yet", "Variants appear here once a product has some.")
+    empty_words = (
+        lazy_gettext("No stock yet"),
+        lazy_gettext("Variants appear here once a product has some."),
+    )
 
     def query(self) -> Select[Any]:
         return select(Variant).join(Variant.product).options(contains_eager(Variant.product))
@@ -170,10 +185,10 @@ class InventoryView(View):
         reason = request.form.get("reason", "")
         note = request.form.get("note", "").strip()
         if len(note) > 500:
-            raise Invalid("A note has at most 500 characters.", field="note")
+            raise Invalid(_("A note can have at most 500 characters."), field="note")
         with transaction():
             now = _once(pk, lambda: _change_stock(existing(pk), reason, note))
-        message = f"{now} on hand now."
+        message = _("%(count)s on hand now.", count=now)
         if errors.wants_json():
             return jsonify(_as_json(inventory.levels([pk])[pk]) | {"message": message})
         flash(message, "success")
@@ -182,10 +197,10 @@ class InventoryView(View):
 
 def _change_stock(pk: int, reason: str, note: str) -> int:
     if request.form.get("mode") != "set":
-        delta = whole("delta", what="The change")
+        delta = whole("delta", what=_("The change"))
         return inventory.adjust(pk, delta, reason=reason, note=note)
-    counted = whole("set", what="The count")
-    seen = whole("seen", what="The number seen") if request.form.get("seen") else None
+    counted = whole("set", what=_("The count"))
+    seen = whole("seen", what=_("The number seen")) if request.form.get("seen") else None
     variance = inventory.count(pk, counted, reason=reason, note=note)
     if seen is not None and counted - variance != seen:
         raise Stale(_changed_meanwhile(pk, counted - variance))
@@ -204,7 +219,9 @@ def _once(pk: int, change: Callable[[], int]) -> int:
             scope, f"stock:{pk}:{key}", idempotency.request_hash([pk, *typed])
         )
     except idempotency.KeyReused:
-        raise Stale("The first change from this form is saved already. Look at it anew.") from None
+        raise Stale(
+            _("The first change from this form is already saved. Reload the page.")
+        ) from None
     if isinstance(claimed, idempotency.Answer):
         return int(claimed.body["on_hand"])
     now = change()
@@ -215,7 +232,7 @@ def _once(pk: int, change: Callable[[], int]) -> int:
 def because(level: inventory.Level, sums: dict[str, int]) -> str:
     """One sentence that answers why there are so many: what came, what went, what is promised."""
     if not sums:
-        return "Nothing was ever received."
+        return _("Nothing was received yet.")
     parts = [
         f"{'+' if sums[kind] > 0 else '−'}{abs(sums[kind]):,} {verb}"
         if kind in SIGNED
@@ -226,23 +243,30 @@ def because(level: inventory.Level, sums: dict[str, int]) -> str:
     held = [
         f"{units:,} {words}"
         for units, words in (
-            (level.reserved, "reserved for unpaid orders"),
-            (level.committed, "committed to paid orders"),
+            (level.reserved, _("reserved for unpaid orders")),
+            (level.committed, _("committed to paid orders")),
         )
         if units
     ]
-    promised = f"; {' and '.join(held)}" if held else ""
-    left = f", so {level.available:,} can be sold" if held else ", all of them free to sell"
-    return (
-        f"{level.on_hand:,} on hand: {', '.join(parts)}{promised}{left if level.on_hand else ''}."
-    )
+    said = _("%(count)s on hand: %(parts)s", count=f"{level.on_hand:,}", parts=", ".join(parts))
+    if held:
+        said = f"{said}; {_(' and ').join(held)}"
+    if level.on_hand and held:
+        said += _(", so %(count)s can be sold", count=f"{level.available:,}")
+    elif level.on_hand:
+        said += _(", all available")
+    return f"{said}."
 
 
 def _changed_meanwhile(pk: int, now: int) -> str:
     # The count of this transaction is the newest entry, if it wrote one; the one before is theirs.
     last = next((m for m in inventory.movements(pk, limit=5) if m.on_hand_after == now), None)
-    who = last.actor_name if last else "Somebody"
-    return f"{who} changed this to {now:,} just now. Nothing was saved; look at the number again."
+    who = last.actor_name if last else _("Someone")
+    return _(
+        "%(name)s changed this to %(count)s just now. Nothing was saved. Check the number again.",
+        name=who,
+        count=f"{now:,}",
+    )
 
 
 def _order_numbers(movements: Sequence[Any]) -> dict[int, str]:

@@ -7,6 +7,7 @@ from sqlalchemy import Select, select
 from shop.admin.framework import Action, Code, LinkTo, Moment, Number, Tab, Table, Text, View
 from shop.core import queue, reaction_runs, relay
 from shop.core.events import EventRecord
+from shop.core.i18n import lazy_gettext
 from shop.core.reaction_runs import ReactionRun, ReactionState
 
 REFUSED_SHOWN = 20
@@ -17,50 +18,55 @@ class JobsView(View):
 
     route_base = "/admin/jobs"
     datamodel = Table(ReactionRun)
-    noun = "job"
+    noun = lazy_gettext("job")
+    plural = lazy_gettext("Jobs")
     pages = ()
-    intro = (
-        "What follows an event: emails, refunds, image sizes. A job is tried"
-        f" {reaction_runs.MAX_ATTEMPTS} times."
+    intro = lazy_gettext(
+        "What follows an event: emails, refunds, image sizes. A job is tried %(count)s times.",
+        count=reaction_runs.MAX_ATTEMPTS,
     )
     columns = (
-        Text("reaction", "Job", show=lambda value, row: value.replace("_", " ").capitalize()),
+        Text(
+            "reaction",
+            lazy_gettext("Job"),
+            show=lambda value, row: value.replace("_", " ").capitalize(),
+        ),
         LinkTo(
             "type",
-            "Because of",
+            lazy_gettext("Event"),
             sql=EventRecord.type,
             endpoint="OrdersView.show",
             key="order_id",
             card="end",
         ),
-        Number("attempts", "Tries"),
-        Moment("occurred_at", "Happened", sql=EventRecord.occurred_at),
-        Text("error", "Last error"),
-        Moment("due_at", "Due", shown=False),
-        Moment("done_at", "Done", shown=False),
-        Code("order_id", "Order", sql=EventRecord.order_id, shown=False),
+        Number("attempts", lazy_gettext("Attempts")),
+        Moment("occurred_at", lazy_gettext("Happened"), sql=EventRecord.occurred_at),
+        Text("error", lazy_gettext("Last error")),
+        Moment("due_at", lazy_gettext("Due"), shown=False),
+        Moment("done_at", lazy_gettext("Done"), shown=False),
+        Code("order_id", lazy_gettext("Order"), sql=EventRecord.order_id, shown=False),
     )
     needed = ("order_id",)
     search = ("reaction", "error")
-    search_hint = "Job or error"
+    search_hint = lazy_gettext("Job or error")
     sort = "due_at"
     tabs = (
-        Tab("due", "Waiting", ReactionRun.state == ReactionState.DUE),
-        Tab("dead", "Failed for good", ReactionRun.state == ReactionState.DEAD),
-        Tab("done", "Done", ReactionRun.state == ReactionState.DONE),
+        Tab("due", lazy_gettext("Waiting"), ReactionRun.state == ReactionState.DUE),
+        Tab("dead", lazy_gettext("Failed"), ReactionRun.state == ReactionState.DEAD),
+        Tab("done", lazy_gettext("Done"), ReactionRun.state == ReactionState.DONE),
     )
     row_actions = (
         Action(
             "retry",
-            "Try again",
+            lazy_gettext("Retry"),
             lambda run: reaction_runs.retry(run.id),
-            "is due again.",
+            lazy_gettext("will be retried."),
             icon="refresh-cw",
             in_row=True,
             applies=lambda run: run.state == ReactionState.DEAD,
         ),
     )
-    empty_words = ("Nothing here", "Jobs come and go within a second.")
+    empty_words = (lazy_gettext("Nothing here"), lazy_gettext("Most jobs finish within a second."))
     list_template = "admin/jobs/list.html"
 
     def query(self) -> Select[Any]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from shop.core.i18n import lazy_gettext
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -32,50 +34,58 @@ class Group:
 
 
 MENU = (
-    Group("", (Entry("Dashboard", "DashboardView", "layout-dashboard", "index", key="h"),)),
     Group(
-        "Sales",
+        "",
+        (Entry(lazy_gettext("Dashboard"), "DashboardView", "layout-dashboard", "index", key="h"),),
+    ),
+    Group(
+        lazy_gettext("Sales"),
         (
-            Entry("Orders", "OrdersView", "shopping-bag", key="o"),
-            Entry("Payments", "PaymentsView", "credit-card"),
-            Entry("Customers", "CustomersView", "users", key="c"),
-            Entry("Discounts", "DiscountsView", "tag", key="d"),
+            Entry(lazy_gettext("Orders"), "OrdersView", "shopping-bag", key="o"),
+            Entry(lazy_gettext("Payments"), "PaymentsView", "credit-card"),
+            Entry(lazy_gettext("Customers"), "CustomersView", "users", key="c"),
+            Entry(lazy_gettext("Discounts"), "DiscountsView", "tag", key="d"),
         ),
     ),
     Group(
-        "Catalogue",
+        lazy_gettext("Catalogue"),
         (
-            Entry("Products", "ProductsView", "package", key="p"),
-            Entry("Categories", "CategoriesView", "layers"),
-            Entry("Inventory", "InventoryView", "boxes", key="i"),
+            Entry(lazy_gettext("Products"), "ProductsView", "package", key="p"),
+            Entry(lazy_gettext("Categories"), "CategoriesView", "layers"),
+            Entry(lazy_gettext("Inventory"), "InventoryView", "boxes", key="i"),
         ),
     ),
     Group(
-        "Operations",
+        lazy_gettext("Operations"),
         (
-            Entry("Emails", "MailView", "mail"),
-            Entry("Jobs", "JobsView", "refresh-cw"),
-            Entry("Integrity checks", "DoctorView", "circle-check"),
+            Entry(lazy_gettext("Emails"), "MailView", "mail"),
+            Entry(lazy_gettext("Jobs"), "JobsView", "refresh-cw"),
+            Entry(lazy_gettext("Integrity checks"), "DoctorView", "circle-check"),
         ),
     ),
     Group(
-        "Settings",
+        lazy_gettext("Settings"),
         (
-            Entry("Shipping", "ShippingMethodsView", "truck"),
-            Entry("Tax rates", "TaxRatesView", "percent"),
-            Entry("Staff", "StaffView", "user-cog"),
-            Entry("Roles", "RolesView", "shield"),
+            Entry(lazy_gettext("Shipping"), "ShippingMethodsView", "truck"),
+            Entry(lazy_gettext("Tax rates"), "TaxRatesView", "percent"),
+            Entry(lazy_gettext("Staff"), "StaffView", "user-cog"),
+            Entry(lazy_gettext("Roles"), "RolesView", "shield"),
         ),
     ),
 )
 
 # What the palette (Ctrl+K) offers besides the pages: label, endpoint, needed permission, icon.
 ACTIONS = (
-    ("New product", "ProductsView.add", ("can_add", "ProductsView"), "plus"),
-    ("New discount", "DiscountsView.add", ("can_add", "DiscountsView"), "plus"),
-    ("New category", "CategoriesView.add", ("can_add", "CategoriesView"), "plus"),
-    ("New shipping method", "ShippingMethodsView.add", ("can_add", "ShippingMethodsView"), "plus"),
-    ("New staff member", "StaffView.add", ("can_add", "StaffView"), "plus"),
-    ("My profile", "ProfileView.show", None, "user"),
-    ("Change my password", "PasswordView.change", None, "key-round"),
+    (lazy_gettext("New product"), "ProductsView.add", ("can_add", "ProductsView"), "plus"),
+    (lazy_gettext("New discount"), "DiscountsView.add", ("can_add", "DiscountsView"), "plus"),
+    (lazy_gettext("New category"), "CategoriesView.add", ("can_add", "CategoriesView"), "plus"),
+    (
+        lazy_gettext("New shipping method"),
+        "ShippingMethodsView.add",
+        ("can_add", "ShippingMethodsView"),
+        "plus",
+    ),
+    (lazy_gettext("New staff member"), "StaffView.add", ("can_add", "StaffView"), "plus"),
+    (lazy_gettext("My profile"), "ProfileView.show", None, "user"),
+    (lazy_gettext("Change my password"), "PasswordView.change", None, "key-round"),
 )

@@ -28,32 +28,42 @@ from shop.admin.framework.inputs import existing, whole
 from shop.admin.orders.money import DISPUTE_WORDS, REFUND_WORDS, day
 from shop.core.db import session, transaction
 from shop.core.errors import WrongState
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.orders import Order
 from shop.payments import AttemptStatus, Payment, Task, WebhookDelivery
 
 # What a person does about a task whose sentence does not say it.
 TO_DO = {
-    "refund_failed": "Press Retry in the order, or pay the customer back another way.",
-    "dispute": "Answer at Stripe; this closes when the bank has decided.",
-    "kept_after_dispute": "Pay the customer what is due another way.",
-    "money_left": "Refund it in the order, or close this if it is meant to stay.",
-    "refund_stuck": "See whether Stripe has it, and under Jobs why the shop could not send it.",
-    "capture_soon": "Capture the money in the order, or release it.",
-    "refund_blocked": "Refund in the order when the dispute is closed.",
-    "stripe_refused": "Correct it at Stripe or in the order; a comparison then closes this.",
-    "review": "Approve or refund it at Stripe; this closes with the review.",
-    "fraud_warning": "This closes when Stripe says that nothing can be done any more.",
-    "payout_failed": "This closes with the next payout that is paid.",
-    "payment_not_started": "Check the Stripe account and the shop's settings for payments.",
+    "refund_failed": lazy_gettext("Press Retry in the order, or refund the customer another way."),
+    "dispute": lazy_gettext("Respond in Stripe. This closes when the bank has decided."),
+    "kept_after_dispute": lazy_gettext("Pay the customer what is due another way."),
+    "money_left": lazy_gettext("Refund it in the order, or close this if it is meant to stay."),
+    "refund_stuck": lazy_gettext(
+        "See whether Stripe has it, and under Jobs why the shop could not send it."
+    ),
+    "capture_soon": lazy_gettext("Capture the payment in the order, or release it."),
+    "refund_blocked": lazy_gettext("Refund in the order when the dispute is closed."),
+    "stripe_refused": lazy_gettext(
+        "Correct it in Stripe or in the order. The next reconciliation closes this."
+    ),
+    "review": lazy_gettext("Approve or refund it in Stripe. This closes with the review."),
+    "fraud_warning": lazy_gettext(
+        "This closes when Stripe says that nothing can be done any more."
+    ),
+    "payout_failed": lazy_gettext("This closes with the next payout that is paid."),
+    "payment_not_started": lazy_gettext(
+        "Check the Stripe account and the shop's settings for payments."
+    ),
 }
 CLOSED_SHOWN = 20
 ATTEMPT_WORDS = {
-    AttemptStatus.CREATED: ("mute", "Not started"),
-    AttemptStatus.STARTED: ("warn", "Started"),
-    AttemptStatus.PROCESSING: ("info", "Processing"),
-    AttemptStatus.AUTHORISED: ("info", "Authorised"),
-    AttemptStatus.SUCCEEDED: ("good", "Captured"),
-    AttemptStatus.CANCELLED: ("mute", "Cancelled"),
+    AttemptStatus.CREATED: ("mute", lazy_gettext("Not started")),
+    AttemptStatus.STARTED: ("warn", lazy_gettext("Started")),
+    AttemptStatus.PROCESSING: ("info", lazy_gettext("Processing")),
+    AttemptStatus.AUTHORISED: ("info", lazy_gettext("Authorised")),
+    AttemptStatus.SUCCEEDED: ("good", lazy_gettext("Captured")),
+    AttemptStatus.CANCELLED: ("mute", lazy_gettext("Cancelled")),
 }
 ON_ITS_WAY = (AttemptStatus.STARTED, AttemptStatus.PROCESSING)
 
@@ -71,37 +81,44 @@ class PaymentsView(View):
 
     route_base = "/admin/payments"
     datamodel = Table(Payment)
-    noun = "payment"
-    intro = "What needs a person, what is on its way, and whether the books agree with Stripe’s."
+    noun = lazy_gettext("payment")
+    plural = lazy_gettext("Payments")
+    intro = lazy_gettext(
+        "Open tasks, pending refunds and disputes, and reconciliation with Stripe."
+    )
     pages = ()
     columns = (
         LinkTo(
-            "number", "Order", sql=Order.number, endpoint="OrdersView.show", key="order_id",
+            "number",
+            lazy_gettext("Order"),
+            sql=Order.number,
+            endpoint="OrdersView.show",
+            key="order_id",
             card="title",
         ),
         Status("status", words=ATTEMPT_WORDS, card="end"),
-        Amount("amount_minor", "Amount"),
-        Amount("captured_minor", "Captured"),
-        Amount("refunding_minor", "Refunded"),
+        Amount("amount_minor", lazy_gettext("Amount")),
+        Amount("captured_minor", lazy_gettext("Captured")),
+        Amount("refunding_minor", lazy_gettext("Refunded")),
         Text("method", show=_method),
-        Moment("created_at", "Started"),
+        Moment("created_at", lazy_gettext("Started")),
         Text("failure", shown=False),
-        Code("intent_id", "Stripe’s id", shown=False),
-        Amount("withdrawn_minor", "Disputed", shown=False),
+        Code("intent_id", lazy_gettext("Stripe’s id"), shown=False),
+        Amount("withdrawn_minor", lazy_gettext("Disputed"), shown=False),
         Text("email", sql=Order.email, shown=False),
     )  # fmt: skip
-    more_filters = (Missing("failure", "Failure", sql=Payment.failure),)
+    more_filters = (Missing("failure", lazy_gettext("Failure"), sql=Payment.failure),)
     sort = "-created_at"
     search = (orders.matches, "intent_id")
-    search_hint = "Order, email or Stripe’s id"
+    search_hint = lazy_gettext("Order, email or Stripe’s id")
     tabs = (
-        Tab("all", "All"),
-        Tab("open", "On its way", Payment.status.in_(ON_ITS_WAY)),
-        Tab("failed", "Failed", Payment.failure != ""),
-        Tab("authorised", "To capture", Payment.status == AttemptStatus.AUTHORISED),
+        Tab("all", lazy_gettext("All")),
+        Tab("open", lazy_gettext("Pending"), Payment.status.in_(ON_ITS_WAY)),
+        Tab("failed", lazy_gettext("Failed"), Payment.failure != ""),
+        Tab("authorised", lazy_gettext("To capture"), Payment.status == AttemptStatus.AUTHORISED),
     )
     list_template = "admin/payments/list.html"
-    empty_words = ("No payments yet", "They appear when customers pay.")
+    empty_words = (lazy_gettext("No payments yet"), lazy_gettext("They appear when customers pay."))
 
     def query(self) -> Select[Any]:
         return select(Payment).join(Order, Order.id == Payment.order_id)
@@ -138,14 +155,14 @@ class PaymentsView(View):
     @has_access
     def compare(self) -> Page:
         """Have a worker compare our books with Stripe's."""
-        days = whole("days", what="The number of days")
+        days = whole("days", what=_("The number of days"))
         with transaction():
             if payments.is_comparing():
-                raise WrongState("A comparison is running already.")
+                raise WrongState(_("Reconciliation is already running."))
             payments.request_comparison(days=days)
         if errors.wants_json():
-            return jsonify(message="The comparison is running.")
-        flash("The comparison is running; its result appears here.", "success")
+            return jsonify(message=_("Reconciliation is running."))
+        flash(_("Reconciliation is running. Its result will appear here."), "success")
         return redirect(self.address("list"), code=303)
 
     @expose("/tasks/<int:pk>/close", methods=["POST"])
@@ -154,13 +171,13 @@ class PaymentsView(View):
         """Somebody looked at it."""
         with transaction():
             payments.close_task(existing(pk))
-        flash("Closed.", "success")
+        flash(_("Closed."), "success")
         return redirect(errors.back(self.address("list")), code=303)
 
 
 def _outcome(value: str, row: Listed) -> Any:
     if row["applied_at"] is None:
-        return badge("Waiting", "info")
+        return badge(_("Waiting"), "info")
     is_bad = value.startswith(("unknown", "refused")) or value == "amount differs"
     is_nothing = value in {"ignored", "known", "waiting", "not ours"}
     words = (value or "done").replace("_", " ").capitalize()
@@ -172,30 +189,36 @@ class WebhooksView(View):
 
     route_base = "/admin/webhooks"
     datamodel = Table(WebhookDelivery)
-    noun = "webhook"
-    intro = "Messages from Stripe. Each is stored before it is answered, and applied by a worker."
+    noun = lazy_gettext("webhook")
+    plural = lazy_gettext("Webhooks")
+    intro = lazy_gettext(
+        "Webhooks from Stripe. Each is stored before it is answered, and applied by a worker."
+    )
     pages = ()
     columns = (
-        Text("type", "Message"),
-        Code("object_id", "About"),
+        Text("type", lazy_gettext("Webhook")),
+        Code("object_id", lazy_gettext("About")),
         Text("outcome", show=_outcome, card="end"),
-        Moment("received_at", "Received"),
-        Moment("applied_at", "Applied", shown=False),
-        Code("stripe_event_id", "Stripe’s id", shown=False),
+        Moment("received_at", lazy_gettext("Received")),
+        Moment("applied_at", lazy_gettext("Applied"), shown=False),
+        Code("stripe_event_id", lazy_gettext("Stripe’s id"), shown=False),
     )
     sort = "-received_at"
     search = ("type", "object_id", "outcome", "stripe_event_id")
-    search_hint = "Type or Stripe’s id"
+    search_hint = lazy_gettext("Type or Stripe’s id")
     tabs = (
-        Tab("all", "All"),
-        Tab("waiting", "Waiting", WebhookDelivery.applied_at.is_(None)),
+        Tab("all", lazy_gettext("All")),
+        Tab("waiting", lazy_gettext("Waiting"), WebhookDelivery.applied_at.is_(None)),
         Tab(
             "refused",
-            "Refused",
+            lazy_gettext("Refused"),
             or_(
                 WebhookDelivery.outcome.startswith("refused"),
                 WebhookDelivery.outcome.startswith("unknown"),
             ),
         ),
     )
-    empty_words = ("No messages yet", "Stripe reports here when somebody pays.")
+    empty_words = (
+        lazy_gettext("No webhooks yet"),
+        lazy_gettext("Stripe sends webhooks when customers pay."),
+    )

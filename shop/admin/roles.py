@@ -17,6 +17,8 @@ from sqlalchemy.orm import selectinload
 
 from shop.admin.menu import MENU
 from shop.core.db import session, transaction
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 
 OWNER = "Owner"
 EVERYTHING = frozenset({"*"})
@@ -42,11 +44,11 @@ class RoleSpec:
 
 ROLES: dict[str, RoleSpec] = {
     OWNER: RoleSpec(
-        "Everything, including staff and settings.",
+        lazy_gettext("Everything, including staff and settings."),
         {ALL_VIEWS: EVERYTHING},
     ),
     "Manager": RoleSpec(
-        "Runs the shop day to day; sees staff and roles but does not change them.",
+        lazy_gettext("Runs the shop day to day; sees staff and roles but does not change them."),
         {
             "OrdersView": EVERYTHING,
             "PaymentsView": EVERYTHING,
@@ -66,7 +68,7 @@ ROLES: dict[str, RoleSpec] = {
         },
     ),
     "Catalogue": RoleSpec(
-        "Products, pictures and categories.",
+        lazy_gettext("Products, images and categories."),
         {
             "ProductsView": EVERYTHING,
             "CategoriesView": EVERYTHING,
@@ -74,7 +76,7 @@ ROLES: dict[str, RoleSpec] = {
         },
     ),
     "Warehouse": RoleSpec(
-        "Packs and ships orders, counts stock.",
+        lazy_gettext("Packs and ships orders, counts stock."),
         {
             "OrdersView": READ | FULFIL,
             "InventoryView": EVERYTHING,
@@ -83,7 +85,7 @@ ROLES: dict[str, RoleSpec] = {
     ),
     "Support": RoleSpec(
         # What is paid goes back with each of their cancellations; keeping it needs can_refund.
-        "Answers customers: orders, notes, cancellations, mail.",
+        lazy_gettext("Answers customers: orders, notes, cancellations, emails."),
         {
             "OrdersView": READ | {"can_note", "can_cancel"},
             "CustomersView": READ,
@@ -96,7 +98,7 @@ ROLES: dict[str, RoleSpec] = {
         },
     ),
     "Finance": RoleSpec(
-        "Payments, refunds, tax rates.",
+        lazy_gettext("Payments, refunds, tax rates."),
         {
             "OrdersView": READ | {"can_note", "can_refund", "can_capture"},
             "PaymentsView": EVERYTHING,
@@ -108,7 +110,7 @@ ROLES: dict[str, RoleSpec] = {
         },
     ),
     "Viewer": RoleSpec(
-        "Looks, changes nothing.",
+        lazy_gettext("Sees everything but changes nothing."),
         {
             "OrdersView": READ,
             "PaymentsView": LIST,
@@ -128,19 +130,19 @@ ROLES: dict[str, RoleSpec] = {
 
 # Words for permissions on the role page; others are derived from their names.
 WORDS = {
-    "can_list": "see the list",
-    "can_show": "open",
-    "can_index": "open",
-    "can_add": "add",
-    "can_edit": "edit",
-    "can_delete": "delete",
-    "can_change": "change",
-    "can_reset": "set passwords",
-    "can_process": "start processing",
-    "can_refund": "give money back",
-    "can_capture": "capture and release money",
-    "can_compare": "compare with Stripe",
-    "can_links": "use the secret links in emails of the development mailbox",
+    "can_list": lazy_gettext("see the list"),
+    "can_show": lazy_gettext("open"),
+    "can_index": lazy_gettext("open"),
+    "can_add": lazy_gettext("add"),
+    "can_edit": lazy_gettext("edit"),
+    "can_delete": lazy_gettext("delete"),
+    "can_change": lazy_gettext("change"),
+    "can_reset": lazy_gettext("set passwords"),
+    "can_process": lazy_gettext("start processing"),
+    "can_refund": lazy_gettext("refund"),
+    "can_capture": lazy_gettext("capture and release payments"),
+    "can_compare": lazy_gettext("reconcile with Stripe"),
+    "can_links": lazy_gettext("use the secret links in stored emails"),
 }
 
 Pair = tuple[str, str]  # (permission, view)
@@ -207,12 +209,12 @@ def readable(role: str) -> list[tuple[str, list[tuple[str, list[str], bool]]]]:
             known = sorted(permission for permission, view in pairs if view == entry.view)
             may = [permission for permission in known if (permission, entry.view) in mine]
             if known:
-                every = "everything" if len(may) == len(known) > 1 else ""
+                every = _("everything") if len(may) == len(known) > 1 else ""
                 lines.append(
                     (entry.label, [every] if every else [words(p) for p in may], bool(may))
                 )
         if lines:
-            groups.append((group.label or "Start", lines))
+            groups.append((group.label or _("Start"), lines))
     return groups
 
 
@@ -241,8 +243,8 @@ def _covers(held: str, wanted: str) -> bool:
 
 
 def _permission_views(wanted: set[Pair]) -> dict[Pair, PermissionView]:
-    permissions = _named(Permission, {permission for permission, _ in wanted})
-    menus = _named(ViewMenu, {view for _, view in wanted})
+    permissions = _named(Permission, {permission for permission, _view in wanted})
+    menus = _named(ViewMenu, {view for _permission, view in wanted})
     known = {
         (row.permission.name, row.view_menu.name): row
         for row in session.scalars(select(PermissionView))
@@ -270,8 +272,8 @@ def _forget_stale(wanted: set[Pair]) -> None:
             session.delete(row)
     session.flush()
     for model, used in (
-        (Permission, {permission for permission, _ in wanted}),
-        (ViewMenu, {view for _, view in wanted}),
+        (Permission, {permission for permission, _view in wanted}),
+        (ViewMenu, {view for _permission, view in wanted}),
     ):
         for row in session.scalars(select(model)).all():
             if row.name not in used:

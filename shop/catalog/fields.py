@@ -28,7 +28,7 @@ class Place(StrEnum):
 
     BASICS = "basics"
     FOUND = "found"
-    SEARCH_ENGINES = "search engines"
+    SEARCH_ENGINES = "search-engines"
     TABLE = "table"
 
 

@@ -65,9 +65,9 @@ def test_the_forms_take_what_is_right(owner: Desk, form: str) -> None:
         ("shipping", "free_over_minor", "12,000", "Write 12000.00 or 12,000.00."),
         ("shipping", "min_days", "-1", "A number of days from 0 to 365."),
         ("shipping", "max_days", "366", "A number of days from 0 to 365."),
-        ("shipping", "max_days", "0", "cannot be faster than the fastest"),
-        ("shipping", "code", "a b!", "Small letters, digits and hyphens, at most 40."),
-        ("shipping", "code", "a" * 41, "Small letters, digits and hyphens, at most 40."),
+        ("shipping", "max_days", "0", "cannot be shorter than the fastest"),
+        ("shipping", "code", "a b!", "Lowercase letters, digits and hyphens, at most 40."),
+        ("shipping", "code", "a" * 41, "Lowercase letters, digits and hyphens, at most 40."),
         ("shipping", "countries", "DE, XX", "There is no country with the code XX."),
         ("shipping", "countries", "DE, EU", "There is no country with the code EU."),
         ("shipping", "name", "x" * 81, "At most 80 characters."),
@@ -88,7 +88,7 @@ def test_the_forms_take_what_is_right(owner: Desk, form: str) -> None:
         ("shipping", "min_days", "0x1", "Type a whole number."),
         ("shipping", "max_days", "9" * 5000, "Type a whole number."),
         ("tax-rates", "country", "XX", "There is no country with the code XX."),
-        ("tax-rates", "tax_class", "a b", "Small letters, digits and hyphens, at most 40."),
+        ("tax-rates", "tax_class", "a b", "Lowercase letters, digits and hyphens, at most 40."),
         ("categories", "parent", "abc", "Choose one of the categories."),
         ("categories", "parent", "-1", "Choose one of the categories."),
         ("categories", "parent", "9" * 30, "Choose one of the categories."),
@@ -105,7 +105,7 @@ def test_what_cannot_be_is_refused_in_its_own_words(
 
     assert refused.status_code == 200
     assert sentence in refused.text
-    assert "Not saved yet" in refused.text
+    assert "Not saved." in refused.text
     assert how_many(table) == before
 
 

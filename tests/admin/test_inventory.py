@@ -51,7 +51,7 @@ def test_a_form_that_is_sent_twice_changes_the_stock_once(keeper: Desk, mug: int
 
     assert refused[0] == 422
     assert (first[0], second[0], second[1]["on_hand"], on_hand(mug)) == (200, 200, 15, 15)
-    assert other[0] == 409 and "saved already" in other[1]["error"]
+    assert other[0] == 409 and "already saved" in other[1]["error"]
     keeper.ask(path, form | {"once": "another-form"})
     assert on_hand(mug) == 20
 

@@ -89,7 +89,7 @@ def test_a_mail_that_left_is_not_sent_twice(owner: Desk) -> None:
     status, answer = owner.ask(f"/admin/mail/{pk}/retry")
 
     assert status == 409
-    assert answer["error"] == "Only a mail that failed can be sent again."
+    assert answer["error"] == "Only a failed email can be sent again."
 
 
 def test_mails_with_sign_in_links_are_for_who_may_everything(app: Flask, owner: Desk) -> None:

@@ -81,8 +81,8 @@ def test_a_line_goes_back_and_on_the_shelf(owner: Desk, cast: Cast) -> None:
     assert refund.lines[0].restock
     assert inventory.levels([cast.mug.id])[cast.mug.id].on_hand == 9
     page = owner.text(f"/admin/orders/show/{order.id}")
-    assert "On its way" in page and "The customer sent it back" in page
-    assert "1 × Tidal mug, to be sold again" in page
+    assert "Pending" in page and "The customer sent it back" in page
+    assert "1 × Tidal mug, restocked" in page
 
 
 def test_free_order_is_returned_and_restocked(owner: Desk, cast: Cast) -> None:
@@ -115,7 +115,7 @@ def test_what_was_not_agreed_to_is_asked_about_first(owner: Desk, cast: Cast) ->
 
     asked = owner.post(address, give(order, what="amount", amount="12,50"))
 
-    assert "Give back €12.50 to Visa ending 4242?" in asked.text
+    assert "Refund €12.50 to Visa ending 4242?" in asked.text
     assert 'name="amount" value="12,50"' in asked.text
     assert all_refunds() == []
     owner.post(address, give(order, what="amount", amount="12,50", agreed="1250"))
@@ -159,7 +159,7 @@ def test_all_that_is_left_is_one_choice(owner: Desk, cast: Cast) -> None:
         ({"what": "amount", "amount": "1000"}, "of this payment can still go back."),
         ({"what": "amount", "amount": "9" * 15}, "The highest amount possible is"),
         ({"what": "amount", "amount": "9" * 99}, "is not an amount"),
-        ({"what": "amount", "amount": "5", "reason": "because"}, "Choose why the money goes back."),
+        ({"what": "amount", "amount": "5", "reason": "because"}, "Choose a reason for the refund."),
         ({"what": "amount", "amount": "5", "version": "-1"}, "changed this order just now"),
     ],
 )
@@ -228,10 +228,12 @@ def test_what_happened_at_stripe_is_marked_and_in_its_order(owner: Desk, cast: C
     page = owner.text(f"/admin/orders/show/{order.id}")
     form = owner.get(f"/admin/orders/{order.id}/refund")
 
-    assert "Made at Stripe" in page and "Needs an answer" in page and "answer at Stripe by" in page
+    assert (
+        "Created in Stripe" in page and "Needs an answer" in page and "respond in Stripe by" in page
+    )
     card = page.partition('id="payment-title"')[2]
     # The refund was made before the charge that this test made up: Stripe's time decides.
-    words = ("Given back, made at Stripe", "Captured", "Withdrawn by a dispute", "Dispute fee")
+    words = ("Refunded, created in Stripe", "Captured", "Withdrawn by a dispute", "Dispute fee")
     places = [card.index(word) for word in words]
     assert places == sorted(places)
     assert "disputes this payment" in form.text and "data-refund" not in form.text
@@ -319,7 +321,7 @@ def test_authorised_money_is_released(
     owner.post(address, {"version": order.version})
 
     assert fresh(order).payment_status == "unpaid"
-    assert "Nothing is authorised" in owner.ask(address, {})[1]["error"]
+    assert "There is no authorised payment" in owner.ask(address, {})[1]["error"]
 
 
 def test_some_pieces_are_cancelled_and_their_money_goes_back(owner: Desk, cast: Cast) -> None:
@@ -347,7 +349,7 @@ def test_some_pieces_are_cancelled_and_their_money_goes_back(owner: Desk, cast: 
         ({"quantity": "-1"}, "2 left to cancel, not -1"),
         ({"quantity": "1.5"}, "must be a whole number"),
         ({"quantity-999999": "1"}, "not part of the order"),
-        ({"quantity": "1", "reason": ""}, "Choose why it is cancelled."),
+        ({"quantity": "1", "reason": ""}, "Choose a reason for the cancellation."),
         ({"quantity": "1", "version": "1"}, "changed this order just now"),
     ],
 )
@@ -410,8 +412,8 @@ def test_who_ships_what_all_the_money_went_back_for_is_warned(owner: Desk, cast:
 
     page = owner.text(f"/admin/orders/show/{order.id}")
 
-    assert "All its money went back" in page and "What you ship now is a gift." in page
-    assert "went back" not in before
+    assert "Fully refunded" in page and "What you ship now is a gift." in page
+    assert "ully refunded" not in before
 
 
 def test_the_form_proposes_to_capture_what_is_still_owed(owner: Desk, cast: Cast) -> None:
@@ -424,7 +426,7 @@ def test_the_form_proposes_to_capture_what_is_still_owed(owner: Desk, cast: Cast
     page = owner.text(f"/admin/orders/{order.id}/capture")
 
     assert 'value="23.90"' in page
-    assert "What was called off of the order is not charged." in page
+    assert "Cancelled items are not charged." in page
 
 
 def test_disputed_payment_offers_no_retry(owner: Desk, cast: Cast) -> None:
@@ -461,5 +463,5 @@ def test_a_lost_payment_is_not_offered_back_when_its_order_is_cancelled(
     done = {"version": order.version, "what": "all", "reason": "fraud", "may_keep": "1"}
     owner.post(f"/admin/orders/{order.id}/cancel", done)
 
-    assert "No money moves. The bank gave this money back" in form
+    assert "There is no refund. The bank gave this money back" in form
     assert fresh(order).status == "cancelled"

@@ -41,7 +41,7 @@ def test_the_page_says_what_to_do_and_leads_to_the_order(finance: Desk, cast: Ca
     assert "Press Retry in the order" in page
     assert page.count(f"/admin/orders/show/{pk}") >= 3 and number in page
     part = page.partition('id="refunds-title"')[2].partition("</section>")[0]
-    assert "€1.00" in part and "On its way" in part
+    assert "€1.00" in part and "Pending" in part
     assert "€2.50" in part and "lost card" in part and "Failed" in part
 
 
@@ -70,7 +70,7 @@ def test_open_disputes_say_by_when(finance: Desk, cast: Cast) -> None:
     page = finance.text(PAGE)
 
     part = page.partition('id="disputes-title"')[2].partition("</section>")[0]
-    assert "€10.00" in part and "fraudulent" in part and "answer at Stripe by" in part
+    assert "€10.00" in part and "fraudulent" in part and "respond in Stripe by" in part
 
 
 def test_a_comparison_is_asked_for_and_a_worker_makes_it(finance: Desk) -> None:
@@ -78,7 +78,7 @@ def test_a_comparison_is_asked_for_and_a_worker_makes_it(finance: Desk) -> None:
     again, refusal = finance.ask("/admin/payments/compare", {"days": "7"})
 
     assert (status, again) == (200, 409)
-    assert refusal["error"] == "A comparison is running already."
+    assert refusal["error"] == "Reconciliation is already running."
     session.remove()
     (run,) = payments.runs()
     asked = session.scalars(select(EventRecord).where(EventRecord.type == "ComparisonRequested"))
@@ -110,12 +110,12 @@ def test_differences_are_shown_side_by_side(finance: Desk) -> None:
 
     for words in ("EO-10001", "pi_lost", "started, €0.00", "succeeded, €42.00", "Paid", "1,234"):
         assert words in page
-    assert "1 difference" in page and "Cut short" in page and "Stripe away" in page
+    assert "1 difference" in page and "Interrupted" in page and "Stripe away" in page
 
 
 @pytest.mark.parametrize("role", ["Support", "Viewer"])
 def test_others_look_and_do_not_compare(app: Flask, cast: Cast, role: str) -> None:
     desk = sit(app, role)
 
-    assert "Compare now" not in desk.text(PAGE)
+    assert "Reconcile now" not in desk.text(PAGE)
     assert desk.ask("/admin/payments/compare", {"days": "7"})[0] == 403

@@ -84,6 +84,6 @@ def test_failed_debit_page_says_it_can_be_paid(owner: Desk, cast: Cast) -> None:
 
     page = owner.text(f"/admin/orders/show/{order.id}")
 
-    assert "The payment did not arrive; the customer can pay again." in page
+    assert "The payment did not arrive. The customer can pay again." in page
     assert "Insufficient funds." in page
     assert order.number in owner.text("/admin/orders/list/?tab=unpaid")

@@ -101,7 +101,7 @@ def test_words_are_saved_and_an_old_address_leads_on(editor: Desk, mug: Variant)
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"name": ""}, "Fill in a name."),
+        ({"name": ""}, "Fill in: Name."),
         ({"slug": "Not An Address"}, "address"),
         ({"attributes": "no colon here"}, "has no “:” in it"),
         ({"tax_class": "none-such"}, "Not a valid choice"),
@@ -157,7 +157,7 @@ def test_the_second_of_two_editors_is_told_and_keeps_their_words(
 
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
-    assert "Somebody changed this product while you edited it" in page
+    assert "Someone else changed this product while you were editing it" in page
     assert "Mine" in page
 
 
@@ -184,7 +184,7 @@ def test_two_people_at_the_table_of_variants_lose_nothing(editor: Desk, mug: Var
     refused = editor.post(path, second | {f"price_minor{row}": "18.00"})
     session.remove()
     assert refused.status_code == 422
-    assert f"Somebody changed “{second[f'price_minor{row}']}” to “25.00” while you" in refused.text
+    assert f"Someone else changed “{second[f'price_minor{row}']}” to “25.00”" in refused.text
     assert 'value="18.00"' in refused.text
     assert catalog.get_variant(mug.id).price_minor == 2500
 
@@ -219,7 +219,7 @@ def test_two_people_at_the_options_lose_nothing(editor: Desk, bowl: int) -> None
     assert [value.name for value in values] == ["Flame", "Oats", "Ink"]
 
     refused = editor.post(path, second | {ember: "Blaze"})
-    assert "Somebody changed “Ember” to “Flame” while you edited it" in refused.text
+    assert "Someone else changed “Ember” to “Flame”." in refused.text
     assert 'value="Blaze"' in refused.text
     assert whole(bowl).options[0].values[0].name == "Flame"
 
@@ -457,7 +457,7 @@ def test_who_may_only_look_sees_the_page_without_its_buttons(
     page = desk.text(f"/admin/products/show/{mug.product_id}")
 
     assert "Save variants" not in page
-    assert "Choose pictures" not in page
+    assert "Choose images" not in page
     assert desk.get(f"/admin/products/edit/{mug.product_id}").status_code == 403
     assert desk.post(f"/admin/products/{mug.product_id}/state/archive").status_code == 403
     assert upload(desk, mug.product_id, picture(), "mug.png")[0] == 403

@@ -140,7 +140,7 @@ def test_the_last_owner_stays(session: Session) -> None:
 
     with pytest.raises(accounts.LastOwner), transaction():
         accounts._keep_an_owner(without=owner)
-    with pytest.raises(accounts.NotAllowed, match="more than you"), transaction():
+    with pytest.raises(accounts.NotAllowed, match="more permissions than you"), transaction():
         accounts.deactivate(owner, by=manager)
 
     assert owner.active
@@ -235,7 +235,7 @@ def test_an_owner_adds_changes_and_deactivates_staff(app: Flask, session: Sessio
     "change, sentence",
     [
         ({"password": "short"}, "at least 12"),
-        ({"email": "not an address"}, "not an e-mail address"),
+        ({"email": "not an address"}, "not an email address"),
         ({"roles": []}, "Choose at least one role"),
         ({"roles": ["99999"]}, "Not a valid choice"),
         ({"first_name": ""}, "Fill this in"),

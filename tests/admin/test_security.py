@@ -109,7 +109,7 @@ def test_every_failure_sounds_the_same(
     answer = sign_in(client, email, password)
 
     assert answer.status_code == 401
-    assert "The address and the password do not belong together." in answer.text
+    assert "The email address or the password is wrong." in answer.text
     assert len(statements) == 2
     assert not is_in(client)
 

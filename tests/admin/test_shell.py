@@ -142,7 +142,7 @@ def test_pages_that_are_missing_or_forbidden_look_like_the_admin(app: Flask, own
     assert (missing.status_code, forbidden.status_code) == (404, 403)
     for answer in (missing, forbidden):
         assert 'class="rail"' in answer.text
-        assert "To the dashboard" in answer.text
+        assert "Go to the dashboard" in answer.text
 
 
 def test_an_error_shows_no_insides(
@@ -158,7 +158,7 @@ def test_an_error_shows_no_insides(
 
     assert answer.status_code == 500
     assert "secret insides" not in answer.text
-    assert "Something broke" in answer.text
+    assert "Something went wrong" in answer.text
 
 
 # -- nonsense ------------------------------------------------------------------------------------
@@ -301,10 +301,10 @@ def test_a_shipping_method_is_added_changed_and_deleted(owner: Desk, session: Se
         ({"price_minor": "-1"}, "cannot be below zero"),
         ({"price_minor": "1e30"}, "is not an amount"),
         ({"price_minor": "NaN"}, "is not an amount"),
-        ({"min_days": "5"}, "cannot be faster"),
+        ({"min_days": "5"}, "cannot be shorter"),
         ({"min_days": "99999999999"}, "too large"),
         ({"min_days": "-3"}, "A number of days from 0 to 365."),
-        ({"countries": "DE, Atlantis"}, "not a country code"),
+        ({"countries": "DE, Atlantis"}, "not a two-letter country code"),
         ({"countries": ""}, "at least one country"),
         ({"code": "standard"}, "already taken"),
         ({"name": "  "}, "Fill this in"),

@@ -19,7 +19,7 @@ from shop.core import db
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
 
-BUSY = "Somebody else is changing the same record. Try again in a moment."
+BUSY = "Someone else is changing the same record. Try again in a moment."
 SEEN = re.compile(r'name="seen" value="([^"]+)"')
 METHOD = {
     "name": "Pigeon", "code": "pigeon", "price_minor": "3,50", "free_over_minor": "",
@@ -58,8 +58,8 @@ def test_the_second_save_is_refused_and_keeps_what_was_typed(owner: Desk) -> Non
     refused = saves(owner, path, mine, second)
 
     assert refused.status_code == 200
-    assert "Somebody changed this shipping method while you edited it" in refused.text
-    assert refused.text.count("Somebody has changed this meanwhile") == 1  # at the price
+    assert "Someone else changed this shipping method while you were editing it" in refused.text
+    assert refused.text.count("Someone else has changed this to") == 1  # at the price
     assert 'value="Fast pigeon"' in refused.text and 'value="3,90"' in refused.text
     db.session.remove()
     kept = db.session.get_one(ShippingMethod, made.id)
@@ -95,7 +95,7 @@ def test_a_form_that_was_refused_for_its_values_still_notices(owner: Desk) -> No
     bad = saves(owner, path, METHOD | {"price_minor": "much"}, seen)
     then = saves(owner, path, METHOD | {"name": "Crow"}, seen_in(bad.text))
 
-    assert "while you edited it" in then.text
+    assert "while you were editing it" in then.text
     db.session.remove()
     assert db.session.get_one(ShippingMethod, made.id).name == "Dove"
 
@@ -122,7 +122,7 @@ def test_categories_rates_and_staff_are_guarded_too(owner: Desk, cast: Cast) -> 
         seen = opened(owner, path)
         assert saves(owner, path, first, seen).status_code == 303, path
         refused = saves(owner, path, second, seen)
-        assert "while you edited it" in refused.text, path
+        assert "while you were editing it" in refused.text, path
     db.session.remove()
     assert db.session.get_one(Category, garden.id).name == "A"
     assert str(db.session.get_one(TaxRate, rate.id).rate) == "0.2000"

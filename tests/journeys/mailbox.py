@@ -22,7 +22,9 @@ class Mail:
 def read_mail(owner: Visitor, recipient: str, subject: str) -> Mail:
     """Open the newest mail to somebody with these words in its subject, waiting for it."""
     page = owner.page
-    row = page.get_by_role("row").filter(has_text=recipient).filter(has_text="Kept here")
+    row = (
+        page.get_by_role("row").filter(has_text=recipient).filter(has_text="Not sent (development)")
+    )
     link = row.get_by_role("link", name=subject).first
     deadline = time.monotonic() + PATIENCE_MS / 1000
     owner.goto(f"/admin/mail/list/?q={quote(recipient)}")

@@ -55,7 +55,7 @@ def test_a_stock_change_whose_answer_was_lost_counts_once_when_it_is_saved_again
 
     with losing_the_first_answer(owner, f"**/admin/inventory/adjust/{tray.id}") as sent:
         dialog.get_by_role("button", name="Save").click()
-        expect(dialog.get_by_role("alert")).to_contain_text("The shop did not answer.")
+        expect(dialog.get_by_role("alert")).to_contain_text("No response from the shop.")
         assert available(tray) == 13, "the change must have arrived"
         dialog.get_by_role("button", name="Save").click()
         expect(dialog).to_be_hidden()

@@ -56,24 +56,24 @@ def test_staff_give_a_line_back_and_everybody_sees_it(
     page = open_order(owner, number)
     left = available(bowl)
 
-    page.get_by_role("button", name="Give money back").click()
-    dialog = page.get_by_role("dialog", name=f"Give money back for {number}")
+    page.get_by_role("button", name="Refund", exact=True).click()
+    dialog = page.get_by_role("dialog", name=f"Refund {number}")
     dialog.get_by_label("How many of Ember bowl").fill("2")
-    expect(dialog.locator("[data-sum]")).to_have_text("More than can go back")
+    expect(dialog.locator("[data-sum]")).to_have_text("More than is left to refund")
     dialog.get_by_label("How many of Ember bowl").fill("1")
-    dialog.get_by_label("can be sold again").check()
+    dialog.get_by_label("Restock").check()
     dialog.get_by_label("Reason").select_option("returned")
     price = dialog.locator("[data-sum]").inner_text()
     assert axe.violations(page) == []
     owner.snap("70-refund")
-    dialog.get_by_role("button", name=f"Give back {price}").click()
-    asked = page.get_by_role("dialog").filter(has_text="it cannot be called back")
-    expect(asked).to_contain_text(f"Give back {price} to Visa ending 4242?")
-    asked.get_by_role("button", name=f"Give back {price}").click()
+    dialog.get_by_role("button", name=f"Refund {price}").click()
+    asked = page.get_by_role("dialog").filter(has_text="It cannot be cancelled")
+    expect(asked).to_contain_text(f"Refund {price} to Visa ending 4242?")
+    asked.get_by_role("button", name=f"Refund {price}").click()
 
-    expect(page.locator(".money-list")).to_contain_text("Given back")
+    expect(page.locator(".money-list")).to_contain_text("Refunded")
     expect(payment_pill(page)).to_have_text("Partly refunded")
-    expect(page.locator(".money-list")).to_contain_text(f"1 × {name}, to be sold again")
+    expect(page.locator(".money-list")).to_contain_text(f"1 × {name}, restocked")
     assert axe.violations(page) == []
     owner.snap("71-refunded")
     expect(customer.page.get_by_role("heading", name="Refunds")).to_be_visible()
@@ -97,22 +97,22 @@ def test_a_refund_works_without_scripts(
     plain.context.add_cookies(owner.context.cookies())  # type: ignore[arg-type]
     page = plain.goto(address.removeprefix(shop.base_url))
 
-    page.get_by_label("Another amount").check()
+    page.get_by_label("Custom amount").check()
     page.get_by_label("Amount, at most").fill("4,5o")
     page.get_by_label("Reason").select_option("goodwill")
-    page.get_by_role("button", name="Give back").click()
+    page.get_by_role("button", name="Refund", exact=True).click()
     expect(page.get_by_role("alert")).to_have_text(
         "“4,5o” is not an amount. Write 1250.00 or 1,250.00."
     )
     expect(page.get_by_label("Amount, at most")).to_have_value("4,5o")
     plain.snap("73-refused")
     page.get_by_label("Amount, at most").fill("4,50")
-    page.get_by_role("button", name="Give back").click()
-    expect(page.get_by_role("heading", name="Give back €4.50 to Visa ending 4242?")).to_be_visible()
+    page.get_by_role("button", name="Refund", exact=True).click()
+    expect(page.get_by_role("heading", name="Refund €4.50 to Visa ending 4242?")).to_be_visible()
     plain.snap("74-agree")
-    page.get_by_role("button", name="Give back €4.50").click()
+    page.get_by_role("button", name="Refund €4.50").click()
 
-    expect(page.get_by_text("The money is on its way back.")).to_be_visible()
+    expect(page.get_by_text("The refund is pending.")).to_be_visible()
 
 
 def test_a_refund_made_at_stripe_stands_on_the_order_and_asks_for_a_look(
@@ -124,7 +124,7 @@ def test_a_refund_made_at_stripe_stands_on_the_order_and_asks_for_a_look(
     control(shop, "refund", payment_intent=intent_of(page), amount=300)
 
     listed = page.locator(".money-list")
-    expect(listed).to_contain_text("Made at Stripe", timeout=A_MINUTE_MS)
+    expect(listed).to_contain_text("Created in Stripe", timeout=A_MINUTE_MS)
     expect(listed).to_contain_text("€3.00")
     expect(payment_pill(page)).to_have_text("Partly refunded")
     owner.snap("75-external")
@@ -145,12 +145,12 @@ def test_a_dispute_holds_the_money_back_until_it_is_won(
     dispute = control(shop, "dispute", payment_intent=intent_of(page), reason="fraudulent")
 
     expect(payment_pill(page)).to_have_text("Disputed", timeout=A_MINUTE_MS)
-    expect(page.get_by_role("button", name="Give money back")).to_have_count(0)
+    expect(page.get_by_role("button", name="Refund", exact=True)).to_have_count(0)
     expect(page.get_by_text("Needs an answer")).to_be_visible()
     owner.snap("77-disputed")
     assert axe.violations(page) == []
     owner.goto("/admin/payments/list/")
-    task = page.locator("section", has_text="Needs a person").locator("li", has_text=number)
+    task = page.locator("section", has_text="Open tasks").locator("li", has_text=number)
     expect(task).to_contain_text("disputes")
     owner.snap("78-payments")
 
@@ -160,7 +160,7 @@ def test_a_dispute_holds_the_money_back_until_it_is_won(
     page.goto(order_page)
     expect(payment_pill(page)).to_have_text("Paid")
     expect(page.get_by_text("Reinstated after a dispute")).to_be_visible()
-    expect(page.get_by_role("button", name="Give money back")).to_be_visible()
+    expect(page.get_by_role("button", name="Refund", exact=True)).to_be_visible()
 
 
 def test_a_customer_cancels_some_pieces(
@@ -195,10 +195,10 @@ def test_a_comparison_runs_beside_the_page(shop: RunningShop, owner: Visitor) ->
     page = owner.goto("/admin/payments/list/")
     expect(page.locator("[data-running]")).to_have_count(0, timeout=A_MINUTE_MS)
 
-    page.get_by_label("What to compare").select_option("7")
-    page.get_by_role("button", name="Compare now").click()
+    page.get_by_label("Period to reconcile").select_option("7")
+    page.get_by_role("button", name="Reconcile now").click()
 
-    expect(page.get_by_role("button", name="Compare now")).to_be_enabled(timeout=A_MINUTE_MS)
+    expect(page.get_by_role("button", name="Reconcile now")).to_be_enabled(timeout=A_MINUTE_MS)
     expect(page.locator(".runs li").first).to_contain_text("checked")
     owner.snap("80-compared")
 

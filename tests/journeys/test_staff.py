@@ -25,7 +25,7 @@ def test_a_wrong_password_is_refused_in_words(shop: RunningShop, visit: Visit) -
     page.get_by_label("Password").fill("not this one at all")
     page.get_by_role("button", name="Sign in").click()
 
-    expect(page.get_by_text("do not belong together")).to_be_visible()
+    expect(page.get_by_text("or the password is wrong")).to_be_visible()
     stranger.snap("60-wrong-password")
     stranger.goto("/admin/orders/list/")
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
@@ -73,8 +73,8 @@ def test_a_product_from_nothing_to_the_shop(owner: Visitor, tmp_path: Path, visi
     page.get_by_role("button", name="Publish").click()
     page.get_by_role("dialog").get_by_role("button", name="Publish").click()
     customer = visit("customer")
-    expect(page.get_by_role("link", name="In the shop")).to_be_visible()
-    customer.goto(page.get_by_role("link", name="In the shop").get_attribute("href") or "")
+    expect(page.get_by_role("link", name="View in store")).to_be_visible()
+    customer.goto(page.get_by_role("link", name="View in store").get_attribute("href") or "")
     expect(customer.page.get_by_role("heading", level=1, name=f"Moon vase {run}")).to_be_visible()
     expect(customer.page.locator("[data-stock]")).to_have_text("Sold out")
 
@@ -109,7 +109,7 @@ def test_a_paid_order_is_cancelled_and_the_money_goes_back(
     expect(page.locator("[data-order-status]")).to_have_text("Paid")
     page.get_by_role("button", name="Cancel order").click()
     dialog = page.get_by_role("dialog", name=f"Cancel {number}?")
-    expect(dialog.get_by_label("Give back what was paid for it")).to_be_checked()
+    expect(dialog.get_by_label("Refund what was paid for it")).to_be_checked()
     dialog.get_by_label("Reason").select_option("customer")
     owner.snap("65-cancel")
     dialog.get_by_role("button", name="Cancel the order").click()

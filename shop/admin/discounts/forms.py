@@ -1,6 +1,6 @@
 """What people type about a discount, read into what the operations take."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -26,6 +26,8 @@ from shop.admin.framework.fields import CodesField, MoneyField, PartsField, Whol
 from shop.catalog.models import Product, Variant
 from shop.core.db import session
 from shop.core.errors import DomainError, Invalid
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.customers.models import Customer
 from shop.discounts import Audience, DiscountKind, Lane
 
@@ -68,71 +70,103 @@ class ShopTimeField(DateTimeLocalField):
             self.data = self.data.replace(tzinfo=checkout.terms().zone)
 
 
-def _choices(words: Mapping[Any, str]) -> dict[str, str]:
-    return {str(member): sentence for member, sentence in words.items()}
+def _choices(words: Mapping[Any, str]) -> Callable[[], dict[str, str]]:
+    """For each form in its reader's language: WTForms takes no lazy strings here."""
+    return lambda: {str(member): str(sentence) for member, sentence in words.items()}
 
 
 class DiscountForm(FlaskForm):
     """A discount; fields that its kind does not use are ignored."""
 
     name = StringField(
-        "Name", [InputRequired("Fill in a name."), Length(max=80)],
-        description="Customers see it beside what they save.",
+        lazy_gettext("Name"), [InputRequired(lazy_gettext("Fill in a name.")), Length(max=80)],
+        description=lazy_gettext("Customers see it beside what they save."),
     )  # fmt: skip
     how = SelectField(
-        "How it is used",
-        choices={BY_CODE: "Customers type a code", BY_ITSELF: "It applies by itself"},
+        lazy_gettext("Method"),
+        choices=_choices(
+            {BY_CODE: lazy_gettext("Discount code"), BY_ITSELF: lazy_gettext("Automatic")}
+        ),
     )
     code = StringField(
-        "Code", [Length(max=40)],
-        description="3 to 40 letters and digits. More codes can be made later.",
+        lazy_gettext("Code"), [Length(max=40)],
+        description=lazy_gettext("3 to 40 letters and digits. You can add more codes later."),
         render_kw={"autocomplete": "off", "spellcheck": "false"},
     )  # fmt: skip
-    is_active = BooleanField("Switched on", default=True)
-    kind = SelectField("What it gives", choices=_choices(discounts.KINDS))
+    is_active = BooleanField(lazy_gettext("Switched on"), default=True)
+    kind = SelectField(lazy_gettext("Type"), choices=_choices(discounts.KINDS))
     percent = PartsField(
-        "Percentage off",
+        lazy_gettext("Percentage off"),
         [Optional()],
         places=None,
-        description="Up to two decimals; 100 is free.", render_kw={"inputmode": "decimal"},
+        description=lazy_gettext("Up to two decimals; 100 is free."),
+        render_kw={"inputmode": "decimal"},
     )  # fmt: skip
-    amount = MoneyField("Amount", [Optional()])
-    buy_quantity = WholeField("Buy", [Optional()], description="So many at the full price …")
+    amount = MoneyField(lazy_gettext("Amount"), [Optional()])
+    buy_quantity = WholeField(
+        lazy_gettext("Buy"), [Optional()], description=lazy_gettext("Number of items at full price")
+    )
     get_quantity = WholeField(
-        "Get", [Optional()],
-        description="… and the next cheaper for less. Sets are made from the most expensive down.",
+        lazy_gettext("Get"), [Optional()],
+        description=lazy_gettext(
+            "Number of cheaper items that are discounted. Sets start with the most expensive items."
+        ),
     )  # fmt: skip
     applies_to = SelectField(
-        "Goods", choices={ALL: "Everything", CHOSEN: "Chosen categories and products"}
+        lazy_gettext("Applies to"),
+        choices=_choices(
+            {
+                ALL: lazy_gettext("Everything"),
+                CHOSEN: lazy_gettext("Chosen categories and products"),
+            }
+        ),
     )
-    categories = SelectMultipleField("Categories", coerce=int)
+    categories = SelectMultipleField(lazy_gettext("Categories"), coerce=int)
     products = TextAreaField(
-        "Products", description="One a line: its address (such as tidal-mug), name or a SKU.",
+        lazy_gettext("Products"),
+        description=lazy_gettext("One per line: URL slug (such as tidal-mug), name or SKU."),
         render_kw={"rows": 3},
     )  # fmt: skip
     min_subtotal = MoneyField(
-        "Goods cost at least", [Optional()], description="Before discounts; empty or 0: any amount."
+        lazy_gettext("Minimum subtotal"),
+        [Optional()],
+        description=lazy_gettext("Before discounts; empty or 0: any amount."),
     )
-    audience = SelectField("Customers", choices=_choices(discounts.AUDIENCES))
+    audience = SelectField(lazy_gettext("Customers"), choices=_choices(discounts.AUDIENCES))
     customers = TextAreaField(
-        "Chosen customers", description="One e-mail address a line.", render_kw={"rows": 3}
+        lazy_gettext("Chosen customers"),
+        description=lazy_gettext("One email address per line."),
+        render_kw={"rows": 3},
     )
-    first_order = BooleanField("Only on a first order")
+    first_order = BooleanField(lazy_gettext("Only on a first order"))
     countries = CodesField(
-        "Countries", description="Where it is sent, such as DE, AT. Empty: everywhere."
+        lazy_gettext("Countries"),
+        description=lazy_gettext("Shipping countries, such as DE, AT. Empty: everywhere."),
     )
     starts_at = ShopTimeField(
-        "Starts", [Optional()], description="On the shop's clock. Empty: at once."
+        lazy_gettext("Starts"),
+        [Optional()],
+        description=lazy_gettext("In the shop's time zone. Empty: immediately."),
     )
-    ends_at = ShopTimeField("Ends", [Optional()], description="On the shop's clock. Empty: never.")
-    limit_total = WholeField("Uses in all", [Optional()], description="Empty: no limit.")
+    ends_at = ShopTimeField(
+        lazy_gettext("Ends"),
+        [Optional()],
+        description=lazy_gettext("In the shop's time zone. Empty: never."),
+    )
+    limit_total = WholeField(
+        lazy_gettext("Total uses"), [Optional()], description=lazy_gettext("Empty: no limit.")
+    )
     limit_per_customer = WholeField(
-        "Uses per customer", [Optional()], description="Empty: no limit."
+        lazy_gettext("Uses per customer"),
+        [Optional()],
+        description=lazy_gettext("Empty: no limit."),
     )
     lane = SelectField(
-        "Round", choices=_choices(discounts.LANE_WORDS),
-        description="One discount of each round applies, one round after another: the choice that"
-        " saves most.",
+        lazy_gettext("Stacking group"), choices=_choices(discounts.LANE_WORDS),
+        description=lazy_gettext(
+            "One discount of each stacking group applies, one group after another: the combination"
+            " that saves most."
+        ),
     )  # fmt: skip
 
 
@@ -215,7 +249,7 @@ def sentence_of(form: DiscountForm, currency: str) -> str:
         kind, value = DiscountKind(draft.kind), draft.value
         audience = Audience(draft.audience)
     except (Invalid, ValueError):
-        return "Fill in the fields below, and this line says what the discount does."
+        return _("Fill in the fields below, and this line says what the discount does.")
     names = [words.split(" › ")[-1] for pk, words in _places().items() if pk in draft.category_ids]
     if draft.product_ids:
         names += session.scalars(
@@ -265,8 +299,10 @@ def check_unchanged(discount: discounts.Discount) -> None:
     seen = request.form.get("seen", "")
     if seen and seen != str(discount.version):
         raise Stale(
-            "Somebody changed this discount while you edited it. What you typed is still here:"
-            " compare it, then save again to replace what is there."
+            _(
+                "Someone else changed this discount while you were editing it. Your changes are"
+                " still here: check them, then save again to replace the other changes."
+            )
         )
 
 
@@ -275,29 +311,31 @@ def _value(form: DiscountForm) -> int:
     if kind in {DiscountKind.PERCENTAGE, DiscountKind.BUY_X_GET_Y}:
         typed = form.percent.data
         if typed is None or not typed.is_finite() or typed * 100 != int(typed * 100):
-            raise Invalid("Type a percentage such as 10 or 12.5.", field="value")
+            raise Invalid(_("Type a percentage such as 10 or 12.5."), field="value")
         if not 0 < typed <= 100:
-            raise Invalid("A percentage is more than 0 and at most 100.", field="value")
+            raise Invalid(_("A percentage is more than 0 and at most 100."), field="value")
         return int(typed * 100)
     if kind == DiscountKind.FREE_SHIPPING:
         return form.amount.data or 0
     if form.amount.data is None:
-        raise Invalid("Type an amount such as 5.00.", field="value")
+        raise Invalid(_("Type an amount such as 5.00."), field="value")
     if form.amount.data <= 0:
-        raise Invalid("An amount off is more than 0.", field="value")
+        raise Invalid(_("An amount off is more than 0."), field="value")
     return int(form.amount.data)
 
 
 def _lines(text: str, what: str, field: str) -> list[str]:
     lines = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     if len(lines) > discounts.MAX_CHOSEN:
-        raise Invalid(f"Name up to {discounts.MAX_CHOSEN} {what}.", field=field)
+        raise Invalid(
+            _("At most %(count)s %(things)s.", count=discounts.MAX_CHOSEN, things=what), field=field
+        )
     return lines
 
 
 def _products(text: str) -> list[int]:
     """The products that are meant, by number. Raises ``Invalid`` for one that nobody can tell."""
-    lines = _lines(text, "products", "products")
+    lines = _lines(text, _("products"), "products")
     if not lines:
         return []
     lowered = [line.lower() for line in lines]
@@ -340,18 +378,23 @@ def _meant(
     called = sorted(named.get(word, ()))
     if len(called) > 1:
         raise Invalid(
-            f"“{line[:60]}” is the name of {len(called)} products. Type the address of the one"
-            f" that is meant: {', '.join(called[:SHOWN_ADDRESSES])}.",
+            _(
+                "“%(name)s” is the name of %(count)s products. Type the URL slug of the right one:"
+                " %(slugs)s.",
+                name=line[:60],
+                count=len(called),
+                slugs=", ".join(called[:SHOWN_ADDRESSES]),
+            ),
             field="products",
         )
     slug = called[0] if called else word
     if slug not in slugs:
-        raise Invalid(f"There is no product “{line[:60]}”.", field="products")
+        raise Invalid(_("Product “%(name)s” not found.", name=line[:60]), field="products")
     return slugs[slug]
 
 
 def _customers(text: str) -> list[int]:
-    lines = _lines(text, "customers", "customers")
+    lines = _lines(text, _("customers"), "customers")
     if not lines:
         return []
     rows = session.execute(select(Customer.id, Customer.email).where(Customer.email.in_(lines)))
@@ -359,7 +402,8 @@ def _customers(text: str) -> list[int]:
     missing = [line for line in lines if line.casefold() not in by_email]
     if missing:
         raise Invalid(
-            f"There is no customer with an account “{missing[0][:60]}”.", field="customers"
+            _("No customer account with the email “%(email)s” found.", email=missing[0][:60]),
+            field="customers",
         )
     return sorted({by_email[line.casefold()] for line in lines})
 
@@ -368,5 +412,8 @@ def typed_number(name: str, typed: str, most: int) -> int:
     """A whole number from 1 out of an address or form. Raises ``Invalid``."""
     text: Any = typed.strip()
     if not (text.isascii() and text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= most):
-        raise Invalid(f"{name} is a whole number from 1 to {most:,}.", field=name)
+        raise Invalid(
+            _("%(field)s must be a whole number from 1 to %(most)s.", field=name, most=f"{most:,}"),
+            field=name,
+        )
     return int(text)

@@ -47,6 +47,8 @@ from shop.catalog.models import Product, ProductStatus, Variant
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, Invalid, NotFound
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext, ngettext
 from shop.customers.models import Customer
 
 SHOWN_CODES = 20
@@ -74,27 +76,34 @@ class DiscountsView(View):
 
     route_base = "/admin/discounts"
     datamodel = Table(discounts.Discount)
-    noun = "discount"
-    add_title = "New discount"
+    noun = lazy_gettext("discount")
+    plural = lazy_gettext("Discounts")
+    add_title = lazy_gettext("New discount")
     columns = (
-        Text("name", "Discount"),
-        Column("standing", "Status", show=_standing, card="end"),
-        Text("sentence", "What it does"),
-        Number("used", "Uses", show=_uses),
-        Moment("ends_at", "Ends", show=_end),
-        Moment("starts_at", "Starts", shown=False),
+        Text("name", lazy_gettext("Discount")),
+        Column("standing", lazy_gettext("Status"), show=_standing, card="end"),
+        Text("sentence", lazy_gettext("What it does")),
+        Number("used", lazy_gettext("Uses"), show=_uses),
+        Moment("ends_at", lazy_gettext("Ends"), show=_end),
+        Moment("starts_at", lazy_gettext("Starts"), shown=False),
         Status(
             "kind",
             words={key: ("mute", words) for key, words in discounts.KINDS.items()},
             shown=False,
         ),
-        YesNo("is_automatic", "Applied", yes="Automatically", no="By code", shown=False),
+        YesNo(
+            "is_automatic",
+            lazy_gettext("Applied"),
+            yes=lazy_gettext("Automatically"),
+            no=lazy_gettext("By code"),
+            shown=False,
+        ),
     )
     sort = ""
     search = (discounts.is_called,)
-    search_hint = "Name or start of a code"
+    search_hint = lazy_gettext("Name or start of a code")
     tabs = (
-        Tab("all", "All"),
+        Tab("all", lazy_gettext("All")),
         *(
             Tab(key, words.label, partial(discounts.status_condition, key))
             for key, words in discounts.STATUSES.items()
@@ -103,26 +112,29 @@ class DiscountsView(View):
     row_actions = (
         Action(
             "on",
-            "Switch on",
+            lazy_gettext("Switch on"),
             lambda discount: discounts.set_active(discount, True),
-            "is switched on.",
+            lazy_gettext("is switched on."),
             icon="play",
             permission="edit",
             single=False,
         ),
         Action(
             "off",
-            "Switch off",
+            lazy_gettext("Switch off"),
             lambda discount: discounts.set_active(discount, False),
-            "is switched off.",
-            confirm="Switch these discounts off: {count}?",
+            lazy_gettext("is switched off."),
+            confirm=lazy_gettext("Switch off these discounts: {count}?"),
             icon="ban",
             permission="edit",
             single=False,
         ),
     )
     list_template = "admin/discounts/list.html"
-    empty_words = ("No discounts yet", "Codes and automatic discounts appear here.")
+    empty_words = (
+        lazy_gettext("No discounts yet"),
+        lazy_gettext("Codes and automatic discounts appear here."),
+    )
 
     def load(self, state: ListState) -> ListPage:
         """One page, with what each discount does as a sentence; one statement more."""
@@ -155,9 +167,9 @@ class DiscountsView(View):
             except DomainError as refusal:
                 blame(form, refusal)
             else:
-                flash(f"{made.name} is saved.", "success")
+                flash(_("%(name)s is saved.", name=made.name), "success")
                 return redirect(self.address("show", pk=made.id), code=303)
-        return self._discount_form("New discount", form)
+        return self._discount_form(_("New discount"), form)
 
     @expose("/edit/<int:pk>", methods=["GET", "POST"])
     @has_access
@@ -177,9 +189,11 @@ class DiscountsView(View):
                 blame(form, refusal)
                 seen = str(discount.version)
             else:
-                flash(f"{discount.name} is saved.", "success")
+                flash(_("%(name)s is saved.", name=discount.name), "success")
                 return redirect(self.address("show", pk=pk), code=303)
-        return self._discount_form(f"Edit {discount.name}", form, discount=discount, seen=seen)
+        return self._discount_form(
+            _("Edit %(name)s", name=discount.name), form, discount=discount, seen=seen
+        )
 
     @expose("/sentence", methods=["POST"])
     @has_access
@@ -235,7 +249,12 @@ class DiscountsView(View):
         with transaction():
             discount = discounts.get_discount(existing(pk), to_change=True)
             discounts.set_active(discount, verb == "on")
-        return self._back(pk, f"{discount.name} is switched {'on' if verb == 'on' else 'off'}.")
+        return self._back(
+            pk,
+            _("%(name)s is switched on.", name=discount.name)
+            if verb == "on"
+            else _("%(name)s is switched off.", name=discount.name),
+        )
 
     @expose("/<int:pk>/delete", methods=["POST"])
     @has_access
@@ -245,7 +264,7 @@ class DiscountsView(View):
             discount = discounts.get_discount(existing(pk), to_change=True)
             name = discount.name
             discounts.delete_discount(discount)
-        flash(f"{name} is deleted.", "success")
+        flash(_("%(name)s is deleted.", name=name), "success")
         return redirect(self.address("list"), code=303)
 
     @expose("/<int:pk>/codes", methods=["POST"])
@@ -267,16 +286,16 @@ class DiscountsView(View):
     def _make_codes(self, pk: int, form: Mapping[str, str]) -> str:
         """Returns what to say about it. Raises ``Invalid``, ``WrongState``."""
         limit = form.get("limit", "").strip()
-        uses = typed_number("The uses of each code", limit, MAX_USES) if limit else None
+        uses = typed_number(_("Uses of each code"), limit, MAX_USES) if limit else None
         with transaction():
             discount = discounts.get_discount(existing(pk))
             if form.get("mode") == "one":
                 made = discounts.add_code(discount, form.get("code", ""), limit=uses)
-                return f"The code {made.code} is made."
+                return _("The code %(code)s is created.", code=made.code)
             count, most = form.get("count", ""), discounts.MAX_CODES
-            number = typed_number("The number of codes", count, most)
+            number = typed_number(_("The number of codes"), count, most)
             discounts.generate_codes(discount, number, prefix=form.get("prefix", ""), limit=uses)
-            return f"{number:,} codes are made. Download them as a file."
+            return _("%(count)s codes are created. Download them as a file.", count=f"{number:,}")
 
     @expose("/<int:pk>/codes/<int:code_id>/delete", methods=["POST"])
     @has_access
@@ -285,7 +304,7 @@ class DiscountsView(View):
         """Take a code away that no order has had."""
         with transaction():
             discounts.remove_code(discounts.get_discount(existing(pk)), existing(code_id))
-        return self._back(pk, "The code is gone.", "codes")
+        return self._back(pk, _("The code was removed."), "codes")
 
     @expose("/<int:pk>/codes.csv")
     @has_access
@@ -368,8 +387,10 @@ class DiscountsView(View):
             items: dict[int, int] = {}
             for variant, quantity in rows:
                 if variant:
-                    number = typed_number("A variant", variant, 999_999_999)
-                    items[number] = items.get(number, 0) + typed_number("A quantity", quantity, 999)
+                    number = typed_number(_("A variant"), variant, 999_999_999)
+                    items[number] = items.get(number, 0) + typed_number(
+                        _("A quantity"), quantity, 999
+                    )
             shown["trial"] = checkout.try_discount(
                 discounts.rule_of(pk),
                 items,
@@ -399,7 +420,7 @@ def _customer_id(email: str) -> int | None:
     if not email:
         return None
     if "@" not in email:
-        raise Invalid("Type the whole e-mail address of the customer.", field="customer")
+        raise Invalid(_("Type the full email address of the customer."), field="customer")
     return session.scalar(select(Customer.id).where(Customer.email == email))
 
 
@@ -427,7 +448,7 @@ def _last_days(by_day: Any, today: date) -> tuple[Any, Any]:
 def _plot(days: Any, counts: Any) -> charts.Plot:
     labels = [f"{day:%-d %b}" if n % 7 == 1 else "" for n, day in enumerate(days)]
     words = [
-        f"{day:%-d %B}: {count} {'order' if count == 1 else 'orders'}"
+        ngettext("%(day)s: %(num)s order", "%(day)s: %(num)s orders", count, day=f"{day:%-d %B}")
         for day, count in zip(days, counts, strict=True)
     ]
     return charts.columns(counts, labels, words, 1)

@@ -76,4 +76,4 @@ def _run_one(view: "View", action: Action, key: Any) -> Result:
     except DBAPIError as error:
         session.rollback()
         return Result(key, name, False, errors.explain(error).sentence)
-    return Result(key, name, True, action.done)
+    return Result(key, name, True, str(action.done))

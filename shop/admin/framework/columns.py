@@ -14,6 +14,7 @@ from markupsafe import Markup
 from sqlalchemy import inspect
 
 from shop.admin.framework import filters, formatters
+from shop.core.i18n import lazy_gettext
 
 TITLE, END, LINE = "title", "end", "line"
 
@@ -172,8 +173,8 @@ class Status(Column):
 class YesNo(Column):
     """A flag as a badge: green when it is set."""
 
-    yes: str = field(default="Yes", kw_only=True)
-    no: str = field(default="No", kw_only=True)
+    yes: str = field(default_factory=lambda: lazy_gettext("Yes"), kw_only=True)
+    no: str = field(default_factory=lambda: lazy_gettext("No"), kw_only=True)
 
     def filter(self, model: type[Any]) -> filters.Filter | None:
         return _filter_of(self, filters.Flag, model, yes=self.yes, no=self.no)

@@ -15,6 +15,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState
 
 from shop.admin.framework.errors import Stale
+from shop.core.i18n import gettext as _
 
 LONGEST_SHOWN = 80
 
@@ -45,14 +46,18 @@ def merge(form: Any, item: Any, columns: Sequence[str], *, seen: str, noun: str)
             text = _shown(theirs)
             form[name].errors = [
                 *form[name].errors,
-                f"Somebody has changed this meanwhile: it is “{text}” now."
+                _("Someone else has changed this to “%(now)s”.", now=text)
                 if text
-                else "Somebody has changed this meanwhile.",
+                else _("Someone else has changed this."),
             ]
     if both:
         raise Stale(
-            f"Somebody changed this {noun} while you edited it. What you typed is still here: look"
-            " at the marked fields, then save again to replace what is there."
+            _(
+                "Someone else changed this %(noun)s while you were editing it. Your changes are"
+                " still here: check the marked fields, then save again to replace the other"
+                " changes.",
+                noun=noun,
+            )
         )
 
 

@@ -21,19 +21,42 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shop.core.db import session, sqlstate, violated
 from shop.core.errors import DomainError, Invalid, NotFound, Unavailable
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.network import wait_s
 
 log = logging.getLogger(__name__)
 
 PAGES = {
-    400: ("That did not work", "The request was not understood. Go back and try again."),
-    403: ("No access", "Your role does not include this page. An Owner can change that."),
-    404: ("Not found", "There is no such page or record; it may have been deleted."),
-    405: ("That did not work", "This address cannot be used that way."),
-    413: ("Too large", "What you sent is larger than the shop accepts."),
-    429: ("Too many attempts", "Wait a few minutes, then try again."),
-    500: ("Something broke", "The error has been noted. Nothing you entered was saved."),
-    503: ("Not available", "A service the shop needs does not answer. Try again soon."),
+    400: (
+        lazy_gettext("That did not work"),
+        lazy_gettext("The request was not understood. Go back and try again."),
+    ),
+    403: (
+        lazy_gettext("No access"),
+        lazy_gettext("Your role does not include this page. An Owner can change that."),
+    ),
+    404: (
+        lazy_gettext("Not found"),
+        lazy_gettext("This page or record was not found. It may have been deleted."),
+    ),
+    405: (
+        lazy_gettext("That did not work"),
+        lazy_gettext("This address does not accept this request."),
+    ),
+    413: (
+        lazy_gettext("Too large"),
+        lazy_gettext("What you sent is larger than the shop accepts."),
+    ),
+    429: (lazy_gettext("Too many attempts"), lazy_gettext("Wait a few minutes, then try again.")),
+    500: (
+        lazy_gettext("Something went wrong"),
+        lazy_gettext("The error was logged. Nothing you entered was saved."),
+    ),
+    503: (
+        lazy_gettext("Not available"),
+        lazy_gettext("A service that the shop needs is not available. Try again soon."),
+    ),
 }
 STATUS = {
     "not_found": 404,
@@ -42,8 +65,9 @@ STATUS = {
     "forbidden": 403,
     "bad_address": 400,
 }
-AWAY = "The database does not answer just now. Try again in a moment."
-LOOK_FIRST = " Look first whether what you sent was saved."  # its last answer may be what is lost
+AWAY = lazy_gettext("The database is not available. Try again in a moment.")
+# Its last answer may be what is lost.
+LOOK_FIRST = lazy_gettext(" First check whether your changes were saved.")
 RETRY_AFTER_S = 5
 BUSY = {"40001", "40P01", "55P03", "57014"}
 
@@ -63,15 +87,15 @@ def explain(error: DBAPIError) -> DomainError:
     table = getattr(diagnostics, "table_name", None) or ""
     field = _field(constraint, table) or getattr(diagnostics, "column_name", None)
     if state == "23505":
-        return Invalid("This is already taken; choose another.", field=field)
+        return Invalid(_("This is already taken; choose another."), field=field)
     if state in {"23503", "23001"}:
-        return DomainError("Other records still use this, so it cannot be removed.")
+        return DomainError(_("Other records still use this, so it cannot be removed."))
     if state == "23502":
-        return Invalid("Fill this in.", field=field)
+        return Invalid(_("Fill this in."), field=field)
     if state in {"23514", "22001", "22003", "22P02", "22023"}:
-        return Invalid("This value is not allowed here.", field=field)
+        return Invalid(_("This value is not allowed here."), field=field)
     if state in BUSY:
-        return Unavailable("Somebody else is changing the same record. Try again in a moment.")
+        return Unavailable(_("Someone else is changing the same record. Try again in a moment."))
     raise error
 
 
@@ -111,7 +135,7 @@ def away(error: Exception) -> Answer:
     session.rollback()
     log.warning("the database does not answer", extra={"kind": type(error).__name__})
     current_app.extensions["appbuilder"].sm.lm.take_for_nobody()
-    sentence = AWAY if request.method == "GET" else AWAY + LOOK_FIRST
+    sentence = str(AWAY if request.method == "GET" else AWAY + LOOK_FIRST)
     if wants_json():
         return jsonify({"error": sentence, "code": Unavailable.code, "field": None}), 503
     return page(503, sentence)
@@ -130,7 +154,7 @@ def failed(error: HTTPException) -> Answer:
     if status >= 500:
         session.rollback()
     if wants_json():
-        words = {"error": PAGES.get(status, PAGES[400])[1], "code": status}
+        words = {"error": str(PAGES.get(status, PAGES[400])[1]), "code": status}
         answer = current_app.make_response((jsonify(words), status))
     else:
         answer = current_app.make_response(page(status))

@@ -24,6 +24,8 @@ from wtforms.fields.choices import Choice  # type: ignore[attr-defined]  # its t
 from wtforms.validators import DataRequired, Length, Optional, ValidationError
 
 from shop.admin.framework.formatters import shop_currency
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.money import AmountError, format_typed, parse_amount
 
 INT_MAX = 2**31 - 1
@@ -77,12 +79,12 @@ class WholeField(IntegerField):
         # int() alone would also take "1_000" and the digits of other scripts.
         if not re.fullmatch(r"\s*[-−+]?[0-9]{1,30}\s*", valuelist[0], re.ASCII):
             self.data = None
-            raise ValueError("Type a whole number.")
+            raise ValueError(_("Type a whole number."))
         self.data = int(valuelist[0].replace("−", "-"))
 
     def pre_validate(self, form: Any) -> None:
         if self.data is not None and not -INT_MAX <= self.data <= INT_MAX:
-            raise ValidationError("This number is too large.")
+            raise ValidationError(_("This number is too large."))
 
 
 class PartsField(DecimalField):
@@ -96,13 +98,13 @@ class PartsField(DecimalField):
         plain = r"[-+]?([0-9]+([.,][0-9]+)?|[.,][0-9]+)"
         if any(len(text) > MAX_TYPED or not re.fullmatch(plain, text) for text in typed):
             self.data = None
-            raise ValueError("Type a number.")
+            raise ValueError(_("Type a number."))
         try:
             super().process_formdata(
                 [text if "." in text else text.replace(",", ".", 1) for text in typed]
             )
         except ValueError:
-            raise ValueError("Type a number.") from None
+            raise ValueError(_("Type a number.")) from None
 
 
 class UtcDateTimeField(DateTimeLocalField):
@@ -217,10 +219,17 @@ class FormMaker(GeneralModelConverter):
         blank_is_fine = column.nullable or column.default is not None
         if self.datamodel.is_boolean(col_name):
             return []
-        needed: list[Any] = [Optional() if blank_is_fine else DataRequiredOrZero("Fill this in.")]
+        needed: list[Any] = [
+            Optional() if blank_is_fine else DataRequiredOrZero(lazy_gettext("Fill this in."))
+        ]
         longest = getattr(column.type, "length", None)
         if self.datamodel.is_string(col_name) and longest:
-            needed.append(Length(max=longest, message=f"At most {longest} characters."))
+            needed.append(
+                Length(
+                    max=longest,
+                    message=lazy_gettext("At most %(count)s characters.", count=longest),
+                )
+            )
         return needed
 
     def _convert_many_to_one(
@@ -234,7 +243,7 @@ class FormMaker(GeneralModelConverter):
     ) -> Any:
         checks = list(lst_validators)
         nullable = self.datamodel.is_nullable(col_name)
-        checks.append(Optional() if nullable else DataRequired("Choose one."))
+        checks.append(Optional() if nullable else DataRequired(lazy_gettext("Choose one.")))
         form_props[col_name] = OneField(
             label,
             checks,
@@ -318,5 +327,5 @@ class DataRequiredOrZero:
             raise ValidationError(self.message)
 
 
-_amount_needed: Callable[[Any, Any], None] = DataRequiredOrZero("Fill in an amount.")
+_amount_needed: Callable[[Any, Any], None] = DataRequiredOrZero(lazy_gettext("Fill in an amount."))
 text_widget, number_widget, select_widget = _Text(), _Number(), _Select()

@@ -17,6 +17,8 @@ from shop.admin.framework.formatters import shop_currency
 from shop.admin.framework.interface import BIGINT_MAX, INT_MAX
 from shop.core import search
 from shop.core.db import session
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.money import AmountError, Money, parse_amount
 
 Arguments = Mapping[str, str]
@@ -70,7 +72,13 @@ class Choice(Filter):
     def read(self, arguments: Arguments) -> str | None:
         value = arguments.get(self.name) or None
         if value is not None and value not in self.options:
-            raise ValueError(f"“{value[:40]}” is not a choice of the filter {self.label}.")
+            raise ValueError(
+                _(
+                    "“%(value)s” is not a choice of the filter %(name)s.",
+                    value=value[:40],
+                    name=self.label,
+                )
+            )
         return value
 
     def condition(self, value: str) -> ColumnElement[bool]:
@@ -87,8 +95,8 @@ class Choice(Filter):
 class Flag(Choice):
     """Yes or no, in words."""
 
-    yes: str = field(default="Yes", kw_only=True)
-    no: str = field(default="No", kw_only=True)
+    yes: str = field(default_factory=lambda: lazy_gettext("Yes"), kw_only=True)
+    no: str = field(default_factory=lambda: lazy_gettext("No"), kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", {"yes": self.yes, "no": self.no})
@@ -102,8 +110,8 @@ class Flag(Choice):
 class Missing(Choice):
     """Whether anything is there at all: null and the empty text are nothing."""
 
-    there: str = field(default="Filled in", kw_only=True)
-    nothing: str = field(default="Empty", kw_only=True)
+    there: str = field(default_factory=lambda: lazy_gettext("Filled in"), kw_only=True)
+    nothing: str = field(default_factory=lambda: lazy_gettext("Empty"), kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", {"yes": self.there, "no": self.nothing})
@@ -119,7 +127,7 @@ class _Range(Filter):
 
     kind = "range"
     input_type: ClassVar[str] = "text"
-    names: ClassVar[tuple[str, str]] = ("From", "To")
+    names: ClassVar[tuple[str, str]] = (lazy_gettext("From"), lazy_gettext("To"))
 
     def parameters(self) -> tuple[str, ...]:
         return f"{self.name}.from", f"{self.name}.to"
@@ -144,7 +152,7 @@ class _Range(Filter):
         low, high = (None if end is None else self.name_of(end) for end in value)
         if low is not None and high is not None:
             return low if low == high else f"{low} – {high}"
-        return f"from {low}" if high is None else f"up to {high}"
+        return _("from %(low)s", low=low) if high is None else _("up to %(high)s", high=high)
 
     def name_of(self, end: Any) -> str:
         """One end of the range in words."""
@@ -157,10 +165,14 @@ class NumberRange(_Range):
     def parse(self, text: str) -> int:
         sign, digits = (-1, text[1:]) if text[0] in "-−" else (1, text)
         if not (digits.isascii() and digits.isdecimal() and len(digits) < 11):
-            raise ValueError(f"{self.label}: “{text[:40]}” is not a whole number.")
+            raise ValueError(
+                _("%(name)s: “%(value)s” is not a whole number.", name=self.label, value=text[:40])
+            )
         number = sign * int(digits)
         if abs(number) > INT_MAX:
-            raise ValueError(f"{self.label}: {number:,} is too large.")
+            raise ValueError(
+                _("%(name)s: %(value)s is too large.", name=self.label, value=f"{number:,}")
+            )
         return number
 
 
@@ -191,7 +203,13 @@ class DateRange(_Range):
         except ValueError:
             day = date.min
         if not 1970 <= day.year <= 2999:
-            raise ValueError(f"{self.label}: “{text[:40]}” is not a day such as 2026-11-30.")
+            raise ValueError(
+                _(
+                    "%(name)s: “%(value)s” is not a day such as 2026-11-30.",
+                    name=self.label,
+                    value=text[:40],
+                )
+            )
         return day
 
     def condition(self, value: tuple[date | None, date | None]) -> ColumnElement[bool]:
@@ -208,7 +226,11 @@ class DateRange(_Range):
         first, last = value
         if first and last:
             return super().words(value)
-        return f"since {first:%-d %b %Y}" if first else f"until {last:%-d %b %Y}"
+        return (
+            _("since %(day)s", day=f"{first:%-d %b %Y}")
+            if first
+            else _("until %(day)s", day=f"{last:%-d %b %Y}")
+        )
 
     def _midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), tzinfo=self.zone() if self.zone else UTC)
@@ -234,7 +256,7 @@ class Relation(Filter):
             return None
         fits = text.isascii() and text.isdecimal() and len(text) < 19 and int(text) <= BIGINT_MAX
         if not fits or session.get(self.model, int(text)) is None:
-            raise ValueError(f"{self.label}: choose one of the suggestions.")
+            raise ValueError(_("%(name)s: choose one of the suggestions.", name=self.label))
         return int(text)
 
     def condition(self, value: int) -> ColumnElement[bool]:

@@ -11,6 +11,7 @@ from flask import current_app, has_app_context
 from markupsafe import Markup
 
 from shop import media
+from shop.core.i18n import gettext as _
 from shop.core.money import Money
 
 Formatter = Callable[[Any, Any], Any]
@@ -22,7 +23,7 @@ def plain(value: Any, row: Any = None) -> Any:
     if value is None or value == "" or value == []:
         return NOTHING
     if isinstance(value, bool):
-        return badge("Yes", "good") if value else badge("No", "mute")
+        return badge(_("Yes"), "good") if value else badge(_("No"), "mute")
     if isinstance(value, datetime):
         return moment(value, row)
     if isinstance(value, date):

@@ -6,6 +6,7 @@ from flask import abort, request
 
 from shop.admin.framework.interface import BIGINT_MAX
 from shop.core.errors import Invalid
+from shop.core.i18n import gettext as _
 
 
 def existing(pk: int) -> int:
@@ -20,10 +21,10 @@ def whole(name: str, *, what: str, of: Callable[[str], str | None] | None = None
     typed = ((of or request.form.get)(name) or "").strip().replace("−", "-")
     sign, digits = ("-", typed[1:]) if typed[:1] in {"-", "+"} else ("", typed)
     if not (digits.isascii() and digits.isdecimal()) or len(digits) > 9:
-        raise Invalid(f"{what} must be a whole number.", field=name)
+        raise Invalid(_("%(field)s must be a whole number.", field=what), field=name)
     return -int(digits) if sign and typed[0] == "-" else int(digits)
 
 
 def seen_version() -> int | None:
     """The version of the record that the form was made from; None when it does not say."""
-    return whole("version", what="The version") if request.form.get("version") else None
+    return whole("version", what=_("The version")) if request.form.get("version") else None

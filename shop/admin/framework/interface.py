@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Select, inspect, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from shop.core.errors import NotFound
+from shop.core.i18n import gettext as _
 
 BIGINT_MAX = 2**63 - 1
 INT_MAX = 2**31 - 1
@@ -91,7 +92,7 @@ class Table(SQLAInterface):
         key = self.get_pk_value(item)
         row = select(self.key_column).where(self.key_column == key)
         if self.session.execute(row.with_for_update(key_share=True)).first() is None:
-            raise NotFound("It has been deleted in the meantime.")
+            raise NotFound(_("It has been deleted."))
         self.session.expire(item)
 
     def add(self, item: Any, commit: bool = True) -> None:

@@ -24,6 +24,7 @@ from shop.admin.framework.columns import Listed
 from shop.admin.framework.interface import BIGINT_MAX
 from shop.core.db import session
 from shop.core.errors import DomainError
+from shop.core.i18n import gettext as _
 
 if TYPE_CHECKING:
     from shop.admin.framework.view import View
@@ -107,11 +108,11 @@ def read(view: "View", arguments: Mapping[str, str]) -> ListState:
         known.update(own.parameters())
     for name in arguments:
         if name not in known:
-            raise BadAddress(f"This list has no filter “{name[:40]}”.")
+            raise BadAddress(_("This list has no filter “%(name)s”.", name=name[:40]))
     sort, is_descending = _sort(view, arguments.get("sort", ""))
     after, before = (_key(view, arguments, name) for name in ("after", "before"))
     if after is not None and before is not None:
-        raise BadAddress("A page is after a row or before one, not both.")
+        raise BadAddress(_("A page is after a row or before one, not both."))
     return ListState(
         tab=_tab(view, arguments.get("tab", "")),
         q=arguments.get("q", "").strip()[:MAX_SEARCH] if view.search else "",
@@ -193,13 +194,13 @@ def kept_arguments(*without: str) -> list[tuple[str, str]]:
 def _tab(view: "View", asked: str) -> Tab | None:
     if not view.tabs:
         if asked:
-            raise BadAddress("This list has no tabs.")
+            raise BadAddress(_("This list has no tabs."))
         return None
     if not asked:
         return view.tabs[0]
     found = next((tab for tab in view.tabs if tab.key == asked), None)
     if found is None:
-        raise BadAddress(f"This list has no tab “{asked[:40]}”.")
+        raise BadAddress(_("This list has no tab “%(name)s”.", name=asked[:40]))
     return found
 
 
@@ -218,7 +219,7 @@ def _filters(view: "View", arguments: Mapping[str, str]) -> dict[str, Any]:
 def _sort(view: "View", asked: str) -> tuple[str, bool]:
     name = (asked or view.sort).removeprefix("-")
     if asked and name not in view.sortable:
-        raise BadAddress(f"This list cannot be sorted by “{name[:40]}”.")
+        raise BadAddress(_("This list cannot be sorted by “%(name)s”.", name=name[:40]))
     return name, (asked or view.sort).startswith("-")
 
 
@@ -229,7 +230,7 @@ def _columns(view: "View", asked: str) -> tuple[str, ...]:
     known = {column.name for column in view.columns}
     for name in names:
         if name not in known:
-            raise BadAddress(f"This list has no column “{name[:40]}”.")
+            raise BadAddress(_("This list has no column “%(name)s”.", name=name[:40]))
     always = view.naming_column.name
     return tuple(c.name for c in view.columns if c.name == always or c.name in names)
 
@@ -238,7 +239,7 @@ def _size(view: "View", asked: str) -> int:
     if not asked:
         return view.page_size
     if asked not in {str(size) for size in SIZES}:
-        raise BadAddress("A page has 25, 50 or 100 rows.")
+        raise BadAddress(_("A page has 25, 50 or 100 rows."))
     return int(asked)
 
 
@@ -248,7 +249,7 @@ def _key(view: "View", arguments: Mapping[str, str], name: str) -> int | None:
         return None
     fits = asked.isascii() and asked.isdecimal() and len(asked) < 20
     if not fits or not 0 < int(asked) <= min(BIGINT_MAX, view.datamodel.largest_key):
-        raise BadAddress("There is no such page.")
+        raise BadAddress(_("Page not found."))
     return int(asked)
 
 
@@ -257,7 +258,7 @@ def _start(asked: str) -> int:
         return 1
     fits = asked.isascii() and asked.isdecimal() and len(asked) < 10
     if not fits or not 0 < int(asked) <= MAX_START:
-        raise BadAddress("There is no such page.")
+        raise BadAddress(_("Page not found."))
     return int(asked)
 
 
@@ -289,7 +290,7 @@ def _rows(view: "View", state: ListState) -> tuple[list[Listed], bool, bool]:
     if not state.is_first:
         place = _place(view, state, state.before if backwards else state.after)
         if place is None:  # the row has been deleted: nobody can tell where the page began
-            raise BadAddress("This page has moved. Go back to the first one.")
+            raise BadAddress(_("This page has moved. Go back to the first one."))
         query = query.where(_beyond(view, state, place, backwards=backwards))
     query = query.order_by(*_order(view, state, backwards=backwards)).limit(state.size + 1)
     found = session.execute(query).unique().all()
@@ -374,7 +375,9 @@ def _bounded(query: Select[Any], conditions: Sequence[ColumnElement[bool]]) -> A
 
 def number_words(count: int) -> str:
     """A count in words: exact, or that it is more than can be counted at once."""
-    return f"{count:,}" if count <= COUNT_LIMIT else f"more than {COUNT_LIMIT:,}"
+    return (
+        f"{count:,}" if count <= COUNT_LIMIT else _("more than %(count)s", count=f"{COUNT_LIMIT:,}")
+    )
 
 
 def short_number(count: int) -> str:

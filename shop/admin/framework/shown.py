@@ -11,6 +11,7 @@ from shop.admin.framework.actions import Action
 from shop.admin.framework.columns import END, LINE, TITLE, Column, Listed
 from shop.admin.framework.listing import ListPage, ListState
 from shop.core.db import session
+from shop.core.i18n import gettext as _
 
 if TYPE_CHECKING:
     from shop.admin.framework.view import View
@@ -122,7 +123,12 @@ def pager(state: ListState, found: ListPage) -> Pager:
     keys = [row.item.id for row in found.rows]
     if not keys:
         return Pager("", listing.here(), "", "")
-    words = f"{found.start:,}–{found.end:,} of {listing.number_words(found.count)}"
+    words = _(
+        "%(start)s–%(end)s of %(count)s",
+        start=f"{found.start:,}",
+        end=f"{found.end:,}",
+        count=listing.number_words(found.count),
+    )
     back = listing.here(before=keys[0], start=max(1, found.start - state.size))
     return Pager(
         words=words,

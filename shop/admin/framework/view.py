@@ -34,6 +34,8 @@ from shop.admin.framework.listing import ListPage, ListState, Tab
 from shop.core import search
 from shop.core.db import transaction
 from shop.core.errors import DomainError, NotFound
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 
 Page = str | WerkzeugResponse
 # Inside View the name ``list`` is the page; annotations there use this.
@@ -123,7 +125,7 @@ class View(_InTheAdmin, ModelView):
     row_actions: ClassVar[Sequence[Action]] = ()
     row_buttons: ClassVar[str] = ""
     live: ClassVar[str] = ""
-    empty_words: ClassVar[tuple[str, str]] = ("Nothing here yet", "")
+    empty_words: ClassVar[tuple[str, str]] = (lazy_gettext("Nothing here yet"), "")
     old_filters: ClassVar[dict[str, str]] = {}
     old_sorts: ClassVar[dict[str, str]] = {}
     hints: ClassVar[dict[str, str]] = {}
@@ -196,10 +198,10 @@ class View(_InTheAdmin, ModelView):
 
     def _init_titles(self) -> None:
         noun = self.noun or self.datamodel.model_name.lower()
-        self.list_title = self.list_title or (self.plural or f"{noun}s").capitalize()
-        self.add_title = self.add_title or f"Add {noun}"
-        self.edit_title = self.edit_title or f"Edit {noun}"
-        self.show_title = self.show_title or noun.capitalize()
+        self.list_title = self.list_title or self.plural or f"{noun}s".capitalize()
+        self.add_title = self.add_title or lazy_gettext("Add %(noun)s", noun=noun)
+        self.edit_title = self.edit_title or lazy_gettext("Edit %(noun)s", noun=noun)
+        self.show_title = self.show_title or noun
         self.title = self.list_title
 
     def _init_forms(self) -> None:
@@ -286,7 +288,7 @@ class View(_InTheAdmin, ModelView):
         """The record with this key, locked, for an action. Raises ``NotFound``."""
         item = self.datamodel.get(pk, conditions=self.scope())
         if item is None:
-            raise NotFound(f"There is no such {self.noun}.")
+            raise NotFound(_("%(record)s not found.", record=self.noun.capitalize()))
         self.hold(item)
         return item
 
@@ -462,13 +464,19 @@ class View(_InTheAdmin, ModelView):
                 ],
             )
         if not results:
-            return self.to_list("Select at least one row first.", "warning")
+            return self.to_list(_("Select at least one row first."), "warning")
         if done:
-            noun = self.noun if done == 1 else (self.plural or f"{self.noun}s").lower()
-            flash(f"{action.label}: {done:,} {noun}.", "success")
+            noun = self.noun if done == 1 else self.list_title.lower()
+            said = _(
+                "%(action)s: %(count)s %(noun)s.", action=action.label, count=f"{done:,}", noun=noun
+            )
+            flash(said, "success")
         for result in results:
             if not result.ok:
-                flash(f"{result.name}: {result.sentence}", "warning")
+                flash(
+                    _("%(name)s: %(sentence)s", name=result.name, sentence=result.sentence),
+                    "warning",
+                )
         return self.to_list()
 
     # -- pages: a record -------------------------------------------------------------------------
@@ -497,7 +505,7 @@ class View(_InTheAdmin, ModelView):
             saved = self._try(form, lambda: self.create(form))
             if saved is not _REFUSED:
                 g.saved_row = saved
-                flash(f"{self.show_title} added.", "success")
+                flash(_("%(record)s added.", record=self.show_title.capitalize()), "success")
                 return self.post_add_redirect()
         return self._form_page(self.add_template, self.add_title, form, "add")
 
@@ -515,7 +523,7 @@ class View(_InTheAdmin, ModelView):
             if form.validate():
                 if self._try(form, lambda: self._merge(item, form, seen)) is not _REFUSED:
                     g.saved_row = item
-                    flash(f"{self.show_title} saved.", "success")
+                    flash(_("%(record)s saved.", record=self.show_title.capitalize()), "success")
                     return self.post_edit_redirect()
                 if g.get("was_stale"):
                     # Now the person knows: saving once more replaces what is there.
@@ -536,7 +544,7 @@ class View(_InTheAdmin, ModelView):
         name = str(item)
         if self._try(None, lambda: self.remove(item)) is _REFUSED:
             return redirect(errors.back(self.list_address()), code=303)
-        flash(f"“{name}” is deleted.", "success")
+        flash(_("“%(name)s” is deleted.", name=name), "success")
         return self.post_delete_redirect()
 
     @expose("/action/<string:name>/<pk>", methods=["POST"])
@@ -619,7 +627,7 @@ class View(_InTheAdmin, ModelView):
 
     def _merge(self, item: Any, form: Any, seen: str) -> None:
         self.hold(item)
-        conflicts.merge(form, item, self.edit_columns, seen=seen, noun=self.noun or "record")
+        conflicts.merge(form, item, self.edit_columns, seen=seen, noun=self.noun or _("record"))
         self.change(item, form)
 
     def _fingerprint(self, item: Any) -> str:
@@ -665,7 +673,7 @@ class View(_InTheAdmin, ModelView):
             back = self.address("show", pk=self.key(item), **self.list_arguments())
         return self.page(
             template,
-            title=title if item is None else f"{title}: {item}",
+            title=title if item is None else _("%(title)s: %(record)s", title=title, record=item),
             form=form,
             sections=sections,
             kind=kind,

@@ -15,6 +15,8 @@ from shop.admin.framework.errors import Stale
 from shop.admin.framework.inputs import existing, seen_version, whole
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, Invalid, NotFound, WrongState
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.money import AmountError, Money, exponent, format_typed, parse_amount
 from shop.orders import FulfilmentStatus, OrderStatus
 from shop.payments import AttemptStatus, MoneyEventKind, Payment, RefundSource, RefundStatus, Wanted
@@ -23,22 +25,22 @@ Typed = Mapping[str, str]
 QUANTITY, RESTOCK = "quantity-", "restock-"
 # The most that anybody can type; what is really left is the core's to say.
 DISPUTE_WORDS = {
-    "needs_response": ("bad", "Needs an answer"),
-    "under_review": ("warn", "The bank decides"),
-    "appeal_needs_response": ("bad", "Appeal needs an answer"),
-    "appeal_under_review": ("warn", "Appeal under review"),
-    "won": ("good", "Won"),
-    "lost": ("bad", "Lost"),
-    "warning_needs_response": ("warn", "Inquiry, needs an answer"),
-    "warning_under_review": ("info", "Inquiry, under review"),
-    "warning_closed": ("mute", "Inquiry closed"),
-    "prevented": ("mute", "Prevented"),
+    "needs_response": ("bad", lazy_gettext("Needs an answer")),
+    "under_review": ("warn", lazy_gettext("Under review by the bank")),
+    "appeal_needs_response": ("bad", lazy_gettext("Appeal needs an answer")),
+    "appeal_under_review": ("warn", lazy_gettext("Appeal under review")),
+    "won": ("good", lazy_gettext("Won")),
+    "lost": ("bad", lazy_gettext("Lost")),
+    "warning_needs_response": ("warn", lazy_gettext("Inquiry, needs an answer")),
+    "warning_under_review": ("info", lazy_gettext("Inquiry, under review")),
+    "warning_closed": ("mute", lazy_gettext("Inquiry closed")),
+    "prevented": ("mute", lazy_gettext("Prevented")),
 }
 REFUND_WORDS = {
-    RefundStatus.REQUESTED: ("info", "On its way"),
-    RefundStatus.SENT: ("info", "On its way"),
-    RefundStatus.DONE: ("good", "Given back"),
-    RefundStatus.FAILED: ("bad", "Failed"),
+    RefundStatus.REQUESTED: ("info", lazy_gettext("Pending")),
+    RefundStatus.SENT: ("info", lazy_gettext("Pending")),
+    RefundStatus.DONE: ("good", lazy_gettext("Refunded")),
+    RefundStatus.FAILED: ("bad", lazy_gettext("Failed")),
 }
 
 
@@ -75,7 +77,7 @@ class OrderMoney(View):
         def work(order: orders.Order) -> str | None:
             reason = request.form.get("reason", "")
             if reason not in payments.REASONS:
-                raise Invalid("Choose why the money goes back.", field="reason")
+                raise Invalid(_("Choose a reason for the refund."), field="reason")
             made = payments.refund_or_return(
                 order, wanted_of(order, request.form), reason=reason, source=RefundSource.STAFF
             )
@@ -87,11 +89,9 @@ class OrderMoney(View):
             agreed = request.form.get("agreed", "")
             if agreed != str(amount.amount_minor) and not errors.wants_json():
                 raise NotAgreed(amount)
-            return None if amount else "The return is recorded. No money moves."
+            return None if amount else _("The return is recorded. No money moves.")
 
-        return self._answer(
-            pk, "refund", work, "The money is on its way back. {email} gets a mail."
-        )
+        return self._answer(pk, "refund", work, _("The refund is pending. {email} gets an email."))
 
     @expose("/<int:pk>/refund/<int:refund_id>/retry", methods=["POST"])
     @has_access
@@ -102,10 +102,10 @@ class OrderMoney(View):
         def work(order: orders.Order) -> None:
             known = (refund.id for one in payments.of_order(order.id) for refund in one.refunds)
             if existing(refund_id) not in known:
-                raise NotFound("There is no such refund.")
+                raise NotFound(_("Refund not found."))
             payments.retry_refund(refund_id)
 
-        return self._change(pk, work, "Stripe is asked once more.")
+        return self._change(pk, work, _("The refund is being retried."))
 
     @expose("/<int:pk>/capture", methods=["GET", "POST"])
     @has_access
@@ -118,7 +118,7 @@ class OrderMoney(View):
             amount = amount_of(typed, "amount", payment.currency) if typed else None
             payments.capture(payment.id, amount)
 
-        return self._at_stripe(pk, "capture", work, "The money is captured.")
+        return self._at_stripe(pk, "capture", work, _("The payment is captured."))
 
     @expose("/<int:pk>/void", methods=["GET", "POST"])
     @has_access
@@ -129,7 +129,7 @@ class OrderMoney(View):
         def work(payment: Payment) -> None:
             payments.release(payment.id)
 
-        return self._at_stripe(pk, "void", work, "The money is released.")
+        return self._at_stripe(pk, "void", work, _("The payment is released."))
 
     @expose("/<int:pk>/cancel", methods=["GET", "POST"])
     @has_access
@@ -143,7 +143,7 @@ class OrderMoney(View):
         def work(order: orders.Order) -> None:
             reason = request.form.get("reason", "")
             if reason not in orders.CANCEL_REASONS:
-                raise Invalid("Choose why it is cancelled.", field="reason")
+                raise Invalid(_("Choose a reason for the cancellation."), field="reason")
             goes_back = not (request.form.get("may_keep") and self.may("can_refund"))
             goes_back = goes_back or bool(request.form.get("refund"))
             if request.form.get("what") == "lines":
@@ -153,7 +153,7 @@ class OrderMoney(View):
                 payments.cancel_order(order, reason=reason, refund=goes_back)
 
         some = request.form.get("what") == "lines"
-        done = "Cancelled. {email} gets a mail." if some else "{number} is cancelled."
+        done = _("Cancelled. {email} gets an email.") if some else _("{number} is cancelled.")
         return self._answer(pk, "cancel", work, done)
 
     # -- inside ----------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class OrderMoney(View):
                 order = self._seen(pk)
                 payment = authorised(payments.of_order(order.id))
             if payment is None:
-                raise WrongState("Nothing is authorised and waiting to be captured.")
+                raise WrongState(_("There is no authorised payment to capture."))
             work(payment)
         except DomainError as refusal:
             return self._refused(pk, kind, refusal)
@@ -230,7 +230,7 @@ class OrderMoney(View):
         money = payments.of_order(order.id)
         return self.page(
             "admin/orders/ask.html",
-            title=f"Order {order.number}",
+            title=_("Order %(number)s", number=order.number),
             order=order,
             kind=kind,
             typed=typed,
@@ -302,32 +302,32 @@ def ledger(payment: Payment) -> list[Fact]:
         if event.kind == MoneyEventKind.FAILED and payment.failure:
             words = f"{words}: {payment.failure}"
         if event.kind == MoneyEventKind.CANCELLED and not event.amount_minor:
-            words = "Given up"
+            words = _("Cancelled")
         refund = refunds.get(event.reference)
         if (
             event.kind == MoneyEventKind.REFUNDED
             and refund is not None
             and refund.source == RefundSource.EXTERNAL
         ):
-            words = f"{words}, made at Stripe"
+            words = _("%(event)s, created in Stripe", event=words)
         facts.append(Fact(words, event.occurred_at, event.amount_minor, event.currency, sign, tone))
     return facts
 
 
 _LEDGER = {
-    MoneyEventKind.AUTHORISED: ("Authorised", "", ""),
-    MoneyEventKind.CAPTURED: ("Captured", "", ""),
-    MoneyEventKind.FAILED: ("Declined", "", "bad"),
-    MoneyEventKind.CANCELLED: ("Released", "", ""),
-    MoneyEventKind.REFUNDED: ("Given back", "−", ""),
-    MoneyEventKind.REFUND_FAILED: ("The refund came back", "", "bad"),
-    MoneyEventKind.DISPUTE_OPENED: ("Held back: disputed", "−", "bad"),
-    MoneyEventKind.DISPUTE_WON: ("Dispute won: it is ours again", "", ""),
-    MoneyEventKind.DISPUTE_LOST: ("Dispute lost: it is gone", "", "bad"),
-    MoneyEventKind.DISPUTE_WITHDRAWN: ("Withdrawn by a dispute", "−", "bad"),
-    MoneyEventKind.DISPUTE_REINSTATED: ("Reinstated after a dispute", "", ""),
-    MoneyEventKind.FEE: ("Dispute fee", "−", ""),
-    MoneyEventKind.FEE_RETURNED: ("Dispute fee returned", "", ""),
+    MoneyEventKind.AUTHORISED: (lazy_gettext("Authorised"), "", ""),
+    MoneyEventKind.CAPTURED: (lazy_gettext("Captured"), "", ""),
+    MoneyEventKind.FAILED: (lazy_gettext("Declined"), "", "bad"),
+    MoneyEventKind.CANCELLED: (lazy_gettext("Released"), "", ""),
+    MoneyEventKind.REFUNDED: (lazy_gettext("Refunded"), "−", ""),
+    MoneyEventKind.REFUND_FAILED: (lazy_gettext("The refund failed and was returned"), "", "bad"),
+    MoneyEventKind.DISPUTE_OPENED: (lazy_gettext("Withheld for a dispute"), "−", "bad"),
+    MoneyEventKind.DISPUTE_WON: (lazy_gettext("Dispute won: amount returned"), "", ""),
+    MoneyEventKind.DISPUTE_LOST: (lazy_gettext("Dispute lost"), "", "bad"),
+    MoneyEventKind.DISPUTE_WITHDRAWN: (lazy_gettext("Withdrawn by a dispute"), "−", "bad"),
+    MoneyEventKind.DISPUTE_REINSTATED: (lazy_gettext("Reinstated after a dispute"), "", ""),
+    MoneyEventKind.FEE: (lazy_gettext("Dispute fee"), "−", ""),
+    MoneyEventKind.FEE_RETURNED: (lazy_gettext("Dispute fee returned"), "", ""),
 }
 
 
@@ -354,10 +354,14 @@ def authorised(money: Iterable[Payment]) -> Payment | None:
 def card(payment: Payment | None) -> str:
     """The card, or another way to pay, as people say it."""
     if payment is None or (not payment.card_last4 and payment.method in {"", "card"}):
-        return "the card it was paid with"
+        return _("the card used to pay")
     if not payment.card_last4:
         return method_label(payment)
-    return f"{payment.card_brand.replace('_', ' ').capitalize()} ending {payment.card_last4}"
+    return _(
+        "%(brand)s ending %(digits)s",
+        brand=payment.card_brand.replace("_", " ").capitalize(),
+        digits=payment.card_last4,
+    )
 
 
 def method_label(payment: Payment) -> str:
@@ -370,20 +374,26 @@ def waiting_words(order: orders.Order, money: Iterable[Payment]) -> str:
     if order.status != OrderStatus.PENDING:
         return ""
     on_its_way = next((one for one in money if one.is_on_its_way), None)
-    until_then = f"The stock is reserved until {until(order.expires_at)}."
+    until_then = _("The stock is reserved until %(time)s.", time=until(order.expires_at))
     if on_its_way is None:
         failed = next((one for one in money if one.failure), None)
         if failed is not None and payments.takes_days(failed.method):
-            return f"The payment did not arrive; the customer can pay again. {until_then}"
-        return f"Waiting for payment. {until_then}"
+            return _("The payment did not arrive. The customer can pay again.") + f" {until_then}"
+        return _("Waiting for payment.") + f" {until_then}"
     label, wait = method_label(on_its_way), payments.facts_of(on_its_way.method).wait
     if on_its_way.voucher_expires_at is not None:
-        return (
-            f"Waiting for a voucher to be paid: {label}, by {until(on_its_way.voucher_expires_at)}."
+        return _(
+            "Waiting for a voucher to be paid: %(method)s, by %(time)s.",
+            method=label,
+            time=until(on_its_way.voucher_expires_at),
         )
     # What is true for the customer is true for staff, said of somebody else.
-    wait = wait.replace("your bank", "the customer's bank")
-    return f"Payment processing by {label}; {wait}. The stock is reserved; nothing to do yet."
+    wait = wait.replace(_("your bank"), _("the customer's bank"))
+    return _(
+        "Payment processing by %(method)s; %(wait)s. The stock is reserved; nothing to do yet.",
+        method=label,
+        wait=wait,
+    )
 
 
 def wanted_of(order: orders.Order, typed: Typed) -> Wanted:
@@ -412,7 +422,7 @@ def wanted_of(order: orders.Order, typed: Typed) -> Wanted:
 def quantities_of(typed: Typed) -> dict[int, int]:
     """Units by order line, as typed; nothing typed is none. Raises ``Invalid``."""
     return {
-        pk: whole(f"{QUANTITY}{pk}", what="A quantity", of=typed.get)
+        pk: whole(f"{QUANTITY}{pk}", what=_("A quantity"), of=typed.get)
         for pk in _numbers(typed, QUANTITY)
         if typed[f"{QUANTITY}{pk}"].strip()
     }
@@ -448,8 +458,10 @@ def _numbers(typed: Typed, prefix: str) -> list[int]:
 
 def _changed_by(order: orders.Order) -> str:
     entries = [entry for entry in orders.timeline(order.id) if entry.type != "OrderNoted"]
-    who = entries[-1].actor_name if entries else "Somebody"
-    return (
-        f"{who} changed this order just now: it is {orders.words(order).label}."
-        " Nothing of yours was done; look at it again."
+    who = entries[-1].actor_name if entries else _("Someone")
+    return _(
+        "%(name)s changed this order just now: it is %(status)s. Your change was not made."
+        " Check the order again.",
+        name=who,
+        status=orders.words(order).label,
     )

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from sqlalchemy import select
 
 from shop import analytics, checkout, orders, payments
+from shop.admin.emails import STATES as MAIL_STATES
 from shop.admin.framework import (
     Action,
     Amount,
@@ -36,33 +37,35 @@ from shop.catalog.models import Product
 from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import NotFound
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.notifications import MailMessage
 from shop.orders import FulfilmentStatus, Order, OrderStatus, PaymentStatus, ShipmentStatus
 from shop.payments import Payment
 
 PAYMENT_WORDS = {
-    PaymentStatus.UNPAID: ("warn", "Unpaid"),
-    PaymentStatus.PROCESSING: ("info", "Processing"),
-    PaymentStatus.AUTHORISED: ("info", "Authorised"),
-    PaymentStatus.PARTLY_PAID: ("warn", "Partly paid"),
-    PaymentStatus.PAID: ("good", "Paid"),
-    PaymentStatus.OVERPAID: ("warn", "Overpaid"),
-    PaymentStatus.PARTLY_REFUNDED: ("info", "Partly refunded"),
-    PaymentStatus.REFUNDED: ("mute", "Refunded"),
-    PaymentStatus.DISPUTED: ("bad", "Disputed"),
+    PaymentStatus.UNPAID: ("warn", lazy_gettext("Unpaid")),
+    PaymentStatus.PROCESSING: ("info", lazy_gettext("Processing")),
+    PaymentStatus.AUTHORISED: ("info", lazy_gettext("Authorised")),
+    PaymentStatus.PARTLY_PAID: ("warn", lazy_gettext("Partly paid")),
+    PaymentStatus.PAID: ("good", lazy_gettext("Paid")),
+    PaymentStatus.OVERPAID: ("warn", lazy_gettext("Overpaid")),
+    PaymentStatus.PARTLY_REFUNDED: ("info", lazy_gettext("Partly refunded")),
+    PaymentStatus.REFUNDED: ("mute", lazy_gettext("Refunded")),
+    PaymentStatus.DISPUTED: ("bad", lazy_gettext("Disputed")),
 }
 ORDER_WORDS = {
-    OrderStatus.PENDING: ("warn", "Pending"),
-    OrderStatus.CONFIRMED: ("good", "Confirmed"),
-    OrderStatus.COMPLETED: ("good", "Completed"),
-    OrderStatus.CANCELLED: ("mute", "Cancelled"),
-    OrderStatus.EXPIRED: ("mute", "Expired"),
+    OrderStatus.PENDING: ("warn", lazy_gettext("Pending")),
+    OrderStatus.CONFIRMED: ("good", lazy_gettext("Confirmed")),
+    OrderStatus.COMPLETED: ("good", lazy_gettext("Completed")),
+    OrderStatus.CANCELLED: ("mute", lazy_gettext("Cancelled")),
+    OrderStatus.EXPIRED: ("mute", lazy_gettext("Expired")),
 }
 FULFILMENT_WORDS = {
-    FulfilmentStatus.UNFULFILLED: ("mute", "Unfulfilled"),
-    FulfilmentStatus.PARTLY_SHIPPED: ("info", "Partly shipped"),
-    FulfilmentStatus.SHIPPED: ("good", "Shipped"),
-    FulfilmentStatus.DELIVERED: ("good", "Delivered"),
+    FulfilmentStatus.UNFULFILLED: ("mute", lazy_gettext("Unfulfilled")),
+    FulfilmentStatus.PARTLY_SHIPPED: ("info", lazy_gettext("Partly shipped")),
+    FulfilmentStatus.SHIPPED: ("good", lazy_gettext("Shipped")),
+    FulfilmentStatus.DELIVERED: ("good", lazy_gettext("Delivered")),
 }
 CARRIERS = ("DHL", "DPD", "GLS", "Hermes", "UPS", "FedEx", "Deutsche Post", "Royal Mail")
 LATE = timedelta(hours=24)
@@ -86,7 +89,7 @@ def _status(value: Any, row: Listed) -> Any:
 def _age(row: Listed) -> Any:
     """How long an order waits to leave, when that is long."""
     tone = age_tone(row.item)
-    words = {"warn": "over a day", "bad": "over two days"}
+    words = {"warn": _("over a day"), "bad": _("over two days")}
     return Markup('<span class="late-{}">{}</span>').format(tone, words[tone]) if tone else ""
 
 
@@ -95,65 +98,77 @@ class OrdersView(OrderMoney):
 
     route_base = "/admin/orders"
     datamodel = Table(Order)
-    noun = "order"
+    noun = lazy_gettext("order")
+    plural = lazy_gettext("Orders")
     pages = ()
     live = "staff:orders"
     columns = (
-        Code("number", "Order"),
-        Moment("placed_at", "Placed", aside=_age),
+        Code("number", lazy_gettext("Order")),
+        Moment("placed_at", lazy_gettext("Placed"), aside=_age),
         Text(
             "customer_name",
-            "Customer",
+            lazy_gettext("Customer"),
             show=lambda value, row: value or row["email"],
             aside=lambda row: row["email"] if row["customer_name"] else "",
         ),
         Status("status", words=ORDER_WORDS, show=_status, card="end"),
-        Status("payment_status", "Payment", words=PAYMENT_WORDS),
-        Status("fulfilment_status", "Fulfilment", words=FULFILMENT_WORDS, shown=False),
-        Number("item_count", "Items"),
-        Amount("total_minor", "Total"),
-        Text("shipping_method_name", "Shipping method", shown=False),
+        Status("payment_status", lazy_gettext("Payment"), words=PAYMENT_WORDS),
+        Status(
+            "fulfilment_status", lazy_gettext("Fulfilment"), words=FULFILMENT_WORDS, shown=False
+        ),
+        Number("item_count", lazy_gettext("Items")),
+        Amount("total_minor", lazy_gettext("Total")),
+        Text("shipping_method_name", lazy_gettext("Shipping method"), shown=False),
         Text(
             "country",
-            "Country",
+            lazy_gettext("Country"),
             sql=Order.shipping_address["country"].astext,
             shown=False,
         ),
-        Moment("paid_at", "Paid", shown=False),
-        Moment("closed_at", "Closed", shown=False),
+        Moment("paid_at", lazy_gettext("Paid"), shown=False),
+        Moment("closed_at", lazy_gettext("Closed"), shown=False),
     )
     more_filters = (
-        DateRange("placed_at", "Placed", sql=Order.placed_at, zone=lambda: checkout.terms().zone),
+        DateRange(
+            "placed_at",
+            lazy_gettext("Placed"),
+            sql=Order.placed_at,
+            zone=lambda: checkout.terms().zone,
+        ),
         Relation(
             "product",
-            "Product",
+            lazy_gettext("Product"),
             model=Product,
             searched=(Product.name,),
             matches=lambda pk: Order.id.in_(
                 select(orders.OrderLine.order_id).where(orders.OrderLine.product_id == pk)
             ),
         ),
-        TextIs("country", "Country (two letters)", sql=Order.shipping_address["country"].astext),
+        TextIs(
+            "country",
+            lazy_gettext("Country (two letters)"),
+            sql=Order.shipping_address["country"].astext,
+        ),
     )
     sort = "-placed_at"
     search = (orders.matches,)
-    search_hint = "Number, email or name"
+    search_hint = lazy_gettext("Number, email or name")
     tabs = (
-        Tab("all", "All"),
+        Tab("all", lazy_gettext("All")),
         *(Tab(key, label, condition) for key, (label, condition) in orders.TABS.items()),
     )
     row_actions = (
         Action(
             "process",
-            "Start processing",
+            lazy_gettext("Start processing"),
             orders.start_processing,
-            "is being processed.",
-            confirm="Start processing the orders: {count}?",
+            lazy_gettext("is being processed."),
+            confirm=lazy_gettext("Start processing the orders: {count}?"),
             icon="package",
             single=False,
         ),
     )
-    empty_words = ("No orders yet", "The first one appears here by itself.")
+    empty_words = (lazy_gettext("No orders yet"), lazy_gettext("The first order will appear here."))
     list_template = "admin/orders/list.html"
     old_filters = {
         "payment": "payment_status",
@@ -187,7 +202,7 @@ class OrdersView(OrderMoney):
         above, below = self.neighbours(order.id)
         return self.page(
             "admin/orders/show.html",
-            title=f"Order {order.number}",
+            title=_("Order %(number)s", number=order.number),
             above=above,
             below=below,
             **self._facts(order),
@@ -206,7 +221,7 @@ class OrdersView(OrderMoney):
     @permission_name("process")
     def process(self, pk: int) -> Page:
         """Somebody packs it now."""
-        return self._change(pk, orders.start_processing, "{number} is being processed.")
+        return self._change(pk, orders.start_processing, _("{number} is being processed."))
 
     @expose("/<int:pk>/ship", methods=["GET", "POST"])
     @has_access
@@ -223,7 +238,7 @@ class OrdersView(OrderMoney):
                 tracking_number=request.form.get("tracking_number", ""),
             )
 
-        done = "Shipped. {email} gets an e-mail about this parcel."
+        done = _("Shipped. {email} gets an email about this shipment.")
         return self._answer(pk, "ship", ship, done)
 
     @expose("/<int:pk>/deliver/<int:parcel>", methods=["POST"])
@@ -233,7 +248,7 @@ class OrdersView(OrderMoney):
         """A parcel arrived."""
         existing(parcel)
         return self._change(
-            pk, lambda order: orders.mark_delivered(order, parcel), "The parcel is delivered."
+            pk, lambda order: orders.mark_delivered(order, parcel), _("The shipment is delivered.")
         )
 
     @expose("/<int:pk>/note", methods=["POST"])
@@ -242,7 +257,7 @@ class OrdersView(OrderMoney):
     def note(self, pk: int) -> Page:
         """Write a remark that only staff read."""
         text = request.form.get("text", "")
-        return self._change(pk, lambda order: orders.note(order, text), "Your note is saved.")
+        return self._change(pk, lambda order: orders.note(order, text), _("Your note is saved."))
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -272,6 +287,7 @@ class OrdersView(OrderMoney):
             "regular": analytics.regular(order.email, order.customer_id),
             "story": story(entries, order),
             "mails": mails,
+            "mail_words": {state: words for state, (_tone, words) in MAIL_STATES.items()},
             "may": self.may,
             "reasons": orders.CANCEL_REASONS,
             "typed": {},
@@ -304,8 +320,8 @@ def steps(order: orders.Order) -> list[Step]:
     parcels = order.fulfilments
     shipped = order.fulfilment_status in {FulfilmentStatus.SHIPPED, FulfilmentStatus.DELIVERED}
     way = [
-        Step("Placed", order.placed_at, True),
-        Step("Paid", order.paid_at, order.paid_at is not None),
+        Step(_("Placed"), order.placed_at, True),
+        Step(_("Paid"), order.paid_at, order.paid_at is not None),
     ]
     if order.status in {OrderStatus.CANCELLED, OrderStatus.EXPIRED}:
         ended = [step for step in way if step.is_done]
@@ -316,9 +332,9 @@ def steps(order: orders.Order) -> list[Step]:
     partly = bool(parcels) and not shipped
     return [
         *way,
-        Step("Processing", order.processing_at, order.processing_at is not None),
-        Step("Partly shipped" if partly else "Shipped", last_sent, bool(parcels)),
-        Step("Delivered", max(arrived) if delivered and arrived else None, delivered),
+        Step(_("Processing"), order.processing_at, order.processing_at is not None),
+        Step(_("Partly shipped") if partly else _("Shipped"), last_sent, bool(parcels)),
+        Step(_("Delivered"), max(arrived) if delivered and arrived else None, delivered),
     ]
 
 

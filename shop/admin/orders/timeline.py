@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from shop import orders, payments
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.money import Money
 
 Payload = dict[str, Any]
@@ -46,60 +48,83 @@ def _parcel(payload: Payload, order: orders.Order) -> tuple[str, str]:
     for parcel in order.fulfilments:
         if parcel.id == payload["fulfilment_id"]:
             units = sum(line.quantity for line in parcel.lines)
-            what = f"{units} of {order.item_count} items"
+            what = _("%(units)s of %(count)s items", units=units, count=order.item_count)
             by = " ".join(part for part in (parcel.carrier, parcel.tracking_number) if part)
             return what, by
-    return "a parcel", ""
+    return _("a shipment"), ""
 
 
 def _shipped(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
     what, by = _parcel(payload, order)
-    return f"Shipped: {what}", "good", by
+    return _("Shipped: %(items)s", items=what), "good", by
 
 
 def _delivered(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
-    what, _ = _parcel(payload, order)
-    return f"Delivered: {what}", "good", ""
+    what = _parcel(payload, order)[0]
+    return _("Delivered: %(items)s", items=what), "good", ""
 
 
 def _cancelled(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
     reason = str(payload["reason"])
-    freed = "what was promised is free again" if payload["was_paid"] else "its stock is free again"
-    return f"Cancelled; {freed}", "bad", orders.CANCEL_REASONS.get(reason, reason)
+    freed = (
+        _("its committed stock is released")
+        if payload["was_paid"]
+        else _("its reserved stock is released")
+    )
+    return _("Cancelled; %(stock)s", stock=freed), "bad", orders.CANCEL_REASONS.get(reason, reason)
 
 
 def _lines_cancelled(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
     units = ", ".join(f"{line['quantity']} × {line['name']}" for line in payload["lines"])
     reason = str(payload["reason"])
-    return f"Cancelled: {units}", "bad", orders.CANCEL_REASONS.get(reason, reason)
+    return _("Cancelled: %(items)s", items=units), "bad", orders.CANCEL_REASONS.get(reason, reason)
 
 
 def _returned(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
     units = ", ".join(f"{line['quantity']} × {line['name']}" for line in payload["lines"])
     if payload["reason"] == "cancelled":
-        return f"No refund due yet for {units}: this part of the price rounds to nothing", "", ""
+        return (
+            _(
+                "No refund due yet for %(items)s: this part of the price rounds to nothing",
+                items=units,
+            ),
+            "",
+            "",
+        )
     restocked = sum(line["quantity"] for line in payload["lines"] if line["restock"])
     reason = payments.REASONS.get(str(payload["reason"]), str(payload["reason"]))
-    detail = f"{reason}; {restocked} restocked" if restocked else reason
-    return f"Returned without a refund: {units}", "", detail
+    detail = (
+        _("%(reason)s; %(units)s restocked", reason=reason, units=restocked)
+        if restocked
+        else reason
+    )
+    return _("Returned without a refund: %(items)s", items=units), "", detail
 
 
 def _paid(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
     if not order.total_minor:
-        return "Confirmed: nothing to pay; the stock is committed", "good", ""
-    return "Paid; the stock is promised", "good", ""
+        return _("Confirmed: nothing to pay, stock committed"), "good", ""
+    return _("Paid, stock committed"), "good", ""
 
 
 def _dispute(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
     amount = Money(payload["amount_minor"], payload.get("currency") or order.currency).format()
     status = str(payload["status"])
     tone = {"won": "good", "warning_closed": "good"}.get(status, "bad")
-    return f"Dispute of {amount}: {status.replace('_', ' ')}", tone, ""
+    return (
+        _("Dispute of %(amount)s: %(status)s", amount=amount, status=status.replace("_", " ")),
+        tone,
+        "",
+    )
 
 
 def _amount(words: str, tone: str) -> Callable[[Payload, orders.Order], tuple[str, str, str]]:
     def say(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
-        return words.format(Money(payload["amount_minor"], order.currency).format()), tone, ""
+        return (
+            words.format(amount=Money(payload["amount_minor"], order.currency).format()),
+            tone,
+            "",
+        )
 
     return say
 
@@ -118,37 +143,41 @@ def _name(kind: str) -> str:
 
 def _late(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
     causes = {
-        "paid_twice": "Another order of the same cart was paid already",
-        "cancelled": "The order was cancelled before the money came",
+        "paid_twice": _("Another order for the same cart was already paid"),
+        "cancelled": _("The order was cancelled before the payment arrived"),
     }
-    cause = causes.get(str(payload.get("cause")), "The items have sold out")
-    return ("Payment refunded", "bad", cause)
+    cause = causes.get(str(payload.get("cause")), _("The items have sold out"))
+    return (_("Payment refunded"), "bad", cause)
 
 
 _SENTENCES: dict[str, Callable[[Payload, orders.Order], tuple[str, str, str]]] = {
-    "OrderPlaced": _plain("Order placed; its stock is held"),
+    "OrderPlaced": _plain(lazy_gettext("Order placed, stock reserved")),
     "OrderPaid": _paid,
-    "PaymentFailed": _because("Payment failed", "reason", "bad"),
-    "PaymentProcessing": _plain("Payment processing: the money takes days to arrive"),
-    "VoucherCancelled": _plain("Voucher cancelled: the customer wants to pay another way"),
-    "VoucherIssued": _plain("Voucher issued; waiting for the customer to pay it"),
-    "OrderProcessing": _plain("Processing started"),
+    "PaymentFailed": _because(lazy_gettext("Payment failed"), "reason", "bad"),
+    "PaymentProcessing": _plain(lazy_gettext("Payment processing: the money takes days to arrive")),
+    "VoucherCancelled": _plain(
+        lazy_gettext("Voucher cancelled: the customer wants to pay another way")
+    ),
+    "VoucherIssued": _plain(lazy_gettext("Voucher issued; waiting for the customer to pay it")),
+    "OrderProcessing": _plain(lazy_gettext("Processing started")),
     "OrderShipped": _shipped,
     "OrderDelivered": _delivered,
     "OrderCancelled": _cancelled,
-    "OrderExpired": _plain("Expired: nobody paid in time; its stock is free again", "bad"),
-    "OrderReopened": _plain("Reopened: its payment is on the way after all"),
-    "OrderNoted": _plain("Note"),
-    "RefundRequested": _amount("Refund of {} requested", ""),
-    "OrderRefunded": _amount("{} given back", "good"),
-    "RefundFailed": _because("The refund failed", "reason", "bad"),
+    "OrderExpired": _plain(lazy_gettext("Expired: not paid in time, stock released"), "bad"),
+    "OrderReopened": _plain(lazy_gettext("Reopened: its payment is processing")),
+    "OrderNoted": _plain(lazy_gettext("Note")),
+    "RefundRequested": _amount(lazy_gettext("Refund of {amount} requested"), ""),
+    "OrderRefunded": _amount(lazy_gettext("{amount} refunded"), "good"),
+    "RefundFailed": _because(lazy_gettext("The refund failed"), "reason", "bad"),
     "LatePaymentRefused": _late,
-    "OrderAuthorised": _plain("Authorised; the stock is promised", "good"),
-    "PaymentVoided": _amount("{} released: it was authorised and not captured", ""),
-    "VoidRequested": _plain("The authorised money is to be released"),
+    "OrderAuthorised": _plain(lazy_gettext("Authorised, stock committed"), "good"),
+    "PaymentVoided": _amount(
+        lazy_gettext("{amount} released: it was authorised and not captured"), ""
+    ),
+    "VoidRequested": _plain(lazy_gettext("Release of the authorised payment requested")),
     "LinesCancelled": _lines_cancelled,
     "UnitsReturned": _returned,
     "DisputeChanged": _dispute,
-    "TaskOpened": _because("Needs a look", "sentence", "bad"),
-    "TaskClosed": _plain("Looked at and closed"),
+    "TaskOpened": _because(lazy_gettext("Task opened"), "sentence", "bad"),
+    "TaskClosed": _plain(lazy_gettext("Task closed")),
 }

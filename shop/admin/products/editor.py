@@ -60,22 +60,24 @@ from shop.catalog.pictures import MAX_IMAGES
 from shop.catalog.wording import html_of
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Invalid
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 
 TONES = {
-    ProductStatus.DRAFT: ("mute", "Draft"),
-    ProductStatus.ACTIVE: ("good", "Active"),
-    ProductStatus.ARCHIVED: ("warn", "Archived"),
+    ProductStatus.DRAFT: ("mute", lazy_gettext("Draft")),
+    ProductStatus.ACTIVE: ("good", lazy_gettext("Active")),
+    ProductStatus.ARCHIVED: ("warn", lazy_gettext("Archived")),
 }
 VERBS: dict[str, tuple[Callable[[Product], object], str]] = {
-    "publish": (catalog.publish, "{name} is in the shop now."),
-    "unpublish": (catalog.unpublish, "{name} is a draft again."),
-    "archive": (catalog.archive, "{name} is archived."),
-    "restore": (catalog.restore, "{name} is back, as a draft."),
+    "publish": (catalog.publish, lazy_gettext("{name} is published.")),
+    "unpublish": (catalog.unpublish, lazy_gettext("{name} is unpublished.")),
+    "archive": (catalog.archive, lazy_gettext("{name} is archived.")),
+    "restore": (catalog.restore, lazy_gettext("{name} is restored as a draft.")),
 }
 VARIANT_VERBS: dict[str, tuple[Callable[[Variant], object], str]] = {
-    "archive": (catalog.archive_variant, "{sku} is no longer sold."),
-    "restore": (catalog.restore_variant, "{sku} is sold again."),
-    "delete": (catalog.delete_variant, "{sku} is deleted."),
+    "archive": (catalog.archive_variant, lazy_gettext("{sku} is archived.")),
+    "restore": (catalog.restore_variant, lazy_gettext("{sku} is restored.")),
+    "delete": (catalog.delete_variant, lazy_gettext("{sku} is deleted.")),
 }
 SHOWN = {"options": shown_options, "variants": shown_variants}
 MAX_PREVIEW_LENGTH = 20_000
@@ -90,7 +92,7 @@ def _price(value: int, row: Listed) -> Any:
 def _left(value: int, row: Listed) -> Any:
     if value > 0 or row["status"] != ProductStatus.ACTIVE:
         return number(max(0, value))
-    return Markup('<span class="stock-out">sold out</span>')
+    return Markup('<span class="stock-out">{}</span>').format(_("sold out"))
 
 
 class ProductsView(View):
@@ -98,70 +100,75 @@ class ProductsView(View):
 
     route_base = "/admin/products"
     datamodel = Table(Product)
-    noun = "product"
+    noun = lazy_gettext("product")
+    plural = lazy_gettext("Products")
     columns = (
-        Image("image", "Image", sql=IMAGE_KEY, sorts=False),
-        Text("name", "Product", sorts=func.lower(Product.name), card="title"),
+        Image("image", lazy_gettext("Image"), sql=IMAGE_KEY, sorts=False),
+        Text("name", lazy_gettext("Product"), sorts=func.lower(Product.name), card="title"),
         Status("status", words=TONES, card="end"),
-        Amount("price_from_minor", "Price", show=_price),
+        Amount("price_from_minor", lazy_gettext("Price"), show=_price),
         Number("variants", sql=VARIANTS),
         Number("available", sql=AVAILABLE, show=_left),
         Code("slug", "URL slug", shown=False),
-        Moment("published_at", "Published", shown=False),
+        Moment("published_at", lazy_gettext("Published"), shown=False),
     )
     more_filters = (
         Relation(
             "category",
-            "Category",
+            lazy_gettext("Category"),
             model=Category,
             searched=(Category.name, Category.path),
             matches=lambda pk: Product.categories.any(Category.id == pk),
         ),
-        Missing("description", "Description", sql=Product.description),
+        Missing("description", lazy_gettext("Description"), sql=Product.description),
         Flag(
             "has_image",
-            "Image",
-            yes="Has one",
-            no="Has none",
+            lazy_gettext("Image"),
+            yes=lazy_gettext("With image"),
+            no=lazy_gettext("Without image"),
             sql=select(ProductImage.id).where(ProductImage.product_id == Product.id).exists(),
         ),
     )
     without_filters = ("variants",)
     sort = "name"
     search = ("name", "slug", Through(Variant.sku, Product.id, Variant.product_id))
-    search_hint = "Name, URL slug or SKU"
+    search_hint = lazy_gettext("Name, URL slug or SKU")
     tabs = (
-        Tab("all", "All"),
-        Tab("active", "Active", Product.status == ProductStatus.ACTIVE),
-        Tab("draft", "Drafts", Product.status == ProductStatus.DRAFT),
-        Tab("out", "Sold out", (Product.status == ProductStatus.ACTIVE) & (AVAILABLE <= 0)),
-        Tab("archived", "Archived", Product.status == ProductStatus.ARCHIVED),
+        Tab("all", lazy_gettext("All")),
+        Tab("active", lazy_gettext("Active"), Product.status == ProductStatus.ACTIVE),
+        Tab("draft", lazy_gettext("Drafts"), Product.status == ProductStatus.DRAFT),
+        Tab(
+            "out",
+            lazy_gettext("Sold out"),
+            (Product.status == ProductStatus.ACTIVE) & (AVAILABLE <= 0),
+        ),
+        Tab("archived", lazy_gettext("Archived"), Product.status == ProductStatus.ARCHIVED),
     )
     row_actions = (
         Action(
             "publish",
-            "Publish",
+            lazy_gettext("Publish"),
             catalog.publish,
-            "is in the shop now.",
+            lazy_gettext("is published."),
             icon="store",
             permission="edit",
             single=False,
         ),
         Action(
             "unpublish",
-            "Unpublish",
+            lazy_gettext("Unpublish"),
             catalog.unpublish,
-            "is a draft again.",
+            lazy_gettext("is unpublished."),
             icon="eye-off",
             permission="edit",
             single=False,
         ),
         Action(
             "archive",
-            "Archive",
+            lazy_gettext("Archive"),
             catalog.archive,
-            "is archived.",
-            confirm="Take these products out of the shop and archive them: {count}?",
+            lazy_gettext("is archived."),
+            confirm=lazy_gettext("Unpublish and archive these products: {count}?"),
             icon="archive",
             permission="edit",
             single=False,
@@ -169,7 +176,7 @@ class ProductsView(View):
     )
     list_template = "admin/products/list.html"
     row_buttons = "admin/products/_row_buttons.html"
-    empty_words = ("No products yet", "Products appear here.")
+    empty_words = (lazy_gettext("No products yet"), lazy_gettext("Products appear here."))
 
     def row_href(self, item: Product) -> str | None:
         method = "edit" if self.may("can_edit") else "show"
@@ -196,9 +203,9 @@ class ProductsView(View):
             except DomainError as refusal:
                 blame(form, refusal)
             else:
-                flash("The draft is saved. Now add pictures, options and prices.", "success")
+                flash(_("The draft is saved. Now add images, options and prices."), "success")
                 return redirect(self.address("edit", pk=product.id), code=303)
-        return self.page("admin/products/add.html", title="New product", form=form)
+        return self.page("admin/products/add.html", title=_("New product"), form=form)
 
     @expose("/show/<int:pk>")
     @has_access
@@ -222,7 +229,7 @@ class ProductsView(View):
                 blame(form, refusal)
                 product = _whole_product(pk)
             else:
-                flash(f"{product.name} is saved.", "success")
+                flash(_("%(name)s is saved.", name=product.name), "success")
                 return redirect(self.address("edit", pk=pk), code=303)
         return self._editor(product, form=form)
 
@@ -245,7 +252,7 @@ class ProductsView(View):
             product = catalog.get_product(existing(pk), to_change=True)
             name = product.name
             catalog.delete_product(product)
-        flash(f"{name} is deleted.", "success")
+        flash(_("%(name)s is deleted.", name=name), "success")
         return redirect(self.address("list"), code=303)
 
     @expose("/preview", methods=["POST"])
@@ -288,10 +295,10 @@ class ProductsView(View):
                 product,
                 values=chosen,
                 sku=request.form.get("sku", ""),
-                price_minor=price_of(request.form, "price", "The price"),
+                price_minor=price_of(request.form, "price", _("The price")),
             )
 
-        return self._part(pk, "new variant", add)
+        return self._part(pk, "new-variant", add)
 
     @expose("/<int:pk>/variants/generate", methods=["POST"])
     @has_access
@@ -301,10 +308,10 @@ class ProductsView(View):
 
         def generate(product: Product) -> None:
             pattern = request.form.get("sku_pattern", "")
-            price = price_of(request.form, "price", "The price")
+            price = price_of(request.form, "price", _("The price"))
             made = catalog.generate_variants(product, sku_pattern=pattern, price_minor=price)
             if not made:
-                raise Invalid("Every combination is there already.")
+                raise Invalid(_("Every combination already exists."))
 
         return self._part(pk, "generate", generate)
 
@@ -338,10 +345,12 @@ class ProductsView(View):
         """Take one picture in. What is refused leaves nothing behind."""
         product = catalog.get_product(existing(pk))
         if len(product.images) >= MAX_IMAGES:
-            raise Invalid(f"A product can have {MAX_IMAGES} pictures, not more.", field="picture")
+            raise Invalid(
+                _("A product can have at most %(count)s images.", count=MAX_IMAGES), field="picture"
+            )
         sent = request.files.get("picture")
         if sent is None or not sent.filename:
-            raise Invalid("Choose a picture first.", field="picture")
+            raise Invalid(_("Choose an image first."), field="picture")
         end_read()  # a picture may wait for its turn longer than Postgres waits for us
         stored = media.store_upload(cast(BinaryIO, sent.stream), sent.filename)
         with transaction():
@@ -349,7 +358,7 @@ class ProductsView(View):
             image = catalog.add_image(current, stored, alt="")
         if errors.wants_json():
             return make_response(jsonify(id=image.id), 201)
-        return self._back(pk, "The picture is added.", "pictures")
+        return self._back(pk, _("The image is added."), "pictures")
 
     @expose("/<int:pk>/pictures/order", methods=["POST"])
     @has_access
@@ -358,13 +367,13 @@ class ProductsView(View):
         """Show the pictures in another order."""
         asked = request.form.get("order", "").split(",")
         if not all(part.isdecimal() and len(part) < 19 for part in asked):
-            raise Invalid("The order must name every picture once.", field="order")
+            raise Invalid(_("The order must name every image once."), field="order")
         with transaction():
             product = catalog.get_product(existing(pk), to_change=True)
             catalog.reorder_images(product, [int(part) for part in asked])
         if errors.wants_json():
-            return jsonify(message="The order is saved.")
-        return self._back(pk, "The order is saved.", "pictures")
+            return jsonify(message=_("The order is saved."))
+        return self._back(pk, _("The order is saved."), "pictures")
 
     @expose("/<int:pk>/pictures/<int:image_id>", methods=["POST"])
     @has_access
@@ -379,8 +388,8 @@ class ProductsView(View):
             )
             catalog.update_image(image, alt=request.form.get("alt", ""), option_value=value)
         if errors.wants_json():
-            return jsonify(message="Saved.")
-        return self._back(pk, "The picture's description is saved.", "pictures")
+            return jsonify(message=_("Saved."))
+        return self._back(pk, _("The alt text is saved."), "pictures")
 
     @expose("/<int:pk>/pictures/<int:image_id>/move/<int:step>", methods=["POST"])
     @has_access
@@ -395,8 +404,10 @@ class ProductsView(View):
             order.insert(to, order.pop(at))
             catalog.reorder_images(product, order)
         if errors.wants_json():
-            return jsonify(message=f"Now picture {to + 1} of {len(order)}.")
-        return self._back(pk, "The order is saved.", "pictures")
+            return jsonify(
+                message=_("Now image %(position)s of %(count)s.", position=to + 1, count=len(order))
+            )
+        return self._back(pk, _("The order is saved."), "pictures")
 
     @expose("/<int:pk>/pictures/<int:image_id>/delete", methods=["POST"])
     @has_access
@@ -404,9 +415,9 @@ class ProductsView(View):
     def delete_picture(self, pk: int, image_id: int) -> Page:
         """Take a picture off the product."""
         with transaction():
-            _, image = _own_image(pk, image_id)
+            image = _own_image(pk, image_id)[1]
             catalog.remove_image(image)
-        return self._back(pk, "The picture is removed.", "pictures")
+        return self._back(pk, _("The image is removed."), "pictures")
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -423,7 +434,7 @@ class ProductsView(View):
             shown = SHOWN[part](product) if part in SHOWN else {}
             attempt = Attempt(part, refusal.sentence, merged(shown, request.form))
             return self._editor(product, attempt=attempt)
-        return self._back(pk, "Saved.", "options" if part == "options" else "variants")
+        return self._back(pk, _("Saved."), "options" if part == "options" else "variants")
 
     def _back(self, pk: int, message: str, anchor: str = "") -> Page:
         flash(message, "success")
@@ -485,9 +496,9 @@ def readiness(product: Product, levels: dict[int, inventory.Level]) -> list[tupl
         ("A description", bool(product.description)),
         ("A category", bool(product.categories)),
         ("A picture", bool(product.images)),
-        ("Every picture is described", all(image.alt for image in product.images)),
-        ("A variant with a price", any(variant.price_minor for variant in sold)),
-        ("Something in stock", free > 0 or any(v.backorder_allowed for v in sold)),
+        (_("Every image has alt text"), all(image.alt for image in product.images)),
+        (_("A variant with a price"), any(variant.price_minor for variant in sold)),
+        (_("Something in stock"), free > 0 or any(v.backorder_allowed for v in sold)),
     ]
 
 

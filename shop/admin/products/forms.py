@@ -30,6 +30,8 @@ from shop.checkout.models import TaxRate
 from shop.core import strict_json
 from shop.core.db import session
 from shop.core.errors import DomainError, Invalid
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.money import AmountError, format_typed, parse_amount
 
 PAIR = re.compile(r"\s*([^:]+):\s*(.+)")
@@ -42,9 +44,11 @@ Typed = Mapping[str, str]
 class DetailsForm(FlaskForm):
     """What is written about a product: the declared fields, and these that offer choices."""
 
-    categories = SelectMultipleField("Categories", coerce=int)
+    categories = SelectMultipleField(lazy_gettext("Categories"), coerce=int)
     primary_category = SelectField(
-        "Main category", coerce=int, description="Where the path above the name leads."
+        lazy_gettext("Main category"),
+        coerce=int,
+        description=lazy_gettext("The category in the breadcrumbs above the name."),
     )
     tax_class = SelectField(DETAILS["tax_class"].label)
 
@@ -61,7 +65,7 @@ def _box(one: Field[Any]) -> Any:
     """What a declared field is typed into."""
     checks: list[Any] = [Optional()] if one.is_nullable else []
     if one.is_needed:
-        checks = [InputRequired(f"Fill in a {one.label.lower()}.")]
+        checks = [InputRequired(lazy_gettext("Fill in: %(field)s.", field=one.label))]
     match one:
         case Text(rows=1):
             return StringField(one.label, [*checks, Length(max=one.most)], description=one.hint)
@@ -80,7 +84,9 @@ def _box(one: Field[Any]) -> Any:
         case Amount():
             return MoneyField(one.label, checks, description=one.hint)
         case Whole():
-            bounds = NumberRange(one.least, one.most, f"A whole number from {one.least}.")
+            bounds = NumberRange(
+                one.least, one.most, lazy_gettext("A whole number from %(least)s.", least=one.least)
+            )
             return WholeField(one.label, [*checks, bounds], description=one.hint)
         case Flag():
             return BooleanField(one.label, description=one.hint)
@@ -129,7 +135,7 @@ def details_form(product: Product | None, *, fill: bool = False) -> DetailsForm:
     names = {row.path: row.name for row in rows}
     places = {str(row.id): " › ".join(_names_above(row.path, names)) for row in rows}
     form.categories.choices = places
-    form.primary_category.choices = {"0": "The first of them"} | places
+    form.primary_category.choices = {"0": _("The first selected category")} | places
     classes = session.scalars(select(TaxRate.tax_class).distinct().order_by(TaxRate.tax_class))
     known = {*classes, product.tax_class if product else "standard"}
     form.tax_class.choices = {name: name.capitalize() for name in sorted(known)}
@@ -184,7 +190,9 @@ def _pairs(one: Pairs, text: str) -> dict[str, str]:
         if line.strip():
             found = PAIR.fullmatch(line)
             if found is None:
-                raise Invalid(f"“{line.strip()[:40]}” has no “:” in it.", field=one.name)
+                raise Invalid(
+                    _("“%(line)s” has no “:” in it.", line=line.strip()[:40]), field=one.name
+                )
             pairs[found[1].strip()] = found[2].strip()
     return pairs
 
@@ -208,8 +216,11 @@ def check_unchanged(product: Product) -> None:
     seen = request.form.get("seen", "")
     if seen and seen != seen_details(product):
         raise Invalid(
-            "Somebody changed this product while you edited it. What you typed is still here:"
-            " compare it with the shop's page, then save again to replace what is there.",
+            _(
+                "Someone else changed this product while you were editing it. Your changes are"
+                " still here: compare them with the store's page, then save again to replace the"
+                " other changes."
+            ),
             field="name",
         )
 
@@ -240,11 +251,19 @@ def check_merged(shown: Typed, typed: Typed) -> None:
     for name, before in _seen_in(typed).items():
         mine, now = typed.get(name, "").strip(), shown.get(name, "")
         if before not in (mine, now) and mine != now:
-            change = f"changed “{before}” to “{now}”" if now else f"removed “{before}”"
-            change = change if before else f"filled in “{now}”"
+            if not before:
+                change = _("Someone else filled in “%(now)s”.", now=now)
+            elif now:
+                change = _(
+                    "Someone else changed “%(before)s” to “%(now)s”.", before=before, now=now
+                )
+            else:
+                change = _("Someone else removed “%(before)s”.", before=before)
             raise Stale(
-                f"Somebody {change} while you edited it. What you typed is still here:"
-                " save again to replace it."
+                _(
+                    "%(change)s Your changes are still here: save again to replace it.",
+                    change=change,
+                )
             )
 
 
@@ -392,13 +411,13 @@ def price_of(typed: Typed, name: str, what: str) -> int:
     try:
         return parse_amount(typed.get(name, ""), currency())
     except AmountError as error:
-        raise Invalid(f"{what}: {error}", field=name) from None
+        raise Invalid(_("%(field)s: %(error)s", field=what, error=error), field=name) from None
 
 
 def _number(typed: Typed, name: str, what: str) -> int:
     text = typed.get(name, "").strip() or "0"
     if not (text.isascii() and text.isdecimal()) or len(text) > 9:
-        raise Invalid(f"{what} must be a whole number.", field=name)
+        raise Invalid(_("%(field)s must be a whole number.", field=what), field=name)
     return int(text)
 
 

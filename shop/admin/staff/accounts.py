@@ -18,6 +18,7 @@ from shop.admin.staff import passwords
 from shop.core import clock, sessions
 from shop.core.db import session
 from shop.core.errors import DomainError, Invalid
+from shop.core.i18n import gettext as _
 from shop.core.passwords import hashed
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -36,7 +37,7 @@ class LastOwner(DomainError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The shop needs at least one active Owner. Make somebody else Owner first."
+            _("The shop needs at least one active Owner. Make someone else Owner first.")
         )
 
 
@@ -56,13 +57,13 @@ def create(
     email = _email(email)
     _may_give(by, held)
     if not held:
-        raise Invalid("Choose at least one role.", field="roles")
+        raise Invalid(_("Choose at least one role."), field="roles")
     passwords.check(password, email=email, name=f"{first_name} {last_name}")
     taken = select(User.id).where(
         (func.lower(User.email) == email) | (func.lower(User.username) == email)
     )
     if session.scalar(taken) is not None:
-        raise Invalid("Somebody already signs in with this address.", field="email")
+        raise Invalid(_("Someone already signs in with this address."), field="email")
     user = User(
         email=email,
         username=email,
@@ -89,9 +90,9 @@ def change(
     after = {role.name for role in held}
     if before != after:
         if by.id == user.id:
-            raise NotAllowed("You cannot change your own roles; ask another Owner.")
+            raise NotAllowed(_("You cannot change your own roles; ask another Owner."))
         if not held:
-            raise Invalid("Choose at least one role.", field="roles")
+            raise Invalid(_("Choose at least one role."), field="roles")
         _may_give(by, held)
         if roles.OWNER in before - after:
             _keep_an_owner(without=user)
@@ -100,7 +101,7 @@ def change(
         User.id != user.id, (func.lower(User.email) == email) | (func.lower(User.username) == email)
     )
     if email != user.email and session.scalar(taken) is not None:
-        raise Invalid("Somebody already signs in with this address.", field="email")
+        raise Invalid(_("Someone already signs in with this address."), field="email")
     user.email = user.username = email
     rename(user, first_name=first_name, last_name=last_name)
 
@@ -108,7 +109,7 @@ def change(
 def rename(user: User, *, first_name: str, last_name: str) -> None:
     """What people may change about themselves."""
     if not first_name.strip():
-        raise Invalid("Fill in a name.", field="first_name")
+        raise Invalid(_("Fill in a name."), field="first_name")
     user.first_name, user.last_name = first_name.strip(), last_name.strip()
     user.changed_on = _stored_now()
 
@@ -117,7 +118,7 @@ def deactivate(user: User, *, by: Any) -> None:
     """End the account's access at once; its name stays in the history of orders."""
     _may_manage(by, user)
     if by.id == user.id:
-        raise NotAllowed("You cannot deactivate yourself; ask another Owner.")
+        raise NotAllowed(_("You cannot deactivate yourself; ask another Owner."))
     if roles.OWNER in {role.name for role in user.roles}:
         _keep_an_owner(without=user)
     user.active = False
@@ -170,12 +171,12 @@ def first_owner(email: str, password: str) -> User | None:
 
 def _may_give(by: Any | None, held: Sequence[Role]) -> None:
     if by is not None and not roles.may_grant(by, [role.name for role in held]):
-        raise NotAllowed("You cannot give a role that can do more than your own.")
+        raise NotAllowed(_("You cannot assign a role with more permissions than your own."))
 
 
 def _may_manage(by: Any, user: User) -> None:
     if by.id != user.id and not roles.may_grant(by, [role.name for role in user.roles]):
-        raise NotAllowed("You cannot change somebody who may do more than you.")
+        raise NotAllowed(_("You cannot change someone with more permissions than you."))
 
 
 def _keep_an_owner(*, without: User) -> None:
@@ -193,7 +194,7 @@ def _active_owners() -> set[int]:
 def _email(text: str) -> str:
     email = text.strip().lower()
     if not EMAIL.fullmatch(email) or len(email) > 128:
-        raise Invalid("This is not an e-mail address.", field="email")
+        raise Invalid(_("This is not an email address."), field="email")
     return email
 
 

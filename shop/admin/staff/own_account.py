@@ -18,6 +18,8 @@ from shop.core import clock, devices, sessions
 from shop.core.db import session as database
 from shop.core.db import transaction
 from shop.core.errors import Invalid
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.network import network_of
 from shop.core.passwords import matches
 
@@ -69,13 +71,13 @@ class SignInForm(FlaskForm):
     """What one types to get in."""
 
     username = StringField(
-        "Email",
-        [InputRequired("Fill in your e-mail address.")],
+        lazy_gettext("Email"),
+        [InputRequired(lazy_gettext("Fill in your email address."))],
         render_kw={"autocomplete": "username"},
     )
     password = PasswordField(
-        "Password",
-        [InputRequired("Fill in your password.")],
+        lazy_gettext("Password"),
+        [InputRequired(lazy_gettext("Fill in your password."))],
         render_kw={"autocomplete": "current-password"},
     )
 
@@ -115,9 +117,9 @@ class SignInView(Screen):
                 return answer
             if device := _known_device():
                 devices.note_failure(device)
-            form.password.errors = ["The address and the password do not belong together."]
-            return self.page("admin/account/sign_in.html", title="Sign in", form=form), 401
-        return self.page("admin/account/sign_in.html", title="Sign in", form=form)
+            form.password.errors = [_("The email address or the password is wrong.")]
+            return self.page("admin/account/sign_in.html", title=_("Sign in"), form=form), 401
+        return self.page("admin/account/sign_in.html", title=_("Sign in"), form=form)
 
 
 class SignOutView(Screen):
@@ -136,8 +138,10 @@ class SignOutView(Screen):
 class ProfileForm(FlaskForm):
     """What people may change about themselves."""
 
-    first_name = StringField("First name", [InputRequired("Fill in a name."), Length(max=64)])
-    last_name = StringField("Last name", [Length(max=64)])
+    first_name = StringField(
+        lazy_gettext("First name"), [InputRequired(lazy_gettext("Fill in a name.")), Length(max=64)]
+    )
+    last_name = StringField(lazy_gettext("Last name"), [Length(max=64)])
 
 
 class ProfileView(Screen):
@@ -158,7 +162,7 @@ class ProfileView(Screen):
                     first_name=form.first_name.data or "",
                     last_name=form.last_name.data or "",
                 )
-            flash("Your profile is saved.", "success")
+            flash(_("Your profile is saved."), "success")
             return redirect(self.address("show"), code=303)
         elsewhere = select(func.count()).where(
             sessions.SignIn.audience == "staff",
@@ -168,7 +172,7 @@ class ProfileView(Screen):
         )
         return self.page(
             "admin/account/profile.html",
-            title="My profile",
+            title=_("My profile"),
             form=form,
             sign_ins=database.scalar(elsewhere),
         )
@@ -179,7 +183,7 @@ class ProfileView(Screen):
         """End all other sign-ins of this account."""
         with transaction():
             sessions.end_all("staff", current_user.id, but=session.get(security.SESSION_KEY))
-        flash("All other browsers are signed out.", "success")
+        flash(_("All other browsers are signed out."), "success")
         return redirect(self.address("show"), code=303)
 
 
@@ -187,14 +191,16 @@ class NewPasswordForm(FlaskForm):
     """A new password, typed twice."""
 
     password = PasswordField(
-        "New password",
-        [InputRequired("Fill in a password.")],
-        description="At least 12 characters. A few unusual words are easy to remember.",
+        lazy_gettext("New password"),
+        [InputRequired(lazy_gettext("Fill in a password."))],
+        description=lazy_gettext(
+            "At least 12 characters. A few unusual words are easy to remember."
+        ),
         render_kw={"autocomplete": "new-password"},
     )
     repeat = PasswordField(
-        "New password again",
-        [EqualTo("password", "The two do not match.")],
+        lazy_gettext("New password again"),
+        [EqualTo("password", lazy_gettext("The two do not match."))],
         render_kw={"autocomplete": "new-password"},
     )
 
@@ -203,8 +209,8 @@ class OwnPasswordForm(NewPasswordForm):
     """Whoever changes their password proves that they know the present one."""
 
     current = PasswordField(
-        "Current password",
-        [InputRequired("Fill in your current password.")],
+        lazy_gettext("Current password"),
+        [InputRequired(lazy_gettext("Fill in your current password."))],
         render_kw={"autocomplete": "current-password"},
     )
 
@@ -223,7 +229,7 @@ class PasswordView(Screen):
         form = OwnPasswordForm()
         if form.validate_on_submit():
             if not matches(current_user.password, form.current.data or ""):
-                form.current.errors = ["This is not your current password."]
+                form.current.errors = [_("This is not your current password.")]
             else:
                 try:
                     with transaction():
@@ -235,6 +241,8 @@ class PasswordView(Screen):
                 except Invalid as refusal:
                     form.password.errors = [refusal.sentence]
                 else:
-                    flash("Your password is changed. All other browsers are signed out.", "success")
+                    flash(
+                        _("Your password is changed. All other browsers are signed out."), "success"
+                    )
                     return redirect("/admin/profile/", code=303)
-        return self.page("admin/account/password.html", title="Change password", form=form)
+        return self.page("admin/account/password.html", title=_("Change password"), form=form)

@@ -29,6 +29,8 @@ from shop.admin.staff import accounts
 from shop.admin.staff.own_account import NewPasswordForm
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 
 
 def _role_order(role: Role) -> int:
@@ -37,7 +39,7 @@ def _role_order(role: Role) -> int:
 
 
 def _role_names(held: list[Role]) -> str:
-    return ", ".join(role.name for role in sorted(held, key=_role_order)) or "none"
+    return ", ".join(role.name for role in sorted(held, key=_role_order)) or _("none")
 
 
 class StaffView(View):
@@ -45,17 +47,23 @@ class StaffView(View):
 
     route_base = "/admin/staff"
     datamodel = Table(User)
-    noun = "staff member"
-    plural = "Staff"
-    intro = "Everybody who may sign in here."
+    noun = lazy_gettext("staff member")
+    plural = lazy_gettext("Staff")
+    intro = lazy_gettext("Everyone who can sign in to the admin.")
     pages = ("show", "add", "edit")
     columns = (
-        Text("get_full_name", "Name"),
+        Text("get_full_name", lazy_gettext("Name")),
         Email("email"),
         Column("roles", show=lambda held, row: _role_names(held)),
-        YesNo("active", "Access", yes="Active", no="Deactivated", card="end"),
-        Moment("last_login", "Last sign-in"),
-        Moment("created_on", "Added", shown=False),
+        YesNo(
+            "active",
+            lazy_gettext("Access"),
+            yes=lazy_gettext("Active"),
+            no=lazy_gettext("Deactivated"),
+            card="end",
+        ),
+        Moment("last_login", lazy_gettext("Last sign-in")),
+        Moment("created_on", lazy_gettext("Added"), shown=False),
     )
     show_columns = [
         "get_full_name", "email", "roles", "active", "last_login", "login_count",
@@ -65,42 +73,47 @@ class StaffView(View):
     edit_columns = ["first_name", "last_name", "email", "roles"]
     sort = "email"
     search = ("first_name", "last_name", "email")
-    search_hint = "Name or email"
+    search_hint = lazy_gettext("Name or email")
     tabs = (
-        Tab("all", "All"),
-        Tab("active", "Active", User.active.is_(True)),
-        Tab("off", "Deactivated", User.active.is_(False)),
+        Tab("all", lazy_gettext("All")),
+        Tab("active", lazy_gettext("Active"), User.active.is_(True)),
+        Tab("off", lazy_gettext("Deactivated"), User.active.is_(False)),
     )
     row_actions = (
         Action(
             "deactivate",
-            "Deactivate",
+            lazy_gettext("Deactivate"),
             lambda user: accounts.deactivate(user, by=current_user),
-            "has no access any more.",
-            confirm="Sign them out everywhere and end their access?",
+            lazy_gettext("no longer has access."),
+            confirm=lazy_gettext("Sign them out everywhere and end their access?"),
             icon="user-x",
             applies=lambda user: user.active and user.id != current_user.id,
         ),
         Action(
             "activate",
-            "Activate",
+            lazy_gettext("Activate"),
             lambda user: accounts.activate(user, by=current_user),
-            "can sign in again.",
-            confirm="Let them sign in again?",
+            lazy_gettext("can sign in again."),
+            confirm=lazy_gettext("Let them sign in again?"),
             icon="user-check",
             applies=lambda user: not user.active and user.id != current_user.id,
         ),
     )
-    label_columns = {"login_count": "Sign-ins", "fail_login_count": "Failed since then"}
+    label_columns = {
+        "login_count": lazy_gettext("Sign-ins"),
+        "fail_login_count": lazy_gettext("Failed since then"),
+    }
     hints = {
-        "email": "They sign in with this address.",
-        "roles": "You can give roles that may do no more than your own.",
+        "email": lazy_gettext("They sign in with this address."),
+        "roles": lazy_gettext("You can assign roles with no more permissions than your own."),
     }
     add_form_extra_fields = {
         "password": PasswordField(
-            "First password",
-            [InputRequired("Fill in a password.")],
-            description="At least 12 characters. They can change it under My profile.",
+            lazy_gettext("First password"),
+            [InputRequired(lazy_gettext("Fill in a password."))],
+            description=lazy_gettext(
+                "At least 12 characters. They can change it under My profile."
+            ),
             render_kw={"autocomplete": "new-password"},
         )
     }
@@ -147,10 +160,16 @@ class StaffView(View):
             except Invalid as refusal:
                 form.password.errors = [refusal.sentence]
             else:
-                flash(f"{user} has a new password and is signed out everywhere.", "success")
+                flash(
+                    _("%(name)s has a new password and is signed out everywhere.", name=user),
+                    "success",
+                )
                 return redirect(self.address("show", pk=pk), code=303)
         return self.page(
-            "admin/staff/password.html", title=f"Password of {user}", form=form, item=user
+            "admin/staff/password.html",
+            title=_("Password of %(name)s", name=user),
+            form=form,
+            item=user,
         )
 
 
@@ -166,7 +185,9 @@ class RolesView(Screen):
         """All roles with the number of people who hold them."""
         held = select(Role.name, func.count(User.id)).outerjoin(Role.user).group_by(Role.name)
         people: dict[str, int] = dict(session.execute(held).all())
-        return self.page("admin/roles/list.html", title="Roles", roles=roles.ROLES, people=people)
+        return self.page(
+            "admin/roles/list.html", title=_("Roles"), roles=roles.ROLES, people=people
+        )
 
     @expose("/show/<name>")
     @has_access

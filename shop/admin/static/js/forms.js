@@ -60,7 +60,7 @@ async function saveOthersFirst(event) {
   for (const other of others) {
     const refusal = await saved(other);
     if (refusal) {
-      toast({ title: "Not saved yet", text: refusal, tone: "danger", stay: true });
+      toast({ title: "Not saved", text: refusal, tone: "danger", stay: true });
       firstField(other)?.focus();
       return;
     }
@@ -92,5 +92,5 @@ async function saved(form) {
   if (response.headers.get("Content-Type")?.includes("json")) return (await response.json()).error;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const words = page.querySelector(".has-error .error, .notice-danger p")?.textContent?.trim();
-  return words || "Look at the marked fields.";
+  return words || "Please fix the marked fields.";
 }

@@ -77,7 +77,7 @@ async function sent(form) {
     const answer = await response.json();
     return response.ok ? answer : { error: answer.error ?? "That did not work. Try again." };
   } catch {
-    return { error: "The shop did not answer. Save again: it counts once, even if it arrived before." };
+    return { error: "No response from the shop. Save again: the change is made only once." };
   }
 }
 

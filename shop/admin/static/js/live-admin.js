@@ -60,7 +60,7 @@ function announce({ type, data }) {
     toast({ title: "Low stock", text: `${data.sku}: ${left}`, href: `${STOCK}${encodeURIComponent(data.sku)}`, tone: "warning" });
   } else if (type === "task.opened") {
     const href = data.order_id ? `${ORDERS}${data.order_id}` : "";
-    toast({ title: "Needs a person", text: data.sentence, tone: "warning", href, stay: true });
+    toast({ title: "New task", text: data.sentence, tone: "warning", href, stay: true });
   }
 }
 

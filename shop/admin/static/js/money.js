@@ -37,16 +37,16 @@ function sayRefund(form) {
   const amount = money(total, form);
   sum.textContent = fault || amount;
   sum.classList.toggle("over", fault !== "" || total > balance);
-  rest.textContent = fault ? "—" : total > balance ? `Only ${money(balance, form)} can go back` : money(balance - total, form);
-  give.textContent = isRight ? `Give back ${amount}` : isReturn ? "Record return" : "Give back";
+  rest.textContent = fault ? "—" : total > balance ? `Only ${money(balance, form)} is left to refund` : money(balance - total, form);
+  give.textContent = isRight ? `Refund ${amount}` : isReturn ? "Record return" : "Refund";
   const agreed = /** @type {HTMLInputElement} */ (form.elements.namedItem("agreed"));
   agreed.value = isRight || isReturn ? String(total) : "";
   if (isReturn) {
     form.dataset.confirm = `Record the return of ${units === 1 ? "1 item" : `${units} items`}? They come to ${amount}, so no money moves.`;
     form.dataset.ok = "Record return";
   } else if (isRight) {
-    form.dataset.confirm = `Give back ${amount} to ${form.dataset.card}? Stripe sends it right away; it cannot be called back.`;
-    form.dataset.ok = `Give back ${amount}`;
+    form.dataset.confirm = `Refund ${amount} to ${form.dataset.card}? Stripe sends the refund right away. It cannot be cancelled.`;
+    form.dataset.ok = `Refund ${amount}`;
   } else {
     delete form.dataset.confirm;
   }
@@ -70,7 +70,7 @@ function sumOf(form, balance) {
     const typed = row.querySelector("input[type=number]");
     const words = typed instanceof HTMLInputElement ? typed.value.trim() || "0" : "0";
     const part = /^\d+$/.test(words) ? steps[number][Number(words)] : undefined;
-    if (part === undefined) fault = "More than can go back";
+    if (part === undefined) fault = "More than is left to refund";
     const shown = /** @type {HTMLElement} */ (row.querySelector("[data-line-sum]"));
     shown.textContent = part ? money(part, form) : "";
     total += part ?? 0;
@@ -95,7 +95,7 @@ function sayCancel(form) {
     (sum, one) => sum + (Number(one.value) || 0),
     0,
   );
-  label.textContent = isAll ? "Cancel the order" : units === 1 ? "Cancel 1 piece" : `Cancel ${units} pieces`;
+  label.textContent = isAll ? "Cancel the order" : units === 1 ? "Cancel 1 item" : `Cancel ${units} items`;
 }
 
 /**

@@ -95,7 +95,7 @@ function watchPictures(place) {
     const form = /** @type {HTMLFormElement} */ (place.querySelector("[data-drop]"));
     const line = progressLine(place, file.name);
     if (file.size > Number(form.dataset.maxBytes)) {
-      line.refuse(`${file.name} is larger than 10 MB, the most we can take.`);
+      line.refuse(`${file.name} is larger than 10 MB.`);
       return;
     }
     const body = new FormData();
@@ -154,7 +154,7 @@ function send(address, body, line) {
       resolve(undefined);
     });
     request.addEventListener("error", () => {
-      line.refuse("The connection was lost. Please try this picture again.");
+      line.refuse("The connection was lost. Please try this image again.");
       resolve(undefined);
     });
     request.send(body);
@@ -166,7 +166,7 @@ function sentenceOf(request) {
   try {
     return JSON.parse(request.responseText).error;
   } catch {
-    return "The shop could not take this picture. Please try again.";
+    return "The image could not be uploaded. Please try again.";
   }
 }
 
@@ -184,7 +184,7 @@ async function refresh(place) {
     again.value = typing.value;
     again.focus();
   }
-  say(place, "The pictures are up to date.");
+  say(place, "The images are up to date.");
 }
 
 /** @param {HTMLElement} place @param {string} words */
@@ -195,7 +195,7 @@ function say(place, words) {
 /** @param {HTMLFormElement} form */
 async function describe(form) {
   const answer = await post(form.action, new FormData(form));
-  toast(answer.error ? { title: answer.error, tone: "danger", stay: true } : { title: "Description saved", tone: "success" });
+  toast(answer.error ? { title: answer.error, tone: "danger", stay: true } : { title: "Alt text saved", tone: "success" });
 }
 
 /** @param {HTMLFormElement} form */
@@ -216,7 +216,7 @@ async function move(form) {
 /** @param {string} address @param {FormData} body @returns {Promise<{message?: string, error?: string}>} */
 async function post(address, body) {
   const response = await fetch(address, { method: "POST", body, headers: { Accept: "application/json" } });
-  return response.json().catch(() => ({ error: "The shop did not answer. Please try again." }));
+  return response.json().catch(() => ({ error: "No response from the shop. Please try again." }));
 }
 
 /** @param {HTMLElement} place @param {(files: File[]) => void} add */
