@@ -146,7 +146,7 @@ class InventoryView(View):
         """One variant: its numbers, why they are so, and its ledger."""
         variant = get_variant(existing(pk))
         level = inventory.levels([pk]).get(pk, inventory.Level(0, 0, 0))
-        before = request.args.get("before", "")
+        before = request.args.get("older", "")
         movements = inventory.movements(
             pk,
             limit=PER_HISTORY + 1,

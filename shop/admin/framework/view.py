@@ -417,6 +417,7 @@ class View(_InTheAdmin, ModelView):
             pager=shown.pager(state, found),
             sort_links=shown.sort_links(self, state),
             bulk=self.bulk_actions(),
+            max_at_once=actions.MAX_AT_ONCE,
             here=listing.here,
             kept_arguments=listing.kept_arguments,
             **self.extra("list"),
