@@ -165,7 +165,7 @@ def test_a_name_that_several_products_share_is_asked_about(owner: Desk, session:
 
     assert answer.status_code == 422
     assert (
-        "“Vase” is the name of 2 products. Type the address of the one that is meant:"
+        "“Vase” is the name of 2 products. Type the URL slug of the right one:"
         " vase, vase-2." in answer.text
     )
     assert session.scalar(select(func.count()).select_from(Discount)) == 0

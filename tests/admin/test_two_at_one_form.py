@@ -208,7 +208,7 @@ def test_who_comes_while_the_database_is_away_is_told_so_in_words(
     db.configure(live_database)
 
     assert (page.status_code, sent.status_code, status) == (503, 503, 503)
-    assert AWAY in page.text
+    assert str(AWAY) in page.text
     assert 'href="/admin/shipping/list/?tab=on"' in page.text
-    assert AWAY + LOOK_FIRST in sent.text
-    assert answer["error"] == AWAY + LOOK_FIRST
+    assert str(AWAY + LOOK_FIRST) in sent.text
+    assert answer["error"] == str(AWAY + LOOK_FIRST)

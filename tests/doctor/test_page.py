@@ -76,7 +76,7 @@ def test_what_is_broken_is_named_with_a_way_to_it(app: Flask, own_shop: Shop) ->
 
     page = desk.text(PAGE)
 
-    assert "4 rules broken" in page
+    assert "4 checks failed" in page
     assert f'href="/admin/orders/show/{paid}"' in page
     assert f'href="/admin/inventory/show/{own_shop.lamp.id}"' in page
     assert f'href="/admin/products/edit/{own_shop.mug.product_id}"' in page
@@ -174,11 +174,11 @@ def test_the_page_is_accessible_fits_and_follows(
     assert violations(page) == []
 
     page.get_by_role("button", name="Run now").click()
-    expect(page.get_by_text("a worker is looking")).to_be_visible()
+    expect(page.get_by_text("started a run at")).to_be_visible()
     assert violations(page) == []
     own_shop.settle_down()
 
-    expect(page.get_by_text("2 rules broken").first).to_be_visible()
+    expect(page.get_by_text("2 checks failed").first).to_be_visible()
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     context.close()
