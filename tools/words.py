@@ -23,7 +23,16 @@ POT = ROOT / "translations" / "messages.pot"
 TEMPLATES = ROOT / "templates"
 # Folders in which everything that people read goes through gettext: of templates, and of code.
 CONVERTED = ("components/", "email/", "layouts/", "store/")
-REFUSING = ("cart", "catalog", "customers", "media", "notifications", "reviews", "store")
+REFUSING = (
+    "cart",
+    "catalog",
+    "customers",
+    "media",
+    "notifications",
+    "orders",
+    "reviews",
+    "store",
+)
 # Errors for programs, programmers and whoever sets the shop up; those stay English.
 TECHNICAL = {"_Refused", "RuntimeError", "StorageRefused", "TypeError", "ValueError"}
 # What the visible attributes of HTML are called.

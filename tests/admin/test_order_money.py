@@ -145,7 +145,7 @@ def test_all_that_is_left_is_one_choice(owner: Desk, cast: Cast) -> None:
         ({"quantity": "1.5"}, "A quantity must be a whole number."),
         ({"quantity": "999999999"}, "Tidal mug: 2 can still go back"),
         ({"quantity": "9999999999"}, "A quantity must be a whole number."),
-        ({"quantity-999999": "1"}, "This line is not part of the order."),
+        ({"quantity-999999": "1"}, "This item is not part of the order."),
         ({"shipping": "-1"}, "An amount cannot be below zero."),
         ({"shipping": "1000"}, "of the shipping can still go back."),
         ({"shipping": "1,234"}, "can be read in two ways. Write 1234.00"),
