@@ -26,7 +26,10 @@ CONVERTED = ("components/", "email/", "layouts/", "store/")
 REFUSING = (
     "cart",
     "catalog",
+    "checkout",
     "customers",
+    "discounts",
+    "inventory",
     "media",
     "notifications",
     "orders",
