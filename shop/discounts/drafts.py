@@ -191,7 +191,7 @@ def check_whole(value: object, least: int, most: int, words: str, field: str) ->
 def _amount(value: int, least: int, currency: str, words: str, field: str) -> None:
     if not least <= value <= MAX_MINOR:
         sentence = _(
-            "%(what)s must be from %(least)s to %(most)s.",
+            "%(what)s must be between %(least)s and %(most)s.",
             what=words,
             least=Money(least, currency),
             most=Money(MAX_MINOR, currency),

@@ -59,7 +59,7 @@ class MethodFacts:
     least_minor: int = 0
     most_minor: int | None = None
     can_capture_later: bool = False
-    wait: str = lazy_gettext("this usually takes a few minutes")
+    wait: str = field(default_factory=lambda: lazy_gettext("this usually takes a few minutes"))
 
 
 _EURO_AREA = frozenset(

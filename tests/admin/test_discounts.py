@@ -215,15 +215,15 @@ def test_a_name_that_several_products_share_is_asked_about(owner: Desk, session:
         ({"min_subtotal": "1.000"}, "Write 1000.00 or 1,000.00."),
         (
             {"min_subtotal": "2000000"},
-            "The minimum order value must be from €0.01 to €1,000,000.00.",
+            "The minimum order value must be between €0.01 and €1,000,000.00.",
         ),
         (
             {"kind": "fixed", "amount": "2000000"},
-            "The amount off must be from €0.01 to €1,000,000.00.",
+            "The amount off must be between €0.01 and €1,000,000.00.",
         ),
         (
             {"kind": "free_shipping", "amount": "2000000"},
-            "The maximum off shipping must be from €0.00 to €1,000,000.00.",
+            "The maximum off shipping must be between €0.00 and €1,000,000.00.",
         ),
         ({"code": "x"}, "A code has 3 to 40 letters and digits"),
         ({"code": "no spaces"}, "A code has 3 to 40 letters and digits"),
@@ -392,7 +392,10 @@ def test_an_automatic_discount_has_no_codes(owner: Desk) -> None:
 
     status, answer = owner.ask(f"{BASE}/{discount.id}/codes", {"count": "5"})
 
-    assert (status, answer["error"]) == (409, "This discount applies automatically: it has no codes.")
+    assert (status, answer["error"]) == (
+        409,
+        "This discount applies automatically: it has no codes.",
+    )
 
 
 def test_trying_it_on_a_cart(owner: Desk, cast: Cast) -> None:

@@ -106,7 +106,11 @@ TYPED = {"email": "ada@example.com", **ADDRESS, "line1": "Elsewhere 7", "phone":
 
 @pytest.mark.parametrize(
     ("code", "status", "words"),
-    [("welcome10", 200, "saves €3.80"), ("NOPE", 404, "Discount code “NOPE” not found"), ("", 422, "")],
+    [
+        ("welcome10", 200, "saves €3.80"),
+        ("NOPE", 404, "Discount code “NOPE” not found"),
+        ("", 422, ""),
+    ],
 )
 def test_a_code_on_the_contact_step_keeps_what_is_typed(
     browser: FlaskClient, cast: Cast, code: str, status: int, words: str

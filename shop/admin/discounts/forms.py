@@ -1,6 +1,6 @@
 """What people type about a discount, read into what the operations take."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -68,8 +68,9 @@ class ShopTimeField(DateTimeLocalField):
             self.data = self.data.replace(tzinfo=checkout.terms().zone)
 
 
-def _choices(words: Mapping[Any, str]) -> dict[str, str]:
-    return {str(member): sentence for member, sentence in words.items()}
+def _choices(words: Mapping[Any, str]) -> Callable[[], dict[str, str]]:
+    """Options whose labels are in the language of whoever opens the form."""
+    return lambda: {str(member): str(sentence) for member, sentence in words.items()}
 
 
 class DiscountForm(FlaskForm):
