@@ -104,7 +104,7 @@ def claim(scope: str, key: str, fingerprint: str) -> Claim | Answer:
         .returning(IdempotencyKey.key)
     ).first()
     if taken_over is None:
-        raise InProgress(str(RUNNING))
+        raise InProgress(RUNNING)
     return replace(mine, is_repeat=True)
 
 
@@ -121,7 +121,7 @@ def store(claimed: Claim, status: int, body: dict[str, Any]) -> None:
         .returning(IdempotencyKey.key)
     ).first()
     if kept is None:
-        raise InProgress(str(RUNNING))
+        raise InProgress(RUNNING)
 
 
 def release(claimed: Claim) -> None:

@@ -42,7 +42,7 @@ class Refused(DomainError):
         self.reason, self.code = reason, reason.value
         self.stripe_code, self.decline_code = stripe_code, decline_code
         self.is_replayed = is_replayed
-        self.stored = stored or sentence
+        self.stored = stored or self.sentence
 
 
 class AccessDenied(Unavailable):
@@ -95,7 +95,7 @@ def translated(error: stripe.StripeError, step: str, has_key: bool) -> DomainErr
     note = {"step": step, "reason": str(error), "status": error.http_status}
     if isinstance(error, stripe.IdempotencyError) and error.http_status != 409:  # that is in use
         log.error("an idempotency key was used for something else", extra=note)
-        return KeySpent(str(BROKEN))
+        return KeySpent(BROKEN)
     if isinstance(error, stripe.InvalidRequestError | stripe.CardError):
         return _refusal(error)
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
@@ -105,10 +105,10 @@ def translated(error: stripe.StripeError, step: str, has_key: bool) -> DomainErr
     if isinstance(error, stripe.APIConnectionError):
         return Unavailable(_("The payment service does not answer. Please try again in a minute."))
     if isinstance(error, stripe.RateLimitError) or error.http_status == 409:
-        return Unavailable(str(BUSY))
+        return Unavailable(BUSY)
     spent = has_key and _is_saved(error)
     kind = KeySpent if spent else Unavailable
-    return kind(str(BROKEN))
+    return kind(BROKEN)
 
 
 def _refusal(error: stripe.InvalidRequestError | stripe.CardError) -> Refused:
