@@ -17,14 +17,20 @@ from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
 from shop.core.events import emit
 from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.states import StateTable
 
 PRODUCT = StateTable(
-    "product",
+    lazy_gettext("product"),
     {
         ProductStatus.DRAFT: {ProductStatus.ACTIVE, ProductStatus.ARCHIVED},
         ProductStatus.ACTIVE: {ProductStatus.DRAFT, ProductStatus.ARCHIVED},
         ProductStatus.ARCHIVED: {ProductStatus.DRAFT},
+    },
+    {
+        ProductStatus.DRAFT: lazy_gettext("draft"),
+        ProductStatus.ACTIVE: lazy_gettext("active"),
+        ProductStatus.ARCHIVED: lazy_gettext("archived"),
     },
 )
 

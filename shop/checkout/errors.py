@@ -1,6 +1,7 @@
 """What checkout refuses."""
 
 from shop.core.errors import DomainError
+from shop.core.i18n import gettext as _
 
 
 class CartProblems(DomainError):
@@ -9,11 +10,11 @@ class CartProblems(DomainError):
     code = "out_of_stock"
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__(" ".join(problems) or "Your cart is empty.")
+        super().__init__(" ".join(problems) or _("Your cart is empty."))
         self.problems = problems
 
 
 class NoDelivery(DomainError):
-    """We do not send there, or not in this way."""
+    """We do not ship there, or not with this method."""
 
     code = "invalid"

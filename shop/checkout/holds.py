@@ -1,4 +1,5 @@
-"""How long unpaid orders may keep goods from others: refusals of orders that would hold too much.
+"""How long unpaid orders may keep goods from others: refusals of orders that would reserve too
+much.
 
 Two rules, asked in one statement. A buyer has a few unpaid orders at most. And a buyer whose unpaid
 orders kept an item from others for too long today, or a network from which it was mostly not paid,
@@ -8,6 +9,7 @@ gets no further hold on the last of it for a while. See docs/decisions/0018.
 from datetime import datetime, timedelta
 from typing import Any
 
+from babel.dates import format_date
 from sqlalchemy import text
 
 from shop.cart import CartLine, CartView
@@ -15,6 +17,8 @@ from shop.checkout.queries import terms
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError
+from shop.core.i18n import gettext as _
+from shop.core.i18n import locale, ngettext
 from shop.discounts.buyers import UNTAGGED
 
 WINDOW = timedelta(hours=24)
@@ -85,22 +89,30 @@ def _takes_the_last(line: CartLine) -> bool:
 
 
 def _too_many(waiting: int, until: datetime) -> str:
-    orders = "1 unpaid order" if waiting == 1 else f"{waiting} unpaid orders"
-    return (
-        f"You have {orders}. Pay for one of them or cancel it, then order again. Unpaid orders are"
-        f" cancelled automatically, the next one at {_at(until)}."
+    return ngettext(
+        "You have %(num)s unpaid order. Pay for it or cancel it, then order again. Unpaid orders"
+        " are cancelled automatically, the next one at %(time)s.",
+        "You have %(num)s unpaid orders. Pay for one of them or cancel it, then order again."
+        " Unpaid orders are cancelled automatically, the next one at %(time)s.",
+        waiting,
+        time=_at(until),
     )
 
 
 def _kept_too_long(line: CartLine, until: datetime) -> str:
-    return (
-        f"{line.name}: the last ones were reserved several times without being paid for, so they"
-        f" are kept for others until {_at(until)}. Remove this item to order the rest, or try again"
-        " after that."
+    return _(
+        "%(item)s: the last ones were reserved several times without being paid for, so they are"
+        " kept for others until %(time)s. Remove this item to order the rest, or try again after"
+        " that.",
+        item=line.name,
+        time=_at(until),
     )
 
 
 def _at(moment: datetime) -> str:
     zone = terms().zone
     local, today = moment.astimezone(zone), clock.now().astimezone(zone).date()
-    return f"{local:%H:%M}" if local.date() == today else f"{local:%H:%M} on {local.day} {local:%B}"
+    if local.date() == today:
+        return f"{local:%H:%M}"
+    day = format_date(local, "d MMMM", locale=locale())
+    return _("%(time)s on %(day)s", time=f"{local:%H:%M}", day=day)

@@ -3,6 +3,7 @@
 from shop import cart, orders, payments
 from shop.cart import CartStatus
 from shop.core.db import session
+from shop.core.i18n import gettext as _
 from shop.orders import OrderStatus, PaymentStatus
 
 
@@ -47,7 +48,10 @@ def _merge_orders(own: cart.Cart, guest: cart.Cart) -> list[str]:
         cart.link_order(basket, kept.id)
     session.flush()
     return [
-        f"Your unpaid order {other.number} is closed. Its items are in your cart."
+        _(
+            "Your unpaid order %(number)s was cancelled. Its items are in your cart.",
+            number=other.number,
+        )
         for other in live[1:]
     ]
 

@@ -1,4 +1,4 @@
-"""What a customer says before ordering: who and where, how it is sent, with which codes."""
+"""What a customer says before ordering: who and where, by which shipping method and codes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +12,7 @@ from shop.checkout.errors import NoDelivery
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.checkout.queries import clear_cache, of_address, quote, refusals, shipping_options, terms
 from shop.core.db import session
+from shop.core.i18n import gettext as _
 from shop.customers import clean_address, clean_email, country_names
 
 
@@ -20,7 +21,7 @@ def set_contact(basket: cart.Cart, *, email: str, address: Mapping[str, Any]) ->
     email = clean_email(email)
     country = str(address.get("country") or "").strip().upper()
     if country in country_names() and not shipping_options(country, 0):
-        raise NoDelivery("We do not send to this country yet.", field="country")
+        raise NoDelivery(_("We do not ship to this country yet."), field="country")
     cleaned = clean_address(address)
     cart.set_details(basket, {"email": email, "shipping_address": cleaned})
 
@@ -35,7 +36,7 @@ def check_method(basket: cart.Cart, code: str) -> None:
     """Raise ``NoDelivery`` unless this can be sent where the cart goes."""
     country = (basket.shipping_address or {}).get("country", terms().country)
     if code not in {option.code for option in shipping_options(country, 0)}:
-        raise NoDelivery("Please choose a way to send it.", field="shipping_method")
+        raise NoDelivery(_("Choose a shipping method."), field="shipping_method")
 
 
 def apply_code(basket: cart.Cart, given: object) -> discounts.Applied | None:
@@ -48,7 +49,7 @@ def apply_code(basket: cart.Cart, given: object) -> discounts.Applied | None:
     rule = discounts.by_code(given)
     view = cart.view(basket)
     tried = replace(view, code_ids=tuple({*view.code_ids, rule.code_id or 0}))
-    priced, _, _ = quote(tried)
+    priced = quote(tried)[0]
     found = next((one for one in priced.discounts if one.code_id == rule.code_id), None)
     reasons = refusals(priced, rule.code)
     if found is None and reasons != of_address(rule):

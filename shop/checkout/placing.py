@@ -12,6 +12,7 @@ from shop.checkout.operations import check_method
 from shop.checkout.queries import ShippingOption, quote, terms
 from shop.core import clock
 from shop.core.db import session
+from shop.core.i18n import gettext as _
 from shop.core.money import Money
 from shop.customers import clean_address, clean_email
 from shop.discounts import Quote
@@ -134,12 +135,12 @@ def _as_seen(basket: cart.Cart, seen_version: int | None, shipping_method: str |
     """What is in an open cart, if that is what the customer saw and all of it can be ordered.
     Raises ``CartChanged``, ``CartProblems``."""
     if basket.status != CartStatus.OPEN:
-        raise CartChanged("This cart is closed.")
+        raise CartChanged(_("This cart is closed."))
     view = cart.view(basket)
     if shipping_method is not None:
         view = replace(view, shipping_method=shipping_method)
     if seen_version not in {None, view.version}:
-        raise _changed("Your cart has changed. Check it before you pay.", view)
+        raise _changed(_("Your cart has changed. Check it before you pay."), view)
     if not view.lines or view.problems:
         raise CartProblems(view.problems)
     return view
@@ -148,14 +149,14 @@ def _as_seen(basket: cart.Cart, seen_version: int | None, shipping_method: str |
 def _priced(view: CartView, seen_total_minor: int | None) -> tuple[Quote, ShippingOption]:
     """What the cart costs, if that is what the customer saw, and how it is sent. Raises
     ``NoDelivery``, ``CartChanged``."""
-    priced, _, chosen = quote(view)
+    priced, _options, chosen = quote(view)
     if chosen is None or (view.shipping_method and chosen.code != view.shipping_method):
-        raise NoDelivery("Please choose a way to send it.", field="shipping_method")
+        raise NoDelivery(_("Choose a shipping method."), field="shipping_method")
     if seen_total_minor != priced.total_minor:
         if priced.refused:  # whoever saw the total without the code saw the reasons too
             raise _changed(" ".join(one.sentence for one in priced.refused), view, priced)
         if seen_total_minor is not None:
-            raise _changed("The total has changed. Check it before you pay.", view, priced)
+            raise _changed(_("The total has changed. Check it before you pay."), view, priced)
     return priced, chosen
 
 

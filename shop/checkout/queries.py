@@ -17,6 +17,7 @@ from shop.cart import CartView
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.core import clock
 from shop.core.db import session
+from shop.core.i18n import gettext as _
 from shop.discounts import DiscountKind, Facts, Quote, Refused, Rule, price
 from shop.discounts.conditions import places
 
@@ -165,7 +166,7 @@ def quotes(view: CartView, *, country: str | None = None) -> list[tuple[Shipping
     """What the cart would cost with each shipping method to ``country``, else to its address."""
     rules = _rules(view)
     facts = discount_facts(view, rules, destination(view, country))
-    options, _ = shipping_for(view, rules, facts)
+    options = shipping_for(view, rules, facts)[0]
     return [(option, priced_with(view, rules, facts, option)) for option in options]
 
 
@@ -179,7 +180,12 @@ def of_address(rule: Rule) -> tuple[str, ...]:
     if not rule.countries or _terms.country in rule.countries:
         return ()
     there = places(rule.countries)
-    return (f"This offer is for orders to {there}: it counts once your address is there.",)
+    return (
+        _(
+            "This offer is for orders to %(countries)s: it counts once your address is there.",
+            countries=there,
+        ),
+    )
 
 
 def destination(view: CartView, country: str | None = None) -> str:
@@ -262,11 +268,14 @@ def outdone(rule: Rule, quote: Quote) -> str:
     """Why a code whose conditions hold saves nothing."""
     free = rule.kind == DiscountKind.FREE_SHIPPING
     if free and not quote.shipping_minor and not quote.shipping_discount_minor:
-        return "Delivery is free already."
+        return _("Shipping is already free.")
     for one in quote.discounts:
         if bool(one.shipping_minor) == free and (free or one.lane == rule.lane):
-            return f"“{one.name}” saves you at least as much, and only one of the two can be used."
-    return "There is nothing left that it could make cheaper."
+            return _(
+                "“%(discount)s” saves you at least as much, and only one of the two can be used.",
+                discount=one.name,
+            )
+    return _("There is nothing left to reduce.")
 
 
 @cached(_kept, lock=Lock())

@@ -12,6 +12,7 @@ from shop.catalog.models import Product, Variant
 from shop.checkout.queries import discount_facts, outdone, priced_with, shipping_for, terms
 from shop.core.db import session
 from shop.core.errors import Invalid
+from shop.core.i18n import gettext as _
 
 MAX_LINES = 20
 
@@ -42,10 +43,10 @@ def try_discount(
     if customer_id is not None:
         who = customers.by_id(customer_id)
         if who is None:
-            raise Invalid(f"There is no customer {customer_id}.", field="customer_id")
+            raise Invalid(_("Customer %(id)s not found.", id=customer_id), field="customer_id")
         email = who.email
     if country and country.upper() not in customers.country_names():
-        raise Invalid(f"There is no country “{country[:20]}”.", field="country")
+        raise Invalid(_("Country “%(code)s” not found.", code=country[:20]), field="country")
     view = CartView(
         id=0,
         token="",
@@ -60,7 +61,7 @@ def try_discount(
     others = [one for one in discounts.automatic() if one.discount_id != rule.discount_id]
     rules = (*others, rule)
     facts = discount_facts(view, rules, country.upper() or terms().country)
-    _, chosen = shipping_for(view, rules, facts)
+    chosen = shipping_for(view, rules, facts)[1]
     quote = priced_with(view, rules, facts, chosen)
     applied = next((d for d in quote.discounts if d.discount_id == rule.discount_id), None)
     reasons = () if applied else tuple(discounts.explain(rule, facts) or [outdone(rule, quote)])
@@ -69,10 +70,13 @@ def try_discount(
 
 def _lines(items: Mapping[int, int]) -> tuple[CartLine, ...]:
     if len(items) > MAX_LINES:
-        raise Invalid(f"Try up to {MAX_LINES} different things.", field="items")
+        raise Invalid(_("Try up to %(most)s different items.", most=MAX_LINES), field="items")
     for quantity in items.values():
         if isinstance(quantity, bool) or not 1 <= quantity <= MAX_QUANTITY:
-            raise Invalid(f"A quantity is a whole number from 1 to {MAX_QUANTITY}.", field="items")
+            raise Invalid(
+                _("A quantity is a whole number from 1 to %(most)s.", most=MAX_QUANTITY),
+                field="items",
+            )
     found = session.scalars(
         select(Variant)
         .where(Variant.id.in_([pk for pk in items if 0 < pk < 2**63]))
@@ -81,7 +85,7 @@ def _lines(items: Mapping[int, int]) -> tuple[CartLine, ...]:
     ).all()
     missing = sorted(set(items) - {variant.id for variant in found})
     if missing:
-        raise Invalid(f"There is no variant {missing[0]}.", field="items")
+        raise Invalid(_("Variant %(id)s not found.", id=missing[0]), field="items")
     return tuple(
         CartLine(
             item_id=variant.id,

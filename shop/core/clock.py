@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from shop.core.errors import Invalid
+from shop.core.i18n import gettext as _
 
 # Near the years 1 and 9999 a date cannot be told on another zone's clock, nor read back.
 YEARS = range(2000, 3000)
@@ -27,7 +28,8 @@ def epoch_s() -> float:
 def check_year(moment: datetime | None, field: str) -> None:
     """Raise ``Invalid`` for a date that somebody typed and that no shop can mean."""
     if moment is not None and moment.year not in YEARS:
-        raise Invalid(f"A date lies between {YEARS[0]} and {YEARS[-1]}.", field=field)
+        sentence = _("A date lies between %(first)s and %(last)s.", first=YEARS[0], last=YEARS[-1])
+        raise Invalid(sentence, field=field)
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 
 class DomainError(Exception):
-    """A refusal with a sentence for people and a stable code for programs."""
+    """A refusal with a sentence for people, in their language by now, and a stable code for
+    programs."""
 
     code = "refused"
 
     def __init__(self, sentence: str, *, field: str | None = None) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+        self.sentence = str(sentence)
+        super().__init__(self.sentence)
         self.field = field
 
 

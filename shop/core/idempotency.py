@@ -18,9 +18,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from shop.core import clock
 from shop.core.db import Base, session, transaction
 from shop.core.errors import DomainError
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 
 LOCK_S = 60
-RUNNING = "The first request with this Idempotency-Key is still being worked on."
+RUNNING = lazy_gettext("The first request with this Idempotency-Key is still being processed.")
 
 
 class IdempotencyKey(Base):
@@ -92,7 +94,7 @@ def claim(scope: str, key: str, fingerprint: str) -> Claim | Answer:
         return mine
     row = session.get(IdempotencyKey, (scope, key), populate_existing=True)
     if row is not None and row.request_hash != fingerprint:
-        raise KeyReused("This Idempotency-Key was already used for a different request.")
+        raise KeyReused(_("This Idempotency-Key was already used for a different request."))
     if row is not None and row.status is not None:
         return Answer(row.status, row.body or {})
     taken_over = session.execute(

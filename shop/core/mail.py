@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from shop.core import failpoints
 from shop.core.errors import Unavailable
+from shop.core.i18n import gettext as _
 
 # For all answers before the message together, and again for the one after it: twice this is less
 # than the lease of a run (``reaction_runs.LEASE_S``), or a second worker would send the mail, too.
@@ -78,7 +79,9 @@ def send(message: EmailMessage, taken: Callable[[], object]) -> None:
             is_done = True
     except (OSError, smtplib.SMTPException) as error:
         if not is_done:
-            raise Unavailable(f"The mail server did not take the message: {error}") from error
+            raise Unavailable(
+                _("The email server did not accept the message: %(reason)s", reason=error)
+            ) from error
 
 
 class _Impatient(smtplib.SMTP):

@@ -21,6 +21,9 @@ from babel.numbers import (
     get_decimal_symbol,
 )
 
+from shop.core.i18n import gettext as _
+from shop.core.i18n import ngettext
+
 MAX_AMOUNT_MINOR = 2**31 - 1
 MAX_TYPED_LENGTH = 40
 # Spaces (plain, no-break, figure, thin, narrow no-break) and apostrophes group thousands somewhere
@@ -130,22 +133,30 @@ def parse_amount(text: str, currency: str, *, max_minor: int = MAX_AMOUNT_MINOR)
     shown = " ".join(text.split())[:MAX_TYPED_LENGTH]
     number = _bare(text, currency) if len(text) <= MAX_TYPED_LENGTH else ""
     if number[:1] in MINUS_SIGNS and number[1:2].isdigit():
-        raise AmountError(f"An amount cannot be below zero. {_example(currency)}")
+        raise _refused(_("An amount cannot be below zero."), currency)
     readings = _readings(number)
     if not shown:
-        raise AmountError(f"An amount is missing. {_example(currency)}")
+        raise _refused(_("An amount is missing."), currency)
     if not readings:
-        raise AmountError(f"“{shown}” is not an amount. {_example(currency)}")
+        raise _refused(_("“%(typed)s” is not an amount.", typed=shown), currency)
     own = _decimal_sign()
     if len(readings) > 1 and not len(readings[own][1]) == exponent(currency) > 2:
-        raise AmountError(f"“{shown}” can be read in two ways. {_example(currency, readings)}")
+        raise _refused(_("“%(typed)s” can be read in two ways.", typed=shown), currency, readings)
     whole, fraction = readings.get(own) or next(iter(readings.values()))
     if len(fraction) > exponent(currency):
-        raise AmountError(f"{_too_precise(currency)} {_example(currency)}")
+        raise _refused(_too_precise(currency), currency)
     amount = int(whole + fraction.ljust(exponent(currency), "0"))
     if amount > max_minor:
-        raise AmountError(f"The highest amount possible is {Money(max_minor, currency)}.")
+        raise AmountError(
+            _("The highest amount possible is %(amount)s.", amount=Money(max_minor, currency))
+        )
     return amount
+
+
+def _refused(
+    sentence: str, currency: str, readings: dict[str, tuple[str, str]] | None = None
+) -> AmountError:
+    return AmountError(f"{sentence} {_example(currency, readings)}")
 
 
 def _bare(text: str, currency: str) -> str:
@@ -219,8 +230,13 @@ def _decimal_sign() -> str:
 def _too_precise(currency: str) -> str:
     digits = exponent(currency)
     if digits == 0:
-        return f"{currency} has no decimals."
-    return f"{currency} has at most {digits} digits after the separator."
+        return _("%(currency)s has no decimals.", currency=currency)
+    return ngettext(
+        "%(currency)s has at most %(num)s digit after the separator.",
+        "%(currency)s has at most %(num)s digits after the separator.",
+        digits,
+        currency=currency,
+    )
 
 
 def _example(currency: str, readings: dict[str, tuple[str, str]] | None = None) -> str:
@@ -231,13 +247,15 @@ def _example(currency: str, readings: dict[str, tuple[str, str]] | None = None) 
     amount = Decimal(whole)
     plain = f"{amount:.{exponent(currency)}f}".replace(".", _decimal_sign())
     if exponent(currency) in {0, 3}:
-        return f"Write {plain}."
+        return _("Write %(amount)s.", amount=plain)
     grouped = format_decimal(
         amount,
         format=f"#,##0.{'0' * exponent(currency)}",
         locale=_number_locale,
     )
-    return f"Write {plain}." if grouped == plain else f"Write {plain} or {grouped}."
+    if grouped == plain:
+        return _("Write %(amount)s.", amount=plain)
+    return _("Write %(plain)s or %(grouped)s.", plain=plain, grouped=grouped)
 
 
 def share(total_minor: int, weights: Sequence[int]) -> list[int]:

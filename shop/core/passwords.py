@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from shop.core.errors import Invalid
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 
 MIN_LENGTH = 12
 MAX_LENGTH = 256
@@ -19,7 +21,7 @@ MIN_GUESSES_LOG10 = 9.0
 MAX_JUDGED_LENGTH = 64
 # Made of unusual words once, and famous since: https://xkcd.com/936/
 FAMOUS = {"correcthorsebatterystaple"}
-ADVICE = "Use a few unusual words, such as a short sentence of your own."
+ADVICE: str = lazy_gettext("Use a few unusual words, such as a short sentence of your own.")
 # What an unknown account's password is compared with, so that it costs what a known one costs. It
 # is the hash of 192 random bits that nobody kept.
 DECOY = (
@@ -27,12 +29,12 @@ DECOY = (
     "ec706249376643ef36971dc8c803f212d2ea3e8881d5962a8fbc49771d9d3531"
     "e83648d15519b74c42e1a5165085b9e77330fbf7191e378757aeb6c2996cd6dd"
 )
-_REASONS = {
-    "repeat": "repeated characters are easy to guess",
-    "sequence": "rows such as abc or 123 are easy to guess",
-    "spatial": "rows of keys are easy to guess",
-    "date": "dates are easy to guess",
-    "regex": "years are easy to guess",
+_REASONS: dict[str, str] = {
+    "repeat": lazy_gettext("repeated characters are easy to guess"),
+    "sequence": lazy_gettext("rows such as abc or 123 are easy to guess"),
+    "spatial": lazy_gettext("rows of keys are easy to guess"),
+    "date": lazy_gettext("dates are easy to guess"),
+    "regex": lazy_gettext("years are easy to guess"),
 }
 _shop_words: tuple[str, ...] = ()
 
@@ -50,11 +52,11 @@ def check(password: str, *, own_words: Iterable[str] = (), max_length: int = MAX
     field ``password``, with a sentence that says what is wrong and what would be better.
     """
     if len(password) < MIN_LENGTH:
-        raise _refused(f"Use a password of at least {MIN_LENGTH} characters.")
+        raise _refused(_("Use a password of at least %(least)s characters.", least=MIN_LENGTH))
     if len(password) > max_length:
-        raise _refused(f"Use a password of at most {max_length} characters.")
+        raise _refused(_("Use a password of at most %(most)s characters.", most=max_length))
     if not password.isprintable():
-        raise _refused("This character cannot be part of a password.")
+        raise _refused(_("This character cannot be part of a password."))
     # Not at the top: workers set no passwords, and its lists of words take memory.
     from zxcvbn import zxcvbn
 
@@ -67,12 +69,22 @@ def check(password: str, *, own_words: Iterable[str] = (), max_length: int = MAX
         return
     if is_own or any(part.get("dictionary_name") == "user_inputs" for part in parts):
         raise _refused(
-            "Do not build the password from the e-mail address, your name or the shop’s name."
-            f" {ADVICE}"
+            _(
+                "Do not build the password from the email address, your name or the shop’s name."
+                " %(advice)s",
+                advice=ADVICE,
+            )
         )
     reasons = [_REASONS[part["pattern"]] for part in parts if part["pattern"] in _REASONS]
-    why = f": {reasons[0]}" if reasons else ""
-    raise _refused(f"Too many people use passwords like this{why}. {ADVICE}")
+    raise _refused(
+        _(
+            "Too many people use passwords like this: %(reason)s. %(advice)s",
+            reason=reasons[0],
+            advice=ADVICE,
+        )
+        if reasons
+        else _("Too many people use passwords like this. %(advice)s", advice=ADVICE)
+    )
 
 
 def hashed(password: str) -> str:

@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Protocol
 
+from babel.dates import format_date
+
+from shop.core.i18n import gettext as _
+from shop.core.i18n import locale, ngettext
 from shop.core.money import Money
 from shop.customers.countries import country_names
 from shop.discounts.kinds import Audience, DiscountKind, Lane
@@ -137,11 +141,11 @@ def explain(rule: Rule, facts: Facts) -> list[str]:
 def _of_time(rule: Rule, facts: Facts) -> list[str]:
     reasons = []
     if not rule.is_active:
-        reasons.append("This offer is over.")
+        reasons.append(_("This offer has ended."))
     if rule.starts_at and facts.now < rule.starts_at:
-        reasons.append(f"This offer starts on {day(rule.starts_at, facts.zone)}.")
+        reasons.append(_("This offer starts on %(day)s.", day=day(rule.starts_at, facts.zone)))
     if rule.ends_at and facts.now >= rule.ends_at:
-        reasons.append(f"This offer ended on {day(rule.ends_at, facts.zone)}.")
+        reasons.append(_("This offer ended on %(day)s.", day=day(rule.ends_at, facts.zone)))
     return reasons
 
 
@@ -150,60 +154,87 @@ def _of_limits(rule: Rule, facts: Facts) -> list[str]:
     code_used = rule.code_used - (rule.code_id in facts.held_codes)
     reasons = []
     if _is_full(used, rule.limit_total) or _is_full(code_used, rule.code_limit):
-        reasons.append("This offer has been used up.")
+        reasons.append(_("This offer has been used up."))
     mine = facts.uses.get(rule.discount_id, 0)
-    if _is_full(mine, rule.limit_per_customer):
-        often = "once" if rule.limit_per_customer == 1 else f"{rule.limit_per_customer} times"
-        reasons.append(f"You have had this offer already: each customer can use it {often}.")
+    if rule.limit_per_customer is not None and _is_full(mine, rule.limit_per_customer):
+        reasons.append(
+            ngettext(
+                "You have already used this offer: each customer can use it once.",
+                "You have already used this offer: each customer can use it %(num)s times.",
+                rule.limit_per_customer,
+            )
+        )
     return reasons
 
 
 def _of_person(rule: Rule, facts: Facts) -> list[str]:
     reasons = []
     if rule.audience == Audience.SIGNED_IN and facts.customer_id is None:
-        reasons.append("This offer is for customers with an account: please sign in.")
+        reasons.append(_("This offer is for customers with an account: please sign in."))
     if rule.audience == Audience.CHOSEN and facts.customer_id not in rule.customer_ids:
         reasons.append(
-            "This offer is for certain customers: please sign in."
+            _("This offer is for certain customers: please sign in.")
             if facts.customer_id is None
-            else "This offer is for other customers."
+            else _("This offer is for other customers.")
         )
     if rule.first_order and facts.has_ordered:
-        reasons.append("This offer is for a first order, and you have ordered before.")
+        reasons.append(_("This offer is for a first order, and you have ordered before."))
     if rule.countries and facts.country and facts.country not in rule.countries:
         reasons.append(
-            f"This offer is for orders to {places(rule.countries)}, not to"
-            f" {places((facts.country,))}."
+            _(
+                "This offer is for orders to %(countries)s, not to %(country)s.",
+                countries=places(rule.countries),
+                country=places((facts.country,)),
+            )
         )
     return reasons
 
 
 def _of_goods(rule: Rule, facts: Facts) -> list[str]:
     if not facts.lines:
-        return ["Your cart is empty."]
+        return [_("Your cart is empty.")]
     reasons = []
     if rule.currency != facts.currency:
-        reasons.append(f"This offer is for prices in {rule.currency}.")
+        reasons.append(_("This offer is for prices in %(currency)s.", currency=rule.currency))
     least = rule.min_subtotal_minor or 0
     if facts.subtotal_minor < least:
         missing = Money(least - facts.subtotal_minor, rule.currency)
         reasons.append(
-            f"This offer is for orders from {Money(least, rule.currency)}: {missing} is missing."
+            _(
+                "This offer is for orders from %(amount)s: %(missing)s is missing.",
+                amount=Money(least, rule.currency),
+                missing=missing,
+            )
         )
     units = sum(facts.lines[index].quantity for index in eligible(rule, facts.lines))
     needed = rule.buy_quantity + 1  # the first unit that costs less, or any unit
     if not units:
-        reasons.append(f"Nothing in your cart is part of this offer{_about(rule)}.")
+        reasons.append(
+            _(
+                "Nothing in your cart is part of this offer: it is for %(items)s.",
+                items=either(rule.target_names),
+            )
+            if rule.target_names
+            else _("Nothing in your cart is part of this offer.")
+        )
     elif units < needed:
-        more = needed - units
-        pieces = "piece" if more == 1 else "pieces"
-        of = f" of {either(rule.target_names)}" if rule.target_names else ""
-        reasons.append(f"Put {more} more {pieces}{of} into your cart to get this offer.")
+        reasons.append(_of_missing(rule, needed - units))
     return reasons
 
 
-def _about(rule: Rule) -> str:
-    return f": it is for {either(rule.target_names)}" if rule.target_names else ""
+def _of_missing(rule: Rule, more: int) -> str:
+    if not rule.target_names:
+        return ngettext(
+            "Add %(num)s more item to your cart to get this offer.",
+            "Add %(num)s more items to your cart to get this offer.",
+            more,
+        )
+    return ngettext(
+        "Add %(num)s more item of %(names)s to your cart to get this offer.",
+        "Add %(num)s more items of %(names)s to your cart to get this offer.",
+        more,
+        names=either(rule.target_names),
+    )
 
 
 def _is_full(used: int, limit: int | None) -> bool:
@@ -213,7 +244,7 @@ def _is_full(used: int, limit: int | None) -> bool:
 def day(moment: datetime, zone: tzinfo) -> str:
     """A day as the shop's people say it, with the time unless it is midnight."""
     local = moment.astimezone(zone)
-    words = f"{local.day} {local:%B %Y}"
+    words = str(format_date(local, "d MMMM y", locale=locale()))
     return words if (local.hour, local.minute) == (0, 0) else f"{words}, {local:%H:%M}"
 
 
@@ -225,5 +256,10 @@ def places(countries: Sequence[str]) -> str:
 
 def either(words: Sequence[str]) -> str:
     """The words joined by commas and “or”; after four, how many more."""
-    shown = [*words[:4], f"{len(words) - 4} more"] if len(words) > 5 else list(words)
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
+    shown = list(words)
+    if len(words) > 5:
+        more = len(words) - 4
+        shown[4:] = [ngettext("%(num)s more", "%(num)s more", more)]
+    if len(shown) == 1:
+        return shown[0]
+    return _("%(words)s or %(last)s", words=", ".join(shown[:-1]), last=shown[-1])

@@ -11,6 +11,8 @@ from shop.catalog.models import Category, Product
 from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import Invalid
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.money import Money
 from shop.customers.countries import country_names
 from shop.customers.models import Customer
@@ -18,21 +20,26 @@ from shop.discounts.kinds import Audience, DiscountKind, Lane
 from shop.discounts.models import Discount
 from shop.discounts.pricing import LANES, WHOLE
 
-KINDS = {
-    DiscountKind.PERCENTAGE: "Percentage",
-    DiscountKind.FIXED: "Fixed amount",
-    DiscountKind.FREE_SHIPPING: "Free delivery",
-    DiscountKind.BUY_X_GET_Y: "Buy some, get some",
+KINDS: dict[str, str] = {
+    DiscountKind.PERCENTAGE: lazy_gettext("Percentage"),
+    DiscountKind.FIXED: lazy_gettext("Fixed amount"),
+    DiscountKind.FREE_SHIPPING: lazy_gettext("Free shipping"),
+    DiscountKind.BUY_X_GET_Y: lazy_gettext("Buy X, get Y"),
 }
-LANE_WORDS = {
-    Lane.FIRST: "First round",
-    Lane.MAIN: "Main round",
-    Lane.LAST: "Last round",
+LANE_WORDS: dict[str, str] = {
+    Lane.FIRST: lazy_gettext("Applies first"),
+    Lane.MAIN: lazy_gettext("Applies normally"),
+    Lane.LAST: lazy_gettext("Applies last"),
 }
-AUDIENCES = {
-    Audience.EVERYONE: "Everyone",
-    Audience.SIGNED_IN: "Customers with an account",
-    Audience.CHOSEN: "Chosen customers",
+AUDIENCES: dict[str, str] = {
+    Audience.EVERYONE: lazy_gettext("Everyone"),
+    Audience.SIGNED_IN: lazy_gettext("Customers with an account"),
+    Audience.CHOSEN: lazy_gettext("Chosen customers"),
+}
+_NOT_FOUND: dict[type[Any], str] = {
+    Category: lazy_gettext("Category %(id)s not found."),
+    Product: lazy_gettext("Product %(id)s not found."),
+    Customer: lazy_gettext("Customer %(id)s not found."),
 }
 MAX_MINOR = 100_000_000
 MAX_USES = 1_000_000_000
@@ -90,22 +97,24 @@ def checked(draft: Draft, currency: str) -> dict[str, Any]:
     """The columns of a draft. Raises ``Invalid`` with the field that cannot be."""
     name = " ".join(draft.name.split())
     if not 1 <= len(name) <= MAX_NAME_LENGTH:
-        raise Invalid(f"A name has 1 to {MAX_NAME_LENGTH} characters.", field="name")
+        raise Invalid(_("A name has 1 to %(most)s characters.", most=MAX_NAME_LENGTH), field="name")
     for field, known in (("kind", KINDS), ("lane", LANES), ("audience", AUDIENCES)):
         if getattr(draft, field) not in known:
-            raise Invalid(f"Choose one of: {', '.join(known)}.", field=field)
+            raise Invalid(_("Choose one of: %(choices)s.", choices=", ".join(known)), field=field)
     if draft.currency and draft.currency != currency:
-        raise Invalid(f"Prices of this shop are in {currency}.", field="currency")
+        raise Invalid(
+            _("Prices of this shop are in %(currency)s.", currency=currency), field="currency"
+        )
     _check_value(draft, currency)
     _check_limits(draft, currency)
     _check_period(draft)
-    categories = _rows(Category, draft.category_ids, "category", "category_ids")
-    products = _rows(Product, draft.product_ids, "product", "product_ids")
+    categories = _rows(Category, draft.category_ids, "category_ids")
+    products = _rows(Product, draft.product_ids, "product_ids")
     if draft.is_targeted and not (categories or products):
-        raise Invalid("Choose at least one category or product.", field="category_ids")
-    customers = _rows(Customer, draft.customer_ids, "customer", "customer_ids")
+        raise Invalid(_("Choose at least one category or product."), field="category_ids")
+    customers = _rows(Customer, draft.customer_ids, "customer_ids")
     if draft.audience == Audience.CHOSEN and not customers:
-        raise Invalid("Choose at least one customer.", field="customer_ids")
+        raise Invalid(_("Choose at least one customer."), field="customer_ids")
     by_number = draft.kind == DiscountKind.BUY_X_GET_Y
     # Two first orders at the same moment: the limit per customer stops the second.
     per_customer = 1 if draft.first_order else draft.limit_per_customer
@@ -135,11 +144,11 @@ def checked(draft: Draft, currency: str) -> dict[str, Any]:
 
 def _check_limits(draft: Draft, currency: str) -> None:
     if draft.min_subtotal_minor is not None:
-        words = "The least that goods must cost"
+        words = _("The minimum order value")
         _amount(draft.min_subtotal_minor, 1, currency, words, "min_subtotal_minor")
     for field, words in (
-        ("limit_total", "The limit"),
-        ("limit_per_customer", "The limit per customer"),
+        ("limit_total", _("The limit")),
+        ("limit_per_customer", _("The limit per customer")),
     ):
         if getattr(draft, field) is not None:
             check_whole(getattr(draft, field), 1, MAX_USES, words, field)
@@ -149,37 +158,48 @@ def _check_period(draft: Draft) -> None:
     clock.check_year(draft.starts_at, "starts_at")
     clock.check_year(draft.ends_at, "ends_at")
     if draft.starts_at and draft.ends_at and draft.ends_at <= draft.starts_at:
-        raise Invalid("It cannot end before it starts.", field="ends_at")
+        raise Invalid(_("It cannot end before it starts."), field="ends_at")
 
 
 def _check_value(draft: Draft, currency: str) -> None:
     if draft.kind == DiscountKind.PERCENTAGE:
-        check_whole(draft.value, 1, WHOLE, "The percentage in basis points (1000 is 10 %)", "value")
+        words = _("The percentage in basis points (1000 is 10 %)")
+        check_whole(draft.value, 1, WHOLE, words, "value")
     elif draft.kind == DiscountKind.FIXED:
-        _amount(draft.value, 1, currency, "The amount off", "value")
+        _amount(draft.value, 1, currency, _("The amount off"), "value")
     elif draft.kind == DiscountKind.FREE_SHIPPING:
-        _amount(draft.value, 0, currency, "The most off delivery", "value")
+        _amount(draft.value, 0, currency, _("The maximum off shipping"), "value")
     else:
-        check_whole(
-            draft.value, 1, WHOLE, "The percentage in basis points (10000 is free)", "value"
-        )
-        check_whole(draft.buy_quantity, 1, 99, "The number to buy", "buy_quantity")
-        check_whole(draft.get_quantity, 1, 99, "The number to get", "get_quantity")
+        words = _("The percentage in basis points (10000 is free)")
+        check_whole(draft.value, 1, WHOLE, words, "value")
+        check_whole(draft.buy_quantity, 1, 99, _("The number to buy"), "buy_quantity")
+        check_whole(draft.get_quantity, 1, 99, _("The number to get"), "get_quantity")
 
 
 def check_whole(value: object, least: int, most: int, words: str, field: str) -> None:
     """Raise ``Invalid`` for what is no whole number within these limits."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise Invalid(f"{words} is a whole number from {least} to {most}.", field=field)
+        sentence = _(
+            "%(what)s is a whole number from %(least)s to %(most)s.",
+            what=words,
+            least=least,
+            most=most,
+        )
+        raise Invalid(sentence, field=field)
 
 
 def _amount(value: int, least: int, currency: str, words: str, field: str) -> None:
     if not least <= value <= MAX_MINOR:
-        limits = f"{Money(least, currency)} and {Money(MAX_MINOR, currency)}"
-        raise Invalid(f"{words} lies between {limits}.", field=field)
+        sentence = _(
+            "%(what)s must be between %(least)s and %(most)s.",
+            what=words,
+            least=Money(least, currency),
+            most=Money(MAX_MINOR, currency),
+        )
+        raise Invalid(sentence, field=field)
 
 
-def _rows(model: Any, ids: Sequence[int], word: str, field: str) -> list[Any]:
+def _rows(model: Any, ids: Sequence[int], field: str) -> list[Any]:
     wanted = sorted(set(ids))
     if not wanted:
         return []
@@ -187,7 +207,7 @@ def _rows(model: Any, ids: Sequence[int], word: str, field: str) -> list[Any]:
     found = list(session.scalars(select(model).where(model.id.in_(possible)).order_by(model.id)))
     missing = sorted(set(wanted) - {row.id for row in found})
     if missing:
-        raise Invalid(f"There is no {word} {missing[0]}.", field=field)
+        raise Invalid(_NOT_FOUND[model] % {"id": missing[0]}, field=field)
     return found
 
 
@@ -195,5 +215,5 @@ def _countries(given: Sequence[str]) -> list[str]:
     codes = sorted({str(code).strip().upper() for code in given})
     unknown = [code for code in codes if code not in country_names()]
     if unknown:
-        raise Invalid(f"There is no country “{unknown[0][:20]}”.", field="countries")
+        raise Invalid(_("Country “%(code)s” not found.", code=unknown[0][:20]), field="countries")
     return codes

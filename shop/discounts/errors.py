@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from shop.core.errors import DomainError, NotFound, WrongState
+from shop.core.i18n import gettext as _
 
 
 class UnknownCode(NotFound):
@@ -11,7 +12,7 @@ class UnknownCode(NotFound):
     code = "unknown_code"
 
     def __init__(self, given: str) -> None:
-        super().__init__(f"There is no code “{given}”. Please check how it is spelt.")
+        super().__init__(_("Discount code “%(code)s” not found. Check the spelling.", code=given))
         self.field = "code"
 
 
@@ -21,7 +22,9 @@ class CodeRefused(DomainError):
     code = "code_refused"
 
     def __init__(self, given: str, reasons: Sequence[str]) -> None:
-        super().__init__(f"{given} cannot be used. {' '.join(reasons)}")
+        super().__init__(
+            _("%(code)s cannot be used. %(reasons)s", code=given, reasons=" ".join(reasons))
+        )
         self.reasons = list(reasons)
         self.field = "code"
 
@@ -33,7 +36,13 @@ class UsedUp(WrongState):
 
     def __init__(self, name: str, *, by_you: bool = False) -> None:
         super().__init__(
-            f"You have used “{name}” as often as each customer can. Nothing was ordered."
+            _(
+                "You have used “%(discount)s” as often as each customer can. Nothing was ordered.",
+                discount=name,
+            )
             if by_you
-            else f"“{name}” has just been used up by other customers. Nothing was ordered."
+            else _(
+                "“%(discount)s” has just been used up by other customers. Nothing was ordered.",
+                discount=name,
+            )
         )

@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
+from shop.core.i18n import gettext as _
 from shop.discounts.drafts import MAX_USES, check_whole
 from shop.discounts.models import Discount, DiscountCode, Redemption
 from shop.discounts.reading_rules import MAX_CODE_LENGTH, is_code
@@ -27,11 +28,12 @@ def add_code(discount: Discount, given: object, *, limit: int | None = None) -> 
     """Make a code of somebody's choice. Raises ``Invalid`` for one that cannot be or is taken."""
     _needs_code(discount)
     if limit is not None:
-        check_whole(limit, 1, MAX_USES, "A code's limit", "limit")
+        check_whole(limit, 1, MAX_USES, _("The limit of a code"), "limit")
     text_given = given.strip().upper() if isinstance(given, str) else ""
     if not 3 <= len(text_given) <= MAX_CODE_LENGTH or not is_code(text_given):
         raise Invalid(
-            "A code has 3 to 40 letters and digits; - and _ may stand between them.", field="code"
+            _("A code has 3 to 40 letters and digits; - and _ are allowed between them."),
+            field="code",
         )
     made = session.scalars(
         insert(DiscountCode)
@@ -40,7 +42,7 @@ def add_code(discount: Discount, given: object, *, limit: int | None = None) -> 
         .returning(DiscountCode)
     ).one_or_none()
     if made is None:
-        raise Invalid(f"The code {text_given} exists already.", field="code")
+        raise Invalid(_("The code %(code)s already exists.", code=text_given), field="code")
     return made
 
 
@@ -48,9 +50,9 @@ def remove_code(discount: Discount, code_id: int) -> None:
     """Take a code away. Raises ``NotFound``, and ``WrongState`` once an order has had it."""
     made = session.get(DiscountCode, code_id)
     if made is None or made.discount_id != discount.id:
-        raise NotFound("There is no such code.")
+        raise NotFound(_("Discount code not found."))
     if session.scalar(select(Redemption.id).where(Redemption.code_id == code_id).limit(1)):
-        raise WrongState("Orders have had this code, so it stays.")
+        raise WrongState(_("This code was used in orders, so it cannot be deleted."))
     session.delete(made)
     session.flush()
 
@@ -63,20 +65,23 @@ def generate_codes(
     Raises ``Invalid`` for a count, prefix or limit that cannot be.
     """
     _needs_code(discount)
-    check_whole(count, 1, MAX_CODES, "The number of codes", "count")
+    check_whole(count, 1, MAX_CODES, _("The number of codes"), "count")
     if limit is not None:
-        check_whole(limit, 1, MAX_USES, "A code's limit", "limit")
+        check_whole(limit, 1, MAX_USES, _("The limit of a code"), "limit")
     prefix = prefix.strip().upper()
     if prefix and (len(prefix) > MAX_PREFIX_LENGTH or not is_code(prefix + "000")):
         raise Invalid(
-            f"A prefix has up to {MAX_PREFIX_LENGTH} letters and digits; - and _ may follow them.",
+            _(
+                "A prefix has up to %(most)s letters and digits; - and _ are allowed after them.",
+                most=MAX_PREFIX_LENGTH,
+            ),
             field="prefix",
         )
     made: list[str] = []
     while len(made) < count:
         drawn = {
-            prefix + "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_SIGNS))
-            for _ in range(count - len(made))
+            prefix + "".join(secrets.choice(ALPHABET) for _sign in range(RANDOM_SIGNS))
+            for _drawn in range(count - len(made))
         }
         values = {"discount_id": discount.id, "codes": sorted(drawn), "limit": limit}
         made += session.scalars(_GENERATED, values)
@@ -85,4 +90,4 @@ def generate_codes(
 
 def _needs_code(discount: Discount) -> None:
     if discount.is_automatic:
-        raise WrongState("This discount applies by itself: it has no codes.")
+        raise WrongState(_("This discount applies automatically: it has no codes."))

@@ -4,6 +4,8 @@ from sqlalchemy import select
 
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
+from shop.core.i18n import gettext as _
+from shop.core.i18n import ngettext
 from shop.discounts import reading_rules
 from shop.discounts.drafts import Draft, checked
 from shop.discounts.models import Discount, Redemption
@@ -27,8 +29,12 @@ def update_discount(discount: Discount, draft: Draft) -> None:
     session.refresh(discount)
     if values["limit_total"] is not None and values["limit_total"] < discount.used:
         raise Invalid(
-            f"It was used {discount.used} times already, so the limit cannot be"
-            f" {values['limit_total']}.",
+            ngettext(
+                "It was already used %(num)s time, so the limit cannot be %(limit)s.",
+                "It was already used %(num)s times, so the limit cannot be %(limit)s.",
+                discount.used,
+                limit=values["limit_total"],
+            ),
             field="limit_total",
         )
     for name, value in values.items():
@@ -50,7 +56,9 @@ def delete_discount(discount: Discount) -> None:
     """Remove it and its codes. Raises ``WrongState`` once an order has had it."""
     lock_discounts([discount.id])
     if session.scalar(select(Redemption.id).where(Redemption.discount_id == discount.id).limit(1)):
-        raise WrongState("Orders have had this discount, so it stays. Switch it off instead.")
+        raise WrongState(
+            _("This discount was used in orders, so it cannot be deleted. Switch it off instead.")
+        )
     session.delete(discount)
     session.flush()
     reading_rules.forget()
@@ -62,5 +70,5 @@ def get_discount(discount_id: int, *, to_change: bool = False) -> Discount:
         Discount, discount_id, with_for_update=to_change or None, populate_existing=to_change
     )
     if discount is None:
-        raise NotFound("There is no such discount.")
+        raise NotFound(_("Discount not found."))
     return discount

@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping, text
 from shop.catalog import tree
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
+from shop.core.i18n import gettext as _
 from shop.discounts.conditions import Rule
 from shop.discounts.errors import UnknownCode
 
@@ -95,7 +96,7 @@ def rule_of(discount_id: int) -> Rule:
     session.flush()
     found = rules([discount_id])
     if not found:
-        raise NotFound("There is no such discount.")
+        raise NotFound(_("Discount not found."))
     return found[0]
 
 
@@ -103,7 +104,7 @@ def clean_code(given: object) -> str:
     """A code as we store it: trimmed, in capitals. Raises ``Invalid`` and ``UnknownCode``."""
     code = given.strip().upper() if isinstance(given, str) else ""
     if not code:
-        raise Invalid("Please type a code.", field="code")
+        raise Invalid(_("Enter a discount code."), field="code")
     if not is_code(code):
         shown = "".join(sign for sign in code if sign.isprintable())[:MAX_CODE_LENGTH]
         raise UnknownCode(shown)

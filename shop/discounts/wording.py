@@ -3,6 +3,8 @@
 from datetime import datetime, tzinfo
 from typing import NamedTuple
 
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext, ngettext
 from shop.core.money import Money
 from shop.discounts.conditions import Rule, day, either, places
 from shop.discounts.kinds import Audience, DiscountKind
@@ -18,11 +20,11 @@ class Words(NamedTuple):
 
 
 STATUSES = {
-    "active": Words("Active", "good"),
-    "scheduled": Words("Scheduled", "info"),
-    "ended": Words("Ended", "mute"),
-    "used_up": Words("Used up", "warn"),
-    "off": Words("Switched off", "mute"),
+    "active": Words(lazy_gettext("Active"), "good"),
+    "scheduled": Words(lazy_gettext("Scheduled"), "info"),
+    "ended": Words(lazy_gettext("Ended"), "mute"),
+    "used_up": Words(lazy_gettext("Used up"), "warn"),
+    "off": Words(lazy_gettext("Switched off"), "mute"),
 }
 
 
@@ -42,49 +44,57 @@ def describe(rule: Rule, zone: tzinfo) -> str:
     ``10 % off Kitchen, from €50.00, once per customer, until 31 December 2026``."""
     parts = [_benefit(rule)]
     if rule.min_subtotal_minor:
-        parts.append(f"from {_round(rule.min_subtotal_minor, rule.currency)}")
+        parts.append(_("from %(amount)s", amount=_round(rule.min_subtotal_minor, rule.currency)))
     if rule.audience == Audience.SIGNED_IN:
-        parts.append("for customers with an account")
+        parts.append(_("for customers with an account"))
     elif rule.audience == Audience.CHOSEN:
         people = len(rule.customer_ids)
-        parts.append(f"for {people} chosen {'customer' if people == 1 else 'customers'}")
+        parts.append(
+            ngettext("for %(num)s chosen customer", "for %(num)s chosen customers", people)
+        )
     if rule.first_order:
-        parts.append("on the first order")
+        parts.append(_("on the first order"))
     if rule.countries:
-        parts.append(f"sent to {places(rule.countries)}")
+        parts.append(_("shipped to %(countries)s", countries=places(rule.countries)))
     if rule.limit_per_customer and not rule.first_order:
-        parts.append(f"{_times(rule.limit_per_customer)} per customer")
+        parts.append(_("%(times)s per customer", times=_times(rule.limit_per_customer)))
     if rule.limit_total:
-        parts.append(f"{_times(rule.limit_total)} in all")
+        parts.append(_("%(times)s in total", times=_times(rule.limit_total)))
     if rule.starts_at:
-        parts.append(f"from {day(rule.starts_at, zone)} on")
+        parts.append(_("from %(day)s on", day=day(rule.starts_at, zone)))
     if rule.ends_at:
-        parts.append(f"until {day(rule.ends_at, zone)}")
-    parts.append("without a code" if rule.is_automatic else "with a code")
+        parts.append(_("until %(day)s", day=day(rule.ends_at, zone)))
+    parts.append(_("without a code") if rule.is_automatic else _("with a code"))
     return ", ".join(parts)
 
 
 def _benefit(rule: Rule) -> str:
     on = either(rule.target_names) if rule.target_names else ""
     if rule.is_targeted and not on:
-        on = "nothing (choose a category or a product)"
+        on = _("nothing (choose a category or a product)")
     if rule.kind == DiscountKind.FREE_SHIPPING:
         what = (
-            f"Up to {_round(rule.value, rule.currency)} off delivery"
+            _("Up to %(amount)s off shipping", amount=_round(rule.value, rule.currency))
             if rule.value
-            else "Free delivery"
+            else _("Free shipping")
         )
-        return f"{what} with {on}" if on else what
+        return _("%(benefit)s with %(items)s", benefit=what, items=on) if on else what
     if rule.kind == DiscountKind.BUY_X_GET_Y:
-        given = "free" if rule.value == WHOLE else f"for {_percent(rule.value)} less"
-        goods = f" of {on}" if on else ""
-        return f"Buy {rule.buy_quantity}{goods}, get {rule.get_quantity} more {given}"
+        given = (
+            _("free")
+            if rule.value == WHOLE
+            else _("for %(percent)s less", percent=_percent(rule.value))
+        )
+        numbers = {"buy": rule.buy_quantity, "get": rule.get_quantity, "given": given}
+        if on:
+            return _("Buy %(buy)s of %(items)s, get %(get)s more %(given)s", items=on, **numbers)
+        return _("Buy %(buy)s, get %(get)s more %(given)s", **numbers)
     amount = (
         _percent(rule.value)
         if rule.kind == DiscountKind.PERCENTAGE
         else _round(rule.value, rule.currency)
     )
-    return f"{amount} off {on or 'everything'}"
+    return _("%(amount)s off %(items)s", amount=amount, items=on or _("everything"))
 
 
 def _percent(basis_points: int) -> str:
@@ -98,4 +108,8 @@ def _round(amount_minor: int, currency: str) -> str:
 
 
 def _times(number: int) -> str:
-    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
+    if number == 1:
+        return _("once")
+    if number == 2:
+        return _("twice")
+    return _("%(number)s times", number=f"{number:,}")

@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, text
 
 from shop import media
+from shop.core.i18n import lazy_gettext
 from shop.doctor.checks import Check, Fault, Scope
 
 # Files come before the row that names them; the nightly sweep leaves what is younger than a day.
@@ -50,9 +51,9 @@ CHECKS = (
     Check(
         id="sold-count",
         invariant="I26",
-        title="How often a product was sold is what its orders say",
-        why="“Most popular” sorts by it.",
-        todo="`flask shop doctor --fix` counts it again.",
+        title=lazy_gettext("How often a product was sold is what its orders say"),
+        why=lazy_gettext("“Most popular” sorts by it."),
+        todo=lazy_gettext("`flask shop doctor --fix` counts it again."),
         about="product",
         sql=f"""
         SELECT p.id, p.name, format('says %s, its orders say %s', p.sold_count,
@@ -64,9 +65,9 @@ CHECKS = (
     Check(
         id="ratings",
         invariant="I26",
-        title="The stars of a product are those of its reviews",
-        why="Customers go by them.",
-        todo="`flask shop doctor --fix` counts them again.",
+        title=lazy_gettext("The stars of a product are those of its reviews"),
+        why=lazy_gettext("Customers go by them."),
+        todo=lazy_gettext("`flask shop doctor --fix` counts them again."),
         about="product",
         sql=f"""
         SELECT p.id, p.name, format('says %s stars in %s reviews, there are %s in %s',
@@ -80,9 +81,9 @@ CHECKS = (
     Check(
         id="price-span",
         invariant="I26",
-        title="The prices that lists show are those of the variants",
-        why="A customer would see another price in the list than on the page.",
-        todo="`flask shop doctor --fix` looks them up again.",
+        title=lazy_gettext("The prices that lists show are those of the variants"),
+        why=lazy_gettext("A customer would see another price in the list than on the page."),
+        todo=lazy_gettext("`flask shop doctor --fix` looks them up again."),
         about="product",
         sql=f"""
         SELECT p.id, p.name, format('says %s to %s, its variants say %s to %s', p.price_from_minor,
@@ -96,9 +97,9 @@ CHECKS = (
     Check(
         id="category-paths",
         invariant="I26",
-        title="The address of a category is that of its parent and its own name",
-        why="Its page could not be found, or another one would be shown.",
-        todo="Save the category once more with its name.",
+        title=lazy_gettext("The URL of a category is that of its parent and its own slug"),
+        why=lazy_gettext("Its page could not be found, or another one would be shown."),
+        todo=lazy_gettext("Save the category once more with its slug."),
         sql="""
         SELECT c.id, c.name, format('its address is %s, its parent''s is %s', c.path,
             coalesce(p.path, '—')) AS fact
@@ -109,18 +110,23 @@ CHECKS = (
     Check(
         id="picture-files",
         invariant="I23",
-        title="Every picture has its files",
-        why="Customers would see a gap.",
-        todo="`flask shop doctor --fix` has missing sizes made again; upload anew what lacks its"
-        " original.",
+        title=lazy_gettext("Every image has its files"),
+        why=lazy_gettext("Customers would see a gap."),
+        todo=lazy_gettext(
+            "`flask shop doctor --fix` has missing sizes made again; upload again what lacks "
+            "its original."
+        ),
         find=_missing_files,
     ),
     Check(
         id="stray-files",
         invariant="I23",
-        title="Every file in the picture folder belongs to a picture",
-        why="They fill the disk, and nobody can remove them by name.",
-        todo="`flask shop doctor --fix` removes those older than a day, as the relay does nightly.",
+        title=lazy_gettext("Every file in the image folder belongs to an image"),
+        why=lazy_gettext("They fill the disk, and nobody can remove them by name."),
+        todo=lazy_gettext(
+            "`flask shop doctor --fix` removes those older than a day, as the relay does "
+            "nightly."
+        ),
         find=_stray_files,
     ),
 )  # fmt: skip

@@ -37,6 +37,7 @@ class Check:
 
     ``sql`` selects (id, name, fact) of each row that breaks it; a check that SQL cannot do has
     ``find`` instead. ``about`` is what the ids belong to. ``invariant`` is the design's number.
+    ``title``, ``why`` and ``todo`` are made with ``lazy_gettext``.
     """
 
     id: str
@@ -60,13 +61,14 @@ class CheckResult:
     failure: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the result as it is printed and kept."""
+        """Returns the result as it is printed and kept; its sentences are then in the language of
+        this moment, which is English in workers and commands."""
         return {
             "id": self.check.id,
             "invariant": self.check.invariant,
-            "title": self.check.title,
-            "why": self.check.why,
-            "todo": self.check.todo,
+            "title": str(self.check.title),
+            "why": str(self.check.why),
+            "todo": str(self.check.todo),
             "about": self.check.about,
             "count": self.count,
             "seconds": round(self.seconds, 3),

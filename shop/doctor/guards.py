@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from shop.core.i18n import lazy_gettext
 from shop.doctor.checks import Check, Fault, Scope
 
 FILE = Path(__file__).with_name("guards.txt")
@@ -107,9 +108,9 @@ CHECKS = (
     Check(
         id="guards",
         invariant="I27",
-        title="The database refuses by itself what must never be",
-        why="What the code forgets, a CHECK, a key or a trigger still stops.",
-        todo="Run `flask db upgrade`; then make what is named as the migrations do.",
+        title=lazy_gettext("The database itself refuses what must never be"),
+        why=lazy_gettext("What the code misses, a CHECK, a key or a trigger still stops."),
+        todo=lazy_gettext("Run `flask db upgrade`; then make what is named as the migrations do."),
         find=_find_differences,
     ),
 )

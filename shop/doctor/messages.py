@@ -1,5 +1,6 @@
 """What must hold of messages: Stripe's, events and what follows them, mails, repeated calls."""
 
+from shop.core.i18n import lazy_gettext
 from shop.doctor.checks import Check
 
 _WAITS = """
@@ -12,9 +13,9 @@ CHECKS = (
     Check(
         id="webhooks",
         invariant="I15",
-        title="Every message of Stripe was acted on, or waits for its next try",
-        why="A payment that Stripe told us of would never be counted.",
-        todo="`flask shop reconcile --days 3` finds what the message was about.",
+        title=lazy_gettext("Every webhook of Stripe was processed, or waits for its next attempt"),
+        why=lazy_gettext("A payment that Stripe told us of would never be counted."),
+        todo=lazy_gettext("`flask shop reconcile --days 3` finds what the webhook was about."),
         sql="""
         WITH waiting AS (
             SELECT (e.payload ->> 'delivery_id')::bigint AS id
@@ -36,9 +37,11 @@ CHECKS = (
     Check(
         id="events-waiting",
         invariant="I16",
-        title="No event waits for the relay for longer than a minute",
-        why="No mail leaves, no refund is sent and no page follows until then.",
-        todo="See whether `python -m shop relay` runs and knows every type of event.",
+        title=lazy_gettext("No event waits for the relay for longer than a minute"),
+        why=lazy_gettext(
+            "No email is sent, no refund is requested and no page is updated until then."
+        ),
+        todo=lazy_gettext("See whether `python -m shop relay` runs and knows every type of event."),
         sql="""
         SELECT e.id, e.type AS name, format('waits for %s s',
             floor(extract(epoch FROM :now - e.occurred_at))) AS fact
@@ -49,9 +52,9 @@ CHECKS = (
     Check(
         id="jobs-waiting",
         invariant="I16",
-        title="No job that is due waits for a worker for long",
-        why="Something that should have followed an event has not happened.",
-        todo="See whether `python -m shop worker` runs and Redis answers.",
+        title=lazy_gettext("No job that is due waits for a worker for long"),
+        why=lazy_gettext("Something that should have followed an event has not happened."),
+        todo=lazy_gettext("See whether `python -m shop worker` runs and Redis answers."),
         about="job",
         sql="""
         SELECT id, reaction AS name, format('due since %s, tried %s times',
@@ -64,9 +67,9 @@ CHECKS = (
     Check(
         id="jobs-dead",
         invariant="I16",
-        title="No job failed for good",
-        why="A mail, a refund or a picture is missing until somebody tries again.",
-        todo="Read the error under Jobs, mend its cause, and press “Try again”.",
+        title=lazy_gettext("No job failed for good"),
+        why=lazy_gettext("An email, a refund or an image is missing until somebody retries."),
+        todo=lazy_gettext("Read the error under Jobs, fix its cause, and press “Try again”."),
         about="job",
         sql="""
         SELECT id, reaction AS name,
@@ -77,9 +80,11 @@ CHECKS = (
     Check(
         id="receipts",
         invariant="I17",
-        title="Every paid order has its receipt, written or about to be",
-        why="The customer does not know whether the order was taken.",
-        todo="See under Jobs whether “send receipt” failed; otherwise write to the customer.",
+        title=lazy_gettext("Every paid order has its receipt, written or about to be"),
+        why=lazy_gettext("The customer does not know whether the order was taken."),
+        todo=lazy_gettext(
+            "See under Jobs whether “send receipt” failed; otherwise write to the customer."
+        ),
         about="order",
         sql=f"""
         SELECT o.id, o.number AS name, 'paid, and no receipt was written' AS fact
@@ -92,9 +97,13 @@ CHECKS = (
     Check(
         id="parcel-mails",
         invariant="I17",
-        title="The customer was told of every parcel, unless staff chose not to",
-        why="Nobody waits at home for a parcel that they do not know of.",
-        todo="See under Jobs whether “send shipped” failed; otherwise write to the customer.",
+        title=lazy_gettext(
+            "The customer was notified of every shipment, unless staff chose not to"
+        ),
+        why=lazy_gettext("Nobody waits at home for a shipment that they do not know of."),
+        todo=lazy_gettext(
+            "See under Jobs whether “send shipped” failed; otherwise write to the customer."
+        ),
         about="order",
         sql=f"""
         SELECT o.id, o.number AS name, format('parcel %s, and no mail was written', f.id) AS fact
@@ -113,9 +122,9 @@ CHECKS = (
     Check(
         id="mails",
         invariant="I17",
-        title="Every mail was sent, or waits for its next try",
-        why="It was written and nobody will send it.",
-        todo="Send it again under Mail.",
+        title=lazy_gettext("Every email was sent, or waits for its next attempt"),
+        why=lazy_gettext("It was written and nobody will send it."),
+        todo=lazy_gettext("Send it again under Emails."),
         about="mail",
         sql="""
         WITH waiting AS (
@@ -135,9 +144,11 @@ CHECKS = (
     Check(
         id="idempotency",
         invariant="I18",
-        title="Every repeated call has one request and one whole answer",
-        why="A program that repeats a call must get the same answer, and order once.",
-        todo="Remove the key; the program will ask again.",
+        title=lazy_gettext("Every repeated call has one request and one whole answer"),
+        why=lazy_gettext(
+            "A program that repeats a call must get the same answer, and order once."
+        ),
+        todo=lazy_gettext("Remove the key; the program will ask again."),
         sql="""
         SELECT NULL::bigint AS id, scope || ' ' || key AS name,
             format('status %s, answer %s', coalesce(status::text, 'missing'),
@@ -152,9 +163,9 @@ CHECKS = (
     Check(
         id="sign-ins",
         invariant="I25",
-        title="No sign-in lasts longer than it may",
-        why="A stolen cookie must become useless.",
-        todo="End the person's sign-ins by a new password.",
+        title=lazy_gettext("No sign-in lasts longer than it may"),
+        why=lazy_gettext("A stolen cookie must become useless."),
+        todo=lazy_gettext("End the person's sign-ins by a new password."),
         sql="""
         SELECT id, format('%s %s', audience, subject_id) AS name, format('from %s until %s',
             to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'),

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from shop.core.i18n import lazy_gettext
 from shop.doctor.checks import Check
 from shop.orders.sales import UNITS_STILL_SOLD
 from shop.payments.books_sql import BALANCE, CLOSED, GROSS, NEVER_OWED, SHIPPING, STATUS, WITHDRAWN
@@ -16,9 +17,11 @@ CHECKS = (
     Check(
         id="captured",
         invariant="I9",
-        title="What a payment took is the sum of its money events",
-        why="The limit for refunds is counted from it.",
-        todo="Compare it with Stripe (`flask shop doctor --stripe`), then correct the guard.",
+        title=lazy_gettext("What a payment took is the sum of its money events"),
+        why=lazy_gettext("The limit for refunds is counted from it."),
+        todo=lazy_gettext(
+            "Compare it with Stripe (`flask shop doctor --stripe`), then correct the guard."
+        ),
         about="order",
         sql="""
         SELECT o.id, o.number AS name, format('payment %s says %s, its events say %s',
@@ -32,9 +35,11 @@ CHECKS = (
     Check(
         id="refunding",
         invariant="I9",
-        title="What a payment gives back is the sum of its refunds",
-        why="Without this guard a refund may exceed what was taken.",
-        todo="Compare it with Stripe (`flask shop doctor --stripe`), then correct the guard.",
+        title=lazy_gettext("The refunded amount of a payment is the sum of its refunds"),
+        why=lazy_gettext("Without this guard a refund may exceed what was taken."),
+        todo=lazy_gettext(
+            "Compare it with Stripe (`flask shop doctor --stripe`), then correct the guard."
+        ),
         about="order",
         sql="""
         SELECT o.id, o.number AS name, format('payment %s says %s, its refunds say %s',
@@ -48,9 +53,11 @@ CHECKS = (
     Check(
         id="withdrawn",
         invariant="I9",
-        title="What disputes took of a payment is the sum of its money events",
-        why="What can be refunded is counted from it.",
-        todo="Compare it with Stripe (`flask shop doctor --stripe`), then correct the guard.",
+        title=lazy_gettext("What disputes took of a payment is the sum of its money events"),
+        why=lazy_gettext("What can be refunded is counted from it."),
+        todo=lazy_gettext(
+            "Compare it with Stripe (`flask shop doctor --stripe`), then correct the guard."
+        ),
         about="order",
         sql=f"""
         SELECT o.id, o.number AS name, format('payment %s says %s, its events say %s',
@@ -64,9 +71,11 @@ CHECKS = (
     Check(
         id="refunds-within",
         invariant="I9",
-        title="No payment gives back more than it took, or in another currency",
-        why="That is the shop's own money.",
-        todo="Stop the refunds that were not sent yet, and look the payment up at Stripe.",
+        title=lazy_gettext("No payment refunds more than it captured, or in another currency"),
+        why=lazy_gettext("That is the shop's own money."),
+        todo=lazy_gettext(
+            "Stop the refunds that were not sent yet, and look the payment up at Stripe."
+        ),
         about="order",
         sql="""
         SELECT o.id, o.number AS name, format('payment %s took %s and gives back %s %s',
@@ -83,9 +92,11 @@ CHECKS = (
     Check(
         id="payment-amount",
         invariant="I7",
-        title="Every attempt asks for exactly what its order costs",
-        why="The customer would be charged something else than was agreed.",
-        todo="Cancel the attempt at Stripe if it is open; otherwise give the difference back.",
+        title=lazy_gettext("Every attempt asks for exactly what its order costs"),
+        why=lazy_gettext("The customer would be charged something else than was agreed."),
+        todo=lazy_gettext(
+            "Cancel the attempt at Stripe if it is open; otherwise refund the difference."
+        ),
         about="order",
         sql="""
         SELECT o.id, o.number AS name, format('payment %s asks for %s %s, the order costs %s %s',
@@ -98,9 +109,9 @@ CHECKS = (
     Check(
         id="payment-state",
         invariant="I7",
-        title="A payment's state is what its money events say",
-        why="The state decides whether money is waited for, captured or released.",
-        todo="`flask shop reconcile` asks Stripe how it stands.",
+        title=lazy_gettext("The status of a payment is what its money events say"),
+        why=lazy_gettext("The status decides whether money is waited for, captured or released."),
+        todo=lazy_gettext("`flask shop reconcile` asks Stripe how it stands."),
         about="order",
         sql="""
         SELECT o.id, o.number AS name, format('payment %s is %s, but its events say otherwise',
@@ -121,9 +132,9 @@ CHECKS = (
     Check(
         id="paid-in-full",
         invariant="I7",
-        title="Goods are promised only for orders that are paid or whose money is held",
-        why="The shop would send goods that nobody paid for.",
-        todo="Do not send it. Look the order up at Stripe and settle or cancel it.",
+        title=lazy_gettext("Stock is committed only for orders that are paid or authorised"),
+        why=lazy_gettext("The shop would ship goods that nobody paid for."),
+        todo=lazy_gettext("Do not ship it. Look the order up at Stripe, then sync or cancel it."),
         about="order",
         sql=f"""
         SELECT o.id, o.number AS name, format('%s of %s %s came, and the order is %s',
@@ -147,9 +158,11 @@ CHECKS = (
     Check(
         id="orphan-money",
         invariant="I8",
-        title="All money that came belongs to an order, is on its way back, or somebody was asked",
-        why="A customer paid and gets neither goods nor money.",
-        todo="Give the money back in the order, or settle it with the customer.",
+        title=lazy_gettext(
+            "All money that came belongs to an order, is being refunded, or has a task"
+        ),
+        why=lazy_gettext("A customer paid and gets neither goods nor money."),
+        todo=lazy_gettext("Refund it in the order, or settle it with the customer."),
         about="order",
         sql=f"""
         SELECT o.id, o.number AS name, format(
@@ -173,9 +186,11 @@ CHECKS = (
     Check(
         id="amount-differs-task",
         invariant="I8",
-        title="Somebody was asked about every amount that differs from its order",
-        why="It does not count as paid, and nothing happens unless somebody decides.",
-        todo="Give the money back in the order, or settle it with the customer.",
+        title=lazy_gettext("Every amount that differs from its order has a task"),
+        why=lazy_gettext(
+            "It does not count as paid, and nothing happens unless somebody decides."
+        ),
+        todo=lazy_gettext("Refund it in the order, or settle it with the customer."),
         about="order",
         sql="""
         SELECT o.id, o.number AS name, format('Stripe has %s %s, the order costs %s %s',
@@ -192,9 +207,9 @@ CHECKS = (
     Check(
         id="refund-failed-task",
         invariant="I8",
-        title="Somebody was asked about every refund that failed",
-        why="The customer was promised the money.",
-        todo="Try it again in the order, or pay it in another way.",
+        title=lazy_gettext("Every refund that failed has a task"),
+        why=lazy_gettext("The customer was promised the money."),
+        todo=lazy_gettext("Retry it in the order, or pay it in another way."),
         about="order",
         sql="""
         SELECT o.id, o.number AS name, format('refund %s failed: %s', r.id, r.failure) AS fact
@@ -207,9 +222,9 @@ CHECKS = (
     Check(
         id="dispute-task",
         invariant="I8",
-        title="Somebody was asked about every open dispute, and its money belongs to it",
-        why="A dispute that nobody answers in time is lost.",
-        todo="Answer it in Stripe's dashboard.",
+        title=lazy_gettext("Every open dispute has a task, and its money belongs to it"),
+        why=lazy_gettext("A dispute that nobody answers in time is lost."),
+        todo=lazy_gettext("Answer it in Stripe's dashboard."),
         about="order",
         sql=f"""
         SELECT o.id, o.number AS name, format('dispute %s is %s', d.stripe_id, d.status) AS fact
@@ -229,9 +244,9 @@ CHECKS = (
     Check(
         id="payment-status",
         invariant="I26",
-        title="The payment status of an order is what its money events add up to",
-        why="Lists, mails and staff go by it.",
-        todo="`flask shop doctor --fix` counts it again.",
+        title=lazy_gettext("The payment status of an order is what its money events add up to"),
+        why=lazy_gettext("Lists, emails and staff go by it."),
+        todo=lazy_gettext("`flask shop doctor --fix` counts it again."),
         about="order",
         sql=f"""
         SELECT id, number AS name, format('says %s, the events say %s', status, counted) AS fact
@@ -248,9 +263,9 @@ CHECKS = (
     Check(
         id="line-refunded",
         invariant="I9",
-        title="The units given back of a line are those of its refunds and returns",
-        why="Units could be given back twice, or no more.",
-        todo="Compare the order's refunds with its lines.",
+        title=lazy_gettext("The refunded units of an item are those of its refunds and returns"),
+        why=lazy_gettext("Units could be refunded twice, or not at all."),
+        todo=lazy_gettext("Compare the order's refunds with its lines."),
         about="order",
         sql="""
         SELECT o.id, o.number AS name, format('%s: the line says %s, its refunds say %s',
@@ -270,9 +285,13 @@ CHECKS = (
     Check(
         id="sale-entries",
         invariant="I9",
-        title="The sales written down of a line are its units that are paid for and still sold",
-        why="Reports of products are sums over these entries.",
-        todo="Compare the order's lines with its timeline, and ask who wrote to the database.",
+        title=lazy_gettext(
+            "The recorded sales of an item are its units that are paid for and still sold"
+        ),
+        why=lazy_gettext("Reports of products are sums over these entries."),
+        todo=lazy_gettext(
+            "Compare the order's lines with its timeline, and ask who wrote to the database."
+        ),
         about="order",
         sql=f"""
         SELECT o.id, o.number AS name, format('%s: %s written down as sold, %s are', l.sku,
@@ -292,9 +311,13 @@ CHECKS = (
     Check(
         id="refund-parts",
         invariant="I9",
-        title="No line and no delivery is given back for more than it cost",
-        why="The parts of a refund are what the books and the customer's mail go by.",
-        todo="Look at the order's refunds; correct the books for the one that exceeds.",
+        title=lazy_gettext("No item and no shipping is refunded for more than it cost"),
+        why=lazy_gettext(
+            "The parts of a refund are what the books and the customer's email go by."
+        ),
+        todo=lazy_gettext(
+            "Look at the order's refunds; correct the books for the one that exceeds."
+        ),
         about="order",
         sql=f"""
         SELECT o.id, o.number AS name,
@@ -319,9 +342,11 @@ CHECKS = (
     Check(
         id="refund-events",
         invariant="I9",
-        title="Every refund that is done is among the money events, and the reverse",
-        why="Totals are sums over the events: what is missing there was never given back.",
-        todo="`flask shop reconcile --days 30` asks Stripe about it.",
+        title=lazy_gettext("Every refund that is done is among the money events, and the reverse"),
+        why=lazy_gettext(
+            "Totals are sums over the events: what is missing there was never refunded."
+        ),
+        todo=lazy_gettext("`flask shop reconcile --days 30` asks Stripe about it."),
         about="order",
         sql="""
         SELECT o.id, o.number AS name, format('payment %s: refunds say %s, events say %s',
@@ -340,9 +365,11 @@ CHECKS = (
     Check(
         id="refund-stuck",
         invariant="I9",
-        title="Every refund that was decided was sent, and came to an end",
-        why="The customer waits for money that nobody asked Stripe to send.",
-        todo="See under Jobs whether “send refund” failed; look the refund up at Stripe.",
+        title=lazy_gettext("Every refund that was requested was sent, and came to an end"),
+        why=lazy_gettext("The customer waits for money that nobody asked Stripe to refund."),
+        todo=lazy_gettext(
+            "See under Jobs whether “send refund” failed; look the refund up at Stripe."
+        ),
         about="order",
         sql=f"""
         SELECT o.id, o.number AS name,
@@ -357,9 +384,11 @@ CHECKS = (
     Check(
         id="open-at-stripe",
         invariant="I8",
-        title="Nothing can be paid any more for an order that is paid or closed",
-        why="The customer could pay twice, or for nothing.",
-        todo="See whether Stripe answers; `flask shop reconcile` closes the attempt there.",
+        title=lazy_gettext("Nothing can be paid any more for an order that is paid or closed"),
+        why=lazy_gettext("The customer could pay twice, or for nothing."),
+        todo=lazy_gettext(
+            "See whether Stripe answers; `flask shop reconcile` closes the attempt there."
+        ),
         about="order",
         sql="""
         SELECT o.id, o.number AS name,
@@ -375,9 +404,11 @@ CHECKS = (
     Check(
         id="capture-before",
         invariant="I7",
-        title="No authorised money is past the moment until which it can be captured",
-        why="The authorisation is gone, and with it the money for these goods.",
-        todo="`flask shop reconcile` asks Stripe; then ask the customer to pay in another way.",
+        title=lazy_gettext("No authorised money is past the moment until which it can be captured"),
+        why=lazy_gettext("The authorisation is gone, and with it the money for these goods."),
+        todo=lazy_gettext(
+            "`flask shop reconcile` asks Stripe; then ask the customer to pay in another way."
+        ),
         about="order",
         sql="""
         SELECT o.id, o.number AS name,

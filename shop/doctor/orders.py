@@ -1,5 +1,6 @@
 """What must hold of orders, their parcels and their discounts."""
 
+from shop.core.i18n import lazy_gettext
 from shop.doctor.checks import Check
 
 # Half-even, as core.money rounds. A tie ends in .5 exactly, whatever the scale.
@@ -13,9 +14,9 @@ CHECKS = (
     Check(
         id="order-lines",
         invariant="I10",
-        title="Every order has lines, and each line adds up",
-        why="The customer agreed to exactly these amounts, and tax is paid by them.",
-        todo="Compare the order with its receipt; correct the books by hand.",
+        title=lazy_gettext("Every order has lines, and each line adds up"),
+        why=lazy_gettext("The customer agreed to exactly these amounts, and tax is paid by them."),
+        todo=lazy_gettext("Compare the order with its receipt; correct the books by hand."),
         about="order",
         sql=f"""
         SELECT o.id, o.number AS name, CASE WHEN l.units IS NULL THEN 'it has no lines'
@@ -39,9 +40,11 @@ CHECKS = (
     Check(
         id="order-total",
         invariant="I11",
-        title="The total of an order is its lines, less discounts, plus delivery and tax",
-        why="The customer agreed to exactly this amount.",
-        todo="Compare the order with its receipt; correct the books by hand.",
+        title=lazy_gettext(
+            "The total of an order is its items, less discounts, plus shipping and tax"
+        ),
+        why=lazy_gettext("The customer agreed to exactly this amount."),
+        todo=lazy_gettext("Compare the order with its receipt; correct the books by hand."),
         about="order",
         sql="""
         SELECT o.id, o.number AS name, format(
@@ -65,9 +68,14 @@ CHECKS = (
     Check(
         id="order-path",
         invariant="I13",
-        title="Each order came to its state by steps that are allowed, one after another in time",
-        why="An order in a state that nothing led to was changed past the shop's operations.",
-        todo="Read the order's timeline, and ask who wrote to the database directly.",
+        title=lazy_gettext(
+            "Each order came to its status by steps that are allowed, one after another in "
+            "time"
+        ),
+        why=lazy_gettext(
+            "An order in a status that nothing led to was changed past the shop's operations."
+        ),
+        todo=lazy_gettext("Read the order's timeline, and ask who wrote to the database directly."),
         about="order",
         sql=f"""
         SELECT o.id, o.number AS name, CASE
@@ -113,9 +121,12 @@ CHECKS = (
     Check(
         id="order-numbers",
         invariant="I21",
-        title="Order numbers are unique, and the next one is free",
-        why="Two orders with one number cannot be told apart by anybody.",
-        todo="Raise the sequence above the highest number; give one of two orders a new number.",
+        title=lazy_gettext("Order numbers are unique, and the next one is free"),
+        why=lazy_gettext("Two orders with one number cannot be told apart by anybody."),
+        todo=lazy_gettext(
+            "Raise the sequence above the highest number; give one of two orders a new "
+            "number."
+        ),
         about="order",
         sql="""
         SELECT max(id) AS id, number AS name, format('%s orders have it', count(*)) AS fact
@@ -131,9 +142,15 @@ CHECKS = (
     Check(
         id="one-open-order",
         invariant="I18",
-        title="Of the orders placed from one cart, one after the other, at most one is live",
-        why="The customer could pay twice, and two parcels would be packed for one wish.",
-        todo="Ask the customer which order is meant; cancel and refund the other one.",
+        title=lazy_gettext(
+            "Of the orders placed from one cart, one after the other, at most one is live"
+        ),
+        why=lazy_gettext(
+            "The customer could pay twice, and two shipments would be packed for one order."
+        ),
+        todo=lazy_gettext(
+            "Ask the customer which order is meant; cancel and refund the other one."
+        ),
         about="order",
         sql="""
         SELECT max(id) AS id, string_agg(number, ', ' ORDER BY id) AS name,
@@ -155,9 +172,9 @@ CHECKS = (
     Check(
         id="parcels",
         invariant="I13",
-        title="What an order says was sent is what is in its parcels",
-        why="Units could be sent twice, or never.",
-        todo="Compare the order's parcels with what was handed over.",
+        title=lazy_gettext("The shipped units of an order are what is in its shipments"),
+        why=lazy_gettext("Units could be shipped twice, or never."),
+        todo=lazy_gettext("Compare the order's shipments with what was handed over."),
         about="order",
         sql="""
         SELECT o.id, o.number AS name, format('%s: the line says %s were sent, the parcels say %s',
@@ -176,9 +193,9 @@ CHECKS = (
     Check(
         id="fulfilment-status",
         invariant="I26",
-        title="How far an order is on its way is what its lines and parcels say",
-        why="Staff pack by it and customers read it.",
-        todo="Compare the order's parcels with what was handed over.",
+        title=lazy_gettext("The fulfilment status of an order is what its items and shipments say"),
+        why=lazy_gettext("Staff pack by it and customers read it."),
+        todo=lazy_gettext("Compare the order's shipments with what was handed over."),
         about="order",
         sql="""
         SELECT id, number AS name,
@@ -206,9 +223,13 @@ CHECKS = (
     Check(
         id="discount-uses",
         invariant="I12",
-        title="Uses of discounts are those of orders that have them, and within their limits",
-        why="Too few counted: given more often than meant. Too many: refused too early.",
-        todo="`flask shop doctor --fix` counts them again.",
+        title=lazy_gettext(
+            "Usages of discounts are those of orders that have them, and within their limits"
+        ),
+        why=lazy_gettext(
+            "Too few counted: given more often than meant. Too many: refused too early."
+        ),
+        todo=lazy_gettext("`flask shop doctor --fix` counts them again."),
         about="discount",
         sql="""
         WITH taken AS (
@@ -245,9 +266,11 @@ CHECKS = (
     Check(
         id="discount-held",
         invariant="I12",
-        title="Orders that stand have their discounts' uses, and closed ones gave them back",
-        why="Limits count what orders have.",
-        todo="Compare the order with the discount's statistics.",
+        title=lazy_gettext(
+            "Orders that stand have their discounts' usages, and closed ones released them"
+        ),
+        why=lazy_gettext("Limits count what orders have."),
+        todo=lazy_gettext("Compare the order with the discount's statistics."),
         about="order",
         sql="""
         SELECT o.id, o.number AS name, format('it is %s, but its use of “%s” %s', o.status, r.name,
@@ -260,9 +283,9 @@ CHECKS = (
     Check(
         id="discount-amounts",
         invariant="I12",
-        title="What an order saved is what its discounts took off",
-        why="The receipt names each discount with its amount.",
-        todo="Compare the order with its receipt; correct the books by hand.",
+        title=lazy_gettext("What an order saved is what its discounts took off"),
+        why=lazy_gettext("The receipt names each discount with its amount."),
+        todo=lazy_gettext("Compare the order with its receipt; correct the books by hand."),
         about="order",
         sql="""
         SELECT o.id, o.number AS name, format(

@@ -15,6 +15,8 @@ from shop.core.actor import Actor
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Unavailable
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
+from shop.core.i18n import ngettext
 from shop.doctor import catalog
 from shop.doctor.checks import EVER, Check, Fault, RunResult, Scope, find_faults
 from shop.doctor.events import FaultMended
@@ -78,18 +80,23 @@ def _repair(check: Check, fault: Fault) -> Repair:
             emit(FaultMended(check=check.id, name=fault.name, was=fault.fact, order_id=order_id))
     except (DomainError, DBAPIError, _CannotRepair) as error:
         if isinstance(error, DBAPIError) and error.connection_invalidated:
-            raise Unavailable("The database went away while the doctor mended.") from error
+            raise Unavailable(_("The database went away during the repair.")) from error
         reason = str(getattr(error, "orig", error)).strip().split("\n")[0]
-        return Repair(check, fault.name, False, f"could not be mended: {reason}")
-    return Repair(check, fault.name, True, f"mended; it was: {fault.fact}")
+        return Repair(
+            check, fault.name, False, _("could not be repaired: %(reason)s", reason=reason)
+        )
+    return Repair(check, fault.name, True, _("repaired; it was: %(fact)s", fact=fault.fact))
 
 
 def _sweep(check: Check) -> Repair:
     """Files have no transaction: this is what the relay does every night."""
     gone = media.sweep()
     with transaction():
-        emit(FaultMended(check=check.id, name="picture folder", was=f"{gone} without a row"))
-    return Repair(check, "picture folder", gone > 0, f"removed the files of {gone} pictures")
+        emit(FaultMended(check=check.id, name="image folder", was=f"{gone} without a row"))
+    sentence = ngettext(
+        "removed the files of %(num)s image", "removed the files of %(num)s images", gone
+    )
+    return Repair(check, "image folder", gone > 0, sentence)
 
 
 class _CannotRepair(Exception):
@@ -159,7 +166,7 @@ def _uses(fault: Fault) -> None:
 
 def _renditions(fault: Fault) -> None:
     if "original.webp" in fault.fact:
-        raise _CannotRepair("its original is gone; upload it anew")
+        raise _CannotRepair(_("its original is missing; upload it again"))
     picture = session.scalars(
         select(MediaFile).where(MediaFile.id == _id(fault)).with_for_update()
     ).one()
@@ -169,7 +176,7 @@ def _renditions(fault: Fault) -> None:
 
 def _id(fault: Fault) -> int:
     if fault.id is None:
-        raise _CannotRepair("it has no number")
+        raise _CannotRepair(_("it has no number"))
     return fault.id
 
 

@@ -12,6 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from shop import payments
 from shop.core import clock, db
 from shop.core.errors import DomainError, Unavailable
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.doctor import catalog, guards, messages, money, orders, stock
 from shop.doctor.checks import (
     EVER,
@@ -40,18 +42,27 @@ MAX_DURATION = timedelta(minutes=12)
 STRIPE = Check(
     id="stripe",
     invariant="I24",
-    title="Our payments, refunds and disputes are Stripe's, and somebody saw each warning",
-    why="A lost message means money that nobody knows of, or a warning that nobody reads.",
-    todo="`flask shop reconcile --days 30` settles what differs.",
+    title=lazy_gettext(
+        "Our payments, refunds and disputes are Stripe's, and somebody saw each warning"
+    ),
+    why=lazy_gettext(
+        "A lost message means money that nobody knows of, or a warning that nobody reads."
+    ),
+    todo=lazy_gettext("`flask shop reconcile --days 30` syncs what differs."),
 )
 BALANCE = Check(
     id="stripe-balance",
     invariant="I24",
-    title="The books of each charge are what Stripe's balance says of it",
-    why="Captured less refunded less disputed is the money that there is, dispute fees included."
-    " Left out: what Stripe takes for processing a payment, charges of the last hour that it has"
-    " not booked, and charges for whose currency it names no rate.",
-    todo="Look the charge up at Stripe: what is missing in the order, or counted there twice?",
+    title=lazy_gettext("The books of each charge are what Stripe's balance says of it"),
+    why=lazy_gettext(
+        "Captured less refunded less disputed is the money that there is, dispute fees "
+        "included. Left out: what Stripe takes for processing a payment, charges of the "
+        "last hour that it has not booked, and charges for whose currency it names no "
+        "rate."
+    ),
+    todo=lazy_gettext(
+        "Look the charge up at Stripe: what is missing in the order, or counted there twice?"
+    ),
 )
 # A run may take longer than a page, and sorts more.
 _SETTINGS = (
@@ -92,7 +103,7 @@ def run_checks(
                 count, faults = find_faults(connection, check, scope)
         except (DBAPIError, OSError) as error:
             if isinstance(error, DBAPIError) and error.connection_invalidated:
-                raise Unavailable("The database went away while the doctor looked.") from error
+                raise Unavailable(_("The database went away during the checks.")) from error
             failure = str(getattr(error, "orig", error)).strip().split("\n")[0]
             log.warning("check failed", extra={"check": check.id, "reason": failure})
         results.append(CheckResult(check, count, faults, time.perf_counter() - began, failure))
@@ -121,7 +132,7 @@ def run_all(
             results = run_checks(connection, scope, checks)
     except DBAPIError as error:
         reason = str(error.orig).strip().split("\n")[0]
-        raise Unavailable(f"The database cannot be asked: {reason}") from error
+        raise Unavailable(_("The database cannot be asked: %(reason)s", reason=reason)) from error
     if with_stripe:
         results += _compare_with_stripe(since_days or STRIPE_DAYS, scope)
     return RunResult(now, time.perf_counter() - began, since, tuple(results))

@@ -8,6 +8,7 @@ from shop.core import actor, clock
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import Unavailable, WrongState
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
 from shop.doctor.events import DoctorAnswered, DoctorAsked
 from shop.doctor.models import DoctorRun
 from shop.doctor.runner import run_all
@@ -26,7 +27,7 @@ def request_run(*, with_stripe: bool = False) -> DoctorRun:
         DoctorRun.finished_at.is_(None), DoctorRun.asked_at > now - GIVEN_UP_AFTER
     )
     if session.scalar(waiting.limit(1)) is not None:
-        raise WrongState("The doctor is looking already.")
+        raise WrongState(_("Integrity checks are already running."))
     run = DoctorRun(asked_by=actor.current().name, asked_at=now, with_stripe=with_stripe)
     session.add(run)
     session.flush()

@@ -1,5 +1,6 @@
 """What must hold of stock."""
 
+from shop.core.i18n import lazy_gettext
 from shop.doctor.checks import Check
 
 _OPEN = "l.quantity - l.shipped - l.cancelled"
@@ -9,9 +10,14 @@ CHECKS = (
     Check(
         id="stock-ledger",
         invariant="I1",
-        title="Stock levels are the sum of their ledger",
-        why="A level that the ledger does not explain was changed past the shop's operations.",
-        todo="Count the variant and book the count; then ask who wrote to stock_level directly.",
+        title=lazy_gettext("Stock levels are the sum of their ledger"),
+        why=lazy_gettext(
+            "A level that the ledger does not explain was changed past the shop's operations."
+        ),
+        todo=lazy_gettext(
+            "Count the variant and book the count; then ask who wrote to stock_level "
+            "directly."
+        ),
         about="variant",
         sql=f"""
         SELECT v.id, v.sku AS name, format('the level says {_TALLY}; the ledger says {_TALLY}',
@@ -31,9 +37,11 @@ CHECKS = (
     Check(
         id="stock-chain",
         invariant="I1",
-        title="Each entry of the stock ledger goes on where the one before it ended",
-        why="A gap means that an entry is missing or was changed afterwards.",
-        todo="Compare the variant's movements with the last backup in which they add up.",
+        title=lazy_gettext("Each entry of the stock ledger goes on where the one before it ended"),
+        why=lazy_gettext("A gap means that an entry is missing or was changed afterwards."),
+        todo=lazy_gettext(
+            "Compare the variant's movements with the last backup in which they add up."
+        ),
         about="variant",
         sql="""
         SELECT v.id, v.sku AS name,
@@ -51,9 +59,11 @@ CHECKS = (
     Check(
         id="stock-bounds",
         invariant="I2",
-        title="No stock is below zero, and no more is promised than there is",
-        why="Whoever bought the last unit twice waits for it twice.",
-        todo="Receive goods, or cancel the newest orders of the variant.",
+        title=lazy_gettext(
+            "No stock is below zero, and no more is reserved or committed than is on hand"
+        ),
+        why=lazy_gettext("Whoever bought the last unit twice waits for it twice."),
+        todo=lazy_gettext("Receive goods, or cancel the newest orders of the variant."),
         about="variant",
         sql=f"""
         SELECT v.id, v.sku AS name,
@@ -66,10 +76,14 @@ CHECKS = (
     Check(
         id="stock-holds",
         invariant="I3",
-        title="What is held and promised is what open orders are waiting for",
-        why="A hold without an order keeps goods from being sold; an order without a hold may find"
-        " the shelf empty.",
-        todo="Look at the variant's movements and its open orders; book the difference.",
+        title=lazy_gettext("What is reserved and committed is what open orders are waiting for"),
+        why=lazy_gettext(
+            "A reservation without an order keeps goods from being sold; an order without one "
+            "may find no stock."
+        ),
+        todo=lazy_gettext(
+            "Look at the variant's movements and its open orders; book the difference."
+        ),
         about="variant",
         sql=f"""
         SELECT v.id, v.sku AS name, format(
@@ -95,9 +109,11 @@ CHECKS = (
     Check(
         id="hold-overdue",
         invariant="I4",
-        title="No unpaid order holds its stock for longer than it may",
-        why="Goods that nobody will pay for cannot be bought by anybody else.",
-        todo="See whether the relay runs and whether Stripe answers; the order then expires.",
+        title=lazy_gettext("No unpaid order keeps its stock reserved for longer than it may"),
+        why=lazy_gettext("Goods that nobody will pay for cannot be bought by anybody else."),
+        todo=lazy_gettext(
+            "See whether the relay runs and whether Stripe answers; the order then expires."
+        ),
         about="order",
         sql="""
         SELECT id, number AS name,
@@ -109,9 +125,12 @@ CHECKS = (
     Check(
         id="stock-ends",
         invariant="I5",
-        title="Each unit of an order was held once and came to one end",
-        why="A hold that ended twice, or never, makes stock that is not there or hides what is.",
-        todo="Compare the order's entries in the stock ledger with its lines.",
+        title=lazy_gettext("Each unit of an order was reserved once and came to one end"),
+        why=lazy_gettext(
+            "A reservation that ended twice, or never, makes stock that is not there or hides "
+            "what is."
+        ),
+        todo=lazy_gettext("Compare the order's entries in the stock ledger with its lines."),
         about="order",
         sql=f"""
         SELECT o.id, o.number AS name, format(
@@ -140,9 +159,12 @@ CHECKS = (
     Check(
         id="restocked",
         invariant="I5",
-        title="No more units of an order came back than were sent",
-        why="What never left the house cannot come back: the shelf has less than the level says.",
-        todo="Count the variant and book the count.",
+        title=lazy_gettext("No more units of an order came back than were shipped"),
+        why=lazy_gettext(
+            "What never left the house cannot come back: the shelf has less than the level "
+            "says."
+        ),
+        todo=lazy_gettext("Count the variant and book the count."),
         about="order",
         sql="""
         SELECT o.id, o.number AS name,
@@ -162,9 +184,9 @@ CHECKS = (
     Check(
         id="oversold",
         invariant="I6",
-        title="Nothing is sold that was never received",
-        why="Those orders cannot be sent.",
-        todo="Receive goods, or cancel the newest orders of the variant and give the money back.",
+        title=lazy_gettext("Nothing is sold that was never received"),
+        why=lazy_gettext("Those orders cannot be shipped."),
+        todo=lazy_gettext("Receive goods, or cancel and refund the newest orders of the variant."),
         about="variant",
         sql="""
         SELECT v.id, v.sku AS name,
@@ -187,9 +209,9 @@ CHECKS = (
     Check(
         id="backorder-switch",
         invariant="I26",
-        title="Stock levels know whether their variant may be sold below zero",
-        why="The database guards the promise by the level's copy of the switch.",
-        todo="`flask shop doctor --fix` copies the variant's switch again.",
+        title=lazy_gettext("Stock levels know whether their variant may be sold below zero"),
+        why=lazy_gettext("The database enforces it by the level's copy of the switch."),
+        todo=lazy_gettext("`flask shop doctor --fix` copies the variant's switch again."),
         about="variant",
         sql="""
         SELECT v.id, v.sku AS name, format('the variant says %s, the level says %s',

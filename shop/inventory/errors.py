@@ -1,6 +1,7 @@
 """What stock refuses."""
 
 from shop.core.errors import DomainError
+from shop.core.i18n import gettext as _
 
 
 class OutOfStock(DomainError):
@@ -9,5 +10,5 @@ class OutOfStock(DomainError):
     code = "out_of_stock"
 
     def __init__(self, short: dict[int, int]) -> None:
-        super().__init__("Some of this has just been sold. Please look at the quantities again.")
+        super().__init__(_("Some of this has just been sold. Check the quantities."))
         self.short = short

@@ -13,17 +13,19 @@ from shop.catalog.models import Variant
 from shop.core import actor, clock
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext, ngettext
 from shop.inventory.errors import OutOfStock
 from shop.inventory.models import Location, MovementKind, StockLevel
 
-REASONS = {
-    "opening stock": "Opening stock",
-    "delivery": "Delivery",
-    "count": "Stock take",
-    "damage": "Damaged",
-    "loss": "Lost or stolen",
-    "return": "Customer return",
-    "correction": "Correction",
+REASONS: dict[str, str] = {
+    "opening stock": lazy_gettext("Opening stock"),
+    "delivery": lazy_gettext("Delivery"),
+    "count": lazy_gettext("Stock take"),
+    "damage": lazy_gettext("Damaged"),
+    "loss": lazy_gettext("Lost or stolen"),
+    "return": lazy_gettext("Customer return"),
+    "correction": lazy_gettext("Correction"),
 }
 MAX_QUANTITY = 1_000_000
 _DEFAULT = select(Location.id).where(Location.is_default).scalar_subquery()
@@ -39,7 +41,7 @@ class Line(NamedTuple):
 def receive(variant_id: int, quantity: int, *, reason: str = "delivery", note: str = "") -> int:
     """Receive goods. Returns what is on hand now. Creates the variant's level if it has none."""
     if not 0 < quantity <= MAX_QUANTITY:
-        raise Invalid("A delivery is a whole number of at least 1.", field="quantity")
+        raise Invalid(_("Receive a whole number of units, at least 1."), field="quantity")
     _ensure_level(variant_id)
     return _move(
         MovementKind.RECEIVE, [Line(variant_id, quantity)], on_hand=1, reason=reason, note=note
@@ -49,13 +51,15 @@ def receive(variant_id: int, quantity: int, *, reason: str = "delivery", note: s
 def adjust(variant_id: int, delta: int, *, reason: str, note: str = "") -> int:
     """Correct what is on hand by ``delta``. Returns what is on hand now.
 
-    Raises ``Invalid`` without a reason, or when it would take units that orders were promised.
+    Raises ``Invalid`` without a reason, or when it would take units that are reserved or committed.
     """
     _check_reason(reason)
     if not delta:
-        raise Invalid("Say by how many units: a whole number other than 0.", field="delta")
+        raise Invalid(_("Enter by how many units: a whole number other than 0."), field="delta")
     if abs(delta) > MAX_QUANTITY:
-        raise Invalid(f"A change is at most {MAX_QUANTITY:,} units at once.", field="delta")
+        raise Invalid(
+            _("Change at most %(most)s units at once.", most=f"{MAX_QUANTITY:,}"), field="delta"
+        )
     _ensure_level(variant_id)
     try:
         is_loss = reason in {"damage", "loss"} and delta < 0
@@ -66,8 +70,13 @@ def adjust(variant_id: int, delta: int, *, reason: str, note: str = "") -> int:
     except OutOfStock as error:
         free = error.short.get(variant_id, 0)
         raise Invalid(
-            f"{f'Only {free}' if free else 'None'} can be taken away:"
-            " no more is here that is not promised to orders.",
+            ngettext(
+                "Only %(num)s unit can be removed: the rest is reserved or committed.",
+                "Only %(num)s units can be removed: the rest is reserved or committed.",
+                free,
+            )
+            if free
+            else _("No units can be removed: all of them are reserved or committed."),
             field="delta",
         ) from error
     return moved[0]
@@ -77,7 +86,7 @@ def count(variant_id: int, on_hand: int, *, reason: str = "count", note: str = "
     """Set what is on hand to what was counted. Returns the variance (counted minus expected)."""
     _check_reason(reason)
     if not 0 <= on_hand <= MAX_QUANTITY:
-        raise Invalid("A count is a whole number, 0 or more.", field="set")
+        raise Invalid(_("A count is a whole number, 0 or more."), field="set")
     _ensure_level(variant_id)
     level = session.scalars(
         select(StockLevel)
@@ -96,10 +105,16 @@ def count(variant_id: int, on_hand: int, *, reason: str = "count", note: str = "
                 note=note,
             )
         except OutOfStock as error:
-            promised = level.reserved + level.committed
+            kept = level.reserved + level.committed
             raise Invalid(
-                f"{promised} are promised to orders, so the count cannot be {on_hand}."
-                " Cancel orders first, or check the count.",
+                ngettext(
+                    "%(num)s unit is reserved or committed, so the count cannot be %(counted)s."
+                    " Cancel orders first, or check the count.",
+                    "%(num)s units are reserved or committed, so the count cannot be %(counted)s."
+                    " Cancel orders first, or check the count.",
+                    kept,
+                    counted=on_hand,
+                ),
                 field="set",
             ) from error
     return variance
@@ -162,8 +177,13 @@ def allow_backorder(variant_id: int, allowed: bool) -> None:
         missing = level.reserved + level.committed - level.on_hand
         if missing > 0 and not allowed:
             raise Invalid(
-                f"{missing} more are promised to orders than there are. Receive them or cancel"
-                " orders first.",
+                ngettext(
+                    "%(num)s more unit is reserved or committed than is on hand. Receive it or"
+                    " cancel orders first.",
+                    "%(num)s more units are reserved or committed than are on hand. Receive them"
+                    " or cancel orders first.",
+                    missing,
+                ),
                 field="backorder_allowed",
             )
         level.may_go_below = allowed
@@ -325,7 +345,7 @@ def _by_variant(lines: Sequence[Line]) -> dict[int, int]:
 def _ensure_level(variant_id: int) -> None:
     backorder = session.scalar(select(Variant.backorder_allowed).where(Variant.id == variant_id))
     if backorder is None:
-        raise NotFound("There is no such variant.")
+        raise NotFound(_("Variant not found."))
     session.execute(
         upsert(StockLevel)
         .values(variant_id=variant_id, location_id=_DEFAULT, may_go_below=backorder)
@@ -335,4 +355,4 @@ def _ensure_level(variant_id: int) -> None:
 
 def _check_reason(reason: str) -> None:
     if reason not in REASONS:
-        raise Invalid("Say why: choose one of the reasons.", field="reason")
+        raise Invalid(_("Choose a reason."), field="reason")

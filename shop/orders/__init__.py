@@ -47,6 +47,7 @@ from shop.orders.sales import record_sales
 from shop.orders.shipping import mark_delivered, ship, start_processing
 from shop.orders.states import (
     LIVE,
+    STATUS_WORDS,
     FulfilmentStatus,
     OrderStatus,
     PaymentStatus,
@@ -62,6 +63,7 @@ __all__ = [
     "LIVE",
     "REPLACED",
     "REPLACEMENTS",
+    "STATUS_WORDS",
     "TABS",
     "Chain",
     "Details",

@@ -1,4 +1,4 @@
-"""Cancelling an order, or units of it; what it kept is free then."""
+"""Cancelling an order, or units of it; the stock that it kept is released."""
 
 from collections.abc import Mapping
 
@@ -6,30 +6,32 @@ from shop import discounts, inventory
 from shop.core import clock
 from shop.core.db import session
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.orders.errors import TransitionRefused
 from shop.orders.events import LinesCancelled, OrderCancelled
 from shop.orders.lines import named_units, open_lines
 from shop.orders.models import Order, OrderLine
 from shop.orders.sales import count_sales
 from shop.orders.shipping import follow_parcels
-from shop.orders.states import ORDER, FulfilmentStatus, OrderStatus
+from shop.orders.states import ORDER, STATUS_WORDS, FulfilmentStatus, OrderStatus
 
-CANCEL_REASONS = {
-    "customer": "The customer asked for it",
-    "out of stock": "We cannot deliver it",
-    "fraud": "Suspected fraud",
-    "mistake": "Ordered by mistake",
-    "other": "Another reason",
+CANCEL_REASONS: dict[str, str] = {
+    "customer": lazy_gettext("The customer asked for it"),
+    "out of stock": lazy_gettext("Out of stock"),
+    "fraud": lazy_gettext("Suspected fraud"),
+    "mistake": lazy_gettext("Ordered by mistake"),
+    "other": lazy_gettext("Another reason"),
 }
 
 
 def cancel(order: Order, *, reason: str, goes_back: bool = False) -> None:
-    """Call the order off before anything was shipped; frees what it held.
+    """Cancel the order before anything was shipped; releases its stock.
 
-    Giving money back is for payments, in the same step; the customer is told if it ``goes_back``.
+    Refunding is for payments, in the same step; the customer is told if the money ``goes_back``.
     """
     if order.fulfilment_status != FulfilmentStatus.UNFULFILLED:
-        raise TransitionRefused("Something of this order was shipped, so it cannot be cancelled.")
+        raise TransitionRefused(_("Part of this order was shipped, so it cannot be cancelled."))
     was_paid = order.status == OrderStatus.CONFIRMED
     close(order, OrderStatus.CANCELLED, reason)
     discounts.give_back(order.id)
@@ -52,14 +54,17 @@ def cancel_lines(
 ) -> None:
     """Take units out of a paid order before they are sent; ``quantities`` by order line id.
 
-    With the last ones, an order of which nothing was sent is cancelled as a whole. Giving money
-    back is for payments, as in ``cancel``. Raises ``TransitionRefused``, ``Invalid``.
+    With the last ones, an order of which nothing was sent is cancelled as a whole. Refunding
+    is for payments, as in ``cancel``. Raises ``TransitionRefused``, ``Invalid``.
     """
     if order.status != OrderStatus.CONFIRMED:
         raise TransitionRefused(
-            "Single lines can only be cancelled when the order is paid; cancel all of it instead."
+            _("Single items can only be cancelled when the order is paid; cancel all of it.")
             if order.status == OrderStatus.PENDING
-            else f"This order is {order.status}, so nothing of it can be cancelled."
+            else _(
+                "This order is %(status)s, so none of it can be cancelled.",
+                status=STATUS_WORDS[order.status],
+            )
         )
     wanted = named_units(order, quantities, to="cancel")
     if is_all_of(order, quantities):

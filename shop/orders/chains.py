@@ -8,6 +8,7 @@ from sqlalchemy.orm import selectinload
 
 from shop.core.db import session
 from shop.core.errors import NotFound
+from shop.core.i18n import gettext as _
 from shop.orders.models import Order
 from shop.orders.states import LIVE, OrderStatus
 
@@ -45,7 +46,7 @@ def lock(order_id: int, *, whole: bool = True) -> Order:
     """
     order = session.scalar(_locked(whole=whole).where(Order.id == order_id))
     if order is None:
-        raise NotFound("There is no such order.")
+        raise NotFound(_("Order not found."))
     return order
 
 
@@ -59,7 +60,7 @@ def lock_chain(order_id: int) -> Chain:
     found = session.scalars(_locked(whole=False).where(Order.chain_id == chain_id)).all()
     order = next((one for one in found if one.id == order_id), None)
     if order is None:
-        raise NotFound("Order not found.")
+        raise NotFound(_("Order not found."))
     return Chain(order, tuple(one for one in found if one is not order))
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from shop import discounts, inventory
 from shop.core import clock
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
 from shop.orders.cancelling import close
 from shop.orders.errors import TransitionRefused
 from shop.orders.events import OrderExpired
@@ -14,9 +15,9 @@ from shop.orders.states import OrderStatus
 
 
 def expire(order: Order) -> None:
-    """Nobody paid in time; frees what was held."""
+    """Nobody paid in time; releases the stock."""
     if order.status == OrderStatus.PENDING and order.expires_at > clock.now():
-        raise TransitionRefused("This order can still be paid.")
+        raise TransitionRefused(_("This order can still be paid."))
     close(order, OrderStatus.EXPIRED, "not paid in time")
     discounts.give_back(order.id)
     inventory.release(order.id, open_lines(order))

@@ -5,6 +5,7 @@ from sqlalchemy import update
 from shop.core.db import session
 from shop.core.errors import Invalid
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
 from shop.orders.events import OrderNoted
 from shop.orders.models import Order
 
@@ -28,5 +29,5 @@ def note(order: Order, text: str) -> None:
     """Add a remark for staff to the timeline."""
     words = text.strip()
     if not 1 <= len(words) <= 2000:
-        raise Invalid("A note has 1 to 2000 characters.", field="text")
+        raise Invalid(_("A note has 1 to 2000 characters."), field="text")
     emit(OrderNoted(order_id=order.id, text=words))

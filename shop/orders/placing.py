@@ -10,6 +10,7 @@ from shop.core import clock, tokens
 from shop.core.db import session
 from shop.core.errors import Invalid
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
 from shop.discounts import Quote, TaxedLine
 from shop.orders.chains import REPLACED
 from shop.orders.events import OrderPlaced
@@ -64,7 +65,7 @@ def place(
     shortest time.
     """
     if not items:
-        raise Invalid("There is nothing to order.")
+        raise Invalid(_("There is nothing to order."))
     order = _written(items, quote, details, instead_of=instead_of)
     order.expires_at = order.placed_at + timedelta(minutes=hold_minutes)
     session.add(order)

@@ -15,13 +15,15 @@ from shop.core import search, tokens
 from shop.core.db import session
 from shop.core.errors import NotFound
 from shop.core.events import EventRecord
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.orders.events import LinesCancelled, OrderPaid
 from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
 from shop.orders.states import LIVE, FulfilmentStatus, OrderStatus, PaymentStatus, Words, words
 
 TABS: dict[str, tuple[str, ColumnElement[bool]]] = {
     "to_pack": (
-        "To pack",
+        lazy_gettext("To pack"),
         (Order.status == OrderStatus.CONFIRMED)
         & Order.fulfilment_status.in_(
             [FulfilmentStatus.UNFULFILLED, FulfilmentStatus.PARTLY_SHIPPED]
@@ -29,27 +31,30 @@ TABS: dict[str, tuple[str, ColumnElement[bool]]] = {
         & Order.processing_at.is_(None),
     ),
     "processing": (
-        "Processing",
+        lazy_gettext("Processing"),
         (Order.status == OrderStatus.CONFIRMED)
         & Order.fulfilment_status.in_(
             [FulfilmentStatus.UNFULFILLED, FulfilmentStatus.PARTLY_SHIPPED]
         )
         & Order.processing_at.is_not(None),
     ),
-    "shipped": ("Shipped", Order.fulfilment_status == FulfilmentStatus.SHIPPED),
+    "shipped": (lazy_gettext("Shipped"), Order.fulfilment_status == FulfilmentStatus.SHIPPED),
     FulfilmentStatus.DELIVERED: (
-        "Delivered",
+        lazy_gettext("Delivered"),
         Order.fulfilment_status == FulfilmentStatus.DELIVERED,
     ),
     "unpaid": (
-        "Unpaid",
+        lazy_gettext("Unpaid"),
         (Order.status == OrderStatus.PENDING) & (Order.payment_status != PaymentStatus.PROCESSING),
     ),
     "payment_processing": (
-        "Payment processing",
+        lazy_gettext("Payment processing"),
         (Order.status == OrderStatus.PENDING) & (Order.payment_status == PaymentStatus.PROCESSING),
     ),
-    "closed": ("Cancelled", Order.status.in_([OrderStatus.CANCELLED, OrderStatus.EXPIRED])),
+    "closed": (
+        lazy_gettext("Cancelled"),
+        Order.status.in_([OrderStatus.CANCELLED, OrderStatus.EXPIRED]),
+    ),
 }
 
 
@@ -141,7 +146,9 @@ def matches(word: str) -> ColumnElement[bool]:
 
 def tab_counts() -> dict[str, int]:
     """How many orders each tab holds, with ``""`` for all. One statement."""
-    counts = [func.count(case((condition, 1))).label(key) for key, (_, condition) in TABS.items()]
+    counts = [
+        func.count(case((condition, 1))).label(key) for key, (_label, condition) in TABS.items()
+    ]
     row = session.execute(select(func.count().label("everything"), *counts)).mappings().one()
     return {"": row["everything"]} | {key: row[key] for key in TABS}
 
@@ -166,7 +173,7 @@ def by_token(
     """
     order = _one(Order.number == number, whole=whole, with_lines=with_lines)
     if not tokens.matches(token, order.token):
-        raise NotFound("There is no such order.")
+        raise NotFound(_("Order not found."))
     return order
 
 
@@ -319,7 +326,7 @@ def _one(condition: ColumnElement[bool], *, whole: bool = True, with_lines: bool
         parts = (joinedload(Order.lines),) if with_lines else ()
     order = session.scalars(select(Order).where(condition).options(*parts)).unique().one_or_none()
     if order is None:
-        raise NotFound("There is no such order.")
+        raise NotFound(_("Order not found."))
     return order
 
 

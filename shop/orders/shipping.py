@@ -1,4 +1,4 @@
-"""Sending an order: packed, handed over in parcels, delivered."""
+"""Shipping an order: packed, handed over in shipments, delivered."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,7 @@ from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
 from shop.orders.errors import TransitionRefused
 from shop.orders.events import OrderDelivered, OrderProcessing, OrderShipped
 from shop.orders.lines import named_units
@@ -15,6 +16,7 @@ from shop.orders.queries import waiting
 from shop.orders.states import (
     FULFILMENT,
     ORDER,
+    STATUS_WORDS,
     FulfilmentStatus,
     OrderStatus,
     PaymentStatus,
@@ -28,9 +30,9 @@ def start_processing(order: Order) -> None:
         order.status != OrderStatus.CONFIRMED
         or order.fulfilment_status != FulfilmentStatus.UNFULFILLED
     ):
-        raise TransitionRefused("Only a paid order that was not shipped yet can be processed.")
+        raise TransitionRefused(_("Only a paid order that was not shipped yet can be processed."))
     if order.processing_at is not None:
-        raise TransitionRefused("This order is being processed already.")
+        raise TransitionRefused(_("This order is already being processed."))
     order.processing_at = clock.now()
     order.version += 1
     emit(OrderProcessing(order_id=order.id))
@@ -44,9 +46,9 @@ def ship(
     tracking_number: str = "",
     notify: bool = True,
 ) -> Fulfilment:
-    """Hand over a parcel: all that is open, or ``quantities`` by order line id.
+    """Hand over a shipment: all that is open, or ``quantities`` by order line id.
 
-    The customer gets a mail unless ``notify`` is false. Raises ``TransitionRefused`` for an order
+    The customer gets an email unless ``notify`` is false. Raises ``TransitionRefused`` for an order
     that is not paid, ``Invalid`` for quantities that are not open any more, or that wait for stock.
     """
     _check_can_ship(order)
@@ -79,21 +81,26 @@ def ship(
 def _check_can_ship(order: Order) -> None:
     if order.status != OrderStatus.CONFIRMED:
         raise TransitionRefused(
-            "Only a paid order can be shipped."
+            _("Only a paid order can be shipped.")
             if order.status == OrderStatus.PENDING
-            else f"This order is {order.status}, so nothing can be shipped."
+            else _(
+                "This order is %(status)s, so nothing can be shipped.",
+                status=STATUS_WORDS[order.status],
+            )
         )
     if order.payment_status == PaymentStatus.AUTHORISED:
-        raise TransitionRefused("The money is only authorised. Capture it before you ship.")
+        raise TransitionRefused(_("The money is only authorised. Capture it before you ship."))
     if order.payment_status == PaymentStatus.UNPAID:
-        raise TransitionRefused("The authorised money was let go, so nothing is paid. Do not ship.")
+        raise TransitionRefused(
+            _("The authorised money was released, so nothing is paid. Do not ship.")
+        )
 
 
 def mark_delivered(order: Order, fulfilment_id: int) -> None:
-    """A parcel arrived; with the last one the order is complete."""
+    """A shipment arrived; with the last one the order is complete."""
     parcel = next((f for f in order.fulfilments if f.id == fulfilment_id), None)
     if parcel is None:
-        raise NotFound("There is no such parcel.")
+        raise NotFound(_("Shipment not found."))
     parcel.status = FULFILMENT.move(parcel.status, to=ShipmentStatus.DELIVERED)
     parcel.delivered_at = clock.now()
     follow_parcels(order)
@@ -102,7 +109,7 @@ def mark_delivered(order: Order, fulfilment_id: int) -> None:
 
 
 def follow_parcels(order: Order) -> None:
-    """Set how far the order is on its way, from its lines and parcels."""
+    """Set how far the order is on its way, from its lines and shipments."""
     if any(line.open_quantity for line in order.lines):
         order.fulfilment_status = (
             FulfilmentStatus.PARTLY_SHIPPED if order.fulfilments else FulfilmentStatus.UNFULFILLED
@@ -119,7 +126,7 @@ def _parcel(order: Order, quantities: Mapping[int, int] | None) -> dict[OrderLin
         return named_units(order, quantities, to="ship")
     wanted = {line: line.open_quantity for line in order.lines if line.open_quantity}
     if not wanted:
-        raise TransitionRefused("Everything of this order was shipped already.")
+        raise TransitionRefused(_("All items of this order were already shipped."))
     return wanted
 
 
@@ -129,8 +136,13 @@ def _check_is_here(order: Order, wanted: Mapping[OrderLine, int]) -> None:
         here = line.open_quantity - missing.get(line.id, 0)
         if quantity > here:
             raise Invalid(
-                f"{line.name}: {here or 'none'} of {line.open_quantity} can be sent now. The others"
-                " wait for a delivery, which goes to orders in the order of their payment.",
+                _(
+                    "%(item)s: %(here)s of %(open)s can be shipped now. The others wait for stock,"
+                    " which goes to the orders that were paid first.",
+                    item=line.name,
+                    here=here,
+                    open=line.open_quantity,
+                ),
                 field="lines",
             )
 
@@ -138,5 +150,5 @@ def _check_is_here(order: Order, wanted: Mapping[OrderLine, int]) -> None:
 def _short(value: str, longest: int) -> str:
     cleaned = " ".join(value.split())
     if len(cleaned) > longest:
-        raise Invalid(f"This is too long: {longest} characters are the most.")
+        raise Invalid(_("Use at most %(most)s characters.", most=longest))
     return cleaned

@@ -1,4 +1,4 @@
-"""The states of an order and of a parcel, and the words that people read.
+"""The states of an order and of a shipment, and the words that people read.
 
 The third axis, the payment status, has no table: it is what the money events add up to.
 """
@@ -6,6 +6,8 @@ The third axis, the payment status, has no table: it is what the money events ad
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.states import StateTable
 
 
@@ -43,7 +45,7 @@ class FulfilmentStatus(StrEnum):
 
 
 class ShipmentStatus(StrEnum):
-    """Where a parcel is."""
+    """Where a shipment is."""
 
     SHIPPED = "shipped"
     DELIVERED = "delivered"
@@ -58,8 +60,16 @@ class SaleKind(StrEnum):
     RESTORED = "restored"
 
 
+# As they stand inside of a sentence.
+STATUS_WORDS: dict[OrderStatus, str] = {
+    OrderStatus.PENDING: lazy_gettext("pending"),
+    OrderStatus.CONFIRMED: lazy_gettext("confirmed"),
+    OrderStatus.COMPLETED: lazy_gettext("completed"),
+    OrderStatus.CANCELLED: lazy_gettext("cancelled"),
+    OrderStatus.EXPIRED: lazy_gettext("expired"),
+}
 ORDER = StateTable(
-    "order",
+    lazy_gettext("order"),
     {
         OrderStatus.PENDING: {OrderStatus.CONFIRMED, OrderStatus.CANCELLED, OrderStatus.EXPIRED},
         OrderStatus.CONFIRMED: {OrderStatus.COMPLETED, OrderStatus.CANCELLED},
@@ -68,10 +78,18 @@ ORDER = StateTable(
         OrderStatus.CANCELLED: {OrderStatus.CONFIRMED, OrderStatus.PENDING},
         OrderStatus.EXPIRED: {OrderStatus.CONFIRMED, OrderStatus.PENDING},
     },
+    STATUS_WORDS,
 )
 # Of the orders of one chain, at most one is in one of these.
 LIVE = frozenset({OrderStatus.PENDING, OrderStatus.CONFIRMED, OrderStatus.COMPLETED})
-FULFILMENT = StateTable("parcel", {ShipmentStatus.SHIPPED: {ShipmentStatus.DELIVERED}})
+FULFILMENT = StateTable(
+    lazy_gettext("shipment"),
+    {ShipmentStatus.SHIPPED: {ShipmentStatus.DELIVERED}},
+    {
+        ShipmentStatus.SHIPPED: lazy_gettext("shipped"),
+        ShipmentStatus.DELIVERED: lazy_gettext("delivered"),
+    },
+)
 
 
 class Words(NamedTuple):
@@ -100,35 +118,34 @@ class HasStates(Protocol):
 def words(order: HasStates) -> Words:
     """The one status that customers and lists show."""
     if order.payment_status == PaymentStatus.REFUNDED:
-        return Words("Refunded", "mute")
+        return Words(_("Refunded"), "mute")
     if order.status == OrderStatus.CANCELLED:
-        return Words("Cancelled", "mute")
+        return Words(_("Cancelled"), "mute")
     if order.status == OrderStatus.EXPIRED:
-        return Words("Expired", "mute")
+        return Words(_("Expired"), "mute")
     if order.status == OrderStatus.PENDING and order.payment_status == PaymentStatus.PROCESSING:
-        return Words("Payment processing", "info")
+        return Words(_("Payment processing"), "info")
     if order.status == OrderStatus.PENDING:
-        return Words("Pending", "warn")
+        return Words(_("Pending"), "warn")
     by_fulfilment = {
-        FulfilmentStatus.DELIVERED: Words("Delivered", "good"),
-        FulfilmentStatus.SHIPPED: Words("Shipped", "good"),
-        FulfilmentStatus.PARTLY_SHIPPED: Words("Partly shipped", "info"),
+        FulfilmentStatus.DELIVERED: Words(_("Delivered"), "good"),
+        FulfilmentStatus.SHIPPED: Words(_("Shipped"), "good"),
+        FulfilmentStatus.PARTLY_SHIPPED: Words(_("Partly shipped"), "info"),
     }
     if order.fulfilment_status in by_fulfilment:
         return by_fulfilment[order.fulfilment_status]
     if order.processing_at:
-        return Words("Processing", "info")
+        return Words(_("Processing"), "info")
     by_payment = {
-        PaymentStatus.AUTHORISED: Words("Confirmed", "good"),
-        PaymentStatus.UNPAID: Words(
-            "Unpaid", "bad"
-        ),  # its authorisation is over and nothing was captured
+        PaymentStatus.AUTHORISED: Words(_("Confirmed"), "good"),
+        # Its authorisation has expired and nothing was captured.
+        PaymentStatus.UNPAID: Words(_("Unpaid"), "bad"),
     }
-    return by_payment.get(order.payment_status, Words("Paid", "good"))
+    return by_payment.get(order.payment_status, Words(_("Paid"), "good"))
 
 
 def customer_may_cancel(order: HasStates) -> bool:
-    """Whether its customer may still call it off, or units of it: nobody has begun to pack."""
+    """Whether its customer may still cancel it, or units of it: nobody has begun to pack."""
     if order.status == OrderStatus.PENDING:
         return True
     untouched = (

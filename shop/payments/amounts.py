@@ -4,6 +4,7 @@ https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
 """
 
 from shop.core.errors import Invalid
+from shop.core.i18n import gettext as _
 from shop.core.money import Money
 from shop.payments import methods, stripe_client
 
@@ -22,7 +23,11 @@ def check_amount(total: Money, *, goods: Money, country: str = "") -> None:
     least = Money(MIN_MINOR.get(total.currency, 1), total.currency)
     most = Money(MAX_MINOR, total.currency)
     if 0 < total.amount_minor < least.amount_minor:
-        raise Invalid(f"The least that can be paid by card is {least}. Please add something.")
+        raise Invalid(
+            _("The least that can be paid by card is %(amount)s. Add something.", amount=least)
+        )
     if max(total, goods) > most:
-        raise Invalid(f"At most {most} can be paid at once. Please order in several steps.")
+        raise Invalid(
+            _("At most %(amount)s can be paid at once. Split it into several orders.", amount=most)
+        )
     methods.check_can_be_paid(total, country=country, capture=stripe_client.capture_method())

@@ -6,6 +6,7 @@ from shop import orders
 from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import WrongState
+from shop.core.i18n import gettext as _
 from shop.core.money import Money
 from shop.orders import OrderStatus, PaymentStatus
 from shop.payments import methods
@@ -29,10 +30,12 @@ def open_payment(order: orders.Order, *, capture: str) -> Payment:
     """
     if order.status in {OrderStatus.CONFIRMED, OrderStatus.COMPLETED}:
         if order.payment_status == PaymentStatus.UNPAID and order.total_minor:
-            raise WrongState("What was reserved for this order is set free. Please write to us.")
-        raise WrongState("This order is paid already.")
+            raise WrongState(
+                _("The amount authorised for this order was released. Please contact us.")
+            )
+        raise WrongState(_("This order is already paid."))
     if order.status != OrderStatus.PENDING or order.expires_at <= clock.now():
-        raise WrongState("The time to pay for this order has run out. Place the order again.")
+        raise WrongState(_("The time to pay for this order has run out. Place the order again."))
     latest = session.scalar(
         select(Payment)
         .where(Payment.order_id == order.id)
@@ -44,10 +47,12 @@ def open_payment(order: orders.Order, *, capture: str) -> Payment:
     if latest is not None and latest.status in {AttemptStatus.CREATED, AttemptStatus.STARTED}:
         return latest
     if latest is not None and latest.status == AttemptStatus.PROCESSING:
-        raise WrongState("Your payment for this order is on its way. You don't need to pay again.")
+        raise WrongState(
+            _("Your payment for this order is on its way. You don't need to pay again.")
+        )
     if latest is not None and latest.has_money:
         raise WrongState(
-            "Money for this order has come, and we are looking at it. Do not pay twice."
+            _("We received money for this order and are checking it. Do not pay twice.")
         )
     payment = Payment(
         order_id=order.id,
@@ -73,7 +78,9 @@ def offered_for(order: orders.Order, payment: Payment) -> tuple[methods.PaymentM
         vouchers = {one for one in session.scalars(given_up) if methods.is_voucher(one)}
         offered = tuple(one for one in offered if one not in vouchers) or offered
     if not offered:
-        raise WrongState("None of our payment methods can pay for this order. Please write to us.")
+        raise WrongState(
+            _("None of our payment methods can pay for this order. Please contact us.")
+        )
     return offered
 
 

@@ -43,7 +43,7 @@ def cancel_order(order: orders.Order, *, reason: str, refund: bool = True) -> No
 def cancel_lines(
     order: orders.Order, quantities: dict[int, int], *, reason: str, refund: bool = True
 ) -> None:
-    """Take units out of a paid order and, in the same step, give back what they cost.
+    """Take units out of a paid order and, in the same step, refund what they cost.
 
     When nothing is left of the order, it is cancelled as by ``cancel_order``. Raises as
     ``orders.cancel_lines`` and ``request_refund`` do; then nothing is changed.
@@ -105,8 +105,8 @@ def _report_kept(order: orders.Order) -> None:
         open_task(
             "kept_after_dispute",
             f"{order.id}:{order.version}",
-            f"Something of order {order.number} was cancelled. {kept} of its money is still here,"
-            " and Stripe sends nothing back of a payment that a bank has charged back.",
+            f"Part of order {order.number} was cancelled. {kept} of its money is still here,"
+            " and Stripe refunds nothing of a payment that a bank has charged back.",
             order_id=order.id,
         )
 
@@ -118,7 +118,7 @@ def _count_worthless(order: orders.Order, wanted: refunds.Wanted) -> None:
     lines = {line_id: units for line_id, units in wanted.lines.items() if line_id in priced}
     if not (lines and refundable.was_sold(order)):
         return
-    given, _ = refundable.given_of(order)
+    given = refundable.given_of(order)[0]
     if not any(part.amount_minor for part in refunds.parts_of(order, lines, given)):
         returns.record_return(order, lines, reason="cancelled", source=_source())
 

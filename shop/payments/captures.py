@@ -7,6 +7,7 @@ from sqlalchemy import select
 from shop import orders
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import Invalid, Unavailable, WrongState
+from shop.core.i18n import gettext as _
 from shop.core.money import Money
 from shop.orders import OrderStatus
 from shop.payments import intents, refundable, stripe_client, stripe_objects
@@ -21,6 +22,8 @@ from shop.payments.stripe_errors import AccessDenied, Refused
 from shop.payments.tasks import close_about, open_task
 
 CAPTURE_FAILED = "capture_failed"
+# As a task stores it: English.
+NO_LONGER_CAPTURED = "This payment can no longer be captured. Check it at Stripe."
 # Nothing is wrong with the payment: somebody asked for the wrong amount.
 AMOUNT_REASONS = {RefusalReason.AMOUNT_TOO_LARGE, RefusalReason.AMOUNT_TOO_SMALL}
 
@@ -58,8 +61,10 @@ def capture(payment_id: int, amount_minor: int | None = None) -> SyncOutcome:
         raise
     except Unavailable as away:
         raise Unavailable(
-            "Stripe has not confirmed the capture. If it went through, the order shows it in a"
-            " moment; capturing again is safe and never charges twice."
+            _(
+                "Stripe has not confirmed the capture. If it went through, the order shows it in a"
+                " moment; capturing again is safe and never charges twice."
+            )
         ) from away
     return _captured(payment_id, asked, intent, refusal)
 
@@ -82,17 +87,22 @@ def check_capture(payment_id: int, amount_minor: int | None) -> CaptureRequest:
     order = orders.lock(order_of(payment_id), whole=False)
     payment = locked(payment_id)
     if payment.status != AttemptStatus.AUTHORISED or payment.intent_id is None:
-        raise WrongState("Only money that is authorised and not captured yet can be captured.")
+        raise WrongState(_("Only money that is authorised and not captured yet can be captured."))
     if order.status != OrderStatus.CONFIRMED:
-        raise WrongState(f"This order is {order.status}: its money is not captured any more.")
+        raise WrongState(
+            _(
+                "This order is %(status)s: its money can no longer be captured.",
+                status=orders.STATUS_WORDS[order.status],
+            )
+        )
     owed = refundable.owed(order, payment)
     if owed <= 0:
-        raise WrongState("Nothing is owed for what is left of this order: release the money.")
+        raise WrongState(_("Nothing is owed for what is left of this order: release the money."))
     amount = owed if amount_minor is None else amount_minor
     if isinstance(amount, bool) or not 0 < amount <= owed:
         most = Money(owed, payment.currency).format()
         raise Invalid(
-            f"Between the smallest coin and {most} can be captured.", field="amount_minor"
+            _("Capture more than zero and at most %(amount)s.", amount=most), field="amount_minor"
         )
     return CaptureRequest(
         payment.intent_id,
@@ -119,21 +129,23 @@ def _captured(
 ) -> SyncOutcome:
     """Write down what became of a capture. Raises unless the wanted amount was captured."""
     outcome = SyncOutcome.WAITING
-    why = refusal or WrongState("This payment can no longer be captured. Check it at Stripe.")
+    why = refusal or WrongState(_("This payment can no longer be captured. Check it at Stripe."))
     with transaction("apply-capture"):
         if intent is not None:
             outcome = intents.apply_intent(payment_id, intent)
         if intent is not None and intent.status in {"succeeded", "canceled"}:
             close_about(CAPTURE_FAILED, str(payment_id))
         elif refusal is None or refusal.reason not in AMOUNT_REASONS:
-            report_refused_capture(payment_id, why.sentence)
+            report_refused_capture(payment_id, refusal.stored if refusal else NO_LONGER_CAPTURED)
     if intent is not None and intent.status == "succeeded":
         if intent.received_minor == asked.amount_minor:
             return outcome
         came = Money(intent.received_minor, intent.currency).format()
-        raise WrongState(f"{came} of this money was captured already; the rest was released.")
+        raise WrongState(
+            _("%(amount)s of this money was already captured; the rest was released.", amount=came)
+        )
     if intent is not None and intent.status == "canceled":
-        raise WrongState("The authorisation has ended at Stripe, so nothing was captured.")
+        raise WrongState(_("The authorisation has ended at Stripe, so nothing was captured."))
     raise why
 
 
@@ -175,7 +187,7 @@ def void(payment_id: int) -> SyncOutcome:
         if intent.status in {"succeeded", "canceled"}:
             close_about(CAPTURE_FAILED, str(payment_id))
     if intent.status == "requires_capture":
-        raise WrongState("Stripe has not released this money. Check the payment at Stripe.")
+        raise WrongState(_("Stripe has not released this money. Check the payment at Stripe."))
     return outcome
 
 
@@ -185,5 +197,5 @@ def release(payment_id: int) -> None:
     outcome = void(payment_id)
     if outcome != SyncOutcome.CANCELLED:
         raise WrongState(
-            "This money was captured at the same time, so it was not released. Refund it instead."
+            _("This money was captured at the same time, so it was not released. Refund it.")
         )

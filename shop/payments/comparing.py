@@ -11,6 +11,8 @@ from shop.core import clock, db
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Invalid, Unavailable, WrongState
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
+from shop.core.i18n import ngettext
 from shop.payments import compared_alerts, compared_money, unapplied
 from shop.payments.differences import Difference, Look
 from shop.payments.events import ComparisonRequested
@@ -32,7 +34,7 @@ def request_comparison(*, days: float) -> ReconcileRun:
     Raises ``Invalid`` for less than an hour or more than a year.
     """
     if not 1 / 24 <= days <= MAX_DAYS:
-        raise Invalid("Compare at least an hour and at most a year.", field="days")
+        raise Invalid(_("Reconcile at least an hour and at most a year."), field="days")
     run = ReconcileRun(since=clock.now() - timedelta(days=days), started_at=clock.now())
     session.add(run)
     session.flush()
@@ -58,7 +60,7 @@ def _alone() -> Iterator[None]:
     with db.engine().connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT").detach()
         if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext('shop.compare'))")):
-            raise WrongState("Another comparison is running.")
+            raise WrongState(_("Another reconciliation is running."))
         try:
             yield
         finally:  # closing alone is noticed by the database a moment later
@@ -161,7 +163,13 @@ def _compared(
                 tell(checked)
             if within is not None and clock.now() - began > within:
                 minutes = within // timedelta(minutes=1)
-                raise Unavailable(f"Not done after {minutes} minutes: compare fewer days.")
+                raise Unavailable(
+                    ngettext(
+                        "Not done after %(num)s minute: reconcile fewer days.",
+                        "Not done after %(num)s minutes: reconcile fewer days.",
+                        minutes,
+                    )
+                )
     except DomainError as error:
         failure = str(error)
         log.warning("comparison cut short", extra={"reason": failure})

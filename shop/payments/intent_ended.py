@@ -39,7 +39,7 @@ def apply_ended(order: orders.Order, payment: Payment, intent: Intent) -> SyncOu
             open_task(
                 "authorisation_ended",
                 str(payment.id),
-                f"Nothing was captured for order {order.number} and the authorisation is over."
+                f"Nothing was captured for order {order.number} and the authorisation has expired."
                 " Cancel the order, or ask the customer to pay in another way.",
                 order_id=order.id,
             )
@@ -53,7 +53,7 @@ def _ended_unpaid(
 ) -> None:
     """What follows for an order whose attempt is over: its customer may not know that yet."""
     if was_waiting and not intent.is_given_up:
-        write_failure(order, payment, intent, was_waiting=True, reason="The payment was cancelled.")
+        write_failure(order, payment, intent, was_waiting=True, reason=methods.CANCELLED)
     elif was_waiting and order.expires_at > clock.now():
         until = min(order.expires_at, clock.now() + RETRY_WINDOW)
         orders.set_deadline(order, until=until)

@@ -136,8 +136,8 @@ def _differs(order: orders.Order, payment: Payment, amount_minor: int, currency:
         "amount_differs",
         str(payment.id),
         f"Stripe has {Money(amount_minor, currency).format()} for order {order.number}, which costs"
-        f" {Money(order.total_minor, order.currency).format()}. It does not count as paid: give the"
-        " money back in the order, or settle it with the customer.",
+        f" {Money(order.total_minor, order.currency).format()}. It does not count as paid:"
+        " refund it in the order, or settle it with the customer.",
         order_id=order.id,
     )
     return True

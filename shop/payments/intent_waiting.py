@@ -87,7 +87,7 @@ def write_failure(
 ) -> SyncOutcome:
     """Write a failure down once. One that came days after the customer has done their part gives
     them time to pay again, also when nobody had told us that the money was on its way."""
-    reason = intent.failure or reason or "The payment did not arrive."
+    reason = intent.failure or reason or methods.NOT_ARRIVED
     reference = intent.failure_reference or intent.id
     is_new = note(payment, MoneyEventKind.FAILED, 0, reference, occurred_at=intent.charged_at)
     if not (is_new or was_waiting):

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from shop.core.errors import Invalid
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
 from shop.core.money import Money
 
 
@@ -57,7 +59,7 @@ class MethodFacts:
     least_minor: int = 0
     most_minor: int | None = None
     can_capture_later: bool = False
-    wait: str = "this usually takes a few minutes"
+    wait: str = field(default_factory=lambda: lazy_gettext("this usually takes a few minutes"))
 
 
 _EURO_AREA = frozenset(
@@ -79,7 +81,7 @@ _EURO = frozenset({"EUR"})
 
 # Manual capture: https://docs.stripe.com/payments/payment-methods/payment-method-support#additional-api-supportability
 FACTS: Mapping[PaymentMethod, MethodFacts] = {
-    PaymentMethod.CARD: MethodFacts("Card", can_capture_later=True),
+    PaymentMethod.CARD: MethodFacts(lazy_gettext("Card"), can_capture_later=True),
     # https://docs.stripe.com/payments/link
     PaymentMethod.LINK: MethodFacts("Link", can_capture_later=True),
     # https://docs.stripe.com/payments/ideal
@@ -94,7 +96,7 @@ FACTS: Mapping[PaymentMethod, MethodFacts] = {
         "SEPA Direct Debit",
         Settlement.DEBIT,
         currencies=_EURO,
-        wait="your bank needs 2 to 5 working days, rarely up to 14",
+        wait=lazy_gettext("your bank needs 2 to 5 working days, rarely up to 14"),
     ),
     # https://docs.stripe.com/payments/multibanco: the bank transfer may take some days.
     PaymentMethod.MULTIBANCO: MethodFacts(
@@ -102,7 +104,7 @@ FACTS: Mapping[PaymentMethod, MethodFacts] = {
         Settlement.VOUCHER,
         currencies=_EURO,
         most_minor=9_999_999,
-        wait="your bank may need several days to confirm it",
+        wait=lazy_gettext("your bank may need several days to confirm it"),
     ),
     # https://docs.stripe.com/payments/konbini: 120 to 300,000 yen.
     PaymentMethod.KONBINI: MethodFacts(
@@ -111,7 +113,7 @@ FACTS: Mapping[PaymentMethod, MethodFacts] = {
         currencies=frozenset({"JPY"}),
         least_minor=120,
         most_minor=300_000,
-        wait="the store usually confirms it within minutes",
+        wait=lazy_gettext("the store usually confirms it within minutes"),
     ),
     # https://docs.stripe.com/payments/oxxo: 10 to 10,000 pesos, confirmed by the next working day.
     PaymentMethod.OXXO: MethodFacts(
@@ -120,10 +122,17 @@ FACTS: Mapping[PaymentMethod, MethodFacts] = {
         currencies=frozenset({"MXN"}),
         least_minor=1_000,
         most_minor=1_000_000,
-        wait="the store confirms it by the next working day",
+        wait=lazy_gettext("the store confirms it by the next working day"),
     ),
 }
 
+# Failures that Stripe has no sentence for. They are stored as they stand here.
+CANCELLED = "The payment was cancelled."
+NOT_ARRIVED = "The payment did not arrive."
+_OWN_FAILURES: Mapping[str, str] = {
+    CANCELLED: lazy_gettext("The payment was cancelled."),
+    NOT_ARRIVED: lazy_gettext("The payment did not arrive."),
+}
 WALLET_METHODS = frozenset({PaymentMethod.CARD, PaymentMethod.LINK})
 _enabled: tuple[PaymentMethod, ...] = (PaymentMethod.CARD,)
 
@@ -162,15 +171,29 @@ def check_can_be_paid(total: Money, *, country: str, capture: str) -> None:
     """Raises ``Invalid`` when none of the shop's methods can pay this total."""
     if not total.amount_minor or offered_methods(_enabled, total, country=country, capture=capture):
         return
-    names = ", ".join(FACTS[method].label for method in _enabled)
+    names = ", ".join(str(FACTS[method].label) for method in _enabled)
     limits = [FACTS[method] for method in _enabled if total.currency in FACTS[method].currencies]
     least = min((facts.least_minor for facts in limits), default=0)
     most = max((facts.most_minor or 0 for facts in limits), default=0)
     if limits and 0 < total.amount_minor < least:
-        raise Invalid(f"The least that can be paid by {names} is {Money(least, total.currency)}.")
+        raise Invalid(
+            _(
+                "The least that can be paid by %(methods)s is %(amount)s.",
+                methods=names,
+                amount=Money(least, total.currency),
+            )
+        )
     if limits and most and total.amount_minor > most:
-        raise Invalid(f"At most {Money(most, total.currency)} can be paid by {names}.")
-    raise Invalid(f"We take {names}, which cannot pay for this order in your country.")
+        raise Invalid(
+            _(
+                "At most %(amount)s can be paid by %(methods)s.",
+                methods=names,
+                amount=Money(most, total.currency),
+            )
+        )
+    raise Invalid(
+        _("We take %(methods)s, which cannot pay for this order in your country.", methods=names)
+    )
 
 
 def facts_of(method: str) -> MethodFacts:
@@ -178,7 +201,7 @@ def facts_of(method: str) -> MethodFacts:
     try:
         return FACTS[PaymentMethod(method)]
     except ValueError:
-        return MethodFacts(method.replace("_", " ").capitalize() or "Payment")
+        return MethodFacts(method.replace("_", " ").capitalize() or _("Payment"))
 
 
 def takes_days(method: str) -> bool:
@@ -195,7 +218,9 @@ def failure_for_customer(reason: str) -> str:
     """Returns why a payment failed, in a sentence for its customer: Stripe words some reasons for
     programmers and some for merchants (https://docs.stripe.com/declines/codes)."""
     if "PaymentMethod" in reason:
-        return "Your bank did not confirm this payment."
+        return _("Your bank did not confirm this payment.")
+    if reason in _OWN_FAILURES:
+        return str(_OWN_FAILURES[reason])
     said = re.sub(r"\b([Tt])he customer's\b", lambda m: "Your" if m[1] == "T" else "your", reason)
     return said if not said or said.endswith((".", "!")) else f"{said}."
 

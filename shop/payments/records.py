@@ -10,6 +10,7 @@ from shop import orders
 from shop.core import clock
 from shop.core.db import session, table
 from shop.core.errors import NotFound
+from shop.core.i18n import gettext as _
 from shop.orders import PaymentStatus
 from shop.payments import balance as sums
 from shop.payments import refundable
@@ -32,7 +33,7 @@ def locked(payment_id: int) -> Payment:
     """The payment, its row locked; whoever wants it has locked its order before."""
     payment = session.get(Payment, payment_id, with_for_update=True, populate_existing=True)
     if payment is None:
-        raise NotFound("There is no such payment.")
+        raise NotFound(_("Payment not found."))
     return payment
 
 
@@ -45,7 +46,7 @@ def order_of(payment_id: int) -> int:
     """The id of the order that a payment is for. Raises ``NotFound``."""
     order_id = session.scalar(select(Payment.order_id).where(Payment.id == payment_id))
     if order_id is None:
-        raise NotFound("There is no such payment.")
+        raise NotFound(_("Payment not found."))
     return order_id
 
 
@@ -116,7 +117,7 @@ def _open_disputes(order_id: int) -> ScalarSelect[int]:
 def recount(order: orders.Order) -> Balance:
     """Set the order's payment status to what its money events say. Gives what they add up to.
 
-    What was called off before the order was paid for was never owed: it counts as paid without it.
+    What was cancelled before the order was paid for was never owed: it counts as paid without it.
     An unpaid order is ``processing`` while the money of a payment is on its way.
     """
     balance = balance_of(order.id, order.currency)

@@ -206,8 +206,8 @@ def adopt_refund(payment_id: int, sent: SentRefund) -> bool:
     open_task(
         "external_refund",
         sent.id,
-        f"{format_minor(sent.amount_minor, sent.currency)} for order {order.number} went back, by a"
-        " refund made at Stripe. Say in the order what it was for.",
+        f"{format_minor(sent.amount_minor, sent.currency)} for order {order.number} was refunded at"
+        " Stripe. Say in the order what it was for.",
         order_id=order.id,
     )
     apply_refund(refund.id, sent)

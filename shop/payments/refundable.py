@@ -8,6 +8,7 @@ from sqlalchemy.orm import selectinload
 
 from shop import orders
 from shop.core.db import session
+from shop.core.i18n import gettext as _
 from shop.orders import OrderStatus, PaymentStatus
 from shop.payments.balance import part_due
 from shop.payments.models import (
@@ -226,15 +227,15 @@ def _is_lost(payment: Payment) -> bool:
 
 
 def refusal_of(payment: Payment | None) -> str:
-    """Why nothing of this payment can go back, or nothing."""
+    """Why nothing of this payment can be refunded, or nothing."""
     if payment is None:
-        return "Nothing was captured for this order, so nothing can go back."
+        return _("Nothing was captured for this order, so nothing can be refunded.")
     if _is_lost(payment):
-        return "The bank gave this money back to the cardholder, so nothing more can go back."
+        return _("The bank returned this money to the cardholder; nothing more can be refunded.")
     if refusal := _refusal_by(payment.disputes):
         return refusal
     if payment.balance_minor <= 0:
-        return "All of this payment is back with the customer, or on its way."
+        return _("All of this payment is refunded, or its refund is pending.")
     return ""
 
 
@@ -254,13 +255,13 @@ def _refusal_by(disputes: Iterable[Dispute]) -> str:
     if not blocking:
         return ""
     if all(dispute.is_inquiry for dispute in blocking):
-        return (
+        return _(
             "The cardholder's bank asks about this payment. Stripe refuses refunds until the"
             " inquiry is closed; answer it there."
         )
-    return (
-        "The cardholder's bank disputes this payment. Stripe refuses refunds meanwhile; answer"
-        " the dispute there."
+    return _(
+        "The cardholder's bank disputes this payment. Stripe refuses refunds until it has decided;"
+        " answer the dispute there."
     )
 
 

@@ -15,6 +15,8 @@ from shop.core import actor, clock
 from shop.core.db import session
 from shop.core.errors import Invalid, NotFound, WrongState
 from shop.core.events import emit
+from shop.core.i18n import SOURCE, lazy_gettext, speaking
+from shop.core.i18n import gettext as _
 from shop.core.money import format_minor
 from shop.payments import refundable
 from shop.payments.events import RefundRequested
@@ -25,17 +27,17 @@ from shop.payments.restocking import move_stock
 from shop.payments.states import RefundSource, RefundStatus
 from shop.payments.tasks import close_about, open_task
 
-REASONS = {
-    "returned": "The customer sent it back",
-    "not delivered": "It did not arrive",
-    "damaged": "It arrived damaged",
-    "not as described": "It was not as described",
-    "goodwill": "Goodwill",
-    "cancelled": "Cancelled before shipping",
-    "mistake": "Charged by mistake",
-    "other": "Another reason",
+REASONS: dict[str, str] = {
+    "returned": lazy_gettext("The customer sent it back"),
+    "not delivered": lazy_gettext("It did not arrive"),
+    "damaged": lazy_gettext("It arrived damaged"),
+    "not as described": lazy_gettext("It was not as described"),
+    "goodwill": lazy_gettext("Goodwill"),
+    "cancelled": lazy_gettext("Cancelled before shipping"),
+    "mistake": lazy_gettext("Charged by mistake"),
+    "other": lazy_gettext("Another reason"),
 }
-# The customer had the pieces in hand: of a line that is half sent, these are of the sent half.
+# The customer had the items in hand: of a line that is half sent, these are of the sent half.
 HAD = frozenset({"returned", "damaged", "not as described"})
 MAX_MINOR = 2_000_000_000
 
@@ -64,7 +66,7 @@ def everything(order: orders.Order) -> Wanted:
 
 
 def the_rest(order: orders.Order) -> Wanted:
-    """What the units cost that are not sent or called off yet, and the shipping."""
+    """What the units cost that are not sent or cancelled yet, and the shipping."""
     open_units = {line.id: line.open_quantity for line in order.lines}
     return worth_of(order, open_units, with_shipping=True)
 
@@ -72,7 +74,7 @@ def the_rest(order: orders.Order) -> Wanted:
 def worth_of(
     order: orders.Order, quantities: Mapping[int, int], *, with_shipping: bool = False
 ) -> Wanted:
-    """What these units, by order line id, cost; never more than is left to give back."""
+    """What these units, by order line id, cost; never more than is left to refund."""
     now = refundable.preview(order)
     lines = {
         one.line.id: min(units, one.left)
@@ -89,7 +91,7 @@ def request_refund(
 ) -> Refund:
     """Decide that money goes back, exact to the minor unit; a worker asks Stripe.
 
-    Raises ``Invalid`` for units, shipping or an amount that are not there to be given back, and
+    Raises ``Invalid`` for units, shipping or an amount that cannot be refunded, and
     ``WrongState`` when nothing was captured, all is back already, or a dispute blocks it.
     """
     payment = _lock_refundable(order)
@@ -99,7 +101,7 @@ def request_refund(
     computed = sum(part.amount_minor for part in parts) + shipping
     amount = _check_amount(payment, wanted, computed)
     if wanted.restock - {part.line.id for part in parts}:
-        raise Invalid("Only what goes back can be put on the shelf.", field="restock")
+        raise Invalid(_("Only refunded items can be restocked."), field="restock")
     refund = _decide(payment, amount, min(shipping, amount), reason=reason, source=source)
     _count_parts(refund, parts, wanted.restock)
     order.version += 1
@@ -134,7 +136,10 @@ def _check_shipping(order: orders.Order, wanted: Wanted, given: int) -> int:
     left = max(0, refundable.shipping_of(order) - given)
     if shipping > left:
         raise Invalid(
-            f"Only {format_minor(left, order.currency)} of the shipping can still go back.",
+            _(
+                "Only %(amount)s of the shipping can still be refunded.",
+                amount=format_minor(left, order.currency),
+            ),
             field="shipping_minor",
         )
     return shipping
@@ -146,10 +151,13 @@ def _check_amount(payment: Payment, wanted: Wanted, computed: int) -> int:
         computed if wanted.amount_minor is None else _whole(wanted.amount_minor, "amount_minor")
     )
     if amount == 0:
-        raise Invalid("Choose what to give back, or type an amount.", field="amount_minor")
+        raise Invalid(_("Choose what to refund, or enter an amount."), field="amount_minor")
     if amount > payment.balance_minor:
         left = format_minor(payment.balance_minor, refundable.currency_of(payment))
-        raise Invalid(f"Only {left} of this payment can still go back.", field="amount_minor")
+        raise Invalid(
+            _("Only %(amount)s of this payment can still be refunded.", amount=left),
+            field="amount_minor",
+        )
     return amount
 
 
@@ -174,7 +182,8 @@ def give_back(
     is left, or while a bank decides about it: then a person is asked."""
     session.flush()
     session.refresh(payment)
-    blocked = refundable.refusal_while_disputed(Payment.id == payment.id)
+    with speaking(SOURCE):  # a task keeps it
+        blocked = refundable.refusal_while_disputed(Payment.id == payment.id)
     left = payment.room_minor if blocked else payment.balance_minor
     amount = left if amount_minor is None else min(left, amount_minor)
     if amount <= 0:
@@ -222,11 +231,19 @@ def parts_of(
     for line_id, quantity in wanted.items():
         line = lines.get(line_id)
         if line is None:
-            raise Invalid("This line is not part of the order.", field="lines")
+            raise Invalid(_("This item is not part of the order."), field="lines")
         units = _whole(quantity, "lines")
         left = given[line_id].units_left(line)
         if units > left:
-            raise Invalid(f"{line.name}: {left} can still go back, not {units}.", field="lines")
+            raise Invalid(
+                _(
+                    "%(item)s: %(left)s can still be refunded, not %(given)s.",
+                    item=line.name,
+                    left=left,
+                    given=units,
+                ),
+                field="lines",
+            )
         if units:
             parts.append(Part(line, units, *given[line_id].due(line, units)))
     return parts
@@ -234,9 +251,9 @@ def parts_of(
 
 def _whole(value: Any, name: str) -> int:
     if isinstance(value, int) and value > MAX_MINOR:
-        raise Invalid("This is more than can ever go back.", field=name)
+        raise Invalid(_("This is more than the amount left to refund."), field=name)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise Invalid("This must be a whole number, 0 or more.", field=name)
+        raise Invalid(_("This must be a whole number, 0 or more."), field=name)
     return value
 
 
@@ -244,18 +261,18 @@ def retry_refund(refund_id: int) -> Refund:
     """Ask Stripe once more for a refund that failed. Raises ``WrongState``, ``Invalid``."""
     found = session.scalar(select(Refund.payment_id).where(Refund.id == refund_id))
     if found is None:
-        raise NotFound("There is no such refund.")
+        raise NotFound(_("Refund not found."))
     order = orders.lock(order_of(found))
     payment = locked(found)
     refund = locked_refund(refund_id)
     if refund.status != RefundStatus.FAILED or refund.source == RefundSource.EXTERNAL:
-        raise WrongState("Only a refund of ours that failed can be tried again.")
+        raise WrongState(_("Only a failed refund that was requested here can be retried."))
     if refusal := refundable.refusal_while_disputed(Payment.id == payment.id):
         raise WrongState(refusal)
     amount = refund.amount_minor + _price_again(order, refund)
     if not 0 < amount <= payment.balance_minor:
         left = format_minor(payment.balance_minor, refund.currency)
-        raise WrongState(f"Only {left} of this payment can still go back.")
+        raise WrongState(_("Only %(amount)s of this payment can still be refunded.", amount=left))
     refund.amount_minor = amount
     refund.status, refund.failure, refund.stripe_id = RefundStatus.REQUESTED, "", None
     refund.attempt += 1
@@ -278,13 +295,16 @@ def _price_again(order: orders.Order, refund: Refund) -> int:
     left = max(0, refundable.shipping_of(order) - shipping_given)
     if refund.shipping_minor > left and not is_typed:
         raise WrongState(
-            f"Only {format_minor(left, order.currency)} of the shipping can still go back."
+            _(
+                "Only %(amount)s of the shipping can still be refunded.",
+                amount=format_minor(left, order.currency),
+            )
         )
     refund.shipping_minor = min(refund.shipping_minor, left)
     for part in refund.lines:
         line = lines[part.order_line_id]
         if part.quantity > given[line.id].units_left(line):
-            raise WrongState(f"{line.name} has been given back meanwhile.")
+            raise WrongState(_("%(item)s has already been refunded.", item=line.name))
         part.amount_minor, part.tax_minor = given[line.id].due(line, part.quantity)
         line.refunded += part.quantity
     if is_typed:

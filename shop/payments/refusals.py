@@ -6,6 +6,9 @@ ours, and closed: a program can rely on it. What is not listed here keeps Stripe
 
 from enum import StrEnum
 
+from shop.core.i18n import gettext as _
+from shop.core.i18n import lazy_gettext
+
 
 class RefusalReason(StrEnum):
     """Why Stripe refused to start, capture, cancel or refund a payment."""
@@ -31,62 +34,66 @@ class RefusalReason(StrEnum):
     OTHER = "payment_refused"
 
 
-SENTENCES = {
-    RefusalReason.AUTHORISATION_EXPIRED: (
+SENTENCES: dict[RefusalReason, str] = {
+    RefusalReason.AUTHORISATION_EXPIRED: lazy_gettext(
         "The authorisation has expired, so this money can no longer be captured. Cancel the order,"
         " or ask the customer to pay again."
     ),
-    RefusalReason.PAYMENT_CHANGED: (
+    RefusalReason.PAYMENT_CHANGED: lazy_gettext(
         "The payment has changed at Stripe, so this is no longer possible. Check the payment in"
         " the Stripe Dashboard."
     ),
-    RefusalReason.ALREADY_CAPTURED: "This money was captured already.",
-    RefusalReason.CARD_DECLINED: (
+    RefusalReason.ALREADY_CAPTURED: lazy_gettext("This money was captured already."),
+    RefusalReason.CARD_DECLINED: lazy_gettext(
         "The card issuer declined. Ask the customer to contact their bank, or settle it another"
         " way."
     ),
-    RefusalReason.CARD_EXPIRED: ("The card has expired. Settle it with the customer another way."),
-    RefusalReason.CARD_CLOSED: (
+    RefusalReason.CARD_EXPIRED: lazy_gettext(
+        "The card has expired. Settle it with the customer another way."
+    ),
+    RefusalReason.CARD_CLOSED: lazy_gettext(
         "The card was cancelled, lost or stolen. Settle it with the customer another way."
     ),
-    RefusalReason.CARD_INSUFFICIENT_FUNDS: (
+    RefusalReason.CARD_INSUFFICIENT_FUNDS: lazy_gettext(
         "There is not enough money on the card. Ask the customer to pay another way."
     ),
-    RefusalReason.CARD_AUTHENTICATION: (
+    RefusalReason.CARD_AUTHENTICATION: lazy_gettext(
         "The card issuer asks the customer to authenticate. Ask the customer to pay again."
     ),
-    RefusalReason.ALREADY_REFUNDED: (
+    RefusalReason.ALREADY_REFUNDED: lazy_gettext(
         "Stripe has refunded all of this payment already. Check its refunds in the Stripe"
         " Dashboard."
     ),
-    RefusalReason.NOT_REFUNDABLE: (
+    RefusalReason.NOT_REFUNDABLE: lazy_gettext(
         "This payment cannot be refunded through Stripe. Pay the customer another way."
     ),
-    RefusalReason.PAYMENT_DISPUTED: (
+    RefusalReason.PAYMENT_DISPUTED: lazy_gettext(
         "The customer’s bank disputes this payment, and Stripe does not refund disputed payments."
         " Answer the dispute in the Stripe Dashboard."
     ),
-    RefusalReason.BALANCE_TOO_LOW: (
+    RefusalReason.BALANCE_TOO_LOW: lazy_gettext(
         "Your Stripe balance is too low for this refund. Add money to it in the Stripe Dashboard,"
         " then try again."
     ),
-    RefusalReason.AMOUNT_TOO_LARGE: (
+    RefusalReason.AMOUNT_TOO_LARGE: lazy_gettext(
         "The amount is more than what is left of this payment at Stripe."
     ),
-    RefusalReason.AMOUNT_TOO_SMALL: "The amount is below the smallest that Stripe accepts.",
-    RefusalReason.NOT_AT_STRIPE: (
+    RefusalReason.AMOUNT_TOO_SMALL: lazy_gettext(
+        "The amount is below the smallest that Stripe accepts."
+    ),
+    RefusalReason.NOT_AT_STRIPE: lazy_gettext(
         "This payment is not in the Stripe account whose key the shop uses. Check"
         " STRIPE_SECRET_KEY."
     ),
-    RefusalReason.WRONG_MODE: (
+    RefusalReason.WRONG_MODE: lazy_gettext(
         "This payment was made in the other mode, test or live, than the shop’s Stripe key. Check"
         " STRIPE_SECRET_KEY."
     ),
-    RefusalReason.ACCOUNT_RESTRICTED: (
+    RefusalReason.ACCOUNT_RESTRICTED: lazy_gettext(
         "Your Stripe account may not do this at the moment. Check its notices in the Stripe"
         " Dashboard."
     ),
-    RefusalReason.PROCESSING_ERROR: (
+    RefusalReason.PROCESSING_ERROR: lazy_gettext(
         "The card issuer could not process this. Try again in a few minutes."
     ),
 }
@@ -145,13 +152,14 @@ _BY_DECLINE = {
     "try_again_later": RefusalReason.PROCESSING_ERROR,
     "reenter_transaction": RefusalReason.PROCESSING_ERROR,
 }
+# As they are stored: English, not from gettext.
 _FAILURES = {
     "lost_or_stolen_card": "The card was lost or stolen. Pay the customer another way.",
     "expired_or_canceled_card": "The card has expired or was cancelled. Pay the customer another"
     " way.",
     "charge_for_pending_refund_disputed": "The customer’s bank disputed the payment before the"
     " refund was sent. Answer the dispute in the Stripe Dashboard.",
-    "insufficient_funds": SENTENCES[RefusalReason.BALANCE_TOO_LOW],
+    "insufficient_funds": str(SENTENCES[RefusalReason.BALANCE_TOO_LOW]),
     "declined": "The customer’s bank declined the refund. Pay the customer another way.",
     "merchant_request": "The refund was cancelled in the Stripe Dashboard.",
     "unknown": "The customer’s bank gave no reason. Pay the customer another way.",
@@ -175,10 +183,13 @@ def reason_of(code: str, decline_code: str = "", *, kind: str = "") -> RefusalRe
 def sentence_of(reason: RefusalReason, message: str) -> str:
     """Returns the sentence for staff; ``message`` is Stripe's own, for reasons without one."""
     if reason in SENTENCES:
-        return SENTENCES[reason]
-    return f"Stripe refused: {message}" if message else "Stripe refused this request."
+        return str(SENTENCES[reason])
+    if message:
+        return _("Stripe refused: %(reason)s", reason=message)
+    return _("Stripe refused this request.")
 
 
 def failure_of(failure_reason: str) -> str:
-    """Returns why a refund failed, in words for staff; "" while Stripe names no reason."""
+    """Returns why a refund failed, in words for staff; "" while Stripe names no reason. It is
+    stored with the refund, so it is English."""
     return _FAILURES.get(failure_reason, failure_reason.replace("_", " "))

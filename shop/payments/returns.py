@@ -14,6 +14,7 @@ from shop.core import actor, clock
 from shop.core.db import session
 from shop.core.errors import Invalid, WrongState
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
 from shop.payments import refundable, refunds
 from shop.payments.events import UnitsReturned
 from shop.payments.models import OrderReturn, OrderReturnLine, Refund
@@ -53,7 +54,7 @@ def record_return(
     parts = _returned_parts(order, quantities)
     wanted = frozenset(restock)
     if wanted - {part.line.id for part in parts}:
-        raise Invalid("Only returned items can be restocked.", field="restock")
+        raise Invalid(_("Only returned items can be restocked."), field="restock")
     made = _write_return(order, parts, wanted, reason=reason, source=source)
     order.version += 1
     session.flush()
@@ -68,17 +69,22 @@ def record_return(
 def _returned_parts(order: orders.Order, quantities: Mapping[int, int]) -> list[Part]:
     """The units that are there to come back. Raises ``Invalid`` and ``WrongState``."""
     if not refundable.was_sold(order):
-        raise WrongState("Only items of a paid order can be returned.")
-    given, _ = refundable.given_of(order)
+        raise WrongState(_("Only items of a paid order can be returned."))
+    given = refundable.given_of(order)[0]
     parts = refunds.parts_of(order, quantities, given)
     if not parts:
-        raise Invalid("Choose at least one item to return.", field="lines")
+        raise Invalid(_("Choose at least one item to return."), field="lines")
     gone = refundable.cancelled_free_units(order)
     for part in parts:
         left = given[part.line.id].units_left(part.line) - gone.get(part.line.id, 0)
         if part.quantity > left:
             raise Invalid(
-                f"{part.line.name}: {max(0, left)} left to return, not {part.quantity}.",
+                _(
+                    "%(item)s: %(left)s left to return, not %(given)s.",
+                    item=part.line.name,
+                    left=max(0, left),
+                    given=part.quantity,
+                ),
                 field="lines",
             )
     return parts
@@ -149,5 +155,5 @@ def _moves_money(order: orders.Order, wanted: Wanted) -> bool:
         return wanted.amount_minor != 0 or not wanted.lines
     if wanted.shipping_minor or not any(wanted.lines.values()) or not refundable.was_sold(order):
         return True
-    given, _ = refundable.given_of(order)
+    given = refundable.given_of(order)[0]
     return any(part.amount_minor for part in refunds.parts_of(order, wanted.lines, given))

@@ -48,7 +48,7 @@ def send_refund(refund_id: int) -> None:
     except Refused as refusal:
         sent = None if refusal.reason is RefusalReason.NOT_AT_STRIPE else look()
         if sent is None:
-            _refund_refused(refund_id, attempt, refusal.sentence)
+            _refund_refused(refund_id, attempt, refusal.stored)
             return
     with transaction("apply-refund"):
         refund_news.apply_refund(refund_id, sent)

@@ -17,6 +17,7 @@ from shop import orders
 from shop.core import clock
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import Unavailable
+from shop.core.i18n import gettext as _
 from shop.payments import attempts, ownership, stripe_client, stripe_objects
 from shop.payments import stripe_gateway as gateway
 from shop.payments.captures import void
@@ -183,12 +184,12 @@ def _created(
         return once(create, find, next_key_of(Payment, payment.id), payment.key_attempt)
     except Refused as refusal:
         code = refusal.stripe_code or refusal.code
-        _report_refused_start(code, refusal.sentence, payment.order_id, number)
+        _report_refused_start(code, refusal.stored, payment.order_id, number)
         raise Refused(  # the reason is for staff
-            "This payment could not be started, and nothing was charged. Please contact us."
+            _("This payment could not be started, and nothing was charged. Please contact us.")
         ) from refusal
     except Unavailable as away:
-        raise type(away)(f"{away.sentence} Nothing was charged.") from away
+        raise type(away)(_("%(reason)s Nothing was charged.", reason=away.sentence)) from away
 
 
 def _report_refused_start(code: str, reason: str, order_id: int, number: str) -> None:

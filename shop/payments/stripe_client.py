@@ -18,6 +18,7 @@ import tenacity
 
 from shop.core import failpoints
 from shop.core.errors import Unavailable
+from shop.core.i18n import gettext as _
 from shop.payments.stripe_errors import header, may_pass, translated
 from shop.payments.stripe_reading import Read, Unreadable
 
@@ -138,7 +139,7 @@ def call_stripe(step: str, method: str, path: str, **params: Any) -> dict[str, A
     """
     client = _client
     if client is None:
-        raise Unavailable("Payments are not set up: STRIPE_SECRET_KEY is missing.")
+        raise Unavailable(_("Payments are not set up: STRIPE_SECRET_KEY is missing."))
     has_key = method == "post"
     if has_key:  # or each retry would be a request of its own
         params.setdefault("idempotency_key", str(uuid4()))

@@ -5,17 +5,24 @@ import logging
 import stripe
 
 from shop.core.errors import DomainError, Unavailable
+from shop.core.i18n import SOURCE, lazy_gettext, speaking
+from shop.core.i18n import gettext as _
 from shop.payments.refusals import RefusalReason, reason_of, sentence_of
 
 log = logging.getLogger(__name__)
-BUSY = "The payment service is busy and does not answer. Please try again in a minute."
-BROKEN = "The payment service does not answer as it should. Please try again in a few minutes."
+BUSY = lazy_gettext(
+    "The payment service is busy and does not answer. Please try again in a minute."
+)
+BROKEN = lazy_gettext(
+    "The payment service does not answer as it should. Please try again in a few minutes."
+)
 
 
 class Refused(DomainError):
     """Stripe understood and said no; asking again in the same way will not help.
 
     ``code`` is our reason (``RefusalReason``), ``stripe_code`` and ``decline_code`` are Stripe's.
+    ``stored`` is the sentence in English, for what is kept: without it, the sentence itself.
     ``is_replayed``: Stripe said so to an earlier request under the same key, and it was saved.
     """
 
@@ -29,11 +36,13 @@ class Refused(DomainError):
         stripe_code: str = "",
         decline_code: str = "",
         is_replayed: bool = False,
+        stored: str = "",
     ) -> None:
         super().__init__(sentence)
         self.reason, self.code = reason, reason.value
         self.stripe_code, self.decline_code = stripe_code, decline_code
         self.is_replayed = is_replayed
+        self.stored = stored or self.sentence
 
 
 class AccessDenied(Unavailable):
@@ -91,10 +100,10 @@ def translated(error: stripe.StripeError, step: str, has_key: bool) -> DomainErr
         return _refusal(error)
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         log.error("stripe does not accept our key", extra=note)
-        return AccessDenied("Payments are not available at the moment.")
+        return AccessDenied(_("Payments are not available at the moment."))
     log.warning("stripe did not answer", extra=note)
     if isinstance(error, stripe.APIConnectionError):
-        return Unavailable("The payment service does not answer. Please try again in a minute.")
+        return Unavailable(_("The payment service does not answer. Please try again in a minute."))
     if isinstance(error, stripe.RateLimitError) or error.http_status == 409:
         return Unavailable(BUSY)
     spent = has_key and _is_saved(error)
@@ -110,10 +119,14 @@ def _refusal(error: stripe.InvalidRequestError | stripe.CardError) -> Refused:
     code, decline_code = error.code or "", str(details.get("decline_code") or "")
     reason = reason_of(code, decline_code, kind=kind)
     is_missing = error.http_status == 404 or reason is RefusalReason.NOT_AT_STRIPE
+    message = error.user_message or ""
+    with speaking(SOURCE):
+        stored = sentence_of(reason, message)
     return (NoSuchObject if is_missing else Refused)(
-        sentence_of(reason, error.user_message or ""),
+        sentence_of(reason, message),
         reason=reason,
         stripe_code=code,
         decline_code=decline_code,
         is_replayed=header(error, "idempotent-replayed") == "true",
+        stored=stored,
     )

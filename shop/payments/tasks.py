@@ -7,6 +7,7 @@ from shop.core import actor, clock
 from shop.core.db import session
 from shop.core.errors import NotFound
 from shop.core.events import emit
+from shop.core.i18n import gettext as _
 from shop.payments.events import TaskClosed, TaskOpened
 from shop.payments.models import Task
 
@@ -15,7 +16,8 @@ def open_task(
     kind: str, reference: str, sentence: str, *, order_id: int | None, again: bool = False
 ) -> None:
     """Ask a person to look at something; once per kind and reference, unless it is ``again``
-    something to look at, in other words."""
+    something to look at, in other words. ``sentence`` is stored, so it is in English whoever
+    reads it: not from gettext."""
     asked = insert(Task).values(
         kind=kind, reference=reference, sentence=sentence, order_id=order_id
     )
@@ -35,7 +37,7 @@ def close_task(task_id: int) -> None:
     """Somebody looked at it. Raises ``NotFound``."""
     task = session.get(Task, task_id, with_for_update=True)
     if task is None:
-        raise NotFound("There is no such task.")
+        raise NotFound(_("Task not found."))
     _close(task)
 
 

@@ -5,6 +5,7 @@ from sqlalchemy import select
 from shop import orders
 from shop.core.db import end_read, retrying, session, transaction
 from shop.core.errors import WrongState
+from shop.core.i18n import gettext as _
 from shop.payments import attempts, intents, stripe_client
 from shop.payments import stripe_gateway as gateway
 from shop.payments.captures import void
@@ -41,7 +42,7 @@ def cancel_voucher(order_id: int) -> SyncOutcome:
 
     outcome = retrying(apply)
     if intent.voucher is not None and intent.status == "requires_action":
-        raise WrongState("This voucher cannot be cancelled now. Please try again in a minute.")
+        raise WrongState(_("This voucher cannot be cancelled now. Please try again in a minute."))
     return outcome
 
 

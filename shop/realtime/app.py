@@ -23,6 +23,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from shop.core import db
+from shop.core.i18n import gettext as _
 from shop.core.network import network_of
 from shop.realtime import callers, tickets
 from shop.realtime.callers import Caller
@@ -110,16 +111,16 @@ def _admission(app: Flask, hub: Hub, origins: frozenset[str]) -> None:
         request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
         ticket = request.args.get("ticket")
         if ticket is None and request.headers.get("Origin") not in origins:
-            _refuse(403, "Connections are accepted from the shop's own pages only.")
+            _refuse(403, _("Connections are accepted from the shop's own pages only."))
         try:
             g.caller = _by_ticket(ticket) if ticket is not None else _by_cookies()
             g.place = hub.reserve(network_of(request.remote_addr or ""), g.caller.person)
         except Full as full:
             status = 503 if full.is_ours else 429
-            _refuse(status, f"Refused: {full.reason}.", retry_after=5)
+            _refuse(status, _("Refused: %(reason)s.", reason=full.reason), retry_after=5)
         except (SQLAlchemyError, RedisError) as error:
             log.warning("nobody can be admitted", extra={"reason": type(error).__name__})
-            _refuse(503, "Try again in a moment.", retry_after=2)
+            _refuse(503, _("Try again in a moment."), retry_after=2)
 
     @app.teardown_request
     def tidy(_error: BaseException | None) -> None:
@@ -141,7 +142,7 @@ def _by_cookies() -> Caller:
 def _by_ticket(ticket: str) -> Caller:
     redeemed = tickets.redeem_ticket(ticket)
     if redeemed is None:
-        _refuse(401, "The ticket is unknown, used or older than 30 seconds.")
+        _refuse(401, _("The ticket is unknown, used or older than 30 seconds."))
     return callers.by_ticket(redeemed)
 
 

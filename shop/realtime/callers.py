@@ -8,6 +8,7 @@ from sqlalchemy import ARRAY, Text, any_, literal, select, text
 
 from shop.core import clock, sessions, tokens
 from shop.core.db import session
+from shop.core.i18n import gettext as _
 from shop.realtime.tickets import Ticket
 
 # What a staff topic needs: a role that may open one of these admin views.
@@ -121,4 +122,4 @@ def grants(staff_ids: Iterable[int | None]) -> dict[int | None, set[str]]:
 
 def staff_name(staff_id: int) -> str:
     """What colleagues call this member of staff. One statement."""
-    return str(session.scalar(_STAFF_NAME, {"id": staff_id}) or "Somebody")
+    return str(session.scalar(_STAFF_NAME, {"id": staff_id}) or _("Somebody"))

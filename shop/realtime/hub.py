@@ -14,6 +14,7 @@ from typing import Any
 
 import gevent
 
+from shop.core.i18n import gettext as _
 from shop.realtime import frames, limits
 from shop.realtime.connection import Connection
 from shop.realtime.limits import Limits
@@ -100,11 +101,11 @@ class Hub:
     def reserve(self, address: str, person: tuple[str, int] | None) -> Place:
         """Count one more socket of this address and person. Raises ``Full``."""
         if self.is_draining or self._places.get("all", 0) >= self.limits.connections:
-            raise Full("no room for another connection", is_ours=True)
+            raise Full(_("no room for another connection"), is_ours=True)
         if self._places.get(address, 0) >= self.limits.per_address:
-            raise Full("too many connections from this address", is_ours=False)
+            raise Full(_("too many connections from this address"), is_ours=False)
         if person is not None and self._places.get(person, 0) >= self.limits.per_person:
-            raise Full("too many connections of this account", is_ours=False)
+            raise Full(_("too many connections of this account"), is_ours=False)
         return Place(self._places, ("all", address, *([person] if person else ())))
 
     def enter(self, connection: Connection) -> None:
@@ -276,5 +277,5 @@ def event_frame(news: dict[str, Any]) -> bytes:
 
 def public_name(name: str) -> str:
     """What followers call topic ``name``: nobody needs the number of their own cart or account."""
-    kind, _, _ = name.partition(":")
+    kind = name.partition(":")[0]
     return kind if kind in {"cart", "customer"} else name

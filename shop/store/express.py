@@ -135,7 +135,7 @@ def _quoted(asked: Mapping[str, Any]) -> WalletQuote:
         view, country=country, method=_text(asked, "shipping_method") or None
     )
     if chosen is None or country not in checkout.countries():
-        raise NoDelivery(_("We do not send to this country yet."), field="country")
+        raise NoDelivery(_("We do not ship to this country yet."), field="country")
     total = Money(quote.total_minor, quote.currency)
     payments.check_amount(total, goods=Money(quote.subtotal_minor, quote.currency), country=country)
     methods = payments.offered_methods(

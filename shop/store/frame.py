@@ -81,7 +81,7 @@ class Storefront:
 
     def ways_to_pay(self) -> str:
         """What one can pay with here, as a sentence."""
-        names = [payments.facts_of(method).label for method in payments.enabled_methods()]
+        names = [str(payments.facts_of(method).label) for method in payments.enabled_methods()]
         listed = (
             _("%(all_but_last)s or %(last)s", all_but_last=", ".join(names[:-1]), last=names[-1])
             if len(names) > 1

@@ -201,7 +201,7 @@ def test_a_name_that_several_products_share_is_asked_about(owner: Desk, session:
         ({"applies_to": "chosen", "products": "nothing"}, "Product “nothing” not found"),
         ({"audience": "chosen"}, "Choose at least one customer"),
         ({"audience": "chosen", "customers": "x@y.z"}, "No customer account with the email"),
-        ({"countries": "DE, XX"}, "There is no country “XX”"),
+        ({"countries": "DE, XX"}, "Country “XX” not found"),
         (
             {"starts_at": "2030-01-02T00:00", "ends_at": "2030-01-01T00:00"},
             "It cannot end before it starts",
@@ -215,15 +215,15 @@ def test_a_name_that_several_products_share_is_asked_about(owner: Desk, session:
         ({"min_subtotal": "1.000"}, "Write 1000.00 or 1,000.00."),
         (
             {"min_subtotal": "2000000"},
-            "The least that goods must cost lies between €0.01 and €1,000,000.00.",
+            "The minimum order value must be between €0.01 and €1,000,000.00.",
         ),
         (
             {"kind": "fixed", "amount": "2000000"},
-            "The amount off lies between €0.01 and €1,000,000.00.",
+            "The amount off must be between €0.01 and €1,000,000.00.",
         ),
         (
             {"kind": "free_shipping", "amount": "2000000"},
-            "The most off delivery lies between €0.00 and €1,000,000.00.",
+            "The maximum off shipping must be between €0.00 and €1,000,000.00.",
         ),
         ({"code": "x"}, "A code has 3 to 40 letters and digits"),
         ({"code": "no spaces"}, "A code has 3 to 40 letters and digits"),
@@ -273,7 +273,7 @@ def test_a_code_that_is_taken_makes_no_discount(owner: Desk, session: Session) -
 
     answer = owner.post(f"{BASE}/add", FORM)
 
-    assert "The code WINTER15 exists already" in answer.get_data(as_text=True)
+    assert "The code WINTER15 already exists" in answer.get_data(as_text=True)
     assert session.scalar(select(func.count()).select_from(Discount)) == 1
 
 
@@ -308,7 +308,7 @@ def test_a_limit_below_what_was_used_is_refused(owner: Desk, cast: Cast) -> None
         f"{BASE}/edit/{discount.id}", FORM | {"how": "automatic", "limit_total": "1"}
     )
 
-    assert "It was used 2 times already" in answer.get_data(as_text=True)
+    assert "It was already used 2 times" in answer.get_data(as_text=True)
 
 
 def test_the_sentence_follows_what_is_typed(owner: Desk, session: Session) -> None:
@@ -361,7 +361,7 @@ def test_ten_thousand_codes_at_once(owner: Desk, session: Session) -> None:
         ({"count": "5", "prefix": "a b"}, "A prefix has up to 20 letters and digits"),
         ({"count": "5", "prefix": "x" * 21}, "A prefix has up to 20 letters and digits"),
         ({"count": "5", "limit": "0"}, "Uses of each code must be a whole number from 1"),
-        ({"mode": "one", "code": "first"}, "The code FIRST exists already"),
+        ({"mode": "one", "code": "first"}, "The code FIRST already exists"),
         ({"mode": "one", "code": ""}, "A code has 3 to 40 letters and digits"),
     ],
 )
@@ -392,7 +392,10 @@ def test_an_automatic_discount_has_no_codes(owner: Desk) -> None:
 
     status, answer = owner.ask(f"{BASE}/{discount.id}/codes", {"count": "5"})
 
-    assert (status, answer["error"]) == (409, "This discount applies by itself: it has no codes.")
+    assert (status, answer["error"]) == (
+        409,
+        "This discount applies automatically: it has no codes.",
+    )
 
 
 def test_trying_it_on_a_cart(owner: Desk, cast: Cast) -> None:
@@ -411,11 +414,11 @@ def test_trying_it_on_a_cart(owner: Desk, cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ("variant-0=999999", "There is no variant 999999"),
+        ("variant-0=999999", "Variant 999999 not found"),
         ("variant-0=x", "A variant must be a whole number"),
         ("variant-0={mug}&quantity-0=0", "A quantity must be a whole number from 1 to 999"),
         ("variant-0={mug}&quantity-0=1000", "A quantity must be a whole number from 1 to 999"),
-        ("variant-0={mug}&country=XX", "There is no country “XX”"),
+        ("variant-0={mug}&country=XX", "Country “XX” not found"),
         ("variant-0={mug}&customer=ada", "Type the full email address"),
         ("", "Your cart is empty"),
     ],

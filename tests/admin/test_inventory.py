@@ -68,13 +68,13 @@ def test_stock_is_set_to_what_was_counted(keeper: Desk, mug: int) -> None:
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ({"mode": "delta", "delta": "2"}, "Say why"),
-        ({"mode": "delta", "delta": "2", "reason": "because"}, "Say why"),
+        ({"mode": "delta", "delta": "2"}, "Choose a reason"),
+        ({"mode": "delta", "delta": "2", "reason": "because"}, "Choose a reason"),
         ({"mode": "delta", "delta": "abc", "reason": "count"}, "whole number"),
         ({"mode": "delta", "delta": "0", "reason": "count"}, "other than 0"),
         ({"mode": "delta", "delta": "1000000000", "reason": "count"}, "whole number"),
         ({"mode": "delta", "reason": "count"}, "whole number"),
-        ({"mode": "delta", "delta": "-11", "reason": "loss"}, "Only 10 can be taken away"),
+        ({"mode": "delta", "delta": "-11", "reason": "loss"}, "Only 10 units can be removed"),
         ({"mode": "set", "set": "-1", "reason": "count"}, "0 or more"),
         ({"mode": "delta", "delta": "1", "reason": "count", "note": "x" * 501}, "500"),
     ],
@@ -98,7 +98,7 @@ def test_what_is_promised_to_orders_cannot_be_counted_away(keeper: Desk, cast: C
     )
 
     assert status == 422
-    assert "2 are promised to orders" in answer["error"]
+    assert "2 units are reserved or committed" in answer["error"]
     assert on_hand(mug) == 10
 
 

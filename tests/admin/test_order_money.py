@@ -132,31 +132,31 @@ def test_all_that_is_left_is_one_choice(owner: Desk, cast: Cast) -> None:
     assert refund.amount_minor == order.total_minor
     assert refund.shipping_minor == order.shipping_minor
     page = owner.get(f"/admin/orders/{order.id}/refund")
-    assert "is back with the customer, or on its way" in page.text
+    assert "is refunded, or its refund is pending" in page.text
 
 
 @pytest.mark.parametrize(
     ("form", "sentence"),
     [
-        ({}, "Choose what to give back, or type an amount."),
-        ({"quantity": "0"}, "Choose what to give back, or type an amount."),
-        ({"quantity": "3"}, "Tidal mug: 2 can still go back, not 3."),
+        ({}, "Choose what to refund, or enter an amount."),
+        ({"quantity": "0"}, "Choose what to refund, or enter an amount."),
+        ({"quantity": "3"}, "Tidal mug: 2 can still be refunded, not 3."),
         ({"quantity": "-1"}, "This must be a whole number, 0 or more."),
         ({"quantity": "1.5"}, "A quantity must be a whole number."),
-        ({"quantity": "999999999"}, "Tidal mug: 2 can still go back"),
+        ({"quantity": "999999999"}, "Tidal mug: 2 can still be refunded"),
         ({"quantity": "9999999999"}, "A quantity must be a whole number."),
-        ({"quantity-999999": "1"}, "This line is not part of the order."),
+        ({"quantity-999999": "1"}, "This item is not part of the order."),
         ({"shipping": "-1"}, "An amount cannot be below zero."),
-        ({"shipping": "1000"}, "of the shipping can still go back."),
+        ({"shipping": "1000"}, "of the shipping can still be refunded."),
         ({"shipping": "1,234"}, "can be read in two ways. Write 1234.00"),
         ({"what": "amount"}, "An amount is missing."),
-        ({"what": "amount", "amount": "0"}, "Choose what to give back, or type an amount."),
+        ({"what": "amount", "amount": "0"}, "Choose what to refund, or enter an amount."),
         ({"what": "amount", "amount": "-5"}, "An amount cannot be below zero."),
         ({"what": "amount", "amount": "1e3"}, "is not an amount"),
         ({"what": "amount", "amount": "1.005"}, "Write 1005.00 or 1,005.00."),
         ({"what": "amount", "amount": "NaN"}, "is not an amount"),
         ({"what": "amount", "amount": "5 USD"}, "is not an amount"),
-        ({"what": "amount", "amount": "1000"}, "of this payment can still go back."),
+        ({"what": "amount", "amount": "1000"}, "of this payment can still be refunded."),
         ({"what": "amount", "amount": "9" * 15}, "The highest amount possible is"),
         ({"what": "amount", "amount": "9" * 99}, "is not an amount"),
         ({"what": "amount", "amount": "5", "reason": "because"}, "Choose a reason for the refund."),
@@ -288,9 +288,9 @@ def test_refused_capture_shows_the_reason_and_a_task(
 @pytest.mark.parametrize(
     ("amount", "sentence"),
     [
-        ("0", "Between the smallest coin and"),
+        ("0", "Capture more than zero and at most"),
         ("-1", "cannot be below zero"),
-        ("1000", "Between the smallest coin and"),
+        ("1000", "Capture more than zero and at most"),
         ("1.001", "can be read in two ways"),
         ("abc", "is not an amount"),
     ],
@@ -463,5 +463,5 @@ def test_a_lost_payment_is_not_offered_back_when_its_order_is_cancelled(
     done = {"version": order.version, "what": "all", "reason": "fraud", "may_keep": "1"}
     owner.post(f"/admin/orders/{order.id}/cancel", done)
 
-    assert "There is no refund. The bank gave this money back" in form
+    assert "There is no refund. The bank returned this money" in form
     assert fresh(order).status == "cancelled"

@@ -315,8 +315,8 @@ def test_the_catalogue_role_does_not_see_orders(app: Flask, cast: Cast) -> None:
         ({"pieces": "9"}, "left to ship, not 9."),
         ({"pieces": "-1"}, "left to ship, not -1."),
         ({"pieces": "1.5"}, "A quantity must be a whole number."),
-        ({"pieces": ""}, "Choose at least one thing to ship."),
-        ({"carrier": "x" * 61}, "60 characters are the most."),
+        ({"pieces": ""}, "Choose at least one item to ship."),
+        ({"carrier": "x" * 61}, "Use at most 60 characters."),
         ({"version": "0"}, "changed this order just now"),
     ],
 )

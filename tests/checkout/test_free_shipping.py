@@ -52,7 +52,7 @@ def test_free_shipping_code_follows_the_rule(cast: Cast, rule: FreeShippingCount
     basket = filled_cart(cast.mug, 4)
 
     if rule is FreeShippingCounts.BEFORE_DISCOUNTS:
-        with pytest.raises(CodeRefused, match=r"Delivery is free already\."), transaction():
+        with pytest.raises(CodeRefused, match=r"Shipping is already free\."), transaction():
             checkout.apply_code(basket, "SENTFREE")
         return
     with transaction():

@@ -58,7 +58,7 @@ def test_slow_answers_never_add_up_to_more_than_a_delivery_may_take(
     server.manners = Manners(slow=1.0, pause_s=0.7)
     began = time.monotonic()
 
-    with pytest.raises(Unavailable, match="did not take the message"):
+    with pytest.raises(Unavailable, match="did not accept the message"):
         mail.send(letter(), not_taken)
 
     assert time.monotonic() - began < 2

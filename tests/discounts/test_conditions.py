@@ -35,7 +35,7 @@ def reasons(rule: dict[str, Any], facts: dict[str, Any] | None = None) -> list[s
 @pytest.mark.parametrize(
     ("rule", "facts", "sentence"),
     [
-        ({"is_active": False}, {}, "This offer is over."),
+        ({"is_active": False}, {}, "This offer has ended."),
         (
             {"starts_at": NOW + timedelta(days=1)},
             {},
@@ -47,12 +47,12 @@ def reasons(rule: dict[str, Any], facts: dict[str, Any] | None = None) -> list[s
         (
             {"limit_per_customer": 1},
             {"uses": {7: 1}},
-            "You have had this offer already: each customer can use it once.",
+            "You have already used this offer: each customer can use it once.",
         ),
         (
             {"limit_per_customer": 3},
             {"uses": {7: 3}},
-            "You have had this offer already: each customer can use it 3 times.",
+            "You have already used this offer: each customer can use it 3 times.",
         ),
         (
             {"min_subtotal_minor": 15_000},
@@ -97,7 +97,7 @@ def reasons(rule: dict[str, Any], facts: dict[str, Any] | None = None) -> list[s
                 "target_names": ("Kitchen",),
             },
             {},
-            "Put 1 more piece of Kitchen into your cart to get this offer.",
+            "Add 1 more item of Kitchen to your cart to get this offer.",
         ),
         ({}, {"lines": ()}, "Your cart is empty."),
     ],
@@ -181,8 +181,8 @@ def test_an_offer_is_only_on_its_own_lines() -> None:
             {"kind": "fixed", "value": 550, "is_automatic": True},
             "€5.50 off everything, without a code",
         ),
-        ({"kind": "free_shipping", "value": 0}, "Free delivery, with a code"),
-        ({"kind": "free_shipping", "value": 490}, "Up to €4.90 off delivery, with a code"),
+        ({"kind": "free_shipping", "value": 0}, "Free shipping, with a code"),
+        ({"kind": "free_shipping", "value": 490}, "Up to €4.90 off shipping, with a code"),
         (
             {
                 "kind": "buy_x_get_y",
@@ -196,7 +196,7 @@ def test_an_offer_is_only_on_its_own_lines() -> None:
         ),
         (
             {"first_order": True, "limit_per_customer": 1, "limit_total": 100},
-            "10 % off everything, on the first order, 100 times in all, with a code",
+            "10 % off everything, on the first order, 100 times in total, with a code",
         ),
     ],
 )

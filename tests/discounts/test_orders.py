@@ -104,12 +104,12 @@ def test_an_offer_on_a_category_that_is_gone_is_an_offer_on_nothing(cast: Cast) 
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [
-        ("", Invalid, "Please type a code"),
-        ("   ", Invalid, "Please type a code"),
+        ("", Invalid, "Enter a discount code"),
+        ("   ", Invalid, "Enter a discount code"),
         ("NOBODY", UnknownCode, "no code “NOBODY”"),
         ("x' OR 1=1", UnknownCode, "no code"),
         ("ä" * 50, UnknownCode, "no code"),
-        (None, Invalid, "Please type a code"),
+        (None, Invalid, "Enter a discount code"),
     ],
 )
 def test_what_is_no_code_changes_nothing(

@@ -183,7 +183,7 @@ def test_what_is_only_counted_is_counted_again(app: Flask, own_shop: Shop) -> No
 
     told = run(app, "--fix")
 
-    assert "fixed  sold-count: Moss vase: mended; it was: says" in told.output
+    assert "fixed  sold-count: Moss vase: repaired; it was: says" in told.output
     own_shop.settle_down()  # the picture's sizes are made by a worker
     assert run(app).exit_code == 0
     assert own_shop.order("paid").payment_status == "paid"
@@ -225,7 +225,7 @@ def test_repair_forbidden_by_constraint_is_reported(app: Flask, own_shop: Shop) 
     told = run(app, "--fix")
 
     assert told.exit_code == 1
-    assert "left   discount-uses: Welcome: could not be mended" in told.output
+    assert "left   discount-uses: Welcome: could not be repaired" in told.output
 
 
 def test_files_without_a_picture_are_removed(app: Flask, own_shop: Shop) -> None:
@@ -236,7 +236,7 @@ def test_files_without_a_picture_are_removed(app: Flask, own_shop: Shop) -> None
     told = run(app, "--fix")
 
     assert told.exit_code == 0
-    assert "fixed  stray-files: picture folder: removed the files of 1 pictures" in told.output
+    assert "fixed  stray-files: image folder: removed the files of 1 image" in told.output
     assert not folder.exists()
 
 
@@ -255,7 +255,7 @@ def test_repair_gives_way_to_concurrent_sale(own_shop: Shop) -> None:
     refused = [one for one in repairs if not one.done]
 
     assert [one.sentence for one in refused] == [
-        "could not be mended: canceling statement due to lock timeout"
+        "could not be repaired: canceling statement due to lock timeout"
     ]
     with transaction():
         assert session.get_one(Product, product_id).sold_count > 0

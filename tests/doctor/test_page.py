@@ -90,7 +90,7 @@ def test_one_run_at_a_time(app: Flask, own_shop: Shop) -> None:
 
     desk.post("/admin/doctor/run")
 
-    assert "The doctor is looking already." in desk.said()
+    assert "Integrity checks are already running." in desk.said()
     assert len(session.scalars(select(DoctorRun)).all()) == 1
     with pytest.raises(WrongState), transaction():
         doctor.request_run()

@@ -32,7 +32,7 @@ def test_a_code_from_the_cart_to_the_order(shelf: Shelf, visit: Visit, owner: Vi
     drawer.get_by_text("Discount code").click()
     drawer.get_by_label("Code").fill("nonsense")
     drawer.get_by_role("button", name="Apply").click()
-    expect(drawer.get_by_text("There is no code “NONSENSE”")).to_be_visible()
+    expect(drawer.get_by_text("Discount code “NONSENSE” not found")).to_be_visible()
     drawer.get_by_label("Code").fill(code.lower())
     drawer.get_by_role("button", name="Apply").click()
     expect(drawer.get_by_text("saves €8.90")).to_be_visible()
@@ -77,6 +77,6 @@ def test_on_the_cart_s_page_a_refusal_is_said_once_beside_the_field(
     page.get_by_label("Code").fill("nonsense")
     page.get_by_role("button", name="Apply").click()
 
-    expect(page.get_by_text("There is no code “NONSENSE”")).to_have_count(1)
+    expect(page.get_by_text("Discount code “NONSENSE” not found")).to_have_count(1)
     expect(page.locator(".toast")).to_have_count(0)
     guest.assert_not_reloaded()

@@ -80,7 +80,7 @@ def test_capturing_a_part_releases_the_rest(held: Any) -> None:
 def test_more_than_is_held_cannot_be_captured(held: Any, amount: int) -> None:
     _, payment = held
 
-    with pytest.raises(Invalid, match="can be captured"):
+    with pytest.raises(Invalid, match="at most"):
         payments.capture(payment.id, amount)
 
 
@@ -178,12 +178,12 @@ def test_cancelling_the_last_line_gives_back_what_was_captured_for_the_others(ca
 
 def test_who_wants_to_pay_after_the_money_was_let_go_is_told_how_it_is(held: Any) -> None:
     order, payment = held
-    with pytest.raises(WrongState, match="paid already"):
+    with pytest.raises(WrongState, match="already paid"):
         payments.start(order.id)
 
     apply(payment, "canceled")
 
-    with pytest.raises(WrongState, match="is set free"):
+    with pytest.raises(WrongState, match="was released"):
         payments.start(order.id)
 
 
@@ -341,7 +341,7 @@ def test_what_was_called_off_is_not_captured_when_somebody_types_the_whole_amoun
 ) -> None:
     order, payment = three_with_one_called_off(cast)
 
-    with pytest.raises(Invalid, match=r"and €42\.90 can"):
+    with pytest.raises(Invalid, match=r"at most €42\.90\."):
         payments.capture(payment.id, order.total_minor)
 
 
@@ -447,7 +447,7 @@ def test_what_was_paid_goes_back_to_the_cent_after_a_unit_was_called_off_unpaid(
     assert given == [333, 334]
     session.refresh(payment)
     assert payment.balance_minor == order.shipping_minor
-    with pytest.raises(Invalid, match="0 can still go back"), transaction():
+    with pytest.raises(Invalid, match="0 can still be refunded"), transaction():
         payments.request_refund(orders.lock(order.id), wanted, reason="other")
 
 

@@ -395,7 +395,7 @@ def test_sign_in_leaves_one_of_two_unpaid_orders(cast: Cast) -> None:
 
     assert statuses(first, second) == [("cancelled", "unpaid"), ("pending", "unpaid")]
     assert cart.view(own).problems == []
-    assert notes == [f"Your unpaid order {first.number} is closed. Its items are in your cart."]
+    assert notes == [f"Your unpaid order {first.number} was cancelled. Its items are in your cart."]
     assert (arrives(paying_second), arrives(paying_first)) == ("paid", "paid twice")
     assert session.get_one(cart.Cart, own.id).order_id is None
     assert stock(lamp.id) == (0, 1)

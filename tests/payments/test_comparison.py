@@ -196,7 +196,7 @@ def test_one_comparison_is_made_at_a_time(live_database: str, stripe: stripe_rig
 
     first.start()
     time.sleep(0.5)
-    with pytest.raises(WrongState, match="Another comparison"):
+    with pytest.raises(WrongState, match="Another reconciliation"):
         payments.compare(run_id)
     first.join()
     payments.compare(run_id)
@@ -212,7 +212,7 @@ def test_a_comparison_without_end_is_ended_and_says_so(cast: Cast, stripe: strip
     run = payments.reconcile_all(days=1, within=timedelta(0))
 
     assert (run.checked, len(run.differences)) == (1, 1)
-    assert run.failure == "Not done after 0 minutes: compare fewer days."
+    assert run.failure == "Not done after 0 minutes: reconcile fewer days."
 
 
 def test_what_was_found_on_friday_is_still_there_after_a_quiet_weekend(

@@ -160,7 +160,7 @@ def test_an_order_whose_money_the_bank_took_back_can_be_cancelled(cast: Cast) ->
     assert orders.by_id(order.id).status == "cancelled"
     session.refresh(payment)
     assert payment.refunding_minor == 0
-    with pytest.raises(WrongState, match="gave this money back to the cardholder"), transaction():
+    with pytest.raises(WrongState, match="returned this money to the cardholder"), transaction():
         payments.request_refund(
             orders.lock(order.id), payments.Wanted(amount_minor=1), reason="goodwill"
         )

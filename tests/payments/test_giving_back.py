@@ -75,15 +75,15 @@ def test_everything_left_can_go_back_in_one_step(cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
-        ({}, "Choose what to give back"),
-        ({"amount_minor": 0}, "Choose what to give back"),
+        ({}, "Choose what to refund"),
+        ({"amount_minor": 0}, "Choose what to refund"),
         ({"amount_minor": -1}, "whole number"),
-        ({"amount_minor": 10**12}, "more than can ever go back"),
+        ({"amount_minor": 10**12}, "more than the amount left to refund"),
         ({"amount_minor": 1.5}, "whole number"),
         ({"amount_minor": True}, "whole number"),
         ({"amount_minor": 1_000_000}, r"Only €\d+\.\d\d of this payment"),
         ({"shipping_minor": -1}, "whole number"),
-        ({"shipping_minor": 100_000}, "of the shipping can still go back"),
+        ({"shipping_minor": 100_000}, "of the shipping can still be refunded"),
         ({"lines": {10**12: 1}}, "not part of the order"),
     ],
 )
@@ -280,7 +280,7 @@ def test_a_refund_that_fails_counts_as_not_given_and_can_be_tried_again(cast: Ca
     assert (refund.status, refund.attempt, line_of(order).refunded) == ("requested", 2, 2)
     session.refresh(task)
     assert task.closed_at is not None
-    with pytest.raises(WrongState, match="that failed can be tried again"), transaction():
+    with pytest.raises(WrongState, match="Only a failed refund"), transaction():
         payments.retry_refund(refund.id)
 
 
@@ -290,7 +290,7 @@ def test_shipping_that_went_back_meanwhile_does_not_go_back_again(cast: Cast) ->
     failed(first)
     done(ask(order, shipping_minor=order.shipping_minor))
 
-    with pytest.raises(WrongState, match="of the shipping can still go back"), transaction():
+    with pytest.raises(WrongState, match="of the shipping can still be refunded"), transaction():
         payments.retry_refund(first.id)
 
 

@@ -119,7 +119,7 @@ def test_another_amount_captured_before_is_said(cast: Cast, stripe: stripe_rig.R
     params: Any = {"amount_to_capture": 1000}
     stripe.client.v1.payment_intents.capture(payment.intent_id or "", params)
 
-    with pytest.raises(WrongState, match=r"10\.00 of this money was captured already"):
+    with pytest.raises(WrongState, match=r"10\.00 of this money was already captured"):
         payments.capture(payment.id, 500)
 
     assert one(Payment).captured_minor == 1000

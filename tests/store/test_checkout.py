@@ -188,7 +188,7 @@ def test_a_country_without_delivery_is_refused(browser: FlaskClient, cast: Cast)
 
     answer = browser.post("/checkout", data={**CONTACT, "country": "US"})
 
-    assert answer.status_code == 422 and "We do not send to this country yet." in answer.text
+    assert answer.status_code == 422 and "We do not ship to this country yet." in answer.text
 
 
 def test_pressing_twice_orders_once(browser: FlaskClient, cast: Cast, stripe: FakeStripe) -> None:
@@ -253,7 +253,7 @@ def test_an_unknown_way_of_delivery_is_refused(browser: FlaskClient, cast: Cast)
 
     answer = browser.post("/checkout/delivery", data={"shipping_method": "by pigeon"})
 
-    assert answer.status_code == 422 and "Please choose a way to send it." in answer.text
+    assert answer.status_code == 422 and "Choose a shipping method." in answer.text
 
 
 def test_when_stripe_is_away_the_order_waits(

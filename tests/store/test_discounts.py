@@ -106,7 +106,11 @@ TYPED = {"email": "ada@example.com", **ADDRESS, "line1": "Elsewhere 7", "phone":
 
 @pytest.mark.parametrize(
     ("code", "status", "words"),
-    [("welcome10", 200, "saves €3.80"), ("NOPE", 404, "There is no code “NOPE”"), ("", 422, "")],
+    [
+        ("welcome10", 200, "saves €3.80"),
+        ("NOPE", 404, "Discount code “NOPE” not found"),
+        ("", 422, ""),
+    ],
 )
 def test_a_code_on_the_contact_step_keeps_what_is_typed(
     browser: FlaskClient, cast: Cast, code: str, status: int, words: str
@@ -285,7 +289,7 @@ def test_a_code_that_ended_meanwhile_stops_before_anything_is_ordered(
     )  # fmt: skip
 
     assert answer.status_code == 409
-    assert "WELCOME10: This offer is over." in answer.text
+    assert "WELCOME10: This offer has ended." in answer.text
     assert "It was €39.10 when you looked and is €42.90 now." in answer.text
     assert db.session.query(Order).count() == 0
 

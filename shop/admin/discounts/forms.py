@@ -71,7 +71,7 @@ class ShopTimeField(DateTimeLocalField):
 
 
 def _choices(words: Mapping[Any, str]) -> Callable[[], dict[str, str]]:
-    """For each form in its reader's language: WTForms takes no lazy strings here."""
+    """Options whose labels are in the language of whoever opens the form."""
     return lambda: {str(member): str(sentence) for member, sentence in words.items()}
 
 
