@@ -236,7 +236,8 @@ def test_rows_are_selected_and_acted_on_together(context: BrowserContext) -> Non
     page.get_by_role("button", name="Deactivate").click()
     page.locator("#confirm").get_by_role("button", name="Deactivate").click()
 
-    page.get_by_text("Access ended.").wait_for()
+    page.get_by_role("heading", name="Deactivate: 2 of 2 done").wait_for()
+    page.get_by_role("button", name="Done").click()
     assert page.locator("tr .pill", has_text="Deactivated").count() == 2
     assert said == []
 

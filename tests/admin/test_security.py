@@ -319,7 +319,7 @@ def test_reading_never_changes_anything(app: Flask, session: Session, path: str)
         ("x" * 200, "at most 128"),
         ("Password1234", "Too many people"),
         ("aaaaaaaaaaaaaaa", "Too many people"),
-        ("maralindt12345", "e-mail address"),
+        ("maralindt12345", "email address"),
         ("with\0nul-character", "cannot be part"),
     ],
 )

@@ -28,7 +28,7 @@ def test_readers_find_the_recipes() -> None:
         ("[page](https://example.com/x)", []),
         ("`shop/reactions.py` `catalog/fields.py` `fields.py`", []),
         ("`shop/no_reactions.py` `nowhere.py`", ["`shop/no_reactions.py`", "`nowhere.py`"]),
-        ("`orders.cancel(…)` `payments.operations` `OrderStatus.PENDING`", []),
+        ("`orders.cancel(…)` `payments.methods` `OrderStatus.PENDING`", []),
         ("`orders.call_off`", ["`orders.call_off`"]),
         ("`order.placed_at`", []),
         ("`order.was_sent_by_pigeon`", ["`order.was_sent_by_pigeon`"]),
