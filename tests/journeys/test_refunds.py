@@ -129,7 +129,7 @@ def test_a_refund_made_at_stripe_stands_on_the_order_and_asks_for_a_look(
     expect(payment_pill(page)).to_have_text("Partly refunded")
     owner.snap("75-external")
     owner.goto("/admin/payments/list/")
-    task = page.locator(".tasks li").filter(has_text=number).filter(has_text="made at Stripe")
+    task = page.locator(".tasks li").filter(has_text=number).filter(has_text="refunded at Stripe")
     expect(task).to_contain_text("Say in the order what it was for.")
     owner.snap("76-task")
     assert axe.violations(page) == []

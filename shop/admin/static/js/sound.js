@@ -22,8 +22,7 @@ export function watchSound() {
   button.addEventListener("click", async () => {
     localStorage.setItem(SOUND, isOn() ? "off" : "on");
     show();
-    const output = isOn() && (await wake());
-    if (output) play(output);
+    if (isOn()) await sound((output) => play(output));
   });
   const gestures = ["pointerup", "keyup"];
   const prepare = async () => {
@@ -38,14 +37,33 @@ export function watchSound() {
 
 /** Two short soft tones; of several open tabs one makes them. */
 export async function chime() {
-  const output = isOn() && (await wake());
-  if (!output) return;
-  if (!navigator.locks) return play(output);
-  await navigator.locks.request(SOUND, { ifAvailable: true }, async (mine) => {
-    if (!mine) return;
-    play(output);
-    await new Promise((done) => setTimeout(done, BETWEEN_MS));
+  if (!isOn()) return;
+  await sound(async (output) => {
+    if (!navigator.locks) return play(output);
+    await navigator.locks.request(SOUND, { ifAvailable: true }, async (mine) => {
+      if (!mine) return;
+      play(output);
+      await new Promise((done) => setTimeout(done, BETWEEN_MS));
+    });
   });
+}
+
+/** Wakes the output for what is about to sound: until then an ending tone must not silence it.
+ * @param {(output: AudioContext) => void | Promise<void>} work */
+async function sound(work) {
+  sounding += 1;
+  try {
+    const output = await wake();
+    if (output) await work(output);
+  } finally {
+    rest();
+  }
+}
+
+/** Something has ended: silence costs power too. */
+function rest() {
+  sounding -= 1;
+  if (!sounding) audio?.suspend();
 }
 
 function isOn() {
@@ -79,6 +97,6 @@ function play(output) {
     tone.start(start);
     tone.stop(start + 0.3);
     sounding += 1;
-    tone.onended = () => --sounding || output.suspend(); // silence costs power too
+    tone.onended = rest;
   }
 }
