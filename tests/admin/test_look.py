@@ -22,6 +22,7 @@ from werkzeug.serving import make_server
 
 from shop import catalog
 from shop.admin.staff import accounts
+from shop.catalog.models import Variant
 from shop.core import db
 from shop.core.db import transaction
 from shop.customers.models import Customer
@@ -217,6 +218,36 @@ def test_a_form_guards_unsaved_changes_and_saves_with_ctrl_s(context: BrowserCon
     page.get_by_text("Your profile is saved.").wait_for()
     assert page.input_value("#first_name") == "Helga"
     assert said == []
+
+
+def test_saving_one_form_of_a_page_saves_the_others_that_hold_changes(
+    context: BrowserContext,
+) -> None:
+    with transaction():
+        product = catalog.create_product("Tidal mug")
+        variant = catalog.add_variant(product, sku="MUG-1", price_minor=2_400)
+        db.session.flush()
+        pk, variant_pk = product.id, variant.id
+    page, said = watched(context)
+    page.goto(f"/admin/products/edit/{pk}")
+    price = page.locator(f"[name='price_minor-{variant_pk}']")
+
+    price.fill("1.250")
+    page.get_by_label("Tagline").fill("For the early hours")
+    page.get_by_label("Tagline").press("Control+s")
+    page.get_by_text("Not saved", exact=True).wait_for()
+    assert price.input_value() == "1.250"
+    assert page.get_by_label("Tagline").input_value() == "For the early hours"
+
+    price.fill("26.50")
+    page.get_by_label("Tagline").press("Control+s")
+    page.get_by_text("Tidal mug").first.wait_for()
+    page.wait_for_function("!document.querySelector('.is-changed')")
+
+    db.session.remove()
+    saved = db.session.get_one(Variant, variant_pk)
+    assert (saved.price_minor, saved.product.tagline) == (2_650, "For the early hours")
+    assert [line for line in said if "422" not in line and "409" not in line] == []
 
 
 def test_rows_are_selected_and_acted_on_together(context: BrowserContext) -> None:
