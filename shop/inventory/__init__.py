@@ -31,7 +31,6 @@ from shop.inventory.queries import (
     Level,
     available,
     default_location,
-    discrepancies,
     levels,
     movements,
     restocked,
@@ -40,6 +39,6 @@ from shop.inventory.queries import (
 __all__ = [
     "AVAILABLE", "COMMITTED", "IS_LOW", "IS_OUT", "ON_HAND", "REASONS", "RESERVED",
     "UNITS_AVAILABLE", "Level", "Line", "OutOfStock", "adjust", "allow_backorder", "available",
-    "commit", "count", "default_location", "discrepancies", "levels", "lock", "movements",
+    "commit", "count", "default_location", "levels", "lock", "movements",
     "receive", "release", "reserve", "restock", "restocked", "ship",
 ]  # fmt: skip

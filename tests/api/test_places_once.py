@@ -16,6 +16,7 @@ from shop.core.statements import Statements
 from tests import cast as making
 from tests.api.conftest import Program
 from tests.api.test_sale import wish
+from tests.support.stock import ledger_differences
 
 
 def test_one_key_pressed_sixteen_times_at_once_orders_once(app: Flask, live_database: str) -> None:
@@ -102,4 +103,4 @@ def test_ten_units_make_ten_orders_of_twenty_four_buyers(app: Flask, live_databa
     assert answers.count((201, "")) == 10
     assert answers.count((409, "out_of_stock")) == 14
     assert inventory.available([mug.id]) == {mug.id: 0}
-    assert inventory.discrepancies() == []
+    assert ledger_differences() == []

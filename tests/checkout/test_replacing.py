@@ -9,6 +9,7 @@ from shop import cart, checkout, inventory
 from shop.core.db import session, sqlstate, transaction
 from shop.inventory import OutOfStock
 from tests import cast as people
+from tests.support.stock import ledger_differences
 
 
 def placed(cart_id: int) -> bool:
@@ -63,6 +64,6 @@ def test_orders_that_replace_each_other_crosswise_do_not_deadlock(live_database:
         thread.join(120)
 
     assert failures == []
-    assert inventory.discrepancies() == []
+    assert ledger_differences() == []
     held = inventory.levels(ids)
     assert sum(level.reserved for level in held.values()) == 3 * len(baskets)

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.exc import DBAPIError
 
-from shop import inventory
 from shop.core import db
 from shop.core.db import session, transaction
+from tests.support.stock import ledger_differences
 
 PATIENCE_S = 60.0
 # Each gives a row per thing that is wrong: what, and which.
@@ -110,7 +110,7 @@ def wrong(stripe_url: str) -> list[str]:
     """A sentence for everything that is wrong; nothing if all is well and has come to rest."""
     found = [f"{what}: {row[0]}" for what, sql in WRONG.items() for row in ask(sql)]
     session.rollback()
-    found += [f"stock and its ledger differ: {row}" for row in inventory.discrepancies()]
+    found += [f"stock and its ledger differ: {row}" for row in ledger_differences()]
     session.rollback()
     return found + _against_stripe(stripe_state(stripe_url))
 

@@ -15,6 +15,7 @@ from shop.orders.models import Order
 from tests import cast as people
 from tests.faults.buyers import Errand, crowd
 from tests.support.stack import RunningShop, eventually
+from tests.support.stock import ledger_differences
 
 ORDERS = 200
 
@@ -52,7 +53,7 @@ def test_killed_workers_and_a_forgetful_redis_lose_nothing(shop: RunningShop, se
         eventually(lambda: sent_receipts() == ORDERS, within_s=180, what="all receipts are sent")
         level = inventory.levels([bowl.id])[bowl.id]
         assert (level.reserved, level.committed) == (0, ORDERS)
-        assert inventory.discrepancies() == []
+        assert ledger_differences() == []
         assert session.scalar(select(func.count()).where(ReactionRun.state == "dead")) == 0
 
 

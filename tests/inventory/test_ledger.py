@@ -19,6 +19,7 @@ from shop.inventory import Line, OutOfStock
 from shop.inventory.events import Change, StockChanged, StockLow
 from tests import cast as people
 from tests.cast import Cast
+from tests.support.stock import ledger_differences
 
 
 def test_the_ledger_says_why_it_is_forty_seven(cast: Cast) -> None:
@@ -30,7 +31,7 @@ def test_the_ledger_says_why_it_is_forty_seven(cast: Cast) -> None:
     told = [(m.kind, m.on_hand_delta, m.on_hand_after) for m in inventory.movements(mug.id)]
 
     assert told == [("write_off", -3, 47), ("receive", 40, 50), ("receive", 10, 10)]
-    assert inventory.discrepancies() == []
+    assert ledger_differences() == []
 
 
 def test_a_count_writes_its_variance(cast: Cast) -> None:
@@ -197,4 +198,4 @@ def test_sixty_four_threads_hold_ten_units_ten_times(live_database: str) -> None
 
     assert Counter(results) == {"held": 10, "sold out": 54}
     assert inventory.available([mug.id, lamp.id]) == {mug.id: 0, lamp.id: 980}
-    assert inventory.discrepancies() == []
+    assert ledger_differences() == []

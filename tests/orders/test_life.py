@@ -8,6 +8,7 @@ from shop.core.errors import Invalid
 from shop.orders import TransitionRefused
 from tests import cast as people
 from tests.cast import Cast
+from tests.support.stock import ledger_differences
 
 
 def level(variant_id: int) -> tuple[int, int, int]:
@@ -151,7 +152,7 @@ def test_what_arrives_belongs_to_the_orders_that_were_paid_first(cast: Cast) -> 
         inventory.receive(lamp.id, 5)
 
     assert [waits(order) for order in (third, second)] == [[], []]
-    assert inventory.discrepancies() == []
+    assert ledger_differences() == []
 
 
 def test_nobody_waits_for_what_is_here(cast: Cast) -> None:
