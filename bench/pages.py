@@ -73,7 +73,11 @@ PAGES = (
     Page("cart, three lines", ("/cart",), ("/cart",), "cart", who="buyer"),
     Page(
         "admin orders, 10,000",
-        ("/admin/orders/list/", "/admin/orders/list/?after=5000&start=26", "/admin/orders/list/?tab=to_pack"),
+        (
+            "/admin/orders/list/",
+            "/admin/orders/list/?after=5000&start=26",
+            "/admin/orders/list/?tab=to_pack",
+        ),
         ("/orders",),
         "orders",
         who="staff",

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from flask import current_app, has_app_context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from shop import media
 from shop.core.i18n import gettext as _
@@ -75,7 +75,8 @@ def mail_link(value: str | None, row: Any = None) -> Any:
 
 def badge(words: str, tone: str = "mute") -> Markup:
     """One pill."""
-    return Markup('<span class="pill pill-{}">{}</span>').format(tone, words)
+    # Not Markup.format, which costs ten times as much and stands in every row of a list.
+    return Markup(f'<span class="pill pill-{escape(tone)}">{escape(str(words))}</span>')
 
 
 def thumb(key: str) -> str:

@@ -79,12 +79,13 @@ def rows(view: "View", state: ListState, found: Sequence[Listed]) -> list[Row]:
     """The lines of a list, with what the person signed in may do to each."""
     shown = [view.column(name) for name in state.columns]
     may_edit, may_delete = view.allows("edit"), view.allows("delete")
+    places = [(one, str(one.heading), _card(view, shown, one)) for one in shown]
     return [
         Row(
             pk=view.key(row.item),
             name=str(row.item),
             href=view.row_href(row.item),
-            cells=tuple(_cell(column, row, _card(view, shown, column)) for column in shown),
+            cells=tuple(_cell(column, label, card, row) for column, label, card in places),
             may_edit=may_edit and view.may_edit(row.item),
             may_delete=may_delete and view.may_delete(row.item),
             actions=tuple(one for one in view.actions_for(row.item) if one.in_row),
@@ -151,7 +152,7 @@ def facts(view: "View", item: Any) -> list[tuple[str, list[Cell]]]:
     declared = view.show_fieldsets or [("", {"fields": view.show_columns})]
     row = Listed(item, {})
     return [
-        (heading, [_cell(view.column(name), row, LINE) for name in options["fields"]])
+        (heading, [_fact(view.column(name), row) for name in options["fields"]])
         for heading, options in declared
     ]
 
@@ -181,5 +182,9 @@ def _card(view: "View", shown: Sequence[Column], column: Column) -> str:
     return END if column is shown[-1] and not any(one.card == END for one in shown) else LINE
 
 
-def _cell(column: Column, row: Listed, card: str) -> Cell:
-    return Cell(column.name, column.heading, column.html(row), card, column.is_end)
+def _fact(column: Column, row: Listed) -> Cell:
+    return _cell(column, str(column.heading), LINE, row)
+
+
+def _cell(column: Column, label: str, card: str, row: Listed) -> Cell:
+    return Cell(column.name, label, column.html(row), card, column.is_end)
