@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from flask import current_app, url_for
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from sqlalchemy import inspect
 
 from shop.admin.framework import filters, formatters
@@ -93,7 +93,7 @@ class Column:
         value = row[self.name]
         shown = self.show(value, row) if self.show else self.look(value, row)
         small = self.aside(row) if self.aside else ""
-        return Markup("{}<small>{}</small>").format(shown, small) if small else shown
+        return Markup(f"{escape(shown)}<small>{escape(small)}</small>") if small else shown
 
 
 class Text(Column):
@@ -106,7 +106,7 @@ class Code(Column):
     def look(self, value: Any, row: Listed) -> Any:
         if value in (None, ""):
             return formatters.NOTHING
-        return Markup('<span class="mono">{}</span>').format(value)
+        return Markup(f'<span class="mono">{escape(value)}</span>')
 
 
 class Number(Column):

@@ -15,6 +15,7 @@ from shop.core.i18n import gettext as _
 from shop.core.money import Money
 
 Formatter = Callable[[Any, Any], Any]
+# Escaped by hand where it stands in every row of a list: Markup.format costs ten times as much.
 NOTHING = Markup('<span class="muted">—</span>')
 
 
@@ -38,12 +39,12 @@ def money(value: int | None, row: Any = None) -> Any:
     if value is None:
         return NOTHING
     currency = getattr(row, "currency", None) or shop_currency()
-    return Markup('<span class="num">{}</span>').format(Money(value, currency).format())
+    return Markup(f'<span class="num">{escape(Money(value, currency).format())}</span>')
 
 
 def number(value: Any, row: Any = None) -> Any:
     """Figures that stand below each other."""
-    return NOTHING if value is None else Markup('<span class="num">{}</span>').format(f"{value:,}")
+    return NOTHING if value is None else Markup(f'<span class="num">{value:,}</span>')
 
 
 def percent(value: Any, row: Any = None) -> Any:
@@ -61,9 +62,8 @@ def moment(value: datetime | None, row: Any = None) -> Any:
         return NOTHING
     aware = value if value.tzinfo else value.replace(tzinfo=UTC)
     utc = aware.astimezone(UTC)
-    return Markup('<time datetime="{}" data-local>{}</time>').format(
-        utc.isoformat(timespec="seconds"), f"{utc:%-d %b %Y, %H:%M} UTC"
-    )
+    exact, words = utc.isoformat(timespec="seconds"), f"{utc:%-d %b %Y, %H:%M} UTC"
+    return Markup(f'<time datetime="{exact}" data-local>{words}</time>')
 
 
 def mail_link(value: str | None, row: Any = None) -> Any:
@@ -75,7 +75,6 @@ def mail_link(value: str | None, row: Any = None) -> Any:
 
 def badge(words: str, tone: str = "mute") -> Markup:
     """One pill."""
-    # Not Markup.format, which costs ten times as much and stands in every row of a list.
     return Markup(f'<span class="pill pill-{escape(tone)}">{escape(str(words))}</span>')
 
 
