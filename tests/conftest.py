@@ -46,6 +46,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"seed of the faults: {config.getoption('seed')}"
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups after this
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     is_long = config.getoption("faults")
     chosen: list[pytest.Item] = []

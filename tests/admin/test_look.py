@@ -242,7 +242,7 @@ def test_saving_one_form_of_a_page_saves_the_others_that_hold_changes(
     price.fill("26.50")
     page.get_by_label("Tagline").press("Control+s")
     page.get_by_text("Tidal mug").first.wait_for()
-    page.wait_for_function("!document.querySelector('.is-changed')")
+    page.locator(".is-changed").wait_for(state="detached")
 
     db.session.remove()
     saved = db.session.get_one(Variant, variant_pk)

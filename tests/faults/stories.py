@@ -187,10 +187,22 @@ def buy_and_be_warned(what: str) -> Callable[[Actors], End]:
 
 
 def buy_and_have_an_odd_review(who: Actors) -> End:
-    """Pay; then Stripe tells of something that nobody can read."""
+    """Pay; then Stripe tells of something that nobody can read, and of the same as it should be."""
     end, intent_id = paid(who)
+    control = f"{who.errand.stripe_url}/_control"
     odd = {"object": "review", "payment_intent": intent_id, "open": "perhaps"}
-    insist(f"{who.errand.stripe_url}/_control", {"put": odd, "emit": "review.opened"})
+    status, said = insist(control, {"put": odd, "emit": "review.opened"})
+    assert status == 200, said
+    review_id = said["objects"][0]["id"]
+    asked = "SELECT closed_at FROM task WHERE kind = 'stripe_refused' AND reference = :id"
+    eventually(lambda: books.ask(asked, id=review_id), within_s=REACH_S, what="somebody is asked")
+    closed = {"id": review_id, "open": False, "closed_reason": "approved", "reason": "approved"}
+    insist(control, {"change": closed, "emit": "review.closed"})
+    eventually(
+        lambda: books.ask(f"{asked} AND closed_at IS NOT NULL", id=review_id),
+        within_s=REACH_S,
+        what="nobody is asked any more",
+    )
     return end
 
 
