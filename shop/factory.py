@@ -5,6 +5,7 @@ import secrets
 from typing import Any
 
 from flask import Flask, Response, g, request
+from flask.templating import Environment
 from flask_compress import Compress
 from flask_limiter import Limiter
 from flask_wtf import CSRFProtect
@@ -13,10 +14,14 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from shop import admin, api, cli, customers, edges, statics, store
 from shop.config import Settings
-from shop.core import actor, db, i18n, money
+from shop.core import actor, db, i18n, money, pages
 from shop.core.network import network_of
 
 MAX_UPLOAD = 64 * 1024 * 1024
+
+
+class _Environment(pages.PageEnvironment, Environment):
+    """Flask's, which finds the templates of blueprints, with our sentences."""
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -25,6 +30,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     edges.configure(settings, name="web")
     app = Flask("shop", template_folder="../templates", static_folder=None)
     app.config.update(_flask_config(settings))
+    app.jinja_environment = _Environment
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.globals["number_locale"] = money.number_locale
     app.jinja_env.filters["address_lines"] = customers.address_lines
@@ -43,7 +49,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     doors = (store.FILES, admin.FILES)
     secure = settings.is_production
     statics.init_app(app, doors, folder=settings.var / "static", is_secure=secure)
-    i18n.install(app.jinja_env)  # after Flask-AppBuilder, whose own functions are slower
+    pages.install(app.jinja_env)  # after Flask-AppBuilder, whose own functions are slower
     if os.environ.get("FLASK_RUN_FROM_CLI"):  # set by the flask command; servers need none of it
         cli.init_app(app)
     return app

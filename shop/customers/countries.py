@@ -196,7 +196,9 @@ def fold(text: str) -> str:
 
 def is_latin(text: str) -> bool:
     """Whether every letter is of the Latin script."""
-    return all("LATIN" in unicodedata.name(c, "LATIN") for c in text if c.isalpha())
+    return text.isascii() or all(
+        "LATIN" in unicodedata.name(c, "LATIN") for c in text if c.isalpha()
+    )
 
 
 def _ours(row: list[str]) -> Iterator[str]:

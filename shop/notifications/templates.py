@@ -7,10 +7,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import FileSystemLoader, StrictUndefined
 
 from shop import customers
-from shop.core import i18n
+from shop.core import pages
 from shop.core.money import Money
 
 FOLDER = Path(__file__).parents[2] / "templates" / "email"
@@ -29,14 +29,14 @@ def _money(amount_minor: int, currency: str) -> str:
     return Money(amount_minor, currency).format()
 
 
-_html = Environment(
+_html = pages.PageEnvironment(
     loader=FileSystemLoader(FOLDER),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-i18n.install(_html)
+pages.install(_html)
 _text = _html.overlay(autoescape=False)
 for environment in (_html, _text):
     environment.filters.update(money=_money, address_lines=customers.address_lines)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from babel.messages import Catalog
 from babel.messages.mofile import write_mo
-from jinja2 import Environment
+from jinja2 import DictLoader, Environment
 
-from shop.core import i18n
+from shop.core import i18n, pages
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def page() -> Environment:
-    env = Environment(autoescape=True)
-    i18n.install(env)
+    env = pages.PageEnvironment(autoescape=True)
+    pages.install(env)
     return env
 
 
@@ -70,3 +70,40 @@ def test_values_on_pages_are_escaped(page: Environment):
     shown = template.render(q="<i>")
 
     assert shown == "Results for “&lt;i&gt;” 5 % off <b>&lt;i&gt;</b>, 5 % off"
+
+
+def test_sentences_are_said_alike_in_blocks_macros_and_loops(german: None) -> None:
+    env = pages.PageEnvironment(
+        autoescape=True,
+        loader=DictLoader(
+            {
+                "frame": "{% block main %}{% endblock %}",
+                "parts": "{% macro left(n) %}"
+                '{{ _("Only %(count)s left.", count=n) }}{% endmacro %}',
+                "page": '{% extends "frame" %}{% from "parts" import left %}{% block main %}'
+                '{% for n in (1, "<2>") %}{{ left(n) }} {% endfor %}'
+                '{% set words = "Your cart" %}{{ _(words) }} {{ _("Your cart")|upper }}'
+                "{% endblock %}",
+            }
+        ),
+    )
+    pages.install(env)
+    text = env.overlay(autoescape=False)
+    template = env.get_template("page")
+
+    assert template.render() == "Only 1 left. Only &lt;2&gt; left. Your cart YOUR CART"
+    with i18n.speaking("de"):
+        assert (
+            template.render()
+            == "Nur noch 1 da. Nur noch &lt;2&gt; da. Dein Warenkorb DEIN WARENKORB"
+        )
+        assert (
+            text.from_string('{{ _("Only %(count)s left.", count="<2>") }}').render()
+            == "Nur noch <2> da."
+        )
+
+
+def test_a_template_may_name_something_else_like_gettext(page: Environment) -> None:
+    template = page.from_string('{% for _ in [say] %}{{ _("Your cart") }}{% endfor %}')
+
+    assert template.render(say=str.upper) == "YOUR CART"
