@@ -96,6 +96,7 @@ from shop.admin.framework.columns import (
     Text,
     YesNo,
 )
+from shop.admin.framework.declaration import Through
 from shop.admin.framework.filters import (
     AmountRange,
     Choice,
@@ -108,7 +109,8 @@ from shop.admin.framework.filters import (
 )
 from shop.admin.framework.interface import Table
 from shop.admin.framework.listing import Tab
-from shop.admin.framework.view import Page, Screen, Through, View
+from shop.admin.framework.screens import Page, Screen
+from shop.admin.framework.view import View
 
 __all__ = [
     "Action", "Amount", "AmountRange", "Choice", "Code", "Column", "DateRange", "Email", "Flag",

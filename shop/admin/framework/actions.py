@@ -15,7 +15,7 @@ from shop.core.db import session, transaction
 from shop.core.errors import DomainError
 
 if TYPE_CHECKING:
-    from shop.admin.framework.view import View
+    from shop.admin.framework.action_pages import ActionPages
 
 MAX_AT_ONCE = 500
 
@@ -58,12 +58,12 @@ class Result:
     sentence: str
 
 
-def run(view: "View", action: Action, keys: Sequence[Any]) -> list[Result]:
+def run(view: "ActionPages", action: Action, keys: Sequence[Any]) -> list[Result]:
     """Do it to the rows with these keys, one after the other; says what became of each."""
     return [_run_one(view, action, key) for key in keys]
 
 
-def _run_one(view: "View", action: Action, key: Any) -> Result:
+def _run_one(view: "ActionPages", action: Action, key: Any) -> Result:
     name = f"{view.noun.capitalize()} {key}"
     try:
         with transaction():

@@ -27,7 +27,7 @@ from shop.core.errors import DomainError
 from shop.core.i18n import gettext as _
 
 if TYPE_CHECKING:
-    from shop.admin.framework.view import View
+    from shop.admin.framework.declaration import Declaration
 
 SIZES = (25, 50, 100)
 COUNT_LIMIT = 10_000
@@ -101,7 +101,7 @@ class ListPage:
         return self.start + len(self.rows) - 1
 
 
-def read(view: "View", arguments: Mapping[str, str]) -> ListState:
+def read(view: "Declaration", arguments: Mapping[str, str]) -> ListState:
     """The state that the address of ``view``'s list asks for. Raises ``BadAddress``."""
     known = {"tab", "q", "sort", "cols", "size", *PLACE}
     for own in view.filters:
@@ -127,7 +127,7 @@ def read(view: "View", arguments: Mapping[str, str]) -> ListState:
     )
 
 
-def load(view: "View", state: ListState) -> ListPage:
+def load(view: "Declaration", state: ListState) -> ListPage:
     """The rows and counts of a list: two statements, one more for a page after the first, and one
     more per collection that it shows."""
     rows, has_previous, has_next = _rows(view, state)
@@ -138,12 +138,12 @@ def load(view: "View", state: ListState) -> ListPage:
     return ListPage(rows, count, tab_counts, first, has_previous, has_next)
 
 
-def matching(view: "View", state: ListState) -> Select[Any]:
+def matching(view: "Declaration", state: ListState) -> Select[Any]:
     """The SELECT of all records that match, in no order and on one page."""
     return view.query().where(*_where(view, state))
 
 
-def one(view: "View", state: ListState, pk: Any) -> Listed | None:
+def one(view: "Declaration", state: ListState, pk: Any) -> Listed | None:
     """The row with this key if the state's list holds it. One statement."""
     key = view.datamodel.key_column
     found = session.execute(_selected(view, state).where(*_where(view, state), key == pk)).unique()
@@ -151,14 +151,14 @@ def one(view: "View", state: ListState, pk: Any) -> Listed | None:
     return None if row is None else _listed(view, row)
 
 
-def keys(view: "View", state: ListState, limit: int) -> list[Any]:
+def keys(view: "Declaration", state: ListState, limit: int) -> list[Any]:
     """The keys of at most ``limit`` rows that match, in the list's order, whatever their page."""
     key = view.datamodel.key_column
     query = view.query().with_only_columns(key).where(*_where(view, state))
     return list(session.scalars(query.order_by(*_order(view, state, backwards=False)).limit(limit)))
 
 
-def neighbours(view: "View", state: ListState, pk: Any) -> tuple[Any | None, Any | None]:
+def neighbours(view: "Declaration", state: ListState, pk: Any) -> tuple[Any | None, Any | None]:
     """The keys of the rows above and below this one in the list. Three statements at most."""
     place = _place(view, state, pk)
     if place is None:
@@ -191,7 +191,7 @@ def kept_arguments(*without: str) -> list[tuple[str, str]]:
 # -- the address ---------------------------------------------------------------------------------
 
 
-def _tab(view: "View", asked: str) -> Tab | None:
+def _tab(view: "Declaration", asked: str) -> Tab | None:
     if not view.tabs:
         if asked:
             raise BadAddress(_("This list has no tabs."))
@@ -204,7 +204,7 @@ def _tab(view: "View", asked: str) -> Tab | None:
     return found
 
 
-def _filters(view: "View", arguments: Mapping[str, str]) -> dict[str, Any]:
+def _filters(view: "Declaration", arguments: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for own in view.filters:
         try:
@@ -216,14 +216,14 @@ def _filters(view: "View", arguments: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def _sort(view: "View", asked: str) -> tuple[str, bool]:
+def _sort(view: "Declaration", asked: str) -> tuple[str, bool]:
     name = (asked or view.sort).removeprefix("-")
     if asked and name not in view.sortable:
         raise BadAddress(_("This list cannot be sorted by “%(name)s”.", name=name[:40]))
     return name, (asked or view.sort).startswith("-")
 
 
-def _columns(view: "View", asked: str) -> tuple[str, ...]:
+def _columns(view: "Declaration", asked: str) -> tuple[str, ...]:
     if not asked:
         return tuple(column.name for column in view.columns if column.shown)
     names = asked.split(",")
@@ -235,7 +235,7 @@ def _columns(view: "View", asked: str) -> tuple[str, ...]:
     return tuple(c.name for c in view.columns if c.name == always or c.name in names)
 
 
-def _size(view: "View", asked: str) -> int:
+def _size(view: "Declaration", asked: str) -> int:
     if not asked:
         return view.page_size
     if asked not in {str(size) for size in SIZES}:
@@ -243,7 +243,7 @@ def _size(view: "View", asked: str) -> int:
     return int(asked)
 
 
-def _key(view: "View", arguments: Mapping[str, str], name: str) -> int | None:
+def _key(view: "Declaration", arguments: Mapping[str, str], name: str) -> int | None:
     asked = arguments.get(name, "")
     if not asked:
         return None
@@ -265,7 +265,7 @@ def _start(asked: str) -> int:
 # -- the statements ------------------------------------------------------------------------------
 
 
-def _where(view: "View", state: ListState) -> list[ColumnElement[bool]]:
+def _where(view: "Declaration", state: ListState) -> list[ColumnElement[bool]]:
     conditions = list(view.scope())
     if state.tab is not None:
         conditions += state.tab.conditions()
@@ -276,13 +276,13 @@ def _where(view: "View", state: ListState) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _selected(view: "View", state: ListState) -> Select[Any]:
+def _selected(view: "Declaration", state: ListState) -> Select[Any]:
     shown = {*state.columns, *view.needed}
     computed = [c for c in view.columns if c.sql is not None and c.name in shown]
     return view.query().add_columns(*(c.sql.label(c.name) for c in computed))
 
 
-def _rows(view: "View", state: ListState) -> tuple[list[Listed], bool, bool]:
+def _rows(view: "Declaration", state: ListState) -> tuple[list[Listed], bool, bool]:
     """The rows of the page, and whether there are rows before and after them."""
     backwards = state.before is not None
     query = _selected(view, state).where(*_where(view, state))
@@ -301,13 +301,13 @@ def _rows(view: "View", state: ListState) -> tuple[list[Listed], bool, bool]:
     return rows, place is not None, has_more
 
 
-def _listed(view: "View", row: Any) -> Listed:
+def _listed(view: "Declaration", row: Any) -> Listed:
     values = dict(row._mapping)
     item = values.pop(view.datamodel.obj.__name__)
     return Listed(item, values)
 
 
-def _order(view: "View", state: ListState, *, backwards: bool) -> list[Any]:
+def _order(view: "Declaration", state: ListState, *, backwards: bool) -> list[Any]:
     by, key = view.sortable.get(state.sort), view.datamodel.key_column
     downwards = state.is_descending != backwards
     turned = [key.desc() if downwards else key.asc()]
@@ -320,7 +320,7 @@ def _order(view: "View", state: ListState, *, backwards: bool) -> list[Any]:
     return [first.nulls_first() if backwards else first.nulls_last(), *turned]
 
 
-def _place(view: "View", state: ListState, pk: Any) -> tuple[Any, Any] | None:
+def _place(view: "Declaration", state: ListState, pk: Any) -> tuple[Any, Any] | None:
     """What the row with this key is sorted by, and its key; None when it is gone."""
     by, key = view.sortable.get(state.sort), view.datamodel.key_column
     query = view.query().with_only_columns(key if by is None else by, key).where(key == pk)
@@ -329,7 +329,7 @@ def _place(view: "View", state: ListState, pk: Any) -> tuple[Any, Any] | None:
 
 
 def _beyond(
-    view: "View", state: ListState, place: tuple[Any, Any], *, backwards: bool
+    view: "Declaration", state: ListState, place: tuple[Any, Any], *, backwards: bool
 ) -> ColumnElement[bool]:
     """The rows that come after the place, or before it."""
     by, key = view.sortable.get(state.sort), view.datamodel.key_column
@@ -353,7 +353,7 @@ def _is_nullable(expression: Any) -> bool:
     return bool(getattr(expression, "nullable", True))
 
 
-def _counts(view: "View", state: ListState) -> tuple[int, dict[str, int]]:
+def _counts(view: "Declaration", state: ListState) -> tuple[int, dict[str, int]]:
     """How many rows match, and how many each tab has; one statement."""
     wanted = [_bounded(view.counted(), [*view.scope(), *tab.conditions()]) for tab in view.tabs]
     if state.is_narrowed or not view.tabs:

@@ -14,7 +14,7 @@ from shop.core.db import session
 from shop.core.i18n import gettext as _
 
 if TYPE_CHECKING:
-    from shop.admin.framework.view import View
+    from shop.admin.framework.list_pages import ListPages
 
 RELATED_ROWS = 25
 
@@ -75,7 +75,7 @@ class Pager:
     next: str
 
 
-def rows(view: "View", state: ListState, found: Sequence[Listed]) -> list[Row]:
+def rows(view: "ListPages", state: ListState, found: Sequence[Listed]) -> list[Row]:
     """The lines of a list, with what the person signed in may do to each."""
     shown = [view.column(name) for name in state.columns]
     may_edit, may_delete = view.allows("edit"), view.allows("delete")
@@ -96,7 +96,7 @@ def rows(view: "View", state: ListState, found: Sequence[Listed]) -> list[Row]:
     ]
 
 
-def tab_links(view: "View", state: ListState, found: ListPage) -> list[TabLink]:
+def tab_links(view: "ListPages", state: ListState, found: ListPage) -> list[TabLink]:
     """The tabs with their counts; the first one is what an address without a tab means."""
     return [
         TabLink(
@@ -110,7 +110,7 @@ def tab_links(view: "View", state: ListState, found: ListPage) -> list[TabLink]:
     ]
 
 
-def chips(view: "View", state: ListState) -> list[Chip]:
+def chips(view: "ListPages", state: ListState) -> list[Chip]:
     """The filters in force."""
     return [
         Chip(own.label, own.words(state.filters[own.name]), listing.here(drop=own.parameters()))
@@ -139,7 +139,7 @@ def pager(state: ListState, found: ListPage) -> Pager:
     )
 
 
-def sort_links(view: "View", state: ListState) -> dict[str, str]:
+def sort_links(view: "ListPages", state: ListState) -> dict[str, str]:
     """The address that sorts by a column; by the present one the other way."""
     return {
         name: listing.here(sort=name if name != state.sort or state.is_descending else f"-{name}")
@@ -147,7 +147,7 @@ def sort_links(view: "View", state: ListState) -> dict[str, str]:
     }
 
 
-def facts(view: "View", item: Any) -> list[tuple[str, list[Cell]]]:
+def facts(view: "ListPages", item: Any) -> list[tuple[str, list[Cell]]]:
     """What is shown of one record: cells under the headings of its sections."""
     declared = view.show_fieldsets or [("", {"fields": view.show_columns})]
     row = Listed(item, {})
@@ -157,7 +157,7 @@ def facts(view: "View", item: Any) -> list[tuple[str, list[Cell]]]:
     ]
 
 
-def related(view: "View", item: Any) -> list[tuple[str, Any, list[Row], list[Column]]]:
+def related(view: "ListPages", item: Any) -> list[tuple[str, Any, list[Row], list[Column]]]:
     """The lists that belong to a record, (heading, view, rows, columns), of those that the person
     may see; the first 25 rows of each."""
     shown = []
@@ -173,7 +173,7 @@ def related(view: "View", item: Any) -> list[tuple[str, Any, list[Row], list[Col
     return shown
 
 
-def _card(view: "View", shown: Sequence[Column], column: Column) -> str:
+def _card(view: "ListPages", shown: Sequence[Column], column: Column) -> str:
     """The place of a column on a phone's card: title, end or line."""
     if column == view.naming_column:
         return TITLE

@@ -1,0 +1,160 @@
+"""The pages of a list: the list itself, one of its rows, suggestions for its filters."""
+
+from typing import Any
+
+from flask import Response, abort, flash, jsonify, redirect, request
+from flask_appbuilder import expose
+from flask_appbuilder.security.decorators import has_access, permission_name
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from shop.admin.framework import actions, errors, listing, shown
+from shop.admin.framework.columns import Listed
+from shop.admin.framework.declaration import Declaration
+from shop.admin.framework.filters import Relation
+from shop.admin.framework.listing import ListPage, ListState
+from shop.admin.framework.screens import Page
+
+OLD_ARGUMENTS = ("_oc_", "_od_", "page_", "psize_", "_flt_")
+
+
+class ListPages(Declaration):
+    """A table's list."""
+
+    # -- hooks -------------------------------------------------------------------------------------
+
+    def load(self, state: ListState) -> ListPage:
+        """One page of the list."""
+        return listing.load(self, state)
+
+    def row_attributes(self, row: Listed) -> dict[str, Any]:
+        """``data-`` attributes of a row, for scripts; None leaves one out."""
+        return {}
+
+    def row_href(self, item: Any) -> str | None:
+        """Where the row's name leads: its page, else its form, else nowhere; with the list's
+        address, so that the record's page knows where the person came from."""
+        pk = self.key(item)
+        if self.allows("show"):
+            return self.address("show", pk=pk, **self.list_arguments())
+        if self.allows("edit") and self.may_edit(item):
+            return self.address("edit", pk=pk, **self.list_arguments())
+        return None
+
+    # -- the way to a record and back --------------------------------------------------------------
+
+    def list_arguments(self) -> dict[str, str]:
+        """What of the present address belongs to the list: it is kept to a record and back."""
+        known = {"tab", "q", "sort", "cols", "size", *listing.PLACE}
+        for own in self.filters:
+            known.update(own.parameters())
+        return {name: text for name, text in request.args.items() if name in known and text}
+
+    def list_address(self) -> str:
+        """The list as the person left it."""
+        return self.address("list", **self.list_arguments())
+
+    def neighbours(self, pk: Any) -> tuple[str | None, str | None]:
+        """The addresses of the records above and below this one in the list it was opened from."""
+        try:
+            state = listing.read(self, self.list_arguments())
+        except listing.BadAddress:
+            return None, None
+        above, below = (
+            None if key is None else self.address("show", pk=key, **self.list_arguments())
+            for key in listing.neighbours(self, state, pk)
+        )
+        return above, below
+
+    def to_list(self, message: str = "", tone: str = "success") -> WerkzeugResponse:
+        """Back to the list the person came from (with its filters), with a message."""
+        if message:
+            flash(message, tone)
+        return redirect(errors.back(self.list_address()), code=303)
+
+    # -- pages -------------------------------------------------------------------------------------
+
+    @expose("/")
+    @has_access
+    @permission_name("list")
+    def index(self) -> Page:
+        """The short address leads to the list."""
+        return redirect(self.address("list"))
+
+    @expose("/list/")
+    @has_access
+    def list(self) -> Page:
+        """The list: two statements, see listing.py."""
+        if moved := self._moved():
+            return redirect(moved, code=301)
+        state = listing.read(self, request.args)
+        found = self.load(state)
+        return self.page(
+            self.list_template,
+            title=self.list_title,
+            state=state,
+            found=found,
+            rows=shown.rows(self, state, found.rows),
+            shown_columns=[self.column(name) for name in state.columns],
+            tab_links=shown.tab_links(self, state, found),
+            chips=shown.chips(self, state),
+            pager=shown.pager(state, found),
+            sort_links=shown.sort_links(self, state),
+            bulk=self.bulk_actions(),
+            max_at_once=actions.MAX_AT_ONCE,
+            here=listing.here,
+            kept_arguments=listing.kept_arguments,
+            **self.extra("list"),
+        )
+
+    @expose("/row/<pk>")
+    @has_access
+    @permission_name("list")
+    def row(self, pk: str) -> Page:
+        """One line of the list, for a list that is live: empty when the record is not in it."""
+        state = listing.read(self, request.args)
+        found = listing.one(self, state, self._key(pk))
+        if found is None:
+            return Response("", 204)
+        return self.page(
+            "admin/framework/_row.html",
+            row=shown.rows(self, state, [found])[0],
+            bulk=self.bulk_actions(),
+            **self.extra("row"),
+        )
+
+    @expose("/lookup/<name>")
+    @has_access
+    @permission_name("list")
+    def lookup(self, name: str) -> Response:
+        """Suggestions for a filter by a record of another table: ``[{"id", "text"}]``."""
+        own = next((one for one in self.filters if one.name == name), None)
+        if not isinstance(own, Relation):
+            abort(404)
+        found = own.find(request.args.get("q", "").strip()[:100])
+        return jsonify([{"id": key, "text": text} for key, text in found])
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _moved(self) -> str:
+        """Where an address of an older version leads today, or one with a parameter for each
+        ticked column; empty for one that is as it should be."""
+        old = [name for name in request.args if name.startswith(OLD_ARGUMENTS)]
+        renamed = {
+            name: self.old_filters[name] for name in request.args if name in self.old_filters
+        }
+        if "page" in request.args and not any("page" in own.parameters() for own in self.filters):
+            old.append("page")
+        boxes, sort = request.args.getlist("cols"), request.args.get("sort", "")
+        if not old and not renamed and len(boxes) < 2 and sort not in self.old_sorts:
+            return ""
+        kept = {
+            renamed.get(name, name): text
+            for name, text in request.args.items()
+            if text and name not in old
+        }
+        if boxes:
+            kept["cols"] = ",".join(boxes)
+        if sort in self.old_sorts:
+            kept["sort"] = self.old_sorts[sort]
+        kept = {name: text for name, text in kept.items() if text}
+        return self.address("list", **kept)
