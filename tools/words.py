@@ -67,7 +67,7 @@ SPOKEN = {
 SIGNS = {"w", "x"}
 _EXTRACT = (
     "pybabel --quiet extract --add-location=file --sort-output --project=shop --version=1"
-    " --keywords=lazy_gettext --mapping-file=pyproject.toml"
+    " --keywords=lazy_gettext --keywords=lazy_ngettext:1,2 --mapping-file=pyproject.toml"
 ).split()
 _CHANGING = ('"POT-Creation-Date', '"Generated-By', '"Report-Msgid-Bugs-To')
 _HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"

@@ -7,7 +7,7 @@ from sqlalchemy import Select, select
 from shop.admin.framework import Action, Code, LinkTo, Moment, Number, Tab, Table, Text, View
 from shop.core import queue, reaction_runs, relay
 from shop.core.events import EventRecord
-from shop.core.i18n import lazy_gettext
+from shop.core.i18n import lazy_gettext, lazy_ngettext
 from shop.core.reaction_runs import ReactionRun, ReactionState
 
 REFUSED_SHOWN = 20
@@ -60,7 +60,8 @@ class JobsView(View):
             "retry",
             lazy_gettext("Retry"),
             lambda run: reaction_runs.retry(run.id),
-            lazy_gettext("will be retried."),
+            lazy_gettext("%(name)s will be retried."),
+            lazy_ngettext("%(num)s job will be retried.", "%(num)s jobs will be retried."),
             icon="refresh-cw",
             in_row=True,
             applies=lambda run: run.state == ReactionState.DEAD,

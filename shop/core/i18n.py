@@ -8,10 +8,10 @@ the same functions as pages, where ``shop.core.pages`` says them. A language is 
 kept by ``python -m tools.words``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,11 @@ def lazy_gettext(message: str, /, **values: object) -> Any:
     Any, because libraries annotate labels as strings and take this as well.
     """
     return LazyProxy(gettext, message, enable_cache=False, **values)
+
+
+def lazy_ngettext(singular: str, plural: str) -> Callable[[int], str]:
+    """Returns what becomes ``ngettext(…)`` when it is given the count."""
+    return partial(ngettext, singular, plural)
 
 
 def translated(message: str) -> str:

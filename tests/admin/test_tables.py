@@ -9,7 +9,8 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
 from jinja2 import StrictUndefined
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from shop import admin
@@ -32,6 +33,10 @@ ADDRESS = {
 def move(address: Address) -> None:
     if address.city == "Paris":
         raise WrongState("Paris stays where it is.")
+    if address.city == "Nowhere":
+        db.session.execute(text("SELECT nothing FROM nowhere"))
+    if address.city == "Atlantis":
+        raise OperationalError("UPDATE", {}, ConnectionError("server closed the connection"))
     address.city = "Bonn"
 
 
@@ -56,7 +61,16 @@ class AddressBookView(View):
         Missing("phone", "Phone", sql=Address.phone),
     )
     add_columns = edit_columns = ("customer", "name", "line1", "city", "postal_code", "country")
-    row_actions = (Action("move", "Move", move, "is moved.", confirm="Move {count}?"),)
+    row_actions = (
+        Action(
+            "move",
+            "Move",
+            move,
+            "%(name)s is moved.",
+            lambda count: f"{count} moved.",
+            confirm="Move {count}?",
+        ),
+    )
 
 
 @pytest.fixture
@@ -227,3 +241,43 @@ def test_pages_follow_each_other_whatever_the_order(
     before = owner.text(back[1].replace("&amp;", "&"))
     assert re.findall(r'<tr data-pk="(\d+)"', before) == pages[1]
     assert "26–50 of 60" in before
+
+
+def test_a_bulk_action_says_how_many_rows_it_reached(owner: Desk, people: dict[str, int]) -> None:
+    path = "/admin/address-book/action_post"
+
+    owner.post(path, {"action": "move", "rowid": addresses(people, "Berlin", "Bremen")})
+
+    assert "2 moved." in owner.said()
+
+
+def test_an_unforeseen_error_fails_its_row_only(
+    owner: Desk, people: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    first, odd, last = addresses(people, "Berlin", "Nowhere", "Bremen")
+
+    status, answer = owner.ask(
+        "/admin/address-book/action_post", {"action": "move", "rowid": [first, odd, last]}
+    )
+
+    assert (status, answer["done"]) == (200, 2)
+    assert [one["ok"] for one in answer["results"]] == [True, False, True]
+    assert answer["results"][1]["sentence"].startswith("Something went wrong.")
+    assert "an action failed" in caplog.text
+    assert [city_of(pk) for pk in (first, odd, last)] == ["Bonn", "Nowhere", "Bonn"]
+
+
+def test_a_lost_database_ends_a_bulk_action_with_what_was_done(
+    owner: Desk, people: dict[str, int]
+) -> None:
+    first, lost, last = addresses(people, "Berlin", "Atlantis", "Bremen")
+
+    status, answer = owner.ask(
+        "/admin/address-book/action_post", {"action": "move", "rowid": [first, lost, last]}
+    )
+
+    assert (status, answer["done"]) == (200, 1)
+    assert [one["ok"] for one in answer["results"]] == [True, False, False]
+    assert "Check whether this was saved" in answer["results"][1]["sentence"]
+    assert answer["results"][2]["sentence"].startswith("Not tried")
+    assert [city_of(pk) for pk in (first, lost, last)] == ["Bonn", "Atlantis", "Bremen"]

@@ -48,7 +48,7 @@ from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, Invalid, NotFound
 from shop.core.i18n import gettext as _
-from shop.core.i18n import lazy_gettext, ngettext
+from shop.core.i18n import lazy_gettext, lazy_ngettext, ngettext
 from shop.customers.models import Customer
 
 SHOWN_CODES = 20
@@ -114,7 +114,8 @@ class DiscountsView(View):
             "on",
             lazy_gettext("Switch on"),
             lambda discount: discounts.set_active(discount, True),
-            lazy_gettext("is switched on."),
+            lazy_gettext("%(name)s is switched on."),
+            lazy_ngettext("%(num)s discount is switched on.", "%(num)s discounts are switched on."),
             icon="play",
             permission="edit",
             single=False,
@@ -123,7 +124,10 @@ class DiscountsView(View):
             "off",
             lazy_gettext("Switch off"),
             lambda discount: discounts.set_active(discount, False),
-            lazy_gettext("is switched off."),
+            lazy_gettext("%(name)s is switched off."),
+            lazy_ngettext(
+                "%(num)s discount is switched off.", "%(num)s discounts are switched off."
+            ),
             confirm=lazy_gettext("Switch off these discounts: {count}?"),
             icon="ban",
             permission="edit",

@@ -29,7 +29,10 @@ A table in twenty lines
         search = ("name", "code")                          # the box above the list
         sort = "name"                                      # "-name" for the other way
         tabs = (Tab("all", "All"), Tab("used", "In use", Courier.is_active.is_(True)))
-        row_actions = (Action("stop", "Switch off", couriers.stop, "is off.", many=True),)
+        row_actions = (Action(
+            "stop", "Switch off", couriers.stop, "%(name)s is off.",
+            lazy_ngettext("%(num)s courier is off.", "%(num)s couriers are off."),
+        ),)
         edit_columns = add_columns = ["name", "code", "price_minor"]
         hints = {"code": "Printed on the label."}
 
@@ -46,7 +49,7 @@ What it has without a word more
   word gives any other condition.
 - column chooser, sorting, page size, rows as cards on a phone, keys (j, k, x, Enter), empty states.
 - selection of rows or of all that match; each ``Action`` runs once per row in a transaction of its
-  own and says what became of each.
+  own and says what became of each, even when the database goes away in the middle.
 - forms: two people at one form merge field by field (conflicts.py); a ``DomainError`` with
   ``field`` shows at that field; what was typed stays; unsaved changes are guarded; Ctrl+S saves.
 

@@ -11,6 +11,9 @@ from shop.admin.framework.list_pages import ListPages
 from shop.admin.framework.screens import Page
 from shop.core.errors import NotFound
 from shop.core.i18n import gettext as _
+from shop.core.i18n import ngettext
+
+MAX_NAMED = 10  # messages travel in a cookie
 
 
 class ActionPages(ListPages):
@@ -33,32 +36,28 @@ class ActionPages(ListPages):
         if not results:
             return self.to_list(_("Select at least one row first."), "warning")
         if done:
-            noun = self.noun if done == 1 else self.list_title.lower()
-            said = _(
-                "%(action)s: %(count)s %(noun)s.", action=action.label, count=f"{done:,}", noun=noun
+            flash(action.done_many(done), "success")
+        failed = [result for result in results if not result.ok]
+        for result in failed[:MAX_NAMED]:
+            flash(
+                _("%(name)s: %(sentence)s", name=result.name, sentence=result.sentence), "warning"
             )
-            flash(said, "success")
-        for result in results:
-            if not result.ok:
-                flash(
-                    _("%(name)s: %(sentence)s", name=result.name, sentence=result.sentence),
-                    "warning",
-                )
+        if more := len(failed[MAX_NAMED:]):
+            flash(ngettext("%(num)s more failed.", "%(num)s more failed.", more), "warning")
         return self.to_list()
 
     @expose("/action/<string:name>/<pk>", methods=["POST"])
     def action(self, name: str, pk: str) -> Page:
         """An action on one record."""
         action = self._allowed_action(name, many=False)
-        (result,) = actions.run(self, action, [self._key(pk)])
-        sentence = f"{result.name} {result.sentence}" if result.ok else result.sentence
+        result = actions.run_one(self, action, self._key(pk))
         if errors.wants_json():
             return Response(
-                jsonify(message=sentence).data,
+                jsonify(message=result.sentence).data,
                 200 if result.ok else 409,
                 mimetype="application/json",
             )
-        flash(sentence, "success" if result.ok else "danger")
+        flash(result.sentence, "success" if result.ok else "danger")
         return redirect(errors.back(self.list_address()), code=303)
 
     def locked(self, pk: Any) -> Any:

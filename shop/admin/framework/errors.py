@@ -124,10 +124,14 @@ def refused(error: DomainError) -> Answer:
 def database_refused(error: DBAPIError) -> Answer:
     """What only the database noticed, or that it is busy or away itself."""
     session.rollback()
-    is_busy = sqlstate(error) in BUSY
-    if not is_busy and (error.connection_invalidated or isinstance(error, OperationalError)):
-        return away(error)
-    return refused(explain(error))
+    return away(error) if is_away(error) else refused(explain(error))
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the database itself could not be reached; a record that is busy is there."""
+    if isinstance(error, DBAPIError) and sqlstate(error) not in BUSY:
+        return error.connection_invalidated or isinstance(error, OperationalError)
+    return isinstance(error, PoolTimeout)
 
 
 def away(error: Exception) -> Answer:

@@ -91,7 +91,9 @@ class OrderMoney(View):
                 raise NotAgreed(amount)
             return None if amount else _("The return is recorded. No money moves.")
 
-        return self._answer(pk, "refund", work, _("The refund is pending. {email} gets an email."))
+        return self._answer(
+            pk, "refund", work, _("The refund is pending. %(email)s gets an email.")
+        )
 
     @expose("/<int:pk>/refund/<int:refund_id>/retry", methods=["POST"])
     @has_access
@@ -153,7 +155,7 @@ class OrderMoney(View):
                 payments.cancel_order(order, reason=reason, refund=goes_back)
 
         some = request.form.get("what") == "lines"
-        done = _("Cancelled. {email} gets an email.") if some else _("{number} is cancelled.")
+        done = _("Cancelled. %(email)s gets an email.") if some else _("%(number)s is cancelled.")
         return self._answer(pk, "cancel", work, done)
 
     # -- inside ----------------------------------------------------------------------------------
@@ -202,7 +204,7 @@ class OrderMoney(View):
         return order
 
     def _done(self, order: orders.Order, words: str) -> Page:
-        message = words.format(number=order.number, email=order.email)
+        message = words % {"number": order.number, "email": order.email}
         if errors.wants_json():
             return jsonify(message=message, version=order.version)
         flash(message, "success")

@@ -38,7 +38,7 @@ from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import NotFound
 from shop.core.i18n import gettext as _
-from shop.core.i18n import lazy_gettext
+from shop.core.i18n import lazy_gettext, lazy_ngettext
 from shop.notifications import MailMessage
 from shop.orders import FulfilmentStatus, Order, OrderStatus, PaymentStatus, ShipmentStatus
 from shop.payments import Payment
@@ -162,7 +162,10 @@ class OrdersView(OrderMoney):
             "process",
             lazy_gettext("Start processing"),
             orders.start_processing,
-            lazy_gettext("is being processed."),
+            lazy_gettext("%(name)s is being processed."),
+            lazy_ngettext(
+                "%(num)s order is being processed.", "%(num)s orders are being processed."
+            ),
             confirm=lazy_gettext("Start processing the orders: {count}?"),
             icon="package",
             single=False,
@@ -221,7 +224,7 @@ class OrdersView(OrderMoney):
     @permission_name("process")
     def process(self, pk: int) -> Page:
         """Somebody packs it now."""
-        return self._change(pk, orders.start_processing, _("{number} is being processed."))
+        return self._change(pk, orders.start_processing, _("%(number)s is being processed."))
 
     @expose("/<int:pk>/ship", methods=["GET", "POST"])
     @has_access
@@ -238,7 +241,7 @@ class OrdersView(OrderMoney):
                 tracking_number=request.form.get("tracking_number", ""),
             )
 
-        done = _("Shipped. {email} gets an email about this shipment.")
+        done = _("Shipped. %(email)s gets an email about this shipment.")
         return self._answer(pk, "ship", ship, done)
 
     @expose("/<int:pk>/deliver/<int:parcel>", methods=["POST"])

@@ -61,7 +61,7 @@ from shop.catalog.wording import html_of
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import DomainError, Invalid
 from shop.core.i18n import gettext as _
-from shop.core.i18n import lazy_gettext
+from shop.core.i18n import lazy_gettext, lazy_ngettext
 
 TONES = {
     ProductStatus.DRAFT: ("mute", lazy_gettext("Draft")),
@@ -69,15 +69,15 @@ TONES = {
     ProductStatus.ARCHIVED: ("warn", lazy_gettext("Archived")),
 }
 VERBS: dict[str, tuple[Callable[[Product], object], str]] = {
-    "publish": (catalog.publish, lazy_gettext("{name} is published.")),
-    "unpublish": (catalog.unpublish, lazy_gettext("{name} is unpublished.")),
-    "archive": (catalog.archive, lazy_gettext("{name} is archived.")),
-    "restore": (catalog.restore, lazy_gettext("{name} is restored as a draft.")),
+    "publish": (catalog.publish, lazy_gettext("%(name)s is published.")),
+    "unpublish": (catalog.unpublish, lazy_gettext("%(name)s is unpublished.")),
+    "archive": (catalog.archive, lazy_gettext("%(name)s is archived.")),
+    "restore": (catalog.restore, lazy_gettext("%(name)s is restored as a draft.")),
 }
 VARIANT_VERBS: dict[str, tuple[Callable[[Variant], object], str]] = {
-    "archive": (catalog.archive_variant, lazy_gettext("{sku} is archived.")),
-    "restore": (catalog.restore_variant, lazy_gettext("{sku} is restored.")),
-    "delete": (catalog.delete_variant, lazy_gettext("{sku} is deleted.")),
+    "archive": (catalog.archive_variant, lazy_gettext("%(name)s is archived.")),
+    "restore": (catalog.restore_variant, lazy_gettext("%(name)s is restored.")),
+    "delete": (catalog.delete_variant, lazy_gettext("%(name)s is deleted.")),
 }
 SHOWN = {"options": shown_options, "variants": shown_variants}
 MAX_PREVIEW_LENGTH = 20_000
@@ -149,7 +149,8 @@ class ProductsView(View):
             "publish",
             lazy_gettext("Publish"),
             catalog.publish,
-            lazy_gettext("is published."),
+            lazy_gettext("%(name)s is published."),
+            lazy_ngettext("%(num)s product is published.", "%(num)s products are published."),
             icon="store",
             permission="edit",
             single=False,
@@ -158,7 +159,8 @@ class ProductsView(View):
             "unpublish",
             lazy_gettext("Unpublish"),
             catalog.unpublish,
-            lazy_gettext("is unpublished."),
+            lazy_gettext("%(name)s is unpublished."),
+            lazy_ngettext("%(num)s product is unpublished.", "%(num)s products are unpublished."),
             icon="eye-off",
             permission="edit",
             single=False,
@@ -167,7 +169,8 @@ class ProductsView(View):
             "archive",
             lazy_gettext("Archive"),
             catalog.archive,
-            lazy_gettext("is archived."),
+            lazy_gettext("%(name)s is archived."),
+            lazy_ngettext("%(num)s product is archived.", "%(num)s products are archived."),
             confirm=lazy_gettext("Unpublish and archive these products: {count}?"),
             icon="archive",
             permission="edit",
@@ -242,7 +245,7 @@ class ProductsView(View):
         with transaction():
             product = catalog.get_product(existing(pk), to_change=True)
             change(product)
-        return self._back(pk, said.format(name=product.name))
+        return self._back(pk, said % {"name": product.name})
 
     @expose("/<int:pk>/delete", methods=["POST"])
     @has_access
@@ -326,7 +329,7 @@ class ProductsView(View):
             variant = next((v for v in product.variants if v.id == variant_id), None) or abort(404)
             sku = variant.sku
             change(variant)
-        return self._back(pk, said.format(sku=sku), "variants")
+        return self._back(pk, said % {"name": sku}, "variants")
 
     # -- pictures --------------------------------------------------------------------------------
 

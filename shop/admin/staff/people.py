@@ -30,7 +30,7 @@ from shop.admin.staff.own_account import NewPasswordForm
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid
 from shop.core.i18n import gettext as _
-from shop.core.i18n import lazy_gettext
+from shop.core.i18n import lazy_gettext, lazy_ngettext
 
 
 def _role_order(role: Role) -> int:
@@ -84,7 +84,10 @@ class StaffView(View):
             "deactivate",
             lazy_gettext("Deactivate"),
             lambda user: accounts.deactivate(user, by=current_user),
-            lazy_gettext("no longer has access."),
+            lazy_gettext("%(name)s no longer has access."),
+            lazy_ngettext(
+                "%(num)s person no longer has access.", "%(num)s people no longer have access."
+            ),
             confirm=lazy_gettext("Sign them out everywhere and end their access?"),
             icon="user-x",
             applies=lambda user: user.active and user.id != current_user.id,
@@ -93,7 +96,8 @@ class StaffView(View):
             "activate",
             lazy_gettext("Activate"),
             lambda user: accounts.activate(user, by=current_user),
-            lazy_gettext("can sign in again."),
+            lazy_gettext("%(name)s can sign in again."),
+            lazy_ngettext("%(num)s person can sign in again.", "%(num)s people can sign in again."),
             confirm=lazy_gettext("Let them sign in again?"),
             icon="user-check",
             applies=lambda user: not user.active and user.id != current_user.id,

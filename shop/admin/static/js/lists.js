@@ -109,7 +109,8 @@ function showResults(label, answer) {
       const name = document.createElement("b");
       name.textContent = result.name;
       item.className = result.ok ? "good" : "bad";
-      item.append(name, ` ${result.sentence}`);
+      if (result.ok) item.append(result.sentence); // it names the row
+      else item.append(name, ` ${result.sentence}`);
       return item;
     }),
   );
