@@ -71,6 +71,7 @@ class Declaration(InTheAdmin, ModelView):
     # Set by ``_init_properties`` from the declaration.
     filters: Sequence[Filter]
     sortable: dict[str, Any]
+    tab_counts: Select[Any] | None = None  # kept by listing.py
 
     label_columns: Any
     list_title: Any

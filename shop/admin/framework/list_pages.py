@@ -12,7 +12,7 @@ from shop.admin.framework.columns import Listed
 from shop.admin.framework.declaration import Declaration
 from shop.admin.framework.filters import Relation
 from shop.admin.framework.listing import ListPage, ListState
-from shop.admin.framework.screens import Page
+from shop.admin.framework.screens import Page, once_a_request
 
 OLD_ARGUMENTS = ("_oc_", "_od_", "page_", "psize_", "_flt_")
 
@@ -33,21 +33,32 @@ class ListPages(Declaration):
     def row_href(self, item: Any) -> str | None:
         """Where the row's name leads: its page, else its form, else nowhere; with the list's
         address, so that the record's page knows where the person came from."""
-        pk = self.key(item)
         if self.allows("show"):
-            return self.address("show", pk=pk, **self.list_arguments())
+            return self.record_address("show", item)
         if self.allows("edit") and self.may_edit(item):
-            return self.address("edit", pk=pk, **self.list_arguments())
+            return self.record_address("edit", item)
         return None
 
     # -- the way to a record and back --------------------------------------------------------------
 
     def list_arguments(self) -> dict[str, str]:
         """What of the present address belongs to the list: it is kept to a record and back."""
-        known = {"tab", "q", "sort", "cols", "size", *listing.PLACE}
-        for own in self.filters:
-            known.update(own.parameters())
+        return once_a_request(f"list of {self.endpoint}", self._list_arguments)
+
+    def _list_arguments(self) -> dict[str, str]:
+        known = listing.parameters(self)
         return {name: text for name, text in request.args.items() if name in known and text}
+
+    def record_address(self, method: str, item: Any) -> str:
+        """The address of a record's page, with what belongs to the list; made once a request."""
+        before, after = once_a_request(f"{self.endpoint}.{method}", lambda: self._pattern(method))
+        return f"{before}{self.key(item)}{after}"
+
+    def _pattern(self, method: str) -> tuple[str, str]:
+        anybody = self.datamodel.largest_key  # its first place is in the path
+        address = self.address(method, pk=anybody, **self.list_arguments())
+        before, _pk, after = address.partition(str(anybody))
+        return before, after
 
     def list_address(self) -> str:
         """The list as the person left it."""
@@ -116,7 +127,7 @@ class ListPages(Declaration):
         if found is None:
             return Response("", 204)
         return self.page(
-            "admin/framework/_row.html",
+            "admin/framework/_one_row.html",
             row=shown.rows(self, state, [found])[0],
             bulk=self.bulk_actions(),
             **self.extra("row"),

@@ -103,9 +103,7 @@ class ListPage:
 
 def read(view: "Declaration", arguments: Mapping[str, str]) -> ListState:
     """The state that the address of ``view``'s list asks for. Raises ``BadAddress``."""
-    known = {"tab", "q", "sort", "cols", "size", *PLACE}
-    for own in view.filters:
-        known.update(own.parameters())
+    known = parameters(view)
     for name in arguments:
         if name not in known:
             raise BadAddress(_("This list has no filter “%(name)s”.", name=name[:40]))
@@ -125,6 +123,12 @@ def read(view: "Declaration", arguments: Mapping[str, str]) -> ListState:
         before=before,
         start=_start(arguments.get("start", "")),
     )
+
+
+def parameters(view: "Declaration") -> set[str]:
+    """The names that the address of ``view``'s list may hold."""
+    filters = (name for own in view.filters for name in own.parameters())
+    return {"tab", "q", "sort", "cols", "size", *PLACE, *filters}
 
 
 def load(view: "Declaration", state: ListState) -> ListPage:
@@ -355,14 +359,26 @@ def _is_nullable(expression: Any) -> bool:
 
 def _counts(view: "Declaration", state: ListState) -> tuple[int, dict[str, int]]:
     """How many rows match, and how many each tab has; one statement."""
-    wanted = [_bounded(view.counted(), [*view.scope(), *tab.conditions()]) for tab in view.tabs]
+    counted = _tab_counts(view)
     if state.is_narrowed or not view.tabs:
-        wanted.append(_bounded(view.query(), _where(view, state)))
-    numbers = session.execute(select(*wanted)).one()
+        counted = counted.add_columns(_bounded(view.query(), _where(view, state)))
+    numbers = session.execute(counted).one()
     tabs = {tab.key: number for tab, number in zip(view.tabs, numbers, strict=False)}
     if state.tab is not None and not state.is_narrowed:
         return tabs[state.tab.key], tabs
     return numbers[-1], tabs
+
+
+def _tab_counts(view: "Declaration") -> Select[Any]:
+    """The counts of the tabs as one statement; kept where it is the same for every request."""
+    if view.tab_counts is not None:
+        return view.tab_counts
+    scope = list(view.scope())
+    counts = (_bounded(view.counted(), [*scope, *tab.conditions()]) for tab in view.tabs)
+    statement: Select[Any] = select(*counts)
+    if not scope and not any(callable(tab.condition) for tab in view.tabs):
+        view.tab_counts = statement
+    return statement
 
 
 def _bounded(query: Select[Any], conditions: Sequence[ColumnElement[bool]]) -> Any:

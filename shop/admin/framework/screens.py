@@ -1,14 +1,24 @@
 """What every page of the admin shares, and pages without a table behind them."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from flask import Blueprint, render_template, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask_appbuilder.baseviews import BaseView
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shop.admin.framework import errors, formatters
 
 Page = str | WerkzeugResponse
+T = TypeVar("T")
+
+
+def once_a_request(name: str, make: Callable[[], T]) -> T:
+    """What ``make`` gave when it was first asked for in this request: lists ask in every row."""
+    kept: dict[str, T] = request.environ.setdefault("shop.admin", {})
+    if name not in kept:
+        kept[name] = make()
+    return kept[name]
 
 
 class InTheAdmin:
@@ -46,7 +56,11 @@ class InTheAdmin:
 
     def may(self, permission: str) -> bool:
         """Whether the person signed in has this permission here."""
-        return bool(self.appbuilder.sm.has_access(permission, self.class_permission_name))
+        asked = permission, self.class_permission_name
+        known: dict[tuple[str, str], bool] = once_a_request("may", dict)
+        if asked not in known:
+            known[asked] = bool(self.appbuilder.sm.has_access(*asked))
+        return known[asked]
 
     def update_redirect(self) -> None:
         """Flask-AppBuilder's history of pages is shared by all tabs and misleads: never used."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from markupsafe import Markup
 from sqlalchemy import select
 
 from shop.admin.framework import listing
@@ -19,15 +20,14 @@ if TYPE_CHECKING:
 RELATED_ROWS = 25
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One shown value: its column's name and heading, safe HTML, and its place on a card."""
+class Cell(NamedTuple):
+    """One shown value: its column's heading, its safe HTML, its place on a card, and what its
+    element in a table says of the column."""
 
-    name: str
     label: str
     html: Any
-    card: str
-    is_end: bool
+    card: str = LINE
+    attributes: Markup = Markup()
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,16 @@ def rows(view: "ListPages", state: ListState, found: Sequence[Listed]) -> list[R
     """The lines of a list, with what the person signed in may do to each."""
     shown = [view.column(name) for name in state.columns]
     may_edit, may_delete = view.allows("edit"), view.allows("delete")
-    places = [(one, str(one.heading), _card(view, shown, one)) for one in shown]
+    places = [_place(view, shown, column) for column in shown]
     return [
         Row(
             pk=view.key(row.item),
             name=str(row.item),
             href=view.row_href(row.item),
-            cells=tuple(_cell(column, label, card, row) for column, label, card in places),
+            cells=tuple(
+                Cell(label, column.html(row), card, attributes)
+                for column, label, card, attributes in places
+            ),
             may_edit=may_edit and view.may_edit(row.item),
             may_delete=may_delete and view.may_delete(row.item),
             actions=tuple(one for one in view.actions_for(row.item) if one.in_row),
@@ -173,6 +176,17 @@ def related(view: "ListPages", item: Any) -> list[tuple[str, Any, list[Row], lis
     return shown
 
 
+def _place(
+    view: "ListPages", shown: Sequence[Column], column: Column
+) -> tuple[Column, str, str, Markup]:
+    """A column with what all of its cells share, worked out once: a page has hundreds of them."""
+    label, card = str(column.heading), _card(view, shown, column)
+    attributes = Markup('class="col-{} card-{}{}" data-label="{}" data-cell="{}"').format(
+        column.name.replace(".", "-"), card, " end num" if column.is_end else "", label, column.name
+    )
+    return column, label, card, attributes
+
+
 def _card(view: "ListPages", shown: Sequence[Column], column: Column) -> str:
     """The place of a column on a phone's card: title, end or line."""
     if column == view.naming_column:
@@ -183,8 +197,4 @@ def _card(view: "ListPages", shown: Sequence[Column], column: Column) -> str:
 
 
 def _fact(column: Column, row: Listed) -> Cell:
-    return _cell(column, str(column.heading), LINE, row)
-
-
-def _cell(column: Column, label: str, card: str, row: Listed) -> Cell:
-    return Cell(column.name, label, column.html(row), card, column.is_end)
+    return Cell(str(column.heading), column.html(row))

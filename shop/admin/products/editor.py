@@ -183,7 +183,7 @@ class ProductsView(View):
 
     def row_href(self, item: Product) -> str | None:
         method = "edit" if self.may("can_edit") else "show"
-        return self.address(method, pk=item.id, **self.list_arguments())
+        return self.record_address(method, item)
 
     def may_delete(self, item: Product) -> bool:
         return False  # on its own page, which says what stands against it
