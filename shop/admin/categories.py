@@ -12,6 +12,7 @@ from shop import catalog
 from shop.admin.framework import Listed, Number, Table, Text, View, listing
 from shop.admin.framework.fields import WholeField, number_widget, select_widget, text_widget
 from shop.admin.framework.formatters import number
+from shop.admin.framework.list_pages import Items
 from shop.admin.framework.listing import ListPage, ListState
 from shop.catalog.models import Category
 from shop.core.db import session
@@ -139,6 +140,12 @@ class CategoriesView(View):
         found = in_tree_order(session.scalars(listing.matching(self, state)).all())
         rows = [Listed(row, {}) for row in found]
         return ListPage(rows, len(rows), {}, 1, False, False)
+
+    def matching_keys(self, state: ListState, limit: int) -> Items:
+        if state.sort:
+            return super().matching_keys(state, limit)
+        found = in_tree_order(session.scalars(listing.matching(self, state)).all())
+        return [row.id for row in found[:limit]]
 
     def create(self, form: Any) -> Category:
         return catalog.create_category(

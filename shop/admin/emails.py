@@ -79,7 +79,9 @@ class MailView(View):
         lazy_gettext("Emails appear when customers order, register or ask for a new password."),
     )
     # Whoever can follow a secret link can act as the customer: that is a right of its own.
-    base_permissions: ClassVar[Sequence[str]] = ["can_list", "can_show", "can_retry", "can_links"]
+    base_permissions: ClassVar[Sequence[str]] = [
+        "can_list", "can_show", "can_export", "can_retry", "can_links",
+    ]  # fmt: skip
 
     def query(self) -> Select[Any]:
         return select(MailMessage).outerjoin(Order, Order.id == MailMessage.order_id)

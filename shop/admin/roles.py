@@ -100,7 +100,7 @@ ROLES: dict[str, RoleSpec] = {
     "Finance": RoleSpec(
         lazy_gettext("Payments, refunds, tax rates."),
         {
-            "OrdersView": READ | {"can_note", "can_refund", "can_capture"},
+            "OrdersView": READ | {"can_note", "can_refund", "can_capture", "can_export"},
             "PaymentsView": EVERYTHING,
             "WebhooksView": LIST,
             "CustomersView": READ,
@@ -136,6 +136,7 @@ WORDS = {
     "can_add": lazy_gettext("add"),
     "can_edit": lazy_gettext("edit"),
     "can_delete": lazy_gettext("delete"),
+    "can_export": lazy_gettext("export as a file"),
     "can_change": lazy_gettext("change"),
     "can_reset": lazy_gettext("set passwords"),
     "can_process": lazy_gettext("start processing"),

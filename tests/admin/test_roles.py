@@ -19,6 +19,8 @@ PAGES = {
     "/admin/profile/": EVERYBODY,
     "/admin/password/": EVERYBODY,
     "/admin/orders/list/": EVERYBODY - {"Catalogue"},
+    "/admin/orders/export/csv": {"Owner", "Manager", "Finance"},
+    "/admin/customers/export/csv": {"Owner", "Manager"},
     "/admin/customers/list/": {"Owner", "Manager", "Support", "Finance", "Viewer"},
     "/admin/categories/list/": {"Owner", "Manager", "Catalogue", "Viewer"},
     "/admin/categories/add": {"Owner", "Manager", "Catalogue"},

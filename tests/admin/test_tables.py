@@ -1,6 +1,9 @@
 """What View promises to whoever declares a table: filters, pages, columns, actions."""
 
+import csv
+import io
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from shop import admin
-from shop.admin.framework import Action, Missing, Relation, Table, Text, View
+from shop.admin.framework import Action, Missing, Relation, Table, Text, View, exports
+from shop.admin.framework.columns import Bare
+from shop.admin.framework.exports import csv_text
 from shop.core import db
 from shop.core.db import transaction
 from shop.core.errors import WrongState
@@ -281,3 +286,53 @@ def test_a_lost_database_ends_a_bulk_action_with_what_was_done(
     assert "Check whether this was saved" in answer["results"][1]["sentence"]
     assert answer["results"][2]["sentence"].startswith("Not tried")
     assert [city_of(pk) for pk in (first, lost, last)] == ["Bonn", "Atlantis", "Bremen"]
+
+
+def exported(desk: Desk, query: str = "") -> list[list[str]]:
+    answer = desk.get(f"/admin/address-book/export/csv{query}")
+    assert answer.status_code == 200
+    assert answer.mimetype == "text/csv"
+    assert 'attachment; filename="address-book-' in answer.headers["Content-Disposition"]
+    return list(csv.reader(io.StringIO(answer.get_data().decode("utf-8-sig"), newline="")))
+
+
+def test_an_export_holds_what_is_seen(owner: Desk, people: dict[str, int]) -> None:
+    addresses(people, *(f"City {n:02}" for n in range(30)), "Cologne")
+
+    all_rows = exported(owner, "?q=city&sort=-city")
+    columns = exported(owner, "?q=cologne&cols=name,postal_code")
+
+    assert all_rows[0] == ["Name", "Customer", "City"]
+    assert [row[2] for row in all_rows[1:]] == [f"City {n:02}" for n in range(29, -1, -1)]
+    assert columns == [["Name", "Postal code"], ["Ada", "10117"]]
+    assert exported(owner, "?q=nothing-like-it") == [["Name", "Customer", "City"]]
+    assert owner.get("/admin/address-book/export/csv?bogus=1").status_code == 400
+    assert owner.get("/admin/address-book/export/exe").status_code == 404
+    shown = owner.text("/admin/address-book/list/?q=city&size=50")
+    assert 'href="/admin/address-book/export/csv?q=city&amp;size=50" download' in shown
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_an_exported_cell_is_no_formula(owner: Desk, people: dict[str, int], start: str) -> None:
+    addresses(people, f"{start}HYPERLINK(1)", "Plain")
+
+    cells = [row[2] for row in exported(owner)[1:]]
+
+    assert sorted(cells) == sorted([f"'{start}HYPERLINK(1)", "Plain"])
+
+
+def test_an_export_ends_at_its_limit(
+    owner: Desk, people: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses(people, *(f"City {n}" for n in range(7)))
+    monkeypatch.setattr(exports, "MAX_ROWS", 5)
+    monkeypatch.setattr(exports, "ROWS_AT_ONCE", 2)
+
+    assert len(exported(owner)) == 1 + 5
+    assert "Export CSV (first 5 rows)" in owner.text("/admin/address-book/list/")
+
+
+def test_numbers_in_a_file_are_numbers() -> None:
+    table: list[list[Bare]] = [["Total", Decimal("-12.30"), 4]]
+
+    assert list(csv_text(table)) == ["\ufeffTotal,-12.30,4\r\n"]

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -42,7 +41,7 @@ from shop.admin.framework import (
 )
 from shop.admin.framework.formatters import badge, moment
 from shop.admin.framework.inputs import existing
-from shop.admin.framework.listing import ListPage, ListState
+from shop.admin.framework.list_pages import Items
 from shop.catalog.models import Product, ProductStatus, Variant
 from shop.core import clock
 from shop.core.db import session, transaction
@@ -140,16 +139,14 @@ class DiscountsView(View):
         lazy_gettext("Codes and automatic discounts appear here."),
     )
 
-    def load(self, state: ListState) -> ListPage:
-        """One page, with what each discount does as a sentence; one statement more."""
-        found = super().load(state)
+    def completed(self, rows: Items) -> Items:
+        """With what each discount does as a sentence; one statement more."""
         zone = checkout.terms().zone
-        rules = {r.discount_id: r for r in discounts.rules([row["id"] for row in found.rows])}
-        rows = [
+        rules = {r.discount_id: r for r in discounts.rules([row["id"] for row in rows])}
+        return [
             Listed(row.item, {"sentence": discounts.describe(rules[row["id"]], zone)})
-            for row in found.rows
+            for row in rows
         ]
-        return replace(found, rows=rows)
 
     def hold(self, item: discounts.Discount) -> None:
         discounts.get_discount(item.id, to_change=True)

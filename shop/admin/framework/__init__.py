@@ -50,6 +50,9 @@ What it has without a word more
 - column chooser, sorting, page size, rows as cards on a phone, keys (j, k, x, Enter), empty states.
 - selection of rows or of all that match; each ``Action`` runs once per row in a transaction of its
   own and says what became of each, even when the database goes away in the middle.
+- export: the list as a CSV file with the rows, columns and order on the screen, up to 10,000 rows,
+  for whoever has ``can_export``; cells cannot become formulas (exports.py). ``exporters`` adds
+  kinds of file, ``exported_columns`` other columns, a column's ``told`` what stands in its cells.
 - forms: two people at one form merge field by field (conflicts.py); a ``DomainError`` with
   ``field`` shows at that field; what was typed stays; unsaved changes are guarded; Ctrl+S saves.
 
@@ -58,12 +61,14 @@ More of View
 - ``pages = ("show",)``: which of show, add, edit and delete there are; methods that a view writes
   itself are there anyway.
 - ``query()``: the list's SELECT, where columns with ``sql`` need a join; ``counted()`` and
-  ``scope()`` beside it.
+  ``scope()`` beside it. ``completed(rows)`` adds what SQL cannot say, ``matching_keys`` gives the
+  rows an order of their own; lists, live rows, exports and bulk actions all ask them.
 - ``create(form)``, ``change(item, form)``, ``remove(item)`` run inside one transaction; override
   them to call operations. ``hold(item)`` takes the lock; override it where operations lock
   something else first.
-- ``may_delete(item)``, ``may_edit(item)``: per row; ``row_href(item)``: where a row leads;
-  ``row_attributes(row)``: data for scripts; ``row_buttons``: a template for further buttons.
+- ``may_delete(item)``, ``may_edit(item)``: per row; ``row_href(item)``: where a row leads
+  (``record_address`` keeps the list's own address); ``row_attributes(row)``: data for scripts;
+  ``row_buttons``: a template for further buttons.
 - ``live = "staff:orders"``: rows follow the events of that topic; new ones slide in on top.
 - ``neighbours(pk)``: the records above and below in the list that the person came from.
 - Templates: ``list_template`` etc. extend ``admin/framework/list.html``, ``show.html``,

@@ -71,7 +71,7 @@ class ActionPages(ListPages):
     def _selected(self) -> list[Any]:
         """The keys that were ticked, or all that match the list's address."""
         if request.form.get("all"):
-            return listing.keys(self, listing.read(self, request.args), actions.MAX_AT_ONCE)
+            return self.matching_keys(listing.read(self, request.args), actions.MAX_AT_ONCE)
         return [self._key(pk) for pk in request.form.getlist("rowid")[: actions.MAX_AT_ONCE]]
 
     def _allowed_action(self, name: str, *, many: bool) -> Action:

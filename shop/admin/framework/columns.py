@@ -7,6 +7,7 @@ give one value per row. Columns of the model and those with ``sql`` can be sorte
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from flask import current_app, url_for
@@ -17,6 +18,7 @@ from shop.admin.framework import filters, formatters
 from shop.core.i18n import lazy_gettext
 
 TITLE, END, LINE = "title", "end", "line"
+Bare = str | int | Decimal  # what a cell of a file holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Column:
     ``shown``: False for one that people add by the column chooser. ``sorts``: False to forbid
     sorting, or an expression to sort by another one. ``card``: its place on a phone's card.
     ``show``: a function of (value, row) that replaces the usual look. ``aside``: a function of
-    the row for small words below the value.
+    the row for small words below the value. ``told``: a function of (value, row) for what stands in
+    a file; else that is the value itself, or the words that ``show`` gives.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Column:
     card: str = field(default="", kw_only=True)
     show: Callable[[Any, Listed], Any] | None = field(default=None, kw_only=True)
     aside: Callable[[Listed], Any] | None = field(default=None, kw_only=True)
+    told: Callable[[Any, Listed], Bare] | None = field(default=None, kw_only=True)
 
     is_end: ClassVar[bool] = False  # figures stand at the end of their column
 
@@ -87,6 +91,20 @@ class Column:
     def look(self, value: Any, row: Listed) -> Any:
         """The value as safe HTML."""
         return formatters.plain(value, row.item)
+
+    def bare(self, value: Any, row: Listed) -> Bare:
+        """The value without its look, for a file."""
+        return formatters.bare(value)
+
+    def in_file(self, row: Listed) -> Bare:
+        """What stands in a file for the cell; nothing of what stands below the value."""
+        value = row[self.name]
+        if self.told:
+            return self.told(value, row)
+        if self.show:
+            shown = self.show(value, row)
+            return shown.striptags() if isinstance(shown, Markup) else formatters.bare(shown)
+        return self.bare(value, row)
 
     def html(self, row: Listed) -> Any:
         """The whole cell as safe HTML."""
@@ -132,6 +150,10 @@ class Amount(Column):
     def look(self, value: Any, row: Listed) -> Any:
         return formatters.money(value, row.item)
 
+    def bare(self, value: Any, row: Listed) -> Bare:
+        """The amount in major units."""
+        return "" if value is None else formatters.in_major_units(value, row.item)
+
 
 class Percent(Column):
     """A fraction: 0.19 is shown as 19 %."""
@@ -168,6 +190,10 @@ class Status(Column):
         tone, words = self.words.get(value, ("mute", str(value)))
         return formatters.badge(words, tone)
 
+    def bare(self, value: Any, row: Listed) -> Bare:
+        """Its words."""
+        return "" if value is None else str(self.words.get(value, ("", value))[1])
+
 
 @dataclass(frozen=True)
 class YesNo(Column):
@@ -181,6 +207,10 @@ class YesNo(Column):
 
     def look(self, value: Any, row: Listed) -> Any:
         return formatters.badge(self.yes, "good") if value else formatters.badge(self.no, "mute")
+
+    def bare(self, value: Any, row: Listed) -> Bare:
+        """Its words."""
+        return str(self.yes if value else self.no)
 
 
 class Email(Column):

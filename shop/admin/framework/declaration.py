@@ -4,7 +4,7 @@ The attributes are the declaration; the hooks below them are for what a declarat
 ``list_pages``, ``action_pages`` and ``record_pages`` are the pages that follow from it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from shop.admin.framework.actions import Action
 from shop.admin.framework.columns import Column
+from shop.admin.framework.exports import CSV, Exporter
 from shop.admin.framework.fields import FormMaker
 from shop.admin.framework.filters import Filter, Relation
 from shop.admin.framework.interface import Table
@@ -61,6 +62,7 @@ class Declaration(InTheAdmin, ModelView):
     old_filters: ClassVar[dict[str, str]] = {}
     old_sorts: ClassVar[dict[str, str]] = {}
     hints: ClassVar[dict[str, str]] = {}
+    exporters: ClassVar[Mapping[str, Exporter]] = {"csv": CSV}
 
     list_template = "admin/framework/list.html"
     show_template = "admin/framework/show.html"
@@ -102,6 +104,8 @@ class Declaration(InTheAdmin, ModelView):
             absent |= {"action", "action_post"}
         if not any(isinstance(own, Relation) for own in self.more_filters):
             absent.add("lookup")
+        if not self.exporters:
+            absent.add("export")
         return absent
 
     def _writes(self, method: str) -> bool:

@@ -5,6 +5,7 @@ For ``formatters_columns``: ``{"total_minor": money, "placed_at": moment}``.
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 from flask import current_app, has_app_context
@@ -12,7 +13,7 @@ from markupsafe import Markup, escape
 
 from shop import media
 from shop.core.i18n import gettext as _
-from shop.core.money import Money
+from shop.core.money import Money, exponent
 
 Formatter = Callable[[Any, Any], Any]
 # Escaped by hand where it stands in every row of a list: Markup.format costs ten times as much.
@@ -40,6 +41,27 @@ def money(value: int | None, row: Any = None) -> Any:
         return NOTHING
     currency = getattr(row, "currency", None) or shop_currency()
     return Markup(f'<span class="num">{escape(Money(value, currency).format())}</span>')
+
+
+def in_major_units(value: int, row: Any = None) -> Decimal:
+    """Minor units as a number to reckon with: 1230 as 12.30."""
+    currency = getattr(row, "currency", None) or shop_currency()
+    return Decimal(value).scaleb(-exponent(currency))
+
+
+def bare(value: Any) -> str | int | Decimal:
+    """A value for a file: numbers as numbers, points in time as ISO 8601, else words."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return _("Yes") if value else _("No")
+    if isinstance(value, (int, Decimal)):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(part) for part in value)
+    return str(value)
 
 
 def number(value: Any, row: Any = None) -> Any:

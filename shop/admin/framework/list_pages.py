@@ -1,19 +1,26 @@
 """The pages of a list: the list itself, one of its rows, suggestions for its filters."""
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
-from flask import Response, abort, flash, jsonify, redirect, request
+from flask import Response, abort, flash, jsonify, redirect, request, stream_with_context
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from shop.admin.framework import actions, errors, listing, shown
-from shop.admin.framework.columns import Listed
+from shop.admin.framework import actions, errors, exports, listing, shown
+from shop.admin.framework.columns import Column, Listed
 from shop.admin.framework.declaration import Declaration
 from shop.admin.framework.filters import Relation
 from shop.admin.framework.listing import ListPage, ListState
 from shop.admin.framework.screens import Page, once_a_request
+from shop.core import clock
+from shop.core.i18n import gettext as _
 
+log = logging.getLogger(__name__)
+# Inside ListPages the name ``list`` is the page; annotations there use this.
+Items = list[Any]
 OLD_ARGUMENTS = ("_oc_", "_od_", "page_", "psize_", "_flt_")
 
 
@@ -25,6 +32,18 @@ class ListPages(Declaration):
     def load(self, state: ListState) -> ListPage:
         """One page of the list."""
         return listing.load(self, state)
+
+    def completed(self, rows: Items) -> Items:
+        """Rows as they were read, with what SQL cannot say of them; ``rows`` are ``Listed``."""
+        return rows
+
+    def matching_keys(self, state: ListState, limit: int) -> Items:
+        """The keys of all rows that match, whatever their page, in the list's order."""
+        return listing.keys(self, state, limit)
+
+    def exported_columns(self, state: ListState) -> Sequence[Column]:
+        """The columns of an exported file: those on the screen."""
+        return [self.column(name) for name in state.columns]
 
     def row_attributes(self, row: Listed) -> dict[str, Any]:
         """``data-`` attributes of a row, for scripts; None leaves one out."""
@@ -111,6 +130,7 @@ class ListPages(Declaration):
             pager=shown.pager(state, found),
             sort_links=shown.sort_links(self, state),
             bulk=self.bulk_actions(),
+            export_links=self._export_links(found),
             max_at_once=actions.MAX_AT_ONCE,
             here=listing.here,
             kept_arguments=listing.kept_arguments,
@@ -133,6 +153,22 @@ class ListPages(Declaration):
             **self.extra("row"),
         )
 
+    @expose("/export/<kind>")
+    @has_access
+    def export(self, kind: str) -> Page:
+        """The list as a file: what is seen, all pages of it up to a limit that the page names."""
+        exporter = self.exporters.get(kind) or abort(404)
+        state = listing.read(self, request.args)
+        log.info("a list is exported", extra={"view": self.endpoint, "kind": kind})
+        answer = Response(
+            stream_with_context(exporter.write(exports.lines(self, state))),
+            mimetype=exporter.mimetype,
+        )
+        name = f"{self.route_base.rpartition('/')[2]}-{clock.now():%Y-%m-%d}.{kind}"
+        answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
     @expose("/lookup/<name>")
     @has_access
     @permission_name("list")
@@ -145,6 +181,25 @@ class ListPages(Declaration):
         return jsonify([{"id": key, "text": text} for key, text in found])
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _export_links(self, found: ListPage) -> Items:
+        """The words and addresses of this list as a file; none for whoever may not export."""
+        if not found.rows or not self.allows("export"):
+            return []
+        asked = dict(listing.kept_arguments())
+        return [
+            (
+                _("Export %(kind)s", kind=exporter.label)
+                if found.count <= exports.MAX_ROWS
+                else _(
+                    "Export %(kind)s (first %(count)s rows)",
+                    kind=exporter.label,
+                    count=f"{exports.MAX_ROWS:,}",
+                ),
+                self.address("export", kind=kind, **asked),
+            )
+            for kind, exporter in self.exporters.items()
+        ]
 
     def _moved(self) -> str:
         """Where an address of an older version leads today, or one with a parameter for each

@@ -28,6 +28,7 @@ from shop.core.i18n import gettext as _
 
 if TYPE_CHECKING:
     from shop.admin.framework.declaration import Declaration
+    from shop.admin.framework.list_pages import ListPages
 
 SIZES = (25, 50, 100)
 COUNT_LIMIT = 10_000
@@ -131,10 +132,11 @@ def parameters(view: "Declaration") -> set[str]:
     return {"tab", "q", "sort", "cols", "size", *PLACE, *filters}
 
 
-def load(view: "Declaration", state: ListState) -> ListPage:
+def load(view: "ListPages", state: ListState) -> ListPage:
     """The rows and counts of a list: two statements, one more for a page after the first, and one
     more per collection that it shows."""
-    rows, has_previous, has_next = _rows(view, state)
+    found, has_previous, has_next = _rows(view, state)
+    rows = view.completed(found)
     count, tab_counts = _counts(view, state)
     first = 1 if not has_previous else state.start
     if state.before is not None and has_previous:
@@ -147,12 +149,21 @@ def matching(view: "Declaration", state: ListState) -> Select[Any]:
     return view.query().where(*_where(view, state))
 
 
-def one(view: "Declaration", state: ListState, pk: Any) -> Listed | None:
+def one(view: "ListPages", state: ListState, pk: Any) -> Listed | None:
     """The row with this key if the state's list holds it. One statement."""
     key = view.datamodel.key_column
     found = session.execute(_selected(view, state).where(*_where(view, state), key == pk)).unique()
     row = found.first()
-    return None if row is None else _listed(view, row)
+    return None if row is None else view.completed([_listed(view, row)])[0]
+
+
+def some(view: "ListPages", state: ListState, keys: Sequence[Any]) -> list[Listed]:
+    """The rows with these keys, in this order; without those that are gone."""
+    key = view.datamodel.key_column
+    query = _selected(view, state).where(*view.scope(), key.in_(keys))
+    found = (_listed(view, row) for row in session.execute(query).unique())
+    by_key = {view.key(row.item): row for row in found}
+    return view.completed([by_key[one] for one in keys if one in by_key])
 
 
 def keys(view: "Declaration", state: ListState, limit: int) -> list[Any]:
