@@ -103,7 +103,7 @@ def test_what_cannot_be_is_refused_in_its_own_words(
 
     refused = owner.post(f"/admin/{form}/add", complete(form, {name: typed}))
 
-    assert refused.status_code == 200
+    assert refused.status_code == 422
     assert sentence in refused.text
     assert "Not saved." in refused.text
     assert how_many(table) == before

@@ -254,7 +254,7 @@ def test_a_refused_form_says_why_and_keeps_what_was_typed(
 
     answer = desk.post("/admin/staff/add", form | change)
 
-    assert answer.status_code == 200
+    assert answer.status_code == 422
     assert sentence in answer.text
     assert 'value="Bergmann"' in answer.text
     assert db.session.scalars(select(User).where(User.email == "pia@example.com")).all() == []

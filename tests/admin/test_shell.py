@@ -316,7 +316,7 @@ def test_a_bad_shipping_method_is_refused_in_words(
 ) -> None:
     answer = owner.post("/admin/shipping/add", METHOD | change)
 
-    assert answer.status_code == 200
+    assert answer.status_code == 422
     assert sentence in answer.text
     assert "Error" not in answer.text
     assert (

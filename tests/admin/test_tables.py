@@ -137,7 +137,7 @@ def test_a_row_that_does_not_exist_cannot_be_chosen(
 ) -> None:
     answer = owner.post("/admin/address-book/add", ADDRESS | {"customer": key})
 
-    assert answer.status_code == 200
+    assert answer.status_code == 422
     assert "Choose one" in answer.text
     assert db.session.scalars(select(Address)).all() == []
 

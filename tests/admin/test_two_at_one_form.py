@@ -57,7 +57,7 @@ def test_the_second_save_is_refused_and_keeps_what_was_typed(owner: Desk) -> Non
     mine = METHOD | {"name": "Fast pigeon", "price_minor": "3,90"}
     refused = saves(owner, path, mine, second)
 
-    assert refused.status_code == 200
+    assert refused.status_code == 422
     assert "Someone else changed this shipping method while you were editing it" in refused.text
     assert refused.text.count("Someone else has changed this to") == 1  # at the price
     assert 'value="Fast pigeon"' in refused.text and 'value="3,90"' in refused.text
@@ -83,6 +83,20 @@ def test_what_two_people_change_in_different_fields_is_merged(owner: Desk) -> No
     db.session.remove()
     kept = db.session.get_one(ShippingMethod, made.id)
     assert (kept.name, kept.price_minor) == ("Fast pigeon", 450)
+
+
+def test_a_conflict_shows_what_was_merged_beside_it(owner: Desk) -> None:
+    owner.post("/admin/shipping/add", METHOD)
+    made = db.session.scalars(select(ShippingMethod).filter_by(code="pigeon")).one()
+    path = f"/admin/shipping/edit/{made.id}"
+    first = second = opened(owner, path)
+
+    saves(owner, path, METHOD | {"name": "Crow", "price_minor": "4,50"}, first)
+    refused = saves(owner, path, METHOD | {"name": "Dove"}, second)
+
+    price = re.search(r'name="price_minor"[^>]*value="([^"]+)"', refused.text)
+    assert price and price[1] == "4.50"
+    assert re.search(r"Someone else has changed this to “Crow”", refused.text)
 
 
 def test_a_form_that_was_refused_for_its_values_still_notices(owner: Desk) -> None:
@@ -155,7 +169,7 @@ def test_of_many_who_save_at_once_one_wins(app: Flask, live_database: str) -> No
     for thread in threads:
         thread.join()
 
-    assert sorted(answers) == [200, 200, 200, 303]
+    assert sorted(answers) == [303, 422, 422, 422]
 
 
 def test_who_meets_a_busy_record_is_told_so_in_words(app: Flask, live_database: str) -> None:
@@ -171,7 +185,7 @@ def test_who_meets_a_busy_record_is_told_so_in_words(app: Flask, live_database: 
         other.execute(text("SELECT FROM shipping_method WHERE id = :id FOR UPDATE"), {"id": made})
         answer = saves(desk, path, METHOD | {"name": "Fast pigeon"}, seen)
 
-    assert answer.status_code == 200
+    assert answer.status_code == 422
     assert BUSY in answer.text
     assert 'value="Fast pigeon"' in answer.text
 

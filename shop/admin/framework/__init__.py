@@ -54,7 +54,8 @@ What it has without a word more
   for whoever has ``can_export``; cells cannot become formulas (exports.py). ``exporters`` adds
   kinds of file, ``exported_columns`` other columns, a column's ``told`` what stands in its cells.
 - forms: two people at one form merge field by field (conflicts.py); a ``DomainError`` with
-  ``field`` shows at that field; what was typed stays; unsaved changes are guarded; Ctrl+S saves.
+  ``field`` shows at that field (``shown_at``, ``refused_field``) and answers 422; what was typed
+  stays; unsaved changes are guarded; Ctrl+S saves; afterwards the list is as it was left.
 
 More of View
 
@@ -63,6 +64,10 @@ More of View
 - ``query()``: the list's SELECT, where columns with ``sql`` need a join; ``counted()`` and
   ``scope()`` beside it. ``completed(rows)`` adds what SQL cannot say, ``matching_keys`` gives the
   rows an order of their own; lists, live rows, exports and bulk actions all ask them.
+- ``make_form(item, sent=…)``: a form written by hand instead of one from columns; conflicts are
+  found by what it shows. ``form_extra``, ``form_back``, ``said``: what else its page needs.
+- ``save_part(pk, Part(…))``: further forms on a record's page, each saved and merged for itself
+  (parts.py); the product's page has four.
 - ``create(form)``, ``change(item, form)``, ``remove(item)`` run inside one transaction; override
   them to call operations. ``hold(item)`` takes the lock; override it where operations lock
   something else first.

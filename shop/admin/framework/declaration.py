@@ -1,7 +1,7 @@
 """What a view declares, made ready once, and what lists and pages ask of it.
 
 The attributes are the declaration; the hooks below them are for what a declaration cannot say.
-``list_pages``, ``action_pages`` and ``record_pages`` are the pages that follow from it.
+``list_pages``, ``action_pages``, ``form_pages`` and ``record_pages`` are the pages that follow.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,6 +57,7 @@ class Declaration(InTheAdmin, ModelView):
     needed: ClassVar[Sequence[str]] = ()
     row_actions: ClassVar[Sequence[Action]] = ()
     row_buttons: ClassVar[str] = ""
+    edit_in_rows: ClassVar[bool] = True  # a pencil in each row; False where the name leads there
     live: ClassVar[str] = ""
     empty_words: ClassVar[tuple[str, str]] = (lazy_gettext("Nothing here yet"), "")
     old_filters: ClassVar[dict[str, str]] = {}

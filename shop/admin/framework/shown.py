@@ -78,7 +78,8 @@ class Pager:
 def rows(view: "ListPages", state: ListState, found: Sequence[Listed]) -> list[Row]:
     """The lines of a list, with what the person signed in may do to each."""
     shown = [view.column(name) for name in state.columns]
-    may_edit, may_delete = view.allows("edit"), view.allows("delete")
+    may_edit = view.edit_in_rows and view.allows("edit")
+    may_delete = view.allows("delete")
     places = [_place(view, shown, column) for column in shown]
     return [
         Row(

@@ -2,7 +2,7 @@
 it is declared.
 
 ``declaration`` is what a view declares, ``list_pages`` its list, ``action_pages`` what is done to
-its rows, ``record_pages`` its records and their forms.
+its rows, ``form_pages`` the forms of its records, ``record_pages`` the records themselves.
 """
 
 from shop.admin.framework.action_pages import ActionPages
