@@ -277,17 +277,51 @@ def test_a_code_that_is_taken_makes_no_discount(owner: Desk, session: Session) -
     assert session.scalar(select(func.count()).select_from(Discount)) == 1
 
 
+def opened(owner: Desk, path: str) -> str:
+    """What the form at ``path`` says that it was made from."""
+    found = re.search(r'name="seen" value="([^"]+)"', owner.text(path))
+    assert found
+    return found[1]
+
+
 def test_two_at_one_discount(owner: Desk, session: Session) -> None:
     discount = offer(code="TEN")
-    owner.post(f"{BASE}/edit/{discount.id}", FORM | {"seen": "1"})
+    path = f"{BASE}/edit/{discount.id}"
+    seen = opened(owner, path)
+    owner.post(path, FORM | {"seen": seen})
     discount = made(session)
     assert (discount.name, discount.version) == ("Winter", 2)
 
-    answer = owner.post(f"{BASE}/edit/{discount.id}", FORM | {"seen": "1", "percent": "20"})
+    answer = owner.post(path, FORM | {"seen": seen, "percent": "20"})
 
     assert answer.status_code == 422
-    assert "Someone else changed this discount" in answer.get_data(as_text=True)
+    assert "Someone else changed this discount" in answer.text
+    assert answer.text.count("Someone else has changed this to “15”.") == 1
     assert made(session).value == 1_500
+
+
+def test_two_at_different_fields_of_a_discount(owner: Desk, session: Session) -> None:
+    discount = offer("Winter", code="TEN", value=1_000)
+    path = f"{BASE}/edit/{discount.id}"
+    shown = FORM | {"name": "Winter", "percent": "10"}
+    first = second = opened(owner, path)
+
+    owner.post(path, shown | {"limit_total": "50", "seen": first})
+    answer = owner.post(path, shown | {"percent": "20", "seen": second})
+
+    assert answer.status_code == 303
+    kept = made(session)
+    assert (kept.value, kept.limit_total) == (2_000, 50)
+
+
+def test_a_saved_discount_leads_back_to_the_filtered_list(owner: Desk) -> None:
+    discount = offer(code="TEN")
+
+    saved = owner.post(f"{BASE}/edit/{discount.id}?tab=active&q=ten", FORM)
+
+    assert saved.location.endswith(f"{BASE}/show/{discount.id}?tab=active&q=ten")
+    page = " ".join(owner.text(saved.location).split())
+    assert f'<a class="back" href="{BASE}/list/?tab=active&amp;q=ten"' in page
 
 
 def test_the_form_shows_what_is_kept(owner: Desk) -> None:

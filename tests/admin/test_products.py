@@ -133,18 +133,55 @@ def test_who_adds_a_picture_while_writing_does_not_collide_with_themselves(
     editor: Desk, mug: Variant
 ) -> None:
     path = f"/admin/products/edit/{mug.product_id}"
-    found = re.search(r'name="seen" value="([0-9a-f]{64})"', editor.text(path))
-    assert found
+    seen = opened(editor, path)
     editor.post(
         f"/admin/products/{mug.product_id}/pictures", {"picture": (picture(), "mug.png")},
         content_type="multipart/form-data",
     )  # fmt: skip
 
-    mine = editor.post(path, details(tagline="Mine", seen=found[1]))
-    theirs = editor.post(path, details(tagline="Theirs", seen=found[1]))
+    mine = editor.post(path, details(tagline="Mine", seen=seen))
+    theirs = editor.post(path, details(tagline="Theirs", seen=seen))
 
     assert (mine.status_code, theirs.status_code) == (303, 422)
     assert whole(mug.product_id).tagline == "Mine"
+
+
+def opened(editor: Desk, path: str) -> str:
+    """What the form of the product's own words says that it was made from."""
+    found = re.search(r'id="details".*?name="seen" value="([^"]+)"', editor.text(path), re.S)
+    assert found
+    return found[1]
+
+
+def test_words_of_two_editors_are_merged_by_field(editor: Desk, mug: Variant) -> None:
+    path = f"/admin/products/edit/{mug.product_id}"
+    product = whole(mug.product_id)
+    shown = details(name=product.name, slug=product.slug, description=product.description)
+    first = second = opened(editor, path)
+
+    editor.post(path, shown | {"tagline": "Glazed by hand", "seen": first})
+    merged = editor.post(path, shown | {"attributes": "Care: by hand", "seen": second})
+    refused = editor.post(path, shown | {"tagline": "Made to last", "seen": second})
+
+    kept = whole(mug.product_id)
+    assert merged.status_code == 303
+    assert (kept.tagline, kept.attributes) == ("Glazed by hand", {"Care": "by hand"})
+    assert refused.status_code == 422
+    assert refused.text.count("Someone else has changed this to “Glazed by hand”.") == 1
+    assert 'value="Made to last"' in refused.text
+
+
+def test_a_saved_product_leads_back_to_the_filtered_list(editor: Desk, mug: Variant) -> None:
+    path = f"/admin/products/edit/{mug.product_id}?tab=active&q=mug"
+
+    saved = editor.post(path, details(tagline="Glazed by hand"))
+    rows = rows_of(editor, mug.product_id, f"sku-{mug.id}")
+    part = editor.post(f"/admin/products/{mug.product_id}/variants?tab=active&q=mug", rows)
+
+    assert saved.location.endswith(path)
+    assert part.location.endswith(f"{path}#variants")
+    back = '<a class="back" href="/admin/products/list/?tab=active&amp;q=mug"'
+    assert back in " ".join(editor.text(saved.location).split())
 
 
 def test_the_second_of_two_editors_is_told_and_keeps_their_words(
@@ -296,6 +333,7 @@ def test_one_wrong_price_saves_no_variant_and_keeps_what_was_typed(
     assert "“cheap” is not an amount. Write 1250.00 or 1,250.00." in page
     assert 'value="NEW-SKU"' in page
     assert 'value="cheap"' in page
+    assert f'aria-invalid="true" aria-describedby="flaw-price_minor-{mug.id}"' in page
     assert whole(mug.product_id).variants[0].sku == mug.sku
 
 

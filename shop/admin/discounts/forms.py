@@ -21,11 +21,10 @@ from wtforms.validators import InputRequired, Length, Optional
 
 from shop import checkout, discounts
 from shop.admin.categories import PLACED, in_tree_order
-from shop.admin.framework.errors import Stale
 from shop.admin.framework.fields import CodesField, MoneyField, PartsField, WholeField
 from shop.catalog.models import Product, Variant
 from shop.core.db import session
-from shop.core.errors import DomainError, Invalid
+from shop.core.errors import Invalid
 from shop.core.i18n import gettext as _
 from shop.core.i18n import lazy_gettext
 from shop.customers.models import Customer
@@ -34,6 +33,7 @@ from shop.discounts import Audience, DiscountKind, Lane
 BY_CODE, BY_ITSELF = "code", "automatic"
 ALL, CHOSEN = "all", "chosen"
 SHOWN_ADDRESSES = 5
+BY_PERCENT: set[str] = {DiscountKind.PERCENTAGE, DiscountKind.BUY_X_GET_Y}
 # Where a refusal of an operation is shown.
 SHOWN_AT = {
     "category_ids": "categories",
@@ -45,7 +45,7 @@ SHOWN_AT = {
 # Which choices ask for a field; otherwise it is hidden, and what stands in it is not read.
 ASKED_BY: Mapping[str, tuple[str, set[str]]] = {
     "code": ("how", {BY_CODE}),
-    "percent": ("kind", {DiscountKind.PERCENTAGE, DiscountKind.BUY_X_GET_Y}),
+    "percent": ("kind", BY_PERCENT),
     "amount": ("kind", {DiscountKind.FIXED, DiscountKind.FREE_SHIPPING}),
     "buy_quantity": ("kind", {DiscountKind.BUY_X_GET_Y}),
     "get_quantity": ("kind", {DiscountKind.BUY_X_GET_Y}),
@@ -170,9 +170,8 @@ class DiscountForm(FlaskForm):
     )  # fmt: skip
 
 
-def discount_form(discount: discounts.Discount | None) -> DiscountForm:
-    """The form, as it was sent or filled from the discount."""
-    sent = request.method == "POST"
+def discount_form(discount: discounts.Discount | None, *, sent: bool) -> DiscountForm:
+    """The form, as it was sent or filled from the discount: what its kind does not use is empty."""
     form = DiscountForm(formdata=_used(request.form) if sent else None)
     form.categories.choices = {str(pk): words for pk, words in _places().items()}
     if sent or discount is None:
@@ -187,7 +186,9 @@ def discount_form(discount: discounts.Discount | None) -> DiscountForm:
     form.ends_at.process_data(discount.ends_at)
     form.how.data = BY_ITSELF if discount.is_automatic else BY_CODE
     form.min_subtotal.data = discount.min_subtotal_minor
-    if discount.kind in {DiscountKind.PERCENTAGE, DiscountKind.BUY_X_GET_Y}:
+    if discount.kind != DiscountKind.BUY_X_GET_Y:
+        form.buy_quantity.data = form.get_quantity.data = None
+    if discount.kind in BY_PERCENT:
         form.percent.data = Decimal(f"{discount.value / 100:g}")
     else:
         form.amount.data = discount.value
@@ -281,34 +282,14 @@ def sentence_of(form: DiscountForm, currency: str) -> str:
     )
 
 
-def blame(form: DiscountForm, refusal: DomainError) -> None:
-    """Show a refusal at its field, or above the form."""
-    name = SHOWN_AT.get(refusal.field or "", refusal.field or "name")
-    if name == "value":
-        name = (
-            "percent"
-            if form.kind.data in {DiscountKind.PERCENTAGE, DiscountKind.BUY_X_GET_Y}
-            else "amount"
-        )
-    blamed = form[name if name in form else "name"]
-    blamed.errors = [*blamed.errors, refusal.sentence]
-
-
-def check_unchanged(discount: discounts.Discount) -> None:
-    """Refuse with ``Stale`` what was typed on values that are no longer there."""
-    seen = request.form.get("seen", "")
-    if seen and seen != str(discount.version):
-        raise Stale(
-            _(
-                "Someone else changed this discount while you were editing it. Your changes are"
-                " still here: check them, then save again to replace the other changes."
-            )
-        )
+def value_field(form: DiscountForm) -> str:
+    """The field that holds the value of the form's kind of discount."""
+    return "percent" if form.kind.data in BY_PERCENT else "amount"
 
 
 def _value(form: DiscountForm) -> int:
     kind = form.kind.data
-    if kind in {DiscountKind.PERCENTAGE, DiscountKind.BUY_X_GET_Y}:
+    if kind in BY_PERCENT:
         typed = form.percent.data
         if typed is None or not typed.is_finite() or typed * 100 != int(typed * 100):
             raise Invalid(_("Type a percentage such as 10 or 12.5."), field="value")

@@ -15,12 +15,12 @@ from sqlalchemy.orm import joinedload
 
 from shop import checkout, customers, discounts
 from shop.admin.discounts.forms import (
+    SHOWN_AT,
     DiscountForm,
-    blame,
-    check_unchanged,
     discount_form,
     sentence_of,
     typed_number,
+    value_field,
     written_draft,
 )
 from shop.admin.framework import (
@@ -134,6 +134,10 @@ class DiscountsView(View):
         ),
     )
     list_template = "admin/discounts/list.html"
+    add_template = edit_template = "admin/discounts/form.html"
+    edit_title = lazy_gettext("Edit discount")
+    add_form = edit_form = DiscountForm
+    shown_at = SHOWN_AT
     empty_words = (
         lazy_gettext("No discounts yet"),
         lazy_gettext("Codes and automatic discounts appear here."),
@@ -150,58 +154,42 @@ class DiscountsView(View):
 
     def hold(self, item: discounts.Discount) -> None:
         discounts.get_discount(item.id, to_change=True)
+        session.expire(item)
 
     def may_delete(self, item: discounts.Discount) -> bool:
         return False  # on its own page, once nobody has used it
 
-    @expose("/add", methods=["GET", "POST"])
-    @has_access
-    def add(self) -> Page:
-        """A new discount, with its first code."""
-        form = discount_form(None)
-        if request.method == "POST" and form.validate():
-            try:
-                with transaction():
-                    made = discounts.create_discount(written_draft(form), currency=_currency())
-                    if not made.is_automatic and (form.code.data or "").strip():
-                        discounts.add_code(made, form.code.data)
-            except DomainError as refusal:
-                blame(form, refusal)
-            else:
-                flash(_("%(name)s is saved.", name=made.name), "success")
-                return redirect(self.address("show", pk=made.id), code=303)
-        return self._discount_form(_("New discount"), form)
+    # -- its form --------------------------------------------------------------------------------
 
-    @expose("/edit/<int:pk>", methods=["GET", "POST"])
-    @has_access
-    def edit(self, pk: int) -> Page:
+    def make_form(self, item: discounts.Discount | None = None, *, sent: bool = False) -> Any:
+        return discount_form(item, sent=sent)
+
+    def form_extra(self, form: DiscountForm, item: discounts.Discount | None) -> dict[str, Any]:
+        return {"discount": item, "sentence": sentence_of(form, _currency())}
+
+    def refused_field(self, form: DiscountForm, name: str) -> str | None:
+        return super().refused_field(form, value_field(form) if name == "value" else name)
+
+    def create(self, form: DiscountForm) -> discounts.Discount:
+        """A new discount, with its first code."""
+        made = discounts.create_discount(written_draft(form), currency=_currency())
+        if not made.is_automatic and (form.code.data or "").strip():
+            discounts.add_code(made, form.code.data)
+        return made
+
+    def change(self, item: discounts.Discount, form: DiscountForm) -> None:
         """Change a discount; orders that had it keep what they got."""
-        discount = discounts.get_discount(existing(pk))
-        form, seen = discount_form(discount), str(discount.version)
-        if request.method == "POST":
-            seen = request.form.get("seen", "")
-        if request.method == "POST" and form.validate():
-            try:
-                with transaction():
-                    current = discounts.get_discount(pk, to_change=True)
-                    check_unchanged(current)
-                    discounts.update_discount(current, written_draft(form))
-            except DomainError as refusal:
-                blame(form, refusal)
-                seen = str(discount.version)
-            else:
-                flash(_("%(name)s is saved.", name=discount.name), "success")
-                return redirect(self.address("show", pk=pk), code=303)
-        return self._discount_form(
-            _("Edit %(name)s", name=discount.name), form, discount=discount, seen=seen
-        )
+        discounts.update_discount(item, written_draft(form))
+
+    def said(self, kind: str, item: discounts.Discount) -> str:
+        return _("%(name)s is saved.", name=item.name)
 
     @expose("/sentence", methods=["POST"])
     @has_access
     @permission_name("list")
     def sentence(self) -> Page:
         """What the discount in the form would do, as one sentence; nothing is saved."""
-        form = discount_form(None)
+        form = self.make_form(sent=True)
         form.validate()
         return jsonify(sentence=sentence_of(form, _currency()))
 
@@ -347,25 +335,6 @@ class DiscountsView(View):
         return jsonify([{"id": row.id, "text": _variant_words(row)} for row in rows])
 
     # -- inside ----------------------------------------------------------------------------------
-
-    def _discount_form(
-        self,
-        title: str,
-        form: DiscountForm,
-        *,
-        discount: discounts.Discount | None = None,
-        seen: str = "",
-    ) -> Page:
-        page = self.page(
-            "admin/discounts/form.html",
-            title=title,
-            form=form,
-            discount=discount,
-            seen=seen,
-            sentence=sentence_of(form, _currency()),
-            back=self.address("show", pk=discount.id) if discount else self.address("list"),
-        )
-        return Response(page, 422) if form.errors else page
 
     def _trial(self, pk: int) -> dict[str, Any]:
         """What the box was asked, and what comes of it."""

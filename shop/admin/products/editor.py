@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
-from flask import Response, abort, flash, jsonify, make_response, redirect, request
+from flask import abort, flash, g, jsonify, make_response, redirect, request
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
 from markupsafe import Markup
 from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shop import catalog, inventory, media
 from shop.admin.framework import (
@@ -34,32 +35,26 @@ from shop.admin.framework import (
 from shop.admin.framework.formatters import money, number
 from shop.admin.framework.inputs import existing
 from shop.admin.products.forms import (
-    Attempt,
+    GENERATE,
+    NEW_VARIANT,
+    OPTIONS,
+    VARIANTS,
     DetailsForm,
-    blame,
-    check_unchanged,
     columns,
     currency,
     details_form,
     major,
-    merged,
-    price_of,
-    save_options,
-    save_variants,
-    seen_details,
-    seen_of,
-    shown_options,
     shown_variants,
     sku_pattern_of,
     written_fields,
 )
-from shop.admin.products.list import AVAILABLE, IMAGE_KEY, VARIANTS
+from shop.admin.products.list import AVAILABLE, IMAGE_KEY, VARIANT_COUNT
 from shop.catalog.models import Category, Option, Product, ProductStatus, Variant
 from shop.catalog.models import Image as ProductImage
 from shop.catalog.pictures import MAX_IMAGES
 from shop.catalog.wording import html_of
 from shop.core.db import end_read, session, transaction
-from shop.core.errors import DomainError, Invalid
+from shop.core.errors import Invalid
 from shop.core.i18n import gettext as _
 from shop.core.i18n import lazy_gettext, lazy_ngettext
 
@@ -79,7 +74,6 @@ VARIANT_VERBS: dict[str, tuple[Callable[[Variant], object], str]] = {
     "restore": (catalog.restore_variant, lazy_gettext("%(name)s is restored.")),
     "delete": (catalog.delete_variant, lazy_gettext("%(name)s is deleted.")),
 }
-SHOWN = {"options": shown_options, "variants": shown_variants}
 MAX_PREVIEW_LENGTH = 20_000
 
 
@@ -107,7 +101,7 @@ class ProductsView(View):
         Text("name", lazy_gettext("Product"), sorts=func.lower(Product.name), card="title"),
         Status("status", words=TONES, card="end"),
         Amount("price_from_minor", lazy_gettext("Price"), show=_price),
-        Number("variants", sql=VARIANTS),
+        Number("variants", sql=VARIANT_COUNT),
         Number("available", sql=AVAILABLE, show=_left),
         Code("slug", "URL slug", shown=False),
         Moment("published_at", lazy_gettext("Published"), shown=False),
@@ -178,7 +172,12 @@ class ProductsView(View):
         ),
     )
     list_template = "admin/products/list.html"
+    add_template = "admin/products/add.html"
+    edit_template = "admin/products/edit.html"
+    add_title = lazy_gettext("New product")
+    add_form = edit_form = DetailsForm
     row_buttons = "admin/products/_row_buttons.html"
+    edit_in_rows = False  # its name leads to the form
     empty_words = (lazy_gettext("No products yet"), lazy_gettext("Products appear here."))
 
     def row_href(self, item: Product) -> str | None:
@@ -188,53 +187,45 @@ class ProductsView(View):
     def may_delete(self, item: Product) -> bool:
         return False  # on its own page, which says what stands against it
 
-    def may_edit(self, item: Product) -> bool:
-        return False  # its name leads to the form
-
     def hold(self, item: Product) -> None:
         catalog.get_product(item.id, to_change=True)
+        session.expire(item)
 
-    @expose("/add", methods=["GET", "POST"])
-    @has_access
-    def add(self) -> Page:
-        """A new draft: what is written about it; the rest follows on its page."""
-        form = details_form(None)
-        if form.validate_on_submit():
-            try:
-                with transaction():
-                    product = catalog.create_product(**written_fields(form))
-            except DomainError as refusal:
-                blame(form, refusal)
-            else:
-                flash(_("The draft is saved. Now add images, options and prices."), "success")
-                return redirect(self.address("edit", pk=product.id), code=303)
-        return self.page("admin/products/add.html", title=_("New product"), form=form)
+    # -- what is written about it ----------------------------------------------------------------
+
+    def make_form(self, item: Product | None = None, *, sent: bool = False) -> DetailsForm:
+        return details_form(item, sent=sent)
+
+    def create(self, form: DetailsForm) -> Product:
+        return catalog.create_product(**written_fields(form))
+
+    def change(self, item: Product, form: DetailsForm) -> None:
+        catalog.update_product(item, **written_fields(form))
+
+    def said(self, kind: str, item: Product) -> str:
+        if kind == "add":
+            return _("The draft is saved. Now add images, options and prices.")
+        return _("%(name)s is saved.", name=item.name)
+
+    def form_back(self, item: Product | None) -> str:
+        return self.list_address()
+
+    def post_add_redirect(self) -> WerkzeugResponse:
+        """To the product's page, where the rest follows."""
+        return redirect(self.record_address("edit", g.saved_row), code=303)
+
+    def extra(self, kind: str, item: Any = None) -> dict[str, Any]:
+        if item is None:
+            return {}
+        product = _whole_product(item.id)
+        return {"title": product.name, **self._facts(product, kind == "edit")}
 
     @expose("/show/<int:pk>")
     @has_access
     def show(self, pk: int) -> Page:
         """The product for who may only look."""
-        return self._editor(_whole_product(pk), may_edit=False)
-
-    @expose("/edit/<int:pk>", methods=["GET", "POST"])
-    @has_access
-    def edit(self, pk: int) -> Page:
-        """The product's page; posting saves what is written about it."""
-        product = _whole_product(pk)
-        form = details_form(product)
-        if request.method == "POST" and form.validate():
-            try:
-                with transaction():
-                    current = catalog.get_product(pk, to_change=True)
-                    check_unchanged(current)
-                    catalog.update_product(current, **written_fields(form))
-            except DomainError as refusal:
-                blame(form, refusal)
-                product = _whole_product(pk)
-            else:
-                flash(_("%(name)s is saved.", name=product.name), "success")
-                return redirect(self.address("edit", pk=pk), code=303)
-        return self._editor(product, form=form)
+        item = self._find(str(pk))
+        return self.form_page("show", self.make_form(item), item)
 
     @expose("/<int:pk>/state/<verb>", methods=["POST"])
     @has_access
@@ -256,7 +247,7 @@ class ProductsView(View):
             name = product.name
             catalog.delete_product(product)
         flash(_("%(name)s is deleted.", name=name), "success")
-        return redirect(self.address("list"), code=303)
+        return redirect(self.list_address(), code=303)
 
     @expose("/preview", methods=["POST"])
     @has_access
@@ -272,51 +263,28 @@ class ProductsView(View):
     @permission_name("edit")
     def options(self, pk: int) -> Page:
         """What a customer chooses between."""
-        return self._part(pk, "options", lambda product: save_options(product, request.form))
+        return self.save_part(pk, OPTIONS)
 
     @expose("/<int:pk>/variants", methods=["POST"])
     @has_access
     @permission_name("edit")
     def variants(self, pk: int) -> Page:
         """All rows of the table of variants at once: all are saved or none."""
-        return self._part(pk, "variants", lambda product: save_variants(product, request.form))
+        return self.save_part(pk, VARIANTS)
 
     @expose("/<int:pk>/variants/add", methods=["POST"])
     @has_access
     @permission_name("edit")
     def add_variant(self, pk: int) -> Page:
         """One more variant."""
-
-        def add(product: Product) -> None:
-            chosen = [
-                value
-                for option in product.options
-                for value in option.values
-                if request.form.get(f"value-{option.id}") == str(value.id)
-            ]
-            catalog.add_variant(
-                product,
-                values=chosen,
-                sku=request.form.get("sku", ""),
-                price_minor=price_of(request.form, "price", _("The price")),
-            )
-
-        return self._part(pk, "new-variant", add)
+        return self.save_part(pk, NEW_VARIANT)
 
     @expose("/<int:pk>/variants/generate", methods=["POST"])
     @has_access
     @permission_name("edit")
     def generate(self, pk: int) -> Page:
         """Every combination of the options that is missing."""
-
-        def generate(product: Product) -> None:
-            pattern = request.form.get("sku_pattern", "")
-            price = price_of(request.form, "price", _("The price"))
-            made = catalog.generate_variants(product, sku_pattern=pattern, price_minor=price)
-            if not made:
-                raise Invalid(_("Every combination already exists."))
-
-        return self._part(pk, "generate", generate)
+        return self.save_part(pk, GENERATE)
 
     @expose("/<int:pk>/variants/<int:variant_id>/<verb>", methods=["POST"])
     @has_access
@@ -424,42 +392,10 @@ class ProductsView(View):
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _part(self, pk: int, part: str, work: Callable[[Product], object]) -> Page:
-        """Save one part of the page; a refusal shows there, and what was typed stays."""
-        try:
-            with transaction():
-                product = catalog.get_product(existing(pk), to_change=True)
-                work(product)
-        except DomainError as refusal:
-            if errors.wants_json():
-                raise
-            product = _whole_product(pk)
-            shown = SHOWN[part](product) if part in SHOWN else {}
-            attempt = Attempt(part, refusal.sentence, merged(shown, request.form))
-            return self._editor(product, attempt=attempt)
-        return self._back(pk, _("Saved."), "options" if part == "options" else "variants")
-
     def _back(self, pk: int, message: str, anchor: str = "") -> Page:
         flash(message, "success")
-        return redirect(self.address("edit", pk=pk, _anchor=anchor or None), code=303)
-
-    def _editor(
-        self,
-        product: Product,
-        *,
-        form: DetailsForm | None = None,
-        attempt: Attempt | None = None,
-        may_edit: bool = True,
-    ) -> Page:
-        refused = bool(attempt or (form and form.errors))
-        page = self.page(
-            "admin/products/edit.html",
-            title=product.name,
-            form=form or details_form(product, fill=True),
-            attempt=attempt or Attempt(),
-            **self._facts(product, may_edit),
-        )
-        return Response(page, 422) if refused else page
+        address = self.address("edit", pk=pk, _anchor=anchor or None, **self.list_arguments())
+        return redirect(address, code=303)
 
     def _facts(self, product: Product, may_edit: bool) -> dict[str, Any]:
         levels = inventory.levels([variant.id for variant in product.variants])
@@ -483,9 +419,8 @@ class ProductsView(View):
                 for value in option.values
             ],
             "pattern": sku_pattern_of(product),
-            "seen_details": seen_details(product),
-            "seen_options": seen_of(shown_options(product)),
-            "seen_variants": seen_of(shown),
+            "seen_options": OPTIONS.seen(product),
+            "seen_variants": VARIANTS.seen(product),
             "columns": columns(),
             "shown": shown,
         }

@@ -1,15 +1,12 @@
 """What people type about a product, read into what the catalogue's operations take."""
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from flask import current_app, request
+from flask import current_app
 from flask_wtf import FlaskForm
-from markupsafe import Markup
 from sqlalchemy import select
 from wtforms import (
     BooleanField,
@@ -22,12 +19,12 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from shop import catalog, inventory
 from shop.admin.categories import PLACED, in_tree_order
-from shop.admin.framework.errors import Stale
+from shop.admin.framework.conflicts import Typed
 from shop.admin.framework.fields import MoneyField, WholeField
+from shop.admin.framework.parts import Part
 from shop.catalog.fields import Amount, Field, Flag, Pairs, Text, Whole
-from shop.catalog.models import Category, Product
+from shop.catalog.models import Category, Product, Variant
 from shop.checkout.models import TaxRate
-from shop.core import strict_json
 from shop.core.db import session
 from shop.core.errors import DomainError, Invalid
 from shop.core.i18n import gettext as _
@@ -38,7 +35,6 @@ PAIR = re.compile(r"\s*([^:]+):\s*(.+)")
 # The columns that the two forms have; the others are written by programs only.
 DETAILS = {name: one for name, one in catalog.PRODUCT_FIELDS.items() if one.place}
 COLUMNS = {name: one for name, one in catalog.VARIANT_FIELDS.items() if one.place}
-Typed = Mapping[str, str]
 
 
 class DetailsForm(FlaskForm):
@@ -103,34 +99,12 @@ for _name, _one in DETAILS.items():
         setattr(DetailsForm, _name, _box(_one))
 
 
-@dataclass
-class Attempt:
-    """What somebody typed into a part of the page that was refused, and why."""
-
-    part: str = ""
-    sentence: str = ""
-    typed: Typed = field(default_factory=dict)
-
-    def value(self, part: str, name: str, otherwise: object) -> str:
-        """What a field of a part should show."""
-        if self.part == part and name in self.typed:
-            return self.typed[name]
-        return "" if otherwise is None else str(otherwise)
-
-    def mark(self, part: str) -> Markup:
-        """The attribute of a form that came back with what was typed; nothing for the others."""
-        return Markup(" data-refused") if self.part == part else Markup()
-
-    def ticked(self, part: str, name: str, otherwise: bool) -> bool:
-        """Whether a box of a part should be ticked."""
-        return bool(self.typed.get(name)) if self.part == part else otherwise
-
-
 # ── what is written about it ─────────────────────────────────────────────────────────────────────
 
 
-def details_form(product: Product | None, *, fill: bool = False) -> DetailsForm:
-    form = DetailsForm(formdata=None) if fill or request.method == "GET" else DetailsForm()
+def details_form(product: Product | None, *, sent: bool) -> DetailsForm:
+    """The form, as it was sent or filled from the product."""
+    form = DetailsForm() if sent else DetailsForm(formdata=None)
     rows = in_tree_order(session.execute(select(*PLACED)).all())
     names = {row.path: row.name for row in rows}
     places = {str(row.id): " › ".join(_names_above(row.path, names)) for row in rows}
@@ -139,7 +113,7 @@ def details_form(product: Product | None, *, fill: bool = False) -> DetailsForm:
     classes = session.scalars(select(TaxRate.tax_class).distinct().order_by(TaxRate.tax_class))
     known = {*classes, product.tax_class if product else "standard"}
     form.tax_class.choices = {name: name.capitalize() for name in sorted(known)}
-    if form.is_submitted() and not fill:
+    if sent:
         return form
     if product is None:
         form.tax_class.data, form.primary_category.data, form.categories.data = "standard", 0, []
@@ -195,86 +169,6 @@ def _pairs(one: Pairs, text: str) -> dict[str, str]:
                 )
             pairs[found[1].strip()] = found[2].strip()
     return pairs
-
-
-def blame(form: DetailsForm, refusal: DomainError) -> None:
-    """Show a refusal at its field, or above the form."""
-    blamed = form[refusal.field] if refusal.field and refusal.field in form else form.name
-    blamed.errors = [*blamed.errors, refusal.sentence]
-
-
-def seen_details(product: Product) -> str:
-    """A fingerprint of what the form shows, so that pictures and stock may change meanwhile."""
-    shown = [getattr(product, name) for name in DETAILS]
-    places = sorted(category.id for category in product.categories)
-    words = json.dumps([*shown, places, product.primary_category_id])
-    return hashlib.sha256(words.encode()).hexdigest()
-
-
-def check_unchanged(product: Product) -> None:
-    """Refuse to write over what somebody else wrote since the form was opened."""
-    seen = request.form.get("seen", "")
-    if seen and seen != seen_details(product):
-        raise Invalid(
-            _(
-                "Someone else changed this product while you were editing it. Your changes are"
-                " still here: compare them with the store's page, then save again to replace the"
-                " other changes."
-            ),
-            field="name",
-        )
-
-
-# ── two people at one table ──────────────────────────────────────────────────────────────────────
-
-
-def seen_of(shown: Typed) -> str:
-    """What a table shows, for a hidden field of its form."""
-    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
-
-
-def merged(shown: Typed, typed: Typed) -> dict[str, str]:
-    """What was typed, where it was typed; elsewhere what is there now, whoever wrote it.
-
-    A form that does not say what it showed, as a script may send it, is believed.
-    """
-    kept = {name: text.strip() for name, text in typed.items()}
-    seen = _seen_in(typed)
-    if not seen:
-        return kept
-    untouched = {name for name in shown if kept.get(name, "") == seen.get(name, "")}
-    return kept | {name: shown[name] for name in untouched}
-
-
-def check_merged(shown: Typed, typed: Typed) -> None:
-    """Refuse with ``Stale`` what two people changed differently."""
-    for name, before in _seen_in(typed).items():
-        mine, now = typed.get(name, "").strip(), shown.get(name, "")
-        if before not in (mine, now) and mine != now:
-            if not before:
-                change = _("Someone else filled in “%(now)s”.", now=now)
-            elif now:
-                change = _(
-                    "Someone else changed “%(before)s” to “%(now)s”.", before=before, now=now
-                )
-            else:
-                change = _("Someone else removed “%(before)s”.", before=before)
-            raise Stale(
-                _(
-                    "%(change)s Your changes are still here: save again to replace it.",
-                    change=change,
-                )
-            )
-
-
-def _seen_in(typed: Typed) -> dict[str, str]:
-    try:
-        seen = strict_json.parse(typed.get("seen", ""))
-    except ValueError:
-        return {}
-    if not isinstance(seen, dict):
-        return {}
-    return {name: text for name, text in seen.items() if isinstance(text, str)}
 
 
 # ── options and variants ─────────────────────────────────────────────────────────────────────────
@@ -340,9 +234,8 @@ def _shown(one: Field[Any], value: Any) -> str:
 
 
 def save_options(product: Product, typed: Typed) -> None:
-    shown = shown_options(product)
-    check_merged(shown, typed)
-    catalog.set_options(product, option_drafts(product, merged(shown, typed)))
+    """Write the options as they were typed."""
+    catalog.set_options(product, option_drafts(product, typed))
 
 
 def option_drafts(product: Product, typed: Typed) -> list[catalog.OptionDraft]:
@@ -371,22 +264,53 @@ def _swatch(typed: Typed, name: str) -> str | None:
 
 
 def save_variants(product: Product, typed: Typed) -> None:
-    shown = shown_variants(product)
-    check_merged(shown, typed)
-    typed = merged(shown, typed)
+    """Write the rows that were typed. A refusal names the cell."""
     for variant in product.variants:
-        pk = variant.id
-        if f"sku-{pk}" not in typed:
+        if f"sku-{variant.id}" not in typed:
             continue
-        fields: dict[str, Any] = {
-            name: one.clean(_cell(one, typed, f"{name}-{pk}", f"{one.said} of {variant.sku}"))
-            for name, one in COLUMNS.items()
-        }
-        changed = {k: v for k, v in fields.items() if v != getattr(variant, k)}
-        if changed:
-            catalog.update_variant(variant, **changed)
-        if "backorder_allowed" in changed:
-            inventory.allow_backorder(pk, changed["backorder_allowed"])
+        try:
+            _save_variant(variant, typed)
+        except DomainError as refusal:
+            if refusal.field in COLUMNS:
+                refusal.field = f"{refusal.field}-{variant.id}"
+            raise
+
+
+def _save_variant(variant: Variant, typed: Typed) -> None:
+    pk = variant.id
+    fields: dict[str, Any] = {
+        name: one.clean(_cell(one, typed, f"{name}-{pk}", f"{one.said} of {variant.sku}"))
+        for name, one in COLUMNS.items()
+    }
+    changed = {k: v for k, v in fields.items() if v != getattr(variant, k)}
+    if changed:
+        catalog.update_variant(variant, **changed)
+    if "backorder_allowed" in changed:
+        inventory.allow_backorder(pk, changed["backorder_allowed"])
+
+
+def add_variant(product: Product, typed: Typed) -> None:
+    """One more variant."""
+    chosen = [
+        value
+        for option in product.options
+        for value in option.values
+        if typed.get(f"value-{option.id}") == str(value.id)
+    ]
+    catalog.add_variant(
+        product,
+        values=chosen,
+        sku=typed.get("sku", ""),
+        price_minor=price_of(typed, "price", _("The price")),
+    )
+
+
+def generate_variants(product: Product, typed: Typed) -> None:
+    """Every combination of the options that is missing."""
+    pattern = typed.get("sku_pattern", "")
+    price = price_of(typed, "price", _("The price"))
+    if not catalog.generate_variants(product, sku_pattern=pattern, price_minor=price):
+        raise Invalid(_("Every combination already exists."))
 
 
 def _cell(one: Field[Any], typed: Typed, name: str, what: str) -> Any:
@@ -419,6 +343,12 @@ def _number(typed: Typed, name: str, what: str) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > 9:
         raise Invalid(_("%(field)s must be a whole number.", field=what), field=name)
     return int(text)
+
+
+OPTIONS = Part("options", save_options, shown_options, anchor="options")
+VARIANTS = Part("variants", save_variants, shown_variants, anchor="variants")
+NEW_VARIANT = Part("new-variant", add_variant, anchor="variants")
+GENERATE = Part("generate", generate_variants, anchor="variants")
 
 
 def sku_pattern_of(product: Product) -> str:

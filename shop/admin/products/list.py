@@ -18,7 +18,7 @@ IMAGE_KEY: ColumnElement[str] = (
     .correlate(Product)
     .scalar_subquery()
 )
-VARIANTS: ColumnElement[int] = (
+VARIANT_COUNT: ColumnElement[int] = (
     select(func.count())
     .where(Variant.product_id == Product.id, Variant.archived_at.is_(None))
     .correlate(Product)
