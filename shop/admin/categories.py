@@ -13,7 +13,8 @@ from shop.admin.framework import Listed, Number, Table, Text, View, listing
 from shop.admin.framework.fields import WholeField, number_widget, select_widget, text_widget
 from shop.admin.framework.formatters import number
 from shop.admin.framework.list_pages import Items
-from shop.admin.framework.listing import ListPage, ListState
+from shop.admin.framework.list_state import ListState
+from shop.admin.framework.listing import ListPage
 from shop.catalog.models import Category
 from shop.core.db import session
 from shop.core.i18n import gettext as _

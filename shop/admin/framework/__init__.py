@@ -38,8 +38,9 @@ A table in twenty lines
 
 What it has without a word more
 
-- the address: ``?tab=&q=&<filter>=&sort=-placed_at&cols=a,b&size=50&after=<key>`` (listing.py). It
-  is kept on the way to a record and back; what it cannot mean is refused with a sentence.
+- the address: ``?tab=&q=&<filter>=&sort=-placed_at&cols=a,b&size=50&after=<key>``
+  (list_state.py). It is kept on the way to a record and back; what it cannot mean is refused with
+  a sentence.
 - filters: each column of a closed set, a flag, a number, an amount or a date brings its own;
   ``more_filters`` adds others (relations, "is empty", text) or replaces one of the same name,
   ``without_filters`` leaves some out. The filters in force are chips.
@@ -121,7 +122,7 @@ from shop.admin.framework.filters import (
     TextIs,
 )
 from shop.admin.framework.interface import Table
-from shop.admin.framework.listing import Tab
+from shop.admin.framework.list_state import Tab
 from shop.admin.framework.screens import Page, Screen
 from shop.admin.framework.view import View
 

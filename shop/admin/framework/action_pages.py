@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, abort, flash, jsonify, redirect, request
 from flask_appbuilder import expose
 
-from shop.admin.framework import actions, errors, listing
+from shop.admin.framework import actions, errors, list_state
 from shop.admin.framework.actions import Action
 from shop.admin.framework.list_pages import ListPages
 from shop.admin.framework.screens import Page
@@ -71,7 +71,7 @@ class ActionPages(ListPages):
     def _selected(self) -> list[Any]:
         """The keys that were ticked, or all that match the list's address."""
         if request.form.get("all"):
-            return self.matching_keys(listing.read(self, request.args), actions.MAX_AT_ONCE)
+            return self.matching_keys(list_state.read(self, request.args), actions.MAX_AT_ONCE)
         return [self._key(pk) for pk in request.form.getlist("rowid")[: actions.MAX_AT_ONCE]]
 
     def _allowed_action(self, name: str, *, many: bool) -> Action:

@@ -18,7 +18,7 @@ from shop.admin.framework.exports import CSV, Exporter
 from shop.admin.framework.fields import FormMaker
 from shop.admin.framework.filters import Filter, Relation
 from shop.admin.framework.interface import Table
-from shop.admin.framework.listing import Tab
+from shop.admin.framework.list_state import Tab
 from shop.admin.framework.screens import InTheAdmin
 from shop.core import search
 from shop.core.i18n import lazy_gettext

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from shop.admin.framework import listing
 from shop.admin.framework.columns import Bare
-from shop.admin.framework.listing import ListState
+from shop.admin.framework.list_state import ListState
 from shop.core.db import end_read
 
 if TYPE_CHECKING:

@@ -116,7 +116,7 @@ class FormPages(ListPages):
         item = self._find(pk)
         if not self.may_edit(item):
             abort(403)
-        if request.method == "GET":
+        if request.method != "POST":
             return self.form_page("edit", self.make_form(item), item)
         form = self.make_form(item, sent=True)
         seen = request.form.get("seen", "")

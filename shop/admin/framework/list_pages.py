@@ -9,11 +9,12 @@ from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from shop.admin.framework import actions, errors, exports, listing, shown
+from shop.admin.framework import actions, errors, exports, list_state, listing, shown
 from shop.admin.framework.columns import Column, Listed
 from shop.admin.framework.declaration import Declaration
 from shop.admin.framework.filters import Relation
-from shop.admin.framework.listing import ListPage, ListState
+from shop.admin.framework.list_state import ListState
+from shop.admin.framework.listing import ListPage
 from shop.admin.framework.screens import Page, once_a_request
 from shop.core import clock
 from shop.core.i18n import gettext as _
@@ -65,7 +66,7 @@ class ListPages(Declaration):
         return once_a_request(f"list of {self.endpoint}", self._list_arguments)
 
     def _list_arguments(self) -> dict[str, str]:
-        known = listing.parameters(self)
+        known = list_state.parameters(self)
         return {name: text for name, text in request.args.items() if name in known and text}
 
     def record_address(self, method: str, item: Any) -> str:
@@ -86,8 +87,8 @@ class ListPages(Declaration):
     def neighbours(self, pk: Any) -> tuple[str | None, str | None]:
         """The addresses of the records above and below this one in the list it was opened from."""
         try:
-            state = listing.read(self, self.list_arguments())
-        except listing.BadAddress:
+            state = list_state.read(self, self.list_arguments())
+        except list_state.BadAddress:
             return None, None
         above, below = (
             None if key is None else self.address("show", pk=key, **self.list_arguments())
@@ -116,7 +117,7 @@ class ListPages(Declaration):
         """The list: two statements, see listing.py."""
         if moved := self._moved():
             return redirect(moved, code=301)
-        state = listing.read(self, request.args)
+        state = list_state.read(self, request.args)
         found = self.load(state)
         return self.page(
             self.list_template,
@@ -132,8 +133,8 @@ class ListPages(Declaration):
             bulk=self.bulk_actions(),
             export_links=self._export_links(found),
             max_at_once=actions.MAX_AT_ONCE,
-            here=listing.here,
-            kept_arguments=listing.kept_arguments,
+            here=list_state.here,
+            kept_arguments=list_state.kept_arguments,
             **self.extra("list"),
         )
 
@@ -142,7 +143,7 @@ class ListPages(Declaration):
     @permission_name("list")
     def row(self, pk: str) -> Page:
         """One line of the list, for a list that is live: empty when the record is not in it."""
-        state = listing.read(self, request.args)
+        state = list_state.read(self, request.args)
         found = listing.one(self, state, self._key(pk))
         if found is None:
             return Response("", 204)
@@ -158,7 +159,7 @@ class ListPages(Declaration):
     def export(self, kind: str) -> Page:
         """The list as a file: what is seen, all pages of it up to a limit that the page names."""
         exporter = self.exporters.get(kind) or abort(404)
-        state = listing.read(self, request.args)
+        state = list_state.read(self, request.args)
         log.info("a list is exported", extra={"view": self.endpoint, "kind": kind})
         answer = Response(
             stream_with_context(exporter.write(exports.lines(self, state))),
@@ -186,7 +187,7 @@ class ListPages(Declaration):
         """The words and addresses of this list as a file; none for whoever may not export."""
         if not found.rows or not self.allows("export"):
             return []
-        asked = dict(listing.kept_arguments())
+        asked = dict(list_state.kept_arguments())
         return [
             (
                 _("Export %(kind)s", kind=exporter.label)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from markupsafe import Markup
 from sqlalchemy import select
 
-from shop.admin.framework import listing
+from shop.admin.framework import list_state, listing
 from shop.admin.framework.actions import Action
 from shop.admin.framework.columns import END, LINE, TITLE, Column, Listed
-from shop.admin.framework.listing import ListPage, ListState
+from shop.admin.framework.list_state import ListState
+from shop.admin.framework.listing import ListPage
 from shop.core.db import session
 from shop.core.i18n import gettext as _
 
@@ -106,7 +107,7 @@ def tab_links(view: "ListPages", state: ListState, found: ListPage) -> list[TabL
         TabLink(
             key=tab.key,
             label=tab.label,
-            href=listing.here(tab="" if tab is view.tabs[0] else tab.key),
+            href=list_state.here(tab="" if tab is view.tabs[0] else tab.key),
             count=listing.short_number(found.tab_counts[tab.key]),
             is_current=tab is state.tab,
         )
@@ -117,7 +118,7 @@ def tab_links(view: "ListPages", state: ListState, found: ListPage) -> list[TabL
 def chips(view: "ListPages", state: ListState) -> list[Chip]:
     """The filters in force."""
     return [
-        Chip(own.label, own.words(state.filters[own.name]), listing.here(drop=own.parameters()))
+        Chip(own.label, own.words(state.filters[own.name]), list_state.here(drop=own.parameters()))
         for own in view.filters
         if own.name in state.filters
     ]
@@ -127,28 +128,26 @@ def pager(state: ListState, found: ListPage) -> Pager:
     """The way to the pages beside this one."""
     keys = [row.item.id for row in found.rows]
     if not keys:
-        return Pager("", listing.here(), "", "")
+        return Pager("", list_state.here(), "", "")
     words = _(
         "%(start)s–%(end)s of %(count)s",
         start=f"{found.start:,}",
         end=f"{found.end:,}",
         count=listing.number_words(found.count),
     )
-    back = listing.here(before=keys[0], start=max(1, found.start - state.size))
+    back = list_state.here(before=keys[0], start=max(1, found.start - state.size))
     return Pager(
         words=words,
-        first=listing.here() if found.has_previous else "",
+        first=list_state.here() if found.has_previous else "",
         previous=back if found.has_previous else "",
-        next=listing.here(after=keys[-1], start=found.end + 1) if found.has_next else "",
+        next=list_state.here(after=keys[-1], start=found.end + 1) if found.has_next else "",
     )
 
 
 def sort_links(view: "ListPages", state: ListState) -> dict[str, str]:
     """The address that sorts by a column; by the present one the other way."""
-    return {
-        name: listing.here(sort=name if name != state.sort or state.is_descending else f"-{name}")
-        for name in view.sortable
-    }
+    turned = {state.sort: state.sort if state.is_descending else f"-{state.sort}"}
+    return {name: list_state.here(sort=turned.get(name, name)) for name in view.sortable}
 
 
 def facts(view: "ListPages", item: Any) -> list[tuple[str, list[Cell]]]:
@@ -171,7 +170,7 @@ def related(view: "ListPages", item: Any) -> list[tuple[str, Any, list[Row], lis
         link = other.datamodel.get_related_fk(view.datamodel.obj)
         query = select(other.datamodel.obj).where(getattr(other.datamodel.obj, link) == item)
         found = [Listed(one, {}) for one in session.scalars(query.limit(RELATED_ROWS))]
-        state = listing.read(other, {})
+        state = list_state.read(other, {})
         columns = [other.column(name) for name in state.columns]
         shown.append((other.list_title, other, rows(other, state, found), columns))
     return shown
