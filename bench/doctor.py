@@ -141,6 +141,15 @@ _STATEMENTS = (
         WHERE l.product_id = p.id AND o.status IN ('confirmed', 'completed')), 0)
     """,
     """
+    INSERT INTO sale_entry (order_id, order_line_id, product_id, kind, units, amount_minor,
+        currency, at)
+    SELECT l.order_id, l.id, l.product_id, step.kind, step.sign * l.quantity,
+        step.sign * l.total_minor, o.currency, o.paid_at
+    FROM order_line l JOIN "order" o ON o.id = l.order_id
+    CROSS JOIN (VALUES ('sold', 1), ('reversed', -1)) AS step (kind, sign)
+    WHERE o.paid_at IS NOT NULL AND (step.kind = 'sold' OR o.status = 'cancelled')
+    """,
+    """
     INSERT INTO discount (name, kind, value, currency) VALUES ('Welcome', 'percentage', 1, 'EUR')
     """,
     """

@@ -1,16 +1,20 @@
 """Single pages: requests a second, waiting times, CPU and SQL, each beside a bare page.
 
     python -m bench.pages --seconds 3
+    python -m bench.pages --orders 1000000
 
 Ours and the bare one take turns in short slices, so that a busy machine slows both alike. SQL is
 counted in this process, by SQLAlchemy's own hook, on the third request for a page; BEGIN, COMMIT
-and ROLLBACK are not counted.
+and ROLLBACK are not counted. With ``--orders`` it is lists of the admin that are measured, for one
+member of staff alone, in a shop with so many orders.
 """
 
 import argparse
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psutil
@@ -88,6 +92,19 @@ PAGES = (
         tuple(f"/api/products/{slug}" for slug in _SLUGS),
         "api",
     ),
+)
+
+LISTS = (
+    ("orders, newest first", "/admin/orders/list/"),
+    ("orders, a page in the middle", "/admin/orders/list/?after={middle}&start={middle}"),
+    ("orders, oldest first", "/admin/orders/list/?sort=placed_at"),
+    ("orders to pack", "/admin/orders/list/?tab=to_pack"),
+    ("orders by total", "/admin/orders/list/?sort=-total_minor"),
+    ("orders of a product", "/admin/orders/list/?product=17"),
+    ("orders, search by number", "/admin/orders/list/?q=EO-777777"),
+    ("orders, search by name", "/admin/orders/list/?q=buyer+1234"),
+    ("orders, search without a hit", "/admin/orders/list/?q=nobody+at+all"),
+    ("tax rates, a small table", "/admin/tax-rates/list/"),
 )
 
 
@@ -217,6 +234,30 @@ def report(pairs: list[Pair]) -> str:
     return table(head, rows)
 
 
+def lists(shop: Shop, orders: int, *, times: int = 15) -> str:
+    """The lists of the admin for one member of staff: SQL statements, and milliseconds of the first
+    request, the median and the slowest of the others."""
+    inside = InProcess(shop.app)
+    signed_in(inside, shop.owner)
+    rows = []
+    with shop.web() as worker:
+        visitor = Browser(shop.port)
+        signed_in(visitor, shop.owner)
+        for name, address in LISTS:
+            path = address.format(middle=orders // 2)
+            statements = _third(partial(inside.get, path))
+            first, cpu = visitor.get(path), cpu_seconds(worker)
+            asked = [visitor.get(path) for _ in range(times)]
+            cpu = (cpu_seconds(worker) - cpu) / times * 1000
+            if {one.status for one in (first, *asked)} != {200}:
+                raise SystemExit(f"{path} answered {first.status}")
+            waited = sorted(one.ms for one in asked)
+            figures = (first.ms, waited[times // 2], waited[-1], cpu)
+            rows.append([name, statements, *(f"{ms:.0f}" for ms in figures)])
+    head = ("list", "SQL statements", "first ms", "p50 ms", "slowest ms", "CPU ms of the worker")
+    return table(head, rows)
+
+
 def _cart_add(
     shop: Shop, ours: psutil.Process, bare: psutil.Process, port: int, seconds: float
 ) -> Pair:
@@ -312,7 +353,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3.0, help="for each page and side")
     parser.add_argument("--only", default="", help="pages whose name contains this")
+    parser.add_argument("--orders", type=int, help="lists of the admin, with so many orders")
     chosen = parser.parse_args()
+    if chosen.orders:
+        began = time.perf_counter()
+        with seeded_shop(orders=chosen.orders) as shop:
+            print(f"{chosen.orders:,} orders written in {time.perf_counter() - began:.0f} s")
+            print(lists(shop, chosen.orders))
+        return
     with seeded_shop() as shop:
         print(report(measure(shop, seconds=chosen.seconds, only=chosen.only)))
 

@@ -165,6 +165,12 @@ def pay(of: orders.Order) -> Payment:
     return payment
 
 
+def expire(of: orders.Order) -> None:
+    """Nobody pays it in time."""
+    with clock.freeze(of.expires_at + timedelta(seconds=1)), transaction():
+        orders.expire(orders.lock(of.id))
+
+
 class Cast:
     """Everybody by name; each is made when first asked for."""
 

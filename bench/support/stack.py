@@ -88,8 +88,8 @@ class Shop:
 
 
 @contextmanager
-def seeded_shop() -> Iterator[Shop]:
-    """A shop with 1,000 products and 10,000 orders that nobody uses yet."""
+def seeded_shop(*, orders: int = 10_000) -> Iterator[Shop]:
+    """A shop with 1,000 products and so many orders that nobody uses yet."""
     # Only here: the sockets' measurement needs nothing of the web application.
     from shop.factory import create_app
 
@@ -108,7 +108,7 @@ def seeded_shop() -> Iterator[Shop]:
         done = app.test_cli_runner().invoke(args=["shop", "init"])
         if done.exit_code:
             raise SystemExit(f"flask shop init: {done.output}")
-        seed()
+        seed(orders=orders)
         owner = json.loads((Path(var) / "owner.json").read_text())
         yield Shop(app, environment, port, stripe_port, owner)
 

@@ -7,7 +7,7 @@ from itertools import product as combinations
 from math import prod
 from typing import TypeVar, Unpack, cast
 
-from sqlalchemy import func, select
+from sqlalchemy import select, text
 
 from shop.catalog.errors import NotReady, Taken, readable, refusing
 from shop.catalog.fields import VARIANT_FIELDS, VariantFields, cleaned
@@ -24,6 +24,15 @@ MAX_OPTIONS = 5
 MAX_VALUES = 60
 MAX_VARIANTS = 200
 Named = TypeVar("Named", Option, OptionValue)
+# The span of prices of each product that lists sort and show by: that of the variants not archived.
+PRICE_SPAN = """
+    SELECT product_id, min(price_minor) AS price_from_minor, max(price_minor) AS price_to_minor
+    FROM variant WHERE archived_at IS NULL GROUP BY product_id
+"""
+_SPAN_OF_ONE = text(
+    "SELECT price_from_minor, price_to_minor"
+    f" FROM ({PRICE_SPAN}) span WHERE product_id = :product_id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,17 +364,12 @@ def _checked(fields: VariantFields, variant: Variant | None) -> VariantFields:
 
 
 def _keep_prices(product: Product) -> None:
-    """Keep the span of prices that lists sort and show by, over what is sold.
+    """Keep the product's ``PRICE_SPAN``; without variants it is 0.
 
     The product is locked first: of two people who change two variants at once, the second must
     see what the first did.
     """
     session.flush()
     session.execute(select(Product.id).where(Product.id == product.id).with_for_update())
-    lowest, highest = session.execute(
-        select(func.min(Variant.price_minor), func.max(Variant.price_minor)).where(
-            Variant.product_id == product.id, Variant.archived_at.is_(None)
-        )
-    ).one()
-    product.price_from_minor = lowest or 0
-    product.price_to_minor = highest or 0
+    span = session.execute(_SPAN_OF_ONE, {"product_id": product.id}).first()
+    product.price_from_minor, product.price_to_minor = span or (0, 0)

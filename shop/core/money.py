@@ -287,5 +287,10 @@ def tax_on(net_minor: int, rate: Decimal) -> int:
     return _round(Decimal(net_minor) * rate)
 
 
+def tax_of(amount_minor: int, rate: Decimal, *, is_included: bool) -> int:
+    """The tax of a price, by whether prices include it."""
+    return (tax_within if is_included else tax_on)(amount_minor, rate)
+
+
 def _round(value: Decimal) -> int:
     return int(value.quantize(Decimal(1), rounding=ROUND_HALF_EVEN))

@@ -16,11 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from itertools import product
 from math import floor
 from typing import Protocol
 
-from shop.core.money import share, tax_on, tax_within
+from shop.core.money import share, tax_of
 from shop.discounts.kinds import DiscountKind, Lane
 
 LANES = tuple(Lane)
@@ -143,7 +144,7 @@ def price(
     Of choices that save as much, the first given applies. The total does not depend on the order
     of ``lines``.
     """
-    tax = tax_within if prices_include_tax else tax_on
+    tax = partial(tax_of, is_included=prices_include_tax)
     full = [line.unit_price_minor * line.quantity for line in lines]
     applied, left, shipping_left = _discounted(lines, full, shipping_minor, offers)
     taxed = tuple(

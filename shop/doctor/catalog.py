@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, text
 
 from shop import media
+from shop.catalog.variants import PRICE_SPAN
 from shop.core.i18n import lazy_gettext
 from shop.doctor.checks import Check, Fault, Scope
 
@@ -10,7 +11,8 @@ from shop.doctor.checks import Check, Fault, Scope
 SWEPT_AFTER_S = 2 * 24 * 3600
 FORMATS = ("webp", "avif")
 
-# Shared with repairs: what each product's kept columns should say.
+# Shared with repairs: what each product's kept columns should say. Sales and stars are added to the
+# product one by one: to count them all again is the proof of that.
 SOLD = """
     SELECT l.product_id, sum(l.quantity - l.cancelled) AS sold_count
     FROM order_line l JOIN "order" o ON o.id = l.order_id
@@ -19,10 +21,6 @@ SOLD = """
 RATED = """
     SELECT product_id, sum(rating) AS rating_sum, count(*) AS rating_count
     FROM review GROUP BY product_id
-"""
-PRICED = """
-    SELECT product_id, min(price_minor) AS price_from_minor, max(price_minor) AS price_to_minor
-    FROM variant WHERE archived_at IS NULL GROUP BY product_id
 """
 
 
@@ -89,7 +87,7 @@ CHECKS = (
         SELECT p.id, p.name, format('says %s to %s, its variants say %s to %s', p.price_from_minor,
             p.price_to_minor, coalesce(v.price_from_minor, 0), coalesce(v.price_to_minor, 0))
             AS fact
-        FROM product p LEFT JOIN ({PRICED}) v ON v.product_id = p.id
+        FROM product p LEFT JOIN ({PRICE_SPAN}) v ON v.product_id = p.id
         WHERE (p.price_from_minor, p.price_to_minor)
             <> (coalesce(v.price_from_minor, 0), coalesce(v.price_to_minor, 0))
         """,

@@ -1,11 +1,11 @@
 """What a check is, and what it finds. The checks are in the tables beside this file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, DateTime, bindparam, text
+from sqlalchemy import Connection, DateTime, Row, bindparam, text
 
 About = Literal["order", "variant", "product", "discount", "mail", "job", ""]
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -119,14 +119,54 @@ def find_faults(connection: Connection, check: Check, scope: Scope) -> tuple[int
     """Returns how many rows break a check, and the first of them."""
     if check.find is not None:
         return check.find(connection, scope)
-    statement = text(
+    found = rows(
+        connection,
         f"SELECT f.id, f.name, f.fact, count(*) OVER () AS total FROM ({check.sql}) AS f"
-        " ORDER BY f.id, f.name, f.fact LIMIT :limit"
+        f" ORDER BY f.id, f.name, f.fact LIMIT {scope.limit:d}",
+        scope,
     )
-    values = {"now": scope.now, "since": scope.since}
-    used = [moment for moment in _MOMENTS if f":{moment.key}" in check.sql]
-    found = connection.execute(
-        statement.bindparams(*used),
-        {"limit": scope.limit, **{str(moment.key): values[str(moment.key)] for moment in used}},
-    ).all()
     return (found[0].total if found else 0), [Fault(r.id, str(r.name), r.fact) for r in found]
+
+
+def rows(connection: Connection, sql: str, scope: Scope) -> Sequence[Row[Any]]:
+    """Returns the rows of a statement that may ask for ``:now`` and ``:since``."""
+    used = [moment for moment in _MOMENTS if f":{moment.key}" in sql]
+    values = {"now": scope.now, "since": scope.since}
+    statement = text(sql).bindparams(*used)
+    return connection.execute(statement, {str(m.key): values[str(m.key)] for m in used}).all()
+
+
+def judged(
+    connection: Connection,
+    sql: str,
+    columns: str,
+    judge: Callable[[Row[Any]], str | None],
+    scope: Scope,
+) -> Iterator[Fault]:
+    """Gives a fault for each row of ``sql`` (id, name, fact and ``columns``) of whose columns
+    ``judge`` says what is wrong; that ends the fact.
+
+    However many rows there are, they are in few situations: each is judged once, by the code's own
+    rule. ``judge`` returns None for what is right.
+    """
+    wrong = {
+        tuple(situation): found
+        for situation in rows(connection, f"SELECT DISTINCT {columns} FROM ({sql}) f", scope)
+        if (found := judge(situation)) is not None
+    }
+    if not wrong:
+        return
+    every = f"SELECT id, name, fact, {columns} FROM ({sql}) f ORDER BY id, name, fact"
+    for row in rows(connection, every, scope):
+        if (found := wrong.get(tuple(row[3:]))) is not None:
+            yield Fault(row.id, row.name, f"{row.fact}{found}")
+
+
+def first(faults: Iterable[Fault], scope: Scope) -> tuple[int, list[Fault]]:
+    """Returns how many faults there are, and the first of them: what ``Check.find`` gives."""
+    found, count = [], 0
+    for fault in faults:
+        count += 1
+        if count <= scope.limit:
+            found.append(fault)
+    return count, found

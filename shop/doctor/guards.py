@@ -1,21 +1,55 @@
-"""The constraints that the database itself must have, as ``guards.txt`` lists them, all in force:
-every CHECK, key, NOT NULL, unique index and trigger.
+"""The constraints that the database itself must have, all in force: every CHECK, key, NOT NULL,
+unique index and trigger.
 
-The file is what the migrations leave behind, less what follows from other lines of it. Tests
-compare it with a fresh database and with the models, so that a new migration cannot forget it.
+Keys, NOT NULL and CHECKs of closed sets of words are derived from the models. ``guards.txt`` has
+what cannot be: other CHECKs and partial indexes, as Postgres words them; triggers; keys that an
+early migration named differently; tables of Flask-AppBuilder and of doors. Tests compare the whole
+with a database that the migrations made, so that a new one cannot forget it.
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy import Connection, text
+from sqlalchemy import (
+    CheckConstraint,
+    Connection,
+    ForeignKeyConstraint,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.schema import Constraint
 
+from shop.cart import models as cart
+from shop.catalog import models as catalog
+from shop.checkout import models as checkout
+from shop.core import broadcasts, events, idempotency, queue, reaction_runs, sessions, tokens
 from shop.core.i18n import lazy_gettext
+from shop.customers import models as customers
+from shop.discounts import models as discounts
+from shop.doctor import models as doctor
 from shop.doctor.checks import Check, Fault, Scope
+from shop.inventory import models as inventory
+from shop.media import models as media
+from shop.notifications import models as notifications
+from shop.orders import models as orders
+from shop.payments import models as payments
+from shop.reviews import models as reviews
 
+# Whatever has tables, but for the doors, which know the doctor: ``shop/tables.py`` adds theirs.
+MODULES = (
+    broadcasts, cart, catalog, checkout, customers, discounts, doctor, events, idempotency,
+    inventory, media, notifications, orders, payments, queue, reaction_runs, reviews, sessions,
+    tokens,
+)  # fmt: skip
 FILE = Path(__file__).with_name("guards.txt")
 _PRIMARY_KEY = re.compile(r"PRIMARY KEY \((.+)\)")
+_CLOSED_SET = re.compile(r"(\w+) IN \(('\w+'(?:, ?'\w+')+)\)")
+_QUOTE = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
 _FOREIGN_KEY = re.compile(r'FOREIGN KEY \(.+?\) REFERENCES "?(\w+)"?\(')
 
 _CONSTRAINTS = text("""
@@ -64,7 +98,73 @@ def expected_constraints() -> dict[str, str]:
     """Returns every constraint that there must be."""
     lines = FILE.read_text().splitlines()
     listed = {name: means for name, _, means in (line.partition("\t") for line in lines)}
-    return listed | _following(listed)
+    return _completed(listed)
+
+
+def derived_constraints() -> dict[str, str]:
+    """Returns the constraints that the models of the features say, as Postgres words them."""
+    return {name: means for table in _tables() for name, means in _derived(table)}
+
+
+def _tables() -> Iterator[Table]:
+    for module in MODULES:
+        for one in vars(module).values():
+            table = getattr(one, "__table__", one)
+            if isinstance(table, Table):
+                yield table
+
+
+def _derived(table: Table) -> Iterator[tuple[str, str]]:
+    for column in table.columns:
+        if not column.nullable:
+            yield f"never empty {table.name}.{column.name}", "NOT NULL"
+    for constraint in table.constraints:
+        if means := _meaning(constraint):
+            yield f"constraint {table.name}.{_QUOTE.format_constraint(constraint)}", means
+
+
+def _meaning(constraint: Constraint) -> str:
+    """The definition as Postgres words it; empty if that takes Postgres itself."""
+    match constraint:
+        case PrimaryKeyConstraint():
+            return f"PRIMARY KEY ({_columns(constraint)})"
+        case UniqueConstraint():
+            return f"UNIQUE ({_columns(constraint)})"
+        case ForeignKeyConstraint():
+            targets = [key.target_fullname.rpartition(".") for key in constraint.elements]
+            to = ", ".join(_QUOTE.quote(column) for _, _, column in targets)
+            means = f"FOREIGN KEY ({_columns(constraint)}) REFERENCES"
+            deletes = f" ON DELETE {constraint.ondelete}" if constraint.ondelete else ""
+            return f"{means} {_QUOTE.quote(targets[0][0])}({to}){deletes}"
+        case CheckConstraint():
+            if is_one_of := _CLOSED_SET.fullmatch(str(constraint.sqltext)):
+                words = ", ".join(f"{word.strip()}::text" for word in is_one_of[2].split(","))
+                return f"CHECK (({is_one_of[1]} = ANY (ARRAY[{words}])))"
+    return ""
+
+
+def _columns(
+    constraint: PrimaryKeyConstraint | UniqueConstraint | ForeignKeyConstraint,
+) -> str:
+    return ", ".join(_QUOTE.quote(column.name) for column in constraint.columns)
+
+
+def _completed(listed: dict[str, str]) -> dict[str, str]:
+    """What is listed, with what the models say and what follows from all keys. A key that is listed
+    under another name than the models give it is that key."""
+    meant = {_meant(name, means) for name, means in listed.items()}
+    derived = {
+        name: means
+        for name, means in derived_constraints().items()
+        if name in listed or _meant(name, means) not in meant
+    }
+    whole = derived | listed
+    return whole | _following(whole)
+
+
+def _meant(name: str, means: str) -> tuple[str, str]:
+    """The table and the meaning; of what has only a name, the name."""
+    return name if means == "NOT NULL" else name.partition(".")[0], means
 
 
 def _following(listed: dict[str, str]) -> dict[str, str]:
@@ -84,8 +184,9 @@ def _following(listed: dict[str, str]) -> dict[str, str]:
 
 def format_constraints(constraints: dict[str, str]) -> str:
     """Returns the text of the file for these constraints."""
-    left = constraints.keys() - _following(constraints).keys()
-    return "".join(f"{name}\t{constraints[name]}\n" for name in sorted(left))
+    derived = derived_constraints() | _following(constraints)
+    left = {name: means for name, means in constraints.items() if derived.get(name) != means}
+    return "".join(f"{name}\t{left[name]}\n" for name in sorted(left))
 
 
 def _find_differences(connection: Connection, scope: Scope) -> tuple[int, list[Fault]]:

@@ -1,5 +1,6 @@
 """What must hold of messages: Stripe's, events and what follows them, mails, repeated calls."""
 
+from shop.core import sessions
 from shop.core.i18n import lazy_gettext
 from shop.doctor.checks import Check
 
@@ -8,6 +9,10 @@ _WAITS = """
             LEFT JOIN delivery d ON d.event_id = e.id AND d.reaction = '{reaction}'
             WHERE {event} AND (q.event_id IS NOT NULL OR d.state IN ('due', 'dead')))
 """
+_LIFETIMES = " ".join(
+    f"WHEN '{audience}' THEN {lifetime.total_seconds():.0f}"
+    for audience, lifetime in sessions.LIFETIME.items()
+)
 
 CHECKS = (
     Check(
@@ -166,13 +171,13 @@ CHECKS = (
         title=lazy_gettext("No sign-in lasts longer than it may"),
         why=lazy_gettext("A stolen cookie must become useless."),
         todo=lazy_gettext("End the person's sign-ins by a new password."),
-        sql="""
+        sql=f"""
         SELECT id, format('%s %s', audience, subject_id) AS name, format('from %s until %s',
             to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'),
             to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')) AS fact
         FROM sign_in
-        WHERE expires_at > started_at + CASE audience WHEN 'staff' THEN interval '12 hours'
-                                        ELSE interval '30 days' END
+        WHERE expires_at > started_at + make_interval(secs => CASE audience {_LIFETIMES}
+            ELSE 0 END)
         """,
     ),
 )  # fmt: skip

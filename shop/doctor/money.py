@@ -1,17 +1,225 @@
-"""What must hold of money: payments, refunds, disputes, and what a person must be asked about."""
+"""What must hold of money: payments, refunds, disputes, and what a person must be asked about.
 
+What follows from the money events is asked of ``payments.books``, which applies the rules of the
+code to the rows. Sums that triggers keep, and states that the code sets step by step, are added up
+here in SQL of their own: that is the proof of them.
+"""
+
+from collections.abc import Iterator
 from datetime import timedelta
 
+from sqlalchemy import Connection
+
+from shop.core.choices import sql_list
 from shop.core.i18n import lazy_gettext
-from shop.doctor.checks import Check
+from shop.doctor.checks import Check, Fault, Scope, first, rows
+from shop.orders import Order, OrderStatus
 from shop.orders.sales import UNITS_STILL_SOLD
-from shop.payments.books_sql import BALANCE, CLOSED, GROSS, NEVER_OWED, SHIPPING, STATUS, WITHDRAWN
+from shop.payments import books
+from shop.payments.balance import gross_of
+from shop.payments.models import CLOSED_DISPUTES, REFUND_COUNTS
 from shop.payments.refund_news import CONFIRMED_WITHIN, ENDED_WITHIN
 
 _CONFIRMED_WITHIN, _ENDED_WITHIN = (
     f"interval '{limit // timedelta(seconds=1)} seconds'"
     for limit in (CONFIRMED_WITHIN, ENDED_WITHIN)
 )
+_CLOSED_DISPUTES = sql_list(*CLOSED_DISPUTES)
+_STANDS = (OrderStatus.CONFIRMED, OrderStatus.COMPLETED)
+
+
+def _withdrawn(connection: Connection, scope: Scope) -> tuple[int, list[Fault]]:
+    """Payments that keep another sum than their disputes took."""
+    taken = books.withdrawn(connection)
+    kept = rows(
+        connection,
+        """
+        SELECT o.id AS order_id, o.number, p.id, p.withdrawn_minor
+        FROM payment p JOIN "order" o ON o.id = p.order_id
+        WHERE o.placed_at >= :since AND (p.withdrawn_minor <> 0
+            OR EXISTS (SELECT FROM payment_event e
+                       WHERE e.payment_id = p.id AND e.kind LIKE 'dispute_%'))
+        ORDER BY o.id, p.id
+        """,
+        scope,
+    )
+    return first(
+        (
+            Fault(
+                p.order_id,
+                p.number,
+                f"payment {p.id} says {p.withdrawn_minor}, its events say {taken.get(p.id, 0)}",
+            )
+            for p in kept
+            if p.withdrawn_minor != taken.get(p.id, 0)
+        ),
+        scope,
+    )
+
+
+def _payment_status(connection: Connection, scope: Scope) -> tuple[int, list[Fault]]:
+    """Orders that keep another payment status than follows from their money events."""
+    return first(
+        (
+            Fault(
+                one.order.id,
+                one.order.number,
+                f"says {one.order.payment_status}, the events say {one.payment_status}",
+            )
+            for one in books.of_orders(connection, Order.placed_at >= scope.since)
+            if one.order.payment_status != one.payment_status
+        ),
+        scope,
+    )
+
+
+def _orphan_money(connection: Connection, scope: Scope) -> tuple[int, list[Fault]]:
+    """Orders of which more money stays with us than they cost, and nobody was asked."""
+    # Orders that stand, and of which no more came than they cost, keep what is theirs unless a
+    # dispute moved money or units were called off: only the others are added up.
+    moved = rows(
+        connection,
+        f"""
+        SELECT p.order_id
+        FROM payment_event e JOIN payment p ON p.id = e.payment_id
+        JOIN "order" o ON o.id = p.order_id AND o.placed_at >= :since
+        GROUP BY p.order_id, o.id
+        HAVING o.status NOT IN ({sql_list(*_STANDS)}) OR bool_or(e.kind LIKE 'dispute_%')
+            OR sum(e.amount_minor) FILTER (WHERE e.kind = 'captured') > o.total_minor
+        """,
+        scope,
+    )
+    others = {row.order_id for row in moved} | books.never_owed(connection).keys()
+    which = books.is_one_of(Order.id, others) & (Order.placed_at >= scope.since)
+    refunding = {
+        row.order_id: row.amount
+        for row in rows(
+            connection,
+            "SELECT order_id, sum(refunding_minor) AS amount FROM payment"
+            " WHERE refunding_minor <> 0 GROUP BY order_id",
+            scope,
+        )
+    }
+    asked = {
+        row.order_id
+        for row in rows(
+            connection,
+            "SELECT order_id FROM task WHERE kind IN ('amount_differs', 'refund_failed')",
+            scope,
+        )
+    }
+
+    def faults() -> Iterator[Fault]:
+        for one in books.of_orders(connection, which):
+            order, balance = one.order, one.balance
+            withdrawn = balance.disputed_minor + balance.lost_minor
+            stays = balance.captured_minor - withdrawn - refunding.get(order.id, 0)
+            # Staff cancelled a paid order and kept the money: they were asked.
+            was_kept = (
+                order.status == OrderStatus.CANCELLED
+                and order.paid_at is not None
+                and order.paid_at <= order.closed_at
+            )
+            owed = one.owed_minor if order.status in _STANDS or was_kept else 0
+            if balance.captured_minor and stays > owed and order.id not in asked:
+                fact = (
+                    f"{stays} {order.currency} stay with us; the order costs {order.total_minor}"
+                    f" and is {order.status}"
+                )
+                yield Fault(order.id, order.number, fact)
+
+    return first(faults(), scope)
+
+
+def _paid_in_full(connection: Connection, scope: Scope) -> tuple[int, list[Fault]]:
+    """Orders that stand although their money neither came nor is held."""
+    never_owed = books.never_owed(connection)
+    unpaid = rows(
+        connection,
+        f"""
+        SELECT o.id, o.number, o.total_minor, o.currency, o.status,
+            coalesce(m.captured, 0) AS captured
+        FROM "order" o
+        LEFT JOIN (
+            SELECT p.order_id,
+                sum(e.amount_minor) FILTER (WHERE e.kind = 'captured') AS captured,
+                bool_or(p.capture = 'manual' AND p.status IN ('authorised', 'succeeded')) AS held
+            FROM payment p JOIN payment_event e ON e.payment_id = p.id
+            WHERE e.currency = p.currency GROUP BY p.order_id
+        ) m ON m.order_id = o.id
+        WHERE o.status IN ({sql_list(*_STANDS)}) AND o.placed_at >= :since
+            AND coalesce(m.captured, 0) < o.total_minor AND NOT coalesce(m.held, false)
+            AND NOT EXISTS (SELECT FROM task t
+                            WHERE t.order_id = o.id AND t.kind = 'authorisation_ended')
+        ORDER BY o.id
+        """,
+        scope,
+    )
+    return first(
+        (
+            Fault(
+                o.id,
+                o.number,
+                f"{o.captured} of {o.total_minor} {o.currency} came, and the order is {o.status}",
+            )
+            for o in unpaid
+            if never_owed.get(o.id, 0) < o.total_minor
+        ),
+        scope,
+    )
+
+
+def _refund_parts(connection: Connection, scope: Scope) -> tuple[int, list[Fault]]:
+    """Items and deliveries of which more is on its way back than they cost."""
+    lines = rows(
+        connection,
+        f"""
+        SELECT o.id, o.number, o.prices_include_tax, l.sku, l.total_minor, l.tax_minor,
+            g.amount, g.tax
+        FROM (
+            SELECT rl.order_line_id, sum(rl.amount_minor) AS amount, sum(rl.tax_minor) AS tax
+            FROM refund_line rl JOIN refund r ON r.id = rl.refund_id
+            WHERE {REFUND_COUNTS} GROUP BY rl.order_line_id
+        ) g
+        JOIN order_line l ON l.id = g.order_line_id JOIN "order" o ON o.id = l.order_id
+        WHERE o.placed_at >= :since ORDER BY o.id, l.id
+        """,
+        scope,
+    )
+    deliveries = rows(
+        connection,
+        f"""
+        SELECT o.id, o.number, o.prices_include_tax, o.shipping_minor, o.shipping_tax_minor,
+            g.amount
+        FROM (
+            SELECT p.order_id, sum(r.shipping_minor) AS amount
+            FROM refund r JOIN payment p ON p.id = r.payment_id
+            WHERE {REFUND_COUNTS} AND r.shipping_minor > 0 GROUP BY p.order_id
+        ) g JOIN "order" o ON o.id = g.order_id
+        WHERE o.placed_at >= :since ORDER BY o.id
+        """,
+        scope,
+    )
+
+    def faults() -> Iterator[Fault]:
+        for line in lines:
+            gross = gross_of(
+                line.total_minor, line.tax_minor, prices_include_tax=line.prices_include_tax
+            )
+            if line.tax > line.tax_minor or line.amount > gross:
+                fact = f"{line.sku}: {line.amount} of {gross} given back"
+                yield Fault(line.id, line.number, fact)
+        for one in deliveries:
+            gross = gross_of(
+                one.shipping_minor,
+                one.shipping_tax_minor,
+                prices_include_tax=one.prices_include_tax,
+            )
+            if one.amount > gross:
+                yield Fault(one.id, one.number, f"delivery: {one.amount} of {gross} given back")
+
+    return first(faults(), scope)
+
 
 CHECKS = (
     Check(
@@ -41,12 +249,12 @@ CHECKS = (
             "Compare it with Stripe (`flask shop doctor --stripe`), then correct the guard."
         ),
         about="order",
-        sql="""
+        sql=f"""
         SELECT o.id, o.number AS name, format('payment %s says %s, its refunds say %s',
             p.id, p.refunding_minor, coalesce(r.amount, 0)) AS fact
         FROM payment p JOIN "order" o ON o.id = p.order_id
-        LEFT JOIN (SELECT payment_id, sum(amount_minor) AS amount FROM refund
-                   WHERE status <> 'failed' GROUP BY payment_id) r ON r.payment_id = p.id
+        LEFT JOIN (SELECT payment_id, sum(amount_minor) AS amount FROM refund r
+                   WHERE {REFUND_COUNTS} GROUP BY payment_id) r ON r.payment_id = p.id
         WHERE p.refunding_minor <> coalesce(r.amount, 0) AND o.placed_at >= :since
         """,
     ),
@@ -59,14 +267,7 @@ CHECKS = (
             "Compare it with Stripe (`flask shop doctor --stripe`), then correct the guard."
         ),
         about="order",
-        sql=f"""
-        SELECT o.id, o.number AS name, format('payment %s says %s, its events say %s',
-            p.id, p.withdrawn_minor, e.amount) AS fact
-        FROM payment p JOIN "order" o ON o.id = p.order_id
-        JOIN (SELECT e.payment_id, {WITHDRAWN} AS amount FROM payment_event e
-              GROUP BY e.payment_id) e ON e.payment_id = p.id
-        WHERE p.withdrawn_minor <> e.amount AND o.placed_at >= :since
-        """,
+        find=_withdrawn,
     ),
     Check(
         id="refunds-within",
@@ -77,11 +278,11 @@ CHECKS = (
             "Stop the refunds that were not sent yet, and look the payment up at Stripe."
         ),
         about="order",
-        sql="""
+        sql=f"""
         SELECT o.id, o.number AS name, format('payment %s took %s and gives back %s %s',
             p.id, coalesce(e.amount, 0), r.amount, r.currency) AS fact
-        FROM (SELECT payment_id, currency, sum(amount_minor) AS amount FROM refund
-              WHERE status <> 'failed' GROUP BY payment_id, currency) r
+        FROM (SELECT payment_id, currency, sum(amount_minor) AS amount FROM refund r
+              WHERE {REFUND_COUNTS} GROUP BY payment_id, currency) r
         JOIN payment p ON p.id = r.payment_id JOIN "order" o ON o.id = p.order_id
         LEFT JOIN (SELECT payment_id, currency, sum(amount_minor) AS amount FROM payment_event
                    WHERE kind = 'captured' GROUP BY payment_id, currency) e
@@ -136,24 +337,7 @@ CHECKS = (
         why=lazy_gettext("The shop would ship goods that nobody paid for."),
         todo=lazy_gettext("Do not ship it. Look the order up at Stripe, then sync or cancel it."),
         about="order",
-        sql=f"""
-        SELECT o.id, o.number AS name, format('%s of %s %s came, and the order is %s',
-            coalesce(m.captured, 0), o.total_minor, o.currency, o.status) AS fact
-        FROM "order" o
-        LEFT JOIN (
-            SELECT p.order_id,
-                sum(e.amount_minor) FILTER (WHERE e.kind = 'captured') AS captured,
-                bool_or(p.capture = 'manual' AND p.status IN ('authorised', 'succeeded')) AS held
-            FROM payment p JOIN payment_event e ON e.payment_id = p.id
-            WHERE e.currency = p.currency GROUP BY p.order_id
-        ) m ON m.order_id = o.id
-        LEFT JOIN ({NEVER_OWED}) n ON n.order_id = o.id
-        WHERE o.status IN ('confirmed', 'completed') AND o.placed_at >= :since
-            AND coalesce(m.captured, 0) < o.total_minor AND NOT coalesce(m.held, false)
-            AND coalesce(n.amount, 0) < o.total_minor
-            AND NOT EXISTS (SELECT FROM task t
-                            WHERE t.order_id = o.id AND t.kind = 'authorisation_ended')
-        """,
+        find=_paid_in_full,
     ),
     Check(
         id="orphan-money",
@@ -164,24 +348,7 @@ CHECKS = (
         why=lazy_gettext("A customer paid and gets neither goods nor money."),
         todo=lazy_gettext("Refund it in the order, or settle it with the customer."),
         about="order",
-        sql=f"""
-        SELECT o.id, o.number AS name, format(
-            '%s %s stay with us; the order costs %s and is %s', b.captured - b.withdrawn - r.amount,
-            o.currency, o.total_minor, o.status) AS fact
-        FROM ({BALANCE}) b JOIN "order" o ON o.id = b.order_id
-        JOIN (SELECT order_id, sum(refunding_minor) AS amount FROM payment GROUP BY order_id) r
-            ON r.order_id = o.id
-        LEFT JOIN ({NEVER_OWED}) n ON n.order_id = o.id
-        WHERE b.captured - b.withdrawn - r.amount > CASE
-                WHEN o.status IN ('confirmed', 'completed')
-                    THEN o.total_minor - coalesce(n.amount, 0)
-                -- Staff cancelled a paid order and kept the money: they were asked.
-                WHEN o.status = 'cancelled' AND o.paid_at <= o.closed_at
-                    THEN o.total_minor - coalesce(n.amount, 0)
-                ELSE 0 END
-            AND NOT EXISTS (SELECT FROM task t WHERE t.order_id = o.id
-                            AND t.kind IN ('amount_differs', 'refund_failed'))
-        """,
+        find=_orphan_money,
     ),
     Check(
         id="amount-differs-task",
@@ -230,7 +397,7 @@ CHECKS = (
         SELECT o.id, o.number AS name, format('dispute %s is %s', d.stripe_id, d.status) AS fact
         FROM dispute d JOIN payment p ON p.id = d.payment_id JOIN "order" o ON o.id = p.order_id
         WHERE o.placed_at >= :since
-            AND d.status NOT IN ({CLOSED})
+            AND d.status NOT IN ({_CLOSED_DISPUTES})
             AND NOT EXISTS (SELECT FROM task t WHERE t.kind = 'dispute'
                             AND t.reference = d.stripe_id)
         UNION ALL
@@ -248,17 +415,7 @@ CHECKS = (
         why=lazy_gettext("Lists, emails and staff go by it."),
         todo=lazy_gettext("`flask shop doctor --fix` counts it again."),
         about="order",
-        sql=f"""
-        SELECT id, number AS name, format('says %s, the events say %s', status, counted) AS fact
-        FROM (
-            SELECT o.id, o.number, o.payment_status AS status, {STATUS} AS counted
-            FROM "order" o LEFT JOIN ({BALANCE}) b ON b.order_id = o.id
-            LEFT JOIN ({NEVER_OWED}) n ON n.order_id = o.id
-            CROSS JOIN LATERAL (SELECT b.captured - b.refunded - b.lost AS kept,
-                                       o.total_minor - coalesce(n.amount, 0) AS owed) k
-            WHERE o.placed_at >= :since
-        ) s WHERE status <> counted
-        """,
+        find=_payment_status,
     ),
     Check(
         id="line-refunded",
@@ -267,7 +424,7 @@ CHECKS = (
         why=lazy_gettext("Units could be refunded twice, or not at all."),
         todo=lazy_gettext("Compare the order's refunds with its lines."),
         about="order",
-        sql="""
+        sql=f"""
         SELECT o.id, o.number AS name, format('%s: the line says %s, its refunds say %s',
             l.sku, l.refunded, coalesce(r.units, 0)) AS fact
         FROM order_line l JOIN "order" o ON o.id = l.order_id
@@ -275,7 +432,7 @@ CHECKS = (
             SELECT order_line_id, sum(quantity) AS units FROM (
                 SELECT rl.order_line_id, rl.quantity
                 FROM refund_line rl JOIN refund r ON r.id = rl.refund_id
-                WHERE r.status <> 'failed'
+                WHERE {REFUND_COUNTS}
                 UNION ALL SELECT order_line_id, quantity FROM order_return_line
             ) back GROUP BY order_line_id
         ) r ON r.order_line_id = l.id
@@ -319,25 +476,7 @@ CHECKS = (
             "Look at the order's refunds; correct the books for the one that exceeds."
         ),
         about="order",
-        sql=f"""
-        SELECT o.id, o.number AS name,
-            format('%s: %s of %s given back', l.sku, g.amount, {GROSS}) AS fact
-        FROM (
-            SELECT rl.order_line_id, sum(rl.amount_minor) AS amount, sum(rl.tax_minor) AS tax
-            FROM refund_line rl JOIN refund r ON r.id = rl.refund_id
-            WHERE r.status <> 'failed' GROUP BY rl.order_line_id
-        ) g
-        JOIN order_line l ON l.id = g.order_line_id JOIN "order" o ON o.id = l.order_id
-        WHERE o.placed_at >= :since AND (g.tax > l.tax_minor OR g.amount > {GROSS})
-        UNION ALL
-        SELECT o.id, o.number, format('delivery: %s of %s given back', g.amount, o.shipping_minor)
-        FROM (
-            SELECT p.order_id, sum(r.shipping_minor) AS amount
-            FROM refund r JOIN payment p ON p.id = r.payment_id
-            WHERE r.status <> 'failed' AND r.shipping_minor > 0 GROUP BY p.order_id
-        ) g JOIN "order" o ON o.id = g.order_id
-        WHERE o.placed_at >= :since AND g.amount > {SHIPPING}
-        """,
+        find=_refund_parts,
     ),
     Check(
         id="refund-events",

@@ -1,14 +1,148 @@
-"""What must hold of orders, their parcels and their discounts."""
+"""What must hold of orders, their parcels and their discounts.
 
+Totals, tax, transitions and the fulfilment status go by the rules of ``orders`` and ``core.money``.
+What is counted step by step (units in shipments, uses of discounts) is added up here from its rows:
+that is the proof of the steps.
+"""
+
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from shop.core.choices import sql_list
+from shop.core.events import Event
 from shop.core.i18n import lazy_gettext
-from shop.doctor.checks import Check
-
-# Half-even, as core.money rounds. A tie ends in .5 exactly, whatever the scale.
-_ROUNDED = "CASE WHEN x - floor(x) = 0.5 THEN 2 * floor((x + 1) / 2) ELSE round(x) END"
-_PATH = (
-    "('OrderPlaced', 'OrderPaid', 'OrderAuthorised', 'OrderCancelled', 'OrderExpired',"
-    " 'OrderReopened')"
+from shop.core.money import tax_of
+from shop.doctor.checks import Check, Fault, Scope, first, judged, rows
+from shop.orders.events import (
+    OrderAuthorised,
+    OrderCancelled,
+    OrderExpired,
+    OrderPaid,
+    OrderPlaced,
+    OrderReopened,
 )
+from shop.orders.models import LINE_TOTAL, OPEN_UNITS, ORDER_TOTAL
+from shop.orders.states import LIVE, ORDER, OrderStatus, how_far, is_complete
+
+# The status to which each event brings an order; a completed one was confirmed before.
+LEADS_TO: dict[type[Event], OrderStatus] = {
+    OrderPlaced: OrderStatus.PENDING,
+    OrderReopened: OrderStatus.PENDING,
+    OrderAuthorised: OrderStatus.CONFIRMED,
+    OrderPaid: OrderStatus.CONFIRMED,
+    OrderCancelled: OrderStatus.CANCELLED,
+    OrderExpired: OrderStatus.EXPIRED,
+}
+_LIVE = sql_list(*LIVE)
+# What a use of a discount is that counts; shared with repairs.
+USE_COUNTS = "r.released_at IS NULL"
+
+
+def _may_follow(before: type[Event], event: type[Event]) -> bool:
+    """Whether an order may come from the one to the other, by its table of states. Money that was
+    held and is taken leaves it where it is."""
+    if (before, event) == (OrderAuthorised, OrderPaid):
+        return True
+    return event is not OrderPlaced and ORDER.may(LEADS_TO[before], LEADS_TO[event])
+
+
+_STEPS = f"('', '{OrderPlaced.__name__}'), " + ", ".join(
+    f"('{before.__name__}', '{event.__name__}')"
+    for before in LEADS_TO
+    for event in LEADS_TO
+    if _may_follow(before, event)
+)
+_PATH = ", ".join(f"'{event.__name__}'" for event in LEADS_TO)
+_IS_AT_ITS_END = " ".join(
+    f"WHEN '{event.__name__}' THEN o.status IN ("
+    + sql_list(status, *({OrderStatus.COMPLETED} if status == OrderStatus.CONFIRMED else ()))
+    + ")"
+    for event, status in LEADS_TO.items()
+)
+
+
+def _lines(connection: Connection, scope: Scope) -> tuple[int, list[Fault]]:
+    """Orders without lines or with other units than they count, and lines that do not add up."""
+    counted = rows(
+        connection,
+        """
+        SELECT o.id, o.number, CASE WHEN l.units IS NULL THEN 'it has no lines'
+            ELSE format('it counts %s units, its lines have %s', o.item_count, l.units) END AS fact
+        FROM "order" o
+        LEFT JOIN (SELECT order_id, sum(quantity) AS units FROM order_line GROUP BY order_id) l
+            ON l.order_id = o.id
+        WHERE o.item_count IS DISTINCT FROM l.units AND o.placed_at >= :since ORDER BY o.id
+        """,
+        scope,
+    )
+    lines = judged(
+        connection,
+        f"""
+        SELECT o.id, o.number AS name, format('%s: %s × %s − %s is not %s with %s tax', l.sku,
+                l.quantity, l.unit_price_minor, l.discount_minor, l.total_minor, l.tax_minor)
+                AS fact,
+            l.quantity >= 1 AND l.discount_minor >= 0 AND l.total_minor >= 0
+                AND l.total_minor = l.due AS adds_up,
+            l.total_minor, l.tax_rate, l.tax_minor, o.prices_include_tax
+        FROM (SELECT *, {LINE_TOTAL} AS due FROM order_line) l JOIN "order" o ON o.id = l.order_id
+        WHERE o.placed_at >= :since
+        """,
+        "adds_up, total_minor, tax_rate, tax_minor, prices_include_tax",
+        _judge_line,
+        scope,
+    )
+    return first(
+        chain((Fault(row.id, row.number, row.fact) for row in counted), lines),
+        scope,
+    )
+
+
+def _judge_line(line: Row[Any]) -> str | None:
+    tax = tax_of(line.total_minor, line.tax_rate, is_included=line.prices_include_tax)
+    return None if line.adds_up and line.tax_minor == tax else ""
+
+
+def _fulfilment_status(connection: Connection, scope: Scope) -> tuple[int, list[Fault]]:
+    """Orders that keep another fulfilment status than their items and shipments have."""
+    return first(
+        judged(
+            connection,
+            f"""
+            SELECT o.id, o.number AS name,
+                format('says %s and %s, the parcels say ', o.status, o.fulfilment_status) AS fact,
+                o.status, o.fulfilment_status, f.order_id IS NOT NULL AS has_shipments,
+                coalesce(l.is_open, false) AS is_open, coalesce(f.arrived, false) AS arrived
+            FROM "order" o
+            LEFT JOIN (
+                SELECT l.order_id, bool_or({OPEN_UNITS} > 0) AS is_open
+                FROM order_line l GROUP BY l.order_id
+            ) l ON l.order_id = o.id
+            LEFT JOIN (
+                SELECT order_id,
+                    bool_and(status = 'delivered' AND delivered_at IS NOT NULL) AS arrived
+                FROM fulfilment GROUP BY order_id
+            ) f ON f.order_id = o.id
+            WHERE o.placed_at >= :since
+            """,
+            "status, fulfilment_status, has_shipments, is_open, arrived",
+            _judge_fulfilment,
+            scope,
+        ),
+        scope,
+    )
+
+
+def _judge_fulfilment(order: Row[Any]) -> str | None:
+    far = how_far(
+        has_shipments=order.has_shipments,
+        has_open_units=order.is_open,
+        has_all_arrived=order.arrived,
+    )
+    is_completed = order.status == OrderStatus.COMPLETED
+    return None if order.fulfilment_status == far and is_completed == is_complete(far) else far
+
 
 CHECKS = (
     Check(
@@ -18,24 +152,7 @@ CHECKS = (
         why=lazy_gettext("The customer agreed to exactly these amounts, and tax is paid by them."),
         todo=lazy_gettext("Compare the order with its receipt; correct the books by hand."),
         about="order",
-        sql=f"""
-        SELECT o.id, o.number AS name, CASE WHEN l.units IS NULL THEN 'it has no lines'
-            ELSE format('it counts %s units, its lines have %s', o.item_count, l.units) END AS fact
-        FROM "order" o
-        LEFT JOIN (SELECT order_id, sum(quantity) AS units FROM order_line GROUP BY order_id) l
-            ON l.order_id = o.id
-        WHERE o.item_count IS DISTINCT FROM l.units AND o.placed_at >= :since
-        UNION ALL
-        SELECT o.id, o.number, format('%s: %s × %s − %s is not %s with %s tax', l.sku, l.quantity,
-            l.unit_price_minor, l.discount_minor, l.total_minor, l.tax_minor)
-        FROM order_line l JOIN "order" o ON o.id = l.order_id
-        CROSS JOIN LATERAL (SELECT l.total_minor * l.tax_rate
-            / CASE WHEN o.prices_include_tax THEN 1 + l.tax_rate ELSE 1 END AS x) tax
-        WHERE o.placed_at >= :since AND (l.quantity < 1 OR l.discount_minor < 0
-            OR l.total_minor < 0
-            OR l.total_minor <> l.unit_price_minor * l.quantity - l.discount_minor
-            OR l.tax_minor <> {_ROUNDED})
-        """,
+        find=_lines,
     ),
     Check(
         id="order-total",
@@ -46,12 +163,12 @@ CHECKS = (
         why=lazy_gettext("The customer agreed to exactly this amount."),
         todo=lazy_gettext("Compare the order with its receipt; correct the books by hand."),
         about="order",
-        sql="""
+        sql=f"""
         SELECT o.id, o.number AS name, format(
             'the order says %s − %s + %s = %s with %s tax; its lines say %s − %s with %s tax',
             o.subtotal_minor, o.discount_minor, o.shipping_minor, o.total_minor, o.tax_minor,
             l.subtotal, l.discount, l.tax + o.shipping_tax_minor) AS fact
-        FROM "order" o
+        FROM (SELECT *, {ORDER_TOTAL} AS due FROM "order") o
         JOIN (
             SELECT order_id, sum(unit_price_minor * quantity) AS subtotal,
                 sum(discount_minor) AS discount, sum(tax_minor) AS tax
@@ -60,9 +177,7 @@ CHECKS = (
         WHERE o.placed_at >= :since AND (
             (o.subtotal_minor, o.discount_minor, o.tax_minor)
                 <> (l.subtotal, l.discount, l.tax + o.shipping_tax_minor)
-            OR o.total_minor < 0
-            OR o.total_minor <> o.subtotal_minor - o.discount_minor + o.shipping_minor
-                + CASE WHEN o.prices_include_tax THEN 0 ELSE o.tax_minor END)
+            OR o.total_minor < 0 OR o.total_minor <> o.due)
         """,
     ),
     Check(
@@ -87,35 +202,20 @@ CHECKS = (
                         coalesce(t.before, 'nothing')) END AS fact
         FROM "order" o
         LEFT JOIN (
-            SELECT *, (coalesce(before, ''), type) IN (
-                ('', 'OrderPlaced'),
-                ('OrderPlaced', 'OrderPaid'), ('OrderPlaced', 'OrderAuthorised'),
-                ('OrderPlaced', 'OrderCancelled'), ('OrderPlaced', 'OrderExpired'),
-                ('OrderAuthorised', 'OrderPaid'), ('OrderAuthorised', 'OrderCancelled'),
-                ('OrderPaid', 'OrderCancelled'),
-                ('OrderCancelled', 'OrderPaid'), ('OrderCancelled', 'OrderAuthorised'),
-                ('OrderExpired', 'OrderPaid'), ('OrderExpired', 'OrderAuthorised'),
-                ('OrderCancelled', 'OrderReopened'), ('OrderExpired', 'OrderReopened'),
-                ('OrderReopened', 'OrderPaid'), ('OrderReopened', 'OrderAuthorised'),
-                ('OrderReopened', 'OrderCancelled'), ('OrderReopened', 'OrderExpired'))
+            SELECT *, (coalesce(before, ''), type) IN ({_STEPS})
                 AS allowed
             FROM (
                 SELECT id, order_id, type, occurred_at, lag(type) OVER w AS before,
                     -- Clocks of two servers may differ.
                     lag(occurred_at) OVER w - interval '15 minutes' AS earlier,
                     lead(id) OVER w IS NULL AS is_last
-                FROM event WHERE type IN {_PATH}
+                FROM event WHERE type IN ({_PATH})
                 WINDOW w AS (PARTITION BY order_id ORDER BY id)
             ) step
         ) t ON t.order_id = o.id
         WHERE o.placed_at >= :since AND (t.id IS NULL OR NOT t.allowed
             OR t.occurred_at < t.earlier
-            OR t.is_last AND o.status <> ALL (CASE t.type
-                WHEN 'OrderPlaced' THEN ARRAY['pending']
-                WHEN 'OrderReopened' THEN ARRAY['pending']
-                WHEN 'OrderCancelled' THEN ARRAY['cancelled']
-                WHEN 'OrderExpired' THEN ARRAY['expired']
-                ELSE ARRAY['confirmed', 'completed'] END))
+            OR t.is_last AND NOT CASE t.type {_IS_AT_ITS_END} END)
         """,
     ),
     Check(
@@ -152,17 +252,17 @@ CHECKS = (
             "Ask the customer which order is meant; cancel and refund the other one."
         ),
         about="order",
-        sql="""
+        sql=f"""
         SELECT max(id) AS id, string_agg(number, ', ' ORDER BY id) AS name,
             format('%s of them are live', count(*)) AS fact
-        FROM "order" WHERE status IN ('pending', 'confirmed', 'completed')
+        FROM "order" WHERE status IN ({_LIVE})
         GROUP BY chain_id HAVING count(*) > 1
         UNION ALL
         -- A second order of one cart has other items only if the first one was ordered for good.
         SELECT o.id, earlier.number || ', ' || o.number, 'both are live'
         FROM "order" o JOIN "order" earlier ON earlier.cart_id = o.cart_id AND earlier.id < o.id
-        WHERE o.status IN ('pending', 'confirmed', 'completed') AND o.chain_id <> earlier.chain_id
-            AND earlier.status IN ('pending', 'confirmed', 'completed')
+        WHERE o.status IN ({_LIVE}) AND o.chain_id <> earlier.chain_id
+            AND earlier.status IN ({_LIVE})
             AND NOT EXISTS (
                 SELECT FROM event e WHERE e.order_id = earlier.id AND e.occurred_at <= o.placed_at
                     AND e.type IN ('OrderPaid', 'OrderAuthorised', 'PaymentProcessing',
@@ -197,28 +297,7 @@ CHECKS = (
         why=lazy_gettext("Staff pack by it and customers read it."),
         todo=lazy_gettext("Compare the order's shipments with what was handed over."),
         about="order",
-        sql="""
-        SELECT id, number AS name,
-            format('says %s and %s, the parcels say %s', status, fulfilment_status, counted) AS fact
-        FROM (
-            SELECT o.id, o.number, o.status, o.fulfilment_status, CASE
-                WHEN f.parcels IS NULL THEN 'unfulfilled'
-                WHEN l.is_open THEN 'partly_shipped'
-                WHEN f.arrived THEN 'delivered' ELSE 'shipped' END AS counted
-            FROM "order" o
-            LEFT JOIN (
-                SELECT order_id, bool_or(quantity > shipped + cancelled) AS is_open
-                FROM order_line GROUP BY order_id
-            ) l ON l.order_id = o.id
-            LEFT JOIN (
-                SELECT order_id, count(*) AS parcels,
-                    bool_and(status = 'delivered' AND delivered_at IS NOT NULL) AS arrived
-                FROM fulfilment GROUP BY order_id
-            ) f ON f.order_id = o.id
-            WHERE o.placed_at >= :since
-        ) s
-        WHERE fulfilment_status <> counted OR (status = 'completed') <> (counted = 'delivered')
-        """,
+        find=_fulfilment_status,
     ),
     Check(
         id="discount-uses",
@@ -231,9 +310,9 @@ CHECKS = (
         ),
         todo=lazy_gettext("`flask shop doctor --fix` counts them again."),
         about="discount",
-        sql="""
+        sql=f"""
         WITH taken AS (
-            SELECT discount_id, code_id, holders FROM redemption WHERE released_at IS NULL
+            SELECT discount_id, code_id, holders FROM redemption r WHERE {USE_COUNTS}
         )
         SELECT d.id, d.name, format('says %s of %s uses, orders have %s', d.used,
             coalesce(d.limit_total::text, 'any number of'), coalesce(t.n, 0)) AS fact
@@ -272,12 +351,12 @@ CHECKS = (
         why=lazy_gettext("Limits count what orders have."),
         todo=lazy_gettext("Compare the order with the discount's statistics."),
         about="order",
-        sql="""
+        sql=f"""
         SELECT o.id, o.number AS name, format('it is %s, but its use of “%s” %s', o.status, r.name,
             CASE WHEN r.released_at IS NULL THEN 'still counts' ELSE 'was given back' END) AS fact
         FROM redemption r JOIN "order" o ON o.id = r.order_id
-        WHERE o.placed_at >= :since AND CASE WHEN o.status IN ('cancelled', 'expired')
-            THEN r.released_at IS NULL ELSE r.released_at IS NOT NULL AND r.honoured_at IS NULL END
+        WHERE o.placed_at >= :since AND CASE WHEN o.status NOT IN ({_LIVE})
+            THEN {USE_COUNTS} ELSE NOT {USE_COUNTS} AND r.honoured_at IS NULL END
         """,
     ),
     Check(

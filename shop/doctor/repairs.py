@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shop import inventory, media, orders, payments
 from shop.catalog.models import Variant
+from shop.catalog.variants import PRICE_SPAN
 from shop.core import actor, clock
 from shop.core.actor import Actor
 from shop.core.db import end_read, session, transaction
@@ -20,6 +21,7 @@ from shop.core.i18n import ngettext
 from shop.doctor import catalog
 from shop.doctor.checks import EVER, Check, Fault, RunResult, Scope, find_faults
 from shop.doctor.events import FaultMended
+from shop.doctor.orders import USE_COUNTS
 from shop.doctor.runner import snapshot
 from shop.media import MediaFile, MediaState, MediaStored
 
@@ -133,24 +135,24 @@ def _recount(columns: tuple[str, ...], counted: str) -> Callable[[Fault], None]:
 _USES = tuple(
     text(statement)
     for statement in (
-        """
-        UPDATE discount SET used = (SELECT count(*) FROM redemption
-            WHERE discount_id = :id AND released_at IS NULL) WHERE id = :id
+        f"""
+        UPDATE discount SET used = (SELECT count(*) FROM redemption r
+            WHERE r.discount_id = :id AND {USE_COUNTS}) WHERE id = :id
         """,
-        """
-        UPDATE discount_code c SET used = (SELECT count(*) FROM redemption
-            WHERE code_id = c.id AND released_at IS NULL) WHERE discount_id = :id
+        f"""
+        UPDATE discount_code c SET used = (SELECT count(*) FROM redemption r
+            WHERE r.code_id = c.id AND {USE_COUNTS}) WHERE discount_id = :id
         """,
-        """
+        f"""
         INSERT INTO discount_holder AS h (discount_id, holder, used)
-        SELECT :id, holder, count(*) FROM redemption CROSS JOIN unnest(holders) AS holder
-        WHERE discount_id = :id AND released_at IS NULL GROUP BY holder
+        SELECT :id, holder, count(*) FROM redemption r CROSS JOIN unnest(r.holders) AS holder
+        WHERE r.discount_id = :id AND {USE_COUNTS} GROUP BY holder
         ON CONFLICT (discount_id, holder) DO UPDATE SET used = excluded.used
         """,
-        """
+        f"""
         UPDATE discount_holder h SET used = 0 WHERE discount_id = :id AND used > 0
             AND NOT EXISTS (SELECT FROM redemption r WHERE r.discount_id = :id
-                AND r.released_at IS NULL AND h.holder = ANY (r.holders))
+                AND {USE_COUNTS} AND h.holder = ANY (r.holders))
         """,
     )
 )
@@ -186,7 +188,7 @@ REPAIRS: dict[str, Callable[[Fault], int | None]] = {
     "backorder-switch": _backorder,
     "sold-count": _recount(("sold_count",), catalog.SOLD),
     "ratings": _recount(("rating_sum", "rating_count"), catalog.RATED),
-    "price-span": _recount(("price_from_minor", "price_to_minor"), catalog.PRICED),
+    "price-span": _recount(("price_from_minor", "price_to_minor"), PRICE_SPAN),
     "discount-uses": _uses,
     "picture-files": _renditions,
 }

@@ -1,9 +1,13 @@
-"""What must hold of stock."""
+"""What must hold of stock.
+
+The ledger, its levels and the lines of orders are written by one statement or transaction of the
+code; here each is added up by itself, so that one is the proof of the other.
+"""
 
 from shop.core.i18n import lazy_gettext
 from shop.doctor.checks import Check
+from shop.orders.models import OPEN_UNITS
 
-_OPEN = "l.quantity - l.shipped - l.cancelled"
 _TALLY = "on hand %s, held %s, promised %s"
 
 CHECKS = (
@@ -96,8 +100,8 @@ CHECKS = (
         ) s
         FULL JOIN (
             SELECT l.variant_id,
-                sum({_OPEN}) FILTER (WHERE o.status = 'pending') AS reserved,
-                sum({_OPEN}) FILTER (WHERE o.status = 'confirmed') AS committed
+                sum({OPEN_UNITS}) FILTER (WHERE o.status = 'pending') AS reserved,
+                sum({OPEN_UNITS}) FILTER (WHERE o.status = 'confirmed') AS committed
             FROM order_line l JOIN "order" o ON o.id = l.order_id
             WHERE o.status IN ('pending', 'confirmed') GROUP BY l.variant_id
         ) w USING (variant_id)
@@ -145,8 +149,8 @@ CHECKS = (
         ) m
         FULL JOIN (
             SELECT l.order_id, l.variant_id,
-                sum({_OPEN}) FILTER (WHERE o.status = 'pending') AS held,
-                sum({_OPEN}) FILTER (WHERE o.status = 'confirmed') AS promised,
+                sum({OPEN_UNITS}) FILTER (WHERE o.status = 'pending') AS held,
+                sum({OPEN_UNITS}) FILTER (WHERE o.status = 'confirmed') AS promised,
                 sum(l.shipped) AS sent
             FROM order_line l JOIN "order" o ON o.id = l.order_id GROUP BY l.order_id, l.variant_id
         ) w USING (order_id, variant_id)

@@ -32,6 +32,15 @@ from shop.orders.states import (
     ShipmentStatus,
 )
 
+# What an order and a line come to, as SQL text over their own columns.
+ORDER_TOTAL = (
+    "subtotal_minor - discount_minor + shipping_minor"
+    " + CASE WHEN prices_include_tax THEN 0 ELSE tax_minor END"
+)
+LINE_TOTAL = "unit_price_minor * quantity - discount_minor"
+# Units of a line (l) that are still to be sent: ``OrderLine.open_quantity`` as SQL text.
+OPEN_UNITS = "l.quantity - l.shipped - l.cancelled"
+
 order_number = Sequence("order_number", start=10001, metadata=Base.metadata)
 
 
@@ -56,11 +65,7 @@ class Order(Base):
             "AND tax_minor >= 0 AND total_minor >= 0",
             name="amounts",
         ),
-        CheckConstraint(
-            "total_minor = subtotal_minor - discount_minor + shipping_minor"
-            " + CASE WHEN prices_include_tax THEN 0 ELSE tax_minor END",
-            name="total",
-        ),
+        CheckConstraint(f"total_minor = {ORDER_TOTAL}", name="total"),
         Index("ix_order_placed_at", text("placed_at DESC"), text("id DESC")),
         Index("ix_order_open", "status", "payment_status", "fulfilment_status"),
         Index(
@@ -158,7 +163,7 @@ class OrderLine(Base):
             "shipped >= 0 AND cancelled >= 0 AND shipped + cancelled <= quantity", name="shipped"
         ),
         CheckConstraint("refunded BETWEEN 0 AND quantity", name="refunded"),
-        CheckConstraint("total_minor = unit_price_minor * quantity - discount_minor", name="total"),
+        CheckConstraint(f"total_minor = {LINE_TOTAL}", name="total"),
         CheckConstraint("discount_minor >= 0 AND total_minor >= 0", name="amounts"),
         Index("ix_order_line_variant_id", "variant_id"),
     )

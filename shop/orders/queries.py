@@ -1,13 +1,13 @@
 """Reading orders: for their owner, for the desk, and for the timeline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, case, func, select, tuple_
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy import ColumnElement, Select, case, func, select, tuple_
+from sqlalchemy.orm import aliased, joinedload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from shop import discounts, inventory
@@ -206,28 +206,34 @@ def timeline(order_id: int) -> list[TimelineEntry]:
 
 def cancelled_units(order_id: int, *, reason: str) -> dict[int, int]:
     """Units that were taken out of an order for this reason, by line id. One statement."""
-    return _cancelled(order_id, EventRecord.payload["reason"].astext == reason)
+    is_reason = EventRecord.payload["reason"].astext == reason
+    return units_in(session.scalars(_cancellations(EventRecord.order_id == order_id, is_reason)))
 
 
 def unpaid_units(order_id: int) -> dict[int, int]:
     """Units that were taken out of a paid order while its money was only held on the card, so that
     they were never paid for; by line id. One statement."""
-    paid = (
-        select(func.min(EventRecord.id))
-        .where(EventRecord.order_id == order_id, EventRecord.type == OrderPaid.__name__)
+    return units_in(session.scalars(unpaid_cancellations(EventRecord.order_id == order_id)))
+
+
+def unpaid_cancellations(which: ColumnElement[bool]) -> Select[tuple[dict[str, Any]]]:
+    """Returns what was written down whenever units were taken out of ``which`` orders while their
+    money was only held on the card; ``units_in`` reads it."""
+    paid = aliased(EventRecord)
+    first_paid = (
+        select(func.min(paid.id))
+        .where(paid.order_id == EventRecord.order_id, paid.type == OrderPaid.__name__)
         .scalar_subquery()
     )
-    return _cancelled(order_id, EventRecord.id < paid)
+    return _cancellations(which, EventRecord.id < first_paid)
 
 
-def _cancelled(order_id: int, which: ColumnElement[bool]) -> dict[int, int]:
-    payloads = session.scalars(
-        select(EventRecord.payload).where(
-            EventRecord.order_id == order_id,
-            EventRecord.type == LinesCancelled.__name__,
-            which,
-        )
-    )
+def _cancellations(*which: ColumnElement[bool]) -> Select[tuple[dict[str, Any]]]:
+    return select(EventRecord.payload).where(EventRecord.type == LinesCancelled.__name__, *which)
+
+
+def units_in(payloads: Iterable[dict[str, Any]]) -> dict[int, int]:
+    """Returns the units by line id of these events of cancelled units."""
     units: dict[int, int] = {}
     for payload in payloads:
         for line in payload["lines"]:

@@ -21,6 +21,8 @@ from shop.orders.states import (
     OrderStatus,
     PaymentStatus,
     ShipmentStatus,
+    how_far,
+    is_complete,
 )
 
 
@@ -110,15 +112,13 @@ def mark_delivered(order: Order, fulfilment_id: int) -> None:
 
 def follow_parcels(order: Order) -> None:
     """Set how far the order is on its way, from its lines and shipments."""
-    if any(line.open_quantity for line in order.lines):
-        order.fulfilment_status = (
-            FulfilmentStatus.PARTLY_SHIPPED if order.fulfilments else FulfilmentStatus.UNFULFILLED
-        )
-    elif all(parcel.status == ShipmentStatus.DELIVERED for parcel in order.fulfilments):
-        order.fulfilment_status = FulfilmentStatus.DELIVERED
+    order.fulfilment_status = how_far(
+        has_shipments=bool(order.fulfilments),
+        has_open_units=any(line.open_quantity for line in order.lines),
+        has_all_arrived=all(f.status == ShipmentStatus.DELIVERED for f in order.fulfilments),
+    )
+    if is_complete(order.fulfilment_status):
         order.status = ORDER.move(order.status, to=OrderStatus.COMPLETED)
-    else:
-        order.fulfilment_status = FulfilmentStatus.SHIPPED
 
 
 def _parcel(order: Order, quantities: Mapping[int, int] | None) -> dict[OrderLine, int]:

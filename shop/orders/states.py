@@ -92,6 +92,22 @@ FULFILMENT = StateTable(
 )
 
 
+def how_far(
+    *, has_shipments: bool, has_open_units: bool, has_all_arrived: bool
+) -> FulfilmentStatus:
+    """Returns the fulfilment status of an order by its shipments and the units still to be sent."""
+    if not has_shipments:
+        return FulfilmentStatus.UNFULFILLED
+    if has_open_units:
+        return FulfilmentStatus.PARTLY_SHIPPED
+    return FulfilmentStatus.DELIVERED if has_all_arrived else FulfilmentStatus.SHIPPED
+
+
+def is_complete(far: FulfilmentStatus) -> bool:
+    """Returns whether an order that came so far is completed by that; no other order is."""
+    return far == FulfilmentStatus.DELIVERED
+
+
 class Words(NamedTuple):
     """A status as people read it; ``tone`` is good, warn, info, bad or mute."""
 

@@ -47,14 +47,7 @@ def of_events(
             ended = get(MoneyEventKind.CAPTURED, 0) + get(MoneyEventKind.CANCELLED, 0)
             authorised += max(0, get(MoneyEventKind.AUTHORISED, 0) - ended)
         refunded += get(MoneyEventKind.REFUNDED, 0) - get(MoneyEventKind.REFUND_FAILED, 0)
-        withdrawn += get(MoneyEventKind.DISPUTE_WITHDRAWN, 0) - get(
-            MoneyEventKind.DISPUTE_REINSTATED, 0
-        )
-        # As it was counted until November 2026.
-        lost = get(MoneyEventKind.DISPUTE_LOST, 0)
-        withdrawn += lost + max(
-            0, get(MoneyEventKind.DISPUTE_OPENED, 0) - get(MoneyEventKind.DISPUTE_WON, 0) - lost
-        )
+        withdrawn += withdrawn_of(by_kind)
         fees += get(MoneyEventKind.FEE, 0) - get(MoneyEventKind.FEE_RETURNED, 0)
     return Balance(
         authorised_minor=authorised,
@@ -65,6 +58,16 @@ def of_events(
         fees_minor=fees,
         open_disputes=open_disputes,
     )
+
+
+def withdrawn_of(by_kind: Mapping[str, int]) -> int:
+    """What disputes took of a payment and did not bring back, from its sums by kind."""
+    get = by_kind.get
+    moved = get(MoneyEventKind.DISPUTE_WITHDRAWN, 0) - get(MoneyEventKind.DISPUTE_REINSTATED, 0)
+    # As it was counted until November 2026.
+    lost = get(MoneyEventKind.DISPUTE_LOST, 0)
+    held = get(MoneyEventKind.DISPUTE_OPENED, 0) - get(MoneyEventKind.DISPUTE_WON, 0) - lost
+    return moved + lost + max(0, held)
 
 
 def status_of(owed_minor: int, balance: Balance) -> PaymentStatus:
@@ -81,6 +84,30 @@ def status_of(owed_minor: int, balance: Balance) -> PaymentStatus:
         return PaymentStatus.OVERPAID if balance.kept_minor > owed_minor else PaymentStatus.PAID
     has_left = balance.kept_minor < balance.captured_minor
     return PaymentStatus.PARTLY_REFUNDED if has_left else PaymentStatus.PARTLY_PAID
+
+
+def status_to_keep(
+    total_minor: int, balance: Balance, *, never_owed_minor: int, is_processing: bool
+) -> PaymentStatus:
+    """The payment status that an order keeps.
+
+    What was cancelled before the order was paid for was never owed: it counts as paid without it.
+    An unpaid order is ``processing`` while the money of a payment is on its way.
+    """
+    status = status_of(total_minor - never_owed_minor, balance)
+    if status == PaymentStatus.UNPAID and is_processing:
+        return PaymentStatus.PROCESSING
+    return status
+
+
+def gross_of(amount_minor: int, tax_minor: int, *, prices_include_tax: bool) -> int:
+    """What something costs the customer, its tax included."""
+    return amount_minor + (0 if prices_include_tax else tax_minor)
+
+
+def worth(whole_minor: int, units: int, *, of: int) -> int:
+    """What ``units`` of ``of`` equal units come to that cost ``whole_minor`` together."""
+    return part_due(whole_minor, units, of=of, before_minor=0)
 
 
 def part_due(whole_minor: int, units: int, *, of: int, before_minor: int) -> int:

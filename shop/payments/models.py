@@ -16,6 +16,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shop.core.choices import choice, one_of, sql_list
@@ -167,6 +168,10 @@ class PaymentEvent(Base):
     payment: Mapped[Payment] = relationship(back_populates="events")
 
 
+# Whether a refund ``r`` counts, as SQL text: its money is back or on its way.
+REFUND_COUNTS = f"r.status <> '{RefundStatus.FAILED}'"
+
+
 class Refund(Base):
     """Money on its way back. The row exists before Stripe is asked; ``key``, ``attempt`` (how often
     somebody decided it) and ``key_attempt`` (how often Stripe had saved a failure under the key
@@ -210,6 +215,11 @@ class Refund(Base):
     lines: Mapped[list["RefundLine"]] = relationship(
         back_populates="refund", order_by="RefundLine.order_line_id", cascade="all, delete-orphan"
     )
+
+    @hybrid_property
+    def counts(self) -> bool:
+        """Whether its money is back or on its way."""
+        return self.status != RefundStatus.FAILED
 
 
 class RefundLine(Base):

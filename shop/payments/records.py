@@ -1,9 +1,9 @@
 """The rows of money: locking them, adding a fact once, and what the facts add up to."""
 
-from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ScalarSelect, func, select
+from sqlalchemy import ColumnElement, Select, Text, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import insert
 
 from shop import orders
@@ -11,7 +11,6 @@ from shop.core import clock
 from shop.core.db import session, table
 from shop.core.errors import NotFound
 from shop.core.i18n import gettext as _
-from shop.orders import PaymentStatus
 from shop.payments import balance as sums
 from shop.payments import refundable
 from shop.payments.balance import Balance
@@ -19,7 +18,7 @@ from shop.payments.models import CLOSED_DISPUTES, INQUIRIES, Dispute, Payment, P
 from shop.payments.states import AttemptStatus, MoneyEventKind
 
 # What an event of a dispute that is open does to the money that is held back.
-SIGNS = {
+SIGNS: dict[str, int] = {
     MoneyEventKind.DISPUTE_WITHDRAWN: 1,
     MoneyEventKind.DISPUTE_REINSTATED: -1,
     MoneyEventKind.DISPUTE_OPENED: 1,
@@ -81,58 +80,81 @@ def note(
 
 def balance_of(order_id: int, currency: str) -> Balance:
     """What all attempts to pay an order add up to, in its currency. One statement."""
+    disputes = open_disputes(Payment.order_id == order_id).subquery()
+    number = select(func.count()).select_from(disputes).scalar_subquery()
     rows = session.execute(
+        sum_events()
+        .add_columns(number.label("open_disputes"))
+        .where(Payment.order_id == order_id, PaymentEvent.currency == currency)
+    ).all()
+    parts = ((r.payment_id, r.kind, r.is_open, r.amount_minor) for r in rows)
+    return add_up(parts, disputes=rows[0].open_disputes if rows else 0)
+
+
+def sum_events() -> Select[int, int, str, bool, int]:
+    """Returns what the events of each payment add up to, by kind and by whether their dispute is
+    open; the caller says of which orders and in which currency."""
+    is_open = func.coalesce(_IS_OPEN, False).label("is_open")
+    return (
         select(
+            Payment.order_id,
             PaymentEvent.payment_id,
-            PaymentEvent.kind,
-            func.coalesce(_IS_OPEN, False).label("is_open"),
-            func.sum(PaymentEvent.amount_minor),
-            _open_disputes(order_id),
+            # As it is stored: to make members of the set takes longer than the sums.
+            type_coerce(PaymentEvent.kind, Text).label("kind"),
+            is_open,
+            func.sum(PaymentEvent.amount_minor).label("amount_minor"),
         )
         .join(Payment, Payment.id == PaymentEvent.payment_id)
         .outerjoin(Dispute, Dispute.id == PaymentEvent.dispute_id)
-        .where(Payment.order_id == order_id, PaymentEvent.currency == currency)
-        .group_by(PaymentEvent.payment_id, PaymentEvent.kind, "is_open")
+        .group_by(Payment.order_id, PaymentEvent.payment_id, PaymentEvent.kind, is_open)
     )
-    by_payment: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    disputed = open_disputes = 0
-    for payment_id, kind, is_open, amount, open_now in rows:
-        by_payment[payment_id][kind] += int(amount)
-        disputed += SIGNS.get(kind, 0) * int(amount) if is_open else 0
-        open_disputes = open_now
-    return sums.of_events(by_payment.values(), disputed_minor=disputed, open_disputes=open_disputes)
 
 
-def _open_disputes(order_id: int) -> ScalarSelect[int]:
-    """How many disputes of an order's payments are open; inquiries are none."""
+def open_disputes(which: ColumnElement[bool]) -> Select[int]:
+    """Returns the orders of the disputes that are open, of ``which`` payments, as often as they
+    have one; inquiries are none."""
     return (
-        select(func.count())
-        .select_from(Dispute)
-        .join(Payment, Payment.id == Dispute.payment_id)
-        .where(Payment.order_id == order_id, _IS_OPEN, Dispute.status.not_in(INQUIRIES))
-        .scalar_subquery()
+        select(Payment.order_id)
+        .join(Dispute, Dispute.payment_id == Payment.id)
+        .where(_IS_OPEN, Dispute.status.not_in(INQUIRIES), which)
     )
+
+
+def add_up(rows: Iterable[tuple[int, str, bool, int]], *, disputes: int) -> Balance:
+    """The balance of an order from its number of open disputes and its rows of ``sum_events``:
+    payment, kind, whether a dispute is open, and amount."""
+    by_payment: dict[int, dict[str, int]] = {}
+    disputed = 0
+    for payment_id, kind, is_open, amount in rows:
+        kinds = by_payment.setdefault(payment_id, {})
+        kinds[kind] = kinds.get(kind, 0) + amount
+        if is_open:
+            disputed += SIGNS.get(kind, 0) * amount
+    return sums.of_events(by_payment.values(), disputed_minor=disputed, open_disputes=disputes)
 
 
 def recount(order: orders.Order) -> Balance:
-    """Set the order's payment status to what its money events say. Gives what they add up to.
-
-    What was cancelled before the order was paid for was never owed: it counts as paid without it.
-    An unpaid order is ``processing`` while the money of a payment is on its way.
-    """
+    """Set the order's payment status to what its money events say. Gives what they add up to."""
     balance = balance_of(order.id, order.currency)
-    owed = order.total_minor
-    if balance.captured_minor or order.paid_at is not None:
-        owed -= refundable.never_owed(order)
-    status = sums.status_of(owed, balance)
-    if status == PaymentStatus.UNPAID and _is_processing(order.id):
-        status = PaymentStatus.PROCESSING
-    orders.set_payment_status(order, status)
+    was_paid = balance.captured_minor or order.paid_at is not None
+    never_owed = refundable.never_owed(order) if was_paid else 0
+    has_nothing = not (balance.captured_minor or balance.authorised_minor)
+    orders.set_payment_status(
+        order,
+        sums.status_to_keep(
+            order.total_minor,
+            balance,
+            never_owed_minor=never_owed,
+            is_processing=has_nothing and _is_processing(order.id),
+        ),
+    )
     return balance
 
 
 def _is_processing(order_id: int) -> bool:
-    on_its_way = select(Payment.id).where(
-        Payment.order_id == order_id, Payment.status == AttemptStatus.PROCESSING
-    )
-    return session.scalar(on_its_way.limit(1)) is not None
+    return session.scalar(processing().where(Payment.order_id == order_id).limit(1)) is not None
+
+
+def processing() -> Select[int]:
+    """Returns the orders of the payments whose money is on its way."""
+    return select(Payment.order_id).where(Payment.status == AttemptStatus.PROCESSING)

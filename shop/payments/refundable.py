@@ -10,7 +10,7 @@ from shop import orders
 from shop.core.db import session
 from shop.core.i18n import gettext as _
 from shop.orders import OrderStatus, PaymentStatus
-from shop.payments.balance import part_due
+from shop.payments.balance import gross_of, part_due, worth
 from shop.payments.models import (
     CLOSED_DISPUTES,
     Dispute,
@@ -20,7 +20,7 @@ from shop.payments.models import (
     Refund,
     RefundLine,
 )
-from shop.payments.states import MoneyEventKind, RefundStatus
+from shop.payments.states import MoneyEventKind
 
 # Why units of an order were cancelled that a refund or a return restocked.
 GIVEN_BACK = "given back"
@@ -150,8 +150,7 @@ def called_off(order: orders.Order) -> tuple[int, int]:
     is_held = order.payment_status == PaymentStatus.AUTHORISED
     units = {line.id: line.cancelled for line in order.lines} if is_held else unpaid_of(order)
     tax = sum(
-        part_due(line.tax_minor, units.get(line.id, 0), of=line.quantity, before_minor=0)
-        for line in order.lines
+        worth(line.tax_minor, units.get(line.id, 0), of=line.quantity) for line in order.lines
     )
     return _worth(order, units), tax
 
@@ -162,10 +161,7 @@ def never_owed(order: orders.Order) -> int:
 
 
 def _worth(order: orders.Order, units: Mapping[int, int]) -> int:
-    return sum(
-        part_due(gross(line), units.get(line.id, 0), of=line.quantity, before_minor=0)
-        for line in order.lines
-    )
+    return sum(worth(gross(line), units.get(line.id, 0), of=line.quantity) for line in order.lines)
 
 
 def owed(order: orders.Order, payment: Payment) -> int:
@@ -175,7 +171,8 @@ def owed(order: orders.Order, payment: Payment) -> int:
 
 def gross(line: orders.OrderLine) -> int:
     """What a line costs the customer, its tax included."""
-    return line.total_minor + (0 if line.order.prices_include_tax else line.tax_minor)
+    included = line.order.prices_include_tax
+    return gross_of(line.total_minor, line.tax_minor, prices_include_tax=included)
 
 
 def given_of(order: orders.Order) -> tuple[Mapping[int, Given], int]:
@@ -188,7 +185,7 @@ def given_of(order: orders.Order) -> tuple[Mapping[int, Given], int]:
         )
         .join(Refund, Refund.id == RefundLine.refund_id)
         .join(Payment, Payment.id == Refund.payment_id)
-        .where(Payment.order_id == order.id, Refund.status != RefundStatus.FAILED)
+        .where(Payment.order_id == order.id, Refund.counts)
         .group_by(RefundLine.order_line_id)
     )
     sums = {line_id: (int(amount), int(tax)) for line_id, amount, tax in rows}
@@ -199,7 +196,7 @@ def given_of(order: orders.Order) -> tuple[Mapping[int, Given], int]:
     shipping = session.scalar(
         select(func.coalesce(func.sum(Refund.shipping_minor), 0))
         .join(Payment, Payment.id == Refund.payment_id)
-        .where(Payment.order_id == order.id, Refund.status != RefundStatus.FAILED)
+        .where(Payment.order_id == order.id, Refund.counts)
     )
     return given, int(shipping or 0)
 
@@ -213,7 +210,8 @@ def unpaid_of(order: orders.Order) -> Mapping[int, int]:
 
 def shipping_of(order: orders.Order) -> int:
     """What the delivery cost the customer, its tax included."""
-    return order.shipping_minor + (0 if order.prices_include_tax else order.shipping_tax_minor)
+    included = order.prices_include_tax
+    return gross_of(order.shipping_minor, order.shipping_tax_minor, prices_include_tax=included)
 
 
 def fullest(payments: Iterable[Payment]) -> Payment | None:

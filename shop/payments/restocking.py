@@ -12,7 +12,6 @@ from shop.orders import OrderStatus
 from shop.payments import refundable
 from shop.payments.models import OrderReturn, OrderReturnLine, Payment, Refund, RefundLine
 from shop.payments.refundable import Part
-from shop.payments.states import RefundStatus
 
 
 def move_stock(
@@ -86,9 +85,7 @@ def _restocked(order_id: int) -> Mapping[int, int]:
         select(RefundLine.order_line_id, func.sum(RefundLine.quantity))
         .join(Refund, Refund.id == RefundLine.refund_id)
         .join(Payment, Payment.id == Refund.payment_id)
-        .where(
-            Payment.order_id == order_id, Refund.status != RefundStatus.FAILED, RefundLine.restock
-        )
+        .where(Payment.order_id == order_id, Refund.counts, RefundLine.restock)
         .group_by(RefundLine.order_line_id)
     ).all()
     free = session.execute(

@@ -2,6 +2,9 @@
 
 import pytest
 
+from tests.payments.conftest import stand_in as stand_in
+from tests.payments.conftest import stripe as stripe
+
 
 @pytest.fixture(autouse=True)
 def _push_request_context() -> None:

@@ -12,8 +12,8 @@ import pytest
 from redis import Redis
 
 from shop.core import preflight
-from tests.core.test_settings import IN_PRODUCTION
 from tests.support.servers import Servers
+from tests.test_config import IN_PRODUCTION
 
 NOBODY = "127.0.0.1:1"
 

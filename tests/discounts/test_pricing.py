@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -321,3 +322,19 @@ def test_the_parcel_of_goods_given_away_is_still_taxed_by_them() -> None:
     it = quote([Line(1, 1_000, "reduced")], [off(DiscountKind.PERCENTAGE, 10_000, 0)])
 
     assert (it.total_minor, it.shipping_tax_minor) == (490, 32)
+
+
+@pytest.mark.parametrize("included", [True, False])
+def test_mixed_rates_split_delivery_and_add_up(included: bool) -> None:
+    rates = {"standard": Decimal("0.19"), "reduced": Decimal("0.07")}
+    lines = [Line(1, 999, "standard"), Line(3, 333, "reduced")]
+
+    quote = price(
+        lines, rates=rates, shipping_minor=490, currency="EUR", prices_include_tax=included
+    )
+
+    goods = 999 + 999
+    assert quote.subtotal_minor == goods
+    expected = goods + 490 + (0 if included else quote.tax_minor)
+    assert quote.total_minor == expected
+    assert quote.tax_minor == sum(line.tax_minor for line in quote.lines) + quote.shipping_tax_minor

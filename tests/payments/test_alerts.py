@@ -9,7 +9,7 @@ from shop.core.db import session, transaction
 from shop.payments.models import Task
 from tests.cast import Cast
 from tests.payments.test_ownership import foreign
-from tests.payments.test_refused_objects import hear, paid, tasks
+from tests.payments.test_unapplied import hear, paid, tasks
 from tests.tools import stripe_rig
 
 

@@ -13,7 +13,7 @@ from shop.core.money import Money
 from shop.payments import methods, stripe_client
 from shop.payments import stripe_gateway as gateway
 from shop.payments.methods import FACTS, PaymentMethod, offered_methods
-from tests.core.test_settings import GIVEN
+from tests.test_config import GIVEN
 from tests.tools import stripe_rig
 
 EVERY = tuple(PaymentMethod)

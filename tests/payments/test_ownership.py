@@ -19,8 +19,8 @@ from shop.payments.models import (
 )
 from tests import cast as people
 from tests.cast import Cast
-from tests.payments.test_comparison import VISA, paid_there
-from tests.payments.test_refused_objects import hear, paid, tasks
+from tests.payments.test_comparing import VISA, paid_there
+from tests.payments.test_unapplied import hear, paid, tasks
 from tests.tools import stripe_rig
 
 

@@ -20,8 +20,7 @@ from shop.payments.models import Payment, Refund, Task
 from shop.payments.refusals import RefusalReason
 from shop.payments.stripe_errors import AccessDenied
 from tests.cast import Cast
-from tests.payments.test_refused_objects import hear
-from tests.payments.test_saved_answers import (
+from tests.payments.test_keys import (
     CANCEL,
     CAPTURE,
     CREATE,
@@ -32,6 +31,7 @@ from tests.payments.test_saved_answers import (
     pay_at_stripe,
     requested,
 )
+from tests.payments.test_unapplied import hear
 from tests.tools import stripe_rig
 
 

@@ -2,8 +2,15 @@
 
 from sqlalchemy import func, select
 
+from shop import inventory
 from shop.core.db import session
 from shop.inventory.models import StockLevel, StockMovement
+
+
+def level(variant_id: int) -> tuple[int, int, int]:
+    """On hand, reserved and committed."""
+    now = inventory.levels([variant_id])[variant_id]
+    return now.on_hand, now.reserved, now.committed
 
 
 def ledger_differences() -> list[tuple[int, int, str]]:

@@ -1,34 +1,14 @@
-"""An order's life, by operations: what each step does to stock, money and mail."""
+"""Shipping: what can be sent, what of it is left, and who waits for stock."""
 
 import pytest
 
-from shop import inventory, orders, payments
+from shop import inventory, orders
 from shop.core.db import transaction
 from shop.core.errors import Invalid
 from shop.orders import TransitionRefused
 from tests import cast as people
 from tests.cast import Cast
-from tests.support.stock import ledger_differences
-
-
-def level(variant_id: int) -> tuple[int, int, int]:
-    now = inventory.levels([variant_id])[variant_id]
-    return now.on_hand, now.reserved, now.committed
-
-
-def test_an_order_holds_its_stock(cast: Cast) -> None:
-    order = cast.unpaid_order
-
-    assert order.status == "pending"
-    assert level(cast.mug.id) == (10, 2, 0)
-
-
-def test_a_paid_order_is_promised_its_stock_and_empties_the_cart(cast: Cast) -> None:
-    order = cast.paid_order
-
-    assert (order.status, order.payment_status) == ("confirmed", "paid")
-    assert level(cast.mug.id) == (10, 0, 2)
-    assert orders.words(order).label == "Paid"
+from tests.support.stock import ledger_differences, level
 
 
 def test_shipping_one_of_two_leaves_the_other_promised(cast: Cast) -> None:
@@ -63,28 +43,6 @@ def test_an_unpaid_order_cannot_be_shipped(cast: Cast) -> None:
     assert level(cast.mug.id) == (10, 2, 0)
 
 
-def test_a_shipped_order_cannot_be_cancelled(cast: Cast) -> None:
-    order = cast.paid_order
-    with transaction():
-        orders.ship(orders.lock(order.id))
-
-    with pytest.raises(TransitionRefused, match="was shipped"), transaction():
-        payments.cancel_order(orders.lock(order.id), reason="customer")
-
-    assert order.status == "confirmed"
-
-
-def test_cancelling_a_paid_order_frees_its_stock_and_asks_for_a_refund(cast: Cast) -> None:
-    order = cast.paid_order
-
-    with transaction():
-        payments.cancel_order(orders.lock(order.id), reason="customer")
-
-    assert level(cast.mug.id) == (10, 0, 0)
-    (payment,) = payments.of_order(order.id)
-    assert [refund.amount_minor for refund in payment.refunds] == [order.total_minor]
-
-
 @pytest.mark.parametrize("quantity", [-1, 3, 10**9])
 def test_only_what_is_open_can_be_shipped(cast: Cast, quantity: int) -> None:
     order = cast.paid_order
@@ -101,27 +59,6 @@ def test_a_foreign_line_cannot_be_shipped(cast: Cast) -> None:
 
     with pytest.raises(Invalid, match="not part of the order"), transaction():
         orders.ship(orders.lock(order.id), {other.lines[0].id: 1})
-
-
-def test_the_timeline_tells_the_story_in_order(cast: Cast) -> None:
-    order = cast.paid_order
-    with transaction():
-        orders.start_processing(orders.lock(order.id))
-    with transaction():
-        orders.ship(orders.lock(order.id))
-
-    told = [entry.type for entry in orders.timeline(order.id)]
-
-    assert told == ["OrderPlaced", "OrderPaid", "OrderProcessing", "OrderShipped"]
-
-
-def test_the_desk_finds_by_number_mail_and_name(cast: Cast) -> None:
-    order = cast.paid_order
-
-    for q in (order.number, "ada@example", "lovelace ada"):
-        found = orders.desk(orders.OrderFilters(q=q))
-        assert [row.number for row in found.rows] == [order.number]
-    assert orders.desk(orders.OrderFilters(q="%")).total == 0
 
 
 def test_what_arrives_belongs_to_the_orders_that_were_paid_first(cast: Cast) -> None:

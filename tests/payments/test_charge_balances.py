@@ -10,8 +10,8 @@ from shop.core.db import session, transaction
 from shop.payments.models import DisputeStatus, Payment
 from tests import cast as people
 from tests.cast import Cast
-from tests.payments.test_comparison import paid_there
-from tests.payments.test_refused_objects import hear, paid
+from tests.payments.test_comparing import paid_there
+from tests.payments.test_unapplied import hear, paid
 from tests.tools import stripe_rig
 
 

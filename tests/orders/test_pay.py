@@ -1,0 +1,13 @@
+"""Money confirms an order, and commits its stock."""
+
+from shop import orders
+from tests.cast import Cast
+from tests.support.stock import level
+
+
+def test_a_paid_order_is_promised_its_stock_and_empties_the_cart(cast: Cast) -> None:
+    order = cast.paid_order
+
+    assert (order.status, order.payment_status) == ("confirmed", "paid")
+    assert level(cast.mug.id) == (10, 0, 2)
+    assert orders.words(order).label == "Paid"
