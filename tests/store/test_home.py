@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from shop.core import i18n
 from shop.store import home
-from shop.store.statics import FILES, script_words
+from shop.store.statics import FILES, words
 from tests.store.shelf import filled
 
 
@@ -150,7 +150,7 @@ def test_scripts_speak_the_language_of_the_page(
     monkeypatch.setattr(i18n, "FOLDER", tmp_path)
 
     with i18n.speaking("de"):
-        said = script_words()
+        said = words()
 
     assert said["Your cart"] == "Dein Warenkorb"
     assert said["Your cart has %(num)s item."] == {
