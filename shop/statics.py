@@ -22,6 +22,9 @@ from flask.typing import ResponseReturnValue
 from servestatic import ServeStatic
 from servestatic.compress import Compressor
 
+from shop.core import csp
+
+SHARED = Path(__file__).parent / "static"  # what both doors' pages are made of
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
 MAX_KEPT = 5  # versions on the disk: another process may still send an older one
@@ -32,19 +35,27 @@ log = logging.getLogger(__name__)
 class Statics:
     """The files of one door."""
 
-    def __init__(self, folder: Path, prefix: str) -> None:
-        """``folder`` holds the files, ``prefix`` is where their addresses begin: ``/static``."""
+    def __init__(self, folder: Path, prefix: str, *, shared: Path | None = None) -> None:
+        """``folder`` holds the files, ``prefix`` is where their addresses begin: ``/static``. Those
+        of ``shared`` stand among them, as if they lay in the same folder."""
         self.folder = folder
+        self.folders = (folder, shared) if shared else (folder,)
         self.prefix = prefix
 
     @cached_property
-    def tags(self) -> dict[str, str]:
-        """What is in each file, in short, by its name; nothing else is ever sent."""
+    def paths(self) -> dict[str, Path]:
+        """Where each file lies, by its name; nothing else is ever sent."""
         return {
-            path.relative_to(self.folder).as_posix(): _digest(path.read_bytes())
-            for path in sorted(self.folder.rglob("*"))
+            path.relative_to(folder).as_posix(): path
+            for folder in self.folders
+            for path in sorted(folder.rglob("*"))
             if path.is_file()
         }
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        """What is in each file, in short, by its name."""
+        return {name: _digest(path.read_bytes()) for name, path in self.paths.items()}
 
     @cached_property
     def version(self) -> str:
@@ -74,7 +85,8 @@ def init_app(app: Flask, doors: Iterable[Statics], *, folder: Path, is_secure: b
         packed = _packed(door, folder)
         for prefix, cache in ((door.address(""), FOR_EVER), (f"{door.prefix}/", ASK_AGAIN)):
             server.add_headers_function = _Headers(door, prefix, cache, is_secure=is_secure)
-            server.add_files(packed, prefix)
+            for files in packed:
+                server.add_files(files, prefix)
         endpoint = f"statics{door.prefix.replace('/', '_')}"
         rule = f"{door.prefix}/v-<version>/<path:name>"
         app.add_url_rule(rule, endpoint, door.todays, methods=["GET"])
@@ -91,18 +103,19 @@ class _Headers:
     def __call__(self, headers: Headers, _path: str, url: str) -> None:
         headers["Cache-Control"] = self._cache
         headers["ETag"] = f'"{self._door.tags[url.removeprefix(self._prefix)]}"'
-        headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+        headers["Content-Security-Policy"] = csp.NO_PAGE
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
         headers["X-Content-Type-Options"] = "nosniff"
         if self._is_secure:
             headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
 
 
-def _packed(door: Statics, folder: Path) -> Path:
-    """Returns a folder with the files and, beside each text, the same as gzip and Brotli."""
+def _packed(door: Statics, folder: Path) -> tuple[Path, ...]:
+    """Returns a folder with the files and, beside each text, the same as gzip and Brotli; those
+    that the files lie in, if none can be written."""
     place = folder / f"{door.folder.parent.name}-{door.version}"
     if place.is_dir():
-        return place
+        return (place,)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _forget_old(folder)
@@ -113,16 +126,16 @@ def _packed(door: Statics, folder: Path) -> Path:
                 made.rename(place)
     except OSError as error:
         log.warning("static files are sent unpacked: %s cannot be written (%s)", folder, error)
-        return door.folder
-    return place
+        return door.folders
+    return (place,)
 
 
 def _pack(door: Statics, target: Path) -> None:
     compressor = Compressor(quiet=True)
-    for name in door.tags:
+    for name, path in door.paths.items():
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(door.folder / name, copy)
+        shutil.copy2(path, copy)
         if compressor.should_compress(name):
             compressor.compress(copy)
 

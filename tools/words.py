@@ -1,6 +1,6 @@
 """The sentences of the shop, for translators: `python -m tools.words` fails when
-translations/messages.pot is not what the code says, or when a page or a refusal says something
-without gettext; `python -m tools.words --write` writes the file again.
+translations/messages.pot is not what the code says, or when a page, a script or a refusal says
+something without gettext; `python -m tools.words --write` writes the file again.
 
 What is read, and how, stands in pyproject.toml under [tool.babel]. The file has no dates and no
 line numbers, so that only a changed sentence changes it.
@@ -16,11 +16,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from babel.messages.frontend import CommandLineInterface
+from babel.messages.jslexer import Token, tokenize, unquote_string
 from jinja2 import Environment, nodes
 
 ROOT = Path(__file__).parents[1]
 POT = ROOT / "translations" / "messages.pot"
 TEMPLATES = ROOT / "templates"
+SCRIPTS = ("shop/static/js", "shop/admin/static/js", "shop/store/scripts")
 # Folders in which everything that people read goes through gettext: of templates, and of code.
 CONVERTED = ("admin/", "components/", "email/", "layouts/", "store/")
 REFUSING = (
@@ -63,6 +65,14 @@ SPOKEN = {
     *("alt", "aria-label", "aria-roledescription", "content", "label", "placeholder", "title"),
     *("data-confirm", "data-label"),
 }
+# Functions of scripts whose strings are for programs: selectors, names, faults of ours.
+FOR_PROGRAMS = {
+    *("closest", "matches", "need", "querySelector", "querySelectorAll", "getElementById"),
+    *("Error", "get", "includes", "info", "setRequestHeader", "warn"),
+}
+# Where a script keeps what no person reads.
+UNSEEN = {"className", "cookie", "rootMargin"}
+SAYING = {"_", "gettext", "ngettext"}
 # Not words of a language: HTML's unit of width, and "times" where there is no ×.
 SIGNS = {"w", "x"}
 _EXTRACT = (
@@ -71,8 +81,11 @@ _EXTRACT = (
 ).split()
 _CHANGING = ('"POT-Creation-Date', '"Generated-By', '"Report-Msgid-Bugs-To')
 _HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"
+_GETTEXT = re.compile(r"\b(_|n?gettext)\(")
 _ATTRIBUTES = re.compile(r'[a-z-]+="[^"]*"')
 _CODE = re.compile(r"[a-z]+(_[a-z]+)*")  # a protocol's word for why, not a sentence
+_CODE_IN_TEXT = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
+_BESIDE_HOLE = re.compile(f"[a-z]{{2}},? {_HOLE}|{_HOLE},? [a-z]{{2}}")
 _WORD = re.compile(r"[^\W\d_]+")
 _SENTENCE = re.compile(r"^[A-Z][a-z]|[a-z] [a-z]")
 # Classes of buttons and cells, HTML, widths for images, and the names of the admin's views.
@@ -91,6 +104,10 @@ def main(arguments: list[str] | None = None) -> int:
         for path in sorted((ROOT / "shop" / package).rglob("*.py")):
             where = path.relative_to(ROOT)
             faults += [f"{where}:{told}" for told in silent_refusals(path.read_text())]
+    for folder in SCRIPTS:
+        for path in sorted((ROOT / folder).glob("*.js")):
+            where = path.relative_to(ROOT)
+            faults += [f"{where}:{told}" for told in silent_strings(path.read_text())]
     if not POT.exists() or POT.read_text() != fresh:
         faults.append(
             f"{POT.relative_to(ROOT)} is not what the code says: python -m tools.words --write"
@@ -140,6 +157,48 @@ def silent_refusals(source: str) -> Iterator[str]:
         )
         if (is_refusal or name == "flash") and is_plain:
             yield f"{call.lineno}: outside of gettext: {ast.unparse(text)}"
+
+
+def silent_strings(source: str) -> Iterator[str]:
+    """Yields the line and text of what a script says without gettext, as far as strings show it."""
+    comments = {"linecomment", "multilinecomment"}
+    tokens = [one for one in tokenize(source, jsx=False, dotted=False) if one.type not in comments]
+    calls: list[str] = []  # the functions whose parentheses are open
+    statement: set[str] = set()
+    for n, token in enumerate(tokens):
+        if token.value in {";", "{", "}"}:
+            statement = set()
+        elif token.value == "(":
+            calls.append(tokens[n - 1].value if n and tokens[n - 1].type == "name" else "")
+        elif token.value == ")" and calls:
+            calls.pop()
+        elif token.type == "name":
+            statement.add(token.value)
+        elif token.type in {"string", "template_string"}:
+            called = next((name for name in reversed(calls) if name), "")
+            is_hidden = _GETTEXT.search(token.value) or (
+                called in SAYING and tokens[n - 1].value == "(" and "${" in token.value
+            )
+            if token.type == "template_string" and is_hidden:
+                yield f"{token.lineno}: not as gettext needs it: {token.value}"
+            elif called not in SAYING | FOR_PROGRAMS and UNSEEN.isdisjoint(statement):
+                beside = [one.value for one in tokens[max(n - 2, 0) : n + 2]]
+                for text in _said(token, " ".join(beside[:-2]), beside[-1]):
+                    yield f"{token.lineno}: outside of gettext: {text}"
+
+
+def _said(token: Token, before: str, after: str) -> Iterator[str]:
+    """The sentences in a string of a script; none if it is a key or compared with something."""
+    is_key = after == ":" and before.endswith(("{", ","))
+    if is_key or before in {"== =", "!= ="} or after in {"==", "!="}:
+        return
+    text = _CODE_IN_TEXT.sub(_HOLE, unquote_string(token.value))
+    if text.startswith("<"):
+        reader = _Reader()
+        reader.feed(text)
+        yield from reader.found
+    elif _SENTENCE.search(text) or _BESIDE_HOLE.search(text):
+        yield text
 
 
 def _written(env: Environment, source: str, is_html: bool) -> Iterator[str]:
@@ -193,7 +252,7 @@ def _literals(node: nodes.Node) -> Iterator[str]:
 def _is_translated(node: nodes.Node) -> bool:
     if not (isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name)):
         return False
-    return node.node.name in {"_", "gettext", "ngettext"}
+    return node.node.name in SAYING
 
 
 def _speaks(text: str) -> bool:

@@ -14,9 +14,9 @@ from flask_appbuilder.security.decorators import has_access, permission_name
 from sqlalchemy import Select, func, select
 
 from shop import notifications
-from shop.admin import csp
 from shop.admin.framework import LinkTo, Moment, Page, Status, Tab, Table, Text, View, errors
 from shop.admin.framework.inputs import existing
+from shop.core.csp import page_policy
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, NotFound, WrongState
 from shop.core.i18n import gettext as _
@@ -103,8 +103,9 @@ class MailView(View):
             may_retry=self.may("can_retry") and message.state == MailState.FAILED,
         )
         response = Response(page)
-        policy = csp.content_security_policy(current_app.config["SETTINGS"].realtime_url)
-        response.headers["Content-Security-Policy"] = f"{policy}; frame-src 'self'"
+        realtime_url = current_app.config["SETTINGS"].realtime_url
+        policy = page_policy(realtime_url, {"frame-src": ["'self'"]})
+        response.headers["Content-Security-Policy"] = policy
         return response
 
     @expose("/html/<int:pk>")

@@ -1,17 +1,21 @@
 """``shell`` in templates: menu, palette, theme, person, live topics; and the static files."""
 
-from functools import cached_property
+import re
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, current_app, g, request, url_for
 from flask_login import current_user
+from markupsafe import Markup
 
 from shop.admin.menu import ACTIONS, MENU, Entry
 from shop.core import money
-from shop.statics import Statics
+from shop.core.script_words import Words, script_words
+from shop.statics import SHARED, Statics
 
-FILES = Statics(Path(__file__).parent / "static", "/admin/static")
+FILES = Statics(Path(__file__).parent / "static", "/admin/static", shared=SHARED)
+IMPORTED = re.compile(r'\bimport\b[^"]*"(?:\./)?([a-z-]+\.(?:js|css))"')
 THEMES = ("auto", "light", "dark")
 DENSITIES = ("comfortable", "compact")
 # Which sockets a page follows, and what one must be allowed to see for it.
@@ -73,10 +77,9 @@ class Shell:
         return int(g.get("live_since", 0))
 
     @property
-    def live_client(self) -> str:
-        """The address of the socket client that store and admin share; empty if there is none."""
-        store_static = current_app.jinja_env.globals.get("store_static")
-        return str(store_static("js/live.js")) if callable(store_static) else ""
+    def words(self) -> Words:
+        """What the scripts say, in the language of this request."""
+        return script_words(FILES.folder / "js", SHARED / "js")
 
     @property
     def menu(self) -> list[tuple[str, list[Entry]]]:
@@ -118,6 +121,23 @@ class Shell:
         """The address of a file of ours; it changes whenever any of them changes."""
         return FILES.address(path)
 
+    def script(self, name: str) -> Markup:
+        """The element that runs a script, and those that fetch what it imports at the same time:
+        a browser would see only then that it needs a file when it has read the one before."""
+        return self._ahead("js", name, 'rel="modulepreload"') + Markup(
+            f'<script type="module" src="{self.static(f"js/{name}")}"></script>'
+        )
+
+    def sheet(self, name: str) -> Markup:
+        """The element of a style sheet, and those of what it imports, as for a script."""
+        return self._ahead("css", name, 'rel="preload" as="style"') + Markup(
+            f'<link rel="stylesheet" href="{self.static(f"css/{name}")}">'
+        )
+
+    def _ahead(self, folder: str, name: str, how: str) -> Markup:
+        files = (self.static(f"{folder}/{file}") for file in imported(folder, name))
+        return Markup("".join(f'<link {how} href="{file}">' for file in files))
+
     def icon(self, name: str) -> str:
         """The address of one icon in the sprite."""
         return f"{self.static('icons.svg')}#{name}"
@@ -129,6 +149,16 @@ class Shell:
 
     def _shows(self, entry: Entry) -> bool:
         return entry.endpoint in current_app.view_functions and self.may(*entry.needs)
+
+
+@lru_cache(maxsize=64)
+def imported(folder: str, name: str) -> tuple[str, ...]:
+    """Returns the files that a file in ``js`` or ``css`` imports, and those that they import."""
+    found = [name]
+    for one in found:
+        files = IMPORTED.findall(FILES.paths[f"{folder}/{one}"].read_text())
+        found += dict.fromkeys(file for file in files if file not in found)
+    return tuple(found[1:])
 
 
 def init_app(app: Flask) -> None:

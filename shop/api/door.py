@@ -23,10 +23,10 @@ from werkzeug.routing import BaseConverter
 
 from shop.api import errors
 from shop.core import strict_json
+from shop.core.csp import NO_PAGE
 
 PREFIX = "/api/v1"
 MAX_BODY = 1024 * 1024
-NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
 View = TypeVar("View", bound=Callable[..., Any])
 Described = dict[str, Any]
 

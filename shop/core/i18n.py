@@ -28,6 +28,11 @@ def locale() -> str:
     return _locale.get()
 
 
+def language() -> str:
+    """Returns the locale as HTML and browsers write it: ``pt-BR``."""
+    return locale().replace("_", "-")
+
+
 def set_locale(chosen: str) -> None:
     """Speak ``chosen`` for the rest of this request or job."""
     _locale.set(chosen)

@@ -105,7 +105,7 @@ def install(env: Environment) -> None:
     env.add_extension("jinja2.ext.i18n")
     env.newstyle_gettext = True  # type: ignore[attr-defined]
     env.policies["ext.i18n.trimmed"] = True
-    env.globals.update(_=_gettext, gettext=_gettext, ngettext=_ngettext, locale=i18n.locale)
+    env.globals.update(_=_gettext, gettext=_gettext, ngettext=_ngettext, locale=i18n.language)
 
 
 @pass_eval_context

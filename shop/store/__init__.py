@@ -28,7 +28,7 @@ from shop.store import (
 )
 from shop.store.blueprint import bp
 from shop.store.statics import FILES as FILES
-from shop.store.statics import script_words
+from shop.store.statics import words
 
 PAGES = (
     home,
@@ -51,7 +51,7 @@ PAGES = (
 def init_app(app: Flask) -> None:
     """Plug the storefront into ``app``."""
     app.jinja_env.globals.update(
-        frame.template_globals(), store_static=FILES.address, script_words=script_words
+        frame.template_globals(), store_static=FILES.address, script_words=words
     )
     app.jinja_env.filters.update(frame.FILTERS, marked=search.marked)
     headers.init_app(app)

@@ -1,11 +1,11 @@
 """What the browser may do with a page of the store: content policy, caching, prefetching."""
 
 from functools import lru_cache
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, request
 
 from shop import payments
+from shop.core.csp import origin, page_policy
 
 PAYMENT_PAGES = {"store.payment"}
 # Where the buttons of wallets are, when they are on, and what answers with such a page.
@@ -64,7 +64,7 @@ def _permissions(script_origin: str) -> str:
     """
     frames = STRIPE["script-src"]
     if script_origin not in frames:
-        frames = (*frames, "{0.scheme}://{0.netloc}".format(urlsplit(script_origin)))
+        frames = (*frames, origin(script_origin))
     allowed = " ".join(f'"{origin}"' for origin in frames)
     return f"camera=(), microphone=(), geolocation=(), payment=(self {allowed})"
 
@@ -76,32 +76,8 @@ def _policy(*, with_stripe: bool) -> str:
 
 @lru_cache(maxsize=16)
 def _composed(realtime_url: str, stripe_api_base: str, with_stripe: bool) -> str:
-    rules = {
-        "default-src": ["'none'"],
-        "script-src": ["'self'"],
-        "style-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
-        "font-src": ["'self'"],
-        "connect-src": ["'self'", *_origins(realtime_url)],
-        "form-action": ["'self'"],
-        "base-uri": ["'none'"],
-        "frame-ancestors": ["'none'"],
-        "manifest-src": ["'self'"],
-    }
-    if with_stripe:
-        for directive, sources in STRIPE.items():
-            rules.setdefault(directive, []).extend(sources)
-        if stripe_api_base:
-            stand_in = "{0.scheme}://{0.netloc}".format(urlsplit(stripe_api_base))
-            for directive in STRIPE:
-                rules[directive].append(stand_in)
-    return "; ".join(f"{name} {' '.join(sources)}" for name, sources in rules.items())
-
-
-def _origins(realtime_url: str) -> list[str]:
-    """The socket's origin, and the same over HTTP (browsers differ in which one they compare)."""
-    parts = urlsplit(realtime_url)
-    return [
-        f"{parts.scheme}://{parts.netloc}",
-        f"{parts.scheme.replace('ws', 'http', 1)}://{parts.netloc}",
-    ]
+    if not with_stripe:
+        return page_policy(realtime_url)
+    stand_in = (origin(stripe_api_base),) if stripe_api_base else ()
+    more = {directive: (*sources, *stand_in) for directive, sources in STRIPE.items()}
+    return page_policy(realtime_url, more)

@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # has no types
@@ -15,6 +16,7 @@ from playwright.sync_api import (
     Page,
     ViewportSize,
     WebSocketRoute,
+    expect,
     sync_playwright,
 )
 from sqlalchemy import select
@@ -23,10 +25,11 @@ from werkzeug.serving import make_server
 from shop import catalog
 from shop.admin.staff import accounts
 from shop.catalog.models import Variant
-from shop.core import db
+from shop.core import db, i18n
 from shop.core.db import transaction
 from shop.customers.models import Customer
 from tests.support import chromium
+from tests.support.languages import write_catalog
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -241,8 +244,7 @@ def test_saving_one_form_of_a_page_saves_the_others_that_hold_changes(
 
     price.fill("26.50")
     page.get_by_label("Tagline").press("Control+s")
-    page.get_by_text("Tidal mug").first.wait_for()
-    page.locator(".is-changed").wait_for(state="detached")
+    expect(page.locator(".is-changed")).to_have_count(0)
 
     db.session.remove()
     saved = db.session.get_one(Variant, variant_pk)
@@ -287,8 +289,8 @@ def test_colours_and_row_height_survive_a_reload(context: BrowserContext) -> Non
     assert said == []
 
 
-def test_new_orders_are_announced(context: BrowserContext, address: str) -> None:
-    page, said = watched(context)
+def announce_order(page: Page) -> None:
+    """Stand in for the sockets: they tell of one new order."""
     sent = (
         '{"op":"event","topic":"staff:orders","seq":1,"type":"order.placed","at":"2026-11-22T10:00:00Z",'
         '"data":{"id":7,"number":"EO-10023","total_minor":14200,"currency":"EUR","customer":"Ada"}}'
@@ -303,10 +305,44 @@ def test_new_orders_are_announced(context: BrowserContext, address: str) -> None
         socket.send(sent)
 
     page.route_web_socket(re.compile("/ws"), serve)
+
+
+def test_new_orders_are_announced(context: BrowserContext) -> None:
+    page, said = watched(context)
+    announce_order(page)
     page.goto("/admin/customers/list/")
 
     page.get_by_text("New order EO-10023").wait_for()
     assert page.get_by_text("€142.00 · Ada").count() == 1
     assert page.locator(".toast a", has_text="View").get_attribute("href") == "/admin/orders/show/7"
     assert page.locator("[data-live-text]").inner_text() == "Live"
+    assert said == []
+
+
+def test_scripts_of_both_doors_speak_the_language_of_the_page(
+    context: BrowserContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentences = {
+        "New order %(number)s": "Nouvelle commande %(number)s",
+        "Live": "En direct",
+        "Suggestions": "Propositions",
+    }
+    write_catalog(tmp_path, "fr", sentences)
+    monkeypatch.setattr(i18n, "FOLDER", tmp_path)
+    choose = i18n.set_locale
+    monkeypatch.setattr(i18n, "set_locale", lambda _chosen: choose("fr"))
+    page, said = watched(context)
+    announce_order(page)
+
+    page.goto("/admin/customers/list/")
+    page.get_by_text("Nouvelle commande EO-10023").wait_for()
+    lights = page.locator("[data-live-text]").inner_text()
+    page.goto("/search")
+    page.locator("main").get_by_role("combobox").or_(page.locator("main [type=search]")).focus()
+    page.get_by_role("listbox", name="Propositions", include_hidden=True).first.wait_for(
+        state="attached"
+    )
+
+    assert lights == "En direct"
+    assert page.locator("html").get_attribute("lang") == "fr"
     assert said == []

@@ -10,10 +10,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from shop.admin.csp import content_security_policy
 from shop.catalog.models import Category
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.core import db
+from shop.core.csp import page_policy
 from shop.customers.models import Customer
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
@@ -111,9 +111,9 @@ def test_pages_obey_the_strict_policy(owner: Desk, path: str) -> None:
 
 
 def test_sockets_may_go_to_the_realtime_process_only() -> None:
-    policy = content_security_policy("wss://live.example.com/ws")
+    policy = page_policy("wss://live.example.com/ws")
 
-    assert "connect-src 'self' wss://live.example.com;" in policy
+    assert "connect-src 'self' wss://live.example.com https://live.example.com;" in policy
 
 
 def test_files_are_kept_for_good_under_their_version(app: Flask, owner: Desk) -> None:

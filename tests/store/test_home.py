@@ -4,14 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
-from babel.messages import Catalog
-from babel.messages.mofile import write_mo
 from flask.testing import FlaskClient
 
 from shop.core import i18n
 from shop.store import home
-from shop.store.statics import FILES, script_words
+from shop.store.statics import FILES, words
 from tests.store.shelf import filled
+from tests.support.languages import write_catalog
 
 
 @pytest.fixture(autouse=True)
@@ -137,20 +136,17 @@ def home_page(browser: FlaskClient) -> str:
 def test_scripts_speak_the_language_of_the_page(
     browser: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    catalog = Catalog(locale="de")
-    catalog.add("Your cart", "Dein Warenkorb")
-    catalog.add(
-        ("Your cart has %(num)s item.", "Your cart has %(num)s items."),
-        ("Dein Warenkorb hat %(num)s Artikel.", "Dein Warenkorb hat %(num)s Artikel!"),
-    )
-    folder = tmp_path / "de" / "LC_MESSAGES"
-    folder.mkdir(parents=True)
-    with (folder / "messages.mo").open("wb") as written:
-        write_mo(written, catalog)
+    sentences = {
+        "Your cart": "Dein Warenkorb",
+        "Your cart has %(num)s item.\nYour cart has %(num)s items.": (
+            "Dein Warenkorb hat %(num)s Artikel.\nDein Warenkorb hat %(num)s Artikel!"
+        ),
+    }
+    write_catalog(tmp_path, "de", sentences)
     monkeypatch.setattr(i18n, "FOLDER", tmp_path)
 
     with i18n.speaking("de"):
-        said = script_words()
+        said = words()
 
     assert said["Your cart"] == "Dein Warenkorb"
     assert said["Your cart has %(num)s item."] == {

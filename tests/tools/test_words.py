@@ -62,3 +62,35 @@ flash(note)
         "4: outside of gettext: f'At most {most}.'",
         "6: outside of gettext: 'Saved.'",
     ]
+
+
+def test_strings_of_scripts_outside_gettext_are_found():
+    source = """
+button.textContent = isBusy ? "Please wait" : _("Pay");
+toast({ title: `New order ${number}`, text: _("Look at it") });
+row.innerHTML = "<b>Late</b>";
+show(`${message} ${_("Try again.")}`, _(`Order ${number}`));
+label.textContent = `${count} items`;
+"""
+
+    assert list(words.silent_strings(source)) == [
+        "2: outside of gettext: Please wait",
+        "3: outside of gettext: New order \N{OBJECT REPLACEMENT CHARACTER}",
+        "4: outside of gettext: Late",
+        '5: not as gettext needs it: `${message} ${_("Try again.")}`',
+        "5: not as gettext needs it: `Order ${number}`",
+        "6: outside of gettext: \N{OBJECT REPLACEMENT CHARACTER} items",
+    ]
+
+
+def test_strings_for_programs_are_left_alone():
+    source = """
+// A word about this script.
+const first = list.querySelector(".row a, button:not([hidden])");
+if (event.key === "Enter") throw new Error("There is no row here");
+row.className = isBad ? "pill pill-bad" : `pill pill-${tone}`;
+fetch(`${address}?q=${query}`, { headers: { "Content-Type": "application/json" } });
+title.textContent = ngettext("%(num)s item", "%(num)s items", count);
+"""
+
+    assert list(words.silent_strings(source)) == []

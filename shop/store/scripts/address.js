@@ -4,6 +4,8 @@
  * server shows the form again, as its button "Update" would, and what was typed stays.
  */
 
+import { fill, read } from "../../static/js/pages.js";
+
 /** @param {HTMLFormElement} form */
 export default function address(form) {
   /** @type {AbortController | undefined} */ let asking;
@@ -22,15 +24,14 @@ export default function address(form) {
       const address = form.getAttribute("action") ?? "";
       const response = await fetch(address, { method: "POST", body, signal: asking.signal });
       // Otherwise nothing is lost: the next step checks the address by its country in any case.
-      if (response.ok && !response.redirected) show(await response.text());
+      if (response.ok && !response.redirected) show(await read(response));
     } catch (error) {
       if (/** @type {Error} */ (error).name !== "AbortError") console.warn(error);
     }
   }
 
-  /** @param {string} html */
-  function show(html) {
-    const page = new DOMParser().parseFromString(html, "text/html");
+  /** @param {Document} page */
+  function show(page) {
     for (const stale of form.querySelectorAll("[data-address-fields]")) {
       const fresh = page.getElementById(stale.id);
       if (fresh) exchange(stale, fresh);
@@ -44,15 +45,13 @@ export default function address(form) {
   }
 }
 
-/** New fields in place of old ones; what was typed since is taken along, and the focus. @param {Element} stale @param {Element} fresh */
+/** New fields in place of old ones; what was typed since is taken along. @param {Element} stale @param {Element} fresh */
 function exchange(stale, fresh) {
-  const focused = stale.contains(document.activeElement) ? document.activeElement?.id : "";
   /** @type {NodeListOf<HTMLInputElement>} */
   const old = stale.querySelectorAll("input[name]");
   for (const field of old) {
     const next = fresh.querySelector(`input[name="${field.name}"]`);
     if (next instanceof HTMLInputElement && field.value) next.value = field.value;
   }
-  stale.replaceChildren(...fresh.childNodes);
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  fill(stale, fresh);
 }

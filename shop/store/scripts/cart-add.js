@@ -2,7 +2,7 @@
 /** Adding to the cart without leaving the page: the answer opens in a drawer. */
 import { post, show } from "./cart.js";
 import { attach } from "./shop.js";
-import { gettext } from "./words.js";
+import { gettext as _ } from "../../static/js/words.js";
 
 /** @param {HTMLFormElement} form */
 export default function cartAdd(form) {
@@ -19,8 +19,8 @@ export default function cartAdd(form) {
     // It may have arrived all the same: the cart says so, and sending it again would add it twice.
     if (!fresh) return location.assign("/cart");
     const refused = fresh.querySelector("[role=alert]");
-    const name = document.querySelector("h1")?.textContent?.trim() ?? gettext("It");
-    open(fresh, refused ? "" : gettext("Added: %(name)s", { name }));
+    const name = document.querySelector("h1")?.textContent?.trim() ?? _("It");
+    open(fresh, refused ? "" : _("Added: %(name)s", { name }));
   });
 }
 
@@ -32,8 +32,8 @@ function open(fresh, words) {
   else {
     const place = /** @type {HTMLElement} */ (dialog.querySelector(".inside"));
     const empty = /** @type {HTMLElement} */ (fresh.cloneNode(false));
-    place.append(empty);
     show(empty, fresh);
+    place.append(empty);
     attach(place);
   }
   if (!dialog.open) dialog.showModal();
@@ -59,11 +59,11 @@ function drawer() {
   const title = document.createElement("h2");
   title.id = "cart-drawer-title";
   title.tabIndex = -1;
-  title.textContent = gettext("Your cart");
+  title.textContent = _("Your cart");
   const close = document.createElement("button");
   close.type = "button";
   close.className = "icon-button";
-  close.setAttribute("aria-label", gettext("Close"));
+  close.setAttribute("aria-label", _("Close"));
   const icon = document.querySelector("#menu-drawer .icon-button svg");
   if (icon) close.append(icon.cloneNode(true));
   close.addEventListener("click", () => dialog.close());

@@ -1,7 +1,8 @@
 // @ts-check
 /** The cart, on its page or in the drawer: its forms are sent by script, and the answer takes its place. */
-import { announce, attach } from "./shop.js";
-import { ngettext } from "./words.js";
+import { fill, read } from "../../static/js/pages.js";
+import { toast } from "../../static/js/toasts.js";
+import { ngettext } from "../../static/js/words.js";
 
 const PAUSE = 400;
 const UNDO_SECONDS = 8;
@@ -47,7 +48,8 @@ export default function cart(cart) {
     hideUndo();
     // An alert beside its line or field is read out by itself, and a toast would only cover it.
     const isSaid = cart.closest("dialog") || cart.querySelector("[role=alert]:not([hidden], [hidden] *), [data-undo]");
-    if (!isSaid) announce(ngettext("Your cart has %(num)s item.", "Your cart has %(num)s items.", Number(cart.dataset.count)), { seconds: 3 });
+    if (isSaid) return;
+    toast({ title: ngettext("Your cart has %(num)s item.", "Your cart has %(num)s items.", Number(cart.dataset.count)), seconds: 3 });
   }
 
   function hideUndo() {
@@ -65,8 +67,7 @@ export async function post(form) {
       headers: { "X-Requested-With": "fetch" },
       credentials: "same-origin",
     });
-    const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    return /** @type {HTMLElement | null} */ (page.querySelector("[data-cart]"));
+    return /** @type {HTMLElement | null} */ ((await read(response)).querySelector("[data-cart]"));
   } catch {
     return null;
   }
@@ -74,10 +75,9 @@ export async function post(form) {
 
 /** Put a fresh cart in place of a shown one, and its count into the header. @param {HTMLElement} shown @param {HTMLElement} fresh */
 export function show(shown, fresh) {
-  shown.replaceChildren(...fresh.childNodes);
+  fill(shown, fresh);
   shown.dataset.version = fresh.dataset.version;
   shown.dataset.count = fresh.dataset.count;
-  attach(shown);
   const link = document.querySelector("[data-cart-link]");
   const badge = link?.querySelector(".cart-count");
   if (badge) badge.textContent = Number(fresh.dataset.count) ? String(fresh.dataset.count) : "";

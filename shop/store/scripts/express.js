@@ -6,7 +6,7 @@
  */
 
 import { appearance, loadStripe } from "./stripe-js.js";
-import { gettext } from "./words.js";
+import { gettext as _ } from "../../static/js/words.js";
 
 // One row, so that the place which is kept for it is as high as the buttons are.
 const LOOK = { buttonHeight: 48, layout: { maxColumns: 2, maxRows: 1, overflow: "auto" } };
@@ -125,13 +125,13 @@ export default async function express(box) {
         redirect: "if_required",
       });
       if (!error) return location.assign(placed.return_url);
-      problem(error.type === "card_error" ? `${error.message} ${gettext("Nothing was charged.")}` : NOT_FINISHED, placed.payment_url);
+      problem(error.type === "card_error" ? _("%(reason)s Nothing was charged.", { reason: error.message }) : NOT_FINISHED, placed.payment_url);
     }
 
     /** What was refused may differ from what is shown: the next try begins with how it is now. @param {any} placed */
     async function lookAgain(placed) {
       if (!STALE.has(placed?.code)) return;
-      problem(placed.message, location.pathname, gettext("Show your cart as it is now"));
+      problem(placed.message, location.pathname, _("Show your cart as it is now"));
       const fresh = await ask(quoteUrl, chosen);
       if (!fresh?.can_buy) return;
       facts = fresh;
@@ -167,7 +167,7 @@ export default async function express(box) {
   }
 
   /** @param {string} sentence @param {string} [link] @param {string} [label] */
-  function problem(sentence, link = "", label = gettext("Choose another way to pay")) {
+  function problem(sentence, link = "", label = _("Choose another way to pay")) {
     find("[data-words]").textContent = sentence;
     find("[data-express-problem]").hidden = !sentence;
     const other = find("[data-pay-link]");
@@ -193,8 +193,8 @@ export default async function express(box) {
 }
 
 const STALE = new Set(["cart_changed", "out_of_stock"]);
-const AWAY = gettext("We could not be reached. Nothing was charged. Check your connection, then try again.");
-const NOT_FINISHED = gettext("The payment was not finished. Nothing was charged.");
+const AWAY = _("We could not be reached. Nothing was charged. Check your connection, then try again.");
+const NOT_FINISHED = _("The payment was not finished. Nothing was charged.");
 
 /** So that the next page keeps a place for the buttons and nothing moves. @param {boolean} has */
 function remember(has) {

@@ -1,7 +1,7 @@
 // @ts-check
 /** Filters that apply at once: the address changes, grid and counts are swapped, the focus stays. */
-import { swap } from "./shop.js";
-import { gettext } from "./words.js";
+import { swap } from "../../static/js/pages.js";
+import { gettext as _ } from "../../static/js/words.js";
 
 const PARTS = ["results", "filter-form"];
 const WIDE = matchMedia("(min-width: 64rem)");
@@ -80,8 +80,8 @@ export default function init(listing) {
     made.innerHTML =
       '<div class="bar"><h2 id="filter-dialog-title"></h2><button class="link-button" type="button" data-close></button></div>' +
       '<div class="body"></div><div class="foot"><button class="button wide" type="button" data-close data-show></button></div>';
-    /** @type {HTMLElement} */ (made.querySelector("h2")).textContent = gettext("Filter");
-    /** @type {HTMLElement} */ (made.querySelector("[data-close]")).textContent = gettext("Close");
+    /** @type {HTMLElement} */ (made.querySelector("h2")).textContent = _("Filter");
+    /** @type {HTMLElement} */ (made.querySelector("[data-close]")).textContent = _("Close");
     made.addEventListener("click", (event) => {
       if (/** @type {Element} */ (event.target).closest("[data-close]")) made.close();
     });
@@ -95,6 +95,6 @@ export default function init(listing) {
   }
   function label() {
     const button = dialog?.querySelector("[data-show]");
-    if (button) button.textContent = gettext("Show %(count)s", { count: document.getElementById("result-count")?.textContent ?? "" });
+    if (button) button.textContent = _("Show %(count)s", { count: document.getElementById("result-count")?.textContent ?? "" });
   }
 }

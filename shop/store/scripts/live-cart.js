@@ -1,9 +1,10 @@
 // @ts-check
 /** The cart in the header, and the cart page, follow what other tabs and devices do. */
 import { label } from "./cart.js";
-import { follow } from "./live.js";
-import { announce, swap } from "./shop.js";
-import { ngettext } from "./words.js";
+import { follow } from "../../static/js/live.js";
+import { swap } from "../../static/js/pages.js";
+import { toast } from "../../static/js/toasts.js";
+import { ngettext } from "../../static/js/words.js";
 
 /** What this tab did itself arrives by socket too: its own answer goes first, and then there is no news. */
 const OWN_ANSWER = 500;
@@ -21,7 +22,7 @@ export default function liveCart(link) {
     const before = badge.textContent;
     badge.textContent = cart.count ? String(cart.count) : "";
     link.setAttribute("aria-label", label(cart.count));
-    if (isNews && before !== badge.textContent) announce(ngettext("Your cart changed: %(num)s item.", "Your cart changed: %(num)s items.", cart.count));
+    if (isNews && before !== badge.textContent) toast({ title: ngettext("Your cart changed: %(num)s item.", "Your cart changed: %(num)s items.", cart.count) });
     const fragment = document.querySelector("[data-live-cart]");
     const shown = fragment instanceof HTMLElement ? fragment.dataset.version : undefined;
     // While an own change is on its way, its answer brings the news.

@@ -1,8 +1,9 @@
 // @ts-check
 /** The page of an order follows its state: on news, its parts marked data-live-fragment are fetched again. */
-import { follow } from "./live.js";
-import { announce, swap } from "./shop.js";
-import { gettext } from "./words.js";
+import { follow } from "../../static/js/live.js";
+import { swap } from "../../static/js/pages.js";
+import { toast } from "../../static/js/toasts.js";
+import { gettext as _ } from "../../static/js/words.js";
 
 /** Needs data-order (the number), data-version and, for guests, data-token; data-address where it was not opened by its own. @param {HTMLElement} page */
 export default function liveOrder(page) {
@@ -15,7 +16,8 @@ export default function liveOrder(page) {
     asked = false;
     const parts = [...document.querySelectorAll("[data-live-fragment]")].map((part) => part.id);
     const before = state();
-    if (await swap(page.dataset.address ?? location.href, parts)) announce(state() === before ? gettext("There is news about your order.") : state());
+    if (!(await swap(page.dataset.address ?? location.href, parts))) return;
+    toast({ title: state() === before ? _("There is news about your order.") : state() });
   }
   const state = () => document.querySelector("[data-live-words]")?.textContent?.trim() ?? "";
   // Something may have happened after this page was made and before its socket was open.

@@ -1,6 +1,6 @@
 // @ts-check
 /** The stock line and the button of a product page follow what others buy. */
-import { follow, onState } from "./live.js";
+import { follow, onState } from "../../static/js/live.js";
 
 /** @param {HTMLElement} page */
 export default function liveProduct(page) {

@@ -2,7 +2,7 @@
 /** The payment form: Stripe's Payment Element, its refusals in words, and the time that the items are reserved. */
 
 import { appearance, loadStripe } from "./stripe-js.js";
-import { gettext } from "./words.js";
+import { gettext as _ } from "../../static/js/words.js";
 
 /** @param {HTMLFormElement} form */
 export default async function pay(form) {
@@ -13,7 +13,7 @@ export default async function pay(form) {
   countDown();
 
   const Stripe = await loadStripe();
-  if (!Stripe) return problem(gettext("The payment form could not be loaded. Check your connection and reload this page."));
+  if (!Stripe) return problem(_("The payment form could not be loaded. Check your connection and reload this page."));
   const stripe = Stripe(key);
   const elements = stripe.elements({ clientSecret, appearance: appearance() });
   const element = elements.create("payment", { layout: "tabs", defaultValues: { billingDetails: JSON.parse(billing) } });
@@ -21,7 +21,7 @@ export default async function pay(form) {
     find("[data-loading]")?.remove();
     button.disabled = false;
   });
-  element.on("loaderror", () => problem(gettext("The payment form could not be loaded. Reload this page to try again.")));
+  element.on("loaderror", () => problem(_("The payment form could not be loaded. Reload this page to try again.")));
   element.on("change", () => problem(""));
   find("[data-loading]")?.remove();
   element.mount(find("[data-fields]"));
@@ -46,8 +46,8 @@ export default async function pay(form) {
   /** @param {boolean} is */
   function busy(is) {
     button.setAttribute("aria-busy", String(is));
-    words.textContent = is ? gettext("Paying …") : label;
-    state.textContent = is ? gettext("We are waiting for your bank. Please keep this page open.") : "";
+    words.textContent = is ? _("Paying …") : label;
+    state.textContent = is ? _("We are waiting for your bank. Please keep this page open.") : "";
   }
 
   /** @param {string} sentence */
@@ -64,9 +64,9 @@ export default async function pay(form) {
  * @param {{type: string, message: string}} error
  */
 function refusal({ type, message }) {
-  if (type === "card_error") return `${message} ${gettext("Nothing was charged. Try again, or pay another way.")}`;
+  if (type === "card_error") return _("%(reason)s Nothing was charged. Try again, or pay another way.", { reason: message });
   if (type === "validation_error") return message;
-  if (type === "api_connection_error") return gettext("The payment service cannot be reached. Check your connection, then try again.");
+  if (type === "api_connection_error") return _("The payment service cannot be reached. Check your connection, then try again.");
   return "";
 }
 

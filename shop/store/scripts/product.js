@@ -1,6 +1,6 @@
 // @ts-check
 /** Follow a choice without loading the page: address, picture, price, stock and number. */
-import { gettext } from "./words.js";
+import { gettext as _ } from "../../static/js/words.js";
 
 /** @typedef {{id: number, sku: string, title: string, values: number[], price: string, compare: string, state: string, stock: string, left: number | null, image: number}} Variant */
 
@@ -53,7 +53,7 @@ export default function product(page) {
     showPrice();
     for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (page.querySelectorAll("[data-buy]"))) {
       button.disabled = !can;
-      button.textContent = can ? gettext("Add to cart") : gettext("Sold out");
+      button.textContent = can ? _("Add to cart") : _("Sold out");
     }
     for (const fieldset of choices?.querySelectorAll("fieldset") ?? []) note(fieldset);
   }
@@ -80,7 +80,7 @@ export default function product(page) {
     for (const input of inputs) {
       const values = [...others, Number(input.dataset.value)];
       const target = variants.find((one) => one.values.length === values.length && values.every((id) => one.values.includes(id)));
-      const words = !target ? gettext("not in this combination") : target.state === "sold_out" ? gettext("sold out") : "";
+      const words = !target ? _("not in this combination") : target.state === "sold_out" ? _("sold out") : "";
       const pill = input.closest(".pill");
       pill?.classList.toggle("is-out", words !== "");
       if (pill) text(pill, ".note", words);

@@ -1,6 +1,6 @@
 // @ts-check
 /** Suggestions below a search field: a combobox with a listbox, by the ARIA pattern. */
-import { gettext, ngettext } from "./words.js";
+import { gettext as _, ngettext } from "../../static/js/words.js";
 
 const PAUSE = 160;
 const MIN_QUERY_LENGTH = 2;
@@ -17,7 +17,7 @@ export default function searchBox(box) {
   list.id = name;
   list.className = "suggestions";
   list.setAttribute("role", "listbox");
-  list.setAttribute("aria-label", gettext("Suggestions"));
+  list.setAttribute("aria-label", _("Suggestions"));
   list.hidden = true;
   status.className = "visually-hidden";
   status.setAttribute("role", "status");
@@ -57,7 +57,7 @@ export default function searchBox(box) {
     chosen = -1;
     input.removeAttribute("aria-activedescendant");
     const found = list.querySelectorAll("[role=group] [role=option]").length;
-    status.textContent = found ? ngettext("%(num)s suggestion", "%(num)s suggestions", found) : gettext("No suggestions");
+    status.textContent = found ? ngettext("%(num)s suggestion", "%(num)s suggestions", found) : _("No suggestions");
     show(options().length > 0 && document.activeElement === input);
   }
 

@@ -1,5 +1,8 @@
 // @ts-check
 /** The page's own behaviours, and the loader of all others: an element asks for them by data-behaviour. */
+import "../../static/js/dialogs.js";
+import { watchToasts } from "../../static/js/toasts.js";
+import { dateLocale } from "../../static/js/words.js";
 
 const HERE = new Set(["theme-switch", "category-menu", "error-summary", "quantity", "own-time"]);
 const WHEN_IDLE = /^(live-|express$)/;
@@ -47,8 +50,8 @@ const behaviours = {
   /** A moment in the reader's own zone; without scripts it stands there in the shop's. */
   "own-time"(/** @type {HTMLTimeElement} */ time) {
     const moment = new Date(time.dateTime);
-    const clock = moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-    const day = moment.toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
+    const clock = moment.toLocaleTimeString(dateLocale, { hour: "2-digit", minute: "2-digit" });
+    const day = moment.toLocaleDateString(dateLocale, { day: "numeric", month: "long", year: "numeric" });
     time.textContent = "hold" in time.dataset && !("day" in time.dataset) ? clock : `${day}, ${clock}`;
   },
 
@@ -105,75 +108,6 @@ function whenIdle(work) {
   else addEventListener("load", later, { once: true });
 }
 
-/**
- * Show a short message at the foot of the page and have it read out.
- * @param {string} words
- * @param {{href?: string, label?: string, seconds?: number}} [options] a link to go on with
- */
-export function announce(words, { href, label, seconds = 8 } = {}) {
-  const region = document.querySelector("[data-toasts]");
-  const template = /** @type {HTMLTemplateElement | null} */ (document.querySelector("[data-toast-template]"));
-  if (!region || !template) return;
-  const toast = /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
-  const text = /** @type {HTMLElement} */ (toast.querySelector("[data-words]"));
-  text.textContent = words;
-  if (href) {
-    const link = document.createElement("a");
-    link.href = href;
-    link.textContent = label ?? "";
-    text.after(link);
-  }
-  toast.querySelector("button")?.addEventListener("click", () => toast.remove());
-  region.replaceChildren(toast);
-  setTimeout(() => toast.remove(), seconds * 1000);
-}
-
-/**
- * Fetch a page of ours and put its parts in place of those with the same id here; the focus stays, and
- * what is being typed.
- * @param {string} address
- * @param {string[]} ids
- * @param {AbortSignal} [signal]
- * @returns {Promise<boolean>} whether the page could be read
- */
-export async function swap(address, ids, signal) {
-  const response = await fetch(address, { signal, credentials: "same-origin" });
-  if (!response.ok) return false;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const before = document.activeElement;
-  const focused = before?.id;
-  const typed = before instanceof HTMLInputElement && before.value !== before.defaultValue ? before.value : null;
-  for (const id of ids) {
-    const fresh = page.getElementById(id);
-    const stale = document.getElementById(id);
-    if (!fresh || !stale) continue;
-    stale.replaceChildren(...fresh.childNodes);
-    attach(stale);
-  }
-  if (!focused || document.activeElement?.id === focused) return true;
-  const after = document.getElementById(focused);
-  if (typed !== null && after instanceof HTMLInputElement && after.type !== "checkbox") after.value = typed;
-  after?.focus({ preventScroll: true });
-  return true;
-}
-
-/** Browsers without command buttons get dialogs by script. */
-if (!("commandForElement" in HTMLButtonElement.prototype)) {
-  document.addEventListener("click", (event) => {
-    const button = /** @type {Element} */ (event.target).closest("button[commandfor]");
-    const dialog = /** @type {HTMLDialogElement | null} */ (button && document.getElementById(button.getAttribute("commandfor") ?? ""));
-    if (button?.getAttribute("command") === "show-modal") dialog?.showModal();
-    else dialog?.close();
-  });
-}
-/** A click beside a dialog closes it, where `closedby` is unknown. */
-if (!("closedBy" in HTMLDialogElement.prototype)) {
-  document.addEventListener("click", (event) => {
-    const target = event.target;
-    if (target instanceof HTMLDialogElement && target.getAttribute("closedby") === "any") target.close();
-  });
-}
-
 /** A card's second picture is fetched when a mouse first comes near it, not before. */
 document.addEventListener("pointerover", (event) => {
   const card = event.pointerType === "mouse" && /** @type {Element} */ (event.target).closest?.(".product-card");
@@ -181,4 +115,6 @@ document.addEventListener("pointerover", (event) => {
   if (second instanceof HTMLTemplateElement) second.replaceWith(second.content);
 });
 
+document.addEventListener("fresh", (event) => attach(/** @type {Element} */ (event.target)));
+watchToasts();
 attach();

@@ -34,7 +34,7 @@ export function appearance() {
       colorPrimary: colour("--accent"),
       colorBackground: colour("--raised"),
       colorText: colour("--ink"),
-      colorDanger: colour("--sale"),
+      colorDanger: colour("--bad"),
       borderRadius: "10px",
       fontSizeBase: "16px",
     },

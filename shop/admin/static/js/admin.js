@@ -14,6 +14,7 @@ import { watchTyping } from "./typing.js";
 import { followStaffTopics } from "./live-admin.js";
 
 watchTimes();
+document.addEventListener("fresh", (event) => watchTimes(/** @type {Element} */ (event.target)));
 watchToasts();
 watchMenus();
 watchPreferences();

@@ -1,6 +1,7 @@
 // @ts-check
 // Asks before a form with `data-confirm` (or a button with it) is sent.
 import { need } from "./need.js";
+import { gettext as _ } from "./words.js";
 
 /**
  * Shows the dialog; resolves to true when the person agrees.
@@ -8,7 +9,7 @@ import { need } from "./need.js";
  * @param {{ok?: string, tone?: string}} options
  * @returns {Promise<boolean>}
  */
-export function ask(text, { ok = "Confirm", tone = "" } = {}) {
+export function ask(text, { ok = _("Confirm"), tone = "" } = {}) {
   const dialog = need(document, "#confirm", HTMLDialogElement);
   const yes = need(dialog, "[data-yes]", HTMLElement);
   const no = need(dialog, "[data-no]", HTMLElement);

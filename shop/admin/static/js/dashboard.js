@@ -1,6 +1,7 @@
 // @ts-check
 // The figures tick: a change in the shop fetches them anew, and the page says how old they are.
-import { watchTimes } from "./times.js";
+import { fill, page } from "./pages.js";
+import { gettext as _ } from "./words.js";
 
 const QUIET_MS = 600;
 const OLD_S = 300;
@@ -23,22 +24,20 @@ function tick(place, age) {
   };
   async function refresh() {
     const mine = ++asked;
-    const response = await fetch(place.dataset.dashboard ?? "").catch(() => null);
-    if (!response?.ok || mine !== asked) return;
-    const fresh = new DOMParser().parseFromString(await response.text(), "text/html").body;
-    mark(place, fresh);
+    const fresh = await page(place.dataset.dashboard ?? "").catch(() => null);
+    if (!fresh || mine !== asked) return;
+    mark(place, fresh.body);
     const isOpen = place.querySelector(".plot-table[open]") !== null;
-    place.replaceChildren(...fresh.childNodes);
+    fill(place, fresh.body);
     if (isOpen) /** @type {HTMLDetailsElement | null} */ (place.querySelector(".plot-table"))?.setAttribute("open", "");
-    watchTimes(place);
     at = Date.now();
     say();
   }
   function say() {
     const seconds = Math.round((Date.now() - at) / 1000);
     const offline = document.querySelector("[data-live]")?.getAttribute("data-live") !== "on";
-    const words = seconds < 5 ? "just now" : seconds < 60 ? `${seconds} s ago` : `${Math.floor(seconds / 60)} min ago`;
-    age.textContent = offline ? `updated ${words}, not live` : `updated ${words}`;
+    const when = ago(seconds);
+    age.textContent = offline ? _("updated %(when)s, not live", { when }) : _("updated %(when)s", { when });
     age.classList.toggle("is-old", offline || seconds > OLD_S);
   }
   for (const name of ["live:staff:metrics", "live:staff:orders", "live:staff:stock", "live:staff:tasks", "live:resync"]) {
@@ -47,6 +46,12 @@ function tick(place, age) {
     });
   }
   setInterval(say, 1000);
+}
+
+/** @param {number} seconds */
+function ago(seconds) {
+  if (seconds < 5) return _("just now");
+  return seconds < 60 ? _("%(count)s s ago", { count: seconds }) : _("%(count)s min ago", { count: Math.floor(seconds / 60) });
 }
 
 /** Show which numbers moved and which orders are new. @param {HTMLElement} old @param {HTMLElement} fresh */

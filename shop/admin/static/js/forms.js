@@ -2,7 +2,9 @@
 // Forms with `data-guard`: say whether something is unsaved, ask before leaving, save with Ctrl+S.
 // A page may have several: whichever is sent, the others that hold changes are saved first, so that
 // nothing that somebody typed is gone while the page says “saved”.
+import { read } from "./pages.js";
 import { toast } from "./toasts.js";
+import { gettext as _ } from "./words.js";
 
 /** @type {Set<HTMLFormElement>} */
 const changed = new Set();
@@ -44,7 +46,7 @@ function guarded() {
 function mark(form) {
   changed.add(form);
   form.classList.add("is-changed");
-  for (const text of document.querySelectorAll("[data-guard-text]")) text.textContent = "Unsaved changes";
+  for (const text of document.querySelectorAll("[data-guard-text]")) text.textContent = _("Unsaved changes");
 }
 
 /** @param {SubmitEvent} event */
@@ -60,7 +62,7 @@ async function saveOthersFirst(event) {
   for (const other of others) {
     const refusal = await saved(other);
     if (refusal) {
-      toast({ title: "Not saved", text: refusal, tone: "danger", stay: true });
+      toast({ title: _("Not saved"), text: refusal, tone: "danger", stay: true });
       firstField(other)?.focus();
       return;
     }
@@ -90,7 +92,7 @@ async function saved(form) {
   });
   if (response.ok || response.type === "opaqueredirect") return "";
   if (response.headers.get("Content-Type")?.includes("json")) return (await response.json()).error;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const page = await read(response);
   const words = page.querySelector(".has-error .error, .notice-danger p")?.textContent?.trim();
-  return words || "Please fix the marked fields.";
+  return words || _("Please fix the marked fields.");
 }

@@ -3,8 +3,9 @@
 import "./dialogs.js";
 import { need } from "./need.js";
 import { toast } from "./toasts.js";
+import { gettext as _ } from "./words.js";
 
-const TONES = { out: ["bad", "Sold out"], low: ["warn", "Low"], ok: ["good", "In stock"] };
+const TONES = { out: ["bad", _("Sold out")], low: ["warn", _("Low")], ok: ["good", _("In stock")] };
 
 /** @typedef {{on_hand: number, reserved: number, committed: number, available: number}} Level */
 
@@ -25,7 +26,7 @@ function watchAdjusting(dialog) {
     const sets = new FormData(form).get("mode") === "set";
     const before = Number(seen.value);
     amount.name = sets ? "set" : "delta";
-    need(form, "[data-amount-label]", HTMLElement).textContent = sets ? "Set to" : "Change by";
+    need(form, "[data-amount-label]", HTMLElement).textContent = sets ? _("Set to") : _("Change by");
     need(form, "[data-before]", HTMLElement).textContent = before.toLocaleString("en");
     const after = sets ? Number(amount.value || before) : before + Number(amount.value);
     need(form, "[data-after]", HTMLElement).textContent = after.toLocaleString("en");
@@ -59,7 +60,7 @@ function watchAdjusting(dialog) {
       return;
     }
     dialog.close();
-    toast({ title: "Stock saved", text: answer.message, tone: "success" });
+    toast({ title: _("Stock saved"), text: answer.message, tone: "success" });
     const id = form.action.slice(form.action.lastIndexOf("/") + 1);
     for (const place of places(id)) fill(place, answer);
     if (document.querySelector("[data-reloads]")) location.reload();
@@ -75,9 +76,9 @@ async function sent(form) {
       headers: { Accept: "application/json" },
     });
     const answer = await response.json();
-    return response.ok ? answer : { error: answer.error ?? "That did not work. Try again." };
+    return response.ok ? answer : { error: answer.error ?? _("That did not work. Try again.") };
   } catch {
-    return { error: "No response from the shop. Save again: the change is made only once." };
+    return { error: _("No response from the shop. Save again: the change is made only once.") };
   }
 }
 
@@ -91,7 +92,7 @@ function followStock() {
     const { type, data } = /** @type {CustomEvent} */ (event).detail;
     if (type !== "stock.changed") return;
     const level = await show(data.variant_id);
-    if (region && level) region.textContent = `${data.sku}: ${level.available} available`;
+    if (region && level) region.textContent = _("%(sku)s: %(count)s available", { sku: data.sku, count: level.available });
   });
 }
 

@@ -3,6 +3,7 @@
 import { ask } from "./confirm.js";
 import { followList, reload } from "./live-list.js";
 import { toast } from "./toasts.js";
+import { gettext as _ } from "./words.js";
 
 export function watchLists() {
   for (const list of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-list]"))) {
@@ -89,7 +90,7 @@ function watchActions(list) {
     const response = await fetch(address, { method: "POST", body, headers: { Accept: "application/json" } });
     button.disabled = false;
     const answer = /** @type {Answer} */ (await response.json());
-    if (!response.ok) return toast({ title: answer.error ?? "That did not work", tone: "danger", stay: true });
+    if (!response.ok) return toast({ title: answer.error ?? _("That did not work"), tone: "danger", stay: true });
     clearSelection(list);
     showResults(button.dataset.label ?? "", answer);
     await reload(list);
@@ -102,7 +103,10 @@ function showResults(label, answer) {
   const dialog = document.querySelector("[data-results]");
   if (!(dialog instanceof HTMLDialogElement)) return;
   const title = dialog.querySelector("h2");
-  if (title) title.textContent = `${label}: ${answer.done} of ${answer.results.length} done`;
+  if (title) {
+    const { done, results } = answer;
+    title.textContent = _("%(action)s: %(done)s of %(all)s done", { action: label, done, all: results.length });
+  }
   dialog.querySelector("[data-result-list]")?.replaceChildren(
     ...answer.results.map((result) => {
       const item = document.createElement("li");

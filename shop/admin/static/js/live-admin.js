@@ -5,8 +5,9 @@ import { need } from "./need.js";
 import { followPresence } from "./presence.js";
 import { chime, watchSound } from "./sound.js";
 import { toast } from "./toasts.js";
+import { gettext as _ } from "./words.js";
 
-const WORDS = { on: "Live", trying: "Reconnecting…", off: "Offline" };
+const WORDS = { on: _("Live"), trying: _("Reconnecting…"), off: _("Offline") };
 /** @type {Record<string, "on" | "trying" | "off">} */
 const LIGHTS = { connecting: "trying", open: "on", waiting: "trying", paused: "off" };
 const ORDERS = "/admin/orders/show/";
@@ -15,11 +16,10 @@ const STOCK = "/admin/inventory/list/?q=";
 export async function followStaffTopics() {
   watchSound();
   const topics = meta("live-topics").split(" ").filter(Boolean);
-  const client = meta("live-client");
-  if (!topics.length || !client) return light("off");
+  if (!topics.length) return light("off");
   // The page's own scripts run after this one, and must hear what is told first.
   const isListening = new Promise((done) => document.addEventListener("DOMContentLoaded", done, { once: true }));
-  const live = await import(client);
+  const live = await import("./live.js");
   await isListening;
   const since = Number(meta("live-since"));
   live.onState((/** @type {string} */ state) => light(LIGHTS[state] ?? "off"));
@@ -52,15 +52,16 @@ function tell(name, event) {
 function announce({ type, data }) {
   if (type === "order.placed") {
     const words = [money(data.total_minor, data.currency), data.customer].filter(Boolean).join(" · ");
-    toast({ title: `New order ${data.number}`, text: words, href: `${ORDERS}${data.id}` });
+    toast({ title: _("New order %(number)s", { number: data.number }), text: words, href: `${ORDERS}${data.id}` });
     chime();
     count(1);
   } else if (type === "stock.low") {
-    const left = data.after > 0 ? `${data.after} left` : "sold out";
-    toast({ title: "Low stock", text: `${data.sku}: ${left}`, href: `${STOCK}${encodeURIComponent(data.sku)}`, tone: "warning" });
+    const { sku, after } = data;
+    const text = after > 0 ? _("%(sku)s: %(count)s left", { sku, count: after }) : _("%(sku)s: sold out", { sku });
+    toast({ title: _("Low stock"), text, href: `${STOCK}${encodeURIComponent(sku)}`, tone: "warning" });
   } else if (type === "task.opened") {
     const href = data.order_id ? `${ORDERS}${data.order_id}` : "";
-    toast({ title: "New task", text: data.sentence, tone: "warning", href, stay: true });
+    toast({ title: _("New task"), text: data.sentence, tone: "warning", href, stay: true });
   }
 }
 
@@ -75,8 +76,8 @@ function signedOut() {
   isOut = true;
   const link = document.createElement("a");
   link.href = location.href;
-  link.textContent = "sign in again";
-  text.replaceChildren("Not live: ", link);
+  link.textContent = _("sign in again");
+  text.replaceChildren(_("Not live: "), link);
 }
 
 /** @param {"on" | "trying" | "off"} state */
@@ -86,7 +87,7 @@ function light(state) {
   wasOn ||= state === "on";
   element.dataset.live = state;
   need(element, "[data-live-text]", HTMLElement).textContent =
-    state === "trying" && !wasOn ? "Connecting…" : WORDS[state];
+    state === "trying" && !wasOn ? _("Connecting…") : WORDS[state];
 }
 
 let unseen = 0;

@@ -1,7 +1,9 @@
 // @ts-check
 // A list that follows a topic: rows change in place, new ones come on top, counts follow. Nothing
 // moves under the hands of somebody who reads further down or is selecting.
+import { page } from "./pages.js";
 import { watchTimes } from "./times.js";
+import { gettext as _, ngettext } from "./words.js";
 
 const SCROLLED_PX = 160;
 const TINT_MS = 3000;
@@ -40,7 +42,9 @@ export function followList(list, topic) {
     held.push(id);
     pill.hidden = false;
     const words = pill.querySelector("span");
-    if (words) words.textContent = held.length === 1 ? `1 new ${list.dataset.list}` : `${held.length} new ${list.dataset.nouns}`;
+    if (!words) return;
+    const { list: noun, nouns } = list.dataset;
+    words.textContent = ngettext("%(num)s new %(noun)s", "%(num)s new %(nouns)s", held.length, { noun, nouns });
   }
 }
 
@@ -84,7 +88,7 @@ async function put(list, id) {
   watchTimes(made);
   made.classList.add("new");
   setTimeout(() => made.classList.remove("new"), TINT_MS);
-  say(list, `New ${list.dataset.list} ${made.dataset.name}`);
+  say(list, _("New %(noun)s %(name)s", { noun: list.dataset.list, name: made.dataset.name }));
 }
 
 /** Shows a row as it is now; it stays where it is, also when its tab has lost it. @param {HTMLElement} list @param {HTMLElement} shown @param {number} id */
@@ -119,10 +123,8 @@ function rowOf(list, id) {
 
 /** The list as it would be shown now. @param {HTMLElement} list */
 async function fetchList(list) {
-  const response = await fetch(location.href);
-  if (!response.ok) return null;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  return page.querySelector(`[data-list="${CSS.escape(list.dataset.list ?? "")}"]`);
+  const fresh = await page(location.href);
+  return fresh && fresh.querySelector(`[data-list="${CSS.escape(list.dataset.list ?? "")}"]`);
 }
 
 /** Numbers follow what happened; rows stay where they are. @param {HTMLElement} list */

@@ -1,6 +1,8 @@
 // @ts-check
 // Forms about money: the sum and what stays, while one types. Whole minor units only; the server decides.
 
+import { gettext as _, ngettext } from "./words.js";
+
 document.addEventListener("input", (event) => {
   const form = /** @type {HTMLFormElement | null} */ (
     /** @type {Element} */ (event.target).closest("form[data-refund], form[data-cancel]")
@@ -37,16 +39,22 @@ function sayRefund(form) {
   const amount = money(total, form);
   sum.textContent = fault || amount;
   sum.classList.toggle("over", fault !== "" || total > balance);
-  rest.textContent = fault ? "—" : total > balance ? `Only ${money(balance, form)} is left to refund` : money(balance - total, form);
-  give.textContent = isRight ? `Refund ${amount}` : isReturn ? "Record return" : "Refund";
+  rest.textContent = fault ? "—" : total > balance ? _("Only %(amount)s is left to refund", { amount: money(balance, form) }) : money(balance - total, form);
+  give.textContent = isRight ? _("Refund %(amount)s", { amount }) : isReturn ? _("Record return") : _("Refund");
   const agreed = /** @type {HTMLInputElement} */ (form.elements.namedItem("agreed"));
   agreed.value = isRight || isReturn ? String(total) : "";
   if (isReturn) {
-    form.dataset.confirm = `Record the return of ${units === 1 ? "1 item" : `${units} items`}? They come to ${amount}, so no money moves.`;
-    form.dataset.ok = "Record return";
+    form.dataset.confirm = ngettext(
+      "Record the return of %(num)s item? It comes to %(amount)s, so no money moves.",
+      "Record the return of %(num)s items? They come to %(amount)s, so no money moves.",
+      units,
+      { amount },
+    );
+    form.dataset.ok = _("Record return");
   } else if (isRight) {
-    form.dataset.confirm = `Refund ${amount} to ${form.dataset.card}? Stripe sends the refund right away. It cannot be cancelled.`;
-    form.dataset.ok = `Refund ${amount}`;
+    const question = _("Refund %(amount)s to %(card)s? Stripe sends the refund right away. It cannot be cancelled.", { amount, card: form.dataset.card });
+    form.dataset.confirm = question;
+    form.dataset.ok = _("Refund %(amount)s", { amount });
   } else {
     delete form.dataset.confirm;
   }
@@ -61,7 +69,7 @@ function sumOf(form, balance) {
   const digits = Number(form.dataset.digits);
   if (what === "amount") {
     const amount = minor(box(form, "[data-amount]")?.value ?? "", digits);
-    return { total: amount ?? 0, units: 0, fault: amount === null ? "Not an amount" : "" };
+    return { total: amount ?? 0, units: 0, fault: amount === null ? _("Not an amount") : "" };
   }
   let total = 0;
   let units = 0;
@@ -70,7 +78,7 @@ function sumOf(form, balance) {
     const typed = row.querySelector("input[type=number]");
     const words = typed instanceof HTMLInputElement ? typed.value.trim() || "0" : "0";
     const part = /^\d+$/.test(words) ? steps[number][Number(words)] : undefined;
-    if (part === undefined) fault = "More than is left to refund";
+    if (part === undefined) fault = _("More than is left to refund");
     const shown = /** @type {HTMLElement} */ (row.querySelector("[data-line-sum]"));
     shown.textContent = part ? money(part, form) : "";
     total += part ?? 0;
@@ -79,8 +87,8 @@ function sumOf(form, balance) {
   const shipping = box(form, "[data-shipping]");
   if (shipping) {
     const amount = minor(shipping.value, digits);
-    if (amount === null) fault = "Not an amount";
-    else if (amount > Number(shipping.dataset.most)) fault = "More shipping than was paid";
+    if (amount === null) fault = _("Not an amount");
+    else if (amount > Number(shipping.dataset.most)) fault = _("More shipping than was paid");
     total += amount ?? 0;
   }
   return { total, units, fault };
@@ -95,7 +103,7 @@ function sayCancel(form) {
     (sum, one) => sum + (Number(one.value) || 0),
     0,
   );
-  label.textContent = isAll ? "Cancel the order" : units === 1 ? "Cancel 1 item" : `Cancel ${units} items`;
+  label.textContent = isAll ? _("Cancel the order") : ngettext("Cancel %(num)s item", "Cancel %(num)s items", units);
 }
 
 /**

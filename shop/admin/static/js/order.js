@@ -3,8 +3,9 @@
 import "./dialogs.js";
 import "./money.js";
 import { need } from "./need.js";
-import { watchTimes } from "./times.js";
+import { fill, page } from "./pages.js";
 import { toast } from "./toasts.js";
+import { gettext as _, ngettext } from "./words.js";
 
 const place = /** @type {HTMLElement | null} */ (document.querySelector("[data-order]"));
 if (place) {
@@ -22,9 +23,9 @@ async function copy(event) {
   if (!button) return;
   try {
     await navigator.clipboard.writeText(button.dataset.copy ?? "");
-    toast({ title: "Copied", tone: "success" });
+    toast({ title: _("Copied"), tone: "success" });
   } catch {
-    toast({ title: "Copying is not allowed in this browser", tone: "warning" });
+    toast({ title: _("Copying is not allowed in this browser"), tone: "warning" });
   }
 }
 
@@ -36,7 +37,7 @@ function followOrder(place) {
     const { type, data } = /** @type {CustomEvent} */ (event).detail;
     if (type === "snapshot" || data.id !== id || data.version <= shownVersion(place)) return;
     need(note, "[data-changed-text]", HTMLElement).textContent =
-      `${place.dataset.number} was just changed: it is ${data.status_label}.`;
+      _("%(number)s was just changed: it is %(status)s.", { number: place.dataset.number, status: data.status_label });
     const button = need(note, "button", HTMLButtonElement);
     button.hidden = !isWorking(place);
     note.hidden = false;
@@ -66,14 +67,11 @@ function shownVersion(place) {
  */
 async function refresh(place, isUnwanted) {
   if (isUnwanted()) return false;
-  const response = await fetch(place.dataset.part ?? "").catch(() => null);
-  if (!response?.ok) return false;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const fresh = /** @type {HTMLElement | null} */ (page.querySelector("[data-version]"));
-  if (!fresh || isUnwanted()) return false;
+  const part = await page(place.dataset.part ?? "").catch(() => null);
+  const fresh = /** @type {HTMLElement | null | undefined} */ (part?.querySelector("[data-version]"));
+  if (!part || !fresh || isUnwanted()) return false;
   if (Number(fresh.dataset.version) < shownVersion(place)) return true;
-  place.replaceChildren(...page.body.childNodes);
-  watchTimes(place);
+  fill(place, part.body);
   const pill = need(document, "[data-order-status]", HTMLElement);
   pill.className = `pill pill-${fresh.dataset.tone}`;
   pill.textContent = fresh.dataset.label ?? "";
@@ -87,7 +85,7 @@ function watchShipping() {
     if (!form) return;
     const boxes = /** @type {HTMLInputElement[]} */ ([...form.querySelectorAll("input[type=number]")]);
     const units = boxes.reduce((sum, box) => sum + (Number(box.value) || 0), 0);
-    need(form, "[data-ship-label]", HTMLElement).textContent = units === 1 ? "Ship 1 item" : `Ship ${units} items`;
+    need(form, "[data-ship-label]", HTMLElement).textContent = ngettext("Ship %(num)s item", "Ship %(num)s items", units);
   };
   document.addEventListener("input", (event) => {
     if (/** @type {Element} */ (event.target).closest("[data-ship]")) say();

@@ -1,11 +1,13 @@
 // @ts-check
 // Ctrl+K: jump to a page, start an action, or open an order by its number.
 import { need } from "./need.js";
+import { gettext as _ } from "./words.js";
 
 /** @typedef {{text: string, href: string, group: string, icon: string}} Choice */
 
 const ORDER_NUMBER = /^#?[a-z]{0,4}-?\d{2,}$/i;
 const SHOWN = 9;
+const GROUPS = { open: _("Open"), page: _("Page"), action: _("Action") };
 
 export function watchPalette() {
   if (!document.getElementById("palette")) return;
@@ -29,7 +31,7 @@ export function watchPalette() {
     const finder = palette.dataset.findOrder;
     if (finder && ORDER_NUMBER.test(typed)) {
       const href = `${finder}?q=${encodeURIComponent(typed.replace("#", ""))}`;
-      found.unshift({ text: `Order ${typed}`, href, group: "Open", icon: choices[0].icon.replace(/#.*/, "#shopping-bag") });
+      found.unshift({ text: _("Order %(number)s", { number: typed }), href, group: GROUPS.open, icon: choices[0].icon.replace(/#.*/, "#shopping-bag") });
     }
     list.replaceChildren(...found.slice(0, SHOWN).map(option));
     mark(0);
@@ -85,7 +87,7 @@ function collect(palette) {
   const pages = [...document.querySelectorAll(".rail .nav-list a")].map((link) => ({
     text: link.textContent.trim(),
     href: /** @type {HTMLAnchorElement} */ (link).href,
-    group: "Page",
+    group: GROUPS.page,
     icon: link.querySelector("use")?.getAttribute("href") ?? "",
   }));
   const actions = /** @type {HTMLElement[]} */ ([
@@ -93,7 +95,7 @@ function collect(palette) {
   ]).map((item) => ({
     text: item.textContent,
     href: item.dataset.href ?? "",
-    group: "Action",
+    group: GROUPS.action,
     icon: item.dataset.icon ?? "",
   }));
   return [...pages, ...actions];
@@ -102,7 +104,7 @@ function collect(palette) {
 /** Those whose words start with what was typed come first. @param {Choice[]} choices @param {string} typed */
 function matching(choices, typed) {
   const wanted = typed.replace(/^>/, "").trim().toLowerCase();
-  const pool = typed.startsWith(">") ? choices.filter((c) => c.group === "Action") : choices;
+  const pool = typed.startsWith(">") ? choices.filter((c) => c.group === GROUPS.action) : choices;
   const rank = (/** @type {Choice} */ c) => {
     const text = c.text.toLowerCase();
     if (text.startsWith(wanted)) return 0;

@@ -1,8 +1,9 @@
 // @ts-check
 // Colours and row height: kept in cookies, so that the server renders them and nothing flashes.
 
+import { gettext as _ } from "./words.js";
+
 const CHOICES = { theme: ["auto", "light", "dark"], density: ["comfortable", "compact"] };
-const WORDS = { theme: "Colours", density: "Row height" };
 const YEAR = 365 * 24 * 3600;
 
 export function watchPreferences() {
@@ -19,6 +20,7 @@ function cycle(button) {
   const next = choices[(choices.indexOf(root.dataset[what] ?? "") + 1) % choices.length];
   const secure = location.protocol === "https:" ? ";secure" : "";
   root.dataset[what] = next;
-  button.setAttribute("aria-label", `${WORDS[what]}: ${next}`);
+  const words = what === "theme" ? _("Colours: %(chosen)s", { chosen: next }) : _("Row height: %(chosen)s", { chosen: next });
+  button.setAttribute("aria-label", words);
   document.cookie = `${what}=${next};path=/admin;max-age=${YEAR};samesite=lax${secure}`;
 }

@@ -1,6 +1,7 @@
 // @ts-check
 // Who else of the staff is at the record that [data-presence] names, as "order:12".
 import { need } from "./need.js";
+import { gettext as _, ngettext } from "./words.js";
 
 const SHOWN = 2;
 
@@ -44,8 +45,13 @@ export function followPresence(live) {
 /** "Ana is here too", "Ana and Ben are here too", "Ana, Ben and 2 others are here too". @param {string[]} names */
 function sentence(names) {
   if (!names.length) return "";
-  if (names.length === 1) return `${names[0]} is here too`;
-  const more = names.length - SHOWN;
-  if (!more) return `${names.join(" and ")} are here too`;
-  return `${names.slice(0, SHOWN).join(", ")} and ${more} ${more === 1 ? "other" : "others"} are here too`;
+  const [first, second] = names;
+  if (names.length === 1) return _("%(name)s is here too", { name: first });
+  if (names.length === SHOWN) return _("%(first)s and %(second)s are here too", { first, second });
+  return ngettext(
+    "%(first)s, %(second)s and %(num)s other are here too",
+    "%(first)s, %(second)s and %(num)s others are here too",
+    names.length - SHOWN,
+    { first, second },
+  );
 }

@@ -2,6 +2,7 @@
 // A product's page: preview of the description, colours, and pictures (upload, describe, order).
 import { need } from "./need.js";
 import { toast } from "./toasts.js";
+import { gettext as _ } from "./words.js";
 
 const AT_ONCE = 2;
 const PAUSE_MS = 300;
@@ -95,7 +96,7 @@ function watchPictures(place) {
     const form = /** @type {HTMLFormElement} */ (place.querySelector("[data-drop]"));
     const line = progressLine(place, file.name);
     if (file.size > Number(form.dataset.maxBytes)) {
-      line.refuse(`${file.name} is larger than 10 MB.`);
+      line.refuse(_("%(file)s is larger than 10 MB.", { file: file.name }));
       return;
     }
     const body = new FormData();
@@ -113,7 +114,7 @@ function progressLine(place, name) {
   label.className = "name";
   label.textContent = name;
   bar.max = 1;
-  bar.setAttribute("aria-label", `Uploading ${name}`);
+  bar.setAttribute("aria-label", _("Uploading %(file)s", { file: name }));
   item.append(label, bar);
   need(place, "[data-uploads]", HTMLElement).append(item);
   return {
@@ -133,7 +134,7 @@ function progressLine(place, name) {
       why.textContent = sentence;
       close.type = "button";
       close.className = "btn btn-small btn-ghost";
-      close.textContent = "Dismiss";
+      close.textContent = _("Dismiss");
       close.addEventListener("click", () => item.remove());
       bar.replaceWith(close);
       item.append(why);
@@ -154,7 +155,7 @@ function send(address, body, line) {
       resolve(undefined);
     });
     request.addEventListener("error", () => {
-      line.refuse("The connection was lost. Please try this image again.");
+      line.refuse(_("The connection was lost. Please try this image again."));
       resolve(undefined);
     });
     request.send(body);
@@ -166,7 +167,7 @@ function sentenceOf(request) {
   try {
     return JSON.parse(request.responseText).error;
   } catch {
-    return "The image could not be uploaded. Please try again.";
+    return _("The image could not be uploaded. Please try again.");
   }
 }
 
@@ -184,7 +185,7 @@ async function refresh(place) {
     again.value = typing.value;
     again.focus();
   }
-  say(place, "The images are up to date.");
+  say(place, _("The images are up to date."));
 }
 
 /** @param {HTMLElement} place @param {string} words */
@@ -195,7 +196,7 @@ function say(place, words) {
 /** @param {HTMLFormElement} form */
 async function describe(form) {
   const answer = await post(form.action, new FormData(form));
-  toast(answer.error ? { title: answer.error, tone: "danger", stay: true } : { title: "Alt text saved", tone: "success" });
+  toast(answer.error ? { title: answer.error, tone: "danger", stay: true } : { title: _("Alt text saved"), tone: "success" });
 }
 
 /** @param {HTMLFormElement} form */
@@ -216,7 +217,7 @@ async function move(form) {
 /** @param {string} address @param {FormData} body @returns {Promise<{message?: string, error?: string}>} */
 async function post(address, body) {
   const response = await fetch(address, { method: "POST", body, headers: { Accept: "application/json" } });
-  return response.json().catch(() => ({ error: "No response from the shop. Please try again." }));
+  return response.json().catch(() => ({ error: _("No response from the shop. Please try again.") }));
 }
 
 /** @param {HTMLElement} place @param {(files: File[]) => void} add */

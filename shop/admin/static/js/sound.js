@@ -2,10 +2,11 @@
 // A short sound for new orders, if the person switched it on. It never is the only signal.
 // Browsers let a page sound only after a click or a key: until then the button says that it waits.
 import { need } from "./need.js";
+import { gettext as _ } from "./words.js";
 
 const SOUND = "admin-sound";
-const WORDS = "Sound for new orders";
-const WAITS = "Sound for new orders: on, and starts with your first click on this page";
+const WORDS = _("Sound for new orders");
+const WAITS = _("Sound for new orders: on, and starts with your first click on this page");
 const PATIENCE_MS = 400;
 const BETWEEN_MS = 1000;
 

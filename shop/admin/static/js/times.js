@@ -1,6 +1,8 @@
 // @ts-check
 // Times come in UTC and are shown in the reader's own zone; the title keeps the full moment.
 
+import { dateLocale } from "./words.js";
+
 const LONG = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
 /** @param {ParentNode} root */
@@ -14,7 +16,7 @@ function show(time) {
   if (Number.isNaN(moment.getTime())) return;
   const thisYear = moment.getFullYear() === new Date().getFullYear();
   time.title = LONG.format(moment);
-  time.textContent = moment.toLocaleString("en-GB", {
+  time.textContent = moment.toLocaleString(dateLocale, {
     day: "numeric",
     month: "short",
     year: thisYear ? undefined : "numeric",

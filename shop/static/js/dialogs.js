@@ -1,5 +1,5 @@
 // @ts-check
-// `commandfor` and `command` open dialogs by themselves; this does it in browsers that do not know them yet.
+// `commandfor`, `command` and `closedby` work by themselves; this does it in browsers that do not know them yet.
 
 if (!("commandForElement" in HTMLButtonElement.prototype)) {
   document.addEventListener("click", (event) => {
@@ -8,5 +8,11 @@ if (!("commandForElement" in HTMLButtonElement.prototype)) {
     if (!button || !(dialog instanceof HTMLDialogElement)) return;
     if (button.getAttribute("command") === "show-modal") dialog.showModal();
     else dialog.close();
+  });
+}
+if (!("closedBy" in HTMLDialogElement.prototype)) {
+  document.addEventListener("click", (event) => {
+    const target = event.target;
+    if (target instanceof HTMLDialogElement && target.getAttribute("closedby") === "any") target.close();
   });
 }
