@@ -175,15 +175,15 @@ def _order(port: int, variant_id: int) -> None:
         assert answer.status == 201, said
         return said
 
-    basket = post("cart/items", {"variant_id": variant_id, "quantity": 1})
+    cart = post("cart/items", {"variant_id": variant_id, "quantity": 1})
     wish = {
-        "cart_token": basket["token"],
-        "cart_version": basket["version"],
-        "seen_total_minor": basket["total_minor"],
+        "cart_token": cart["token"],
+        "cart_version": cart["version"],
+        "seen_total_minor": cart["total_minor"],
     }
     where_to = {"shipping_address": ADDRESS, "shipping_method": "standard"}
     # Everybody has an address of their own: one buyer keeps a few unpaid orders at most.
-    post("orders", wish | where_to | {"email": f"{basket['token'][:16]}@example.com"})
+    post("orders", wish | where_to | {"email": f"{cart['token'][:16]}@example.com"})
     line.close()
 
 

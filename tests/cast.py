@@ -5,7 +5,8 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from shop import cart, catalog, checkout, customers, inventory, orders
+from shop import cart as carts
+from shop import catalog, checkout, customers, inventory, orders
 from shop.catalog.models import Product, Variant
 from shop.core import clock
 from shop.core.db import session, transaction
@@ -54,21 +55,21 @@ def filled_cart(
     *,
     customer_id: int | None = None,
     email: str = "ada@example.com",
-) -> cart.Cart:
+) -> carts.Cart:
     """A cart that is ready to order: contact, address and method are given."""
     with transaction():
-        basket = cart.open_cart(customer_id)
-        cart.add(basket, variant.id, quantity)
-        checkout.set_contact(basket, email=email, address=ADDRESS)
-        checkout.set_method(basket, "standard")
-    return basket
+        cart = carts.open_cart(customer_id)
+        carts.add(cart, variant.id, quantity)
+        checkout.set_contact(cart, email=email, address=ADDRESS)
+        checkout.set_method(cart, "standard")
+    return cart
 
 
 def order(variant: Variant, quantity: int = 1, *, customer_id: int | None = None) -> orders.Order:
     """An unpaid order that holds its stock."""
-    basket = filled_cart(variant, quantity, customer_id=customer_id)
+    cart = filled_cart(variant, quantity, customer_id=customer_id)
     with transaction():
-        return checkout.place_order(basket.id)
+        return checkout.place_order(cart.id)
 
 
 def attempt(of: orders.Order, *, capture: str = "automatic") -> Payment:

@@ -5,7 +5,8 @@ from typing import Any
 from flask import request
 from marshmallow import EXCLUDE, fields, validate
 
-from shop import cart, checkout
+from shop import cart as carts
+from shop import checkout
 from shop.api import limits
 from shop.api.callers import anybody, caller
 from shop.api.door import Door
@@ -87,13 +88,13 @@ class AddSchema(Schema):
     """What to put in."""
 
     variant_id = identity(required=True)
-    quantity = Whole(load_default=1, validate=validate.Range(1, cart.MAX_QUANTITY))
+    quantity = Whole(load_default=1, validate=validate.Range(1, carts.MAX_QUANTITY))
 
 
 class QuantitySchema(Schema):
     """How many are wanted."""
 
-    quantity = Whole(required=True, validate=validate.Range(1, cart.MAX_QUANTITY))
+    quantity = Whole(required=True, validate=validate.Range(1, carts.MAX_QUANTITY))
 
 
 class ShippingQuerySchema(Schema):
@@ -135,8 +136,8 @@ def show() -> Any:
 
     Without a cart yet it is an empty one, without a token. An unknown or finished token is 404.
     """
-    basket = named_cart(request.headers.get(HEADER))
-    return _answer(cart.view(basket)) if basket else _empty()
+    cart = named_cart(request.headers.get(HEADER))
+    return _answer(carts.view(cart)) if cart else _empty()
 
 
 @bp.post("/cart/items")
@@ -147,9 +148,9 @@ def show() -> Any:
 def add(given: dict[str, int]) -> Any:
     """Put more of a variant into the cart"""
     with transaction():
-        basket = named_cart(request.headers.get(HEADER)) or cart.open_cart(caller().customer_id)
-        cart.add(basket, given["variant_id"], given["quantity"])
-        return _answer(cart.view(basket))
+        cart = named_cart(request.headers.get(HEADER)) or carts.open_cart(caller().customer_id)
+        carts.add(cart, given["variant_id"], given["quantity"])
+        return _answer(carts.view(cart))
 
 
 @bp.patch("/cart/items/<id:item_id>")
@@ -160,9 +161,9 @@ def add(given: dict[str, int]) -> Any:
 def set_quantity(given: dict[str, int], item_id: int) -> Any:
     """Set how many of an item are wanted"""
     with transaction():
-        basket = _existing_cart()
-        cart.set_quantity(basket, item_id, given["quantity"])
-        return _answer(cart.view(basket))
+        cart = _existing_cart()
+        carts.set_quantity(cart, item_id, given["quantity"])
+        return _answer(carts.view(cart))
 
 
 @bp.delete("/cart/items/<id:item_id>")
@@ -172,9 +173,9 @@ def set_quantity(given: dict[str, int], item_id: int) -> Any:
 def remove(item_id: int) -> Any:
     """Remove an item; answers the cart that is left"""
     with transaction():
-        basket = _existing_cart()
-        cart.remove(basket, item_id)
-        return _answer(cart.view(basket))
+        cart = _existing_cart()
+        carts.remove(cart, item_id)
+        return _answer(carts.view(cart))
 
 
 @bp.post("/cart/discount")
@@ -191,9 +192,9 @@ def add_code(given: dict[str, str]) -> Any:
     """
     limits.count("discount code", per_caller=CODES_PER_CALLER)
     with transaction():
-        basket = _existing_cart()
-        checkout.apply_code(basket, given["code"])
-        return _answer(cart.view(basket))
+        cart = _existing_cart()
+        checkout.apply_code(cart, given["code"])
+        return _answer(carts.view(cart))
 
 
 @bp.delete("/cart/discount/<string:code>")
@@ -203,9 +204,9 @@ def add_code(given: dict[str, str]) -> Any:
 def remove_code(code: str) -> Any:
     """Remove a discount code"""
     with transaction():
-        basket = _existing_cart()
-        cart.remove_code(basket, code)
-        return _answer(cart.view(basket))
+        cart = _existing_cart()
+        carts.remove_code(cart, code)
+        return _answer(carts.view(cart))
 
 
 @bp.get("/shipping-methods")
@@ -220,12 +221,12 @@ def shipping_methods(given: dict[str, str]) -> Any:
     not send there. `total_minor` is what the order would cost with the method, to be sent with the
     order as `seen_total_minor`; without a cart it is null.
     """
-    basket = named_cart(given.get("cart_token") or request.headers.get(HEADER))
+    cart = named_cart(given.get("cart_token") or request.headers.get(HEADER))
     country = given.get("country")
-    if basket is None:
+    if cart is None:
         options = checkout.shipping_options(country or checkout.terms().country, 0)
         return [_method(option, None) for option in options]
-    offers = checkout.quotes(cart.view(basket), country=country)
+    offers = checkout.quotes(carts.view(cart), country=country)
     return [_method(option, priced.total_minor) for option, priced in offers]
 
 
@@ -240,26 +241,26 @@ _ITEM = (
 ).split()
 
 
-def named_cart(token: str | None) -> cart.Cart | None:
+def named_cart(token: str | None) -> carts.Cart | None:
     """The customer's cart, or the guest's with this token. Raises ``NotFound`` for a wrong one."""
     if caller().customer_id is not None:
-        return cart.find(None, caller().customer_id)
+        return carts.find(None, caller().customer_id)
     if token is None:
         return None
-    found = cart.find(token) if token.isprintable() else None
+    found = carts.find(token) if token.isprintable() else None
     if found is None:
         raise NotFound("Cart not found.")
     return found
 
 
-def _existing_cart() -> cart.Cart:
+def _existing_cart() -> carts.Cart:
     found = named_cart(request.headers.get(HEADER))
     if found is None:
         raise NotFound("There is no cart yet.")
     return found
 
 
-def _answer(view: cart.CartView) -> tuple[dict[str, Any], None, dict[str, str]]:
+def _answer(view: carts.CartView) -> tuple[dict[str, Any], None, dict[str, str]]:
     """The cart as answered; with status None the route's own status counts."""
     priced, _, _ = checkout.quote(view)
     shown = {

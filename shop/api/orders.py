@@ -286,13 +286,13 @@ def _place(given: dict[str, Any], token: str | None, remember: Remember) -> dict
 
     def work() -> dict[str, Any]:
         with transaction("place-order"):
-            basket = named_cart(token)
-            if basket is None:
+            cart = named_cart(token)
+            if cart is None:
                 raise NotFound("There is no cart to order.")
-            checkout.set_contact(basket, email=given["email"], address=given["shipping_address"])
-            checkout.set_method(basket, given["shipping_method"])
+            checkout.set_contact(cart, email=given["email"], address=given["shipping_address"])
+            checkout.set_method(cart, given["shipping_method"])
             order = checkout.place_order(
-                basket.id,
+                cart.id,
                 seen_version=given["cart_version"],
                 seen_total_minor=given["seen_total_minor"],
                 billing_address=given.get("billing_address"),

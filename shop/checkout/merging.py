@@ -1,13 +1,14 @@
 """Two carts and their orders become one, when a guest signs in."""
 
-from shop import cart, orders, payments
+from shop import cart as carts
+from shop import orders, payments
 from shop.cart import CartStatus
 from shop.core.db import session
 from shop.core.i18n import gettext as _
 from shop.orders import OrderStatus, PaymentStatus
 
 
-def merge_carts(guest: cart.Cart | None, customer_id: int) -> tuple[cart.Cart | None, list[str]]:
+def merge_carts(guest: carts.Cart | None, customer_id: int) -> tuple[carts.Cart | None, list[str]]:
     """Bring a guest's cart and its order along at sign-in, as ``cart.merge`` does.
 
     Of two orders that are not paid yet, one from each cart, one stays: the one with a voucher, else
@@ -15,19 +16,19 @@ def merge_carts(guest: cart.Cart | None, customer_id: int) -> tuple[cart.Cart | 
     sentences for people.
     """
     notes: list[str] = []
-    own = cart.find(None, customer_id)
+    own = carts.find(None, customer_id)
     if guest is not None and own is not None and guest.customer_id is None:
         for cart_id in sorted((guest.id, own.id)):
-            cart.lock(cart_id)
+            carts.lock(cart_id)
         if guest.status != CartStatus.OPEN:  # its order was paid just now
             return own, []
         if guest.order_id is not None and own.status == CartStatus.OPEN:
             notes = _merge_orders(own, guest)
-    merged, changed = cart.merge(guest, customer_id)
+    merged, changed = carts.merge(guest, customer_id)
     return merged, notes + changed
 
 
-def _merge_orders(own: cart.Cart, guest: cart.Cart) -> list[str]:
+def _merge_orders(own: carts.Cart, guest: carts.Cart) -> list[str]:
     """Make one chain of the orders of two carts, with one live order, which both carts are for."""
     tips = [one for one in (own.order_id, guest.order_id) if one is not None]
     found = orders.lock_all(tips)
@@ -44,8 +45,8 @@ def _merge_orders(own: cart.Cart, guest: cart.Cart) -> list[str]:
         # One that a person cancelled stays cancelled, and must not speak for the other cart's.
         if other.id in tips and other.chain_id != kept.chain_id and not orders.was_cancelled(other):
             orders.unite(kept, other)
-    for basket in (own, guest):
-        cart.link_order(basket, kept.id)
+    for cart in (own, guest):
+        carts.link_order(cart, kept.id)
     session.flush()
     return [
         _(

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 
-from shop import cart, discounts
+from shop import cart as carts
+from shop import discounts
 from shop.checkout import defaults
 from shop.checkout.errors import NoDelivery
 from shop.checkout.models import ShippingMethod, TaxRate
@@ -16,30 +17,30 @@ from shop.core.i18n import gettext as _
 from shop.customers import clean_address, clean_email, country_names
 
 
-def set_contact(basket: cart.Cart, *, email: str, address: Mapping[str, Any]) -> None:
+def set_contact(cart: carts.Cart, *, email: str, address: Mapping[str, Any]) -> None:
     """Keep who orders and where it goes. Raises ``Invalid``, ``InvalidAddress``, ``NoDelivery``."""
     email = clean_email(email)
     country = str(address.get("country") or "").strip().upper()
     if country in country_names() and not shipping_options(country, 0):
         raise NoDelivery(_("We do not ship to this country yet."), field="country")
     cleaned = clean_address(address)
-    cart.set_details(basket, {"email": email, "shipping_address": cleaned})
+    carts.set_details(cart, {"email": email, "shipping_address": cleaned})
 
 
-def set_method(basket: cart.Cart, code: str) -> None:
+def set_method(cart: carts.Cart, code: str) -> None:
     """Keep how it is sent. Raises ``NoDelivery``."""
-    check_method(basket, code)
-    cart.set_details(basket, {"shipping_method": code})
+    check_method(cart, code)
+    carts.set_details(cart, {"shipping_method": code})
 
 
-def check_method(basket: cart.Cart, code: str) -> None:
+def check_method(cart: carts.Cart, code: str) -> None:
     """Raise ``NoDelivery`` unless this can be sent where the cart goes."""
-    country = (basket.shipping_address or {}).get("country", terms().country)
+    country = (cart.shipping_address or {}).get("country", terms().country)
     if code not in {option.code for option in shipping_options(country, 0)}:
         raise NoDelivery(_("Choose a shipping method."), field="shipping_method")
 
 
-def apply_code(basket: cart.Cart, given: object) -> discounts.Applied | None:
+def apply_code(cart: carts.Cart, given: object) -> discounts.Applied | None:
     """Put a discount code into the cart. Returns what it saves; None if that waits for an address.
 
     Raises ``Invalid`` for an empty code, ``UnknownCode``, and ``CodeRefused`` with every reason if
@@ -47,14 +48,14 @@ def apply_code(basket: cart.Cart, given: object) -> discounts.Applied | None:
     is kept while nobody said where to.
     """
     rule = discounts.by_code(given)
-    view = cart.view(basket)
+    view = carts.view(cart)
     tried = replace(view, code_ids=tuple({*view.code_ids, rule.code_id or 0}))
     priced = quote(tried)[0]
     found = next((one for one in priced.discounts if one.code_id == rule.code_id), None)
     reasons = refusals(priced, rule.code)
     if found is None and reasons != of_address(rule):
         raise discounts.CodeRefused(rule.code, reasons)
-    cart.add_code(basket, rule.code_id or 0)
+    carts.add_code(cart, rule.code_id or 0)
     return found
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from shop import cart, discounts, inventory, orders, payments
+from shop import cart as carts
+from shop import discounts, inventory, orders, payments
 from shop.cart import CartChanged, CartStatus, CartView
 from shop.checkout.errors import CartProblems, NoDelivery
 from shop.checkout.holds import check_holds
@@ -40,18 +41,18 @@ def place_order(
     ``InvalidAddress``; ``Invalid`` for a total that no card can be charged; ``HoldRefused`` for a
     buyer who keeps too much without paying (``network`` is the digest of where they are).
     """
-    basket = cart.lock(cart_id)
-    if shipping_method is not None and basket.status == CartStatus.OPEN:
-        check_method(basket, shipping_method)
-    earlier = _earlier(basket)
+    cart = carts.lock(cart_id)
+    if shipping_method is not None and cart.status == CartStatus.OPEN:
+        check_method(cart, shipping_method)
+    earlier = _earlier(cart)
     billing = clean_address(billing_address) if billing_address else None
     if earlier and _is_answer(
-        earlier, basket, billing, seen_version, seen_total_minor, shipping_method
+        earlier, cart, billing, seen_version, seen_total_minor, shipping_method
     ):
         if earlier.customer_id is None:
-            earlier.customer_id = basket.customer_id  # who has signed in since finds it again
+            earlier.customer_id = cart.customer_id  # who has signed in since finds it again
         return earlier
-    view = _as_seen(basket, seen_version, shipping_method)
+    view = _as_seen(cart, seen_version, shipping_method)
     email, address = clean_email(view.email), clean_address(view.shipping_address or {})
     priced, chosen = _priced(view, seen_total_minor)
     details = orders.Details(
@@ -71,27 +72,27 @@ def place_order(
     order = orders.place(
         _items(view), priced, details, hold_minutes=terms().hold_minutes, instead_of=earlier
     )
-    cart.link_order(basket, order.id)
+    carts.link_order(cart, order.id)
     if shipping_method is not None:
-        cart.set_details(basket, {"shipping_method": shipping_method})
+        carts.set_details(cart, {"shipping_method": shipping_method})
     if not order.total_minor:
         orders.mark_paid(order)
         orders.set_payment_status(order, PaymentStatus.PAID)
-        cart.settle(basket, view.version, {})
+        carts.settle(cart, view.version, {})
     return order
 
 
-def _earlier(basket: cart.Cart) -> orders.Order | None:
+def _earlier(cart: carts.Cart) -> orders.Order | None:
     """The order of before from this cart, its chain locked: the live one, else the cart's own."""
-    if basket.order_id is None:
+    if cart.order_id is None:
         return None
-    chain = orders.lock_chain(basket.order_id)
+    chain = orders.lock_chain(cart.order_id)
     return chain.order if chain.order.status in orders.LIVE else chain.rival or chain.order
 
 
 def _is_answer(
     earlier: orders.Order,
-    basket: cart.Cart,
+    cart: carts.Cart,
     billing: dict[str, str] | None,
     seen_version: int | None,
     seen_total_minor: int | None,
@@ -99,18 +100,18 @@ def _is_answer(
 ) -> bool:
     """Whether the order of before is the one that is asked for: its cart is closed, its money is on
     its way, or the customer only pressed again."""
-    if basket.status != CartStatus.OPEN:
+    if cart.status != CartStatus.OPEN:
         return True
-    if seen_version not in {None, basket.version}:
+    if seen_version not in {None, cart.version}:
         return False
     return earlier.payment_status == PaymentStatus.PROCESSING or _is_same(
-        earlier, basket, billing, seen_total_minor, shipping_method
+        earlier, cart, billing, seen_total_minor, shipping_method
     )
 
 
 def _is_same(
     order: orders.Order,
-    basket: cart.Cart,
+    cart: carts.Cart,
     billing: dict[str, str] | None,
     seen_total_minor: int | None,
     shipping_method: str | None,
@@ -118,25 +119,25 @@ def _is_same(
     """Whether the customer only pressed again: the same cart, total, way and place, still held."""
     if order.status == OrderStatus.PENDING and order.expires_at <= clock.now():
         return False
-    kept = basket.shipping_method or order.shipping_method
+    kept = cart.shipping_method or order.shipping_method
     wanted = kept if shipping_method is None else shipping_method
     return (
         order.status in {OrderStatus.PENDING, OrderStatus.CONFIRMED, OrderStatus.COMPLETED}
-        and (order.cart_id, order.cart_version) == (basket.id, basket.version)
+        and (order.cart_id, order.cart_version) == (cart.id, cart.version)
         and seen_total_minor in {None, order.total_minor}
-        and order.email == basket.email
+        and order.email == cart.email
         and order.shipping_method == wanted
-        and order.shipping_address == (basket.shipping_address or {})
+        and order.shipping_address == (cart.shipping_address or {})
         and order.billing_address == billing
     )
 
 
-def _as_seen(basket: cart.Cart, seen_version: int | None, shipping_method: str | None) -> CartView:
+def _as_seen(cart: carts.Cart, seen_version: int | None, shipping_method: str | None) -> CartView:
     """What is in an open cart, if that is what the customer saw and all of it can be ordered.
     Raises ``CartChanged``, ``CartProblems``."""
-    if basket.status != CartStatus.OPEN:
+    if cart.status != CartStatus.OPEN:
         raise CartChanged(_("This cart is closed."))
-    view = cart.view(basket)
+    view = carts.view(cart)
     if shipping_method is not None:
         view = replace(view, shipping_method=shipping_method)
     if seen_version not in {None, view.version}:

@@ -15,7 +15,8 @@ from urllib.request import Request, urlopen
 
 from sqlalchemy import select
 
-from shop import cart, checkout, customers, inventory, orders, payments
+from shop import cart as carts
+from shop import checkout, customers, inventory, orders, payments
 from shop.catalog.models import Product, Variant
 from shop.catalog.sale import is_on_sale
 from shop.core import clock
@@ -205,7 +206,7 @@ def _fulfil(
 
 def _place(story: random.Random, number: int) -> orders.Order:
     name, line1, postal_code, city, country = PEOPLE[number % len(PEOPLE)]
-    basket = cart.open_cart()
+    cart = carts.open_cart()
     offered = _on_sale()
     kinds = min(story.choice((1, 1, 1, 2, 2, 3)), len(offered))
     for variant_id in story.sample(offered, kinds):
@@ -213,12 +214,12 @@ def _place(story: random.Random, number: int) -> orders.Order:
         # What the story sells was delivered for it, so that today's stock is the catalogue's.
         with acting_as(PACKER):
             inventory.receive(variant_id, quantity, reason="delivery")
-        cart.add(basket, variant_id, quantity)
+        carts.add(cart, variant_id, quantity)
     if story.random() < WITH_CODE:
         with suppress(DomainError):  # the cart may be too small for it
-            checkout.apply_code(basket, WELCOME)
+            checkout.apply_code(cart, WELCOME)
     checkout.set_contact(
-        basket,
+        cart,
         email=_email(number),
         address={
             "name": name,
@@ -228,8 +229,8 @@ def _place(story: random.Random, number: int) -> orders.Order:
             "country": country,
         },
     )
-    checkout.set_method(basket, "standard" if country in {"DE", "AT"} else "europe")
-    return checkout.place_order(basket.id)
+    checkout.set_method(cart, "standard" if country in {"DE", "AT"} else "europe")
+    return checkout.place_order(cart.id)
 
 
 def _on_sale() -> list[int]:

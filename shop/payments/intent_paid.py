@@ -1,6 +1,7 @@
 """Money that is here or set aside: it pays its order, or goes back."""
 
-from shop import cart, orders
+from shop import cart as carts
+from shop import orders
 from shop.core.events import emit
 from shop.core.money import Money
 from shop.orders import OrderStatus
@@ -29,7 +30,7 @@ REFUND_REASONS = {
 
 
 def apply_authorised(
-    chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
+    chain: orders.Chain, cart: carts.Cart | None, payment: Payment, intent: Intent
 ) -> SyncOutcome:
     """The money is set aside: it confirms its order, or is released."""
     order = chain.order
@@ -54,12 +55,12 @@ def apply_authorised(
         emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
         ask_to_void(order, payment)
         return OUTCOMES[cause]
-    take_out_bought(basket, chain)
+    take_out_bought(cart, chain)
     return SyncOutcome.AUTHORISED
 
 
 def apply_captured(
-    chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
+    chain: orders.Chain, cart: carts.Cart | None, payment: Payment, intent: Intent
 ) -> SyncOutcome:
     """The money is here: it pays its order, or is refunded."""
     order = chain.order
@@ -81,7 +82,7 @@ def apply_captured(
         refunds.give_back(order, payment, reason=REFUND_REASONS[cause])
         emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
         return OUTCOMES[cause]
-    take_out_bought(basket, chain)
+    take_out_bought(cart, chain)
     return SyncOutcome.PAID
 
 

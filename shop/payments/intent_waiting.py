@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from shop import cart, orders
+from shop import cart as carts
+from shop import orders
 from shop.core import clock
 from shop.core.events import emit
 from shop.orders import OrderStatus
@@ -23,9 +24,7 @@ VOUCHER_GRACE = timedelta(hours=24)
 RETRY_WINDOW = timedelta(hours=72)
 
 
-def apply_processing(
-    chain: orders.Chain, basket: cart.Cart | None, payment: Payment
-) -> SyncOutcome:
+def apply_processing(chain: orders.Chain, cart: carts.Cart | None, payment: Payment) -> SyncOutcome:
     """The customer has paid, and the money takes days: the order counts as ordered."""
     order, is_new = chain.order, payment.status != AttemptStatus.PROCESSING
     if is_new:
@@ -37,13 +36,13 @@ def apply_processing(
             ask_to_void(order, payment)
             return SyncOutcome.UNWANTED
         emit(PaymentProcessing(order_id=order.id, payment_id=payment.id))
-        take_out_bought(basket, chain)
+        take_out_bought(cart, chain)
     orders.extend_hold(order, until=clock.now() + PROCESSING_HOLD)
     return SyncOutcome.PROCESSING
 
 
 def apply_voucher(
-    chain: orders.Chain, basket: cart.Cart | None, payment: Payment, intent: Intent
+    chain: orders.Chain, cart: carts.Cart | None, payment: Payment, intent: Intent
 ) -> SyncOutcome:
     """The customer has a voucher: the order waits until it ends."""
     order, given = chain.order, intent.voucher
@@ -58,7 +57,7 @@ def apply_voucher(
     orders.extend_hold(order, until=given.expires_at + VOUCHER_GRACE)
     order.version += 1
     emit(VoucherIssued(order_id=order.id, payment_id=payment.id))
-    take_out_bought(basket, chain)
+    take_out_bought(cart, chain)
     return SyncOutcome.VOUCHER
 
 

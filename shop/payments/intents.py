@@ -32,22 +32,22 @@ def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None
     """
     order_id = order_id or order_of(payment_id)
     is_promised = intent.status in {"succeeded", "requires_capture", "processing"}
-    basket = lock_cart_of(order_id) if is_promised or intent.voucher else None
+    cart = lock_cart_of(order_id) if is_promised or intent.voucher else None
     chain = orders.lock_chain(order_id)
     order, payment = chain.order, locked(payment_id)
     if _is_old_news(payment, intent):  # asked before the money came or went, and arrives after it
         return SyncOutcome.KNOWN
     _remember(payment, intent)
     if intent.status == "succeeded":
-        return apply_captured(chain, basket, payment, intent)
+        return apply_captured(chain, cart, payment, intent)
     if intent.status == "requires_capture":
-        return apply_authorised(chain, basket, payment, intent)
+        return apply_authorised(chain, cart, payment, intent)
     if intent.status == "processing":
-        return apply_processing(chain, basket, payment)
+        return apply_processing(chain, cart, payment)
     if intent.status == "canceled":
         return apply_ended(order, payment, intent)
     if intent.voucher:
-        return apply_voucher(chain, basket, payment, intent)
+        return apply_voucher(chain, cart, payment, intent)
     return apply_unpaid(order, payment, intent)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from flask import flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from shop import cart, catalog, checkout, discounts
+from shop import cart as carts
+from shop import catalog, checkout, discounts
 from shop.core import clock
 from shop.core.db import only_reads, transaction
 from shop.core.errors import DomainError, NotFound
@@ -30,7 +31,7 @@ UNDO_SECONDS = 60
 class ShownLine:
     """A line with its picture and what has to be said about it."""
 
-    line: cart.CartLine
+    line: carts.CartLine
     image: catalog.ImageView | None
     error: str
     note: str
@@ -57,13 +58,13 @@ class FreeDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Basket:
+class CartPage:
     """A cart as its page, its drawer and the checkout show it.
 
     ``is_answer`` if somebody has just asked for what it says: then a small screen unfolds it.
     """
 
-    view: cart.CartView
+    view: carts.CartView
     lines: tuple[ShownLine, ...]
     quote: Quote
     chosen: checkout.ShippingOption | None
@@ -110,7 +111,7 @@ def add() -> ResponseReturnValue:
         variant_id = inputs.row_id(form.get("variant_id"))
         wanted = inputs.quantity(form.get("quantity", "1"))
         with transaction():
-            return cart.add(visitors.open_basket(), variant_id, wanted, cap=True)
+            return carts.add(visitors.open_cart(), variant_id, wanted, cap=True)
 
     return _change(put, success=_("It is in your cart."))
 
@@ -122,7 +123,7 @@ def update(item: str) -> ResponseReturnValue:
     def change() -> str:
         item_id, wanted = inputs.row_id(item), inputs.quantity(request.form.get("quantity"))
         with transaction():
-            return cart.set_quantity(_existing(), item_id, wanted, cap=True)
+            return carts.set_quantity(_existing(), item_id, wanted, cap=True)
 
     return _change(change, item=item)
 
@@ -134,14 +135,14 @@ def remove(item: str) -> ResponseReturnValue:
     def take() -> str:
         item_id = inputs.row_id(item)
         with transaction():
-            basket = _existing()
-            lines = {line.item_id: line.name for line in cart.view(basket).lines}
-            gone = cart.remove(basket, item_id)
+            cart = _existing()
+            lines = {line.item_id: line.name for line in carts.view(cart).lines}
+            gone = carts.remove(cart, item_id)
         session[REMOVED] = {
             "variant_id": gone.variant_id,
             "quantity": gone.quantity,
             "name": lines.get(item_id, ""),
-            "version": basket.version,
+            "version": cart.version,
             "until": int(clock.now().timestamp()) + UNDO_SECONDS,
         }
         return ""
@@ -180,7 +181,7 @@ def asks_for_code() -> bool:
     return bool("use_code" in form or "remove_code" in form or _typed_code())
 
 
-def serve_code() -> tuple[Basket, int]:
+def serve_code() -> tuple[CartPage, int]:
     """Do what ``asks_for_code`` found, if anything. Returns the cart and the status of the page."""
     given, gone = _typed_code(), request.form.get("remove_code")
     refused = None
@@ -190,8 +191,8 @@ def serve_code() -> tuple[Basket, int]:
         refused = _refusal(lambda: _use_code(given))
     said = {FIELD: refused.sentence} if refused else {}
     kept = given if refused or gone is not None else ""
-    basket = load(said, tried_code=kept)
-    return replace(basket, is_answer=True), status_of(refused) if refused else 200
+    cart = load(said, tried_code=kept)
+    return replace(cart, is_answer=True), status_of(refused) if refused else 200
 
 
 def _typed_code() -> str:
@@ -214,7 +215,7 @@ def _use_code(given: str) -> None:
 
 def _take_code(code: str) -> None:
     with transaction():
-        cart.remove_code(_existing(), code)
+        carts.remove_code(_existing(), code)
 
 
 def _refusal(work: Callable[[], None]) -> DomainError | None:
@@ -222,7 +223,7 @@ def _refusal(work: Callable[[], None]) -> DomainError | None:
     try:
         work()
     except DomainError as error:
-        g.pop("basket", None)
+        g.pop("cart", None)
         return error
     return None
 
@@ -232,14 +233,14 @@ def load(
     notes: dict[str, str] | None = None,
     *,
     tried_code: str = "",
-) -> Basket:
+) -> CartPage:
     """This visitor's cart at today's prices. One statement, and one for who is signed in."""
     errors, notes = errors or {}, notes or {}
     view = visitors.cart_view() or _EMPTY
     g.cart_count = view.count
     code_error = errors.pop(FIELD, "")
     quote, _options, chosen = checkout.quote(view) if view.lines else _nothing()
-    return Basket(
+    return CartPage(
         view=view,
         lines=tuple(
             ShownLine(
@@ -259,16 +260,16 @@ def load(
     )
 
 
-def for_country(basket: Basket, country: str) -> Basket:
+def for_country(cart: CartPage, country: str) -> CartPage:
     """The same cart at the prices for another country than the one of its address."""
-    if not basket.lines or country == (basket.view.shipping_address or {}).get("country"):
-        return basket
-    quote, _options, chosen = checkout.quote(basket.view, country=country)
+    if not cart.lines or country == (cart.view.shipping_address or {}).get("country"):
+        return cart
+    quote, _options, chosen = checkout.quote(cart.view, country=country)
     return replace(
-        basket,
+        cart,
         lines=tuple(
             replace(shown, saved_minor=priced.discount_minor)
-            for shown, priced in zip(basket.lines, quote.lines, strict=True)
+            for shown, priced in zip(cart.lines, quote.lines, strict=True)
         ),
         quote=quote,
         chosen=chosen,
@@ -296,7 +297,7 @@ def discount_words(name: str, code: str) -> str:
     return f"{name} ({code})" if code and code.casefold() != name.casefold() else name
 
 
-def image_of(line: cart.CartLine) -> catalog.ImageView | None:
+def image_of(line: carts.CartLine) -> catalog.ImageView | None:
     """The picture of a line as the components of the catalogue take it."""
     if not line.image:
         return None
@@ -327,7 +328,7 @@ def _change(work: Callable[[], str], *, item: str = "", success: str = "") -> Re
     try:
         note = work()
     except DomainError as error:
-        g.pop("basket", None)
+        g.pop("cart", None)
         return _answer(errors={item: error.sentence}, status=status_of(error))
     if inputs.wants_fragment():
         only_reads(True)  # all is done; the page that follows must not end in a rollback
@@ -345,16 +346,16 @@ def _answer(
     tried_code: str = "",
     status: int = 200,
 ) -> ResponseReturnValue:
-    basket = load(errors, notes, tried_code=tried_code)
-    known = {str(shown.line.item_id) for shown in basket.lines}
+    cart = load(errors, notes, tried_code=tried_code)
+    known = {str(shown.line.item_id) for shown in cart.lines}
     above = [words for item, words in (errors or {}).items() if words and item not in known]
     template = "fragment" if inputs.wants_fragment() else "page"
     page = render_template(
         f"store/cart/{template}.html",
-        basket=basket,
+        cart=cart,
         above=above,
         said=said,
-        removed=_removed(basket.view.version),
+        removed=_removed(cart.view.version),
     )
     return page, status
 
@@ -368,8 +369,8 @@ def _removed(version: int) -> dict[str, Any] | None:
     return removed
 
 
-def _existing() -> cart.Cart:
-    found = visitors.basket()
+def _existing() -> carts.Cart:
+    found = visitors.current_cart()
     if found is None:
         raise NotFound(_("This is not in your cart."))
     return found
@@ -392,7 +393,7 @@ def _nothing() -> tuple[Quote, list[checkout.ShippingOption], checkout.ShippingO
     return empty, [], None
 
 
-_EMPTY = cart.CartView(
+_EMPTY = carts.CartView(
     id=0,
     token="",
     version=0,

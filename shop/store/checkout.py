@@ -13,7 +13,8 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from shop import cart, checkout, customers, orders
+from shop import cart as carts
+from shop import checkout, customers, orders
 from shop.core import clock
 from shop.core.db import retrying, transaction
 from shop.core.errors import DomainError, NotFound
@@ -22,7 +23,7 @@ from shop.core.i18n import lazy_gettext
 from shop.core.network import digest_of
 from shop.store import inputs, visitors
 from shop.store.blueprint import bp
-from shop.store.cart import Basket, asks_for_code, for_country, load, serve_code, status_of
+from shop.store.cart import CartPage, asks_for_code, for_country, load, serve_code, status_of
 from shop.store.forms import BillingForm, ContactForm, tell
 from shop.store.frame import money
 from shop.store.order_links import order_url, payment_url
@@ -38,16 +39,16 @@ UNFIT_SAVED = lazy_gettext(
 @bp.get("/checkout", endpoint="checkout")
 def contact() -> ResponseReturnValue:
     """Who orders and where it goes. Guests first; who is signed in chooses a saved address."""
-    basket = _ready(load())
-    if isinstance(basket, Response):
-        return basket
+    cart = _ready(load())
+    if isinstance(cart, Response):
+        return cart
     who = visitors.customer()
-    given = basket.view.shipping_address or {}
+    given = cart.view.shipping_address or {}
     known = {"name": who.name if who else "", "country": checkout.terms().country}
-    email = basket.view.email or (who.email if who else "")
+    email = cart.view.email or (who.email if who else "")
     form = ContactForm(data={**known, **given, "email": email})
     above = _address_faults(form, given) if given else []
-    return _contact_page(basket, form, chosen=_saved_choice(given), above=above)
+    return _contact_page(cart, form, chosen=_saved_choice(given), above=above)
 
 
 @bp.post("/checkout")
@@ -58,7 +59,7 @@ def contact_save() -> ResponseReturnValue:
     here too.
     """
     form, chosen = ContactForm(), request.form.get("address_id", NEW_ADDRESS)
-    found = visitors.basket()
+    found = visitors.current_cart()
     if found is None:
         return _to_cart(_("Your cart is empty."))
     if "update" in request.form:
@@ -89,10 +90,10 @@ def contact_save() -> ResponseReturnValue:
 @bp.get("/checkout/delivery")
 def delivery() -> ResponseReturnValue:
     """How it is sent, and what it all costs."""
-    basket = _ready_to_send(load())
-    if isinstance(basket, Response):
-        return basket
-    return _delivery_page(basket, BillingForm(prefix="billing-"))
+    cart = _ready_to_send(load())
+    if isinstance(cart, Response):
+        return cart
+    return _delivery_page(cart, BillingForm(prefix="billing-"))
 
 
 @bp.post("/checkout/delivery")
@@ -102,8 +103,8 @@ def place() -> ResponseReturnValue:
     Anything else than what was shown stops here: nothing is ordered, the page says what differs. So
     does who only asks for a code, or for the total with another delivery.
     """
-    basket = visitors.basket()
-    if basket is None:
+    cart = visitors.current_cart()
+    if cart is None:
         return _to_cart(_("Your cart is empty."))
     billing, method = BillingForm(prefix="billing-"), request.form.get("shipping_method", "")
     if "update" in request.form:
@@ -112,14 +113,14 @@ def place() -> ResponseReturnValue:
         return _delivery_page(ready, billing)
     if request.form.get("action") == "show" or asks_for_code():
         with transaction(), suppress(checkout.NoDelivery):
-            checkout.set_method(basket, method)
+            checkout.set_method(cart, method)
         shown, status = serve_code()
         if isinstance(ready := _ready_to_send(shown, keep_problems=True), Response):
             return ready
         return _delivery_page(ready, billing), status
     seen = _seen(method)
     try:
-        order = retrying(lambda: _place(basket, method, billing, seen))
+        order = retrying(lambda: _place(cart, method, billing, seen))
     except DomainError as error:
         return _not_placed(error, billing, seen)
     if not order.total_minor:
@@ -139,11 +140,11 @@ def _whole(text: str) -> int:
 
 
 def _place(
-    basket: cart.Cart, method: str, billing: BillingForm, seen: tuple[int, int]
+    cart: carts.Cart, method: str, billing: BillingForm, seen: tuple[int, int]
 ) -> orders.Order:
     with transaction("place-order"):
         return checkout.place_order(
-            basket.id,
+            cart.id,
             shipping_method=method,
             seen_version=seen[0],
             seen_total_minor=seen[1],
@@ -156,13 +157,13 @@ def _not_placed(
     error: DomainError, billing: BillingForm, seen: tuple[int, int]
 ) -> ResponseReturnValue:
     """Show the same step again with what stands in the way."""
-    basket = _ready_to_send(load(), keep_problems=True)
-    if isinstance(basket, Response):
-        return basket
+    cart = _ready_to_send(load(), keep_problems=True)
+    if isinstance(cart, Response):
+        return cart
     if isinstance(error, customers.InvalidAddress) or error.field == "shipping_method":
-        return _delivery_page(basket, billing, above=tell(billing, error)), 422
+        return _delivery_page(cart, billing, above=tell(billing, error)), 422
     stopped = error.sentence
-    now = basket.quote.total_minor
+    now = cart.quote.total_minor
     if error.code == "cart_changed" and seen[1] not in {-1, now}:
         changed = _(
             "It was %(before)s when you looked and is %(now)s now.",
@@ -170,21 +171,21 @@ def _not_placed(
             now=money(now),
         )
         stopped = f"{stopped} {changed}"
-    return _delivery_page(basket, billing, stopped=stopped), status_of(error)
+    return _delivery_page(cart, billing, stopped=stopped), status_of(error)
 
 
-def _ready(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
+def _ready(cart: CartPage, *, keep_problems: bool = False) -> CartPage | Response:
     """The cart to be ordered, or the way back to it when it cannot be."""
-    if not basket.lines:
+    if not cart.lines:
         return _to_cart(_("Your cart is empty."))
-    if basket.view.problems and not keep_problems:
+    if cart.view.problems and not keep_problems:
         return _to_cart(_("Something in your cart needs a look before you can order."))
-    return basket
+    return cart
 
 
-def _ready_to_send(basket: Basket, *, keep_problems: bool = False) -> Basket | Response:
+def _ready_to_send(cart: CartPage, *, keep_problems: bool = False) -> CartPage | Response:
     """As ``_ready``, or the way back to contact and address when they are missing."""
-    ready = _ready(basket, keep_problems=keep_problems)
+    ready = _ready(cart, keep_problems=keep_problems)
     if isinstance(ready, Response):
         return ready
     try:
@@ -224,7 +225,7 @@ def _form_of_saved(form: ContactForm, chosen: str) -> ContactForm:
     return ContactForm(formdata=None, data={**saved, "email": form.email.data})
 
 
-def _keep_contact(found: cart.Cart, form: ContactForm, chosen: str) -> None:
+def _keep_contact(found: carts.Cart, form: ContactForm, chosen: str) -> None:
     who = visitors.customer()
     address = form.address()
     if who is not None and chosen != NEW_ADDRESS:
@@ -252,14 +253,14 @@ def _saved_choice(given: dict[str, str]) -> str:
 
 
 def _contact_page(
-    basket: Basket, form: ContactForm, *, chosen: str, above: list[str] | None = None
+    cart: CartPage, form: ContactForm, *, chosen: str, above: list[str] | None = None
 ) -> str:
     who = visitors.customer()
     form.offer(checkout.countries(), checkout.terms().country)
     saved = [shown_address(one) for one in customers.own_addresses(who.id)] if who else []
     return render_template(
         "store/checkout/contact.html",
-        basket=_priced_there(basket, form, chosen, saved),
+        cart=_priced_there(cart, form, chosen, saved),
         form=form,
         chosen=chosen,
         new_address=NEW_ADDRESS,
@@ -269,34 +270,34 @@ def _contact_page(
 
 
 def _priced_there(
-    basket: Basket, form: ContactForm, chosen: str, saved: list[dict[str, Any]]
-) -> Basket:
+    cart: CartPage, form: ContactForm, chosen: str, saved: list[dict[str, Any]]
+) -> CartPage:
     """The cart at its prices for the address that is chosen or begun on this page.
 
     The country that a fresh form begins with is nobody's choice yet.
     """
     country = next((one["country"] for one in saved if str(one["id"]) == chosen), "")
-    if not country and (request.method == "POST" or basket.view.shipping_address):
+    if not country and (request.method == "POST" or cart.view.shipping_address):
         country = (form.country.data or "").upper()
-    return for_country(basket, country) if country in customers.country_names() else basket
+    return for_country(cart, country) if country in customers.country_names() else cart
 
 
 def _delivery_page(
-    basket: Basket, billing: BillingForm, *, above: list[str] | None = None, stopped: str = ""
+    cart: CartPage, billing: BillingForm, *, above: list[str] | None = None, stopped: str = ""
 ) -> str:
     if not billing.country.data:
-        billing.country.data = (basket.view.shipping_address or {}).get("country")
+        billing.country.data = (cart.view.shipping_address or {}).get("country")
     billing.offer(checkout.countries(), checkout.terms().country)
     now = clock.now()
     return render_template(
         "store/checkout/delivery.html",
-        basket=basket,
-        to=basket.view.shipping_address or {},
+        cart=cart,
+        to=cart.view.shipping_address or {},
         billing=billing,
         hold_minutes=checkout.terms().hold_minutes,
         offers=[
-            (replace(basket, quote=priced, chosen=option), option.arrives(now))
-            for option, priced in checkout.quotes(basket.view)
+            (replace(cart, quote=priced, chosen=option), option.arrives(now))
+            for option, priced in checkout.quotes(cart.view)
         ],
         above=above or [],
         stopped=stopped,

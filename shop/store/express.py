@@ -15,7 +15,8 @@ from typing import Any
 from flask import current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from shop import cart, checkout, customers, orders, payments
+from shop import cart as carts
+from shop import checkout, customers, orders, payments
 from shop.cart import CartStatus
 from shop.checkout import NoDelivery, ShippingOption
 from shop.core import clock
@@ -83,11 +84,11 @@ def express_order() -> ResponseReturnValue:
     address that does not fit answers 409 or 422 with a sentence, and nothing is ordered.
     """
     asked = _asked()
-    basket = visitors.basket()
-    if basket is None:
+    cart = visitors.current_cart()
+    if cart is None:
         return jsonify(_refusal(Invalid(_("Your cart is empty.")))), 422
     try:
-        order = retrying(lambda: _place(basket.id, asked))
+        order = retrying(lambda: _place(cart.id, asked))
     except DomainError as error:
         status = 409 if error.code in {"out_of_stock", "cart_changed", "wrong_state"} else 422
         return jsonify(_refusal(error)), status
@@ -155,17 +156,17 @@ def _quoted(asked: Mapping[str, Any]) -> WalletQuote:
 def _place(cart_id: int, asked: Mapping[str, Any]) -> orders.Order:
     _check_offered()
     with transaction("place-order"):
-        basket = cart.lock(cart_id)
-        if basket.status == CartStatus.OPEN:
-            if asked.get("version") != basket.version:
-                raise cart.CartChanged(
+        cart = carts.lock(cart_id)
+        if cart.status == CartStatus.OPEN:
+            if asked.get("version") != cart.version:
+                raise carts.CartChanged(
                     _("Your cart has changed. Please look at it again before you pay.")
                 )
-            checkout.set_contact(basket, email=_text(asked, "email"), address=_address(asked))
-            checkout.set_method(basket, _text(asked, "shipping_method"))
+            checkout.set_contact(cart, email=_text(asked, "email"), address=_address(asked))
+            checkout.set_method(cart, _text(asked, "shipping_method"))
         return checkout.place_order(
-            basket.id,
-            seen_version=basket.version,
+            cart.id,
+            seen_version=cart.version,
             seen_total_minor=_total(asked),
             network=digest_of(request.remote_addr or ""),
         )

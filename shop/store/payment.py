@@ -38,7 +38,7 @@ def payment() -> ResponseReturnValue:
         attempt.status == AttemptStatus.CANCELLED or payments.has_ended_voucher(order, attempt)
     )
     started = can_pay and attempt and attempt.status == AttemptStatus.STARTED and not is_over
-    found = visitors.basket()
+    found = visitors.current_cart()
     return render_template(
         "store/checkout/payment.html",
         order=order,

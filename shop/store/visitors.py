@@ -12,7 +12,8 @@ from typing import ParamSpec
 from flask import Response, after_this_request, current_app, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from shop import cart, checkout, customers
+from shop import cart as carts
+from shop import checkout, customers
 from shop.core import actor, devices
 from shop.core.db import transaction
 from shop.customers.models import Customer
@@ -64,7 +65,7 @@ def sign_in(who: Customer) -> list[str]:
 
     Call inside a transaction. What the browser held before sign-in (form secrets too) is renewed.
     """
-    guest = cart.find(cart_token())
+    guest = carts.find(cart_token())
     customers.sign_out(session.get(CUSTOMER_TOKEN))
     token = customers.sign_in(who)
     _renew_session()
@@ -72,7 +73,7 @@ def sign_in(who: Customer) -> list[str]:
     session.permanent = True
     _, notes = checkout.merge_carts(guest, who.id)
     g.customer = who
-    g.pop("basket", None)
+    g.pop("cart", None)
     g.pop("cart_count", None)
     _delete_cart_cookie()
     _remember_device(who)
@@ -130,7 +131,7 @@ def sign_out() -> None:
     with transaction():
         customers.sign_out(session.get(CUSTOMER_TOKEN))
     _renew_session()
-    for known in ("customer", "basket", "cart_count"):
+    for known in ("customer", "cart", "cart_count"):
         g.pop(known, None)
 
 
@@ -139,29 +140,29 @@ def cart_token() -> str:
     return secret(request.cookies.get(CART_COOKIE))
 
 
-def basket() -> cart.Cart | None:
+def current_cart() -> carts.Cart | None:
     """The open cart of this customer or browser. One statement (and one for who is signed in)."""
-    if "basket" not in g:
+    if "cart" not in g:
         who = customer()
-        g.basket = cart.find(cart_token(), who.id if who else None)
-    found: cart.Cart | None = g.basket
+        g.cart = carts.find(cart_token(), who.id if who else None)
+    found: carts.Cart | None = g.cart
     return found
 
 
-def cart_view() -> cart.CartView | None:
+def cart_view() -> carts.CartView | None:
     """The open cart with its lines, as it is now; of a cart that was looked up, that one's."""
-    if "basket" in g:
-        return cart.view(g.basket) if g.basket else None
+    if "cart" in g:
+        return carts.view(g.cart) if g.cart else None
     who = customer()
-    return cart.open_view(cart_token(), who.id if who else None)
+    return carts.open_view(cart_token(), who.id if who else None)
 
 
-def open_basket() -> cart.Cart:
+def open_cart() -> carts.Cart:
     """The cart, made if there is none; then the browser keeps its secret. Inside a transaction."""
-    found = basket()
+    found = current_cart()
     if found is None:
         who = customer()
-        found = g.basket = cart.open_cart(who.id if who else None)
+        found = g.cart = carts.open_cart(who.id if who else None)
         if who is None:
             _keep_cart_cookie(found.token)
     return found
@@ -182,7 +183,7 @@ def cart_count() -> int:
     """Units in the cart, for the header; who has loaded the cart sets ``g.cart_count`` first."""
     if "cart_count" not in g:
         who = customer()
-        g.cart_count = cart.count_of(cart_token(), who.id if who else None)
+        g.cart_count = carts.count_of(cart_token(), who.id if who else None)
     return int(g.cart_count)
 
 

@@ -489,10 +489,10 @@ def test_who_may_look_changes_nothing(app: Flask, session: Session, role: str) -
 
 def test_the_order_shows_what_applied(owner: Desk, cast: Cast) -> None:
     offer("Winter sale", code="WINTER")
-    basket = people.filled_cart(cast.mug)
+    cart = people.filled_cart(cast.mug)
     with transaction():
-        checkout.apply_code(basket, "WINTER")
-        order = checkout.place_order(basket.id)
+        checkout.apply_code(cart, "WINTER")
+        order = checkout.place_order(cart.id)
 
     page = owner.text(f"/admin/orders/show/{order.id}")
 

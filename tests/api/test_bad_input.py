@@ -151,11 +151,11 @@ FORBIDDEN = (
 def send(ada: Program, cast: Cast, hire: Callable[[str], Program]) -> Callable[..., Any]:
     """Sends a body to an entry of ``VALID``, as somebody who may."""
     owner = hire("Owner")
-    basket = ada.post("cart/items", json={"variant_id": cast.mug.id}).json
+    cart = ada.post("cart/items", json={"variant_id": cast.mug.id}).json
     address = ada.post("addresses", json=ADDRESS).json
     category = owner.post("categories", json={"name": "Things"}).json
     names = {
-        "item": basket["items"][0]["id"],
+        "item": cart["items"][0]["id"],
         "address": address["id"],
         "category": category["id"],
         "number": cast.paid_order.number,

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from shop import cart, checkout
+from shop import cart as carts
+from shop import checkout
 from shop.checkout import FreeShippingCounts
 from shop.core.db import transaction
 from shop.discounts import CodeRefused
@@ -31,12 +32,12 @@ BOTH = pytest.mark.parametrize("rule", list(FreeShippingCounts), indirect=True)
 @BOTH
 def test_order_uses_the_free_shipping_rule(cast: Cast, rule: FreeShippingCounts) -> None:
     offer("Quarter", value=2500)
-    basket = filled_cart(cast.mug, 4)
+    cart = filled_cart(cast.mug, 4)
     with transaction():
-        view = cart.view(basket)
+        view = carts.view(cart)
         quoted, _, _ = checkout.quote(view)
         offered = {option.code: priced for option, priced in checkout.quotes(view)}
-        order = checkout.place_order(basket.id, seen_total_minor=quoted.total_minor)
+        order = checkout.place_order(cart.id, seen_total_minor=quoted.total_minor)
 
     assert order.subtotal_minor >= LIMIT > order.subtotal_minor - order.discount_minor
     expected = 490 if rule is FreeShippingCounts.AFTER_DISCOUNTS else 0
@@ -49,15 +50,15 @@ def test_order_uses_the_free_shipping_rule(cast: Cast, rule: FreeShippingCounts)
 def test_free_shipping_code_follows_the_rule(cast: Cast, rule: FreeShippingCounts) -> None:
     offer("Quarter", value=2500)
     offer("Sent free", code="SENTFREE", kind="free_shipping", value=0)
-    basket = filled_cart(cast.mug, 4)
+    cart = filled_cart(cast.mug, 4)
 
     if rule is FreeShippingCounts.BEFORE_DISCOUNTS:
         with pytest.raises(CodeRefused, match=r"Shipping is already free\."), transaction():
-            checkout.apply_code(basket, "SENTFREE")
+            checkout.apply_code(cart, "SENTFREE")
         return
     with transaction():
-        saved = checkout.apply_code(basket, "SENTFREE")
-        quoted, _, _ = checkout.quote(cart.view(basket))
+        saved = checkout.apply_code(cart, "SENTFREE")
+        quoted, _, _ = checkout.quote(carts.view(cart))
     assert saved is not None and saved.shipping_minor == 490
     assert (quoted.shipping_minor, quoted.total_minor) == (0, 5700)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from shop import cart, checkout, orders, payments
+from shop import cart as carts
+from shop import checkout, orders, payments
 from shop.cart import limits
 from shop.catalog.models import Variant
 from shop.checkout import holds
@@ -24,18 +25,18 @@ from tests.cast import Cast
 
 def buyer(
     variant: Variant, email: str, units: int = 1, *, customer_id: int | None = None
-) -> cart.Cart:
+) -> carts.Cart:
     with transaction():
-        basket = cart.open_cart(customer_id)
-        cart.add(basket, variant.id, units)
-        checkout.set_contact(basket, email=email, address=people.ADDRESS)
-        checkout.set_method(basket, "standard")
-    return basket
+        cart = carts.open_cart(customer_id)
+        carts.add(cart, variant.id, units)
+        checkout.set_contact(cart, email=email, address=people.ADDRESS)
+        checkout.set_method(cart, "standard")
+    return cart
 
 
-def place(basket: cart.Cart, **more: Any) -> Order:
+def place(cart: carts.Cart, **more: Any) -> Order:
     with transaction():
-        return checkout.place_order(basket.id, **more)
+        return checkout.place_order(cart.id, **more)
 
 
 @pytest.fixture
@@ -52,37 +53,37 @@ def later() -> Any:
             with self(minutes=16), transaction():
                 orders.expire(orders.lock(order.id))
 
-        def place(self, basket: cart.Cart, **more: Any) -> Order:
+        def place(self, cart: carts.Cart, **more: Any) -> Order:
             with self(seconds=1):
-                return place(basket, **more)
+                return place(cart, **more)
 
     return Later()
 
 
 def test_order_takes_twenty_of_a_variant(cast: Cast) -> None:
     pins = people.product("Pin", price_minor=100, stock=100)
-    basket = buyer(pins, "ada@example.com", 20)
+    cart = buyer(pins, "ada@example.com", 20)
 
-    with pytest.raises(cart.TooMany, match="You can order up to 20 of this item"), transaction():
-        cart.add(basket, pins.id, 1)
+    with pytest.raises(carts.TooMany, match="You can order up to 20 of this item"), transaction():
+        carts.add(cart, pins.id, 1)
     with transaction():
-        note = cart.add(basket, pins.id, 30, cap=True)
+        note = carts.add(cart, pins.id, 30, cap=True)
 
     assert note == "You can order up to 20 of this item, so that is what is in your cart now."
-    assert cart.view(basket).count == 20
+    assert carts.view(cart).count == 20
 
 
 def test_cart_above_the_limit_is_not_ordered(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     pins = people.product("Pin", price_minor=100, stock=100)
-    basket = buyer(pins, "ada@example.com", 20)
+    cart = buyer(pins, "ada@example.com", 20)
     monkeypatch.setattr(limits, "_max_per_variant", 5)
 
     with pytest.raises(checkout.CartProblems, match="You can order up to 5 of this item"):
-        place(basket)
+        place(cart)
 
 
 def test_scarce_stock_is_named_before_the_limit(cast: Cast) -> None:
-    with pytest.raises(cart.NotEnough, match="Only 2 are left"):
+    with pytest.raises(carts.NotEnough, match="Only 2 are left"):
         buyer(cast.lamp, "ada@example.com", 50)
 
 
@@ -118,28 +119,28 @@ def test_paying_or_cancelling_makes_room(cast: Cast, mugs: Variant) -> None:
 def test_replacing_an_order_is_no_further_hold(cast: Cast, mugs: Variant) -> None:
     for _ in range(11):
         place(buyer(mugs, "ada@example.com"))
-    basket = buyer(mugs, "ada@example.com")
-    place(basket)
+    cart = buyer(mugs, "ada@example.com")
+    place(cart)
     with transaction():
-        cart.add(basket, mugs.id, 1)
+        carts.add(cart, mugs.id, 1)
 
-    assert place(basket).item_count == 2
+    assert place(cart).item_count == 2
 
 
 def test_account_is_not_blocked_by_its_email(cast: Cast, mugs: Variant) -> None:
     for _ in range(12):
         place(buyer(mugs, cast.ada.email))
-    basket = buyer(mugs, cast.ada.email, customer_id=cast.ada.id)
+    cart = buyer(mugs, cast.ada.email, customer_id=cast.ada.id)
 
-    assert place(basket).customer_id == cast.ada.id
+    assert place(cart).customer_id == cast.ada.id
 
 
 def test_equal_orders_at_once_stay_within_the_limit(live_database: str) -> None:
     mugs = people.product("Many", stock=100)
-    carts = [buyer(mugs, "ada@example.com").id for _ in range(16)]
+    cart_ids = [buyer(mugs, "ada@example.com").id for _ in range(16)]
     session.remove()
     refused = []
-    gate = threading.Barrier(len(carts))
+    gate = threading.Barrier(len(cart_ids))
 
     def press(cart_id: int) -> None:
         gate.wait()
@@ -151,7 +152,7 @@ def test_equal_orders_at_once_stay_within_the_limit(live_database: str) -> None:
         finally:
             session.remove()
 
-    threads = [threading.Thread(target=press, args=(cart_id,)) for cart_id in carts]
+    threads = [threading.Thread(target=press, args=(cart_id,)) for cart_id in cart_ids]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -164,53 +165,53 @@ def test_equal_orders_at_once_stay_within_the_limit(live_database: str) -> None:
 
 @pytest.mark.parametrize("again", ["same cart", "same email", "tagged email"])
 def test_last_units_are_not_held_again_and_again(cast: Cast, later: Any, again: str) -> None:
-    def another() -> cart.Cart:
+    def another() -> carts.Cart:
         if again == "same cart":
             with transaction():
                 checkout.set_contact(
-                    basket, email=f"{clock.now():%H%M}@example.com", address=people.ADDRESS
+                    cart, email=f"{clock.now():%H%M}@example.com", address=people.ADDRESS
                 )
-            return basket
+            return cart
         return buyer(cast.lamp, "eve@example.com" if again == "same email" else "Eve+2@example.com")
 
-    basket = buyer(cast.lamp, "eve@example.com", 2 if again == "same cart" else 1)
+    cart = buyer(cast.lamp, "eve@example.com", 2 if again == "same cart" else 1)
     for _ in range(2):
-        later.expire(later.place(basket))
-        basket = another()
+        later.expire(later.place(cart))
+        cart = another()
 
     with pytest.raises(HoldRefused, match="Pebble lamp: the last ones were reserved"):
-        later.place(basket)
+        later.place(cart)
 
     other = later.place(buyer(cast.lamp, "bob@example.com"))
     later.expire(other)
     with later(hours=25):
-        assert place(basket).status == "pending"
+        assert place(cart).status == "pending"
 
 
 def test_replaced_and_cancelled_holds_count_as_time(cast: Cast, later: Any) -> None:
-    basket = buyer(cast.lamp, "eve@example.com", 2)
+    cart = buyer(cast.lamp, "eve@example.com", 2)
     for minute in range(3):
-        order = later.place(basket)
+        order = later.place(cart)
         with later(minutes=11), transaction():
             if minute == 1:
                 payments.cancel_order(orders.lock(order.id), reason="customer")
             else:
                 checkout.set_contact(
-                    basket,
+                    cart,
                     email="eve@example.com",
                     address=people.ADDRESS | {"line1": f"Street {minute}"},
                 )
 
     with pytest.raises(HoldRefused, match="reserved several times"):
-        later.place(basket)
+        later.place(cart)
 
 
 def test_plenty_is_ordered_again_after_expiry(cast: Cast, mugs: Variant, later: Any) -> None:
-    basket = buyer(mugs, "ada@example.com")
+    cart = buyer(mugs, "ada@example.com")
     for _ in range(4):
-        later.expire(later.place(basket))
+        later.expire(later.place(cart))
 
-    assert later.place(basket).status == "pending"
+    assert later.place(cart).status == "pending"
 
 
 def test_network_that_never_pays_loses_the_last_units(cast: Cast, later: Any) -> None:

@@ -16,11 +16,11 @@ from tests.discounts.offers import offer
 
 
 def place(
-    basket: cart.Cart, *, seen_version: int | None = None, seen_total_minor: int | None = None
+    cart: carts.Cart, *, seen_version: int | None = None, seen_total_minor: int | None = None
 ) -> orders.Order:
     with transaction():
         return checkout.place_order(
-            basket.id, seen_version=seen_version, seen_total_minor=seen_total_minor
+            cart.id, seen_version=seen_version, seen_total_minor=seen_total_minor
         )
 
 
@@ -36,37 +36,37 @@ def test_delivery_is_free_from_sixty_euros_on(cast: Cast) -> None:
 
 
 def test_pressing_twice_orders_once(cast: Cast) -> None:
-    basket = people.filled_cart(cast.mug)
+    cart = people.filled_cart(cast.mug)
 
-    assert place(basket).id == place(basket).id
+    assert place(cart).id == place(cart).id
     assert inventory.levels([cast.mug.id])[cast.mug.id].reserved == 1
 
 
 def test_a_changed_cart_replaces_the_unpaid_order_and_its_hold(cast: Cast) -> None:
     lamp, mug = cast.lamp, cast.mug
-    basket = people.filled_cart(lamp, 2)
-    first = place(basket)
+    cart = people.filled_cart(lamp, 2)
+    first = place(cart)
     with transaction():
-        (line,) = cart.view(basket).lines
-        cart.remove(basket, line.item_id)
-        cart.add(basket, mug.id, 1)
+        (line,) = carts.view(cart).lines
+        carts.remove(cart, line.item_id)
+        carts.add(cart, mug.id, 1)
 
-    second = place(basket)
+    second = place(cart)
 
     assert (first.status, second.status) == ("cancelled", "pending")
     assert inventory.available([lamp.id, mug.id]) == {lamp.id: 2, mug.id: 9}
 
 
 def test_an_own_hold_does_not_block_its_buyer(cast: Cast) -> None:
-    basket = people.filled_cart(cast.lamp, 2)
-    first = place(basket)
-    assert cart.view(basket).problems == []
+    cart = people.filled_cart(cast.lamp, 2)
+    first = place(cart)
+    assert carts.view(cart).problems == []
 
     with transaction():
         checkout.set_contact(
-            basket, email="ada@example.com", address=people.ADDRESS | {"line1": "Elsewhere 2"}
+            cart, email="ada@example.com", address=people.ADDRESS | {"line1": "Elsewhere 2"}
         )
-    second = place(basket)
+    second = place(cart)
 
     assert second.id != first.id
     assert first.status == "cancelled"
@@ -74,11 +74,11 @@ def test_an_own_hold_does_not_block_its_buyer(cast: Cast) -> None:
 
 
 def test_another_billing_address_makes_another_order(cast: Cast) -> None:
-    basket = people.filled_cart(cast.mug)
-    first = place(basket)
+    cart = people.filled_cart(cast.mug)
+    first = place(cart)
 
     with transaction():
-        second = checkout.place_order(basket.id, billing_address=people.ADDRESS)
+        second = checkout.place_order(cart.id, billing_address=people.ADDRESS)
 
     assert second.id != first.id
     assert second.billing_address is not None
@@ -86,10 +86,10 @@ def test_another_billing_address_makes_another_order(cast: Cast) -> None:
 
 
 def test_a_version_that_was_not_seen_orders_nothing(cast: Cast) -> None:
-    basket = people.filled_cart(cast.mug)
+    cart = people.filled_cart(cast.mug)
 
     with pytest.raises(CartChanged):
-        place(basket, seen_version=basket.version - 1)
+        place(cart, seen_version=cart.version - 1)
 
     assert inventory.levels([cast.mug.id])[cast.mug.id].reserved == 0
 
@@ -109,19 +109,19 @@ def test_what_sold_out_meanwhile_stops_before_payment(cast: Cast) -> None:
 
 def test_an_empty_cart_orders_nothing(cast: Cast) -> None:
     with transaction():
-        basket = cart.open_cart()
+        cart = carts.open_cart()
 
     with pytest.raises(CartProblems, match="empty"):
-        place(basket)
+        place(cart)
 
 
 def test_a_price_that_changed_since_is_never_charged_by_an_older_order(cast: Cast) -> None:
-    basket = people.filled_cart(cast.mug)
-    first = place(basket)
+    cart = people.filled_cart(cast.mug)
+    first = place(cart)
     with transaction():
         catalog.update_variant(cast.mug, price_minor=2500)
 
-    second = place(basket, seen_total_minor=2500 + 490)
+    second = place(cart, seen_total_minor=2500 + 490)
 
     assert (first.status, second.total_minor) == ("cancelled", 2990)
     assert inventory.levels([cast.mug.id])[cast.mug.id].reserved == 1
@@ -130,11 +130,11 @@ def test_a_price_that_changed_since_is_never_charged_by_an_older_order(cast: Cas
 def test_an_order_whose_time_is_up_does_not_stop_its_buyer_from_ordering_again(
     cast: Cast,
 ) -> None:
-    basket = people.filled_cart(cast.lamp, 2)
-    first = place(basket)
+    cart = people.filled_cart(cast.lamp, 2)
+    first = place(cart)
 
     with clock.freeze(first.expires_at + timedelta(seconds=1)):
-        second = place(basket)
+        second = place(cart)
 
     assert (first.status, second.status) == ("cancelled", "pending")
 

@@ -5,7 +5,8 @@ import threading
 
 from sqlalchemy.exc import OperationalError
 
-from shop import cart, checkout, inventory
+from shop import cart as carts
+from shop import checkout, inventory
 from shop.core.db import session, sqlstate, transaction
 from shop.inventory import OutOfStock
 from tests import cast as people
@@ -27,12 +28,12 @@ def placed(cart_id: int) -> bool:
 def test_orders_that_replace_each_other_crosswise_do_not_deadlock(live_database: str) -> None:
     goods = [people.product(f"Good {number}", stock=1000) for number in range(6)]
     ids = [variant.id for variant in goods]
-    baskets = [
+    cart_ids = [
         people.filled_cart(variant, email=f"buyer{variant.id}@example.com").id for variant in goods
     ]
     session.remove()
     failures: list[BaseException] = []
-    barrier = threading.Barrier(len(baskets))
+    barrier = threading.Barrier(len(cart_ids))
 
     def customer(cart_id: int, seed: int) -> None:
         chance = random.Random(seed)
@@ -40,11 +41,11 @@ def test_orders_that_replace_each_other_crosswise_do_not_deadlock(live_database:
         for _ in range(25):
             try:
                 with transaction():
-                    basket = cart.lock(cart_id)
-                    for item in list(basket.items):
-                        cart.remove(basket, item.id)
+                    cart = carts.lock(cart_id)
+                    for item in list(cart.items):
+                        carts.remove(cart, item.id)
                     for variant_id in chance.sample(ids, 3):
-                        cart.add(basket, variant_id, 1)
+                        carts.add(cart, variant_id, 1)
                 while not placed(cart_id):
                     pass
             except OutOfStock:
@@ -56,7 +57,7 @@ def test_orders_that_replace_each_other_crosswise_do_not_deadlock(live_database:
 
     threads = [
         threading.Thread(target=customer, args=(cart_id, seed))
-        for seed, cart_id in enumerate(baskets)
+        for seed, cart_id in enumerate(cart_ids)
     ]
     for thread in threads:
         thread.start()
@@ -66,4 +67,4 @@ def test_orders_that_replace_each_other_crosswise_do_not_deadlock(live_database:
     assert failures == []
     assert ledger_differences() == []
     held = inventory.levels(ids)
-    assert sum(level.reserved for level in held.values()) == 3 * len(baskets)
+    assert sum(level.reserved for level in held.values()) == 3 * len(cart_ids)

@@ -6,7 +6,8 @@ from datetime import UTC, timedelta
 import pytest
 from sqlalchemy import text
 
-from shop import cart, catalog, checkout, discounts, inventory, orders, payments
+from shop import cart as carts
+from shop import catalog, checkout, discounts, inventory, orders, payments
 from shop.cart import CartChanged
 from shop.core import clock
 from shop.core.db import session, transaction
@@ -20,18 +21,18 @@ from tests.cast import Cast
 from tests.discounts.offers import offer
 
 
-def use(basket: cart.Cart, code: str) -> discounts.Applied | None:
+def use(cart: carts.Cart, code: str) -> discounts.Applied | None:
     with transaction():
-        return checkout.apply_code(basket, code)
+        return checkout.apply_code(cart, code)
 
 
-def place(basket: cart.Cart, *, seen_total_minor: int | None = None) -> orders.Order:
+def place(cart: carts.Cart, *, seen_total_minor: int | None = None) -> orders.Order:
     with transaction():
-        return checkout.place_order(basket.id, seen_total_minor=seen_total_minor)
+        return checkout.place_order(cart.id, seen_total_minor=seen_total_minor)
 
 
-def quote(basket: cart.Cart) -> discounts.Quote:
-    return checkout.quote(cart.view(basket))[0]
+def quote(cart: carts.Cart) -> discounts.Quote:
+    return checkout.quote(carts.view(cart))[0]
 
 
 def used(discount: Discount) -> int:
@@ -41,10 +42,10 @@ def used(discount: Discount) -> int:
 
 def test_a_code_is_part_of_the_order_that_was_shown(cast: Cast) -> None:
     ten = offer(code="WELCOME10")
-    basket = people.filled_cart(cast.mug, 2)
+    cart = people.filled_cart(cast.mug, 2)
 
-    applied = use(basket, " welcome10 ")
-    order = place(basket, seen_total_minor=3_420 + 490)
+    applied = use(cart, " welcome10 ")
+    order = place(cart, seen_total_minor=3_420 + 490)
 
     assert applied.saved_minor == 380
     assert (order.subtotal_minor, order.discount_minor, order.total_minor) == (3_800, 380, 3_910)
@@ -64,8 +65,8 @@ def test_an_automatic_discount_needs_no_code(cast: Cast) -> None:
 
 def test_a_cart_without_codes_costs_no_further_statement(cast: Cast, statements: list[str]) -> None:
     offer()
-    basket = people.filled_cart(cast.mug, 2)
-    view = cart.view(basket)
+    cart = people.filled_cart(cast.mug, 2)
+    view = carts.view(cart)
     checkout.quote(view)
     statements.clear()
 
@@ -81,13 +82,13 @@ def test_a_category_counts_with_all_below_it(cast: Cast) -> None:
         product = catalog.get_product(mug.product_id, to_change=True)
         catalog.update_product(product, categories=[mugs])
     offer(code="KITCHEN", is_targeted=True, category_ids=[kitchen.id])
-    basket, lamp = people.filled_cart(mug, 1), cast.lamp
+    cart, lamp = people.filled_cart(mug, 1), cast.lamp
     with transaction():
-        cart.add(basket, lamp.id, 1)
+        carts.add(cart, lamp.id, 1)
 
-    use(basket, "KITCHEN")
+    use(cart, "KITCHEN")
 
-    assert [line.discount_minor for line in quote(basket).lines] == [190, 0]
+    assert [line.discount_minor for line in quote(cart).lines] == [190, 0]
 
 
 def test_an_offer_on_a_category_that_is_gone_is_an_offer_on_nothing(cast: Cast) -> None:
@@ -115,68 +116,68 @@ def test_an_offer_on_a_category_that_is_gone_is_an_offer_on_nothing(cast: Cast) 
 def test_what_is_no_code_changes_nothing(
     cast: Cast, given: object, error: type[Exception], words: str
 ) -> None:
-    basket = people.filled_cart(cast.mug)
-    version = basket.version
+    cart = people.filled_cart(cast.mug)
+    version = cart.version
 
     with pytest.raises(error, match=words), transaction():
-        checkout.apply_code(basket, given)
+        checkout.apply_code(cart, given)
 
-    assert (basket.version, cart.view(basket).code_ids) == (version, ())
+    assert (cart.version, carts.view(cart).code_ids) == (version, ())
 
 
 def test_a_refused_code_says_everything_and_changes_nothing(cast: Cast) -> None:
     offer(code="BIG", min_subtotal_minor=10_000, countries=["AT"])
-    basket = people.filled_cart(cast.mug)
+    cart = people.filled_cart(cast.mug)
 
     with pytest.raises(CodeRefused) as refused:
-        use(basket, "BIG")
+        use(cart, "BIG")
 
     assert len(refused.value.reasons) == 2
-    assert cart.view(basket).code_ids == ()
+    assert carts.view(cart).code_ids == ()
 
 
 def test_of_two_codes_of_a_lane_the_better_one_counts(cast: Cast) -> None:
     offer("Twenty", code="TWENTY", value=2_000)
     offer("Ten", code="TEN")
     offer("Later", code="LATER", lane="last")
-    basket = people.filled_cart(cast.mug, 1)
+    cart = people.filled_cart(cast.mug, 1)
 
-    use(basket, "TWENTY")
+    use(cart, "TWENTY")
     with pytest.raises(CodeRefused, match="“Twenty” saves you at least as much"):
-        use(basket, "TEN")
-    use(basket, "LATER")
+        use(cart, "TEN")
+    use(cart, "LATER")
 
-    assert quote(basket).discount_minor == 380 + 152
+    assert quote(cart).discount_minor == 380 + 152
 
 
 def test_a_code_that_stops_applying_is_named_and_stops_a_blind_order(cast: Cast) -> None:
     offer(code="TWO", min_subtotal_minor=3_000)
-    basket = people.filled_cart(cast.mug, 2)
-    use(basket, "TWO")
+    cart = people.filled_cart(cast.mug, 2)
+    use(cart, "TWO")
     with transaction():
-        (line,) = cart.view(basket).lines
-        cart.set_quantity(basket, line.item_id, 1)
+        (line,) = carts.view(cart).lines
+        carts.set_quantity(cart, line.item_id, 1)
 
-    (refused,) = quote(basket).refused
+    (refused,) = quote(cart).refused
     assert refused.sentence == "TWO: This offer is for orders from €30.00: €11.00 is missing."
     with pytest.raises(CartChanged, match="TWO: This offer is for orders from"):
-        place(basket)
+        place(cart)
     with pytest.raises(CartChanged, match="TWO: This offer is for orders from"):
-        place(basket, seen_total_minor=1_710 + 490)
-    assert place(basket, seen_total_minor=1_900 + 490).discount_minor == 0
+        place(cart, seen_total_minor=1_710 + 490)
+    assert place(cart, seen_total_minor=1_900 + 490).discount_minor == 0
 
 
 def test_a_code_can_be_taken_out(cast: Cast) -> None:
     offer(code="TEN")
-    basket = people.filled_cart(cast.mug)
-    use(basket, "TEN")
+    cart = people.filled_cart(cast.mug)
+    use(cart, "TEN")
 
     with transaction():
-        cart.remove_code(basket, "ten")
+        carts.remove_code(cart, "ten")
 
-    assert quote(basket).discount_minor == 0
+    assert quote(cart).discount_minor == 0
     with pytest.raises(NotFound, match="not in your cart"), transaction():
-        cart.remove_code(basket, "TEN")
+        carts.remove_code(cart, "TEN")
 
 
 def test_a_guests_codes_come_along_at_sign_in(cast: Cast) -> None:
@@ -206,7 +207,7 @@ def test_the_last_use_goes_to_one(cast: Cast) -> None:
 def test_a_use_that_is_gone_at_the_last_moment_stops_the_whole_order(cast: Cast) -> None:
     offer(limit_total=1)
     mine = people.filled_cart(cast.mug)
-    checkout.quote(cart.view(mine))  # remembers that one use is left
+    checkout.quote(carts.view(mine))  # remembers that one use is left
     kept = discounts.automatic()
     place(people.filled_cart(cast.mug))
     assert discounts.automatic() is kept
@@ -220,9 +221,9 @@ def test_a_use_that_is_gone_at_the_last_moment_stops_the_whole_order(cast: Cast)
 @pytest.mark.parametrize("how", ["cancel", "expire"])
 def test_a_use_is_given_back(cast: Cast, how: str) -> None:
     ten = offer(code="TEN", code_limit=1, limit_total=1, limit_per_customer=1)
-    basket = people.filled_cart(cast.mug)
-    use(basket, "TEN")
-    order = place(basket)
+    cart = people.filled_cart(cast.mug)
+    use(cart, "TEN")
+    order = place(cart)
     assert used(ten) == 1
 
     with clock.freeze(order.expires_at + timedelta(seconds=1)), transaction():
@@ -235,19 +236,19 @@ def test_a_use_is_given_back(cast: Cast, how: str) -> None:
     assert used(ten) == 0
     (got,) = discounts.of_order(order.id)
     assert got.is_given_back
-    assert place(basket).discount_minor == 190
+    assert place(cart).discount_minor == 190
 
 
 def test_coming_back_from_the_payment_the_own_use_does_not_stand_in_the_way(cast: Cast) -> None:
     ten = offer(code="TEN", limit_total=1, limit_per_customer=1, code_limit=1)
-    basket = people.filled_cart(cast.mug)
-    use(basket, "TEN")
-    first = place(basket)
-    assert quote(basket).discount_minor == 190
+    cart = people.filled_cart(cast.mug)
+    use(cart, "TEN")
+    first = place(cart)
+    assert quote(cart).discount_minor == 190
 
     with transaction():
-        cart.add(basket, cast.mug.id, 1)
-    second = place(basket)
+        carts.add(cart, cast.mug.id, 1)
+    second = place(cart)
 
     assert (first.status, second.discount_minor, used(ten)) == ("cancelled", 380, 1)
 
@@ -295,10 +296,10 @@ def test_a_tag_in_the_address_makes_no_second_first_order(
     cast: Cast, before: str, now: str
 ) -> None:
     offer(code="FIRST", first_order=True)
-    basket = people.filled_cart(cast.mug)
+    cart = people.filled_cart(cast.mug)
     with transaction():
-        checkout.set_contact(basket, email=before, address=people.ADDRESS)
-    people.pay(place(basket))
+        checkout.set_contact(cart, email=before, address=people.ADDRESS)
+    people.pay(place(cart))
     stranger, again = people.filled_cart(cast.mug), people.filled_cart(cast.mug)
     for one, email in ((stranger, "adam@example.com"), (again, now)):
         with transaction():
@@ -330,9 +331,9 @@ def late(order: orders.Order) -> None:
 
 def test_late_money_takes_its_use_again(cast: Cast) -> None:
     ten = offer(code="TEN", limit_total=1)
-    basket = people.filled_cart(cast.mug)
-    use(basket, "TEN")
-    order = place(basket)
+    cart = people.filled_cart(cast.mug)
+    use(cart, "TEN")
+    order = place(cart)
 
     late(order)
 
@@ -343,9 +344,9 @@ def test_late_money_takes_its_use_again(cast: Cast) -> None:
 
 def test_late_money_keeps_its_price_when_the_limit_is_full_meanwhile(cast: Cast) -> None:
     ten = offer(code="TEN", limit_total=1)
-    basket, other = people.filled_cart(cast.mug), people.filled_cart(cast.mug)
-    use(basket, "TEN")
-    order = place(basket)
+    cart, other = people.filled_cart(cast.mug), people.filled_cart(cast.mug)
+    use(cart, "TEN")
+    order = place(cart)
     payment = people.attempt(order)
     with clock.freeze(order.expires_at + timedelta(seconds=1)), transaction():
         orders.expire(orders.lock(order.id))
@@ -363,15 +364,15 @@ def test_late_money_keeps_its_price_when_the_limit_is_full_meanwhile(cast: Cast)
 def test_an_order_that_costs_nothing_needs_no_payment(cast: Cast) -> None:
     offer("All", code="ALL", value=10_000)
     offer("Delivery", code="SHIP", kind="free_shipping", value=0)
-    basket = people.filled_cart(cast.mug, 2)
-    use(basket, "ALL")
-    use(basket, "SHIP")
+    cart = people.filled_cart(cast.mug, 2)
+    use(cart, "ALL")
+    use(cart, "SHIP")
 
-    order = place(basket, seen_total_minor=0)
+    order = place(cart, seen_total_minor=0)
 
     assert (order.total_minor, order.status, order.payment_status) == (0, "confirmed", "paid")
     assert inventory.levels([cast.mug.id])[cast.mug.id].committed == 2
-    assert cart.find(basket.token) is None
+    assert carts.find(cart.token) is None
     with transaction():
         payments.cancel_order(orders.lock(order.id), reason="customer")
     assert inventory.available([cast.mug.id])[cast.mug.id] == 10
@@ -379,24 +380,24 @@ def test_an_order_that_costs_nothing_needs_no_payment(cast: Cast) -> None:
 
 def test_free_delivery_is_kept_with_the_order(cast: Cast) -> None:
     offer("Delivery", code="SHIP", kind="free_shipping", value=0)
-    basket = people.filled_cart(cast.mug)
-    use(basket, "SHIP")
+    cart = people.filled_cart(cast.mug)
+    use(cart, "SHIP")
 
-    order = place(basket)
+    order = place(cart)
 
     assert (order.shipping_minor, order.discount_minor, order.total_minor) == (0, 0, 1_900)
     assert discounts.of_order(order.id)[0].shipping_minor == 490
 
 
 def test_more_than_five_codes_are_too_many(cast: Cast) -> None:
-    basket = people.filled_cart(cast.lamp, 2)
+    cart = people.filled_cart(cast.lamp, 2)
     for number in range(6):
         offer(f"Offer {number}", code=f"CODE{number}", value=1_000 * (number + 1))
     for number in range(5):
-        use(basket, f"CODE{number}")
+        use(cart, f"CODE{number}")
 
     with pytest.raises(Invalid, match="up to 5 codes"):
-        use(basket, "CODE5")
+        use(cart, "CODE5")
 
 
 def names(found: Sequence[discounts.Discount]) -> list[str]:
@@ -409,9 +410,9 @@ def test_the_list_knows_how_each_stands(cast: Cast) -> None:
     offer("Later", starts_at=now + timedelta(days=1))
     offer("Over", ends_at=now - timedelta(days=1))
     full = offer("Full", code="FULL", limit_total=1)
-    basket = people.filled_cart(cast.mug)
-    use(basket, "FULL")
-    place(basket)
+    cart = people.filled_cart(cast.mug)
+    use(cart, "FULL")
+    place(cart)
     off = offer("Off")
     with transaction():
         discounts.set_active(off, False)
@@ -429,9 +430,9 @@ def test_the_list_knows_how_each_stands(cast: Cast) -> None:
 def test_usage_counts_orders_and_money(cast: Cast) -> None:
     ten = offer(code="TEN")
     for _ in range(2):
-        basket = people.filled_cart(cast.mug)
-        use(basket, "TEN")
-        order = place(basket)
+        cart = people.filled_cart(cast.mug)
+        use(cart, "TEN")
+        order = place(cart)
     with transaction():
         payments.cancel_order(orders.lock(order.id), reason="customer")
 
@@ -467,10 +468,10 @@ def test_a_use_that_was_honoured_late_counts_no_more_when_its_order_is_off(cast:
 def test_the_free_one_of_three_is_paid_for_when_the_other_two_go_back(cast: Cast) -> None:
     offer("Three for two", kind="buy_x_get_y", value=10_000, buy_quantity=2, get_quantity=1)
     jug = people.product("Jug", price_minor=2_500)
-    basket, vase_id = people.filled_cart(jug, 2), people.product("Vase", price_minor=2_400).id
+    cart, vase_id = people.filled_cart(jug, 2), people.product("Vase", price_minor=2_400).id
     with transaction():
-        cart.add(basket, vase_id, 1)
-    order = place(basket)
+        carts.add(cart, vase_id, 1)
+    order = place(cart)
     payment = people.pay(order)
     jugs, vase = order.lines
 
@@ -487,14 +488,14 @@ def test_a_use_that_waits_under_another_address_does_not_hide_the_customer_s_own
 ) -> None:
     offer("Once", limit_per_customer=1)
     people.pay(people.order(cast.mug, 1))  # Ada's
-    basket = people.filled_cart(cast.mug, 1)
+    cart = people.filled_cart(cast.mug, 1)
     with transaction():
-        checkout.set_contact(basket, email="bob@example.com", address=people.ADDRESS)
-    place(basket)
+        checkout.set_contact(cart, email="bob@example.com", address=people.ADDRESS)
+    place(cart)
 
     with transaction():
-        checkout.set_contact(basket, email="ada@example.com", address=people.ADDRESS)
-    seen = quote(basket)
-    order = place(basket, seen_total_minor=seen.total_minor)
+        checkout.set_contact(cart, email="ada@example.com", address=people.ADDRESS)
+    seen = quote(cart)
+    order = place(cart, seen_total_minor=seen.total_minor)
 
     assert (seen.discount_minor, order.discount_minor) == (0, 0)

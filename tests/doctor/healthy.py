@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from shop import catalog, checkout, media, orders, payments, reactions, reviews
-from shop.cart import operations as baskets
+from shop.cart import operations as carts
 from shop.catalog.models import Product
 from shop.core import clock, idempotency, relay, sessions
 from shop.core.db import session, transaction
@@ -201,13 +201,13 @@ class Shop:
         self._new("amount differs")
         stripe.hears(people.attempt(self.order("amount differs")), received_minor=1)
         with transaction():
-            basket = baskets.open_cart(None)
-            baskets.add(basket, self.vase.id, 3)
-            checkout.set_contact(basket, email="ada@example.com", address=people.ADDRESS)
-            checkout.set_method(basket, "standard")
-            checkout.apply_code(basket, "WELCOME10")
+            cart = carts.open_cart(None)
+            carts.add(cart, self.vase.id, 3)
+            checkout.set_contact(cart, email="ada@example.com", address=people.ADDRESS)
+            checkout.set_method(cart, "standard")
+            checkout.apply_code(cart, "WELCOME10")
         with transaction():
-            self.orders["discounted"] = checkout.place_order(basket.id).id
+            self.orders["discounted"] = checkout.place_order(cart.id).id
         stripe.hears(people.attempt(self.order("discounted")))
 
     def _messages(self) -> None:

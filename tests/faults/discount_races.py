@@ -58,9 +58,9 @@ def races(number: int) -> list[str]:
 
 
 def _order(variant: Variant, email: str) -> int:
-    basket = people.filled_cart(variant, email=email)
+    cart = people.filled_cart(variant, email=email)
     with transaction():
-        return checkout.place_order(basket.id).id
+        return checkout.place_order(cart.id).id
 
 
 def _race(discount_id: int, code_id: int, orders: list[int], *, one_buyer: bool) -> list[str]:

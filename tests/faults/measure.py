@@ -25,7 +25,8 @@ from urllib.error import HTTPError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from shop import cart, checkout, orders, payments
+from shop import cart as carts
+from shop import checkout, orders, payments
 from shop.core.db import retrying, session, sqlstate, transaction
 from shop.core.errors import DomainError
 from shop.core.events import emit
@@ -169,9 +170,9 @@ def double_charges(rig: Rig, count: int, seed: int) -> Figures:
 
         def one(number: int) -> None:
             errand = Errand(rig.shop.base_url, rig.shop.stripe_url, goods[number % len(goods)])
-            basket = fill(errand)[1]
+            cart = fill(errand)[1]
             name, with_key = f"doubled{seed}-{number}", number % 2 == 0
-            placed = together(lambda: place(errand, basket, name, with_key=with_key))
+            placed = together(lambda: place(errand, cart, name, with_key=with_key))
             (order,) = {answer["number"]: answer for _, answer in placed}.values()
             begun = [answer for status, answer in together(lambda: start(errand, order))]
             (intent,) = {answer["client_secret"]: answer for answer in begun}.values()
@@ -295,12 +296,12 @@ def deadlocks(rig: Rig, count: int, seed: int) -> Figures:
     """
     variants = [people.product(f"Crowded {n}", stock=10 * count) for n in range(20)]
     with transaction():
-        basket = cart.open_cart(None)
+        cart = carts.open_cart(None)
         for variant in variants[:3]:
-            cart.add(basket, variant.id, 1)
-        checkout.set_contact(basket, email="ada@example.com", address=people.ADDRESS)
-        checkout.set_method(basket, "standard")
-    quoted = checkout.quote(cart.view(basket))[0]
+            carts.add(cart, variant.id, 1)
+        checkout.set_contact(cart, email="ada@example.com", address=people.ADDRESS)
+        checkout.set_method(cart, "standard")
+    quoted = checkout.quote(carts.view(cart))[0]
     # Else the variants are read anew, in a transaction that nobody ends and no vacuum gets past.
     session.expunge_all()
     session.rollback()

@@ -40,8 +40,8 @@ def test_a_declined_card_says_so_and_another_pays(shop: RunningShop, visit: Visi
     expect(page.locator("[data-pay]")).to_be_enabled()
     ada.snap("20-declined")
     assert available(variant) == 4, "the piece must stay held"
-    basket = visit_cart(ada)
-    expect(basket.get_by_role("link", name="Refused vase")).to_be_visible()
+    cart = visit_cart(ada)
+    expect(cart.get_by_role("link", name="Refused vase")).to_be_visible()
     page.go_back()
     expect(page.locator("[data-pay]")).to_be_enabled()
     pay_with(page, GOOD)

@@ -6,7 +6,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from shop import cart, checkout, inventory, orders
+from shop import cart as carts
+from shop import checkout, inventory, orders
 from shop.catalog.models import Variant
 from shop.config import Settings, SettingsError
 from shop.core import mail
@@ -68,12 +69,12 @@ def test_one_mail_for_each_crossing_and_none_for_further_sales(cast: Cast) -> No
 
 def test_a_buyer_who_goes_back_and_changes_the_cart_makes_nothing_low_anew(cast: Cast) -> None:
     mug, lamp = cast.mug, cast.lamp
-    basket = people.filled_cart(mug, 2)
+    cart = people.filled_cart(mug, 2)
     set_level(mug.id, 8)
     for _ in range(2):
         with transaction():
-            cart.add(basket, lamp.id, 1)
-            checkout.place_order(basket.id)
+            carts.add(cart, lamp.id, 1)
+            checkout.place_order(cart.id)
 
     assert len(low()) == 1
     toasts = select(Broadcast).where(Broadcast.type == "stock.low")

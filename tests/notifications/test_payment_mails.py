@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from shop import cart, checkout, notifications, orders, payments
+from shop import cart as carts
+from shop import checkout, notifications, orders, payments
 from shop.core import clock
 from shop.core.db import transaction
 from shop.payments import intents
@@ -65,14 +66,14 @@ def test_processing_is_not_told_of_a_cancelled_order(payment: payments.Payment) 
 
 
 def test_voucher_of_a_superseded_order_must_not_be_paid(cast: Cast) -> None:
-    basket = people.filled_cart(cast.mug)
+    cart = people.filled_cart(cast.mug)
     with transaction():
-        first = checkout.place_order(basket.id)
+        first = checkout.place_order(cart.id)
     late = people.attempt(first)
     with transaction():
-        cart.add(basket, cast.mug.id)
+        carts.add(cart, cast.mug.id)
     with transaction():
-        second = checkout.place_order(basket.id)
+        second = checkout.place_order(cart.id)
     voucher(people.attempt(second))
 
     becomes(late, "succeeded")
@@ -198,14 +199,14 @@ def test_cancelled_while_processing_promises_a_refund(payment: payments.Payment)
     [("succeeded", "We are refunding it in full."), ("requires_capture", "you are not charged.")],
 )
 def test_second_payment_says_what_becomes_of_it(cast: Cast, status: str, words: str) -> None:
-    basket = people.filled_cart(cast.mug)
+    cart = people.filled_cart(cast.mug)
     with transaction():
-        first = checkout.place_order(basket.id)
+        first = checkout.place_order(cart.id)
     late = people.attempt(first)
     with transaction():
-        cart.add(basket, cast.mug.id)
+        carts.add(cart, cast.mug.id)
     with transaction():
-        second = checkout.place_order(basket.id)
+        second = checkout.place_order(cart.id)
     people.pay(second)
     with transaction():
         intents.apply_intent(late.id, people.intent(late, status))

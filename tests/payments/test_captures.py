@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from shop import cart, checkout, doctor, inventory, orders, payments
+from shop import cart as carts
+from shop import checkout, doctor, inventory, orders, payments
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid, WrongState
@@ -157,10 +158,10 @@ def test_money_held_for_an_order_that_was_called_off_is_released(cast: Cast) -> 
 
 
 def test_cancelling_the_last_line_gives_back_what_was_captured_for_the_others(cast: Cast) -> None:
-    basket, one_lamp = people.filled_cart(cast.mug, 2), cast.lamp.id
+    cart, one_lamp = people.filled_cart(cast.mug, 2), cast.lamp.id
     with transaction():
-        cart.add(basket, one_lamp, 1)
-        order = checkout.place_order(basket.id)
+        carts.add(cart, one_lamp, 1)
+        order = checkout.place_order(cart.id)
     payment = people.attempt(order, capture="manual")
     apply(payment, "requires_capture")
     mugs, lamp = order.lines
@@ -347,10 +348,10 @@ def test_what_was_called_off_is_not_captured_when_somebody_types_the_whole_amoun
 
 def test_nothing_is_captured_when_only_what_is_free_is_left(cast: Cast) -> None:
     offer("Free mug", value=10_000, is_targeted=True, product_ids=[cast.mug.product_id])
-    basket, lamp_id = people.filled_cart(cast.mug, 1), cast.lamp.id
+    cart, lamp_id = people.filled_cart(cast.mug, 1), cast.lamp.id
     with transaction():
-        cart.add(basket, lamp_id, 1)
-        order = checkout.place_order(basket.id)
+        carts.add(cart, lamp_id, 1)
+        order = checkout.place_order(cart.id)
     payment = people.attempt(order, capture="manual")
     apply(payment, "requires_capture")
     _, lamp = order.lines

@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 from sqlalchemy import func, select
 
-from shop import cart, checkout, inventory, orders
+from shop import cart as carts
+from shop import checkout, inventory, orders
 from shop.core import clock
 from shop.core.db import retrying, session, transaction
 from shop.core.errors import NotFound, WrongState
@@ -30,22 +31,22 @@ def arrives(payment: Payment, status: str = "succeeded", **facts: object) -> str
         return intents.apply_intent(payment.id, people.intent(payment, status, **facts))
 
 
-def replaced(basket: cart.Cart, variant_id: int) -> Order:
+def replaced(cart: carts.Cart, variant_id: int) -> Order:
     """The cart has one more item and is ordered again."""
     with transaction():
-        cart.add(basket, variant_id)
+        carts.add(cart, variant_id)
     with transaction():
-        return checkout.place_order(basket.id)
+        return checkout.place_order(cart.id)
 
 
-def pair(cast: Cast) -> tuple[cart.Cart, Order, Payment, Order, Payment]:
+def pair(cast: Cast) -> tuple[carts.Cart, Order, Payment, Order, Payment]:
     """A cart whose first order, with an attempt to pay, was replaced by a second one."""
-    basket = people.filled_cart(cast.mug, 2)
+    cart = people.filled_cart(cast.mug, 2)
     with transaction():
-        first = checkout.place_order(basket.id)
+        first = checkout.place_order(cart.id)
     paying_first = people.attempt(first)
-    second = replaced(basket, cast.lamp.id)
-    return basket, first, paying_first, second, people.attempt(second)
+    second = replaced(cart, cast.lamp.id)
+    return cart, first, paying_first, second, people.attempt(second)
 
 
 def statuses(*placed: Order) -> list[tuple[str, str]]:
@@ -67,14 +68,14 @@ def causes(order: Order) -> list[str]:
 
 
 def test_late_payment_closes_unpaid_successor(cast: Cast) -> None:
-    basket, first, paying, second, _paying_second = pair(cast)
+    cart, first, paying, second, _paying_second = pair(cast)
 
     assert arrives(paying) == "paid"
 
     assert statuses(first, second) == [("confirmed", "paid"), ("cancelled", "unpaid")]
     assert second.close_reason == "another order of the same cart was paid"
     assert (stock(cast.mug.id), stock(cast.lamp.id)) == ((0, 2), (0, 0))
-    left = {line.variant_id: line.quantity for line in cart.view(basket).lines}
+    left = {line.variant_id: line.quantity for line in carts.view(cart).lines}
     assert left == {cast.lamp.id: 1}
     with pytest.raises(WrongState):
         attempts.open_payment(orders.lock(second.id), capture="automatic")
@@ -133,13 +134,13 @@ def test_processing_beside_paid_successor_is_refunded_later(cast: Cast) -> None:
 
 def test_sold_out_predecessor_leaves_successor_open(cast: Cast) -> None:
     lamp, mug = cast.lamp, cast.mug
-    basket = people.filled_cart(lamp, 2)
+    cart = people.filled_cart(lamp, 2)
     with transaction():
-        first = checkout.place_order(basket.id)
+        first = checkout.place_order(cart.id)
     paying = people.attempt(first)
     with transaction():
-        cart.remove(basket, cart.view(basket).lines[0].item_id)
-    second = replaced(basket, mug.id)
+        carts.remove(cart, carts.view(cart).lines[0].item_id)
+    second = replaced(cart, mug.id)
     people.order(lamp, 2)
 
     assert arrives(paying) == "late"
@@ -163,12 +164,12 @@ def test_cancelled_successor_keeps_predecessor_closed(cast: Cast) -> None:
 
 
 def test_order_after_a_cancelled_one_can_be_paid(cast: Cast) -> None:
-    basket = people.filled_cart(cast.mug)
+    cart = people.filled_cart(cast.mug)
     with transaction():
-        first = checkout.place_order(basket.id)
+        first = checkout.place_order(cart.id)
         orders.cancel(first, reason="customer")
     with transaction():
-        second = checkout.place_order(basket.id)
+        second = checkout.place_order(cart.id)
 
     people.pay(second)
 
@@ -176,14 +177,14 @@ def test_order_after_a_cancelled_one_can_be_paid(cast: Cast) -> None:
 
 
 def test_expired_predecessor_is_paid_beside_live_successor(cast: Cast) -> None:
-    basket = people.filled_cart(cast.mug)
+    cart = people.filled_cart(cast.mug)
     with transaction():
-        first = checkout.place_order(basket.id)
+        first = checkout.place_order(cart.id)
     paying = people.attempt(first)
     with clock.freeze(first.expires_at + timedelta(minutes=1)), transaction():
         orders.expire(orders.lock(first.id))
     with transaction():
-        second = checkout.place_order(basket.id)
+        second = checkout.place_order(cart.id)
 
     arrives(paying)
 
@@ -192,8 +193,8 @@ def test_expired_predecessor_is_paid_beside_live_successor(cast: Cast) -> None:
 
 
 def test_three_orders_of_a_cart_are_paid_once(cast: Cast) -> None:
-    basket, first, paying_first, second, paying_second = pair(cast)
-    third = replaced(basket, cast.mug.id)
+    cart, first, paying_first, second, paying_second = pair(cast)
+    third = replaced(cart, cast.mug.id)
     paying_third = people.attempt(third)
 
     told = [arrives(one) for one in (paying_second, paying_first, paying_third)]
@@ -208,11 +209,11 @@ def test_three_orders_of_a_cart_are_paid_once(cast: Cast) -> None:
 
 
 def test_items_left_after_paying_are_a_new_chain(cast: Cast) -> None:
-    basket, first, paying, *_ = pair(cast)
+    cart, first, paying, *_ = pair(cast)
     arrives(paying)
 
     with transaction():
-        rest = checkout.place_order(basket.id)
+        rest = checkout.place_order(cart.id)
     people.pay(rest)
 
     assert statuses(first, rest) == [("confirmed", "paid"), ("confirmed", "paid")]
@@ -220,17 +221,17 @@ def test_items_left_after_paying_are_a_new_chain(cast: Cast) -> None:
 
 
 def test_processing_order_is_not_replaced(cast: Cast) -> None:
-    basket = people.filled_cart(cast.mug, 2)
+    cart = people.filled_cart(cast.mug, 2)
     with transaction():
-        order = checkout.place_order(basket.id)
+        order = checkout.place_order(cart.id)
     paying = people.attempt(order)
     lamp = cast.lamp
     arrives(paying, "processing")
 
     with pytest.raises(NotFound), transaction():
-        cart.add(basket, lamp.id)
+        carts.add(cart, lamp.id)
     with transaction():
-        again = checkout.place_order(basket.id)
+        again = checkout.place_order(cart.id)
 
     assert again.id == order.id
     assert statuses(order) == [("pending", "processing")]
@@ -296,9 +297,9 @@ def test_cancelled_while_processing_is_refunded(cast: Cast) -> None:
 
 
 def test_voucher_keeps_order_until_it_ends(cast: Cast) -> None:
-    basket = people.filled_cart(cast.mug, 2)
+    cart = people.filled_cart(cast.mug, 2)
     with transaction():
-        order = checkout.place_order(basket.id)
+        order = checkout.place_order(cart.id)
     paying = people.attempt(order)
     ends = clock.now() + ENDS
     voucher = Voucher("https://stripe.test/voucher/1", "123 456", ends)
@@ -307,16 +308,16 @@ def test_voucher_keeps_order_until_it_ends(cast: Cast) -> None:
     assert arrives(paying, "requires_action", voucher=voucher) == "waiting"
 
     assert order.expires_at >= ends
-    assert session.get_one(cart.Cart, basket.id).status == "closed"
+    assert session.get_one(carts.Cart, cart.id).status == "closed"
     assert arrives(paying, "requires_payment_method") == "failed"
     assert (paying.voucher_url, paying.voucher_expires_at) == ("", None)
     assert timedelta(hours=71) < order.expires_at - clock.now() <= timedelta(hours=72)
 
 
 def test_voucher_paid_empties_nothing_twice(cast: Cast) -> None:
-    basket = people.filled_cart(cast.mug, 2)
+    cart = people.filled_cart(cast.mug, 2)
     with transaction():
-        order = checkout.place_order(basket.id)
+        order = checkout.place_order(cart.id)
     paying = people.attempt(order)
     voucher = Voucher("https://stripe.test/voucher/1", "", clock.now() + ENDS)
     arrives(paying, "requires_action", voucher=voucher)
@@ -329,42 +330,42 @@ def test_voucher_paid_empties_nothing_twice(cast: Cast) -> None:
 
 @pytest.mark.parametrize("first", ["processing", "voucher"])
 def test_units_added_since_stay_when_the_money_arrives(cast: Cast, first: str) -> None:
-    basket = people.filled_cart(cast.mug, 2)
+    cart = people.filled_cart(cast.mug, 2)
     with transaction():
-        order = checkout.place_order(basket.id)
+        order = checkout.place_order(cart.id)
     paying = people.attempt(order)
     with transaction():
-        cart.add(basket, cast.mug.id)
+        carts.add(cart, cast.mug.id)
     if first == "voucher":
         voucher = Voucher("https://stripe.test/voucher/1", "", clock.now() + ENDS)
         arrives(paying, "requires_action", voucher=voucher)
     arrives(paying, "processing")
-    assert [line.quantity for line in cart.view(basket).lines] == [1]
+    assert [line.quantity for line in carts.view(cart).lines] == [1]
 
     assert arrives(paying) == "paid"
 
     session.expire_all()
-    assert [line.quantity for line in cart.view(basket).lines] == [1]
+    assert [line.quantity for line in carts.view(cart).lines] == [1]
 
 
 def test_rest_ordered_meanwhile_stays_in_the_cart(cast: Cast) -> None:
-    basket = people.filled_cart(cast.mug, 2)
+    cart = people.filled_cart(cast.mug, 2)
     with transaction():
-        order = checkout.place_order(basket.id)
+        order = checkout.place_order(cart.id)
     paying = people.attempt(order)
     with transaction():
-        cart.add(basket, cast.mug.id)
+        carts.add(cart, cast.mug.id)
     arrives(paying, "processing")
     with transaction():
-        rest = checkout.place_order(basket.id)
+        rest = checkout.place_order(cart.id)
 
     arrives(paying)
 
     session.expire_all()
     assert statuses(order, rest) == [("confirmed", "paid"), ("pending", "unpaid")]
-    kept = session.get_one(cart.Cart, basket.id)
+    kept = session.get_one(carts.Cart, cart.id)
     assert kept.order_id == rest.id
-    assert [line.quantity for line in cart.view(kept).lines] == [1]
+    assert [line.quantity for line in carts.view(kept).lines] == [1]
 
 
 def test_new_voucher_of_the_same_page_is_shown(cast: Cast) -> None:
@@ -394,10 +395,10 @@ def test_sign_in_leaves_one_of_two_unpaid_orders(cast: Cast) -> None:
         _, notes = checkout.merge_carts(guest, ada.id)
 
     assert statuses(first, second) == [("cancelled", "unpaid"), ("pending", "unpaid")]
-    assert cart.view(own).problems == []
+    assert carts.view(own).problems == []
     assert notes == [f"Your unpaid order {first.number} was cancelled. Its items are in your cart."]
     assert (arrives(paying_second), arrives(paying_first)) == ("paid", "paid twice")
-    assert session.get_one(cart.Cart, own.id).order_id is None
+    assert session.get_one(carts.Cart, own.id).order_id is None
     assert stock(lamp.id) == (0, 1)
 
 
@@ -465,16 +466,16 @@ def is_paid(payment_id: int, intent: Intent) -> None:
         intents.apply_intent(payment_id, intent)
 
 
-def is_ordered_again(basket_id: int) -> None:
+def is_ordered_again(cart_id: int) -> None:
     with transaction():
-        found = cart.lock(basket_id)
+        found = carts.lock(cart_id)
         if found.status == "open":
             checkout.set_contact(found, email="bruno@example.com", address=people.ADDRESS)
-        checkout.place_order(basket_id)
+        checkout.place_order(cart_id)
 
 
-def live_of(basket_id: int) -> list[int]:
-    live = select(Order.id).where(Order.cart_id == basket_id, Order.status.in_(orders.LIVE))
+def live_of(cart_id: int) -> list[int]:
+    live = select(Order.id).where(Order.cart_id == cart_id, Order.status.in_(orders.LIVE))
     found = list(session.scalars(live))
     session.remove()
     return found
@@ -483,17 +484,17 @@ def live_of(basket_id: int) -> list[int]:
 def test_paying_and_ordering_again_at_once(live_database: str) -> None:
     mug = people.product("Mug", stock=1000)
     for _ in range(30):
-        basket = people.filled_cart(mug)
+        cart = people.filled_cart(mug)
         with transaction():
-            first = checkout.place_order(basket.id)
+            first = checkout.place_order(cart.id)
         paying = people.attempt(first)
-        first_id, basket_id = first.id, basket.id
+        first_id, cart_id = first.id, cart.id
         pays = partial(is_paid, paying.id, people.intent(paying))
         session.remove()
 
-        at_once(pays, partial(is_ordered_again, basket_id))
+        at_once(pays, partial(is_ordered_again, cart_id))
 
-        assert live_of(basket_id) == [first_id]
+        assert live_of(cart_id) == [first_id]
     level = inventory.levels([mug.id])[mug.id]
     assert (level.reserved, level.committed) == (0, 30)
 
@@ -501,13 +502,13 @@ def test_paying_and_ordering_again_at_once(live_database: str) -> None:
 def test_two_orders_of_a_cart_paid_at_once(live_database: str) -> None:
     mug = people.product("Mug", stock=1000)
     for _ in range(30):
-        basket = people.filled_cart(mug)
+        cart = people.filled_cart(mug)
         with transaction():
-            first = checkout.place_order(basket.id)
+            first = checkout.place_order(cart.id)
         paying_first = people.attempt(first)
-        second = replaced(basket, mug.id)
+        second = replaced(cart, mug.id)
         paying_second = people.attempt(second)
-        basket_id = basket.id
+        cart_id = cart.id
         works = [
             partial(is_paid, one.id, people.intent(one)) for one in (paying_first, paying_second)
         ]
@@ -515,7 +516,7 @@ def test_two_orders_of_a_cart_paid_at_once(live_database: str) -> None:
 
         at_once(*works)
 
-        assert len(live_of(basket_id)) == 1
+        assert len(live_of(cart_id)) == 1
     assert session.scalar(select(func.count()).select_from(Refund)) == 30
     assert inventory.levels([mug.id])[mug.id].reserved == 0
 
@@ -537,7 +538,7 @@ def test_sign_in_and_paying_at_once(live_database: str) -> None:
 
         def signs_in(guest_id: int = guest_id, who_id: int = who_id) -> None:
             with transaction():
-                checkout.merge_carts(session.get(cart.Cart, guest_id), who_id)
+                checkout.merge_carts(session.get(carts.Cart, guest_id), who_id)
 
         at_once(pays, signs_in)
 

@@ -41,9 +41,9 @@ def order_for(cast: Cast, method: str) -> orders.Order:
     """An order in the currency of this method."""
     currency, _country = PLACES.get(method, ("EUR", "DE"))
     checkout.configure(replace(checkout.terms(), currency=currency))
-    basket = people.filled_cart(cast.mug)
+    cart = people.filled_cart(cast.mug)
     with transaction():
-        return checkout.place_order(basket.id, billing_address=ADDRESS)
+        return checkout.place_order(cart.id, billing_address=ADDRESS)
 
 
 def confirm(rig: stripe_rig.Rig, started: payments.Started, method: str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from shop import cart, checkout, inventory, orders, payments
+from shop import cart as carts
+from shop import checkout, inventory, orders, payments
 from shop.core.actor import SYSTEM, Actor, acting_as
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError, Invalid, WrongState
@@ -171,10 +172,10 @@ def test_units_that_were_called_off_before_do_not_come_back_on_the_shelf(cast: C
 
 def test_what_cost_nothing_comes_back_on_the_shelf_too(cast: Cast) -> None:
     offer("Free mug", value=10_000, is_targeted=True, product_ids=[cast.mug.product_id])
-    basket, lamp_id = people.filled_cart(cast.mug, 2), cast.lamp.id
+    cart, lamp_id = people.filled_cart(cast.mug, 2), cast.lamp.id
     with transaction():
-        cart.add(basket, lamp_id, 1)
-        order = checkout.place_order(basket.id)
+        carts.add(cart, lamp_id, 1)
+        order = checkout.place_order(cart.id)
     people.pay(order)
     mugs, lamp = order.lines
     with transaction():
@@ -192,10 +193,10 @@ def test_cancelling_one_line_gives_back_no_cent_of_another(cast: Cast) -> None:
     """The middle one of three refunds failed, so the first units of its line are a cent short."""
     odd = people.product("Odd", price_minor=102)
     offer("Much", kind="fixed", value=306, is_targeted=True, product_ids=[odd.product_id])
-    basket, mug_id = people.filled_cart(odd, 4), cast.mug.id
+    cart, mug_id = people.filled_cart(odd, 4), cast.mug.id
     with transaction():
-        cart.add(basket, mug_id, 2)
-        order = checkout.place_order(basket.id)
+        carts.add(cart, mug_id, 2)
+        order = checkout.place_order(cart.id)
     people.pay(order)
     four, mugs = order.lines
     made = [ask(order, lines={four.id: 1}) for _ in range(3)]

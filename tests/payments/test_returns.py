@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from shop import cart, checkout, discounts, inventory, orders, payments
+from shop import cart as carts
+from shop import checkout, discounts, inventory, orders, payments
 from shop.core.db import session, transaction
 from shop.core.errors import Invalid, WrongState
 from shop.payments import intents, refund_news, stripe_gateway
@@ -48,10 +49,10 @@ def with_gift(cast: Cast, *, capture: str = "automatic", free_delivery: bool = F
     offer("Gift", value=10_000, is_targeted=True, product_ids=[cast.mug.product_id])
     if free_delivery:
         offer("Free delivery", kind="free_shipping", value=0)
-    basket = people.filled_cart(cast.lamp)
+    cart = people.filled_cart(cast.lamp)
     with transaction():
-        cart.add(basket, cast.mug.id, 1)
-        order = checkout.place_order(basket.id)
+        carts.add(cart, cast.mug.id, 1)
+        order = checkout.place_order(cart.id)
     if capture == "automatic":
         people.pay(order)
     else:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Connection, Engine, text
 
-from shop import cart, catalog, checkout, discounts, inventory, orders, payments, reactions
+from shop import cart as carts
+from shop import catalog, checkout, discounts, inventory, orders, payments, reactions
 from shop.core import db, relay
 from shop.core.actor import SYSTEM, Actor, acting_as
 from shop.core.db import session, transaction
@@ -242,12 +243,12 @@ class Shop(RuleBasedStateMachine):
         far: int,
     ) -> None:
         """A buyer goes from the shelf as far as ``far`` towards a settled payment, undisturbed."""
-        basket = self._cart(who)
+        cart = self._cart(who)
         for variant, quantity in zip(self.ground.variants, units, strict=True):
             if quantity:
-                self.step(partial(_fill, basket, variant, quantity))
+                self.step(partial(_fill, cart, variant, quantity))
         if code is not None:
-            self._use_code(basket, code)
+            self._use_code(cart, code)
         if far >= 1:
             self.place(who=who, crash=None)
         mine = [n for n, sale in self.model.sales.items() if sale.status == "pending"]
@@ -285,29 +286,29 @@ class Shop(RuleBasedStateMachine):
     @rule(who=WHO, which=WHICH, units=st.integers(0, 4), code=CODE)
     def change_cart(self, who: int, which: int, units: int, code: int | None) -> None:
         """A buyer changes their mind; none at all takes it out; or types a discount code."""
-        basket_id = self._cart(who)
+        cart_id = self._cart(who)
 
         def change() -> None:
-            basket = cart.lock(basket_id)
-            lines = cart.view(basket).lines
+            cart = carts.lock(cart_id)
+            lines = carts.view(cart).lines
             if not lines:
-                cart.add(basket, self.ground.variants[which % 3], units or 1)
+                carts.add(cart, self.ground.variants[which % 3], units or 1)
             elif units:
-                cart.set_quantity(basket, lines[which % len(lines)].item_id, units)
+                carts.set_quantity(cart, lines[which % len(lines)].item_id, units)
             else:
-                cart.remove(basket, lines[which % len(lines)].item_id)
+                carts.remove(cart, lines[which % len(lines)].item_id)
 
         if code is None:
             self.step(change)
         else:
-            self._use_code(basket_id, code)
+            self._use_code(cart_id, code)
 
     @rule(who=WHO, crash=CRASH)
     @precondition(lambda self: self.carts)
     def place(self, who: int, crash: int | None) -> None:
         """A buyer orders what is in the cart (or presses again)."""
-        basket_id = self._cart(who)
-        view = cart.view(session.get_one(cart.Cart, basket_id))
+        cart_id = self._cart(who)
+        view = carts.view(session.get_one(carts.Cart, cart_id))
         earlier = view.order_id
         session.remove()
         wanted = {line.variant_id: line.quantity for line in view.lines}
@@ -331,7 +332,7 @@ class Shop(RuleBasedStateMachine):
                 assert all(map(free, units)), "sold what there is not"
                 self.model.place(order_id, sale, instead_of=earlier)
 
-        refused = self.step(lambda: checkout.place_order(basket_id), ordered, crash=crash)
+        refused = self.step(lambda: checkout.place_order(cart_id), ordered, crash=crash)
         if wanted and isinstance(refused, inventory.OutOfStock | checkout.CartProblems):
             assert not all(map(free, wanted)), f"{refused}, while there is enough: {wanted}"
 
@@ -885,17 +886,17 @@ class Shop(RuleBasedStateMachine):
     def _cart(self, who: int) -> int:
         """The open cart of a buyer, who makes one if there is none."""
         with transaction():
-            basket = cart.lock(self.carts[who]) if who in self.carts else None
-            if basket is None or basket.status != "open":
-                basket = cart.open_cart(None)
-                checkout.set_contact(basket, email=f"buyer{who % 2}@example.com", address=ADDRESS)
-                checkout.set_method(basket, "standard")
+            cart = carts.lock(self.carts[who]) if who in self.carts else None
+            if cart is None or cart.status != "open":
+                cart = carts.open_cart(None)
+                checkout.set_contact(cart, email=f"buyer{who % 2}@example.com", address=ADDRESS)
+                checkout.set_method(cart, "standard")
         session.remove()
-        self.carts[who] = basket.id
-        return basket.id
+        self.carts[who] = cart.id
+        return cart.id
 
-    def _use_code(self, basket: int, code: int) -> None:
-        self.step(lambda: checkout.apply_code(cart.lock(basket), self.ground.codes[code]))
+    def _use_code(self, cart: int, code: int) -> None:
+        self.step(lambda: checkout.apply_code(carts.lock(cart), self.ground.codes[code]))
 
     def _unknown_orders(self) -> list[tuple[int, Sale]]:
         rows = session.execute(
@@ -990,8 +991,8 @@ class Shop(RuleBasedStateMachine):
         ]
 
 
-def _fill(basket: int, variant: int, quantity: int) -> None:
-    cart.add(cart.lock(basket), variant, quantity)
+def _fill(cart: int, variant: int, quantity: int) -> None:
+    carts.add(carts.lock(cart), variant, quantity)
 
 
 def _as_applied(heard: list[Any]) -> list[Any]:

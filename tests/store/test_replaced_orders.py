@@ -2,7 +2,8 @@
 
 from flask.testing import FlaskClient
 
-from shop import cart, checkout
+from shop import cart as carts
+from shop import checkout
 from shop.core.db import transaction
 from shop.payments import intents
 from tests import cast as people
@@ -10,14 +11,14 @@ from tests.cast import Cast
 
 
 def test_replaced_order_links_to_its_successor(client: FlaskClient, cast: Cast) -> None:
-    basket = people.filled_cart(cast.mug)
+    cart = people.filled_cart(cast.mug)
     with transaction():
-        first = checkout.place_order(basket.id)
+        first = checkout.place_order(cart.id)
     paying = people.attempt(first)
     with transaction():
-        cart.add(basket, cast.mug.id)
+        carts.add(cart, cast.mug.id)
     with transaction():
-        second = checkout.place_order(basket.id)
+        second = checkout.place_order(cart.id)
 
     page = client.get(f"/orders/{first.number}?token={first.token}").text
     assert f"order {second.number}</a> has taken its place" in page
