@@ -1,8 +1,8 @@
 """What a new shop starts with; staff change it in the admin afterwards.
 
 Rates: European Commission, "VAT rates applied in the Member States of the European Union",
-standard and (first) reduced rate, as of 2025. Parcels to Switzerland, Norway and the United Kingdom
-are exports without our tax.
+standard and (first) reduced rate, as of 2025. Shipments to Switzerland, Norway and the United
+Kingdom are exports without our tax.
 """
 
 from decimal import Decimal

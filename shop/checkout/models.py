@@ -10,7 +10,7 @@ from shop.core.db import Base
 
 
 class ShippingMethod(Base):
-    """A way to send a parcel to some countries; free from ``free_over_minor`` on, if set."""
+    """A way to send a shipment to some countries; free from ``free_over_minor`` on, if set."""
 
     __tablename__ = "shipping_method"
     __table_args__ = (

@@ -59,9 +59,9 @@ class ShippingOption:
     max_days: int
 
     def arrives(self, ordered_at: datetime) -> tuple[date, date]:
-        """First and last day on which the parcel should arrive; the days are the shop's.
+        """First and last day on which the shipment should arrive; the days are the shop's.
 
-        Counts Monday to Friday from the day on which the parcel leaves, which is the next one for
+        Counts Monday to Friday from the day on which the shipment leaves, which is the next one for
         an order after the cut-off. Public holidays are not known.
         """
         leaves = _leaves(ordered_at.astimezone(_terms.zone))

@@ -189,7 +189,7 @@ def _fulfil(
             order = orders.lock(order_id)
             # Of a late order with several items one went ahead, and the rest waits.
             goes_ahead = age < LATELY and order.item_count > 1
-            parcel = orders.ship(
+            fulfilment = orders.ship(
                 order,
                 {order.lines[0].id: 1} if goes_ahead else None,
                 carrier=carrier,
@@ -199,7 +199,7 @@ def _fulfil(
             return None
     if age > delivered:
         with clock.freeze(placed_at + delivered), acting_as(PACKER), transaction():
-            orders.mark_delivered(orders.lock(order_id), parcel.id)
+            orders.mark_delivered(orders.lock(order_id), fulfilment.id)
         return placed_at + delivered
     return None
 

@@ -157,7 +157,7 @@ def price(
         for line, before, total in zip(lines, full, left, strict=True)
     )
     by_rate: dict[Decimal, int] = {}
-    # Goods that are given away still say which taxes their parcel bears.
+    # Goods that are given away still say which taxes their shipment bears.
     for line, weight in zip(taxed, left if any(left) else full, strict=True):
         by_rate[line.tax_rate] = by_rate.get(line.tax_rate, 0) + weight
     by_rate = dict(sorted(by_rate.items()))

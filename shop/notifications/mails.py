@@ -134,17 +134,17 @@ def send_expired(event: OrderExpired) -> None:
 
 
 def send_shipped(event: OrderShipped) -> None:
-    """A parcel is on its way."""
+    """A shipment is on its way."""
     if not event.notify:
         return
     order = orders.by_id(event.order_id)
-    parcel = next(f for f in order.fulfilments if f.id == event.fulfilment_id)
+    fulfilment = next(f for f in order.fulfilments if f.id == event.fulfilment_id)
     rest = any(line.open_quantity for line in order.lines)
-    _about_order("shipped", f"shipped:{parcel.id}", order, parcel=parcel, rest=rest)
+    _about_order("shipped", f"shipped:{fulfilment.id}", order, fulfilment=fulfilment, rest=rest)
 
 
 def send_delivered(event: OrderDelivered) -> None:
-    """A parcel arrived."""
+    """A shipment arrived."""
     order = orders.by_id(event.order_id)
     _about_order("delivered", f"delivered:{event.fulfilment_id}", order)
 

@@ -1,4 +1,4 @@
-"""Orders: what was agreed, its states on three axes, its parcels and its timeline.
+"""Orders: what was agreed, its states on three axes, its shipments and its timeline.
 
 Promise: an order and the stock it holds are written together or not at all; a state changes only as
 the tables in ``states`` allow. Leaves money to payments and mails to notifications.

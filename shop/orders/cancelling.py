@@ -13,7 +13,7 @@ from shop.orders.events import LinesCancelled, OrderCancelled
 from shop.orders.lines import named_units, open_lines
 from shop.orders.models import Order, OrderLine
 from shop.orders.sales import count_sales
-from shop.orders.shipping import follow_parcels
+from shop.orders.shipping import update_fulfilment_status
 from shop.orders.states import ORDER, STATUS_WORDS, FulfilmentStatus, OrderStatus
 
 CANCEL_REASONS: dict[str, str] = {
@@ -72,7 +72,7 @@ def cancel_lines(
         return
     for line, quantity in wanted.items():
         line.cancelled += quantity
-    follow_parcels(order)
+    update_fulfilment_status(order)
     order.version += 1
     session.flush()
     inventory.release(

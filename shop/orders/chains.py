@@ -42,7 +42,7 @@ def lock(order_id: int, *, whole: bool = True) -> Order:
     """The order with its lines, its row locked until the transaction ends. Raises ``NotFound``.
 
     Whoever changes an order, its payments or its stock locks the order first. Unless ``whole``,
-    lines and parcels are read only when they are asked for.
+    lines and shipments are read only when they are asked for.
     """
     order = session.scalar(_locked(whole=whole).where(Order.id == order_id))
     if order is None:

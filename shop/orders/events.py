@@ -49,7 +49,7 @@ class OrderProcessing(OrderEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderShipped(OrderEvent):
-    """A parcel left the house; the customer is told unless ``notify`` says not to."""
+    """A shipment left the house; the customer is told unless ``notify`` says not to."""
 
     fulfilment_id: int
     notify: bool = True
@@ -57,7 +57,7 @@ class OrderShipped(OrderEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderDelivered(OrderEvent):
-    """A parcel arrived."""
+    """A shipment arrived."""
 
     fulfilment_id: int
 

@@ -197,7 +197,7 @@ class OrderLine(Base):
 
 
 class Fulfilment(Base):
-    """One parcel: what is in it, who carries it, and when it left and arrived."""
+    """One shipment: what is in it, who carries it, and when it left and arrived."""
 
     __tablename__ = "fulfilment"
     __table_args__ = (one_of("status", ShipmentStatus),)
@@ -217,7 +217,7 @@ class Fulfilment(Base):
 
 
 class FulfilmentLine(Base):
-    """How many of an order line are in a parcel."""
+    """How many of an order line are in a shipment."""
 
     __tablename__ = "fulfilment_line"
     __table_args__ = (

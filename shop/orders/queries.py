@@ -154,7 +154,7 @@ def tab_counts() -> dict[str, int]:
 
 
 def by_id(order_id: int) -> Order:
-    """The order with lines and parcels. Raises ``NotFound``. Four statements at most."""
+    """The order with lines and shipments. Raises ``NotFound``. Four statements at most."""
     return _one(Order.id == order_id)
 
 
@@ -168,8 +168,8 @@ def by_token(
 ) -> Order:
     """The order of who has its secret link. Raises ``NotFound``, also for a wrong token.
 
-    Unless ``whole``, one statement; what it leaves out (lines, unless ``with_lines``, and parcels)
-    is read only when it is asked for.
+    Unless ``whole``, one statement; what it leaves out (lines, unless ``with_lines``, and
+    shipments) is read only when it is asked for.
     """
     order = _one(Order.number == number, whole=whole, with_lines=with_lines)
     if not tokens.matches(token, order.token):

@@ -55,7 +55,7 @@ def ship(
     """
     _check_can_ship(order)
     carrier, tracking_number = _short(carrier, 60), _short(tracking_number, 80)
-    wanted = _parcel(order, quantities)
+    wanted = _units_to_ship(order, quantities)
     _check_is_here(order, wanted)
     fulfilment = Fulfilment(
         order=order,
@@ -70,7 +70,7 @@ def ship(
     for line, quantity in wanted.items():
         line.shipped += quantity
     order.processing_at = order.processing_at or clock.now()
-    follow_parcels(order)
+    update_fulfilment_status(order)
     order.version += 1
     session.flush()
     inventory.ship(
@@ -100,17 +100,17 @@ def _check_can_ship(order: Order) -> None:
 
 def mark_delivered(order: Order, fulfilment_id: int) -> None:
     """A shipment arrived; with the last one the order is complete."""
-    parcel = next((f for f in order.fulfilments if f.id == fulfilment_id), None)
-    if parcel is None:
+    fulfilment = next((f for f in order.fulfilments if f.id == fulfilment_id), None)
+    if fulfilment is None:
         raise NotFound(_("Shipment not found."))
-    parcel.status = FULFILMENT.move(parcel.status, to=ShipmentStatus.DELIVERED)
-    parcel.delivered_at = clock.now()
-    follow_parcels(order)
+    fulfilment.status = FULFILMENT.move(fulfilment.status, to=ShipmentStatus.DELIVERED)
+    fulfilment.delivered_at = clock.now()
+    update_fulfilment_status(order)
     order.version += 1
-    emit(OrderDelivered(order_id=order.id, fulfilment_id=parcel.id))
+    emit(OrderDelivered(order_id=order.id, fulfilment_id=fulfilment.id))
 
 
-def follow_parcels(order: Order) -> None:
+def update_fulfilment_status(order: Order) -> None:
     """Set how far the order is on its way, from its lines and shipments."""
     order.fulfilment_status = how_far(
         has_shipments=bool(order.fulfilments),
@@ -121,7 +121,7 @@ def follow_parcels(order: Order) -> None:
         order.status = ORDER.move(order.status, to=OrderStatus.COMPLETED)
 
 
-def _parcel(order: Order, quantities: Mapping[int, int] | None) -> dict[OrderLine, int]:
+def _units_to_ship(order: Order, quantities: Mapping[int, int] | None) -> dict[OrderLine, int]:
     if quantities is not None:
         return named_units(order, quantities, to="ship")
     wanted = {line: line.open_quantity for line in order.lines if line.open_quantity}

@@ -325,7 +325,7 @@ def _arrives(order: orders.Order) -> tuple[date, date] | None:
 
 def _told(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[Happening]:
     """What the customer should read of everything that happened, newest first."""
-    parcels = {parcel.id: parcel for parcel in order.fulfilments}
+    fulfilments = {fulfilment.id: fulfilment for fulfilment in order.fulfilments}
     told = []
     for entry in reversed(entries):
         payload, at = entry.payload, entry.at.astimezone(checkout.terms().zone)
@@ -337,8 +337,8 @@ def _told(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[
             reason = failure_words(str(payload.get("reason", "")))
             told.append(Happening(at, _("A payment failed"), reason))
         elif entry.type in {"OrderShipped", "OrderDelivered"}:
-            parcel = parcels.get(payload.get("fulfilment_id", 0))
-            by = f"{parcel.carrier} {parcel.tracking_number}".strip() if parcel else ""
+            fulfilment = fulfilments.get(payload.get("fulfilment_id", 0))
+            by = f"{fulfilment.carrier} {fulfilment.tracking_number}".strip() if fulfilment else ""
             is_sent = entry.type == "OrderShipped"
             words = _("A shipment is on its way") if is_sent else _("A shipment was delivered")
             told.append(Happening(at, words, by))

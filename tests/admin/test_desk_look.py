@@ -226,7 +226,7 @@ def test_the_queue_is_worked_with_the_keyboard(browser: Browser, shop: Shop) -> 
     expect(page.locator("[data-results]")).to_contain_text(f"{shop.number} is being processed.")
 
 
-def test_a_parcel_is_sent_from_the_dialog(browser: Browser, shop: Shop) -> None:
+def test_dialog_sends_a_shipment(browser: Browser, shop: Shop) -> None:
     page = window(browser, shop)
     page.goto(f"/admin/orders/show/{shop.paid}")
 

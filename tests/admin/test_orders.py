@@ -208,12 +208,12 @@ def test_who_looked_at_an_old_state_is_told_who_changed_it(
     assert not fresh(order).fulfilments
 
 
-def test_a_parcel_is_marked_as_delivered(owner: Desk, cast: Cast) -> None:
+def test_shipment_is_marked_as_delivered(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
     with transaction():
-        parcel = orders.ship(orders.lock(order.id)).id
+        fulfilment = orders.ship(orders.lock(order.id)).id
 
-    owner.post(f"/admin/orders/{order.id}/deliver/{parcel}")
+    owner.post(f"/admin/orders/{order.id}/deliver/{fulfilment}")
 
     assert fresh(order).status == "completed"
 
@@ -320,7 +320,7 @@ def test_the_catalogue_role_does_not_see_orders(app: Flask, cast: Cast) -> None:
         ({"version": "0"}, "changed this order just now"),
     ],
 )
-def test_a_parcel_that_is_refused_keeps_what_was_typed(
+def test_refused_shipment_keeps_what_was_typed(
     owner: Desk, cast: Cast, typed: dict[str, str], sentence: str
 ) -> None:
     order = kept(cast.paid_order)

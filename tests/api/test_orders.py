@@ -203,7 +203,7 @@ def test_an_absent_payment_service_is_503_and_the_order_stays(guest: Program, ca
     assert guest.get(f"{path}?token={order['token']}").json["status"] == "pending"
 
 
-def test_staff_ship_in_parcels_until_all_has_arrived(
+def test_staff_send_shipments_until_all_are_delivered(
     cast: Cast, hire: Callable[[str], Program]
 ) -> None:
     order = cast.paid_order
@@ -231,8 +231,8 @@ def test_staff_ship_in_parcels_until_all_has_arrived(
     assert warehouse.post(f"{path}/fulfilments").status_code == 409
 
     assert warehouse.post(f"fulfilments/{first.json['id']}/shipped").status_code == 200
-    for parcel in (first, second):
-        answer = warehouse.post(f"fulfilments/{parcel.json['id']}/delivered")
+    for fulfilment in (first, second):
+        answer = warehouse.post(f"fulfilments/{fulfilment.json['id']}/delivered")
         assert (answer.status_code, answer.json["status"]) == (200, "delivered")
     assert warehouse.post(f"fulfilments/{first.json['id']}/delivered").status_code == 409
     assert warehouse.post(f"fulfilments/{first.json['id']}/shipped").status_code == 409

@@ -1,4 +1,4 @@
-"""When a parcel should arrive, by the shop's clock and its cut-off."""
+"""When a shipment should arrive, by the shop's clock and its cut-off."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -318,7 +318,7 @@ def test_everything_can_be_free() -> None:
     assert (it.total_minor, it.tax_minor) == (0, 0)
 
 
-def test_the_parcel_of_goods_given_away_is_still_taxed_by_them() -> None:
+def test_free_goods_still_decide_the_shipping_tax() -> None:
     it = quote([Line(1, 1_000, "reduced")], [off(DiscountKind.PERCENTAGE, 10_000, 0)])
 
     assert (it.total_minor, it.shipping_tax_minor) == (490, 32)

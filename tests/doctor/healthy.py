@@ -154,9 +154,9 @@ class Shop:
         self._paid("shipped", 2)
         self._ship("shipped")
         self._paid("delivered", 2)
-        parcel = self._ship("delivered")
+        fulfilment = self._ship("delivered")
         with transaction():
-            orders.mark_delivered(orders.lock(self.orders["delivered"]), parcel)
+            orders.mark_delivered(orders.lock(self.orders["delivered"]), fulfilment)
         self._new("cancelled unpaid")
         people.attempt(self.order("cancelled unpaid"))
         with transaction():

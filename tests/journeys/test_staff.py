@@ -122,7 +122,7 @@ def test_a_paid_order_is_cancelled_and_the_money_goes_back(
     read_mail(owner, f"{key}@example.com", f"refund for order {number}")
 
 
-def test_a_parcel_is_marked_as_delivered(shop: RunningShop, owner: Visitor, vase: Variant) -> None:
+def test_shipment_is_marked_as_delivered(shop: RunningShop, owner: Visitor, vase: Variant) -> None:
     _, number = bought(shop, vase)
     page = owner.goto("/admin/orders/list/?q=" + number)
     page.get_by_role("link", name=number).click()

@@ -103,7 +103,7 @@ def test_link_to_guest_orders_goes_to_the_account(cast: Cast) -> None:
     assert "/account/claim/" in mailed.text and "/account/claim/" in mailed.html
 
 
-def test_each_parcel_gets_its_own_mail_with_its_number(cast: Cast) -> None:
+def test_each_shipment_has_an_email_with_its_number(cast: Cast) -> None:
     order = cast.paid_order
     line_id = order.lines[0].id
     for number in ("T-1", "T-2"):

@@ -22,13 +22,13 @@ def test_shipping_one_of_two_leaves_the_other_promised(cast: Cast) -> None:
     assert level(cast.mug.id) == (9, 0, 1)
 
 
-def test_the_last_parcel_delivered_completes_the_order(cast: Cast) -> None:
+def test_last_delivered_shipment_completes_the_order(cast: Cast) -> None:
     order = cast.paid_order
     with transaction():
-        parcel = orders.ship(orders.lock(order.id))
+        fulfilment = orders.ship(orders.lock(order.id))
 
     with transaction():
-        orders.mark_delivered(orders.lock(order.id), parcel.id)
+        orders.mark_delivered(orders.lock(order.id), fulfilment.id)
 
     assert (order.status, order.fulfilment_status) == ("completed", "delivered")
     assert level(cast.mug.id) == (8, 0, 0)

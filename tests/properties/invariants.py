@@ -47,7 +47,7 @@ QUERIES = {
     "of the orders of one chain at most one is live": """
         SELECT min(id) FROM "order" WHERE status IN ('pending', 'confirmed', 'completed')
         GROUP BY chain_id HAVING count(*) > 1""",
-    "parcels hold what lines say was shipped": """
+    "shipments hold what lines say was shipped": """
         SELECT l.id FROM order_line l
         LEFT JOIN (SELECT order_line_id, sum(quantity) q FROM fulfilment_line GROUP BY 1) f
           ON f.order_line_id = l.id

@@ -427,7 +427,7 @@ class Shop(RuleBasedStateMachine):
     @rule(which=WHICH, first=st.integers(0, 3), second=st.integers(0, 3), crash=CRASH)
     @precondition(lambda self: self._with({"confirmed"}))
     def ship(self, which: int, first: int, second: int, crash: int | None) -> None:
-        """A parcel leaves with some units, or with all that are open."""
+        """A shipment leaves with some units, or with all that are open."""
         order_id = self._sale(which, {"confirmed"})
         sale = self.model.sales[order_id]
         units = self._units(order_id, (first, second))
@@ -435,12 +435,12 @@ class Shop(RuleBasedStateMachine):
             units = {n: line.open for n, line in sale.lines.items() if line.open}
 
         def shipped() -> None:
-            known = set(sale.parcels)
+            known = set(sale.fulfilments)
             new = session.scalars(
                 text("SELECT id FROM fulfilment WHERE order_id = :id"), {"id": order_id}
             ).all()
-            for parcel in set(new) - known:
-                self.model.ship(order_id, units, parcel)
+            for fulfilment in set(new) - known:
+                self.model.ship(order_id, units, fulfilment)
 
         held = any(money.status == "authorised" for money in sale.intents.values())
         paid = any(money.captured for money in sale.intents.values())
@@ -455,14 +455,14 @@ class Shop(RuleBasedStateMachine):
             assert enough, "sent what belongs to orders that were paid before"
 
     @rule(which=WHICH)
-    @precondition(lambda self: any(s.parcels for s in self.model.sales.values()))
+    @precondition(lambda self: any(s.fulfilments for s in self.model.sales.values()))
     def arrive(self, which: int) -> None:
-        """A parcel arrives."""
-        parcels = [(n, p) for n, s in self.model.sales.items() for p in s.parcels]
-        order_id, parcel = parcels[which % len(parcels)]
+        """A shipment arrives."""
+        fulfilments = [(n, p) for n, s in self.model.sales.items() for p in s.fulfilments]
+        order_id, fulfilment = fulfilments[which % len(fulfilments)]
         self.step(
-            lambda: orders.mark_delivered(orders.lock(order_id), parcel),
-            lambda: self.model.deliver(order_id, parcel),
+            lambda: orders.mark_delivered(orders.lock(order_id), fulfilment),
+            lambda: self.model.deliver(order_id, fulfilment),
         )
 
     @rule(

@@ -71,11 +71,11 @@ class Sale:
     chain: int = 0
     is_due: bool = False
     intents: dict[str, Money] = field(default_factory=dict)
-    parcels: dict[int, bool] = field(default_factory=dict)
+    fulfilments: dict[int, bool] = field(default_factory=dict)
 
     @property
     def is_unsent(self) -> bool:
-        return not self.parcels
+        return not self.fulfilments
 
     @property
     def is_free(self) -> bool:
@@ -298,17 +298,17 @@ class Model:
         giving.status, giving.stripe_id = "requested", None
         giving.attempt += 1
 
-    def ship(self, order_id: int, units: dict[int, int], parcel: int) -> None:
+    def ship(self, order_id: int, units: dict[int, int], fulfilment: int) -> None:
         sale = self.sales[order_id]
         for n, quantity in units.items():
             line = sale.lines[n]
             line.shipped += quantity
             self.levels[line.variant].on_hand -= quantity
             self.levels[line.variant].committed -= quantity
-        sale.parcels[parcel] = False
+        sale.fulfilments[fulfilment] = False
 
-    def deliver(self, order_id: int, parcel: int) -> None:
-        self.sales[order_id].parcels[parcel] = True
+    def deliver(self, order_id: int, fulfilment: int) -> None:
+        self.sales[order_id].fulfilments[fulfilment] = True
         self._follow(self.sales[order_id])
 
     def move(self, variant: int, delta: int) -> None:
@@ -476,7 +476,7 @@ class Model:
         self._follow(sale)
 
     def _follow(self, sale: Sale) -> None:
-        if not any(line.open for line in sale.lines.values()) and all(sale.parcels.values()):
+        if not any(line.open for line in sale.lines.values()) and all(sale.fulfilments.values()):
             sale.status = "completed"
 
     def live_before(self, order_id: int | None) -> Sale | None:

@@ -73,7 +73,7 @@ def test_the_page_of_a_paid_order_asks_five_things(
     assert len(statements) == 5, statements
 
 
-def test_the_page_tells_of_the_parcel(browser: FlaskClient, cast: Cast) -> None:
+def test_page_shows_the_shipment(browser: FlaskClient, cast: Cast) -> None:
     order_id = cast.paid_order.id
     with db.transaction():
         order = orders.lock(order_id)

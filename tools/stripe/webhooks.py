@@ -31,8 +31,8 @@ log = logging.getLogger("stripe-stand-in")
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """One copy of one event on its way; parcels of the same lane leave one after the other."""
+class QueuedEvent:
+    """One copy of one event on its way; those of the same lane leave one after the other."""
 
     event_id: str
     era: int
@@ -62,8 +62,8 @@ class Courier:
         self._url = urlsplit(url) if url else None
         self._secret = secret
         self._wanted = frozenset(wanted)
-        self._due: list[tuple[float, int, Parcel]] = []
-        self._lanes: dict[str, deque[tuple[float, Parcel]]] = {}
+        self._due: list[tuple[float, int, QueuedEvent]] = []
+        self._lanes: dict[str, deque[tuple[float, QueuedEvent]]] = {}
         self._busy = 0
         self._era = 0
         self._turn = itertools.count()
@@ -89,10 +89,10 @@ class Courier:
     def redeliver(self, event_id: str) -> None:
         """Send an event (again), whatever was decided about it before."""
         if self._url is not None:
-            self._enlist(Parcel(event_id, self._era, time.time()), 0.0)
+            self._enlist(QueuedEvent(event_id, self._era, time.time()), 0.0)
 
     def flush(self, timeout_s: float) -> int:
-        """Wait until nothing is queued, retries included. Gives how many parcels are left."""
+        """Wait until nothing is queued, retries included. Gives how many are left."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while self._left() and (wait := deadline - time.monotonic()) > 0:
@@ -112,46 +112,46 @@ class Courier:
 
     def _queue(self, event: Json) -> None:
         settings = self._faults.settings
-        parcel = Parcel(event["id"], self._era, time.time())
+        queued = QueuedEvent(event["id"], self._era, time.time())
         if self._wanted and event["type"] not in self._wanted:
-            self._enlist(replace(parcel, unsent="unwanted"), 0.0)
+            self._enlist(replace(queued, unsent="unwanted"), 0.0)
         # The dice are rolled here, in the order of the commits, so that a seed repeats a run.
         elif self._url is None or not settings.webhooks or self._faults.happens(settings.drop):
-            self._enlist(replace(parcel, unsent="dropped"), 0.0)
+            self._enlist(replace(queued, unsent="dropped"), 0.0)
         elif settings.shuffle:
             for _copy in range(settings.duplicate):
                 wait = self._faults.between(settings.delay_s)
-                self._enlist(parcel, wait + self._faults.between((0.0, SHUFFLE_WITHIN_S)))
+                self._enlist(queued, wait + self._faults.between((0.0, SHUFFLE_WITHIN_S)))
         else:
-            in_lane = replace(parcel, lane=_lane_of(event), copies=settings.duplicate)
+            in_lane = replace(queued, lane=_lane_of(event), copies=settings.duplicate)
             self._enlist(in_lane, self._faults.between(settings.delay_s))
 
-    def _enlist(self, parcel: Parcel, delay_s: float) -> None:
+    def _enlist(self, queued: QueuedEvent, delay_s: float) -> None:
         due = time.monotonic() + delay_s
         with self._changed:
-            if parcel.lane in self._lanes:
-                self._lanes[parcel.lane].append((due, parcel))
+            if queued.lane in self._lanes:
+                self._lanes[queued.lane].append((due, queued))
                 return
-            if parcel.lane is not None:
-                self._lanes[parcel.lane] = deque()
-            self._push(due, parcel)
+            if queued.lane is not None:
+                self._lanes[queued.lane] = deque()
+            self._push(due, queued)
 
-    def _push(self, due: float, parcel: Parcel) -> None:
-        heapq.heappush(self._due, (due, next(self._turn), parcel))
+    def _push(self, due: float, queued: QueuedEvent) -> None:
+        heapq.heappush(self._due, (due, next(self._turn), queued))
         self._changed.notify_all()
 
     def _work(self) -> None:
         while True:
-            parcel = self._next()
+            queued = self._next()
             try:
-                self._handle(parcel)
+                self._handle(queued)
             except Exception:
                 # A thread that dies would quietly stop webhooks for good.
                 log.exception('{"event":"webhook_worker_error"}')
             finally:
-                self._finish(parcel)
+                self._finish(queued)
 
-    def _next(self) -> Parcel:
+    def _next(self) -> QueuedEvent:
         with self._changed:
             while True:
                 wait = self._due[0][0] - time.monotonic() if self._due else None
@@ -160,35 +160,35 @@ class Courier:
                     return heapq.heappop(self._due)[2]
                 self._changed.wait(wait)
 
-    def _handle(self, parcel: Parcel) -> None:
-        event = self._ledger.get("event", parcel.event_id)
-        if event is None or parcel.era != self._era:
+    def _handle(self, queued: QueuedEvent) -> None:
+        event = self._ledger.get("event", queued.event_id)
+        if event is None or queued.era != self._era:
             return
-        if parcel.unsent:
-            self._mark(parcel, None, state=parcel.unsent)
+        if queued.unsent:
+            self._mark(queued, None, state=queued.unsent)
             return
-        for _copy in range(parcel.copies - 1):
-            self._enlist(replace(parcel, lane=None, copies=1), 0.0)
+        for _copy in range(queued.copies - 1):
+            self._enlist(replace(queued, lane=None, copies=1), 0.0)
         answer = self._send(event)
         if answer is not None and 200 <= answer < 300:
-            self._mark(parcel, answer, state="delivered")
+            self._mark(queued, answer, state="delivered")
             return
-        pause = min(2.0 ** (parcel.attempt - 1), MAX_PAUSE_S)
-        given_up = time.time() + pause > parcel.first_at + GIVE_UP_AFTER_S
-        self._mark(parcel, answer, state="failed" if given_up else "waiting")
+        pause = min(2.0 ** (queued.attempt - 1), MAX_PAUSE_S)
+        given_up = time.time() + pause > queued.first_at + GIVE_UP_AFTER_S
+        self._mark(queued, answer, state="failed" if given_up else "waiting")
         if not given_up:
-            again = replace(parcel, lane=None, copies=1, attempt=parcel.attempt + 1)
+            again = replace(queued, lane=None, copies=1, attempt=queued.attempt + 1)
             self._enlist(again, pause)
 
-    def _finish(self, parcel: Parcel) -> None:
+    def _finish(self, queued: QueuedEvent) -> None:
         with self._changed:
             self._busy -= 1
-            if parcel.lane is not None and parcel.era == self._era:
-                waiting = self._lanes[parcel.lane]
+            if queued.lane is not None and queued.era == self._era:
+                waiting = self._lanes[queued.lane]
                 if waiting:
                     self._push(*waiting.popleft())
                 else:
-                    del self._lanes[parcel.lane]
+                    del self._lanes[queued.lane]
             self._changed.notify_all()
 
     def _send(self, event: Json) -> int | None:
@@ -222,22 +222,22 @@ class Courier:
         finally:
             connection.close()
 
-    def _mark(self, parcel: Parcel, answer: int | None, *, state: str) -> None:
+    def _mark(self, queued: QueuedEvent, answer: int | None, *, state: str) -> None:
         with self._marking:
-            delivery = self._ledger.get("delivery", parcel.event_id)
-            if delivery is None or parcel.era != self._era:
+            delivery = self._ledger.get("delivery", queued.event_id)
+            if delivery is None or queued.era != self._era:
                 return
             if delivery["state"] == "delivered":
                 state = "delivered"
             fresh = {
                 **delivery,
                 "state": state,
-                "attempts": delivery["attempts"] + (0 if parcel.unsent else 1),
+                "attempts": delivery["attempts"] + (0 if queued.unsent else 1),
                 "received": delivery["received"] + (1 if answer and 200 <= answer < 300 else 0),
                 "last_answer": answer,
             }
-            self._ledger.commit([("delivery", parcel.event_id, fresh)])
-        note = {"event": "webhook", "id": parcel.event_id, "type": delivery["type"]}
+            self._ledger.commit([("delivery", queued.event_id, fresh)])
+        note = {"event": "webhook", "id": queued.event_id, "type": delivery["type"]}
         log.info(json.dumps({**note, "state": state, "answer": answer}))
 
 

@@ -230,7 +230,7 @@ class OrdersView(OrderMoney):
     @has_access
     @permission_name("ship")
     def ship(self, pk: int) -> Page:
-        """Hand over a parcel with all or some of the lines."""
+        """Hand over a shipment with all or some of the lines."""
 
         def ship(order: orders.Order) -> None:
             has_chosen = any(name.startswith(QUANTITY) for name in request.form)
@@ -244,14 +244,16 @@ class OrdersView(OrderMoney):
         done = _("Shipped. %(email)s gets an email about this shipment.")
         return self._answer(pk, "ship", ship, done)
 
-    @expose("/<int:pk>/deliver/<int:parcel>", methods=["POST"])
+    @expose("/<int:pk>/deliver/<int:fulfilment_id>", methods=["POST"])
     @has_access
     @permission_name("deliver")
-    def deliver(self, pk: int, parcel: int) -> Page:
-        """A parcel arrived."""
-        existing(parcel)
+    def deliver(self, pk: int, fulfilment_id: int) -> Page:
+        """A shipment arrived."""
+        existing(fulfilment_id)
         return self._change(
-            pk, lambda order: orders.mark_delivered(order, parcel), _("The shipment is delivered.")
+            pk,
+            lambda order: orders.mark_delivered(order, fulfilment_id),
+            _("The shipment is delivered."),
         )
 
     @expose("/<int:pk>/note", methods=["POST"])
@@ -285,7 +287,9 @@ class OrdersView(OrderMoney):
             "payment_words": PAYMENT_WORDS,
             "steps": steps(order),
             "next_step": next_step(order, self.may),
-            "open_parcels": [f for f in order.fulfilments if f.status == ShipmentStatus.SHIPPED],
+            "open_fulfilments": [
+                f for f in order.fulfilments if f.status == ShipmentStatus.SHIPPED
+            ],
             "redeemed": orders.redeemed(order),
             "regular": analytics.regular(order.email, order.customer_id),
             "story": story(entries, order),
@@ -319,8 +323,8 @@ def next_step(order: orders.Order, may: Callable[[str], bool]) -> str:
 
 
 def steps(order: orders.Order) -> list[Step]:
-    """The way of an order; one that was called off ends where it was."""
-    parcels = order.fulfilments
+    """The way of an order; one that was cancelled ends where it was."""
+    fulfilments = order.fulfilments
     shipped = order.fulfilment_status in {FulfilmentStatus.SHIPPED, FulfilmentStatus.DELIVERED}
     way = [
         Step(_("Placed"), order.placed_at, True),
@@ -329,14 +333,14 @@ def steps(order: orders.Order) -> list[Step]:
     if order.status in {OrderStatus.CANCELLED, OrderStatus.EXPIRED}:
         ended = [step for step in way if step.is_done]
         return [*ended, Step(order.status.capitalize(), order.closed_at, True)]
-    last_sent = max((f.shipped_at for f in parcels), default=None)
-    arrived = [f.delivered_at for f in parcels if f.delivered_at is not None]
+    last_sent = max((f.shipped_at for f in fulfilments), default=None)
+    arrived = [f.delivered_at for f in fulfilments if f.delivered_at is not None]
     delivered = order.fulfilment_status == FulfilmentStatus.DELIVERED
-    partly = bool(parcels) and not shipped
+    partly = bool(fulfilments) and not shipped
     return [
         *way,
         Step(_("Processing"), order.processing_at, order.processing_at is not None),
-        Step(_("Partly shipped") if partly else _("Shipped"), last_sent, bool(parcels)),
+        Step(_("Partly shipped") if partly else _("Shipped"), last_sent, bool(fulfilments)),
         Step(_("Delivered"), max(arrived) if delivered and arrived else None, delivered),
     ]
 

@@ -43,24 +43,24 @@ def _moment(entry: orders.TimelineEntry, order: orders.Order) -> Moment:
     )
 
 
-def _parcel(payload: Payload, order: orders.Order) -> tuple[str, str]:
-    """What was in a parcel, and who carries it."""
-    for parcel in order.fulfilments:
-        if parcel.id == payload["fulfilment_id"]:
-            units = sum(line.quantity for line in parcel.lines)
+def _units_and_carrier(payload: Payload, order: orders.Order) -> tuple[str, str]:
+    """What was in a shipment, and who carries it."""
+    for fulfilment in order.fulfilments:
+        if fulfilment.id == payload["fulfilment_id"]:
+            units = sum(line.quantity for line in fulfilment.lines)
             what = _("%(units)s of %(count)s items", units=units, count=order.item_count)
-            by = " ".join(part for part in (parcel.carrier, parcel.tracking_number) if part)
+            by = " ".join(part for part in (fulfilment.carrier, fulfilment.tracking_number) if part)
             return what, by
     return _("a shipment"), ""
 
 
 def _shipped(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
-    what, by = _parcel(payload, order)
+    what, by = _units_and_carrier(payload, order)
     return _("Shipped: %(items)s", items=what), "good", by
 
 
 def _delivered(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
-    what = _parcel(payload, order)[0]
+    what = _units_and_carrier(payload, order)[0]
     return _("Delivered: %(items)s", items=what), "good", ""
 
 
