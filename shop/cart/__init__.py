@@ -15,16 +15,16 @@ from shop.cart.operations import (
     merge,
     open_cart,
     remove,
+    remove_bought,
     remove_code,
     set_details,
     set_quantity,
-    settle,
 )
 from shop.cart.queries import CartLine, CartView, count_of, find, open_view, view
 
 __all__ = [
-    "MAX_QUANTITY", "Cart", "CartChanged", "CartLine", "CartStatus", "CartView", "NotEnough",
-    "TooMany", "add", "add_code", "count_of", "find", "limit_words", "link_order", "lock",
-    "max_per_variant", "merge", "open_cart", "open_view", "remove", "remove_code", "set_details",
-    "set_quantity", "settle", "view",
+    "MAX_QUANTITY", "Cart", "CartChanged", "CartLine", "CartStatus", "CartView",
+    "NotEnough", "TooMany", "add", "add_code", "count_of", "find", "limit_words",
+    "link_order", "lock", "max_per_variant", "merge", "open_cart", "open_view", "remove",
+    "remove_bought", "remove_code", "set_details", "set_quantity", "view",
 ]  # fmt: skip

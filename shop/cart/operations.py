@@ -220,7 +220,7 @@ def link_order(cart: Cart, order_id: int) -> None:
     cart.order_id = order_id
 
 
-def settle(cart: Cart, version: int | None, bought: Mapping[int, int]) -> None:
+def remove_bought(cart: Cart, version: int | None, bought: Mapping[int, int]) -> None:
     """The order placed from ``version`` of this cart, which the caller locked, is paid: empty it.
 
     What the customer put in since then stays: ``bought`` (variant → units) is taken away. Without

@@ -78,7 +78,7 @@ def place_order(
     if not order.total_minor:
         orders.mark_paid(order)
         orders.set_payment_status(order, PaymentStatus.PAID)
-        carts.settle(cart, view.version, {})
+        carts.remove_bought(cart, view.version, {})
     return order
 
 

@@ -70,7 +70,7 @@ def reconcile(days: float | None, list_only: bool, as_json: bool) -> None:
     With --days, also reconcile all payments, refunds, disputes and warnings. Exit code 1 when
     differences were found, 2 when Stripe could not be asked.
     """
-    settled = payments.reconcile() if not list_only else 0
+    synced = payments.reconcile() if not list_only else 0
     run = payments.reconcile_all(days=days, mend=not list_only) if days else None
     differences = run.differences if run else []
     failure = run.failure if run else ""
@@ -78,7 +78,7 @@ def reconcile(days: float | None, list_only: bool, as_json: bool) -> None:
         click.echo(
             json.dumps(
                 {
-                    "settled": settled,
+                    "settled": synced,
                     "checked": run.checked if run else 0,
                     "differences": differences,
                     "refused": run.refused if run else 0,
@@ -87,7 +87,7 @@ def reconcile(days: float | None, list_only: bool, as_json: bool) -> None:
             )
         )
     else:
-        click.echo(f"{settled} payments were synced.")
+        click.echo(f"{synced} payments were synced.")
         if run:
             refused = f" {run.refused} could not be applied." if run.refused else ""
             click.echo(

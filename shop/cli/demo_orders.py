@@ -122,7 +122,7 @@ def _simulate(
     with clock.freeze(placed_at + timedelta(minutes=2)), acting_as(GUEST):
         started = payments.start(order.id)
         _confirm(api_base, started)
-        payments.settle(started.payment_id)
+        payments.sync_payment(started.payment_id)
     age = now - placed_at
     if ending < CANCELLED:
         cancelled_at = placed_at + timedelta(hours=3)

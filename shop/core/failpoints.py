@@ -14,9 +14,9 @@ from pathlib import Path
 # Every step that may be cut in two; a name that is not here is a mistake and raises.
 STEPS = frozenset({
     # commits
-    "place-order", "open-payment", "attach-intent", "settle", "store-message", "apply-message",
-    "change-order", "change-key", "apply-refund", "apply-dispute", "apply-capture", "apply-void",
-    "close-attempt", "refuse-object",
+    "place-order", "open-payment", "attach-intent", "sync-payment", "store-message",
+    "apply-message", "change-order", "change-key", "apply-refund", "apply-dispute",
+    "apply-capture", "apply-void", "close-attempt", "refuse-object",
     "expire-order", "mark-mail", "dispatch-events", "claim-run",
     "finish-run", "enqueue-overdue", "store-picture", "finish-picture",
     # calls to Stripe

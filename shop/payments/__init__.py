@@ -1,7 +1,7 @@
 """Money in and out: attempts, what happened to them, refunds, and Stripe's messages.
 
-Promise: ``settle`` is the only way to paid and may be called by anybody at any time; money that
-comes too late buys its goods if they are still there and goes back otherwise; nothing is forgotten.
+Promise: ``sync_payment`` is the only way to paid and may be called by anybody at any time;
+late money buys its goods if they are still there and is refunded otherwise; nothing is lost.
 Leaves the order's states to orders. The only feature that knows Stripe.
 """
 
@@ -58,23 +58,24 @@ from shop.payments.states import (
 from shop.payments.stripe_client import capture_method, script_origin, script_url
 from shop.payments.stripe_errors import Refused
 from shop.payments.stripe_signatures import BadSignature
-from shop.payments.syncing import settle, settle_order
+from shop.payments.syncing import sync_order, sync_payment
 from shop.payments.tasks import close_task
 from shop.payments.vouchers import cancel_voucher, give_up_voucher
 from shop.payments.webhooks import apply_delivery, prune_messages, record_webhook
 
 __all__ = [
-    "BALANCE", "REASONS", "WALLET_METHODS", "AttemptStatus", "BadSignature", "MoneyEventKind",
-    "OrderReturn", "Payment", "PaymentMethod", "Refund", "RefundSource", "RefundStatus",
-    "Refused", "Started", "SyncOutcome", "Task", "Wanted", "WebhookDelivery", "apply_delivery",
-    "balance_of", "called_off", "cancel_lines", "cancel_order", "cancel_voucher", "capture",
-    "capture_method", "check_amount", "close_intents", "close_task", "compare",
-    "compare_lately", "compare_nightly", "enabled_methods", "everything", "expire_unpaid",
-    "facts_of", "failure_for_customer", "give_up_voucher", "has_ended_voucher", "has_voucher",
-    "held", "is_comparing", "latest", "of_order", "offered_methods", "open_disputes",
-    "open_refunds", "open_tasks", "owed", "preview", "prune_messages", "reconcile",
-    "reconcile_all", "reconcile_refunds", "record_webhook", "recount", "refund_or_return",
-    "refunds_of", "release", "request_comparison", "request_refund", "retry_refund",
-    "returns_of", "runs", "script_origin", "script_url", "send_refund", "settle",
-    "settle_order", "start", "takes_days", "takes_wallets", "void", "ways_to_pay",
+    "BALANCE", "REASONS", "WALLET_METHODS", "AttemptStatus", "BadSignature",
+    "MoneyEventKind", "OrderReturn", "Payment", "PaymentMethod", "Refund", "RefundSource",
+    "RefundStatus", "Refused", "Started", "SyncOutcome", "Task", "Wanted",
+    "WebhookDelivery", "apply_delivery", "balance_of", "called_off", "cancel_lines",
+    "cancel_order", "cancel_voucher", "capture", "capture_method", "check_amount",
+    "close_intents", "close_task", "compare", "compare_lately", "compare_nightly",
+    "enabled_methods", "everything", "expire_unpaid", "facts_of", "failure_for_customer",
+    "give_up_voucher", "has_ended_voucher", "has_voucher", "held", "is_comparing", "latest",
+    "of_order", "offered_methods", "open_disputes", "open_refunds", "open_tasks", "owed",
+    "preview", "prune_messages", "reconcile", "reconcile_all", "reconcile_refunds",
+    "record_webhook", "recount", "refund_or_return", "refunds_of", "release",
+    "request_comparison", "request_refund", "retry_refund", "returns_of", "runs",
+    "script_origin", "script_url", "send_refund", "start", "sync_order", "sync_payment",
+    "takes_days", "takes_wallets", "void", "ways_to_pay",
 ]  # fmt: skip

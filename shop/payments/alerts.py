@@ -26,7 +26,7 @@ WARNING, REVIEW, PAYOUT = "fraud_warning", "review", "payout_failed"
 Sent = FraudWarning | Review | Payout
 
 
-def settle_fraud_warning(stripe_id: str) -> str:
+def sync_fraud_warning(stripe_id: str) -> str:
     """Ask a person about a payment that its card network takes for fraud, while something can be
     done: Stripe says so until it is disputed or refunded in full.
 
@@ -51,7 +51,7 @@ def settle_fraud_warning(stripe_id: str) -> str:
     return "warning open"
 
 
-def settle_review(stripe_id: str) -> str:
+def sync_review(stripe_id: str) -> str:
     """Ask a person to look at a payment that Stripe Radar holds for review; close the task when the
     review is closed. https://docs.stripe.com/radar/reviews"""
     review = gateway.fetch_review(stripe_id)
@@ -74,7 +74,7 @@ def settle_review(stripe_id: str) -> str:
     return "review open"
 
 
-def settle_payout(stripe_id: str) -> str:
+def sync_payout(stripe_id: str) -> str:
     """Ask a person about a payout that failed. It is the whole account's, whichever shops share it.
     One of the same currency that was begun later and is paid ends what was asked.
 
@@ -136,13 +136,13 @@ def asks(sent: Sent) -> bool:
 @dataclass(frozen=True, slots=True)
 class Watched:
     """A kind of alert: what lists call it, the kind of its task, how Stripe is asked about all and
-    about one, and how one is settled. ``is_of_account``: it belongs to no order."""
+    about one, and how one is synced. ``is_of_account``: it belongs to no order."""
 
     what: str
     task: str
     since: Callable[[datetime], Iterator[Sent | Unreadable]]
     fetch: Callable[[str], Sent]
-    settle: Callable[[str], str]
+    sync: Callable[[str], str]
     is_of_account: bool = False
 
 
@@ -153,21 +153,21 @@ WATCHED = (
         WARNING,
         lambda moment: gateway.fraud_warnings_since(moment),
         lambda stripe_id: gateway.fetch_fraud_warning(stripe_id),
-        settle_fraud_warning,
+        sync_fraud_warning,
     ),
     Watched(
         "review",
         REVIEW,
         lambda moment: gateway.reviews_since(moment),
         lambda stripe_id: gateway.fetch_review(stripe_id),
-        settle_review,
+        sync_review,
     ),
     Watched(
         "payout",
         PAYOUT,
         lambda moment: gateway.payouts_since(moment),
         lambda stripe_id: gateway.fetch_payout(stripe_id),
-        settle_payout,
+        sync_payout,
         is_of_account=True,
     ),
 )

@@ -172,7 +172,7 @@ def report_refused_capture(payment_id: int, reason: str) -> None:
 @reports_denied_access()
 @stripe_client.bounded()
 def void(payment_id: int) -> SyncOutcome:
-    """Release authorised money without taking it. Money that was captured meanwhile is settled.
+    """Release authorised money without taking it. Money that was captured meanwhile is synced.
 
     Returns what was done, "cancelled" if it is released. Raises ``WrongState`` when Stripe keeps it
     authorised, and ``Unavailable``.

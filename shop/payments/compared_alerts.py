@@ -58,7 +58,7 @@ def _alert(look: Look, watched: alerts.Watched, sent: alerts.Sent) -> Difference
         number,
         "a person is asked" if is_asked else "nobody was asked",
         "open" if asks else "over",
-        partial(watched.settle, sent.id),
+        partial(watched.sync, sent.id),
         intent_id=intent_id,
     )
 

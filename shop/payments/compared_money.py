@@ -88,7 +88,7 @@ def _payment(look: Look, intent: stripe_objects.Intent) -> Difference | None:
         ours.number if ours else intent.metadata.get("order", ""),
         here,
         f"{status}, {format_minor(intent.received_minor, intent.currency)}",
-        partial(syncing.settle_intent, intent.id),
+        partial(syncing.sync_intent, intent.id),
     )
 
 
@@ -222,7 +222,7 @@ def _dispute(look: Look, sent: stripe_objects.SentDispute) -> Difference | None:
         number,
         f"{ours.status}, {ours.counted} of {moved} movements" if ours else "unknown",
         f"{sent.status}, {moved} movements",
-        partial(syncing.settle_dispute, sent.id),  # perhaps this was read a while ago
+        partial(syncing.sync_dispute, sent.id),  # perhaps this was read a while ago
     )
 
 
@@ -230,7 +230,7 @@ def compare_balances(look: Look) -> Iterator[Difference | None]:
     """The books of each charge against Stripe's balance, once all else was compared."""
     told = unapplied.open_references()
     for books in charge_balances.books_since(look.since, look.sources):
-        if books.number in look.unsettled:
+        if books.number in look.differing:
             continue
         if books.differ:
             yield look.difference(

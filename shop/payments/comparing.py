@@ -103,7 +103,7 @@ def reconcile_all(
 ) -> ReconcileRun:
     """Compare all payments, refunds, disputes and warnings of the last ``days`` with Stripe's.
 
-    Every difference is listed; with ``mend`` each is settled the way a message would have been, and
+    Every difference is listed; with ``mend`` each is synced the way a message would have been, and
     the run is kept, also one that Stripe or the end of the time ``within`` cut short: its
     ``failure`` says so. Who only looks writes nothing.
     """

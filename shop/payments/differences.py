@@ -1,6 +1,6 @@
 """What a comparison with Stripe finds: differences, and objects that cannot be compared.
 
-With ``mends``, each difference is settled the way a message would have been.
+With ``mends``, each difference is synced the way a message would have been.
 """
 
 from collections.abc import Callable
@@ -29,13 +29,13 @@ class Look:
     """One look through what Stripe has since a moment.
 
     ``sources`` remembers what was read of charges, refunds and disputes, for their balances;
-    ``unsettled`` are the numbers of orders that are known to differ, and whose balance does, too.
+    ``differing`` are the numbers of orders that are known to differ, and whose balance does, too.
     """
 
     def __init__(self, since: datetime, *, mends: bool) -> None:
         self.since, self.mends = since, mends
         self.sources: dict[str, charge_balances.Source] = {}
-        self.unsettled: set[str] = set()
+        self.differing: set[str] = set()
 
     def guarded(
         self, what: str, reference: str, compare_one: Callable[[], Difference | None]
@@ -106,7 +106,7 @@ class Look:
             except DomainError as error:
                 outcome = f"not mended: {error}"
         if not outcome or outcome.startswith("not mended") or unapplied.is_refusal(outcome):
-            self.unsettled.add(number)
+            self.differing.add(number)
         return {
             "what": what,
             "reference": reference,

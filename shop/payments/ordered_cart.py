@@ -50,4 +50,4 @@ def take_out_bought(cart: carts.Cart | None, chain: orders.Chain) -> None:
     bought: dict[int, int] = {}
     for line in order.lines:
         bought[line.variant_id] = bought.get(line.variant_id, 0) + line.quantity
-    carts.settle(cart, order.cart_version if cart.id == order.cart_id else None, bought)
+    carts.remove_bought(cart, order.cart_version if cart.id == order.cart_id else None, bought)

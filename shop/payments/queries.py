@@ -77,7 +77,7 @@ def open_tasks() -> Sequence[Task]:
 
 def open_refunds(*, limit: int = 100) -> Sequence[Refund]:
     """Refunds on their way, and those that failed and that nobody has dealt with; oldest first."""
-    unsettled = select(Task.id).where(
+    open_task = select(Task.id).where(
         Task.kind == "refund_failed",
         Task.reference == func.concat(Refund.id, ":", Refund.attempt),
         Task.closed_at.is_(None),
@@ -86,7 +86,7 @@ def open_refunds(*, limit: int = 100) -> Sequence[Refund]:
         select(Refund)
         .where(
             Refund.status.in_([RefundStatus.REQUESTED, RefundStatus.SENT])
-            | ((Refund.status == RefundStatus.FAILED) & unsettled.exists())
+            | ((Refund.status == RefundStatus.FAILED) & open_task.exists())
         )
         .options(joinedload(Refund.payment).joinedload(Payment.order))
         .order_by(Refund.id)

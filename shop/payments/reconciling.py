@@ -33,15 +33,15 @@ OFF = (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
 
 
 def reconcile() -> int:
-    """Settle every payment open for longer than a webhook should take; gives how many moved.
+    """Sync every payment open for longer than a webhook should take; gives how many moved.
 
     Also finds intents that were made just before a crash: the kept key gives them back; closes
     attempts at orders that are closed, so that none is looked at for ever; and asks about money
     that should be held no longer.
     """
     moved = _each_alone(
-        _stuck(), _move_on, what="payment_id", failed="not settled",
-        refused=partial(log.info, "nothing to settle"),
+        _stuck(), _move_on, what="payment_id", failed="not synced",
+        refused=partial(log.info, "nothing to sync"),
     )  # fmt: skip
     _warn_of_endings()
     return moved
@@ -72,7 +72,7 @@ def _stuck() -> Sequence[AnyRow]:
 
 
 def _move_on(stuck: AnyRow) -> bool:
-    """Close, begin or settle one payment; whether it moved."""
+    """Close, begin or sync one payment; whether it moved."""
     is_unpaid = stuck.order_status == OrderStatus.PENDING
     is_held = stuck.status == AttemptStatus.AUTHORISED
     if stuck.order_status in OFF or not (is_unpaid or is_held):
@@ -81,7 +81,7 @@ def _move_on(stuck: AnyRow) -> bool:
     if stuck.intent_id is None:
         starting.start(stuck.order_id)
         return False
-    return _settled(stuck.id, stuck.intent_id) not in {
+    return _sync(stuck.id, stuck.intent_id) not in {
         SyncOutcome.WAITING,
         SyncOutcome.KNOWN,
         SyncOutcome.PROCESSING,
@@ -124,10 +124,10 @@ def _each_alone(
     return moved
 
 
-def _settled(payment_id: int, intent_id: str) -> str:
-    """``settle``; what our books cannot take is written down, once, and asked about again later."""
-    settle = partial(syncing.settle, payment_id)
-    outcome = unapplied.attempt("payment", intent_id, settle)
+def _sync(payment_id: int, intent_id: str) -> str:
+    """``sync_payment``; what our books cannot take is noted once and asked about later."""
+    sync = partial(syncing.sync_payment, payment_id)
+    outcome = unapplied.attempt("payment", intent_id, sync)
     return SyncOutcome.WAITING if unapplied.is_refusal(outcome) else outcome
 
 
@@ -183,6 +183,6 @@ def _ask_about_refund(waiting: AnyRow) -> bool:
     if waiting.stripe_id is None:
         sending.send_refund(waiting.id)
     else:
-        settle = partial(syncing.settle_refund, waiting.stripe_id)
-        unapplied.attempt("refund", waiting.stripe_id, settle)
+        sync = partial(syncing.sync_refund, waiting.stripe_id)
+        unapplied.attempt("refund", waiting.stripe_id, sync)
     return True

@@ -27,60 +27,64 @@ from shop.payments.states import SyncOutcome
 from shop.payments.tasks import open_task
 
 
-def settle(payment_id: int) -> SyncOutcome:
+def sync_payment(payment_id: int) -> SyncOutcome:
     """Ask Stripe how a payment stands and bring ours in step; gives what was done.
 
     Called by the return page, by webhooks and by ``reconcile``; safe to repeat at any time.
     """
     intent_id = session.scalar(select(Payment.intent_id).where(Payment.id == payment_id))
-    return _settle(payment_id, intent_id)
+    return _sync_payment(payment_id, intent_id)
 
 
-def _settle(payment_id: int, intent_id: str | None, order_id: int | None = None) -> SyncOutcome:
+def _sync_payment(
+    payment_id: int, intent_id: str | None, order_id: int | None = None
+) -> SyncOutcome:
     end_read()
     if intent_id is None:
         return SyncOutcome.WAITING
     intent = gateway.fetch_intent(intent_id)
 
     def apply() -> SyncOutcome:
-        with transaction("settle"):
+        with transaction("sync-payment"):
             return intents.apply_intent(payment_id, intent, order_id=order_id)
 
     return retrying(apply)
 
 
 @stripe_client.bounded()
-def settle_order(order_id: int) -> SyncOutcome:
-    """``settle`` for the newest attempt of an order; "waiting" when there is none."""
+def sync_order(order_id: int) -> SyncOutcome:
+    """``sync_payment`` for the newest attempt of an order; "waiting" when there is none."""
     found = session.execute(
         select(Payment.id, Payment.intent_id)
         .where(Payment.order_id == order_id, Payment.intent_id.is_not(None))
         .order_by(Payment.attempt.desc())
         .limit(1)
     ).first()
-    return _settle(found.id, found.intent_id, order_id) if found else SyncOutcome.WAITING
+    return _sync_payment(found.id, found.intent_id, order_id) if found else SyncOutcome.WAITING
 
 
-def settle_intent(intent_id: str) -> str:
-    """``settle`` for the payment of a PaymentIntent. One that we do not know is taken over if we
-    made it and died before storing its id; if it holds money, a person is asked. One of another
-    shop is left alone."""
+def sync_intent(intent_id: str) -> str:
+    """``sync_payment`` for the payment of a PaymentIntent.
+
+    One that we do not know is taken over if we made it and died before storing its id; if it has
+    money, a person is asked. One of another shop is left alone.
+    """
     payment_id = ownership.payment_of(intent_id)
     end_read()
     if payment_id is not None:
-        return _settle(payment_id, intent_id)
-    return settle_sent_intent(gateway.fetch_intent(intent_id))
+        return _sync_payment(payment_id, intent_id)
+    return sync_sent_intent(gateway.fetch_intent(intent_id))
 
 
-def settle_sent_intent(intent: stripe_objects.Intent) -> str:
-    """``settle_intent`` for an intent that was just read and whose id we do not know."""
+def sync_sent_intent(intent: stripe_objects.Intent) -> str:
+    """``sync_intent`` for an intent that was just read and whose id we do not know."""
     is_ours = ownership.is_ours(intent.metadata)
     end_read()
     if not is_ours:
         return NOT_OURS
     payment_id = _adopt(intent)
     if payment_id is not None:
-        return _settle(payment_id, intent.id)
+        return _sync_payment(payment_id, intent.id)
     if _is_superseded(intent):
         return f"superseded, {gateway.cancel_intent(intent.id).status}"
     if intent.status in {"succeeded", "requires_capture"}:
@@ -133,13 +137,13 @@ def _report_orphan(intent: stripe_objects.Intent) -> None:
     )
 
 
-def settle_refund(stripe_id: str) -> str:
+def sync_refund(stripe_id: str) -> str:
     """Bring a refund in step with what Stripe says *now*; one made there is taken over."""
     return apply_sent_refund(gateway.fetch_refund(stripe_id))
 
 
 def apply_sent_refund(sent: stripe_objects.SentRefund) -> str:
-    """``settle_refund`` for a refund that was just read.
+    """``sync_refund`` for a refund that was just read.
 
     One of ours is known by Stripe's id or by its key and attempt; a failure of an earlier attempt
     is old news, a success of one is money that somebody has to look at.
@@ -169,7 +173,7 @@ def apply_sent_refund(sent: stripe_objects.SentRefund) -> str:
     if payment is None:
         return "unknown refund" if ownership.is_ours(sent.metadata) else NOT_OURS
     if not payment.captured_minor and sent.status not in {"failed", "canceled"}:
-        _settle(payment.id, sent.intent_id)  # this message overtook the one of the money
+        _sync_payment(payment.id, sent.intent_id)  # this message overtook the one of the money
     return _in_one(lambda: refund_news.adopt_refund(payment.id, sent), "external refund")
 
 
@@ -181,13 +185,13 @@ def _in_one(work: Callable[[], object], outcome: str) -> str:
     return retrying(apply)
 
 
-def settle_dispute(stripe_id: str) -> str:
+def sync_dispute(stripe_id: str) -> str:
     """Bring a dispute in step with what Stripe says *now*."""
     return apply_sent_dispute(gateway.fetch_dispute(stripe_id))
 
 
 def apply_sent_dispute(sent: stripe_objects.SentDispute) -> str:
-    """``settle_dispute`` for a dispute that was just read."""
+    """``sync_dispute`` for a dispute that was just read."""
     payment = session.execute(
         select(Payment.id, Payment.captured_minor).where(Payment.intent_id == sent.intent_id)
     ).first()
@@ -195,7 +199,7 @@ def apply_sent_dispute(sent: stripe_objects.SentDispute) -> str:
     if payment is None:
         return NOT_OURS
     if not payment.captured_minor:
-        _settle(payment.id, sent.intent_id)  # this message overtook the one of the money
+        _sync_payment(payment.id, sent.intent_id)  # this message overtook the one of the money
     currency = _currency_of(payment.id)
     needs_rate = disputes.needs_charge(sent, currency) and sent.charge_id
     charge = gateway.fetch_charge(sent.charge_id) if needs_rate else None

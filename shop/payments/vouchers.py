@@ -37,7 +37,7 @@ def cancel_voucher(order_id: int) -> SyncOutcome:
     intent = gateway.cancel_intent(found.intent_id)
 
     def apply() -> SyncOutcome:
-        with transaction("settle"):
+        with transaction("sync-payment"):
             return intents.apply_intent(found.id, intent, order_id=order_id)
 
     outcome = retrying(apply)

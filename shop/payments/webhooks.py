@@ -32,7 +32,7 @@ from shop.payments.ownership import NOT_OURS, is_elsewhere
 from shop.payments.stripe_errors import NoSuchObject
 from shop.payments.stripe_objects import MAX_ID_LENGTH
 from shop.payments.stripe_signatures import verify
-from shop.payments.syncing import settle_dispute, settle_intent, settle_refund, settle_sent_intent
+from shop.payments.syncing import sync_dispute, sync_intent, sync_refund, sync_sent_intent
 
 MESSAGES_KEPT = timedelta(days=90)
 # https://docs.stripe.com/api/events/types: what can change money of ours.
@@ -131,13 +131,13 @@ def _fingerprint(event: dict[str, Any]) -> str:
 
 
 # What a message's type begins with: what it is about, and who asks Stripe how that stands.
-_SETTLERS: dict[str, tuple[str, Callable[[str], str]]] = {
-    "payment_intent.": ("payment", settle_intent),
-    "refund.": ("refund", settle_refund),
-    "charge.dispute.": ("dispute", settle_dispute),
-    "radar.early_fraud_warning.": ("early fraud warning", alerts.settle_fraud_warning),
-    "review.": ("review", alerts.settle_review),
-    "payout.": ("payout", alerts.settle_payout),
+_SYNCS: dict[str, tuple[str, Callable[[str], str]]] = {
+    "payment_intent.": ("payment", sync_intent),
+    "refund.": ("refund", sync_refund),
+    "charge.dispute.": ("dispute", sync_dispute),
+    "radar.early_fraud_warning.": ("early fraud warning", alerts.sync_fraud_warning),
+    "review.": ("review", alerts.sync_review),
+    "payout.": ("payout", alerts.sync_payout),
 }
 
 
@@ -166,20 +166,20 @@ def _outcome(kind: str, about: dict[str, Any]) -> str:
     is and whom to ask about, never how things stand."""
     reference = _word(about.get("id"))
     intent_id = reference if kind.startswith("payment_intent.") else _intent_of(about)
-    found = [settler for prefix, settler in _SETTLERS.items() if kind.startswith(prefix)]
+    found = [sync for prefix, sync in _SYNCS.items() if kind.startswith(prefix)]
     if not found:
         return "ignored"
-    what, settle_one = found[0]
+    what, sync = found[0]
 
     def work() -> str:
         if not reference:
             return NOT_OURS
         if what == "payout" or _is_ours(reference, intent_id, about):
-            return settle_one(reference)
+            return sync(reference)
         if what == "payment" or (intent_id and _adopted(intent_id) is None):
             return NOT_OURS
         try:
-            return settle_one(reference)  # Stripe tells whose it is
+            return sync(reference)  # Stripe tells whose it is
         except NoSuchObject:
             return NOT_OURS
 
@@ -206,7 +206,7 @@ def _adopted(intent_id: str) -> int | None:
         intent = gateway.fetch_intent(intent_id)
     except (NoSuchObject, stripe_reading.Unreadable):
         return None
-    settle_sent_intent(intent)
+    sync_sent_intent(intent)
     payment_id = ownership.payment_of(intent_id)
     end_read()
     return payment_id

@@ -93,7 +93,7 @@ def payment_return() -> ResponseReturnValue:
     order = _own_order()
     end_read()
     try:
-        outcome = payments.settle_order(order.id)
+        outcome = payments.sync_order(order.id)
     except Unavailable:
         flash(
             _("The payment service has not answered yet. This page shows when it has."), "warning"
@@ -109,7 +109,7 @@ def payment_return() -> ResponseReturnValue:
             "warning",
         )
         return redirect(order_url(order), code=303)
-    # Settling has locked and refreshed this very order.
+    # The sync has locked and refreshed this very order.
     if order.payment_status != PaymentStatus.UNPAID:
         return redirect(order_url(order, thanks=1), code=303)
     attempt = payments.latest(order.id)

@@ -69,7 +69,7 @@ def test_a_guest_buys_two_mugs(guest: Program, cast: Cast, stripe: stripe_rig.Ri
     intent_id = started.json["client_secret"].partition("_secret")[0]
     card: Any = stripe_rig.card("4242424242424242")
     stripe.client.v1.payment_intents.confirm(intent_id, {"payment_method_data": card})
-    payments.settle_order(orders.by_number(order["number"]).id)
+    payments.sync_order(orders.by_number(order["number"]).id)
 
     paid = guest.get(f"orders/{order['number']}?token={order['token']}").json
     assert (paid["status"], paid["payment_status"]) == ("confirmed", "paid")

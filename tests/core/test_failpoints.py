@@ -13,7 +13,7 @@ CALLS = {"transaction", "before", "after", "around", "call_stripe"}
 
 
 def test_a_process_dies_once_where_it_is_told_to(tmp_path: Path) -> None:
-    (tmp_path / "before-settle").touch()
+    (tmp_path / "before-sync-payment").touch()
 
     ends = [_end_of_a_child(tmp_path) for _ in range(2)]
 
@@ -55,7 +55,7 @@ def _end_of_a_child(folder: Path) -> int:
     child = os.fork()
     if child == 0:
         failpoints.configure(folder)
-        failpoints.before("settle")
+        failpoints.before("sync-payment")
         os._exit(0)
     return os.waitpid(child, 0)[1]
 

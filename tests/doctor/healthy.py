@@ -140,7 +140,7 @@ class Shop:
         self.discount = offer("Welcome", code="WELCOME10", limit_total=50, limit_per_customer=40).id
         self._tell()
         self._messages()
-        self.settle_down()
+        self.wait_until_idle()
 
     def _tell(self) -> None:
         stripe = self.stripe
@@ -183,13 +183,13 @@ class Shop:
             line = order.lines[0].id
             wanted = payments.Wanted({line: 1}, shipping_minor=100, restock=frozenset({line}))
             payments.request_refund(order, wanted, reason="returned")
-        self.settle_down()
+        self.wait_until_idle()
         self._paid("refused")
         with transaction():
             order = orders.lock(self.orders["refused"])
             payments.request_refund(order, payments.Wanted(amount_minor=100), reason="goodwill")
         stripe.refuses = True
-        self.settle_down()
+        self.wait_until_idle()
         stripe.refuses = False
         stripe.disputes_it(self._paid("disputed"))
         self._new("authorised")
@@ -231,7 +231,7 @@ class Shop:
     def order(self, name: str) -> orders.Order:
         return orders.by_id(self.orders[name])
 
-    def settle_down(self) -> None:
+    def wait_until_idle(self) -> None:
         """Relay and workers do all that is due."""
         while True:
             due_runs, _, claimed = relay.dispatch(reactions.REACTIONS, broadcasts.messages)

@@ -184,7 +184,7 @@ def test_what_is_only_counted_is_counted_again(app: Flask, own_shop: Shop) -> No
     told = run(app, "--fix")
 
     assert "fixed  sold-count: Moss vase: repaired; it was: says" in told.output
-    own_shop.settle_down()  # the picture's sizes are made by a worker
+    own_shop.wait_until_idle()  # the picture's sizes are made by a worker
     assert run(app).exit_code == 0
     assert own_shop.order("paid").payment_status == "paid"
     written: list[FaultMended] = []

@@ -43,7 +43,7 @@ def test_whoever_runs_the_shop_asks_and_reads(app: Flask, own_shop: Shop, role: 
 
     desk.post("/admin/doctor/run")
     assert "started a run at" in desk.text(PAGE)
-    own_shop.settle_down()
+    own_shop.wait_until_idle()
 
     page = desk.text(PAGE)
     assert "All passed" in page
@@ -72,7 +72,7 @@ def test_what_is_broken_is_named_with_a_way_to_it(app: Flask, own_shop: Shop) ->
         "UPDATE delivery SET state = 'dead', error = '<b>broke</b>' WHERE id = 1",
     )
     desk = ask(app)
-    own_shop.settle_down()
+    own_shop.wait_until_idle()
 
     page = desk.text(PAGE)
 
@@ -101,14 +101,14 @@ def test_abandoned_run_does_not_block_the_next(app: Flask, own_shop: Shop) -> No
     change("UPDATE doctor_run SET asked_at = asked_at - interval '16 minutes'")
 
     desk.post("/admin/doctor/run")
-    own_shop.settle_down()
+    own_shop.wait_until_idle()
 
     assert "All passed" in desk.text(PAGE)
 
 
 def test_repeated_execution_changes_nothing(app: Flask, own_shop: Shop) -> None:
     ask(app)
-    own_shop.settle_down()
+    own_shop.wait_until_idle()
     run = doctor.latest()
     assert run and run.finished_at
 
@@ -126,7 +126,7 @@ def test_failed_run_says_why(app: Flask, own_shop: Shop, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(runs, "run_all", away)
     desk = ask(app)
-    own_shop.settle_down()
+    own_shop.wait_until_idle()
 
     page = desk.text(PAGE)
     assert "Could not run" in page
@@ -176,7 +176,7 @@ def test_the_page_is_accessible_fits_and_follows(
     page.get_by_role("button", name="Run now").click()
     expect(page.get_by_text("started a run at")).to_be_visible()
     assert violations(page) == []
-    own_shop.settle_down()
+    own_shop.wait_until_idle()
 
     expect(page.get_by_text("2 checks failed").first).to_be_visible()
     assert violations(page) == []

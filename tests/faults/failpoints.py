@@ -82,7 +82,7 @@ def _told(one: Outcome) -> Outcome:
     return one
 
 
-def settle_down(rig: Rig, *, skip_waits: bool = False) -> list[str]:
+def wait_until_idle(rig: Rig, *, skip_waits: bool = False) -> list[str]:
     """Wait until nothing is left to do; gives what is wrong then.
 
     ``skip_waits``: what failed twice waits for a minute, then for five: do not wait with it.

@@ -89,7 +89,7 @@ def oversells(rig: Rig, count: int, seed: int) -> Figures:
                 thread.join(max(0.0, deadline - time.monotonic()))
         for thread in crowd:
             thread.join()
-    wrong = failpoints.settle_down(rig)
+    wrong = failpoints.wait_until_idle(rig)
     won = _count_by(
         'SELECT l.variant_id, count(*) FROM order_line l JOIN "order" o ON o.id = l.order_id'
         " WHERE o.status = 'confirmed' GROUP BY 1"
@@ -156,7 +156,7 @@ def webhooks(rig: Rig, count: int, seed: int) -> Figures:
         ],
         "settled later than 180 s": late,
         "wrong states": len(wrong),
-        "wrong": wrong + failpoints.settle_down(rig) + [f"{late} settled late"] * (late > 0),
+        "wrong": wrong + failpoints.wait_until_idle(rig) + [f"{late} settled late"] * (late > 0),
     }
 
 
@@ -179,7 +179,7 @@ def double_charges(rig: Rig, count: int, seed: int) -> Figures:
             together(lambda: _confirm_quietly(errand, intent))
 
         failures = _all(one, count, at_once=16)
-    wrong = failpoints.settle_down(rig) + failures
+    wrong = failpoints.wait_until_idle(rig) + failures
     made = _rows(
         'SELECT number, email FROM "order" WHERE email LIKE :mine', mine=f"doubled{seed}-%"
     )
@@ -210,7 +210,7 @@ def refunds(rig: Rig, count: int, seed: int) -> Figures:
         buy(errand, f"returned{seed}-{number}")
 
     _all(buy_one, count)
-    failures = failpoints.settle_down(rig)
+    failures = failpoints.wait_until_idle(rig)
     paid = books.ask(
         "SELECT p.order_id, p.intent_id, p.captured_minor FROM payment p"
         ' JOIN "order" o ON o.id = p.order_id WHERE o.email LIKE :mine ORDER BY p.id',
@@ -225,7 +225,7 @@ def refunds(rig: Rig, count: int, seed: int) -> Figures:
             wishes += [partial(_give_back_there, rig, intent_id, amount) for amount in amounts[4:]]
             chance.shuffle(wishes)
             told.update(each.result() for each in [hands.submit(wish) for wish in wishes])
-    wrong = failures + failpoints.settle_down(rig)
+    wrong = failures + failpoints.wait_until_idle(rig)
     over = books.count("SELECT count(*) FROM payment WHERE refunding_minor > captured_minor")
     there = books.stripe_state(rig.shop.stripe_url)
     back = Counter[str]()
@@ -285,7 +285,7 @@ def mails(rig: Rig, count: int, seed: int) -> Figures:
         "trouble": dict(trouble.done),
         "wrong": [f"{lost} lost"] * (lost > 0)
         + [f"{len(doubled)} doubled"] * (len(doubled) > 0)
-        + failpoints.settle_down(rig),
+        + failpoints.wait_until_idle(rig),
     }
 
 
@@ -361,7 +361,7 @@ def every_failpoint(rig: Rig, count: int, seed: int) -> Figures:
     return {
         "failpoints": f"{len(passed)} of {len(outcomes)} ended well",
         "longest until all was well, in s": round(max(one.well_after_s for one in passed), 1),
-        "wrong": failpoints.settle_down(rig) + [o.place for o in outcomes if o.problem],
+        "wrong": failpoints.wait_until_idle(rig) + [o.place for o in outcomes if o.problem],
     }
 
 

@@ -12,7 +12,7 @@ from redis import Redis
 
 from tests import cast as people
 from tests.faults.buyers import Errand, crowd
-from tests.faults.failpoints import settle_down
+from tests.faults.failpoints import wait_until_idle
 from tests.faults.mailserver import Manners
 from tests.faults.rig import Rig
 
@@ -66,7 +66,7 @@ def test_random_kills(rig: Rig, buyers: int, chance: random.Random) -> None:
     with rig.database():
         with meanwhile(kill):
             everybody_buys(rig, buyers, "killed")
-        assert settle_down(rig) == []
+        assert wait_until_idle(rig) == []
 
 
 def test_postgres_restarts_at_once(rig: Rig, buyers: int, chance: random.Random) -> None:
@@ -78,14 +78,14 @@ def test_postgres_restarts_at_once(rig: Rig, buyers: int, chance: random.Random)
     with rig.database():
         with meanwhile(restart, most=3):
             everybody_buys(rig, buyers, "restarted")
-        assert settle_down(rig) == []
+        assert wait_until_idle(rig) == []
 
 
 def test_redis_hangs(rig: Rig, buyers: int) -> None:
     with rig.database():
         with rig.hanging_redis():
             everybody_buys(rig, buyers, "hung")
-        assert settle_down(rig) == []
+        assert wait_until_idle(rig) == []
 
 
 @pytest.mark.faults
@@ -96,7 +96,7 @@ def test_redis_is_gone_and_comes_back_empty(rig: Rig, buyers: int) -> None:
             everybody_buys(rig, buyers, "gone")
         finally:
             rig.start_redis()
-        assert settle_down(rig) == []
+        assert wait_until_idle(rig) == []
 
 
 @pytest.mark.faults
@@ -108,7 +108,7 @@ def test_redis_forgets_again_and_again(rig: Rig, buyers: int, chance: random.Ran
 
     with rig.database(), meanwhile(forget):
         everybody_buys(rig, buyers, "forgotten")
-        assert settle_down(rig) == []
+        assert wait_until_idle(rig) == []
 
 
 def test_the_answers_to_commits_are_lost(rig: Rig, buyers: int) -> None:
@@ -121,7 +121,7 @@ def test_the_answers_to_commits_are_lost(rig: Rig, buyers: int) -> None:
         finally:
             rig.database_line.heal()
         assert rig.database_line.swallowed > before
-        assert settle_down(rig) == []
+        assert wait_until_idle(rig) == []
 
 
 @pytest.mark.faults
@@ -135,7 +135,7 @@ def test_the_line_to_postgres_is_slow_and_cut(rig: Rig, buyers: int, chance: ran
         with meanwhile(cut):
             everybody_buys(rig, buyers, "cut")
         rig.database_line.heal()
-        assert settle_down(rig) == []
+        assert wait_until_idle(rig) == []
 
 
 @pytest.mark.faults
@@ -146,7 +146,7 @@ def test_the_line_to_redis_is_slow(rig: Rig, buyers: int) -> None:
             everybody_buys(rig, buyers, "slowed")
         finally:
             rig.redis_line.heal()
-        assert settle_down(rig) == []
+        assert wait_until_idle(rig) == []
 
 
 def test_the_mail_server_refuses_and_hangs_up(rig: Rig, buyers: int) -> None:
@@ -156,7 +156,7 @@ def test_the_mail_server_refuses_and_hangs_up(rig: Rig, buyers: int) -> None:
             everybody_buys(rig, buyers, "refused")
         finally:
             rig.mail.manners = Manners()
-        assert settle_down(rig, skip_waits=True) == []
+        assert wait_until_idle(rig, skip_waits=True) == []
         assert rig.mail.doubled() == {}
 
 
@@ -168,7 +168,7 @@ def test_the_mail_server_is_gone(rig: Rig, buyers: int) -> None:
             everybody_buys(rig, buyers, "unmailed")
         finally:
             rig.mail.start()
-        assert settle_down(rig, skip_waits=True) == []
+        assert wait_until_idle(rig, skip_waits=True) == []
 
 
 @pytest.mark.faults
@@ -181,5 +181,5 @@ def test_a_mail_server_that_dawdles_gets_each_mail_once(rig: Rig) -> None:
             time.sleep(150)
         finally:
             rig.mail.manners = Manners()
-        assert settle_down(rig, skip_waits=True) == []
+        assert wait_until_idle(rig, skip_waits=True) == []
         assert rig.mail.doubled() == {}

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from shop.core.db import session
 from tests import cast as people
-from tests.faults.failpoints import settle_down
+from tests.faults.failpoints import wait_until_idle
 from tests.faults.rig import Rig
 from tests.faults.stories import Actors, form
 from tests.support.stack import eventually
@@ -56,7 +56,7 @@ def test_an_upload_to_a_full_disk_is_refused_and_leaves_nothing(rig: Rig) -> Non
 
         with urllib.request.urlopen(form(url, picture.getvalue(), who.staff_headers)) as answer:
             assert answer.status == 201
-        eventually(lambda: settle_down(rig) == [], within_s=60, what="the picture is ready")
+        eventually(lambda: wait_until_idle(rig) == [], within_s=60, what="the picture is ready")
 
 
 def _pictures() -> int:

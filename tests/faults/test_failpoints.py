@@ -3,7 +3,7 @@
 import random
 
 from shop.core.failpoints import PLACES
-from tests.faults.failpoints import IN_THE_RELAY, Run, settle_down
+from tests.faults.failpoints import IN_THE_RELAY, Run, wait_until_idle
 from tests.faults.rig import Rig
 
 SHORT = 6
@@ -19,4 +19,4 @@ def test_a_process_that_dies_anywhere_leaves_nothing_wrong(
         outcomes = Run(rig, seed=seed).over(places)
 
         assert [one for one in outcomes if one.problem] == []
-        assert settle_down(rig) == []
+        assert wait_until_idle(rig) == []

@@ -127,7 +127,7 @@ def booked_in_dollars(stripe: stripe_rig.Rig, source: str, rate: float) -> str:
 def test_pending_refund_is_compared(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     intent_id = paid_there(order.id, stripe, card="pm_card_pendingRefund")
-    payments.settle_order(order.id)
+    payments.sync_order(order.id)
     with transaction():
         refund = payments.request_refund(
             orders.lock(order.id), payments.Wanted(amount_minor=500), reason="goodwill"

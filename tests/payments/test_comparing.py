@@ -245,7 +245,7 @@ def test_a_refund_that_failed_and_was_made_anew_is_no_difference(
 ) -> None:
     order = cast.unpaid_order
     paid_there(order.id, stripe, card="pm_card_refundFail")
-    payments.settle_order(order.id)
+    payments.sync_order(order.id)
     stripe.control(refund_after_s=0)
     with transaction():
         refund = payments.request_refund(
@@ -267,7 +267,7 @@ def test_a_refund_that_failed_and_was_made_anew_is_no_difference(
 def test_a_refund_that_stripe_does_not_know_is_listed(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     paid_there(order.id, stripe)
-    payments.settle_order(order.id)
+    payments.sync_order(order.id)
     with transaction():
         refund = payments.request_refund(
             orders.lock(order.id), payments.Wanted(amount_minor=100), reason="goodwill"

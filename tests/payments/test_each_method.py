@@ -77,7 +77,7 @@ def test_method_works_to_the_end(
 
     started = payments.start(order.id)
     intent = confirm(stripe, started, method)
-    payments.settle(started.payment_id)
+    payments.sync_payment(started.payment_id)
 
     attempt = payments.latest(order.id)
     assert attempt is not None
@@ -87,7 +87,7 @@ def test_method_works_to_the_end(
         assert attempt.method == method
     if AFTER[method] != "paid":
         stripe.control("/payment", payment_intent=intent["id"], outcome="succeed")
-        payments.settle(started.payment_id)
+        payments.sync_payment(started.payment_id)
     paid = orders.by_id(order.id)
     assert (paid.status, paid.payment_status) == ("confirmed", "paid")
     assert payments.latest(order.id).method == method
@@ -97,7 +97,7 @@ def test_method_works_to_the_end(
     payments.send_refund(refund.id)
     if refund.status != "done":  # of money that did not come from a card
         stripe.control("/refund", refund=refund.stripe_id, status="succeeded")
-        syncing.settle_refund(refund.stripe_id or "")
+        syncing.sync_refund(refund.stripe_id or "")
     assert orders.by_id(order.id).payment_status == "refunded"
 
 
@@ -115,15 +115,15 @@ def test_failed_method_leaves_the_order_payable(
     stripe.control(timers=False)
     started = payments.start(order.id)
     intent = confirm(stripe, started, method)
-    payments.settle(started.payment_id)
+    payments.sync_payment(started.payment_id)
 
     stripe.control("/payment", payment_intent=intent["id"], outcome=outcome)
-    payments.settle(started.payment_id)
+    payments.sync_payment(started.payment_id)
 
     failed = orders.by_id(order.id)
     assert (failed.status, failed.payment_status) == ("pending", "unpaid")
     again = payments.start(order.id)
     confirm(stripe, again, "card")
-    payments.settle(again.payment_id)
+    payments.sync_payment(again.payment_id)
     paid = orders.by_id(order.id)
     assert (paid.status, paid.payment_status) == ("confirmed", "paid")

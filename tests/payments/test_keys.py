@@ -60,7 +60,7 @@ def pay_at_stripe(order_id: int, stripe: stripe_rig.Rig, *, capture: str = "auto
     payment = one(Payment)
     params: Any = {"payment_method": VISA, "return_url": "https://example.com/"}
     stripe.client.v1.payment_intents.confirm(payment.intent_id or "", params)
-    payments.settle(payment.id)
+    payments.sync_payment(payment.id)
     return one(Payment)
 
 

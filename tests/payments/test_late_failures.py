@@ -146,10 +146,10 @@ def test_voucher_after_a_declined_card_is_a_voucher(
     started = payments.start(order.id)
     status, _ = decline(stripe, started)
     assert status == 402
-    payments.settle(started.payment_id)
+    payments.sync_payment(started.payment_id)
 
     confirm(stripe, started, "multibanco")
-    payments.settle(started.payment_id)
+    payments.sync_payment(started.payment_id)
 
     attempt = payments.latest(order.id)
     assert attempt is not None
@@ -164,10 +164,10 @@ def test_debit_after_a_declined_card_shows_no_card(
     stripe.control(timers=False)
     started = payments.start(order.id)
     decline(stripe, started)
-    payments.settle(started.payment_id)
+    payments.sync_payment(started.payment_id)
 
     confirm(stripe, started, "sepa_debit")
-    payments.settle(started.payment_id)
+    payments.sync_payment(started.payment_id)
 
     attempt = payments.latest(order.id)
     assert attempt is not None

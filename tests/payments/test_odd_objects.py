@@ -31,7 +31,7 @@ def authorised_there(order_id: int, stripe: stripe_rig.Rig) -> Payment:
     with transaction():
         attempts.open_payment(orders.lock(order_id), capture="manual")
     paid_there(order_id, stripe)
-    assert payments.settle_order(order_id) == "authorised"
+    assert payments.sync_order(order_id) == "authorised"
     return session.scalars(select(Payment).where(Payment.order_id == order_id)).one()
 
 

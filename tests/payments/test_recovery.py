@@ -126,9 +126,7 @@ def test_an_attempt_at_a_closed_order_is_not_looked_at_for_ever(cast: Cast, stri
     assert stripe.asked == []
 
 
-def test_one_unknown_intent_does_not_stop_the_others_from_being_settled(
-    cast: Cast, stripe: Stripe
-) -> None:
+def test_one_unknown_intent_stops_no_other_sync(cast: Cast, stripe: Stripe) -> None:
     people.attempt(people.order(cast.lamp))
     order = cast.unpaid_order
     payment = people.attempt(order)
@@ -192,9 +190,7 @@ def test_an_order_that_cannot_be_closed_does_not_hide_those_behind_it(
     )
 
 
-def test_a_payment_that_cannot_be_settled_does_not_hide_those_behind_it(
-    cast: Cast, stripe: Stripe
-) -> None:
+def test_refused_payment_hides_none_behind_it(cast: Cast, stripe: Stripe) -> None:
     first, second = (people.attempt(people.order(v)) for v in (cast.mug, cast.lamp))
     for payment in (first, second):
         stripe.intents[f"pi_{payment.id}"] = people.intent(payment)

@@ -22,7 +22,7 @@ def test_a_refund_whose_answer_was_lost_for_days_is_found_and_not_made_again(
     stripe.client.v1.payment_intents.confirm(
         intent_id, {"payment_method": "pm_card_visa", "return_url": "https://example.com/"}
     )
-    assert payments.settle(started.payment_id) == "paid"
+    assert payments.sync_payment(started.payment_id) == "paid"
     with transaction():
         payments.cancel_order(orders.lock(order.id), reason="mistake")
     (refund,) = session.query(Refund)

@@ -36,8 +36,8 @@ def test_a_purchase_and_its_refund_in_test_mode(cast: Cast) -> None:
     stripe.StripeClient(KEY).v1.payment_intents.confirm(
         intent_id, {"payment_method": "pm_card_visa", "return_url": "https://example.com/"}
     )
-    assert payments.settle(started.payment_id) == "paid"
-    assert payments.settle(started.payment_id) == "known"
+    assert payments.sync_payment(started.payment_id) == "paid"
+    assert payments.sync_payment(started.payment_id) == "known"
 
     with transaction():
         payments.cancel_order(orders.lock(order.id), reason="mistake")

@@ -21,7 +21,7 @@ HUGE = 10**30
 def paid(order: orders.Order, stripe: stripe_rig.Rig) -> str:
     """An order that is paid at Stripe and here; gives its intent's id."""
     intent_id = paid_there(order.id, stripe)
-    assert payments.settle_order(order.id) == "paid"
+    assert payments.sync_order(order.id) == "paid"
     return intent_id
 
 
@@ -264,7 +264,7 @@ def test_timetable_goes_on_past_a_refused_refund(cast: Cast, stripe: stripe_rig.
     for _ in range(2):
         order = people.order(cast.mug)
         intent_id = paid_there(order.id, stripe, card="pm_card_pendingRefund")
-        payments.settle_order(order.id)
+        payments.sync_order(order.id)
         with transaction():
             refund = payments.request_refund(
                 orders.lock(order.id), payments.Wanted(amount_minor=500), reason="goodwill"

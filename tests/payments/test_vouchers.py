@@ -27,7 +27,7 @@ def order(cast: Cast, stripe: stripe_rig.Rig) -> Iterator[Order]:
     stripe.control(timers=False)
     started = payments.start(made.id)
     confirm(stripe, started, "multibanco")
-    payments.settle(started.payment_id)
+    payments.sync_payment(started.payment_id)
     assert payments.has_voucher(made.id)
     yield made
     methods.configure(["card"])
@@ -56,7 +56,7 @@ def test_order_is_paid_by_card_instead(order: Order, stripe: stripe_rig.Rig) -> 
     assert now.expires_at < held_until
     again = payments.start(order.id)
     confirm(stripe, again, "card")
-    payments.settle(again.payment_id)
+    payments.sync_payment(again.payment_id)
     assert orders.by_id(order.id).payment_status == "paid"
     assert attempts(order) == [("cancelled", "multibanco"), ("succeeded", "card")]
     work()
@@ -86,7 +86,7 @@ def test_voucher_is_offered_again_in_a_shop_that_has_nothing_else(
 
 def test_ended_voucher_is_followed_by_another_method(order: Order, stripe: stripe_rig.Rig) -> None:
     stripe.control("/payment", payment_intent=intent_of(order), outcome="expire")
-    payments.settle_order(order.id)
+    payments.sync_order(order.id)
     deadline = orders.by_id(order.id).expires_at
 
     work()
@@ -101,14 +101,14 @@ def test_ended_voucher_is_followed_by_another_method(order: Order, stripe: strip
 
 def test_paying_again_does_not_wait_for_the_worker(order: Order, stripe: stripe_rig.Rig) -> None:
     stripe.control("/payment", payment_intent=intent_of(order), outcome="expire")
-    payments.settle_order(order.id)
+    payments.sync_order(order.id)
 
     started = payments.start(order.id)
     work()
 
     assert attempts(order) == [("cancelled", "multibanco"), ("started", "")]
     confirm(stripe, started, "card")
-    payments.settle(started.payment_id)
+    payments.sync_payment(started.payment_id)
     assert orders.by_id(order.id).payment_status == "paid"
 
 
@@ -147,7 +147,7 @@ def test_money_of_a_cancelled_voucher_is_refunded(order: Order, stripe: stripe_r
     payments.cancel_voucher(order.id)
     again = payments.start(order.id)
     confirm(stripe, again, "card")
-    payments.settle(again.payment_id)
+    payments.sync_payment(again.payment_id)
 
     with transaction():
         late = people.intent(voucher, method="multibanco", charge_id="py_late")

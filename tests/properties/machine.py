@@ -242,7 +242,7 @@ class Shop(RuleBasedStateMachine):
         card: str,
         far: int,
     ) -> None:
-        """A buyer goes from the shelf as far as ``far`` towards a settled payment, undisturbed."""
+        """A buyer goes from the shelf as far as ``far`` towards a synced payment, undisturbed."""
         cart = self._cart(who)
         for variant, quantity in zip(self.ground.variants, units, strict=True):
             if quantity:
@@ -258,7 +258,7 @@ class Shop(RuleBasedStateMachine):
             self.bank.confirm(self.secrets[-1][1], card)
             self.mailbag += self.bank.news()
             if far >= 4:
-                self.step(lambda: payments.settle_order(mine[-1]), procedure=True)
+                self.step(lambda: payments.sync_order(mine[-1]), procedure=True)
 
     @rule(
         who=WHO,
@@ -281,7 +281,7 @@ class Shop(RuleBasedStateMachine):
         self.bank.confirm(intent, card, slowly=slowly)
         self.mailbag += self.bank.news()
         if told:
-            self.step(lambda: payments.settle_order(first), procedure=True)
+            self.step(lambda: payments.sync_order(first), procedure=True)
 
     @rule(who=WHO, which=WHICH, units=st.integers(0, 4), code=CODE)
     def change_cart(self, who: int, which: int, units: int, code: int | None) -> None:
@@ -378,7 +378,7 @@ class Shop(RuleBasedStateMachine):
     def come_back(self, which: int, crash: int | None) -> None:
         """The buyer returns from Stripe to the shop's page."""
         order_id = self._sale(which)
-        self.step(lambda: payments.settle_order(order_id), crash=crash, procedure=True)
+        self.step(lambda: payments.sync_order(order_id), crash=crash, procedure=True)
 
     # Staff.
 

@@ -1,4 +1,4 @@
-"""Settling: the one way to paid, called by anybody, in any order, any number of times."""
+"""Syncing: the one way to paid, called by anybody, in any order, any number of times."""
 
 import pytest
 from sqlalchemy import select
