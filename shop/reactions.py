@@ -55,7 +55,7 @@ from shop.reviews.events import ReviewAdded
 
 
 def _apply_webhook(event: WebhookReceived) -> None:
-    payments.apply_delivery(event.delivery_id)
+    payments.apply_webhook(event.delivery_id)
 
 
 def _close_intents(event: OrderCancelled | OrderExpired) -> None:
@@ -75,7 +75,7 @@ def _void(event: VoidRequested) -> None:
 
 
 def _compare(event: ComparisonRequested) -> None:
-    payments.compare(event.run_id)
+    payments.run_reconciliation(event.run_id)
 
 
 def _deliver_mail(event: MailQueued) -> None:

@@ -76,8 +76,8 @@ def _method(value: str, row: Listed) -> str:
 
 
 class PaymentsView(View):
-    """Attempts to pay, and above them what needs a person: tasks, refunds, disputes, comparisons
-    with Stripe."""
+    """Attempts to pay, and above them what needs a person: tasks, refunds, disputes and
+    reconciliations with Stripe."""
 
     route_base = "/admin/payments"
     datamodel = Table(Payment)
@@ -146,20 +146,20 @@ class PaymentsView(View):
             "dispute_words": DISPUTE_WORDS,
             "day": day,
             "runs": payments.runs(),
-            "is_comparing": payments.is_comparing(),
-            "may_compare": self.may("can_compare"),
+            "is_reconciling": payments.is_reconciling(),
+            "may_reconcile": self.may("can_compare"),
             "may_close": self.may("can_close"),
         }
 
     @expose("/compare", methods=["POST"])
     @has_access
     def compare(self) -> Page:
-        """Have a worker compare our books with Stripe's."""
+        """Have a worker reconcile our books with Stripe's."""
         days = whole("days", what=_("The number of days"))
         with transaction():
-            if payments.is_comparing():
+            if payments.is_reconciling():
                 raise WrongState(_("Reconciliation is already running."))
-            payments.request_comparison(days=days)
+            payments.request_reconciliation(days=days)
         if errors.wants_json():
             return jsonify(message=_("Reconciliation is running."))
         flash(_("Reconciliation is running. Its result will appear here."), "success")

@@ -10,15 +10,6 @@ from shop.payments.attempts import has_ended_voucher, ways_to_pay
 from shop.payments.cancelling import cancel_lines, cancel_order
 from shop.payments.captures import capture, release, void
 from shop.payments.closing import close_intents, expire_unpaid
-from shop.payments.compared_money import BALANCE
-from shop.payments.comparing import (
-    compare,
-    compare_lately,
-    compare_nightly,
-    is_comparing,
-    reconcile_all,
-    request_comparison,
-)
 from shop.payments.methods import (
     WALLET_METHODS,
     PaymentMethod,
@@ -41,6 +32,15 @@ from shop.payments.queries import (
     refunds_of,
     runs,
 )
+from shop.payments.reconciled_money import BALANCE
+from shop.payments.reconciliation import (
+    is_reconciling,
+    reconcile_all,
+    reconcile_nightly,
+    reconcile_recent,
+    request_reconciliation,
+    run_reconciliation,
+)
 from shop.payments.reconciling import reconcile, reconcile_refunds
 from shop.payments.records import balance_of, recount
 from shop.payments.refundable import called_off, owed, preview
@@ -61,21 +61,21 @@ from shop.payments.stripe_signatures import BadSignature
 from shop.payments.syncing import sync_order, sync_payment
 from shop.payments.tasks import close_task
 from shop.payments.vouchers import cancel_voucher, give_up_voucher
-from shop.payments.webhooks import apply_delivery, prune_messages, record_webhook
+from shop.payments.webhooks import apply_webhook, prune_messages, record_webhook
 
 __all__ = [
     "BALANCE", "REASONS", "WALLET_METHODS", "AttemptStatus", "BadSignature",
     "MoneyEventKind", "OrderReturn", "Payment", "PaymentMethod", "Refund", "RefundSource",
     "RefundStatus", "Refused", "Started", "SyncOutcome", "Task", "Wanted",
-    "WebhookDelivery", "apply_delivery", "balance_of", "called_off", "cancel_lines",
+    "WebhookDelivery", "apply_webhook", "balance_of", "called_off", "cancel_lines",
     "cancel_order", "cancel_voucher", "capture", "capture_method", "check_amount",
-    "close_intents", "close_task", "compare", "compare_lately", "compare_nightly",
-    "enabled_methods", "everything", "expire_unpaid", "facts_of", "failure_for_customer",
-    "give_up_voucher", "has_ended_voucher", "has_voucher", "held", "is_comparing", "latest",
-    "of_order", "offered_methods", "open_disputes", "open_refunds", "open_tasks", "owed",
-    "preview", "prune_messages", "reconcile", "reconcile_all", "reconcile_refunds",
-    "record_webhook", "recount", "refund_or_return", "refunds_of", "release",
-    "request_comparison", "request_refund", "retry_refund", "returns_of", "runs",
-    "script_origin", "script_url", "send_refund", "start", "sync_order", "sync_payment",
-    "takes_days", "takes_wallets", "void", "ways_to_pay",
+    "close_intents", "close_task", "enabled_methods", "everything", "expire_unpaid",
+    "facts_of", "failure_for_customer", "give_up_voucher", "has_ended_voucher",
+    "has_voucher", "held", "is_reconciling", "latest", "of_order", "offered_methods",
+    "open_disputes", "open_refunds", "open_tasks", "owed", "preview", "prune_messages",
+    "reconcile", "reconcile_all", "reconcile_nightly", "reconcile_recent",
+    "reconcile_refunds", "record_webhook", "recount", "refund_or_return", "refunds_of",
+    "release", "request_reconciliation", "request_refund", "retry_refund", "returns_of",
+    "run_reconciliation", "runs", "script_origin", "script_url", "send_refund", "start",
+    "sync_order", "sync_payment", "takes_days", "takes_wallets", "void", "ways_to_pay",
 ]  # fmt: skip

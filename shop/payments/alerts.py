@@ -1,7 +1,7 @@
 """What Stripe warns of and a person should know: early fraud warnings, reviews, failed payouts.
 
 They move no money of an order. A task says each in words, and closes when Stripe closes it.
-``WATCHED`` is for the comparison, which finds those whose message was lost.
+``WATCHED`` is for the reconciliation, which finds those whose message was lost.
 """
 
 from collections.abc import Callable, Iterator

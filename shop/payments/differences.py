@@ -1,4 +1,4 @@
-"""What a comparison with Stripe finds: differences, and objects that cannot be compared.
+"""What a reconciliation with Stripe finds: differences, and objects that cannot be reconciled.
 
 With ``mends``, each difference is synced the way a message would have been.
 """
@@ -38,11 +38,11 @@ class Look:
         self.differing: set[str] = set()
 
     def guarded(
-        self, what: str, reference: str, compare_one: Callable[[], Difference | None]
+        self, what: str, reference: str, reconcile_one: Callable[[], Difference | None]
     ) -> Difference | None:
-        """Compare one object; one that cannot be is a difference, too."""
+        """Reconcile one object; one that cannot be is a difference, too."""
         try:
-            return compare_one()
+            return reconcile_one()
         except Exception as error:
             if unapplied.is_passing(error):
                 raise
@@ -51,8 +51,8 @@ class Look:
                 what,
                 reference,
                 _number_of(reference) or "",
-                "not compared",
-                "cannot be compared",
+                "not reconciled",
+                "cannot be reconciled",
                 partial(as_it_was, error),
             )
 
@@ -69,7 +69,7 @@ class Look:
             what,
             error.reference,
             shown,
-            "not compared",
+            "not reconciled",
             "cannot be read",
             partial(as_it_was, error),
         )
@@ -118,7 +118,7 @@ class Look:
 
 
 def as_it_was(error: Exception) -> str:
-    """Raise what went wrong when an object was compared, as if applying it had failed."""
+    """Raise what went wrong when an object was reconciled, as if applying it had failed."""
     raise error
 
 

@@ -153,6 +153,6 @@ class DisputeChanged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonRequested(Event):
-    """A comparison with Stripe was asked for; its row waits to be filled."""
+    """A reconciliation with Stripe was asked for; its row waits to be filled."""
 
     run_id: int

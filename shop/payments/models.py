@@ -397,9 +397,9 @@ class Task(Base):
 
 
 class ReconcileRun(Base):
-    """One comparison of our payments, refunds and disputes with Stripe's. ``differences`` are those
-    that were found, as sentences with what was done about each; ``refused`` counts those whose
-    object could not be applied."""
+    """One reconciliation of our payments, refunds and disputes with Stripe's. ``differences`` are
+    those that were found, as sentences with what was done about each; ``refused`` counts those
+    whose object could not be applied."""
 
     __tablename__ = "reconcile_run"
 

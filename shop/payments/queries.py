@@ -106,5 +106,5 @@ def open_disputes(*, limit: int = 100) -> Sequence[Dispute]:
 
 
 def runs(*, limit: int = 10) -> Sequence[ReconcileRun]:
-    """The latest comparisons with Stripe, newest first."""
+    """The latest reconciliations with Stripe, newest first."""
     return session.scalars(select(ReconcileRun).order_by(ReconcileRun.id.desc()).limit(limit)).all()

@@ -207,7 +207,7 @@ def _report_refused_start(code: str, reason: str, order_id: int, number: str) ->
 
 def _attached(payment_id: int, intent: stripe_objects.Intent) -> str:
     """The secret of the PaymentIntent that another call gave this attempt. Ours, if it is another
-    one, is cancelled, now or by the comparison: nobody has its secret."""
+    one, is cancelled, now or by the reconciliation: nobody has its secret."""
     known = session.execute(
         select(Payment.intent_id, Payment.client_secret).where(Payment.id == payment_id)
     ).one()

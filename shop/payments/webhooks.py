@@ -69,10 +69,10 @@ def record_webhook(payload: bytes, signature: str) -> bool:
     """Verify and store a message of Stripe's; False if we had it. Raises ``BadSignature``."""
     event = verify(payload, signature)
     with transaction("store-message"):
-        return record_delivery(event)
+        return record_verified(event)
 
 
-def record_delivery(event: dict[str, Any]) -> bool:
+def record_verified(event: dict[str, Any]) -> bool:
     """Store a verified message of Stripe's; False if it was stored before.
 
     Types that tell us nothing new, and messages about another account or mode, are kept, marked so,
@@ -143,7 +143,7 @@ _SYNCS: dict[str, tuple[str, Callable[[str], str]]] = {
 
 @reports_denied_access()
 @stripe_client.bounded()
-def apply_delivery(delivery_id: int) -> None:
+def apply_webhook(delivery_id: int) -> None:
     """Act on a stored message. Unknown types are kept and ignored.
 
     It is marked as applied also when its object is not ours, or cannot be applied: that is written

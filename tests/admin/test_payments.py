@@ -1,4 +1,4 @@
-"""The payments page: what needs a person, what is on its way, and comparisons with Stripe."""
+"""The payments page: what needs a person, what is on its way, and reconciliations with Stripe."""
 
 import pytest
 from flask import Flask
@@ -73,7 +73,7 @@ def test_open_disputes_say_by_when(finance: Desk, cast: Cast) -> None:
     assert "€10.00" in part and "fraudulent" in part and "respond in Stripe by" in part
 
 
-def test_a_comparison_is_asked_for_and_a_worker_makes_it(finance: Desk) -> None:
+def test_requested_reconciliation_is_run_by_a_worker(finance: Desk) -> None:
     status, _ = finance.ask("/admin/payments/compare", {"days": "7"})
     again, refusal = finance.ask("/admin/payments/compare", {"days": "7"})
 
@@ -114,7 +114,7 @@ def test_differences_are_shown_side_by_side(finance: Desk) -> None:
 
 
 @pytest.mark.parametrize("role", ["Support", "Viewer"])
-def test_others_look_and_do_not_compare(app: Flask, cast: Cast, role: str) -> None:
+def test_others_look_and_do_not_reconcile(app: Flask, cast: Cast, role: str) -> None:
     desk = sit(app, role)
 
     assert "Reconcile now" not in desk.text(PAGE)

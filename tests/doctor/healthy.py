@@ -219,7 +219,7 @@ class Shop:
         }
         ada = self.cast.ada
         with transaction():
-            webhooks.record_delivery(event)
+            webhooks.record_verified(event)
             sessions.start("customer", ada.id)
             sessions.start("staff", 1)
         with transaction():

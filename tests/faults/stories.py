@@ -216,7 +216,7 @@ def paid(who: Actors) -> tuple[End, str]:
 
 
 def compare(who: Actors) -> End:
-    """Buy, and compare with Stripe, again if that died."""
+    """Buy, and reconcile with Stripe, again if that died."""
     end = buy(who)
     while who.rig.flask("reconcile", "--days", "1").returncode == -signal.SIGKILL:
         pass

@@ -191,7 +191,7 @@ def test_a_customer_cancels_some_pieces(
     expect(page.locator("#order-money")).to_contain_text("€1.00")
 
 
-def test_a_comparison_runs_beside_the_page(shop: RunningShop, owner: Visitor) -> None:
+def test_reconciliation_runs_beside_the_page(shop: RunningShop, owner: Visitor) -> None:
     page = owner.goto("/admin/payments/list/")
     expect(page.locator("[data-running]")).to_have_count(0, timeout=A_MINUTE_MS)
 

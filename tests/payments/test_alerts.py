@@ -80,8 +80,8 @@ def test_deleted_and_odd_alerts_are_named(cast: Cast, stripe: stripe_rig.Rig) ->
     assert hear("payout.failed", payout) == "refused: cannot be read"
 
 
-def compared() -> list[tuple[str, str]]:
-    """What a comparison finds and does."""
+def reconciled() -> list[tuple[str, str]]:
+    """What a reconciliation finds and does."""
     run = payments.reconcile_all(days=1)
     assert run.failure == ""
     return [(one["what"], one["done"]) for one in run.differences]
@@ -103,7 +103,7 @@ def test_alerts_of_lost_messages_are_found(cast: Cast, stripe: stripe_rig.Rig) -
     found = doctor.run_all(with_stripe=True, checks=()).faults
     assert [(one.check.id, one.count) for one in found] == [("stripe", 3)]
 
-    assert compared() == [
+    assert reconciled() == [
         ("early fraud warning", "warning open"),
         ("review", "review open"),
         ("payout", "payout failed"),
@@ -113,7 +113,7 @@ def test_alerts_of_lost_messages_are_found(cast: Cast, stripe: stripe_rig.Rig) -
         ("review", review["id"]),
         ("payout_failed", payout["id"]),
     ]
-    assert compared() == []
+    assert reconciled() == []
 
 
 def test_alerts_end_without_a_message(cast: Cast, stripe: stripe_rig.Rig) -> None:
@@ -121,18 +121,18 @@ def test_alerts_end_without_a_message(cast: Cast, stripe: stripe_rig.Rig) -> Non
     warning = stripe.control("/fraud_warning", payment_intent=intent_id)
     review = stripe.control("/review", payment_intent=intent_id)
     stripe.control("/payout")
-    compared()
+    reconciled()
     stripe.control(change={"id": warning["id"], "actionable": False})
     stripe.control("/review", review=review["id"])
     stripe.control("/payout", status="paid")
 
-    assert compared() == [
+    assert reconciled() == [
         ("early fraud warning", "warning closed"),
         ("review", "review closed"),
         ("payout", "payout failed, a later one is paid"),
     ]
     assert tasks() == []
-    assert compared() == []
+    assert reconciled() == []
 
 
 def test_who_has_looked_is_not_asked_again(cast: Cast, stripe: stripe_rig.Rig) -> None:
@@ -140,38 +140,38 @@ def test_who_has_looked_is_not_asked_again(cast: Cast, stripe: stripe_rig.Rig) -
     stripe.control("/fraud_warning", payment_intent=intent_id)
     stripe.control("/review", payment_intent=intent_id)
     stripe.control("/payout")
-    assert len(compared()) == 3
+    assert len(reconciled()) == 3
     with transaction():
         for task in session.scalars(select(Task)):
             payments.close_task(task.id)
 
-    assert compared() == []
+    assert reconciled() == []
     assert tasks() == []
 
 
-def test_comparison_leaves_alerts_of_other_shops(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_reconciliation_leaves_alerts_of_other_shops(cast: Cast, stripe: stripe_rig.Rig) -> None:
     intent_id = foreign(stripe)
     stripe.control("/fraud_warning", payment_intent=intent_id)
     stripe.control("/review", payment_intent=intent_id)
     ours = paid(cast.unpaid_order, stripe)
     warning = stripe.control("/fraud_warning", payment_intent=ours)
 
-    assert compared() == [("early fraud warning", "warning open")]
+    assert reconciled() == [("early fraud warning", "warning open")]
     assert tasks() == [("fraud_warning", warning["id"])]
 
 
-def test_odd_alerts_do_not_stop_a_comparison(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_odd_alerts_do_not_stop_a_reconciliation(cast: Cast, stripe: stripe_rig.Rig) -> None:
     intent_id = paid(cast.unpaid_order, stripe)
     warning = stripe.control("/fraud_warning", payment_intent=intent_id)
     review = stripe.control("/review", payment_intent=intent_id)
     odd, good = stripe.control("/payout"), stripe.control("/payout", amount=500)
-    compared()
+    reconciled()
     stripe.control(
         change=[{"id": warning["id"], "actionable": "perhaps"}, {"id": odd["id"], "amount": None}]
     )
     stripe.control(delete=[review["id"], good["id"]])
 
-    assert compared() == [
+    assert reconciled() == [
         ("early fraud warning", "refused: cannot be read"),
         ("review", "refused: deleted at Stripe"),
         ("payout", "refused: cannot be read"),
@@ -188,13 +188,13 @@ def test_lists_that_stripe_refuses_are_named(
     denied = {"path": "/v1/radar/early_fraud_warnings", "method": "GET", "error": error}
     stripe.control(fail={**denied, "times": 2})
 
-    assert compared() == [
+    assert reconciled() == [
         ("early fraud warning list", "refused: cannot be listed"),
         ("review", "review open"),
     ]
     assert ("stripe_refused", "early fraud warning list") in tasks()
-    assert compared() == []  # somebody is asked already
-    assert compared() == []  # the key may list them now
+    assert reconciled() == []  # somebody is asked already
+    assert reconciled() == []  # the key may list them now
     assert [kind for kind, _ in tasks()] == ["review"]
 
 
@@ -227,7 +227,7 @@ def test_late_news_of_a_failed_payout_asks_nobody(cast: Cast, stripe: stripe_rig
 
     assert hear("payout.failed", failed) == "payout failed, a later one is paid"
     assert tasks() == []
-    assert compared() == []
+    assert reconciled() == []
 
 
 def test_payout_below_zero_is_said_as_such(cast: Cast, stripe: stripe_rig.Rig) -> None:

@@ -70,7 +70,7 @@ def test_books_follow_disputes_in_any_order(cast: Cast, stripe: stripe_rig.Rig, 
     assert doctor.run_all(with_stripe=True, checks=()).faults == ()
 
 
-def test_comparison_alone_follows_movements(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_reconciliation_alone_follows_movements(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = people.order(cast.mug)
     intent_id = paid(order, stripe)
     dispute = stripe.control("/dispute", payment_intent=intent_id)
@@ -124,7 +124,7 @@ def booked_in_dollars(stripe: stripe_rig.Rig, source: str, rate: float) -> str:
     return str(moved["id"])
 
 
-def test_pending_refund_is_compared(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_pending_refund_is_reconciled(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     intent_id = paid_there(order.id, stripe, card="pm_card_pendingRefund")
     payments.sync_order(order.id)
@@ -147,7 +147,7 @@ def test_pending_refund_is_compared(cast: Cast, stripe: stripe_rig.Rig) -> None:
     assert faults() == []  # pending, and not taken from the balance yet
 
 
-def test_converted_balance_is_compared(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_converted_balance_is_reconciled(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     intent_id = paid(order, stripe)
     charge = next(one for one in stripe.state()["charges"] if one["payment_intent"] == intent_id)
@@ -167,7 +167,7 @@ def test_converted_balance_is_compared(cast: Cast, stripe: stripe_rig.Rig) -> No
     ]
 
 
-def test_dispute_in_a_third_currency_is_compared(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_dispute_in_a_third_currency_is_reconciled(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     intent_id = paid(order, stripe)
     charge = next(one for one in stripe.state()["charges"] if one["payment_intent"] == intent_id)

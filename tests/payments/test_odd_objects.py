@@ -207,7 +207,7 @@ def test_refund_of_other_money_is_not_ours(cast: Cast, stripe: stripe_rig.Rig) -
 
 
 @pytest.mark.parametrize("rate", ["nan", "-1", 1e300, 1e-300, True])
-def test_odd_rate_stops_no_comparison(cast: Cast, stripe: stripe_rig.Rig, rate: object) -> None:
+def test_odd_rate_stops_no_reconciliation(cast: Cast, stripe: stripe_rig.Rig, rate: object) -> None:
     intent_id = paid(cast.unpaid_order, stripe)
     charge = shown(stripe, "payment_intents", intent_id)["latest_charge"]
     booked = shown(stripe, "charges", charge)["balance_transaction"]

@@ -92,7 +92,7 @@ def test_other_accounts_and_modes_are_not_ours(
     intent_id = paid_there(cast.unpaid_order.id, stripe)
     about = shown(stripe, "payment_intents", intent_id)
     with transaction():
-        webhooks.record_delivery(
+        webhooks.record_verified(
             {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": about}, **event}
         )
 

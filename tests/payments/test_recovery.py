@@ -81,11 +81,11 @@ def begun(order: orders.Order) -> Payment:
 def told(kind: str, about: dict[str, Any], number: int = 1) -> str:
     """A message of Stripe's arrives and is worked on; gives the outcome."""
     with transaction():
-        webhooks.record_delivery({"id": f"evt_{number}", "type": kind, "data": {"object": about}})
+        webhooks.record_verified({"id": f"evt_{number}", "type": kind, "data": {"object": about}})
     latest = session.scalars(
         select(payments.WebhookDelivery).order_by(payments.WebhookDelivery.id.desc())
     ).first()
-    payments.apply_delivery(latest.id)
+    payments.apply_webhook(latest.id)
     session.refresh(latest)
     return latest.outcome
 

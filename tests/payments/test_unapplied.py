@@ -47,9 +47,9 @@ def hear(kind: str, about: Any, **event: Any) -> str:
     stored = select(WebhookDelivery).order_by(WebhookDelivery.id.desc()).limit(1)
     with transaction():
         whole = {"id": f"evt_{clock.now().timestamp()}_{id(about)}", "type": kind} | event
-        assert webhooks.record_delivery({"data": {"object": about}} | whole)
+        assert webhooks.record_verified({"data": {"object": about}} | whole)
     message = session.scalars(stored).one()
-    payments.apply_delivery(message.id)
+    payments.apply_webhook(message.id)
     session.refresh(message)
     assert message.applied_at is not None
     return message.outcome
@@ -128,7 +128,9 @@ def test_refund_of_a_void_is_refused(cast: Cast, stripe: stripe_rig.Rig) -> None
     assert payments.reconcile_all(days=1).refused == 1
 
 
-def test_comparison_goes_on_past_every_refused_object(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_reconciliation_goes_on_past_every_refused_object(
+    cast: Cast, stripe: stripe_rig.Rig
+) -> None:
     order = people.order(cast.mug)
     intent_id = paid(order, stripe)
     weird = [refund_there(stripe, intent_id, **fields) for fields, _ in REFUNDS[:13]]
@@ -217,7 +219,7 @@ def test_deleted_objects_are_named_in_messages(cast: Cast, stripe: stripe_rig.Ri
     assert {ref for _, ref in tasks()} == {refund["id"], dispute["id"], intent_id}
 
 
-def test_deleted_objects_are_named_by_a_comparison(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_deleted_objects_are_named_by_a_reconciliation(cast: Cast, stripe: stripe_rig.Rig) -> None:
     intent_id = paid(cast.unpaid_order, stripe)
     dispute = stripe.control("/dispute", payment_intent=intent_id, amount=700)
     payments.reconcile_all(days=1)
@@ -314,7 +316,7 @@ def test_any_message_can_be_stored_and_applied(cast: Cast, stripe: stripe_rig.Ri
 def test_messages_without_id_are_told_apart(cast: Cast) -> None:
     with transaction():
         stored = [
-            webhooks.record_delivery({"type": "refund.created", "data": {"object": {"id": one}}})
+            webhooks.record_verified({"type": "refund.created", "data": {"object": {"id": one}}})
             for one in ("re_1", "re_2", "re_1")
         ]
 

@@ -27,9 +27,9 @@ from shop.core.errors import DomainError
 from shop.core.reaction_runs import run_reaction
 from shop.notifications.events import MailQueued
 from shop.payments import (
-    compared_money,
     disputes,
     intents,
+    reconciled_money,
     refund_news,
     stripe_client,
     stripe_gateway,
@@ -652,7 +652,7 @@ class Shop(RuleBasedStateMachine):
     @rule(crash=CRASH, away=AWAY, which=st.integers(0, 2))
     @precondition(lambda self: self.secrets)
     def reconcile(self, crash: int | None, away: bool, which: int) -> None:
-        """The schedule compares with Stripe."""
+        """The schedule reconciles with Stripe."""
         job = (
             payments.reconcile,
             payments.reconcile_refunds,
@@ -859,7 +859,7 @@ class Shop(RuleBasedStateMachine):
             assert intent["id"] in ours, f"{intent['id']} is not known here"
             captured, status = ours[intent["id"]]
             assert captured == intent["amount_received"], (intent["id"], captured)
-            assert status == compared_money.STATUS.get(intent["status"], "started")
+            assert status == reconciled_money.STATUS.get(intent["status"], "started")
         known = {
             refund: (status, amount)
             for refund, status, amount in session.execute(

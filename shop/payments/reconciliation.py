@@ -1,4 +1,4 @@
-"""Comparisons of all that Stripe has since a moment with what we have: asked for, made, kept."""
+"""Reconciliations of what Stripe has since a moment with what we have: asked for, run, kept."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from shop.core.errors import DomainError, Invalid, Unavailable, WrongState
 from shop.core.events import emit
 from shop.core.i18n import gettext as _
 from shop.core.i18n import ngettext
-from shop.payments import compared_alerts, compared_money, unapplied
+from shop.payments import reconciled_alerts, reconciled_money, unapplied
 from shop.payments.differences import Difference, Look
 from shop.payments.events import ComparisonRequested
 from shop.payments.models import ReconcileRun
@@ -21,15 +21,15 @@ from shop.payments.models import ReconcileRun
 log = logging.getLogger(__name__)
 KEPT_RUNS = 100
 TELL_EVERY = 50
-# Whoever has not ended by then was cut off, or waits for Stripe: somebody may ask anew.
+# Whoever has not ended by then was cut off, or waits for Stripe: somebody may ask again.
 CUT_OFF_AFTER = timedelta(minutes=15)
 # Less than a worker may take: stopped inside a call, the library would say that Stripe is away.
 MAX_DURATION = timedelta(minutes=13)
 MAX_DAYS = 366
 
 
-def request_comparison(*, days: float) -> ReconcileRun:
-    """Ask for a comparison with Stripe over the last ``days``; a worker makes it.
+def request_reconciliation(*, days: float) -> ReconcileRun:
+    """Ask for a reconciliation with Stripe over the last ``days``; a worker runs it.
 
     Raises ``Invalid`` for less than an hour or more than a year.
     """
@@ -42,10 +42,10 @@ def request_comparison(*, days: float) -> ReconcileRun:
     return run
 
 
-def compare(run_id: int) -> None:
-    """Make a comparison that was asked for. One that is done, or that nobody waits for, is left.
+def run_reconciliation(run_id: int) -> None:
+    """Run a reconciliation that was asked for. One that is done or that nobody needs is left.
 
-    Raises ``WrongState`` while another worker compares: then this one is to be tried again.
+    Raises ``WrongState`` while another worker reconciles: then this one is to be tried again.
     """
     with _alone():
         run = session.get(ReconcileRun, run_id)
@@ -56,7 +56,7 @@ def compare(run_id: int) -> None:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Keep other workers from comparing. The lock ends with its connection, so with the process."""
+    """Keep other workers from reconciling. The lock ends with its connection and process."""
     with db.engine().connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT").detach()
         if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext('shop.compare'))")):
@@ -67,9 +67,9 @@ def _alone() -> Iterator[None]:
             connection.execute(text("SELECT pg_advisory_unlock(hashtext('shop.compare'))"))
 
 
-def compare_nightly() -> None:
-    """Ask for a comparison of the last 30 days, unless one went through in the last 20 hours or is
-    running."""
+def reconcile_nightly() -> None:
+    """Ask for a reconciliation of the last 30 days, unless one runs or went through in the last
+    20 hours."""
     now = clock.now()
     went_through = ReconcileRun.finished_at.is_not(None) & (ReconcileRun.failure == "")
     lately = select(ReconcileRun.id).where(
@@ -78,11 +78,11 @@ def compare_nightly() -> None:
     )
     with transaction():
         if session.scalar(lately.limit(1)) is None:
-            request_comparison(days=30)
+            request_reconciliation(days=30)
 
 
-def is_comparing() -> bool:
-    """Whether a comparison was asked for that has not ended, nor been given up."""
+def is_reconciling() -> bool:
+    """Whether a reconciliation was asked for that has not ended, nor been given up."""
     return session.scalar(select(ReconcileRun.id).where(_runs(clock.now())).limit(1)) is not None
 
 
@@ -90,8 +90,8 @@ def _runs(now: datetime) -> ColumnElement[bool]:
     return ReconcileRun.finished_at.is_(None) & (ReconcileRun.started_at > now - CUT_OFF_AFTER)
 
 
-def compare_lately() -> None:
-    """Compare the last three hours; kept only if there is something to tell."""
+def reconcile_recent() -> None:
+    """Reconcile the last three hours; kept only if there is something to tell."""
     run = reconcile_all(days=3 / 24)
     if not run.differences and not run.failure:
         with transaction():
@@ -101,7 +101,7 @@ def compare_lately() -> None:
 def reconcile_all(
     *, days: float, mend: bool = True, within: timedelta | None = None
 ) -> ReconcileRun:
-    """Compare all payments, refunds, disputes and warnings of the last ``days`` with Stripe's.
+    """Reconcile all payments, refunds, disputes and warnings of the last ``days`` with Stripe's.
 
     Every difference is listed; with ``mend`` each is synced the way a message would have been, and
     the run is kept, also one that Stripe or the end of the time ``within`` cut short: its
@@ -109,7 +109,7 @@ def reconcile_all(
     """
     run = ReconcileRun(since=clock.now() - timedelta(days=days), started_at=clock.now())
     if not mend:
-        run.checked, run.differences, run.failure = _compared(run.since, mend=False, within=within)
+        run.checked, run.differences, run.failure = _reconcile(run.since, mend=False, within=within)
         run.refused = _count_refused(run.differences)
         run.finished_at = clock.now()
         return run
@@ -124,13 +124,13 @@ def _fill(run_id: int, since: datetime, *, within: timedelta | None) -> Reconcil
         with transaction():
             session.get_one(ReconcileRun, run_id).checked = checked
 
-    checked, found, failure = _compared(since, mend=True, within=within, tell=tell)
+    checked, found, failure = _reconcile(since, mend=True, within=within, tell=tell)
     with transaction():
         run = session.get_one(ReconcileRun, run_id, populate_existing=True)
         run.checked, run.differences, run.failure = checked, found, failure
         run.refused = _count_refused(found)
         run.finished_at = clock.now()
-        # Counted, not reckoned from the id: quiet comparisons use up ids and leave no row.
+        # Counted, not reckoned from the id: quiet reconciliations use up ids and leave no row.
         newest = select(ReconcileRun.id).order_by(ReconcileRun.id.desc()).limit(KEPT_RUNS)
         session.execute(delete(ReconcileRun).where(ReconcileRun.id.not_in(newest)))
     return run
@@ -140,16 +140,16 @@ def _count_refused(found: list[Difference]) -> int:
     return sum(unapplied.is_refusal(one["done"]) for one in found)
 
 
-def _compared(
+def _reconcile(
     since: datetime,
     *,
     mend: bool,
     within: timedelta | None,
     tell: Callable[[int], None] | None = None,
 ) -> tuple[int, list[Difference], str]:
-    """How many things were compared, what differs, and why it was cut short, if it was.
+    """How many things were reconciled, what differs, and why it was cut short, if it was.
 
-    An object that cannot be compared or applied is a difference of its own, and the rest goes on.
+    An object that cannot be reconciled or applied is a difference of its own, and the rest goes on.
     """
     checked, failure, began = 0, "", clock.now()
     found: list[Difference] = []
@@ -172,14 +172,14 @@ def _compared(
                 )
     except DomainError as error:
         failure = str(error)
-        log.warning("comparison cut short", extra={"reason": failure})
+        log.warning("reconciliation cut short", extra={"reason": failure})
     return checked, found, failure
 
 
 def _through(look: Look) -> Iterator[Difference | None]:
-    """Each thing that was compared, with its difference if it has one."""
-    yield from compared_money.compare_payments(look)
-    yield from compared_money.compare_refunds(look)
-    yield from compared_money.compare_disputes(look)
-    yield from compared_money.compare_balances(look)
-    yield from compared_alerts.compare_alerts(look)
+    """Each thing that was reconciled, with its difference if it has one."""
+    yield from reconciled_money.payment_differences(look)
+    yield from reconciled_money.refund_differences(look)
+    yield from reconciled_money.dispute_differences(look)
+    yield from reconciled_money.balance_differences(look)
+    yield from reconciled_alerts.alert_differences(look)

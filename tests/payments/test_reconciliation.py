@@ -1,4 +1,4 @@
-"""What nobody told us is found by comparing with Stripe, here played by the stand-in."""
+"""What nobody told us is found by reconciling with Stripe, here played by the stand-in."""
 
 import json
 import threading
@@ -128,36 +128,36 @@ def test_the_command_lists_differences_and_says_so(
 @pytest.mark.parametrize("days", [0, -1, 0.01, 1000])
 def test_a_span_that_makes_no_sense_is_refused(cast: Cast, days: float) -> None:
     with pytest.raises(Invalid, match="at most a year"), transaction():
-        payments.request_comparison(days=days)
+        payments.request_reconciliation(days=days)
 
 
-def test_a_comparison_that_was_asked_for_is_made_once(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_requested_reconciliation_runs_once(cast: Cast, stripe: stripe_rig.Rig) -> None:
     paid_there(cast.unpaid_order.id, stripe)
     with transaction():
-        run = payments.request_comparison(days=1)
+        run = payments.request_reconciliation(days=1)
 
-    payments.compare(run.id)
-    payments.compare(run.id)
+    payments.run_reconciliation(run.id)
+    payments.run_reconciliation(run.id)
 
     session.refresh(run)
     assert run.finished_at is not None
     assert [one["done"] for one in run.differences] == ["paid"]
 
 
-def test_a_month_is_compared_once_a_night(cast: Cast) -> None:
-    payments.compare_nightly()
-    payments.compare_nightly()
+def test_a_month_is_reconciled_once_a_night(cast: Cast) -> None:
+    payments.reconcile_nightly()
+    payments.reconcile_nightly()
 
     assert len(session.scalars(select(ReconcileRun)).all()) == 1
 
 
-def test_who_only_looks_does_not_stand_for_the_night_s_comparison(
+def test_a_look_does_not_replace_the_nightly_reconciliation(
     cast: Cast, stripe: stripe_rig.Rig
 ) -> None:
     payments.reconcile_all(days=30, mend=False)
     assert session.scalars(select(ReconcileRun)).all() == []
 
-    payments.compare_nightly()
+    payments.reconcile_nightly()
 
     assert len(session.scalars(select(ReconcileRun)).all()) == 1
 
@@ -165,47 +165,49 @@ def test_who_only_looks_does_not_stand_for_the_night_s_comparison(
 def test_a_night_in_which_stripe_was_away_is_made_up_for(
     cast: Cast, stripe: stripe_rig.Rig
 ) -> None:
-    payments.compare_nightly()
+    payments.reconcile_nightly()
     (first,) = session.scalars(select(ReconcileRun)).all()
     stripe.control(error_rate=1)
-    payments.compare(first.id)
+    payments.run_reconciliation(first.id)
 
-    payments.compare_nightly()
+    payments.reconcile_nightly()
 
     assert len(session.scalars(select(ReconcileRun)).all()) == 2
 
 
 def test_a_night_whose_worker_died_is_made_up_for(cast: Cast) -> None:
-    payments.compare_nightly()
+    payments.reconcile_nightly()
     (first,) = session.scalars(select(ReconcileRun)).all()
     with transaction():
         first.started_at = clock.now() - timedelta(minutes=16)
         first.since = first.started_at - timedelta(days=30)
 
-    payments.compare_nightly()
+    payments.reconcile_nightly()
 
     assert len(session.scalars(select(ReconcileRun)).all()) == 2
 
 
-def test_one_comparison_is_made_at_a_time(live_database: str, stripe: stripe_rig.Rig) -> None:
+def test_one_reconciliation_runs_at_a_time(live_database: str, stripe: stripe_rig.Rig) -> None:
     paid_there(people.order(people.product("Mug", stock=5)).id, stripe)
     with transaction():
-        run_id = payments.request_comparison(days=1).id
+        run_id = payments.request_reconciliation(days=1).id
     stripe.control(latency_s=1)
-    first = threading.Thread(target=payments.compare, args=(run_id,))
+    first = threading.Thread(target=payments.run_reconciliation, args=(run_id,))
 
     first.start()
     time.sleep(0.5)
     with pytest.raises(WrongState, match="Another reconciliation"):
-        payments.compare(run_id)
+        payments.run_reconciliation(run_id)
     first.join()
-    payments.compare(run_id)
+    payments.run_reconciliation(run_id)
 
     run = session.get_one(ReconcileRun, run_id, populate_existing=True)
     assert ([one["done"] for one in run.differences], run.failure) == (["paid"], "")
 
 
-def test_a_comparison_without_end_is_ended_and_says_so(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_reconciliation_without_end_is_stopped_and_says_so(
+    cast: Cast, stripe: stripe_rig.Rig
+) -> None:
     for _ in range(2):
         paid_there(people.order(cast.mug).id, stripe)
 
@@ -222,12 +224,12 @@ def test_what_was_found_on_friday_is_still_there_after_a_quiet_weekend(
     friday = payments.reconcile_all(days=1).id
     session.execute(text("SELECT setval('reconcile_run_id_seq', :id)"), {"id": friday + 400})
 
-    payments.compare_lately()
+    payments.reconcile_recent()
 
     assert session.scalars(select(ReconcileRun.id)).all() == [friday]
 
 
-def test_the_newest_hundred_comparisons_are_kept(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_the_newest_hundred_reconciliations_are_kept(cast: Cast, stripe: stripe_rig.Rig) -> None:
     now = clock.now()
     with transaction():
         session.add_all(

@@ -1,4 +1,4 @@
-"""What Stripe warns of, and what somebody is still asked about, compared with our tasks."""
+"""What Stripe warns of, and what somebody is still asked about, reconciled with our tasks."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -13,7 +13,7 @@ from shop.payments.differences import Difference, Look, as_it_was, number_of_int
 from shop.payments.stripe_errors import AccessDenied, NoSuchObject, Refused
 
 
-def compare_alerts(look: Look) -> Iterator[Difference | None]:
+def alert_differences(look: Look) -> Iterator[Difference | None]:
     """What Stripe warns of, and what somebody is still asked about. Last, as nothing waits for
     it: a key that may not list these, or an account without them, is a difference."""
     told = unapplied.open_references()
@@ -28,7 +28,7 @@ def compare_alerts(look: Look) -> Iterator[Difference | None]:
                 continue
             refusal = unapplied.CannotApply(unapplied.RefusalName.NOT_LISTED, str(error))
             raise_it = partial(as_it_was, refusal)
-            yield look.difference(what, what, "", "not compared", "cannot be listed", raise_it)
+            yield look.difference(what, what, "", "not reconciled", "cannot be listed", raise_it)
 
 
 def _alerts_of(look: Look, watched: alerts.Watched) -> Iterator[Difference | None]:

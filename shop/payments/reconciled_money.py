@@ -1,4 +1,4 @@
-"""Payments, refunds, disputes and the books of charges, each compared with Stripe's."""
+"""Payments, refunds, disputes and the books of charges, each reconciled with Stripe's."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -33,7 +33,7 @@ STATUS = {
 BALANCE = "balance"
 
 
-def compare_payments(look: Look) -> Iterator[Difference | None]:
+def payment_differences(look: Look) -> Iterator[Difference | None]:
     """PaymentIntents made since then, and payments of ours that Stripe does not list."""
     seen: set[str] = set()
     for intent in gateway.intents_since(look.since):
@@ -92,7 +92,7 @@ def _payment(look: Look, intent: stripe_objects.Intent) -> Difference | None:
     )
 
 
-def compare_refunds(look: Look) -> Iterator[Difference | None]:
+def refund_differences(look: Look) -> Iterator[Difference | None]:
     """Refunds made since then, and refunds of ours that Stripe does not list."""
     seen: set[str] = set()
     for sent in gateway.refunds_since(look.since):
@@ -161,7 +161,7 @@ def _was_made_anew(sent: stripe_objects.SentRefund) -> bool:
     return session.scalar(later.limit(1)) is not None
 
 
-def compare_disputes(look: Look) -> Iterator[Difference | None]:
+def dispute_differences(look: Look) -> Iterator[Difference | None]:
     """Those opened since then, and ours that are not decided: a bank takes two months and
     more."""
     seen: set[str] = set()
@@ -226,8 +226,8 @@ def _dispute(look: Look, sent: stripe_objects.SentDispute) -> Difference | None:
     )
 
 
-def compare_balances(look: Look) -> Iterator[Difference | None]:
-    """The books of each charge against Stripe's balance, once all else was compared."""
+def balance_differences(look: Look) -> Iterator[Difference | None]:
+    """The books of each charge against Stripe's balance, once all else was reconciled."""
     told = unapplied.open_references()
     for books in charge_balances.books_since(look.since, look.sources):
         if books.number in look.differing:
