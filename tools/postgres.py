@@ -129,7 +129,7 @@ class Postgres:
                 raise CannotStart(
                     f"Postgres runs as the user {self._account.pw_name} here, who can no longer "
                     f"reach the data in {self._folder}. Let all users enter the folders above it, "
-                    "or start anew with bin/dev --fresh."
+                    "or start again with bin/dev --fresh."
                 ) from None
         else:
             linked = self._folder.resolve()
@@ -344,7 +344,7 @@ def _refuse_other_version(data: Path, binaries: Path, *, shown_as: Path) -> None
         raise CannotStart(
             f"{shown_as} holds data of Postgres {written_by}, but this shop now runs Postgres "
             f"{ours}. To keep the data, check out the version that made it, save it with pg_dump, "
-            "and load it here afterwards. To start anew without it: bin/dev --fresh"
+            "and load it here afterwards. To start again without it: bin/dev --fresh"
         )
 
 

@@ -176,7 +176,7 @@ class Stack:
             self._say("An earlier run was killed; what it left running is ended now.")
         self._var.forget_record()
         if self._options.is_fresh:
-            self._say(f"Starting anew: the data in {self._var.path} is deleted.")
+            self._say(f"Starting again: the data in {self._var.path} is deleted.")
             if "DATABASE_URL" in self._given:
                 self._say("The database that DATABASE_URL names is left as it is.")
             self._new_postgres().remove()

@@ -1,4 +1,4 @@
-"""Money of orders for staff: giving it back, capturing it, and releasing it."""
+"""Money of orders for staff: refunding it, capturing it, and releasing it."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,7 @@
 """Prices: what lines, discounts, shipping and tax come to.
 
 Promise: one pure calculation serves cart, checkout, order and refund, exact to the minor unit; a
-limit is never exceeded, and a use is given back when its order is off.
+limit is never exceeded, and a use is released when its order is off.
 Leaves what may be bought to cart and catalog.
 """
 
@@ -51,18 +51,18 @@ from shop.discounts.reading_rules import (
     rule_of,
     rules,
 )
-from shop.discounts.redeeming import give_back, lock_for, lock_of, redeem, redeem_again
+from shop.discounts.redeeming import lock_for, lock_of, redeem, redeem_again, release_usage
 from shop.discounts.wording import STATUSES, Words, describe, status_of
 
 __all__ = [
-    "AUDIENCES", "KINDS", "LANES", "LANE_WORDS", "MAX_CHOSEN", "MAX_CODES", "MAX_CODE_LENGTH",
-    "STATUSES", "Applied", "Audience", "CodeRefused", "Discount", "DiscountCode",
-    "DiscountKind", "DiscountList", "Draft", "Facts", "History", "Lane", "Offer", "Priced",
-    "Quote", "Redeemed", "Refused", "Rule", "TaxedLine", "UnknownCode", "Usage", "UsedUp",
-    "Words", "add_code", "automatic", "by_code", "by_codes", "clean_code", "codes",
-    "count_codes", "create_discount", "delete_discount", "describe", "draft_of", "explain",
-    "forget", "generate_codes", "get_discount", "give_back", "history", "is_called", "lock_for",
-    "lock_of", "of_order", "offer", "page", "price", "redeem", "redeem_again", "remove_code",
-    "rule_of", "rules", "set_active", "status_condition", "status_of", "update_discount",
-    "usage",
+    "AUDIENCES", "KINDS", "LANES", "LANE_WORDS", "MAX_CHOSEN", "MAX_CODES",
+    "MAX_CODE_LENGTH", "STATUSES", "Applied", "Audience", "CodeRefused", "Discount",
+    "DiscountCode", "DiscountKind", "DiscountList", "Draft", "Facts", "History", "Lane",
+    "Offer", "Priced", "Quote", "Redeemed", "Refused", "Rule", "TaxedLine", "UnknownCode",
+    "Usage", "UsedUp", "Words", "add_code", "automatic", "by_code", "by_codes",
+    "clean_code", "codes", "count_codes", "create_discount", "delete_discount", "describe",
+    "draft_of", "explain", "forget", "generate_codes", "get_discount", "history",
+    "is_called", "lock_for", "lock_of", "of_order", "offer", "page", "price", "redeem",
+    "redeem_again", "release_usage", "remove_code", "rule_of", "rules", "set_active",
+    "status_condition", "status_of", "update_discount", "usage",
 ]  # fmt: skip

@@ -171,7 +171,7 @@ class DiscountHolder(Base):
 
 
 class Redemption(Base):
-    """What an order got: a snapshot, and the use that counts until it is given back.
+    """What an order got: a snapshot, and the use that counts until it is released.
 
     ``amount_minor`` was taken off the goods and ``shipping_minor`` off delivery. ``honoured_at``:
     the order was paid late, when the limit was full again; its price holds, its use is not counted.

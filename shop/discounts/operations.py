@@ -65,7 +65,7 @@ def delete_discount(discount: Discount) -> None:
 
 
 def get_discount(discount_id: int, *, to_change: bool = False) -> Discount:
-    """The discount, locked and read anew if it is to be changed. Raises ``NotFound``."""
+    """The discount, locked and read again if it is to be changed. Raises ``NotFound``."""
     discount = session.get(
         Discount, discount_id, with_for_update=to_change or None, populate_existing=to_change
     )

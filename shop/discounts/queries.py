@@ -91,18 +91,18 @@ def count_codes(discount_id: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a discount has done; uses that were given back are left out. Minor units."""
+    """What a discount has done; uses that were released are left out. Minor units."""
 
     orders: int
     given_minor: int
     sales_minor: int
-    given_back: int
+    released: int
     by_day: tuple[tuple[date, int], ...]
 
 
 _USAGE = text("""
 SELECT date(r.redeemed_at AT TIME ZONE :zone) AS day,
-       count(*) FILTER (WHERE counted) AS orders, count(*) FILTER (WHERE NOT counted) AS given_back,
+       count(*) FILTER (WHERE counted) AS orders, count(*) FILTER (WHERE NOT counted) AS released,
        coalesce(sum(r.amount_minor + r.shipping_minor) FILTER (WHERE counted), 0) AS given,
        coalesce(sum(o.total_minor) FILTER (WHERE counted), 0) AS sales
 FROM redemption r JOIN "order" o ON o.id = r.order_id,
@@ -119,21 +119,21 @@ def usage(discount_id: int, zone: tzinfo) -> Usage:
         orders=sum(row.orders for row in rows),
         given_minor=sum(int(row.given) for row in rows),
         sales_minor=sum(int(row.sales) for row in rows),
-        given_back=sum(row.given_back for row in rows),
+        released=sum(row.released for row in rows),
         by_day=tuple((row.day, row.orders) for row in rows if row.orders),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """What an order got. Amounts in minor units; ``is_given_back`` uses do not count."""
+    """What an order got. Amounts in minor units; ``is_released`` uses do not count."""
 
     name: str
     code: str
     amount_minor: int
     shipping_minor: int
     currency: str
-    is_given_back: bool
+    is_released: bool
 
     @property
     def saved_minor(self) -> int:
@@ -142,7 +142,7 @@ class Redeemed:
 
 _OF_ORDERS = text("""
 SELECT order_id, name, code, amount_minor, shipping_minor, currency,
-       released_at IS NOT NULL AND honoured_at IS NULL AS is_given_back
+       released_at IS NOT NULL AND honoured_at IS NULL AS is_released
 FROM redemption WHERE order_id = :order_id ORDER BY id
 """)
 
@@ -151,6 +151,6 @@ def of_order(order_id: int) -> tuple[Redeemed, ...]:
     """What applied when the order was placed. One statement."""
     rows = session.execute(_OF_ORDERS, {"order_id": order_id})
     return tuple(
-        Redeemed(r.name, r.code, r.amount_minor, r.shipping_minor, r.currency, r.is_given_back)
+        Redeemed(r.name, r.code, r.amount_minor, r.shipping_minor, r.currency, r.is_released)
         for r in rows
     )

@@ -66,7 +66,7 @@ def automatic() -> tuple[Rule, ...]:
 
 
 def forget() -> None:
-    """Read automatic discounts anew at once; without it a change shows after a few seconds."""
+    """Read automatic discounts again at once; without it a change shows after a few seconds."""
     _kept.clear()
 
 

@@ -1,4 +1,4 @@
-"""The uses of discounts that orders take and give back.
+"""The uses of discounts that orders take and release.
 
 Whoever takes or gives a use locks the order first, then the discounts by id (see docs/map.md).
 A limit is one conditional UPDATE, guarded by a CHECK: of two who want the last use, one gets it.
@@ -46,7 +46,7 @@ def redeem(
         )
 
 
-def give_back(order_id: int) -> None:
+def release_usage(order_id: int) -> None:
     """The order is off: its uses are free again, and none is honoured any more. Safe to repeat."""
     mine = select(Redemption).where(Redemption.order_id == order_id)
     for one in session.scalars(mine.where(Redemption.honoured_at.is_not(None))):
@@ -55,7 +55,7 @@ def give_back(order_id: int) -> None:
     lock_discounts([one.discount_id for one in taken])
     for one in sorted(taken, key=lambda given: given.discount_id):
         session.execute(
-            _GIVE_BACK,
+            _RELEASE_USAGE,
             {"discount_id": one.discount_id, "code_id": one.code_id, "holders": one.holders},
         )
         one.released_at = clock.now()
@@ -85,7 +85,7 @@ def redeem_again(order_id: int) -> None:
 
 
 def lock_for(order_id: int | None, applied: Iterable[Applied]) -> None:
-    """Lock, in order, the discounts that one order gives back and the next one takes."""
+    """Lock, in order, the discounts that one order releases and the next one takes."""
     held = (
         session.scalars(
             select(Redemption.discount_id).where(
@@ -123,7 +123,7 @@ ON CONFLICT (discount_id, holder) DO UPDATE SET used = h.used + 1
     WHERE CAST(:limit AS integer) IS NULL OR h.used < :limit
 RETURNING holder
 """)
-_GIVE_BACK = text("""
+_RELEASE_USAGE = text("""
 WITH code AS (
     UPDATE discount_code SET used = used - 1 WHERE id = :code_id
 ), holder AS (

@@ -59,14 +59,14 @@ def send_receipt(event: OrderPaid) -> None:
     """The order is paid, by the amount that was charged: less than its total if units were called
     off before, or if staff took less."""
     order = orders.by_id(event.order_id)
-    called_off, tax = payments.called_off(order)
-    owed = order.total_minor - called_off
+    cancelled_unpaid, tax = payments.cancelled_unpaid(order)
+    owed = order.total_minor - cancelled_unpaid
     charged = payments.balance_of(order.id, order.currency).captured_minor
     _about_order(
         "receipt",
         f"receipt:{order.id}",
         order,
-        called_off=called_off,
+        cancelled_unpaid=cancelled_unpaid,
         tax_minor=order.tax_minor - (tax if order.prices_include_tax else 0),
         charged=charged if charged < owed else None,
     )
@@ -163,7 +163,8 @@ def send_cancelled(event: OrderCancelled) -> None:
         order,
         paid=paid,
         has_voucher=_had_voucher(order),
-        was_charged=order.paid_at is not None and order.total_minor > payments.called_off(order)[0],
+        was_charged=order.paid_at is not None
+        and order.total_minor > payments.cancelled_unpaid(order)[0],
         is_on_its_way=order.paid_at is None and _was_on_its_way(order),
         goes_back=event.goes_back,
     )

@@ -34,7 +34,7 @@ def cancel(order: Order, *, reason: str, goes_back: bool = False) -> None:
         raise TransitionRefused(_("Part of this order was shipped, so it cannot be cancelled."))
     was_paid = order.status == OrderStatus.CONFIRMED
     close(order, OrderStatus.CANCELLED, reason)
-    discounts.give_back(order.id)
+    discounts.release_usage(order.id)
     inventory.release(order.id, open_lines(order), committed=was_paid)
     if was_paid:
         count_sales(order, {line: -line.open_quantity for line in order.lines})

@@ -33,7 +33,7 @@ class LinesCancelled(OrderEvent):
     """Some units were taken out before they were sent; ``lines`` have line_id, name, quantity.
 
     ``version`` is the order's by then: it tells two of the same apart. ``goes_back``: what was paid
-    for them is given back in the same step.
+    for them is refunded in the same step.
     """
 
     reason: str
@@ -65,7 +65,7 @@ class OrderDelivered(OrderEvent):
 @dataclass(frozen=True, kw_only=True)
 class OrderCancelled(OrderEvent):
     """The order will not be sent; what was held is free again. ``goes_back``: money that came for
-    it is given back in the same step."""
+    it is refunded in the same step."""
 
     reason: str
     was_paid: bool

@@ -19,7 +19,7 @@ def expire(order: Order) -> None:
     if order.status == OrderStatus.PENDING and order.expires_at > clock.now():
         raise TransitionRefused(_("This order can still be paid."))
     close(order, OrderStatus.EXPIRED, "not paid in time")
-    discounts.give_back(order.id)
+    discounts.release_usage(order.id)
     inventory.release(order.id, open_lines(order))
     emit(OrderExpired(order_id=order.id))
 

@@ -43,7 +43,7 @@ from shop.payments.reconciliation import (
 )
 from shop.payments.reconciling import reconcile, reconcile_refunds
 from shop.payments.records import balance_of, recount
-from shop.payments.refundable import called_off, owed, preview
+from shop.payments.refundable import cancelled_unpaid, owed, preview
 from shop.payments.refunds import REASONS, Wanted, everything, request_refund, retry_refund
 from shop.payments.returns import refund_or_return, returns_of
 from shop.payments.sending import send_refund
@@ -67,8 +67,8 @@ __all__ = [
     "BALANCE", "REASONS", "WALLET_METHODS", "AttemptStatus", "BadSignature",
     "MoneyEventKind", "OrderReturn", "Payment", "PaymentMethod", "Refund", "RefundSource",
     "RefundStatus", "Refused", "Started", "SyncOutcome", "Task", "Wanted",
-    "WebhookDelivery", "apply_webhook", "balance_of", "called_off", "cancel_lines",
-    "cancel_order", "cancel_voucher", "capture", "capture_method", "check_amount",
+    "WebhookDelivery", "apply_webhook", "balance_of", "cancel_lines", "cancel_order",
+    "cancel_voucher", "cancelled_unpaid", "capture", "capture_method", "check_amount",
     "close_intents", "close_task", "enabled_methods", "everything", "expire_unpaid",
     "facts_of", "failure_for_customer", "give_up_voucher", "has_ended_voucher",
     "has_voucher", "held", "is_reconciling", "latest", "of_order", "offered_methods",

@@ -18,9 +18,9 @@ from shop.payments.tasks import open_task
 
 
 def cancel_order(order: orders.Order, *, reason: str, refund: bool = True) -> None:
-    """Cancel the order and, in the same step, give back what was paid for it.
+    """Cancel the order and, in the same step, refund what was paid for it.
 
-    Staff give all that is left, what they kept of units called off before included; a customer gets
+    Staff give all that is left, what they kept of units cancelled before included; a customer gets
     what the rest of the order cost. Without ``refund`` the money stays, for staff to decide. Money
     that was only authorised is released in any case, by what follows the event.
     """

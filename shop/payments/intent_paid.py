@@ -74,12 +74,12 @@ def apply_captured(
         return _captured_by_staff(order, payment, intent)
     recount(order)
     if was_authorised and order.status == OrderStatus.CANCELLED:
-        refunds.give_back(order, payment, reason="order cancelled before")
+        refunds.refund_payment(order, payment, reason="order cancelled before")
         return SyncOutcome.LATE
     if _differs(order, payment, intent.received_minor, intent.currency):
         return SyncOutcome.AMOUNT_DIFFERS
     if cause := claim(chain, orders.mark_paid):
-        refunds.give_back(order, payment, reason=REFUND_REASONS[cause])
+        refunds.refund_payment(order, payment, reason=REFUND_REASONS[cause])
         emit(LatePaymentRefused(order_id=order.id, payment_id=payment.id, cause=cause))
         return OUTCOMES[cause]
     take_out_bought(cart, chain)
@@ -113,9 +113,9 @@ def _captured_by_staff(order: orders.Order, payment: Payment, intent: Intent) ->
     orders.mark_paid(order)
     recount(order)
     owed = order.total_minor - refundable.never_owed(order)
-    # Units were called off while Stripe was asked, or somebody captured all of it there.
+    # Units were cancelled while Stripe was asked, or somebody captured all of it there.
     too_much = max(0, intent.received_minor - owed)
-    refunds.give_back(order, payment, reason="cancelled", amount_minor=too_much)
+    refunds.refund_payment(order, payment, reason="cancelled", amount_minor=too_much)
     return SyncOutcome.PAID
 
 

@@ -27,7 +27,7 @@ def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None
     """Bring payment and order in step with what Stripe says *now*; gives what was done.
 
     The only way to paid. Safe to call any number of times, in any order, by anybody. An order that
-    somebody called off stays so: money that comes after that goes back. Without ``order_id``, its
+    somebody cancelled stays so: money that comes after that goes back. Without ``order_id``, its
     order is looked up.
     """
     order_id = order_id or order_of(payment_id)

@@ -41,7 +41,7 @@ class Payment(Base):
 
     ``captured_minor``, ``refunding_minor`` and ``withdrawn_minor`` (what disputes took, less what
     came back) are written by triggers only, from the insert-only events and the refunds, so that a
-    CHECK can refuse to give back more than was taken.
+    CHECK can refuse to refund more than was taken.
 
     ``processing``: the customer has paid, and the money takes days to arrive or to fail. A voucher
     is there to be paid until ``voucher_expires_at``; Stripe shows it at ``voucher_url``.

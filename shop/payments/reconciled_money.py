@@ -137,7 +137,7 @@ def _refund(look: Look, sent: stripe_objects.SentRefund) -> Difference | None:
         "failed": RefundStatus.FAILED,
         "canceled": RefundStatus.FAILED,
     }.get(sent.status, RefundStatus.SENT)
-    is_past = ours is None and status == RefundStatus.FAILED and _was_made_anew(sent)
+    is_past = ours is None and status == RefundStatus.FAILED and _was_retried(sent)
     end_read()
     theirs = (status, sent.amount_minor, sent.currency)
     if number is None or is_past or (ours is not None and tuple(ours) == theirs):
@@ -152,7 +152,7 @@ def _refund(look: Look, sent: stripe_objects.SentRefund) -> Difference | None:
     )
 
 
-def _was_made_anew(sent: stripe_objects.SentRefund) -> bool:
+def _was_retried(sent: stripe_objects.SentRefund) -> bool:
     """Whether this is a try of a refund of ours that failed, and another one was made since."""
     later = select(Refund.id).where(
         Refund.key == sent.metadata.get("refund", ""),

@@ -118,7 +118,7 @@ def _count_again(order: orders.Order, refund: Refund) -> None:
 
 
 def fail_refund(order: orders.Order, refund: Refund, reason: str) -> None:
-    """Stripe did not give the money back: the units count as not given back, and a person is
+    """Stripe did not refund the money: the units count as not refunded, and a person is
     asked. Safe to repeat."""
     if refund.status == RefundStatus.FAILED:
         return
@@ -187,7 +187,7 @@ def report_stuck_refunds() -> int:
 def adopt_refund(payment_id: int, sent: SentRefund) -> bool:
     """Take over a refund that somebody made at Stripe; False if it is known.
 
-    Ours that were not sent yet and no longer fit are called off: the money went once already. One
+    Ours that were not sent yet and no longer fit are cancelled: the money went once already. One
     that failed there took no money, so it takes no room. Raises ``CannotApply`` for one in another
     currency, of money that was not captured, or of more than is left of it.
     """

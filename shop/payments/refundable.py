@@ -23,7 +23,7 @@ from shop.payments.models import (
 from shop.payments.states import MoneyEventKind
 
 # Why units of an order were cancelled that a refund or a return restocked.
-GIVEN_BACK = "given back"
+REFUNDED = "given back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class LinePreview:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What can still be given back of an order; minor units of ``currency``.
+    """What can still be refunded of an order; minor units of ``currency``.
 
     ``refusal`` says why no money can, or is empty. ``can_return``: units can come back without any.
     """
@@ -53,7 +53,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What of a line is back or on its way; ``unpaid`` units were called off before the money was
+    """What of a line is back or on its way; ``unpaid`` units were cancelled before the money was
     taken, so they cost nothing and can never go back."""
 
     amount_minor: int
@@ -88,7 +88,7 @@ class Part:
 
 
 def preview(order: orders.Order) -> Preview:
-    """What can still be given back of this order. Six statements at most."""
+    """What can still be refunded of this order. Six statements at most."""
     payments = session.scalars(
         select(Payment)
         .where(Payment.order_id == order.id)
@@ -131,7 +131,7 @@ def cancelled_free_units(order: orders.Order) -> Mapping[int, int]:
     free = [line for line in order.lines if line.cancelled and not gross(line)]
     if not free:
         return {}
-    returned = orders.cancelled_units(order.id, reason=GIVEN_BACK)
+    returned = orders.cancelled_units(order.id, reason=REFUNDED)
     unpaid = unpaid_of(order)
     return {
         line.id: max(0, line.cancelled - returned.get(line.id, 0) - unpaid.get(line.id, 0))
@@ -144,8 +144,8 @@ def worth_of_cancelled(order: orders.Order) -> int:
     return _worth(order, {line.id: line.cancelled for line in order.lines})
 
 
-def called_off(order: orders.Order) -> tuple[int, int]:
-    """What the units come to that were called off before the money was taken, while it is only
+def cancelled_unpaid(order: orders.Order) -> tuple[int, int]:
+    """What the units come to that were cancelled before the money was taken, while it is only
     held: so far; and the tax in it."""
     is_held = order.payment_status == PaymentStatus.AUTHORISED
     units = {line.id: line.cancelled for line in order.lines} if is_held else unpaid_of(order)
@@ -156,7 +156,7 @@ def called_off(order: orders.Order) -> tuple[int, int]:
 
 
 def never_owed(order: orders.Order) -> int:
-    """What the units come to that were called off before the order was paid for."""
+    """What the units come to that were cancelled before the order was paid for."""
     return _worth(order, unpaid_of(order))
 
 
@@ -202,7 +202,7 @@ def given_of(order: orders.Order) -> tuple[Mapping[int, Given], int]:
 
 
 def unpaid_of(order: orders.Order) -> Mapping[int, int]:
-    """Units by line id that were called off before the money was taken."""
+    """Units by line id that were cancelled before the money was taken."""
     if not any(line.cancelled for line in order.lines):
         return {}
     return orders.unpaid_units(order.id)

@@ -175,7 +175,7 @@ def _count_parts(refund: Refund, parts: Sequence[Part], restock: frozenset[int])
         part.line.refunded += part.quantity
 
 
-def give_back(
+def refund_payment(
     order: orders.Order, payment: Payment, *, reason: str, amount_minor: int | None = None
 ) -> Refund | None:
     """Send back what nobody wanted of one payment: this much, or all that is left. None if nothing

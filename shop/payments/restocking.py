@@ -20,7 +20,7 @@ def move_stock(
     """Units that were not sent are cancelled; those that were are back on the shelf.
 
     Either happens once to a unit, also when the refund that did it has failed since and this is
-    another one, or when the unit was called off before and its money kept. ``goes_back``: money
+    another one, or when the unit was cancelled before and its money kept. ``goes_back``: money
     does, too, and the customer is told so.
     """
     moved = _Moved.before(order)
@@ -35,14 +35,14 @@ def move_stock(
     if still_open and back:
         inventory.lock(part.line.variant_id for part in parts)
     if still_open and order.status == OrderStatus.CONFIRMED:
-        orders.cancel_lines(order, still_open, reason=refundable.GIVEN_BACK, goes_back=goes_back)
+        orders.cancel_lines(order, still_open, reason=refundable.REFUNDED, goes_back=goes_back)
     if back:
         inventory.restock(order.id, back)
 
 
 @dataclass(frozen=True, slots=True)
 class _Moved:
-    """Units of an order that were given back, restocked, cancelled with a refund, or called off
+    """Units of an order that were refunded, restocked, cancelled with a refund, or cancelled
     before the money was taken; by order line id, ``restocked`` by variant id."""
 
     given: Mapping[int, int]
@@ -56,7 +56,7 @@ class _Moved:
         return cls(
             _restocked(order.id),
             inventory.restocked(order.id),
-            orders.cancelled_units(order.id, reason=refundable.GIVEN_BACK),
+            orders.cancelled_units(order.id, reason=refundable.REFUNDED),
             refundable.unpaid_of(order),
         )
 
@@ -68,7 +68,7 @@ class _Moved:
         returned = self.restocked.get(line.variant_id, 0)
         taken_out = self.cancelled.get(line.id, 0)
         # Units that moved before, and whose money is still with us, come first. Nobody's money is
-        # with us for units that cost nothing or were called off before it was taken.
+        # with us for units that cost nothing or were cancelled before it was taken.
         moved = max(0, returned + taken_out - with_goods)
         if refundable.gross(line):
             moved += max(0, line.cancelled - taken_out - without - self.unpaid.get(line.id, 0))

@@ -21,10 +21,10 @@ def open_task(
     asked = insert(Task).values(
         kind=kind, reference=reference, sentence=sentence, order_id=order_id
     )
-    anew = {"sentence": sentence, "opened_at": clock.now(), "closed_at": None, "closed_by": ""}
+    reopened = {"sentence": sentence, "opened_at": clock.now(), "closed_at": None, "closed_by": ""}
     task_id = session.scalar(
         (
-            asked.on_conflict_do_update(index_elements=["kind", "reference"], set_=anew)
+            asked.on_conflict_do_update(index_elements=["kind", "reference"], set_=reopened)
             if again
             else asked.on_conflict_do_nothing()
         ).returning(Task.id)

@@ -35,7 +35,7 @@ class Full(Exception):
 
 
 class Place:
-    """One socket's share of the limits; given back once."""
+    """One socket's share of the limits; released once."""
 
     __slots__ = ("_counts", "_keys")
 
@@ -219,7 +219,7 @@ class Hub:
             connection.write(b"".join(newer), len(newer))
 
     def resync(self) -> None:
-        """News may have been lost: tell every follower of every topic to read anew."""
+        """News may have been lost: tell every follower of every topic to read again."""
         for connection in tuple(self.connections):
             if connection.topics:
                 data = b"".join(

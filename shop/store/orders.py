@@ -166,7 +166,7 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
     words, who = orders.words(order), visitors.customer()
     token = request.values.get("token", "")
     held = payments.held(order.id) if order.payment_status == PaymentStatus.AUTHORISED else None
-    off, tax_off = payments.called_off(order)
+    off, tax_off = payments.cancelled_unpaid(order)
     news, entries = payment_news(order), orders.timeline(order.id)
     return render_template(
         "store/orders/order.html",
@@ -178,7 +178,7 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
         refused=refused,
         lines=order_lines(order),
         rows=order_rows(order) + ([(_("Cancelled before you paid"), -off)] if off else []),
-        called_off=(off, tax_off),
+        cancelled_unpaid=(off, tax_off),
         label=words.label,
         tone=TONES.get(words.tone, ""),
         steps=[(name, "") for name in STEPS],

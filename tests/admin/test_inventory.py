@@ -11,7 +11,7 @@ from tests.cast import Cast
 
 
 @pytest.fixture
-def keeper(app: Flask, cast: Cast) -> Desk:
+def warehouse(app: Flask, cast: Cast) -> Desk:
     return sit(app, "Warehouse")
 
 
@@ -27,37 +27,37 @@ def on_hand(variant_id: int) -> int:
 
 
 def test_stock_is_changed_by_so_many_and_the_ledger_says_who_and_why(
-    keeper: Desk, mug: int
+    warehouse: Desk, mug: int
 ) -> None:
-    status, answer = keeper.ask(
+    status, answer = warehouse.ask(
         f"/admin/inventory/adjust/{mug}",
         {"mode": "delta", "delta": "-3", "reason": "damage", "note": "fell off the shelf"},
     )
 
-    page = keeper.text(f"/admin/inventory/show/{mug}")
+    page = warehouse.text(f"/admin/inventory/show/{mug}")
     assert (status, answer["on_hand"], on_hand(mug)) == (200, 7, 7)
     assert "Written off" in page
     assert "fell off the shelf" in page
     assert "Mara Lindt" in page
 
 
-def test_a_form_that_is_sent_twice_changes_the_stock_once(keeper: Desk, mug: int) -> None:
+def test_a_form_that_is_sent_twice_changes_the_stock_once(warehouse: Desk, mug: int) -> None:
     path = f"/admin/inventory/adjust/{mug}"
     form = {"mode": "delta", "delta": "5", "reason": "delivery", "once": "one-form"}
-    refused = keeper.ask(path, form | {"reason": ""})
+    refused = warehouse.ask(path, form | {"reason": ""})
 
-    first, second = keeper.ask(path, form), keeper.ask(path, form)
-    other = keeper.ask(path, form | {"delta": "6"})
+    first, second = warehouse.ask(path, form), warehouse.ask(path, form)
+    other = warehouse.ask(path, form | {"delta": "6"})
 
     assert refused[0] == 422
     assert (first[0], second[0], second[1]["on_hand"], on_hand(mug)) == (200, 200, 15, 15)
     assert other[0] == 409 and "already saved" in other[1]["error"]
-    keeper.ask(path, form | {"once": "another-form"})
+    warehouse.ask(path, form | {"once": "another-form"})
     assert on_hand(mug) == 20
 
 
-def test_stock_is_set_to_what_was_counted(keeper: Desk, mug: int) -> None:
-    keeper.post(
+def test_stock_is_set_to_what_was_counted(warehouse: Desk, mug: int) -> None:
+    warehouse.post(
         f"/admin/inventory/adjust/{mug}",
         {"mode": "set", "set": "12", "seen": "10", "reason": "count"},
     )
@@ -80,20 +80,20 @@ def test_stock_is_set_to_what_was_counted(keeper: Desk, mug: int) -> None:
     ],
 )
 def test_a_correction_that_makes_no_sense_changes_nothing(
-    keeper: Desk, mug: int, typed: dict[str, str], words: str
+    warehouse: Desk, mug: int, typed: dict[str, str], words: str
 ) -> None:
-    status, answer = keeper.ask(f"/admin/inventory/adjust/{mug}", typed)
+    status, answer = warehouse.ask(f"/admin/inventory/adjust/{mug}", typed)
 
     assert status == 422
     assert words in answer["error"]
     assert on_hand(mug) == 10
 
 
-def test_what_is_promised_to_orders_cannot_be_counted_away(keeper: Desk, cast: Cast) -> None:
+def test_what_is_promised_to_orders_cannot_be_counted_away(warehouse: Desk, cast: Cast) -> None:
     assert cast.paid_order
     mug = cast.mug.id
 
-    status, answer = keeper.ask(
+    status, answer = warehouse.ask(
         f"/admin/inventory/adjust/{mug}", {"mode": "set", "set": "1", "reason": "count"}
     )
 
@@ -103,12 +103,12 @@ def test_what_is_promised_to_orders_cannot_be_counted_away(keeper: Desk, cast: C
 
 
 def test_who_counts_against_an_old_number_is_told_who_changed_it(
-    app: Flask, keeper: Desk, mug: int
+    app: Flask, warehouse: Desk, mug: int
 ) -> None:
     ana = sit(app, "Manager", "Ana")
     ana.post(f"/admin/inventory/adjust/{mug}", {"mode": "delta", "delta": "-3", "reason": "damage"})
 
-    status, answer = keeper.ask(
+    status, answer = warehouse.ask(
         f"/admin/inventory/adjust/{mug}",
         {"mode": "set", "set": "9", "seen": "10", "reason": "count"},
     )
@@ -118,10 +118,10 @@ def test_who_counts_against_an_old_number_is_told_who_changed_it(
     assert on_hand(mug) == 7
 
 
-def test_the_page_links_the_orders_that_moved_the_stock(keeper: Desk, cast: Cast) -> None:
+def test_the_page_links_the_orders_that_moved_the_stock(warehouse: Desk, cast: Cast) -> None:
     order = cast.paid_order
 
-    page = keeper.text(f"/admin/inventory/show/{cast.mug.id}")
+    page = warehouse.text(f"/admin/inventory/show/{cast.mug.id}")
 
     assert f'href="/admin/orders/show/{order.id}"' in page
     assert "10 on hand: 10 received; 2 committed to paid orders, so 8 can be sold." in page
@@ -138,34 +138,34 @@ def test_the_sentence_adds_up_what_came_and_went() -> None:
     )
 
 
-def test_the_list_shows_what_is_low_and_what_is_out(keeper: Desk, cast: Cast) -> None:
+def test_the_list_shows_what_is_low_and_what_is_out(warehouse: Desk, cast: Cast) -> None:
     assert cast.mug
     lamp = cast.lamp
 
-    low = keeper.text("/admin/inventory/list/?tab=low")
+    low = warehouse.text("/admin/inventory/list/?tab=low")
 
     assert lamp.sku in low
     assert cast.mug.sku not in low
-    assert cast.mug.sku in keeper.text(f"/admin/inventory/list/?q={cast.mug.sku.lower()}")
+    assert cast.mug.sku in warehouse.text(f"/admin/inventory/list/?q={cast.mug.sku.lower()}")
 
 
 def test_the_list_costs_six_statements_at_most(
-    keeper: Desk, mug: int, statements: list[str]
+    warehouse: Desk, mug: int, statements: list[str]
 ) -> None:
-    assert keeper.token
+    assert warehouse.token
     statements.clear()
 
-    keeper.text("/admin/inventory/list/")
+    warehouse.text("/admin/inventory/list/")
 
     assert len(statements) <= 6, "\n".join(statements)
 
 
 @pytest.mark.parametrize("pk", ["0", "999999", "99999999999999999999999"])
-def test_a_variant_that_is_not_there_is_not_found(keeper: Desk, pk: str) -> None:
+def test_a_variant_that_is_not_there_is_not_found(warehouse: Desk, pk: str) -> None:
     typed = {"mode": "delta", "delta": "1", "reason": "count"}
 
-    assert keeper.get(f"/admin/inventory/show/{pk}").status_code == 404
-    assert keeper.ask(f"/admin/inventory/adjust/{pk}", typed)[0] == 404
+    assert warehouse.get(f"/admin/inventory/show/{pk}").status_code == 404
+    assert warehouse.ask(f"/admin/inventory/adjust/{pk}", typed)[0] == 404
 
 
 @pytest.mark.parametrize(

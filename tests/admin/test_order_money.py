@@ -1,4 +1,4 @@
-"""Money on an order's page: given back, captured, released, called off; and what is refused."""
+"""Money on an order's page: refunded, captured, released, cancelled; and what is refused."""
 
 from datetime import timedelta
 from typing import Any

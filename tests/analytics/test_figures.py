@@ -1,4 +1,4 @@
-"""Figures are sums over rows that never change: what is captured, given back, promised and low."""
+"""Figures are sums over rows that never change: what is captured, refunded, promised and low."""
 
 from datetime import timedelta
 

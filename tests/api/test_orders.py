@@ -1,4 +1,4 @@
-"""Placing, reading and calling off orders through the API."""
+"""Placing, reading and cancelling orders through the API."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -241,7 +241,7 @@ def test_staff_send_shipments_until_all_are_delivered(
     assert (done["status"], done["fulfilment_status"]) == ("completed", "delivered")
 
 
-def test_staff_note_and_call_off(cast: Cast, hire: Callable[[str], Program]) -> None:
+def test_staff_add_a_note_and_cancel(cast: Cast, hire: Callable[[str], Program]) -> None:
     support = hire("Support")
     path = f"orders/{cast.paid_order.number}"
     noted = support.post(f"{path}/notes", json={"text": " Rang the bell. "})

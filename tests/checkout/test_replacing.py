@@ -1,4 +1,4 @@
-"""Carts that are ordered anew, many at once, with each other's goods: nobody waits for a circle."""
+"""Carts ordered again, many at once, with each other's goods: nobody waits for a circle."""
 
 import random
 import threading

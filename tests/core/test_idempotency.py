@@ -38,7 +38,7 @@ def test_of_a_slow_call_and_the_one_that_took_over_only_the_second_does_the_work
 
 
 @pytest.mark.usefixtures("session")
-def test_a_slow_call_does_not_give_back_what_another_holds() -> None:
+def test_slow_call_does_not_release_another_claim() -> None:
     slow, quick = taken_over()
 
     with transaction():

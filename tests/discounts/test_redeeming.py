@@ -1,4 +1,4 @@
-"""From a code in the cart to the order: what was shown is charged, uses are given back."""
+"""From a code in the cart to the order: what was shown is charged, uses are released."""
 
 from collections.abc import Sequence
 from datetime import UTC, timedelta
@@ -219,7 +219,7 @@ def test_a_use_that_is_gone_at_the_last_moment_stops_the_whole_order(cast: Cast)
 
 
 @pytest.mark.parametrize("how", ["cancel", "expire"])
-def test_a_use_is_given_back(cast: Cast, how: str) -> None:
+def test_discount_usage_is_released(cast: Cast, how: str) -> None:
     ten = offer(code="TEN", code_limit=1, limit_total=1, limit_per_customer=1)
     cart = people.filled_cart(cast.mug)
     use(cart, "TEN")
@@ -235,7 +235,7 @@ def test_a_use_is_given_back(cast: Cast, how: str) -> None:
 
     assert used(ten) == 0
     (got,) = discounts.of_order(order.id)
-    assert got.is_given_back
+    assert got.is_released
     assert place(cart).discount_minor == 190
 
 
@@ -339,7 +339,7 @@ def test_late_money_takes_its_use_again(cast: Cast) -> None:
 
     session.refresh(order)
     assert (order.status, used(ten)) == ("confirmed", 1)
-    assert not discounts.of_order(order.id)[0].is_given_back
+    assert not discounts.of_order(order.id)[0].is_released
 
 
 def test_late_money_keeps_its_price_when_the_limit_is_full_meanwhile(cast: Cast) -> None:
@@ -358,7 +358,7 @@ def test_late_money_keeps_its_price_when_the_limit_is_full_meanwhile(cast: Cast)
 
     session.refresh(order)
     assert (order.status, order.discount_minor, used(ten)) == ("confirmed", 190, 1)
-    assert not discounts.of_order(order.id)[0].is_given_back
+    assert not discounts.of_order(order.id)[0].is_released
 
 
 def test_an_order_that_costs_nothing_needs_no_payment(cast: Cast) -> None:
@@ -438,7 +438,7 @@ def test_usage_counts_orders_and_money(cast: Cast) -> None:
 
     usage = discounts.usage(ten.id, checkout.terms().zone)
 
-    assert (usage.orders, usage.given_back, usage.given_minor) == (1, 1, 190)
+    assert (usage.orders, usage.released, usage.given_minor) == (1, 1, 190)
     assert usage.sales_minor == 1_710 + 490
     assert [count for _, count in usage.by_day] == [1]
 
@@ -455,12 +455,12 @@ def test_a_use_that_was_honoured_late_counts_no_more_when_its_order_is_off(cast:
     place(second)
     with transaction():
         intents.apply_intent(payment.id, people.intent(payment))
-    assert (late.status, discounts.of_order(late.id)[0].is_given_back) == ("confirmed", False)
+    assert (late.status, discounts.of_order(late.id)[0].is_released) == ("confirmed", False)
 
     with transaction():
         payments.cancel_order(orders.lock(late.id), reason="customer")
 
-    assert discounts.of_order(late.id)[0].is_given_back
+    assert discounts.of_order(late.id)[0].is_released
     assert used(one) == 1
     assert discounts.usage(one.id, UTC).orders == 1
 

@@ -24,7 +24,7 @@ from tests.media.pictures import picture
 
 
 class Stripe:
-    """Knows what it was told; cancels and gives back what it is asked to."""
+    """Knows what it was told; cancels and refunds what it is asked to."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.intents: dict[str, Intent] = {}

@@ -87,7 +87,7 @@ MUTATIONS = (
           " jsonb_build_object('lines', jsonb_build_array(jsonb_build_object('line_id', id,"
           " 'quantity', 1))), now(), 'customer', '', '' FROM order_line WHERE order_id = {paid};"
           " DELETE FROM event_pending WHERE event_id = 0", "payment-status",
-          name="orphan-money: of what was called off before it was taken"),
+          name="orphan-money: of what was cancelled before it was taken"),
     spoil("amount-differs-task", "DELETE FROM task WHERE kind = 'amount_differs'", "orphan-money"),
     spoil("refund-failed-task", "DELETE FROM task WHERE kind = 'refund_failed'"),
     spoil("dispute-task", "DELETE FROM task WHERE kind = 'dispute'"),

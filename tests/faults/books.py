@@ -41,7 +41,7 @@ WRONG = {
         SELECT o.number FROM "order" o JOIN payment p ON p.order_id = o.id
         WHERE p.captured_minor > p.refunding_minor
         GROUP BY o.id HAVING count(*) > 1""",
-    "more given back than captured": """
+    "more refunded than captured": """
         SELECT id FROM payment WHERE refunding_minor > captured_minor""",
     "two live orders of one version of a cart": """
         SELECT cart_id FROM "order" WHERE cart_id IS NOT NULL
@@ -123,10 +123,10 @@ def stripe_state(stripe_url: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def _against_stripe(theirs: dict[str, list[dict[str, Any]]]) -> list[str]:
-    given_back: dict[str, int] = defaultdict(int)
+    refunded: dict[str, int] = defaultdict(int)
     for refund in theirs["refunds"]:
         if refund["status"] == "succeeded":
-            given_back[refund["payment_intent"]] += refund["amount"]
+            refunded[refund["payment_intent"]] += refund["amount"]
     ours = {
         row.intent_id: row
         for row in ask(
@@ -139,7 +139,7 @@ def _against_stripe(theirs: dict[str, list[dict[str, Any]]]) -> list[str]:
     }
     found = []
     for intent in theirs["payment_intents"]:
-        came, back = intent["amount_received"], given_back[intent["id"]]
+        came, back = intent["amount_received"], refunded[intent["id"]]
         mine = ours.get(intent["id"])
         if mine is None:
             if came or intent["status"] == "requires_capture":

@@ -76,9 +76,9 @@ def _race(discount_id: int, code_id: int, orders: list[int], *, one_buyer: bool)
             with transaction():
                 discounts.redeem(order_id, [applied], customer_id=None, email=email, currency="EUR")
 
-        def give_back() -> None:
+        def release_usage() -> None:
             with transaction():
-                discounts.give_back(order_id)
+                discounts.release_usage(order_id)
 
         def redeem_again() -> None:
             with transaction():
@@ -87,7 +87,7 @@ def _race(discount_id: int, code_id: int, orders: list[int], *, one_buyer: bool)
         try:
             retrying(redeem)  # as a buyer does who was told that the shop is busy
             if buyer % 2 == 0:
-                retrying(give_back)
+                retrying(release_usage)
                 retrying(redeem_again)
         except discounts.UsedUp:
             pass

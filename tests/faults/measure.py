@@ -221,8 +221,8 @@ def refunds(rig: Rig, count: int, seed: int) -> Figures:
         for order_id, intent_id, captured in paid:
             _wait_for_workers()
             amounts = [chance.randint(1, captured) for _ in range(6)]
-            wishes = [partial(_give_back, order_id, amount) for amount in amounts[:4]]
-            wishes += [partial(_give_back_there, rig, intent_id, amount) for amount in amounts[4:]]
+            wishes = [partial(_refund, order_id, amount) for amount in amounts[:4]]
+            wishes += [partial(_refund_at_stripe, rig, intent_id, amount) for amount in amounts[4:]]
             chance.shuffle(wishes)
             told.update(each.result() for each in [hands.submit(wish) for wish in wishes])
     wrong = failures + failpoints.wait_until_idle(rig)
@@ -302,7 +302,7 @@ def deadlocks(rig: Rig, count: int, seed: int) -> Figures:
         checkout.set_contact(cart, email="ada@example.com", address=people.ADDRESS)
         checkout.set_method(cart, "standard")
     quoted = checkout.quote(carts.view(cart))[0]
-    # Else the variants are read anew, in a transaction that nobody ends and no vacuum gets past.
+    # Else the variants are read again, in a transaction that nobody ends and no vacuum gets past.
     session.expunge_all()
     session.rollback()
     before, seen, chance = _deadlocks(), Counter[str](), random.Random(seed)
@@ -443,7 +443,7 @@ def _confirm_quietly(errand: Errand, intent: dict[str, str]) -> None:
         confirm(errand, intent)
 
 
-def _give_back(order_id: int, amount: int) -> str:
+def _refund(order_id: int, amount: int) -> str:
     try:
         with transaction():
             order = orders.lock(order_id)
@@ -456,7 +456,7 @@ def _give_back(order_id: int, amount: int) -> str:
     return "here: decided"
 
 
-def _give_back_there(rig: Rig, intent_id: str, amount: int) -> str:
+def _refund_at_stripe(rig: Rig, intent_id: str, amount: int) -> str:
     status, _ = post(
         f"{rig.shop.stripe_url}/_control/refund", {"payment_intent": intent_id, "amount": amount}
     )

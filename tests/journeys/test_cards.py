@@ -97,7 +97,7 @@ def test_a_payment_page_left_open_in_another_tab_shows_how_its_order_stands(
     other.goto("/checkout/delivery")
     to_payment(other)
     assert number_of(other) != old
-    wait_until_called_off(page, old)
+    wait_until_cancelled(page, old)
 
     pay_with(page, GOOD)
 
@@ -107,7 +107,7 @@ def test_a_payment_page_left_open_in_another_tab_shows_how_its_order_stands(
     expect(other.get_by_text("Thank you")).to_be_visible()
 
 
-def wait_until_called_off(page: Page, number: str) -> None:
+def wait_until_cancelled(page: Page, number: str) -> None:
     """Wait until Stripe, too, knows that nobody will pay for this order."""
     deadline = time.monotonic() + PATIENCE_MS / 1000
     with transaction():

@@ -111,9 +111,7 @@ def test_dead_sockets_are_said_and_made_up_for(
         visitor.complaints[:] = [w for w in visitor.complaints if "WebSocket" not in w]
 
 
-def test_a_page_that_missed_news_reads_anew_when_the_relay_says_so(
-    shop: RunningShop, visit: Visit
-) -> None:
+def test_page_reloads_when_the_relay_missed_broadcasts(shop: RunningShop, visit: Visit) -> None:
     variant = product("Missed kettle", stock=1)
     looker = visit("looker")
     page = looker.goto(f"/products/{variant.product.slug}")

@@ -67,7 +67,7 @@ def test_one_mail_for_each_crossing_and_none_for_further_sales(cast: Cast) -> No
     assert len(low()) == 2
 
 
-def test_a_buyer_who_goes_back_and_changes_the_cart_makes_nothing_low_anew(cast: Cast) -> None:
+def test_replaced_order_sends_no_second_low_stock_alert(cast: Cast) -> None:
     mug, lamp = cast.mug, cast.lamp
     cart = people.filled_cart(mug, 2)
     set_level(mug.id, 8)

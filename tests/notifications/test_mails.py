@@ -287,7 +287,7 @@ def test_units_that_are_taken_out_one_by_one_are_told_each_time(cast: Cast) -> N
     assert [mail.kind for mail in mails()].count("lines_cancelled") == 2
 
 
-def test_a_receipt_says_what_was_charged_when_a_unit_was_called_off_before(cast: Cast) -> None:
+def test_receipt_excludes_units_cancelled_before_payment(cast: Cast) -> None:
     order = cast.unpaid_order
     payment = people.attempt(order, capture="manual")
     hear(payment, "requires_capture")

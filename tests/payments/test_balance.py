@@ -59,11 +59,11 @@ def test_what_was_paid_twice_and_went_back_leaves_it_paid() -> None:
 def test_parts_in_any_order_add_up_to_the_whole(
     whole: int, units: int, data: st.DataObject
 ) -> None:
-    given_back = taken = 0
+    refunded = taken = 0
     while taken < units:
         taken += data.draw(st.integers(1, units - taken))
-        part = part_due(whole, taken, of=units, before_minor=given_back)
+        part = part_due(whole, taken, of=units, before_minor=refunded)
         assert part >= 0
-        given_back += part
-        assert given_back <= whole
-    assert given_back == whole
+        refunded += part
+        assert refunded <= whole
+    assert refunded == whole

@@ -145,7 +145,7 @@ def test_one_that_will_run_out_tomorrow_is_told_before() -> None:
     assert task.kind == "capture_soon"
 
 
-def test_money_held_for_an_order_that_was_called_off_is_released(cast: Cast) -> None:
+def test_authorised_money_of_a_cancelled_order_is_released(cast: Cast) -> None:
     order = cast.unpaid_order
     payment = people.attempt(order, capture="manual")
     with transaction():
@@ -157,7 +157,7 @@ def test_money_held_for_an_order_that_was_called_off_is_released(cast: Cast) -> 
     assert order.status == "cancelled"
 
 
-def test_cancelling_the_last_line_gives_back_what_was_captured_for_the_others(cast: Cast) -> None:
+def test_cancelling_the_last_line_refunds_the_other_captures(cast: Cast) -> None:
     cart, one_lamp = people.filled_cart(cast.mug, 2), cast.lamp.id
     with transaction():
         carts.add(cart, one_lamp, 1)
@@ -316,16 +316,16 @@ def test_closing_a_further_attempt_leaves_the_money_that_the_order_stands_on(
     assert payment.status == "authorised"
 
 
-def three_with_one_called_off(cast: Cast) -> tuple[orders.Order, Payment]:
+def three_with_one_cancelled(cast: Cast) -> tuple[orders.Order, Payment]:
     """Three mugs whose money is held, of which the customer wants two."""
     order = people.order(cast.mug, 3)
     payment = people.attempt(order, capture="manual")
     apply(payment, "requires_capture")
-    call_off(order, 1)
+    cancel_units(order, 1)
     return order, payment
 
 
-def call_off(order: orders.Order, units: int) -> None:
+def cancel_units(order: orders.Order, units: int) -> None:
     with transaction():
         locked = orders.lock(order.id)
         payments.cancel_lines(locked, {locked.lines[0].id: units}, reason="customer")
@@ -337,10 +337,10 @@ def misjudged() -> list[str]:
     return [one.check.id for one in results if one.count and one.check.about == "order"]
 
 
-def test_what_was_called_off_is_not_captured_when_somebody_types_the_whole_amount(
+def test_cancelled_units_are_not_captured_by_full_amount(
     cast: Cast,
 ) -> None:
-    order, payment = three_with_one_called_off(cast)
+    order, payment = three_with_one_cancelled(cast)
 
     with pytest.raises(Invalid, match=r"at most €42\.90\."):
         payments.capture(payment.id, order.total_minor)
@@ -363,7 +363,7 @@ def test_nothing_is_captured_when_only_what_is_free_is_left(cast: Cast) -> None:
 
 
 def test_an_order_is_paid_when_all_that_is_left_of_it_is_captured(cast: Cast) -> None:
-    order, payment = three_with_one_called_off(cast)
+    order, payment = three_with_one_cancelled(cast)
 
     apply(payment, "succeeded", received_minor=order.total_minor - 1_900)
 
@@ -373,7 +373,7 @@ def test_an_order_is_paid_when_all_that_is_left_of_it_is_captured(cast: Cast) ->
 
 
 def test_an_order_of_which_less_was_captured_than_is_left_is_partly_paid(cast: Cast) -> None:
-    order, payment = three_with_one_called_off(cast)
+    order, payment = three_with_one_cancelled(cast)
 
     apply(payment, "succeeded", received_minor=order.total_minor - 1_901)
 
@@ -382,8 +382,8 @@ def test_an_order_of_which_less_was_captured_than_is_left_is_partly_paid(cast: C
     assert misjudged() == []
 
 
-def test_a_refund_of_what_was_left_of_a_called_off_order_is_seen(cast: Cast) -> None:
-    order, payment = three_with_one_called_off(cast)
+def test_refund_of_a_partly_cancelled_order_is_seen(cast: Cast) -> None:
+    order, payment = three_with_one_cancelled(cast)
     apply(payment, "succeeded", received_minor=order.total_minor - 1_900)
 
     with transaction():
@@ -397,8 +397,8 @@ def test_a_refund_of_what_was_left_of_a_called_off_order_is_seen(cast: Cast) -> 
     assert misjudged() == []
 
 
-def test_money_of_called_off_units_that_was_captured_at_stripe_goes_back(cast: Cast) -> None:
-    _, payment = three_with_one_called_off(cast)
+def test_money_captured_for_cancelled_units_is_refunded(cast: Cast) -> None:
+    _, payment = three_with_one_cancelled(cast)
 
     assert apply(payment, "succeeded") == "paid"
 
@@ -412,10 +412,10 @@ def test_money_of_called_off_units_that_was_captured_at_stripe_goes_back(cast: C
 def test_what_was_cancelled_while_stripe_captures_goes_back(
     cast: Cast, monkeypatch: pytest.MonkeyPatch, units: int, status: str, back: int
 ) -> None:
-    order, payment = three_with_one_called_off(cast)
+    order, payment = three_with_one_cancelled(cast)
 
     def capture(_: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
-        call_off(order, units)  # by the customer, meanwhile
+        cancel_units(order, units)  # by the customer, meanwhile
         return people.intent(payment, received_minor=amount_minor)
 
     monkeypatch.setattr(gateway, "capture_intent", capture)
@@ -428,13 +428,13 @@ def test_what_was_cancelled_while_stripe_captures_goes_back(
     assert session.scalars(select(Task)).all() == []
 
 
-def test_what_was_paid_goes_back_to_the_cent_after_a_unit_was_called_off_unpaid(cast: Cast) -> None:
+def test_refund_is_exact_after_an_unpaid_cancellation(cast: Cast) -> None:
     odd = people.product("Odd", price_minor=334)
     offer("A cent or two", kind="fixed", value=2)  # three of them come to 1000
     order = people.order(odd, 3)
     payment = people.attempt(order, capture="manual")
     apply(payment, "requires_capture")
-    call_off(order, 1)
+    cancel_units(order, 1)
     apply(payment, "succeeded", received_minor=payment.amount_minor - 333)
     (line,) = orders.by_id(order.id).lines
 
@@ -453,10 +453,8 @@ def test_what_was_paid_goes_back_to_the_cent_after_a_unit_was_called_off_unpaid(
 
 
 @pytest.mark.parametrize("is_sent", [False, True])
-def test_what_was_paid_can_be_sold_again_after_a_unit_was_called_off_unpaid(
-    cast: Cast, is_sent: bool
-) -> None:
-    order, payment = three_with_one_called_off(cast)
+def test_paid_units_restock_after_an_unpaid_cancellation(cast: Cast, is_sent: bool) -> None:
+    order, payment = three_with_one_cancelled(cast)
     apply(payment, "succeeded", received_minor=payment.amount_minor - 1_900)
     if is_sent:
         with transaction():

@@ -316,7 +316,7 @@ def test_nothing_open_is_refunded_by_anybody(cast: Cast, status: str) -> None:
             attempt()
     with transaction():
         held = orders.lock(order.id)
-        assert refunds.give_back(held, payment, reason="paid twice") is None
+        assert refunds.refund_payment(held, payment, reason="paid twice") is None
     assert session.scalars(select(Task.kind).where(Task.kind == "refund_blocked")).all()
 
 

@@ -242,9 +242,7 @@ def test_the_newest_hundred_reconciliations_are_kept(cast: Cast, stripe: stripe_
     assert (len(kept), kept[-1]) == (100, newest)
 
 
-def test_a_refund_that_failed_and_was_made_anew_is_no_difference(
-    cast: Cast, stripe: stripe_rig.Rig
-) -> None:
+def test_failed_and_retried_refund_is_no_difference(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     paid_there(order.id, stripe, card="pm_card_refundFail")
     payments.sync_order(order.id)

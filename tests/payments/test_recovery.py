@@ -227,7 +227,7 @@ def test_a_stripe_that_hangs_does_not_hold_up_the_timetable(
     assert orders.by_id(unheard_of.id).status == "expired"
 
 
-def test_money_for_an_order_that_was_called_off_goes_back(cast: Cast) -> None:
+def test_money_for_a_cancelled_order_is_refunded(cast: Cast) -> None:
     order = cast.unpaid_order
     payment = people.attempt(order)
     with transaction():

@@ -109,7 +109,7 @@ def test_more_units_than_there_are_do_not_go_back(cast: Cast, quantity: Any) -> 
     assert line_of(order).refunded == 0
 
 
-def test_another_order_s_line_cannot_be_given_back(cast: Cast) -> None:
+def test_line_of_another_order_cannot_be_refunded(cast: Cast) -> None:
     other = people.order(cast.lamp)
 
     with pytest.raises(Invalid, match="not part of the order"):
@@ -153,7 +153,7 @@ def test_of_a_half_sent_line_the_unit_goes_back_that_the_reason_means(
     assert line_of(order).cancelled == cancelled
 
 
-def test_units_that_were_called_off_before_do_not_come_back_on_the_shelf(cast: Cast) -> None:
+def test_units_cancelled_before_are_not_restocked(cast: Cast) -> None:
     order = people.order(cast.mug, 3)
     people.pay(order)
     line = line_of(order)
@@ -189,7 +189,7 @@ def test_what_cost_nothing_comes_back_on_the_shelf_too(cast: Cast) -> None:
     assert inventory.restocked(order.id) == {cast.mug.id: 1, lamp_id: 1}
 
 
-def test_cancelling_one_line_gives_back_no_cent_of_another(cast: Cast) -> None:
+def test_cancelling_a_line_refunds_only_that_line(cast: Cast) -> None:
     """The middle one of three refunds failed, so the first units of its line are a cent short."""
     odd = people.product("Odd", price_minor=102)
     offer("Much", kind="fixed", value=306, is_targeted=True, product_ids=[odd.product_id])
@@ -223,7 +223,7 @@ def test_a_customer_who_cancels_the_rest_does_not_get_what_staff_kept(cast: Cast
     assert (refund.amount_minor, refund.shipping_minor) == (2390, 490)
 
 
-def test_staff_who_cancel_the_rest_give_back_what_they_kept_too(cast: Cast) -> None:
+def test_staff_cancellation_refunds_kept_money_too(cast: Cast) -> None:
     order = cast.paid_order
     with transaction():
         locked = orders.lock(order.id)
@@ -236,7 +236,7 @@ def test_staff_who_cancel_the_rest_give_back_what_they_kept_too(cast: Cast) -> N
     assert refund.amount_minor == order.total_minor
 
 
-def test_what_came_back_once_does_not_come_back_again_when_its_refund_is_made_anew(
+def test_retried_refund_restocks_no_unit_twice(
     cast: Cast,
 ) -> None:
     order = cast.paid_order
@@ -252,7 +252,7 @@ def test_what_came_back_once_does_not_come_back_again_when_its_refund_is_made_an
     assert inventory.levels([cast.mug.id])[cast.mug.id].on_hand == 10
 
 
-def test_a_refund_made_anew_cancels_no_other_unit(cast: Cast) -> None:
+def test_retried_refund_cancels_no_other_unit(cast: Cast) -> None:
     order = cast.paid_order
     line = line_of(order)
     failed(ask(order, lines={line.id: 1}, restock=frozenset({line.id})))
@@ -412,7 +412,7 @@ def test_a_retry_comes_to_what_is_due_after_what_went_back_meanwhile(cast: Cast)
     assert (second.amount_minor, first.amount_minor) == (666, 334)
 
 
-def test_the_database_itself_refuses_to_give_back_more_than_came(cast: Cast) -> None:
+def test_database_refuses_to_refund_more_than_captured(cast: Cast) -> None:
     order = cast.paid_order
     refund = ask(order, amount_minor=order.total_minor)
 
@@ -445,7 +445,7 @@ def test_a_refund_made_at_stripe_is_taken_over_once_and_asks_for_a_look(cast: Ca
     assert orders.by_id(order.id).status == "confirmed"
 
 
-def test_a_refund_made_there_calls_off_ours_that_no_longer_fits(cast: Cast) -> None:
+def test_refund_at_stripe_cancels_ours_that_exceeds_it(cast: Cast) -> None:
     order = cast.paid_order
     (payment,) = payments.of_order(order.id)
     ours = ask(order, amount_minor=order.total_minor)
@@ -459,7 +459,7 @@ def test_a_refund_made_there_calls_off_ours_that_no_longer_fits(cast: Cast) -> N
     assert orders.by_id(order.id).payment_status == "refunded"
 
 
-def test_a_refund_that_failed_there_calls_off_nothing(cast: Cast) -> None:
+def test_failed_refund_at_stripe_cancels_nothing(cast: Cast) -> None:
     order = cast.paid_order
     (payment,) = payments.of_order(order.id)
     ours = ask(order, amount_minor=order.total_minor)
@@ -513,7 +513,7 @@ def test_any_order_of_refunds_failures_and_retries_is_exact(
     assert payment.balance_minor == 0
 
 
-def test_sixteen_at_once_never_give_back_more_than_came(live_database: str) -> None:
+def test_sixteen_refunds_never_exceed_the_captured_money(live_database: str) -> None:
     order_id = Cast().paid_order.id
     session.remove()
     asked: list[int] = []

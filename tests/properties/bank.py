@@ -129,7 +129,7 @@ class Bank:
         ]
 
     def refund(self, intent_id: str, amount: int) -> bool:
-        """Somebody gives money back in Stripe's dashboard. False if Stripe refuses."""
+        """Somebody refunds money in Stripe's dashboard. False if Stripe refuses."""
         asked = {"payment_intent": intent_id, "amount": amount}
         return self._ask("post", "/v1/refunds", asked)[0] < 400
 
@@ -171,7 +171,7 @@ class Bank:
         return self._ledger.all(kind)
 
     def left(self, intent_id: str) -> int:
-        """Minor units of a PaymentIntent that could still be given back."""
+        """Minor units of a PaymentIntent that could still be refunded."""
         gone = sum(
             one["amount"]
             for one in self.all("refund")

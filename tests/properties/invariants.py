@@ -71,7 +71,7 @@ QUERIES = {
            OR (d.closed_at IS NOT NULL AND t.id IS NOT NULL AND t.closed_at IS NULL)
            OR (d.closed_at IS NULL) <> (d.status NOT IN
                                         ('won', 'lost', 'warning_closed', 'prevented'))""",
-    "never more given back than was taken": """
+    "refunds never exceed captures": """
         SELECT payment_id FROM payment_event GROUP BY payment_id
         HAVING coalesce(sum(amount_minor) FILTER (WHERE kind = 'refunded'), 0)
              - coalesce(sum(amount_minor) FILTER (WHERE kind = 'refund_failed'), 0)
@@ -106,7 +106,7 @@ QUERIES = {
         LEFT JOIN LATERAL (SELECT coalesce(sum(capturable_minor), 0) held FROM payment
                            WHERE order_id = o.id AND status = 'authorised') h ON true
         LEFT JOIN LATERAL (
-            -- units called off before the money was taken: nobody owes them
+            -- units cancelled before the money was taken: nobody owes them
             SELECT o.total_minor - coalesce(sum(div(u.units * (l.total_minor + CASE
                 WHEN o.prices_include_tax THEN 0 ELSE l.tax_minor END), l.quantity)), 0) owed
             FROM (SELECT (x->>'line_id')::bigint line, sum((x->>'quantity')::int) units
@@ -154,7 +154,7 @@ QUERIES = {
                           sum(quantity) units FROM order_line GROUP BY 1) l ON l.order_id = o.id
         WHERE (o.subtotal_minor, o.discount_minor, o.item_count)
               IS DISTINCT FROM (l.gross, l.d, l.units)""",
-    "a line never gives back more units or money than it had": """
+    "a line never refunds more units or money than it had": """
         SELECT l.id FROM order_line l
         LEFT JOIN (SELECT order_line_id, sum(q) q, sum(a) a, sum(t) t FROM (
                        SELECT x.order_line_id, x.quantity q, x.amount_minor a, x.tax_minor t

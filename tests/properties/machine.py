@@ -612,7 +612,7 @@ class Shop(RuleBasedStateMachine):
     @rule(which=WHICH, part=st.sampled_from([1, 300, None]))
     @precondition(lambda self: self.secrets)
     def refund_at_stripe(self, which: int, part: int | None) -> None:
-        """Somebody gives money back in Stripe's dashboard."""
+        """Somebody refunds money in Stripe's dashboard."""
         intent = self.secrets[which % len(self.secrets)][1]
         amount = self.bank.left(intent) if part is None else part
         if amount > 0:
@@ -873,7 +873,7 @@ class Shop(RuleBasedStateMachine):
             if refund["id"] in known:
                 status, amount = known[refund["id"]]
                 assert (status == "done", amount) == (gone, refund["amount"]), refund["id"]
-            else:  # an attempt that failed and was made anew
+            else:  # an attempt that failed and was made again
                 assert refund["status"] == "failed", f"{refund['id']} is not known here"
         waiting = session.scalars(
             text("SELECT id FROM refund WHERE status IN ('requested', 'sent')")

@@ -37,7 +37,7 @@ class Line:
     refunded: int = 0
     returned: int = 0
     taken_out: int = 0  # by a refund with its goods
-    unpaid: int = 0  # called off before the money was taken
+    unpaid: int = 0  # cancelled before the money was taken
 
     @property
     def open(self) -> int:
@@ -229,7 +229,7 @@ class Model:
         return Giving(order_id, intent, balance, min(balance, self.shipping_left(order_id)), lines)
 
     def _the_rest(self, order_id: int) -> Giving | None:
-        """What a customer gets: not what staff kept of units that they called off before."""
+        """What a customer gets: not what staff kept of units that they cancelled before."""
         sale = self.sales[order_id]
         intent, balance = self.fullest(sale)
         lines = {}
@@ -256,7 +256,7 @@ class Model:
         intent, balance = self.fullest(sale)
         lines = {n: (q, self.due(n, sale.lines[n], q)) for n, q in units.items() if q}
         given = shipping + sum(due for _, due in lines.values()) if amount is None else amount
-        assert 0 < given <= balance, "the shop gives back what it has not got"
+        assert 0 < given <= balance, "the shop refunds what it does not have"
         assert not self.is_blocked(intent), "the shop refunds disputed money"
         assert not self.is_lost(intent), "the shop refunds what a bank has taken"
         moved = {n: self._moved_before(n, sale.lines[n]) for n in restock if n in lines}
@@ -339,13 +339,13 @@ class Model:
                 for line in sale.lines.values():
                     owed -= line.gross * line.cancelled // line.quantity
                     line.unpaid = line.cancelled
-                self.give_back(order_id, said["id"], money.captured - owed)
+                self.refund_payment(order_id, said["id"], money.captured - owed)
                 return
             if was_held and sale.status == "cancelled":
-                self.give_back(order_id, said["id"])
+                self.refund_payment(order_id, said["id"])
                 return
             if money.captured == sale.total and not self._use(order_id):
-                self.give_back(order_id, said["id"])
+                self.refund_payment(order_id, said["id"])
         elif said["status"] == "requires_capture" and money.status != "authorised":
             money.status = "authorised"
             if said["amount_capturable"] == sale.total:
@@ -417,7 +417,7 @@ class Model:
 
     # What follows from it.
 
-    def give_back(self, order_id: int, intent: str, amount: int | None = None) -> None:
+    def refund_payment(self, order_id: int, intent: str, amount: int | None = None) -> None:
         balance = self.balance(self.sales[order_id], intent)
         back = balance if amount is None else min(balance, amount)
         if back > 0 and not self.is_blocked(intent):

@@ -94,7 +94,7 @@ def test_a_client_that_hangs_up_in_a_message_is_forgotten(door):
     assert eventually(lambda: door.metrics()["connections"] == before)
 
 
-def test_after_redis_was_away_everybody_is_told_to_read_anew(door, cast, publish, valkey):
+def test_everybody_reloads_after_redis_was_away(door, cast, publish, valkey):
     topic = f"product:{cast.product(1).id}"
     with Client(door) as client:
         client.ask(topic)
@@ -114,7 +114,7 @@ def test_after_redis_was_away_everybody_is_told_to_read_anew(door, cast, publish
         assert client.hear()["data"] == {"n": 1}
 
 
-def test_who_listens_while_news_did_not_reach_redis_reads_anew(door, cast, our_redis):
+def test_listener_reloads_when_redis_missed_a_broadcast(door, cast, our_redis):
     topic = f"product:{cast.product(1).id}"
     with Client(door) as client:
         client.ask(topic)

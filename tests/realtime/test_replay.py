@@ -1,4 +1,4 @@
-"""Who comes back hears what was missed, or is told to read anew."""
+"""Who comes back hears what was missed, or is told to read again."""
 
 import pytest
 from sqlalchemy import text
@@ -37,7 +37,7 @@ def test_who_missed_nothing_hears_nothing(door, cast):
 
 
 @pytest.mark.parametrize("since", [0, 2**62])
-def test_a_number_that_is_no_longer_or_never_was_kept_means_reading_anew(door, cast, store, since):
+def test_an_unknown_sequence_number_means_reloading(door, cast, store, since):
     topic = f"product:{cast.product(1).id}"
     first = cast.broadcast(topic, n=0).seq
     newest = cast.broadcast(topic, n=1).seq
@@ -49,7 +49,7 @@ def test_a_number_that_is_no_longer_or_never_was_kept_means_reading_anew(door, c
         assert client.hear() == {"op": "resync", "topic": topic}
 
 
-def test_more_than_a_hundred_missed_news_mean_reading_anew(door, cast, store):
+def test_over_a_hundred_missed_broadcasts_mean_reloading(door, cast, store):
     topic = f"product:{cast.product(1).id}"
     known = cast.broadcast(topic, n=0).seq
     store.execute(

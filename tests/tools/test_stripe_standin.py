@@ -201,7 +201,7 @@ def test_metadata_is_merged_and_amounts_can_change_before_payment(rig: Rig) -> N
     assert updated.metadata.to_dict() == {"order": "1", "note": "n"}
 
 
-def test_manual_capture_takes_a_part_and_gives_back_the_rest(rig: Rig) -> None:
+def test_partial_capture_releases_the_rest(rig: Rig) -> None:
     intent = rig.pay(rig.intent(capture_method="manual"), WORKS)
     assert (intent.status, intent.amount_capturable) == ("requires_capture", 2500)
     held = rig.client.v1.charges.retrieve(str(intent.latest_charge))

@@ -136,7 +136,7 @@ class Ledger:
         self._rewrite(path)
 
     def _rewrite(self, path: Path) -> FileIO:
-        """Write the state anew beside the old file and swap: a crash leaves one or the other."""
+        """Write the state again beside the old file and swap: a crash leaves one or the other."""
         fresh = path.with_name(path.name + ".new")
         with fresh.open("w", encoding="utf-8") as out:
             for kind, shelf in self._kinds.items():

@@ -157,7 +157,7 @@ class Refunds:
             unit.emit("refund.updated", refund, previous=previous)
             return refund
         if refund["balance_transaction"] is not None:
-            fields["failure_balance_transaction"] = _give_back(unit, refund)
+            fields["failure_balance_transaction"] = _refund(unit, refund)
         if status is RefundStatus.FAILED:
             fields["failure_reason"] = reason
         refund = unit.change(refund, **fields)
@@ -210,7 +210,7 @@ def _withdraw(unit: Unit, refund: Json) -> str:
     return str(unit.put("balance_transaction", movement)["id"])
 
 
-def _give_back(unit: Unit, refund: Json) -> str:
+def _refund(unit: Unit, refund: Json) -> str:
     movement = shapes.balance_transaction(
         kind="refund_failure" if refund["id"].startswith("re_") else "payment_failure_refund",
         category="refund_failure",

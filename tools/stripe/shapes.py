@@ -152,7 +152,7 @@ def balance_transaction(
     fee: int = 0,
     description: str = "",
 ) -> Json:
-    """A movement of the account's balance; amounts that leave and fees given back are negative."""
+    """A movement of the account's balance; amounts that leave and fees refunded are negative."""
     details = [
         {
             "amount": fee,

@@ -221,7 +221,7 @@ class DiscountsView(View):
             code_count=discounts.count_codes(pk),
             max_codes=discounts.MAX_CODES,
             may_edit=self.may("can_edit"),
-            may_delete=self.may("can_delete") and not usage.orders and not usage.given_back,
+            may_delete=self.may("can_delete") and not usage.orders and not usage.released,
             may_generate=self.may("can_generate") and not discount.is_automatic,
             countries=[(code, customers.country_names()[code]) for code in checkout.countries()],
             home=checkout.terms().country,

@@ -1,4 +1,4 @@
-"""The money of an order: giving it back, capturing and releasing it, calling off, and its story."""
+"""The money of an order: refunding it, capturing and releasing it, cancelling, and its story."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -342,7 +342,7 @@ _MOVEMENTS = {
 
 
 def may_cancel(order: orders.Order) -> bool:
-    """Whether the order, or what of it was not sent yet, can still be called off."""
+    """Whether the order, or what of it was not sent yet, can still be cancelled."""
     if order.status == OrderStatus.PENDING:
         return True
     return order.status == OrderStatus.CONFIRMED and any(line.open_quantity for line in order.lines)
