@@ -119,7 +119,7 @@ def measure(shop: Shop, *, seconds: float = 8.0) -> Checkout:
 
 
 def crowd(shop: Shop, buyers: int, **limit: float) -> dict[str, Any]:
-    """Buyers in a process of their own; gives their times by step."""
+    """Buyers in a process of their own. Returns their times by step."""
     told = {"port": shop.port, "stripe_port": shop.stripe_port, "buyers": buyers, **limit}
     done = subprocess.run(
         [sys.executable, "-m", "bench.checkout", "--be-buyers", json.dumps(told)],

@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def measure(environment: dict[str, str], chosen: argparse.Namespace) -> dict[str, Any]:
-    """Start a realtime process in this shop and send to its clients; gives the figures."""
+    """Start a realtime process in this shop and send to its clients. Returns the figures."""
     chosen.port = free_port()
     product_id = _product()
     # The clients say that they come from there.

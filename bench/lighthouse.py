@@ -88,7 +88,7 @@ def first_product(base: str) -> str:
 
 
 def run(folder: Path, url: str, name: str) -> dict[str, float]:
-    """One run in a fresh profile; gives scores from 0 to 100 and the metrics."""
+    """One run in a fresh profile. Returns scores from 0 to 100 and the metrics."""
     report = folder / f"{name}.json"
     with tempfile.TemporaryDirectory() as profile:
         subprocess.run(

@@ -181,7 +181,7 @@ def compressed(shop: Shop, worker: psutil.Process, *, seconds: float) -> Figures
 
 
 def signed_in(visitor: Visitor, owner: dict[str, str]) -> dict[str, str]:
-    """Sign the owner in to the admin; gives the browser's cookies."""
+    """Sign the owner in to the admin. Returns the browser's cookies."""
     secret = visitor.get("/admin/login/").field("csrf_token")
     form = {"csrf_token": secret, "username": owner["email"], "password": owner["password"]}
     answer = visitor.post("/admin/login/", form)
@@ -191,7 +191,7 @@ def signed_in(visitor: Visitor, owner: dict[str, str]) -> dict[str, str]:
 
 
 def with_cart(visitor: Visitor, lines: int = 3) -> dict[str, str]:
-    """Put some things into a cart; gives the browser's cookies."""
+    """Put some things into a cart. Returns the browser's cookies."""
     for number in range(lines):
         page = visitor.get(f"/products/product-{number + 11}")
         form = {name: page.field(name) for name in ("csrf_token", "variant_id")}

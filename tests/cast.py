@@ -26,7 +26,7 @@ ADDRESS = {
 
 
 def product(name: str, *, price_minor: int = 1900, stock: int = 10, **details: Any) -> Variant:
-    """A product on sale with one variant; gives the variant."""
+    """A product on sale with one variant. Returns the variant."""
     # Since yesterday: inside one long test transaction the database's now() stands still.
     with clock.freeze(clock.now() - timedelta(days=1)), transaction():
         made: Product = catalog.create_product(name, **details)

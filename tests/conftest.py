@@ -179,7 +179,7 @@ def session(shared_engine: Engine) -> Iterator[Session]:
 
 @pytest.fixture
 def live_database(running: servers.Servers, app: Flask) -> Iterator[str]:
-    """A database of this test's own, with real commits; Valkey emptied. Gives its address."""
+    """A database of this test's own, with real commits; Valkey emptied. Returns its address."""
     name, url = _fresh(running)
     engine = db.configure(url, pool_size=20)
     redis.client().flushall()

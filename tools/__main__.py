@@ -21,7 +21,7 @@ _terminal = threading.Lock()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command. Gives the exit code: 0 done or stopped, 1 not started, 2 wrong usage."""
+    """Run the command. Returns the exit code: 0 done or stopped, 1 not started, 2 wrong usage."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if not 1 <= chosen.port <= 65533:

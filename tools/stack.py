@@ -430,7 +430,7 @@ def _revision(database_url: str) -> str:
 
 
 def _ask(host: str, port: int, path: str) -> str:
-    """Ask for a page; gives `OK`, or the status and the first words of the answer."""
+    """Ask for a page. Returns `OK`, or the status and the first words of the answer."""
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", path)

@@ -93,7 +93,7 @@ _MARKUP = re.compile(r"\s*(<|\(min-width|(icon-)?btn |end num|[A-Za-z]+View(\.\w
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command. Gives the exit code: 0 fine or written, 1 something is to be done."""
+    """Run the command. Returns the exit code: 0 fine or written, 1 something is to be done."""
     chosen = sys.argv[1:] if arguments is None else arguments
     fresh = extracted()
     if chosen == ["--write"]:

@@ -30,7 +30,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @contextmanager
 def scratch_shop() -> Iterator[dict[str, str]]:
-    """An empty, migrated shop, for this process too; gives the environment for its programs."""
+    """An empty, migrated shop, for this process too. Returns the environment for its programs."""
     with Scratch(durable=True) as scratch:
         url = scratch.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
         db.configure(url, name="bench")
@@ -62,7 +62,7 @@ class Shop:
 
     @contextmanager
     def web(self, *, workers: int = 1) -> Iterator[psutil.Process]:
-        """Web workers, started as the Procfile says; gives the first one's process."""
+        """Web workers, started as the Procfile says. Returns the first one's process."""
         options = ("--preload", "-k", "gthread", "--threads", "8", "-w", str(workers))
         with gunicorn("app:app", *options, port=self.port, environment=self.environment) as worker:
             yield worker
@@ -148,8 +148,8 @@ def free_port() -> int:
 def gunicorn(
     target: str, *options: str, port: int, environment: dict[str, str]
 ) -> Iterator[psutil.Process]:
-    """A gunicorn, with one worker unless told, once ``/healthz`` answers; gives the first worker's
-    process."""
+    """A gunicorn, with one worker unless told, once ``/healthz`` answers. Yields the
+    first worker."""
     base = [sys.executable, "-m", "gunicorn", "--no-control-socket", "-w", "1"]
     base += ["--log-level", "warning"]
     arguments = [*base, "--bind", f"127.0.0.1:{port}", *options, target]

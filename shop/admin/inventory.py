@@ -208,7 +208,7 @@ def _change_stock(pk: int, reason: str, note: str) -> int:
 
 
 def _once(pk: int, change: Callable[[], int]) -> int:
-    """Do it once for each opened form, also when it is sent twice; gives what is on hand."""
+    """Do it once for each opened form, also when it is sent twice. Returns what is on hand."""
     key = request.form.get("once", "")[:100]
     if not key:
         return change()

@@ -77,7 +77,7 @@ class CaptureSchema(Schema):
 @bp.response(201, RefundSchema)
 @bp.doc(parameters=[repeats.PARAMETER])
 def refund(given: dict[str, Any], number: str) -> Any:
-    """Give money back: units of lines and shipping, an amount, or all that is left
+    """Refund units of lines and shipping, an amount, or all that is left
 
     Units that cost nothing come back too: then no money moves, and the answer has a ``return_id``
     and no ``id``. With ``all``, ``restock`` true restocks every unit that is left. Otherwise the

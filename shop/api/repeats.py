@@ -47,7 +47,7 @@ class Remember:
 
 
 def once(given: object, work: Callable[[Remember], Body], *, status: int, token: str = "") -> Any:
-    """Do the work, unless this caller's key says that it was done; gives the answer.
+    """Do the work, unless this caller's key says that it was done. Returns the answer.
 
     ``work`` calls what it gets with its answer, inside the transaction that changes things, so that
     answer and change are kept together or not at all. ``given`` is what the request asks for, and

@@ -127,7 +127,7 @@ def _unusable(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _fit(given: dict[str, str], rules: CountryRules) -> dict[str, str]:
-    """Write postal code and region as the country does; gives what does not fit."""
+    """Write postal code and region as the country does. Returns what does not fit."""
     if given["postal_code"]:
         code = rules.find_postal_code(given["postal_code"])
         if code is None:

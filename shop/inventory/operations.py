@@ -129,7 +129,7 @@ def reserve(order_id: int, lines: Sequence[Line], *, replaced: Sequence[Line] = 
 
 
 def release(order_id: int, lines: Sequence[Line], *, committed: bool = False) -> None:
-    """Give a hold back; with ``committed``, the promise to a paid order that will not be sent."""
+    """Release a reservation; with ``committed``, the stock of a paid order that is not sent."""
     if committed:
         _move(MovementKind.RELEASE, lines, committed=-1, order_id=order_id)
     else:

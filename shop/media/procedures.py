@@ -142,7 +142,7 @@ def make_renditions(media_id: int) -> None:
 
 
 def sweep() -> int:
-    """Remove files that no row names, older than a day; gives how many pictures that were."""
+    """Remove files that no row names, older than a day. Returns how many pictures that were."""
     old = set(storage.current().keys(older_than_seconds=DAY))
     with transaction():
         named = set(session.scalars(select(MediaFile.key).where(MediaFile.key.in_(old))))

@@ -57,7 +57,7 @@ def _cancelled(intent_id: str) -> stripe_objects.Intent | None:
 
 
 def expire_unpaid() -> int:
-    """Close orders whose time is up: cancel at Stripe first, then release; gives how many.
+    """Close orders whose time is up: cancel at Stripe first, then release. Returns how many.
 
     While Stripe does not answer, only orders that it never heard of are closed.
     """

@@ -33,7 +33,7 @@ ASKS = {
 
 
 def apply_dispute(payment_id: int, sent: SentDispute, charge: Charge | None = None) -> str:
-    """Bring our copy of a dispute in step with what Stripe says *now*; gives its status.
+    """Bring our copy of a dispute in step with what Stripe says *now*. Returns its status.
 
     Safe to repeat, in any order: a balance transaction counts once, and of two answers the one that
     was asked for later says the status. ``charge`` tells the rate when neither the dispute nor its

@@ -24,7 +24,7 @@ PASSING = {"requires_payment_method", "requires_confirmation", "requires_action"
 
 
 def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None) -> SyncOutcome:
-    """Bring payment and order in step with what Stripe says *now*; gives what was done.
+    """Bring payment and order in step with what Stripe says *now*. Returns what was done.
 
     The only way to paid. Safe to call any number of times, in any order, by anybody. An order that
     somebody cancelled stays so: money that comes after that goes back. Without ``order_id``, its

@@ -33,7 +33,7 @@ OFF = (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
 
 
 def reconcile() -> int:
-    """Sync every payment open for longer than a webhook should take; gives how many moved.
+    """Sync every payment open for longer than a webhook should take. Returns how many moved.
 
     Also finds intents that were made just before a crash: the kept key gives them back; closes
     attempts at orders that are closed, so that none is looked at for ever; and asks about money
@@ -158,7 +158,7 @@ def _warn_of_endings() -> None:
 
 
 def reconcile_refunds() -> int:
-    """Ask Stripe about every refund whose end we have not heard of; gives how many were asked.
+    """Ask Stripe about every refund whose end we have not heard of. Returns how many were asked.
     Those that stay without an answer for too long become tasks."""
     waiting = session.execute(
         select(Refund.id, Refund.stripe_id)

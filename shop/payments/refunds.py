@@ -287,7 +287,7 @@ def retry_refund(refund_id: int) -> Refund:
 
 def _price_again(order: orders.Order, refund: Refund) -> int:
     """Count a failed refund's units once more, at what they come to after what went back
-    meanwhile; gives by how much that differs. An amount that somebody typed stays."""
+    meanwhile. Returns by how much that differs. An amount that somebody typed stays."""
     given, shipping_given = refundable.given_of(order)
     lines = {line.id: line for line in order.lines}
     before = refund.amount_minor

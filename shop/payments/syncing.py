@@ -28,7 +28,7 @@ from shop.payments.tasks import open_task
 
 
 def sync_payment(payment_id: int) -> SyncOutcome:
-    """Ask Stripe how a payment stands and bring ours in step; gives what was done.
+    """Ask Stripe how a payment stands and bring ours in step. Returns what was done.
 
     Called by the return page, by webhooks and by ``reconcile``; safe to repeat at any time.
     """

@@ -65,7 +65,7 @@ class CannotApply(DomainError):
 
 
 def attempt(kind: str, reference: str, work: Callable[[], str], *, intent_id: str = "") -> str:
-    """Apply one object (``kind``: payment, refund, dispute, …); gives what was done.
+    """Apply one object (``kind``: payment, refund, dispute, …). Returns what was done.
 
     If our books cannot take it, nothing of it is kept: the refusal is written down with a task, and
     "refused: …" is given. Raises what is not the object's fault. No transaction may be open.

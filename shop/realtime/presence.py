@@ -83,7 +83,7 @@ class Presence:
         self._is_away = False
 
     def join(self, connection: Connection, name: str) -> tuple[int, dict[str, Any]]:
-        """Be there with a socket that the hub expects; gives ``seq`` and the snapshot.
+        """Be there with a socket that the hub expects. Returns ``seq`` and the snapshot.
 
         One statement, one step in Redis, whose absence is no error.
         """
@@ -141,7 +141,7 @@ class Presence:
 
 
 def _step(changes: Mapping[str, list[str]]) -> list[tuple[int, list[dict[str, Any]]]]:
-    """Change these records and tell of it; gives each one's ``seq`` and people."""
+    """Change these records and tell of it. Returns each one's ``seq`` and people."""
     pipe = redis.client().pipeline(transaction=False)
     for name, tabs in changes.items():
         pipe.eval(_STEP, 1, _KEY + name, redis.CHANNEL, _news(name), str(LIFETIME_S), *tabs)

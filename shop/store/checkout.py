@@ -211,7 +211,7 @@ def _faults(form: ContactForm, *, is_new: bool) -> list[str]:
 
 
 def _address_faults(form: ContactForm, address: Mapping[str, Any]) -> list[str]:
-    """Put what is wrong with an address beside its fields; gives what belongs to none."""
+    """Put what is wrong with an address beside its fields. Returns what belongs to none."""
     try:
         customers.clean_address(address)
     except customers.InvalidAddress as error:

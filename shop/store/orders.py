@@ -103,7 +103,7 @@ def cancel(number: str) -> ResponseReturnValue:
 
 
 def _cancel(order_id: int) -> str:
-    """Do what the form asks for; gives what to say about it."""
+    """Do what the form asks for. Returns what to say about it."""
     with transaction("change-order"):
         locked = orders.lock(order_id)
         if not orders.customer_may_cancel(locked):

@@ -43,7 +43,7 @@ class Desk:
             return self.client.post(path, data=form, **more)
 
     def ask(self, path: str, data: dict[str, Any] | None = None) -> tuple[int, Any]:
-        """Send a form as a script would; gives status and JSON."""
+        """Send a form as a script would. Returns status and JSON."""
         response = self.post(path, data, headers={"Accept": "application/json"})
         return response.status_code, response.get_json()
 

@@ -156,7 +156,7 @@ def test_a_list_loads_its_relations_with_it(
 
 
 def addresses(people: dict[str, int], *cities: str) -> list[int]:
-    """Addresses of Ada in these cities; gives their keys."""
+    """Addresses of Ada in these cities. Returns their keys."""
     with transaction():
         made = [Address(customer_id=people["Ada"], **(ADDRESS | {"city": city})) for city in cities]
         db.session.add_all(made)

@@ -20,7 +20,7 @@ NOBODY = "127.0.0.1:1"
 
 @pytest.fixture
 def role(running: Servers) -> Iterator[str]:
-    """A role without special rights; gives the address of the database as that role."""
+    """A role without special rights. Returns the address of the database as that role."""
     name = f"plain_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(running.postgres_url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'word'")
@@ -32,7 +32,7 @@ def role(running: Servers) -> Iterator[str]:
 
 @pytest.fixture
 def open_redis(running: Servers) -> Iterator[str]:
-    """The test run's Valkey, which lets everybody in for a while; gives a named user's address."""
+    """The test run's Valkey, which lets everybody in for a while. Yields a named user's address."""
     password = urlsplit(running.redis_url).password
     name = f"shop_{uuid.uuid4().hex[:8]}"
     with Redis.from_url(running.redis_url) as client:

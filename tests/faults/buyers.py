@@ -33,7 +33,7 @@ class Gate(Protocol):
 
 
 def buy(errand: Errand, key: str, wait: Gate | None = None) -> tuple[str, str]:
-    """Fill a cart, order, pay. Gives ("paid", order number) or (code of the refusal, "")."""
+    """Fill a cart, order, pay. Returns ("paid", order number) or (code of the refusal, "")."""
     status, cart = fill(errand)
     if wait is not None:
         wait.wait()
@@ -117,7 +117,7 @@ def confirm(errand: Errand, intent: dict[str, str]) -> None:
 
 
 def crowd(errand: Errand, *, processes: int, threads: int, name: str) -> list[tuple[str, str]]:
-    """All buyers press at the same moment; gives what each got."""
+    """All buyers press at the same moment. Returns what each got."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(processes * threads)
     answers = context.Queue()

@@ -4,7 +4,7 @@
 
 Sixty-four buyers want ten uses at the same moment: by the discount's limit, by its code's, or by
 that of one customer. Winners with an even number give theirs back and try again, as an order does
-that expires and is paid after all. Gives what went wrong; nothing did if it is empty.
+that expires and is paid after all. Returns what went wrong; nothing did if it is empty.
 """
 
 import sys
@@ -36,7 +36,7 @@ LIMITS: dict[str, Terms] = {
 
 
 def races(number: int) -> list[str]:
-    """Run ``number`` races on the configured database; gives a sentence for each wrong outcome."""
+    """Run ``number`` races on the configured database. Returns a sentence per wrong outcome."""
     mug = people.product("Raced mug", stock=BUYERS)
     orders = [_order(mug, f"buyer{number}@example.com") for number in range(BUYERS)]
     wrong = []

@@ -45,7 +45,7 @@ class Run:
         self._pot = people.product(f"Pot {seed}", stock=10_000)
 
     def over(self, places: Sequence[str] = PLACES) -> list[Outcome]:
-        """Try each place once, a few at a time; gives what became of each, in the given order."""
+        """Try each place once, a few at a time. Returns what became of each, in the given order."""
         shuffled = self._chance.sample(places, len(places))
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = {one.place: one for one in map(_told, pool.map(self._try, shuffled))}
@@ -83,7 +83,7 @@ def _told(one: Outcome) -> Outcome:
 
 
 def wait_until_idle(rig: Rig, *, skip_waits: bool = False) -> list[str]:
-    """Wait until nothing is left to do; gives what is wrong then.
+    """Wait until nothing is left to do. Returns what is wrong then.
 
     ``skip_waits``: what failed twice waits for a minute, then for five: do not wait with it.
     """

@@ -405,7 +405,7 @@ def _own_rig(seed: int) -> Iterator[Rig]:
 
 
 def _all(work: Callable[[int], object], count: int, *, at_once: int = HANDS) -> list[str]:
-    """Do it ``count`` times by many hands; gives what failed."""
+    """Do it ``count`` times by many hands. Returns what failed."""
     failures: list[str] = []
 
     def one(number: int) -> None:

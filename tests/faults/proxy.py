@@ -38,7 +38,7 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True, name="proxy").start()
 
     def cut(self) -> int:
-        """Break every line that is open now; gives how many."""
+        """Break every line that is open now. Returns how many."""
         with self._mutex:
             pairs = list(self._pairs)
         for pair in pairs:

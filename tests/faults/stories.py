@@ -78,7 +78,7 @@ class Actors:
         return intent
 
     def pay(self, order: dict[str, Any]) -> int:
-        """Pay it; gives the order's id."""
+        """Pay it. Returns the order's id."""
         confirm(self.errand, self.begin_to_pay(order))
         return id_of(order)
 

@@ -43,7 +43,7 @@ def to_payment(page: Page) -> None:
 
 
 def check_out(page: Page, email: str) -> str:
-    """From a filled cart to the card form; gives the order's number."""
+    """From a filled cart to the card form. Returns the order's number."""
     page.goto("/checkout")
     fill_contact(page, email)
     page.get_by_role("button", name="Continue to shipping").click()

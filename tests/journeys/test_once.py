@@ -133,7 +133,7 @@ def test_a_piece_that_is_put_back_with_a_lost_answer_is_in_the_cart_once(
 
 @contextmanager
 def losing_the_first_answer(visitor: Visitor, address: str) -> Iterator[list[str]]:
-    """The first request to ``address`` reaches the shop, its answer nobody; gives what is sent."""
+    """Lose the answer to the first request to ``address``. Yields what is sent."""
     sent: list[str] = []
 
     def pass_on(route: Route) -> None:

@@ -162,7 +162,7 @@ def test_a_viewer_looks_and_changes_nothing(
 
 
 def bought(shop: RunningShop, variant: Variant, quantity: int = 1) -> tuple[str, str]:
-    """Somebody's paid order by the API; gives who and the number."""
+    """Somebody's paid order by the API. Returns who and the number."""
     key = f"buyer-{secrets.token_hex(3)}"
     with transaction():
         errand = Errand(shop.base_url, shop.stripe_url, variant.id, quantity)

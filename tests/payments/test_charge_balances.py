@@ -113,7 +113,7 @@ def faults() -> list[str]:
 
 
 def booked_in_dollars(stripe: stripe_rig.Rig, source: str, rate: float) -> str:
-    """Convert what Stripe has booked of a charge, refund or dispute; gives the movement's id."""
+    """Convert what Stripe has booked of a charge, refund or dispute. Returns the movement's id."""
     state = stripe.state()
     moved = next(one for one in state["balance_transactions"] if one["source"] == source)
     amount = round(moved["amount"] * rate)

@@ -25,7 +25,7 @@ from tests.tools import stripe_rig
 
 
 def foreign(stripe: stripe_rig.Rig, **metadata: str) -> str:
-    """A payment that another shop of the account was paid by; gives its id."""
+    """A payment that another shop of the account was paid by. Returns its id."""
     intent = stripe.client.v1.payment_intents.create(
         {
             "amount": 4290,

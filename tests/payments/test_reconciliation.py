@@ -27,7 +27,7 @@ VISA = "pm_card_visa"
 
 
 def paid_there(order_id: int, stripe: stripe_rig.Rig, *, card: str = VISA) -> str:
-    """The customer pays at Stripe, and no message reaches us; gives the intent's id."""
+    """The customer pays at Stripe, and no message reaches us. Returns the intent's id."""
     started = payments.start(order_id)
     intent_id = started.client_secret.partition("_secret")[0]
     stripe.client.v1.payment_intents.confirm(
@@ -357,7 +357,7 @@ def test_a_refund_of_ours_is_never_taken_for_somebody_elses(
 
 
 def _copy(running: servers.Servers, url: str) -> str:
-    """A copy of the database as it is now, as a backup would be; gives its name."""
+    """A copy of the database as it is now, as a backup would be. Returns its name."""
     name = url.partition("?")[0].rpartition("/")[2]
     db.session.remove()
     db.engine().dispose()

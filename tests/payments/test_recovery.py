@@ -79,7 +79,7 @@ def begun(order: orders.Order) -> Payment:
 
 
 def told(kind: str, about: dict[str, Any], number: int = 1) -> str:
-    """A message of Stripe's arrives and is worked on; gives the outcome."""
+    """A message of Stripe's arrives and is worked on. Returns the outcome."""
     with transaction():
         webhooks.record_verified({"id": f"evt_{number}", "type": kind, "data": {"object": about}})
     latest = session.scalars(

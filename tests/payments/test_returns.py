@@ -45,7 +45,7 @@ def free_order(cast: Cast, units: int = 2) -> orders.Order:
 
 
 def with_gift(cast: Cast, *, capture: str = "automatic", free_delivery: bool = False) -> Any:
-    """A lamp that is paid for, and a mug for nothing; gives order, lamp's and mug's lines."""
+    """A lamp that is paid for, and a mug for nothing. Returns order, lamp's and mug's lines."""
     offer("Gift", value=10_000, is_targeted=True, product_ids=[cast.mug.product_id])
     if free_delivery:
         offer("Free delivery", kind="free_shipping", value=0)

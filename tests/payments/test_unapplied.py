@@ -19,7 +19,7 @@ HUGE = 10**30
 
 
 def paid(order: orders.Order, stripe: stripe_rig.Rig) -> str:
-    """An order that is paid at Stripe and here; gives its intent's id."""
+    """An order that is paid at Stripe and here. Returns its intent's id."""
     intent_id = paid_there(order.id, stripe)
     assert payments.sync_order(order.id) == "paid"
     return intent_id
@@ -43,7 +43,7 @@ def refund_there(stripe: stripe_rig.Rig, intent_id: str, **fields: Any) -> dict[
 
 
 def hear(kind: str, about: Any, **event: Any) -> str:
-    """A message of Stripe's comes in and is applied once; gives its outcome."""
+    """A message of Stripe's comes in and is applied once. Returns its outcome."""
     stored = select(WebhookDelivery).order_by(WebhookDelivery.id.desc()).limit(1)
     with transaction():
         whole = {"id": f"evt_{clock.now().timestamp()}_{id(about)}", "type": kind} | event

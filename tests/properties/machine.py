@@ -716,7 +716,7 @@ class Shop(RuleBasedStateMachine):
         expected: bool | None = None,
         gives: bool = False,
     ) -> Any:
-        """Run one thing and compare. Gives the refusal if the shop refused, with ``gives`` the
+        """Run one thing and compare. Returns the refusal if the shop refused, with ``gives`` the
         result. ``procedure``: it opens its own transactions."""
         transitions: list[Transition] = list(then)
         ended, result, refused = self._run(do, crash, away, procedure)

@@ -114,7 +114,7 @@ def fill(browser: FlaskClient, cast: Cast, quantity: int = 2) -> None:
 
 
 def place(browser: FlaskClient) -> str:
-    """Continue to the payment; gives the address of the payment page."""
+    """Continue to the payment. Returns the address of the payment page."""
     answer = browser.post(
         "/checkout/delivery", data=seen_on(browser.get("/checkout/delivery").text)
     )

@@ -64,7 +64,7 @@ class RunningShop:
         return [p for p in mine if re.search(words, _command_line(p))]
 
     def kill(self, words: str, *, but_first: bool = False) -> int:
-        """``kill -9`` these processes of this shop, or only their children; gives how many."""
+        """``kill -9`` these processes of this shop, or only their children. Returns how many."""
         found = self.processes(words)[1 if but_first else 0 :]
         for process in found:
             with suppress(psutil.NoSuchProcess):
@@ -105,7 +105,7 @@ def _command_line(process: psutil.Process) -> str:
 def post(
     url: str, body: object, headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, Any]]:
-    """POST JSON; gives status and JSON body, also of refusals."""
+    """POST JSON. Returns status and JSON body, also of refusals."""
     request = urllib.request.Request(
         url,
         json.dumps(body).encode(),

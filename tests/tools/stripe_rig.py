@@ -75,7 +75,7 @@ class Rig:
         return dict(self.call("POST", f"/_control{path}", json.dumps(body).encode())[1])
 
     def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Any:
-        """Any request; gives status and JSON."""
+        """Any request. Returns status and JSON."""
         request = Request(self.url + path, data=body, method=method, headers=headers)
         try:
             with urlopen(request, timeout=30) as answer:

@@ -13,7 +13,7 @@ from tools.stripe.server import Server, StandIn
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM or Ctrl-C. Gives 0, or 2 after a sentence that says what is wrong."""
+    """Serve until SIGTERM or Ctrl-C. Returns 0, or 2 after a sentence that says what is wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.stripe", description="A local stand-in for Stripe."
     )

@@ -92,7 +92,7 @@ class Courier:
             self._enlist(QueuedEvent(event_id, self._era, time.time()), 0.0)
 
     def flush(self, timeout_s: float) -> int:
-        """Wait until nothing is queued, retries included. Gives how many are left."""
+        """Wait until nothing is queued, retries included. Returns how many are left."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while self._left() and (wait := deadline - time.monotonic()) > 0:

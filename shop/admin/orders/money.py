@@ -72,7 +72,7 @@ class OrderMoney(View):
     @has_access
     @permission_name("refund")
     def refund(self, pk: int) -> Page:
-        """Give money back: pieces and shipping, an amount, or all that is left."""
+        """Refund items and shipping, an amount, or all that is left."""
 
         def work(order: orders.Order) -> str | None:
             reason = request.form.get("reason", "")
