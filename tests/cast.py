@@ -66,7 +66,7 @@ def filled_cart(
 
 
 def order(variant: Variant, quantity: int = 1, *, customer_id: int | None = None) -> orders.Order:
-    """An unpaid order that holds its stock."""
+    """An unpaid order that reserves its stock."""
     cart = filled_cart(variant, quantity, customer_id=customer_id)
     with transaction():
         return checkout.place_order(cart.id)
@@ -82,7 +82,7 @@ def attempt(of: orders.Order, *, capture: str = "automatic") -> Payment:
 
 def intent(payment: Payment, status: str = "succeeded", **changes: Any) -> Intent:
     """What Stripe would say of this payment."""
-    held = status == "requires_capture"
+    authorised = status == "requires_capture"
     facts: dict[str, Any] = {
         "id": f"pi_{payment.id}",
         "status": status,
@@ -90,9 +90,9 @@ def intent(payment: Payment, status: str = "succeeded", **changes: Any) -> Inten
         "amount_minor": payment.amount_minor,
         "received_minor": payment.amount_minor if status == "succeeded" else 0,
         "currency": payment.currency,
-        "capturable_minor": payment.amount_minor if held else 0,
-        "capture_before": clock.now() + timedelta(days=7) if held else None,
-        "charge_id": f"ch_{payment.id}" if held or status == "succeeded" else "",
+        "capturable_minor": payment.amount_minor if authorised else 0,
+        "capture_before": clock.now() + timedelta(days=7) if authorised else None,
+        "charge_id": f"ch_{payment.id}" if authorised or status == "succeeded" else "",
         "charged_at": clock.now(),
         "card_brand": "visa",
         "card_last4": "4242",

@@ -28,7 +28,7 @@ bp = Door(
     "else it does not exist (404).",
 )
 DESK = "OrdersView"
-# Each order holds goods that others cannot buy. A storefront's server may call for many people.
+# Each order reserves goods that others cannot buy. A storefront's server may call for many people.
 PER_CALLER = "120 per minute"
 PER_CART = "10 per minute"
 ADDRESS = (

@@ -1,7 +1,7 @@
 """Carts: what somebody means to buy, at today's prices, with today's problems.
 
 Promise: one open cart per browser, one per signed-in customer on all devices; quantities that can
-be had; a version that grows with every change. Holds no stock: that is for orders.
+be had; a version that grows with every change. Reserves no stock: that is for orders.
 """
 
 from shop.cart.errors import CartChanged, NotEnough

@@ -266,7 +266,7 @@ def _touch(cart: Cart) -> None:
 
 _OFFER = text(f"""
 SELECT v.price_minor, v.backorder_allowed,
-       {AVAILABLE} + {queries.OWN_HOLD.format(cart_id=":cart_id")} AS available,
+       {AVAILABLE} + {queries.OWN_RESERVATION.format(cart_id=":cart_id")} AS available,
        coalesce((SELECT quantity FROM cart_item WHERE cart_id = :cart_id AND variant_id = :id), 0)
            AS present,
        (SELECT count(*) FROM cart_item WHERE cart_id = :cart_id) AS lines

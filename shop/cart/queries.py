@@ -93,11 +93,11 @@ class CartView:
         return [f"{line.name}: {line.problem}" for line in self.lines if line.problem]
 
 
-# What this cart's own unpaid order holds: it must not look sold out to its own buyer.
-OWN_HOLD = """coalesce((
-           SELECT sum(held.quantity) FROM cart mine
+# What this cart's own unpaid order reserves: it must not look sold out to its own buyer.
+OWN_RESERVATION = """coalesce((
+           SELECT sum(own.quantity) FROM cart mine
            JOIN "order" o ON o.id = mine.order_id AND o.status = 'pending'
-           JOIN order_line held ON held.order_id = o.id AND held.variant_id = v.id
+           JOIN order_line own ON own.order_id = o.id AND own.variant_id = v.id
            WHERE mine.id = {cart_id}), 0)"""
 _LINES = f"""
 SELECT c.id, c.token, c.version, c.customer_id, c.email, c.shipping_address, c.shipping_method,
@@ -108,7 +108,7 @@ SELECT c.id, c.token, c.version, c.customer_id, c.email, c.shipping_address, c.s
        v.title AS variant_title, v.sku, v.price_minor AS unit_price_minor, p.tax_class, v.weight_g,
        v.backorder_allowed,
        ({VARIANT_ON_SALE}) AS is_sold,
-       {AVAILABLE} + {OWN_HOLD.format(cart_id="c.id")} AS available,
+       {AVAILABLE} + {OWN_RESERVATION.format(cart_id="c.id")} AS available,
        (SELECT jsonb_build_object('key', m.key, 'alt', g.alt, 'width', m.width, 'height', m.height,
                                   'colour', m.colour, 'widths', m.widths, 'state', m.state)
         FROM image g JOIN media_file m ON m.id = g.media_id

@@ -5,7 +5,6 @@ Leaves money to payments.
 """
 
 from shop.checkout.errors import CartProblems, NoDelivery
-from shop.checkout.holds import HoldRefused, delete_expired_networks
 from shop.checkout.merging import merge_carts
 from shop.checkout.operations import apply_code, install_defaults, set_contact, set_method
 from shop.checkout.placing import place_order
@@ -25,12 +24,14 @@ from shop.checkout.queries import (
     tax_rates,
     terms,
 )
+from shop.checkout.reservations import ReservationRefused, delete_expired_networks
 from shop.checkout.trial import Trial, try_discount
 
 __all__ = [
-    "CartProblems", "FreeShippingCounts", "HoldRefused", "NoDelivery", "ShippingOption",
-    "ShippingRate", "Terms", "Trial", "apply_code", "clear_cache", "configure", "countries",
-    "delete_expired_networks", "goods_for_free_shipping", "install_defaults", "merge_carts",
-    "place_order", "quote", "quotes", "set_contact", "set_method", "shipping_options",
-    "shipping_rates", "tax_rates", "terms", "try_discount",
+    "CartProblems", "FreeShippingCounts", "NoDelivery", "ReservationRefused",
+    "ShippingOption", "ShippingRate", "Terms", "Trial", "apply_code", "clear_cache",
+    "configure", "countries", "delete_expired_networks", "goods_for_free_shipping",
+    "install_defaults", "merge_carts", "place_order", "quote", "quotes", "set_contact",
+    "set_method", "shipping_options", "shipping_rates", "tax_rates", "terms",
+    "try_discount",
 ]  # fmt: skip

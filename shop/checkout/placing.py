@@ -8,9 +8,9 @@ from shop import cart as carts
 from shop import discounts, inventory, orders, payments
 from shop.cart import CartChanged, CartStatus, CartView
 from shop.checkout.errors import CartProblems, NoDelivery
-from shop.checkout.holds import check_holds
 from shop.checkout.operations import check_method
 from shop.checkout.queries import ShippingOption, quote, terms
+from shop.checkout.reservations import check_unpaid_reservations
 from shop.core import clock
 from shop.core.db import session
 from shop.core.i18n import gettext as _
@@ -38,8 +38,8 @@ def place_order(
 
     Raises ``CartChanged`` when version or total differ from what was seen, or when a code stopped
     applying and no total was seen; ``UsedUp``, ``CartProblems``, ``OutOfStock``, ``NoDelivery``,
-    ``InvalidAddress``; ``Invalid`` for a total that no card can be charged; ``HoldRefused`` for a
-    buyer who keeps too much without paying (``network`` is the digest of where they are).
+    ``InvalidAddress``; ``Invalid`` for a total that no card can be charged; ``ReservationRefused``
+    for a buyer who keeps too much without paying (``network`` is the digest of where they are).
     """
     cart = carts.lock(cart_id)
     if shipping_method is not None and cart.status == CartStatus.OPEN:
@@ -116,7 +116,8 @@ def _is_same(
     seen_total_minor: int | None,
     shipping_method: str | None,
 ) -> bool:
-    """Whether the customer only pressed again: the same cart, total, way and place, still held."""
+    """Whether the customer only pressed again: the same cart, total, way and place, still
+    reserved."""
     if order.status == OrderStatus.PENDING and order.expires_at <= clock.now():
         return False
     kept = cart.shipping_method or order.shipping_method
@@ -171,22 +172,22 @@ def _changed(sentence: str, view: CartView, priced: Quote | None = None) -> Cart
 
 
 def _check_may_order(view: CartView, priced: Quote, details: orders.Details) -> None:
-    """Raise ``Invalid`` for a total that cannot be paid, ``HoldRefused`` for a buyer who keeps too
-    much without paying."""
+    """Raise ``Invalid`` for a total that cannot be paid, ``ReservationRefused`` for a buyer who
+    keeps too much without paying."""
     payments.check_amount(
         Money(priced.total_minor, priced.currency),
         goods=Money(priced.subtotal_minor, priced.currency),
         country=(details.billing_address or details.shipping_address)["country"],
     )
     if priced.total_minor:
-        check_holds(view, email=details.email, network=details.placed_from)
+        check_unpaid_reservations(view, email=details.email, network=details.placed_from)
 
 
 def _make_room(replaced: orders.Order, view: CartView, priced: Quote) -> None:
     """Cancel the unpaid order of before, once all that both orders need is locked."""
     discounts.lock_for(replaced.id, priced.discounts)
-    held = {line.variant_id for line in replaced.lines}
-    inventory.lock(held | {line.variant_id for line in view.lines})
+    reserved = {line.variant_id for line in replaced.lines}
+    inventory.lock(reserved | {line.variant_id for line in view.lines})
     orders.cancel(replaced, reason=orders.REPLACED)
     session.flush()  # of a chain, two orders are never live at once, not even for a moment
 

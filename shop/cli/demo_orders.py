@@ -114,7 +114,7 @@ def _simulate(
         ending = story.random()
         if ending >= EXPIRED:
             # A running relay would expire it before this story pays for it.
-            orders.extend_hold(order, until=now + timedelta(hours=1))
+            orders.extend_reservation(order, until=now + timedelta(hours=1))
     if ending < EXPIRED:
         with clock.freeze(placed_at + timedelta(hours=1)), acting_as(SYSTEM), transaction():
             orders.expire(orders.lock(order.id))

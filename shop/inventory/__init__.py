@@ -2,7 +2,7 @@
 
 Owns levels, movements and locations; the verbs below are their only writers.
 Promise: available never drops below zero (unless a variant may be backordered), whoever else buys.
-Leaves prices to catalog, and the decision *when* to hold or release to orders.
+Leaves prices to catalog, and the decision *when* to reserve or release to orders.
 """
 
 from shop.inventory.errors import OutOfStock

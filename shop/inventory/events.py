@@ -30,6 +30,6 @@ class StockChanged(Event):
 @dataclass(frozen=True, kw_only=True)
 class StockLow(Event):
     """These variants have just crossed their level downwards; told once per crossing, and not when
-    a buyer changes what an order of theirs held already."""
+    a buyer changes what an order of theirs reserved already."""
 
     changes: list[Change]

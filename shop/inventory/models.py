@@ -43,7 +43,7 @@ class Location(Base):
 
 
 class StockLevel(Base):
-    """How many there are. ``reserved``: held by unpaid orders; ``committed``: paid, not shipped.
+    """How many there are. ``reserved``: kept for unpaid orders; ``committed``: paid, not shipped.
 
     ``may_go_below`` copies the variant's backorder switch, so that one CHECK can guard the promise.
     """

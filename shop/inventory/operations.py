@@ -121,9 +121,10 @@ def count(variant_id: int, on_hand: int, *, reason: str = "count", note: str = "
 
 
 def reserve(order_id: int, lines: Sequence[Line], *, replaced: Sequence[Line] = ()) -> None:
-    """Hold the lines for an unpaid order. Raises ``OutOfStock`` and holds nothing otherwise.
+    """Reserve the lines for an unpaid order. Raises ``OutOfStock`` and reserves nothing otherwise.
 
-    ``replaced`` is what the same buyer held until just now: reserving it again makes nothing low.
+    ``replaced`` is what the same buyer had reserved until just now: reserving it again makes
+    nothing low.
     """
     _move(MovementKind.RESERVE, lines, reserved=1, order_id=order_id, replaced=replaced)
 
@@ -137,7 +138,7 @@ def release(order_id: int, lines: Sequence[Line], *, committed: bool = False) ->
 
 
 def commit(order_id: int, lines: Sequence[Line]) -> None:
-    """The order is paid: what was held is now promised."""
+    """The order is paid: what was reserved is now committed."""
     _move(MovementKind.COMMIT, lines, reserved=-1, committed=1, order_id=order_id)
 
 

@@ -73,7 +73,7 @@ def send_receipt(event: OrderPaid) -> None:
 
 
 def send_confirmed(event: OrderAuthorised) -> None:
-    """The money is held; it is charged when staff capture it."""
+    """The money is authorised; it is charged when staff capture it."""
     order = orders.by_id(event.order_id)
     _about_order("confirmed", f"confirmed:{order.id}", order, tax_minor=order.tax_minor)
 

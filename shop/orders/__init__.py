@@ -1,7 +1,7 @@
 """Orders: what was agreed, its states on three axes, its shipments and its timeline.
 
-Promise: an order and the stock it holds are written together or not at all; a state changes only as
-the tables in ``states`` allow. Leaves money to payments and mails to notifications.
+Promise: an order and the stock it reserves are written together or not at all; a state changes only
+as the tables in ``states`` allow. Leaves money to payments and mails to notifications.
 """
 
 from shop.orders.cancelling import CANCEL_REASONS, cancel, cancel_lines, is_all_of
@@ -16,7 +16,7 @@ from shop.orders.chains import (
     was_cancelled,
 )
 from shop.orders.errors import TransitionRefused
-from shop.orders.expiring import expire, extend_hold, set_deadline
+from shop.orders.expiring import expire, extend_reservation, set_deadline
 from shop.orders.models import Fulfilment, Order, OrderLine, SaleEntry
 from shop.orders.numbers import pass_number
 from shop.orders.operations import adopt, note
@@ -94,7 +94,7 @@ __all__ = [
     "desk",
     "due_to_expire",
     "expire",
-    "extend_hold",
+    "extend_reservation",
     "is_all_of",
     "keep_waiting",
     "live_of",

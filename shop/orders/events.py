@@ -15,7 +15,7 @@ class OrderEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderPlaced(OrderEvent):
-    """A customer ordered; stock is held until the order is paid or expires."""
+    """A customer ordered; stock is reserved until the order is paid or expires."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class OrderPaid(OrderEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderAuthorised(OrderEvent):
-    """The money is held on the card and still to be captured; the stock is promised."""
+    """The money is authorised and still to be captured; the stock is promised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class OrderDelivered(OrderEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderCancelled(OrderEvent):
-    """The order will not be sent; what was held is free again. ``goes_back``: money that came for
+    """The order will not be sent; what was reserved is released. ``goes_back``: money that came for
     it is refunded in the same step."""
 
     reason: str
@@ -79,7 +79,7 @@ class OrderReopened(OrderEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderExpired(OrderEvent):
-    """Nobody paid in time; what was held is free again."""
+    """Nobody paid in time; what was reserved is released."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ def expire(order: Order) -> None:
     emit(OrderExpired(order_id=order.id))
 
 
-def extend_hold(order: Order, *, until: datetime) -> None:
+def extend_reservation(order: Order, *, until: datetime) -> None:
     """Keep an unpaid order and its reserved stock until then, at least."""
     if order.status == OrderStatus.PENDING:
         order.expires_at = max(order.expires_at, until)

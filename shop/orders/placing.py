@@ -57,7 +57,7 @@ def place(
     hold_minutes: int,
     instead_of: Order | None = None,
 ) -> Order:
-    """Write the order down and hold its stock until ``hold_minutes`` from now.
+    """Write the order down and reserve its stock until ``hold_minutes`` from now.
 
     ``instead_of`` is the buyer's order before this one, whose chain this one continues; an unpaid
     one was just cancelled for it, in this transaction. Raises ``OutOfStock`` or ``UsedUp``, and
@@ -78,8 +78,8 @@ def place(
         currency=quote.currency,
     )
     emit(OrderPlaced(order_id=order.id))
-    was_held = instead_of is not None and instead_of.close_reason == REPLACED
-    replaced = open_lines(instead_of) if instead_of and was_held else ()
+    was_reserved = instead_of is not None and instead_of.close_reason == REPLACED
+    replaced = open_lines(instead_of) if instead_of and was_reserved else ()
     inventory.reserve(order.id, open_lines(order), replaced=replaced)
     return order
 

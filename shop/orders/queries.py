@@ -211,7 +211,7 @@ def cancelled_units(order_id: int, *, reason: str) -> dict[int, int]:
 
 
 def unpaid_units(order_id: int) -> dict[int, int]:
-    """Units that were taken out of a paid order while its money was only held on the card, so that
+    """Units that were taken out of a paid order while its money was only authorised, so that
     they were never paid for; by line id. One statement."""
     return units_in(session.scalars(unpaid_cancellations(EventRecord.order_id == order_id)))
 

@@ -128,10 +128,10 @@ def _release_if_free(order: orders.Order) -> None:
     order counts as paid then, and can be shipped."""
     if order.status != OrderStatus.CONFIRMED or order.payment_status != PaymentStatus.AUTHORISED:
         return
-    held = session.scalar(
+    authorised = session.scalar(
         select(Payment)
         .where(Payment.order_id == order.id, Payment.status == AttemptStatus.AUTHORISED)
         .limit(1)
     )
-    if held is not None and refundable.owed(order, held) <= 0:
-        emit(VoidRequested(order_id=order.id, payment_id=held.id))
+    if authorised is not None and refundable.owed(order, authorised) <= 0:
+        emit(VoidRequested(order_id=order.id, payment_id=authorised.id))

@@ -156,14 +156,14 @@ def report_refused_capture(payment_id: int, reason: str) -> None:
     payment = locked(payment_id)
     if payment.status != AttemptStatus.AUTHORISED:
         return
-    held = Money(payment.capturable_minor, payment.currency).format()
+    authorised = Money(payment.capturable_minor, payment.currency).format()
     is_open = select(Task.id).where(
         Task.kind == CAPTURE_FAILED, Task.reference == str(payment_id), Task.closed_at.is_(None)
     )
     open_task(
         CAPTURE_FAILED,
         str(payment_id),
-        f"{held} of order {order.number} could not be captured: {reason}",
+        f"{authorised} of order {order.number} could not be captured: {reason}",
         order_id=order.id,
         again=session.scalar(is_open) is None,
     )

@@ -25,7 +25,7 @@ MAX_FAILURES = 3
 def close_intents(order_id: int) -> None:
     """Cancel what could still be paid for a closed order; money that came first is synced.
 
-    Of an order that stands, money that is held stays: only further attempts are cancelled. What
+    Of an order that stands, authorised money stays: only further attempts are cancelled. What
     Stripe never heard of, or does not know under our key, nobody can pay: it is given up.
     """
     stands = orders.Order.status.in_([OrderStatus.CONFIRMED, OrderStatus.COMPLETED])

@@ -34,7 +34,7 @@ def apply_authorised(
 ) -> SyncOutcome:
     """The money is set aside: it confirms its order, or is released."""
     order = chain.order
-    # By whichever charge: money is held once.
+    # By whichever charge: money is authorised once.
     was_authorised = payment.status == AttemptStatus.AUTHORISED
     is_new = not was_authorised and note(
         payment,

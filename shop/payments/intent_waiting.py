@@ -17,7 +17,7 @@ from shop.payments.states import AttemptStatus, MoneyEventKind, SyncOutcome
 from shop.payments.stripe_objects import Intent
 
 # Renewed each time that Stripe says so; until then nothing expires.
-PROCESSING_HOLD = timedelta(hours=24)
+PROCESSING_EXTENSION = timedelta(hours=24)
 # Payments of the last day may be confirmed on the next one (https://docs.stripe.com/payments/oxxo).
 VOUCHER_GRACE = timedelta(hours=24)
 # How long an order can be paid again when its payment failed after days.
@@ -37,7 +37,7 @@ def apply_processing(chain: orders.Chain, cart: carts.Cart | None, payment: Paym
             return SyncOutcome.UNWANTED
         emit(PaymentProcessing(order_id=order.id, payment_id=payment.id))
         take_out_bought(cart, chain)
-    orders.extend_hold(order, until=clock.now() + PROCESSING_HOLD)
+    orders.extend_reservation(order, until=clock.now() + PROCESSING_EXTENSION)
     return SyncOutcome.PROCESSING
 
 
@@ -54,7 +54,7 @@ def apply_voucher(
     payment.voucher_expires_at = given.expires_at
     if order.status != OrderStatus.PENDING:
         return SyncOutcome.WAITING  # closed meanwhile: what follows that cancels the voucher
-    orders.extend_hold(order, until=given.expires_at + VOUCHER_GRACE)
+    orders.extend_reservation(order, until=given.expires_at + VOUCHER_GRACE)
     order.version += 1
     emit(VoucherIssued(order_id=order.id, payment_id=payment.id))
     take_out_bought(cart, chain)

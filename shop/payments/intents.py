@@ -54,8 +54,8 @@ def apply_intent(payment_id: int, intent: Intent, *, order_id: int | None = None
 def _is_old_news(payment: Payment, intent: Intent) -> bool:
     """Whether Stripe said this before what we have written down since.
 
-    Succeeded and canceled are for good there, and held money can only become one of the two. An
-    attempt that only we gave up (``abandon``) has no such end: news of it is new.
+    Succeeded and canceled are for good there, and authorised money can only become one of the two.
+    An attempt that only we gave up (``abandon``) has no such end: news of it is new.
     """
     if intent.status == "succeeded":
         return False

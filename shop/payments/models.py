@@ -120,7 +120,7 @@ class Payment(Base):
 
     @property
     def has_money(self) -> bool:
-        """Whether money is held for it or here, and not on its way back."""
+        """Whether money is authorised for it or here, and not on its way back."""
         return self.status == AttemptStatus.AUTHORISED or self.balance_minor > 0
 
     @property

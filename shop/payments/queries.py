@@ -47,7 +47,7 @@ def latest(order_id: int) -> Payment | None:
     )
 
 
-def held(order_id: int) -> Payment | None:
+def authorised_payment(order_id: int) -> Payment | None:
     """The attempt whose money is authorised and not yet taken. One statement."""
     return session.scalar(
         select(Payment)

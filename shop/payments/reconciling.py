@@ -37,7 +37,7 @@ def reconcile() -> int:
 
     Also finds intents that were made just before a crash: the kept key gives them back; closes
     attempts at orders that are closed, so that none is looked at for ever; and asks about money
-    that should be held no longer.
+    that should be authorised no longer.
     """
     moved = _each_alone(
         _stuck(), _move_on, what="payment_id", failed="not synced",
@@ -74,8 +74,8 @@ def _stuck() -> Sequence[AnyRow]:
 def _move_on(stuck: AnyRow) -> bool:
     """Close, begin or sync one payment; whether it moved."""
     is_unpaid = stuck.order_status == OrderStatus.PENDING
-    is_held = stuck.status == AttemptStatus.AUTHORISED
-    if stuck.order_status in OFF or not (is_unpaid or is_held):
+    is_authorised = stuck.status == AttemptStatus.AUTHORISED
+    if stuck.order_status in OFF or not (is_unpaid or is_authorised):
         closing.close_intents(stuck.order_id)
         return True
     if stuck.intent_id is None:

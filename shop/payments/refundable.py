@@ -147,8 +147,8 @@ def worth_of_cancelled(order: orders.Order) -> int:
 def cancelled_unpaid(order: orders.Order) -> tuple[int, int]:
     """What the units come to that were cancelled before the money was taken, while it is only
     held: so far; and the tax in it."""
-    is_held = order.payment_status == PaymentStatus.AUTHORISED
-    units = {line.id: line.cancelled for line in order.lines} if is_held else unpaid_of(order)
+    is_authorised = order.payment_status == PaymentStatus.AUTHORISED
+    units = {line.id: line.cancelled for line in order.lines} if is_authorised else unpaid_of(order)
     tax = sum(
         worth(line.tax_minor, units.get(line.id, 0), of=line.quantity) for line in order.lines
     )
@@ -165,7 +165,7 @@ def _worth(order: orders.Order, units: Mapping[int, int]) -> int:
 
 
 def owed(order: orders.Order, payment: Payment) -> int:
-    """What of the money held on a card the order still costs; minor units."""
+    """What of the money authorised on a card the order still costs; minor units."""
     return min(payment.capturable_minor, order.total_minor - worth_of_cancelled(order))
 
 

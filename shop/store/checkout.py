@@ -1,7 +1,7 @@
 """Checkout: contact and address, then the way it is sent. ``payment`` goes on from there.
 
-Arriving at the payment means that the order is placed and its goods are held, in one transaction.
-All of it may be repeated: pressed twice, reloaded, gone back.
+Arriving at the payment means that the order is placed and its goods are reserved, in one
+transaction. All of it may be repeated: pressed twice, reloaded, gone back.
 """
 
 from collections.abc import Mapping

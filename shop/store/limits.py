@@ -24,7 +24,8 @@ LIMITS: dict[str, tuple[str, str]] = {
 # Per network address, in the cart and on all steps of checkout together.
 CODES = "20 per minute; 200 per hour"
 TAKES_CODES = ("store.code_add", "store.contact_save", "store.place")
-# Per browser or customer, wherever they come from. Each order holds goods that others cannot buy.
+# Per browser or customer, wherever they come from. Each order reserves goods that others cannot
+# buy.
 PER_VISITOR = {
     "store.place": "10 per minute; 60 per hour",
     "store.find_orders": "3 per 5 minutes; 10 per day",

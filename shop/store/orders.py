@@ -112,7 +112,7 @@ def _cancel(order_id: int) -> str:
         if seen is not None and seen != str(locked.version):
             raise WrongState(_("Your order has changed since you looked. Nothing was cancelled."))
         before, news = payments.preview(locked), payment_news(locked)
-        was_held = locked.payment_status == PaymentStatus.AUTHORISED
+        was_authorised = locked.payment_status == PaymentStatus.AUTHORISED
         if request.form.get("what") == "lines":
             payments.cancel_lines(locked, _quantities(), reason="customer")
         else:
@@ -128,7 +128,7 @@ def _cancel(order_id: int) -> str:
         money = _("We are refunding what you paid, the way you paid.")
     elif before.payment is not None:
         money = _("See below what is refunded or on its way; write to us if anything is missing.")
-    elif was_held:
+    elif was_authorised:
         money = (
             _("The amount authorised on your card is released.")
             if is_whole
@@ -165,7 +165,9 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
     """The page of an order that this visitor may see; ``refused``: why nothing was cancelled."""
     words, who = orders.words(order), visitors.customer()
     token = request.values.get("token", "")
-    held = payments.held(order.id) if order.payment_status == PaymentStatus.AUTHORISED else None
+    authorised = None
+    if order.payment_status == PaymentStatus.AUTHORISED:
+        authorised = payments.authorised_payment(order.id)
     off, tax_off = payments.cancelled_unpaid(order)
     news, entries = payment_news(order), orders.timeline(order.id)
     return render_template(
@@ -185,7 +187,8 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
         step=_step(order),
         timeline=_told(order, entries),
         money_back=_money_back(payments.refunds_of(order.id)),
-        held=held and Money(payments.owed(order, held), held.currency).format(),
+        authorised=authorised
+        and Money(payments.owed(order, authorised), authorised.currency).format(),
         can_cancel=orders.customer_may_cancel(order),
         can_pay=order.status == OrderStatus.PENDING and order.expires_at > clock.now(),
         is_in_question=news.has_money,

@@ -1,5 +1,5 @@
-"""The payment of an order whose goods are held: begun while no transaction is open, and asked about
-when the browser comes back.
+"""The payment of an order whose goods are reserved: begun while no transaction is open, and asked
+about when the browser comes back.
 """
 
 import logging
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @bp.get("/checkout/payment")
 def payment() -> ResponseReturnValue:
-    """The card form for an order whose goods are held."""
+    """The card form for an order whose goods are reserved."""
     order = _own_order(with_lines=True)
     attempt = payments.latest(order.id)
     if order.status != OrderStatus.PENDING or (
@@ -45,7 +45,7 @@ def payment() -> ResponseReturnValue:
         to=order.shipping_address,
         lines=order_lines(order),
         rows=order_rows(order),
-        held_until=order.expires_at.astimezone(checkout.terms().zone),
+        reserved_until=order.expires_at.astimezone(checkout.terms().zone),
         seconds_left=int((order.expires_at - clock.now()).total_seconds()),
         can_pay=can_pay,
         has_cart=found is not None and found.order_id == order.id,

@@ -47,7 +47,7 @@ def give(order: orders.Order, **form: Any) -> dict[str, Any]:
     return {"version": order.version, "what": "lines", "reason": "returned"} | form
 
 
-def held(cast: Cast) -> tuple[orders.Order, Payment]:
+def authorised(cast: Cast) -> tuple[orders.Order, Payment]:
     """An order whose money is authorised."""
     order = cast.unpaid_order
     payment = people.attempt(order, capture="manual")
@@ -242,7 +242,7 @@ def test_what_happened_at_stripe_is_marked_and_in_its_order(owner: Desk, cast: C
 def test_authorised_money_is_captured_in_part(
     owner: Desk, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order, payment = held(cast)
+    order, payment = authorised(cast)
     asked: list[int] = []
 
     def capture(intent_id: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
@@ -264,7 +264,7 @@ def test_authorised_money_is_captured_in_part(
 def test_refused_capture_shows_the_reason_and_a_task(
     owner: Desk, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order, payment = held(cast)
+    order, payment = authorised(cast)
     as_it_is = people.intent(payment, "requires_capture")
     monkeypatch.setattr(gateway, "fetch_intent", lambda _: as_it_is)
 
@@ -295,10 +295,10 @@ def test_refused_capture_shows_the_reason_and_a_task(
         ("abc", "is not an amount"),
     ],
 )
-def test_more_than_is_held_is_not_captured(
+def test_more_than_authorised_is_not_captured(
     owner: Desk, cast: Cast, amount: str, sentence: str
 ) -> None:
-    order, _ = held(cast)
+    order, _ = authorised(cast)
     form = {"version": order.version, "amount": amount}
 
     answer = owner.post(f"/admin/orders/{order.id}/capture", form)
@@ -311,7 +311,7 @@ def test_more_than_is_held_is_not_captured(
 def test_authorised_money_is_released(
     owner: Desk, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order, payment = held(cast)
+    order, payment = authorised(cast)
     ended = people.intent(payment, "canceled")
     monkeypatch.setattr(gateway, "cancel_intent", lambda intent_id: ended)
     address = f"/admin/orders/{order.id}/void"
@@ -417,7 +417,7 @@ def test_who_ships_what_all_the_money_went_back_for_is_warned(owner: Desk, cast:
 
 
 def test_the_form_proposes_to_capture_what_is_still_owed(owner: Desk, cast: Cast) -> None:
-    order, _ = held(cast)
+    order, _ = authorised(cast)
     with transaction():
         locked = orders.lock(order.id)
         payments.cancel_lines(locked, {locked.lines[0].id: 1}, reason="customer")

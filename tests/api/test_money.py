@@ -28,7 +28,7 @@ def finance(hire: Callable[[str], Program]) -> Program:
     return hire("Finance")
 
 
-def held(cast: Cast) -> tuple[orders.Order, Payment]:
+def authorised(cast: Cast) -> tuple[orders.Order, Payment]:
     """An order whose money is authorised."""
     order = cast.unpaid_order
     payment = people.attempt(order, capture="manual")
@@ -245,10 +245,10 @@ def test_a_failed_refund_is_tried_again_once(finance: Program, cast: Cast) -> No
     [{"amount_minor": 0}, {"amount_minor": -1}, {"amount_minor": 1.5}, {"amount_minor": 10**7},
      {"amount_minor": 10**12}, {"currency": "USD"}],
 )  # fmt: skip
-def test_what_is_not_held_is_not_captured(
+def test_only_authorised_money_can_be_captured(
     finance: Program, cast: Cast, body: dict[str, Any]
 ) -> None:
-    order, _ = held(cast)
+    order, _ = authorised(cast)
 
     answer = finance.post(f"orders/{order.number}/capture", json=body)
 
@@ -257,7 +257,7 @@ def test_what_is_not_held_is_not_captured(
     assert orders.by_id(order.id).payment_status == "authorised"
 
 
-def test_capturing_and_releasing_need_something_held(finance: Program, cast: Cast) -> None:
+def test_capture_and_release_need_authorised_money(finance: Program, cast: Cast) -> None:
     path = f"orders/{cast.paid_order.number}"
 
     for what in ("capture", "void"):
@@ -269,7 +269,7 @@ def test_capturing_and_releasing_need_something_held(finance: Program, cast: Cas
 def test_money_is_captured_in_part_and_the_rest_released(
     finance: Program, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order, payment = held(cast)
+    order, payment = authorised(cast)
     assert finance.get(f"orders/{order.number}").json["money"]["capture_before"]
 
     def capture(intent_id: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
@@ -287,7 +287,7 @@ def test_money_is_captured_in_part_and_the_rest_released(
 def test_refused_capture_answers_with_the_reason(
     finance: Program, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order, payment = held(cast)
+    order, payment = authorised(cast)
     as_it_is = people.intent(payment, "requires_capture")
     monkeypatch.setattr(gateway, "fetch_intent", lambda _: as_it_is)
 
@@ -319,7 +319,7 @@ def test_refused_capture_answers_with_the_reason(
 def test_release_of_captured_money_is_refused(
     finance: Program, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order, payment = held(cast)
+    order, payment = authorised(cast)
     captured = people.intent(payment)
     monkeypatch.setattr(gateway, "cancel_intent", lambda _: captured)
 
@@ -363,7 +363,7 @@ def test_staff_cancel_units(
 def test_what_was_done_by_a_process_that_died_before_it_answered_is_answered_when_repeated(
     finance: Program, cast: Cast, monkeypatch: pytest.MonkeyPatch, what: str, status: str
 ) -> None:
-    order, payment = held(cast)
+    order, payment = authorised(cast)
 
     def taken(_: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
         return people.intent(payment, received_minor=amount_minor)
@@ -403,7 +403,7 @@ def test_what_stripe_did_before_its_answer_was_lost_is_answered_when_repeated(
     status: str,
     told: str,
 ) -> None:
-    order, payment = held(cast)
+    order, payment = authorised(cast)
 
     def lost(*_: object, **__: object) -> stripe_objects.Intent:
         raise Unavailable("The payment service does not answer. Please try again.")

@@ -73,7 +73,7 @@ def state() -> tuple[Any, ...]:
     return (*counted, attempts, versions, *stock)
 
 
-def held(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> orders.Order:
+def authorised(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> orders.Order:
     """An order whose money is authorised, with a Stripe that answers."""
     order = cast.unpaid_order
     payment = people.attempt(order, capture="manual")
@@ -123,7 +123,7 @@ def case(
         address = f"discounts/{offer(code='TEN').id}/codes"
         return owner, "POST", address, {"count": 3, "prefix": "A"}, {"count": 4, "prefix": "A"}
     if path.endswith(("capture", "void")):
-        address = f"orders/{held(cast, monkeypatch).number}/{path.rpartition('/')[2]}"
+        address = f"orders/{authorised(cast, monkeypatch).number}/{path.rpartition('/')[2]}"
         if path.endswith("void"):
             return owner, "POST", address, None, None
         return owner, "POST", address, {"amount_minor": 500}, {"amount_minor": 501}

@@ -42,7 +42,7 @@ def test_pressing_twice_orders_once(cast: Cast) -> None:
     assert inventory.levels([cast.mug.id])[cast.mug.id].reserved == 1
 
 
-def test_a_changed_cart_replaces_the_unpaid_order_and_its_hold(cast: Cast) -> None:
+def test_changed_cart_replaces_the_unpaid_order(cast: Cast) -> None:
     lamp, mug = cast.lamp, cast.mug
     cart = people.filled_cart(lamp, 2)
     first = place(cart)
@@ -57,7 +57,7 @@ def test_a_changed_cart_replaces_the_unpaid_order_and_its_hold(cast: Cast) -> No
     assert inventory.available([lamp.id, mug.id]) == {lamp.id: 2, mug.id: 9}
 
 
-def test_an_own_hold_does_not_block_its_buyer(cast: Cast) -> None:
+def test_own_reservation_does_not_block_its_buyer(cast: Cast) -> None:
     cart = people.filled_cart(cast.lamp, 2)
     first = place(cart)
     assert carts.view(cart).problems == []

@@ -66,5 +66,5 @@ def test_orders_that_replace_each_other_crosswise_do_not_deadlock(live_database:
 
     assert failures == []
     assert ledger_differences() == []
-    held = inventory.levels(ids)
-    assert sum(level.reserved for level in held.values()) == 3 * len(cart_ids)
+    levels = inventory.levels(ids)
+    assert sum(level.reserved for level in levels.values()) == 3 * len(cart_ids)

@@ -195,9 +195,9 @@ class Shop:
         self._new("authorised")
         stripe.hears(people.attempt(self.order("authorised"), capture="manual"), "requires_capture")
         self._new("captured later")
-        held = people.attempt(self.order("captured later"), capture="manual")
-        stripe.hears(held, "requires_capture")
-        stripe.hears(held)
+        authorised = people.attempt(self.order("captured later"), capture="manual")
+        stripe.hears(authorised, "requires_capture")
+        stripe.hears(authorised)
         self._new("amount differs")
         stripe.hears(people.attempt(self.order("amount differs")), received_minor=1)
         with transaction():

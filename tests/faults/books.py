@@ -18,7 +18,7 @@ from tests.support.stock import ledger_differences
 PATIENCE_S = 60.0
 # Each gives a row per thing that is wrong: what, and which.
 WRONG = {
-    "units reserved that no unpaid order holds": """
+    "units reserved for no unpaid order": """
         SELECT l.variant_id FROM stock_level l LEFT JOIN (
             SELECT i.variant_id, sum(i.quantity - i.shipped - i.cancelled) AS held
             FROM order_line i JOIN "order" o ON o.id = i.order_id

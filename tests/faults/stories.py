@@ -276,7 +276,7 @@ def reach(end: End) -> None:
 
 
 def authorised(who: Actors) -> dict[str, Any]:
-    """An order whose money is held on the card."""
+    """An order whose money is authorised on the card."""
     order = who.order()
     with transaction():
         attempts.open_payment(orders.lock(id_of(order)), capture="manual")

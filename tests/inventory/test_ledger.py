@@ -101,7 +101,7 @@ def test_an_adjustment_needs_a_reason(cast: Cast) -> None:
         inventory.adjust(mug.id, 1, reason="")
 
 
-def test_an_order_of_several_things_holds_all_or_nothing(cast: Cast) -> None:
+def test_order_reserves_all_items_or_none(cast: Cast) -> None:
     mug, lamp = cast.mug, cast.lamp
 
     with pytest.raises(OutOfStock) as refusal, transaction():
@@ -169,7 +169,7 @@ def test_the_ledger_cannot_be_rewritten(cast: Cast) -> None:
         session.flush()
 
 
-def test_sixty_four_threads_hold_ten_units_ten_times(live_database: str) -> None:
+def test_sixty_four_threads_reserve_ten_units(live_database: str) -> None:
     mug, lamp = people.product("Mug", stock=10), people.product("Lamp", stock=1000)
     barrier = threading.Barrier(64)
     results: list[str] = []
@@ -182,7 +182,7 @@ def test_sixty_four_threads_hold_ten_units_ten_times(live_database: str) -> None
         try:
             with transaction():
                 inventory.reserve(order_id, lines)
-            results.append("held")
+            results.append("reserved")
         except OutOfStock:
             results.append("sold out")
         except Exception as error:  # counted below: neither deadlock nor time-out may happen
@@ -196,6 +196,6 @@ def test_sixty_four_threads_hold_ten_units_ten_times(live_database: str) -> None
     for buyer in buyers:
         buyer.join()
 
-    assert Counter(results) == {"held": 10, "sold out": 54}
+    assert Counter(results) == {"reserved": 10, "sold out": 54}
     assert inventory.available([mug.id, lamp.id]) == {mug.id: 0, lamp.id: 980}
     assert ledger_differences() == []

@@ -1,4 +1,5 @@
-"""Cards that are refused or asked about: the reason in words, the cart whole, the pieces held."""
+"""Cards that are refused or asked about: the reason in words, the cart whole, the items
+reserved."""
 
 import time
 
@@ -39,7 +40,7 @@ def test_a_declined_card_says_so_and_another_pays(shop: RunningShop, visit: Visi
     expect(page.get_by_role("alert").get_by_text("declined")).to_contain_text("Nothing was charged")
     expect(page.locator("[data-pay]")).to_be_enabled()
     ada.snap("20-declined")
-    assert available(variant) == 4, "the piece must stay held"
+    assert available(variant) == 4, "the unit must stay reserved"
     cart = visit_cart(ada)
     expect(cart.get_by_role("link", name="Refused vase")).to_be_visible()
     page.go_back()

@@ -26,7 +26,7 @@ def apply(payment: Payment, status: str, **changes: Any) -> str:
 
 
 @pytest.fixture
-def held(cast: Cast) -> tuple[orders.Order, Payment]:
+def authorised(cast: Cast) -> tuple[orders.Order, Payment]:
     """An order whose money is authorised."""
     order = cast.unpaid_order
     payment = people.attempt(order, capture="manual")
@@ -34,8 +34,8 @@ def held(cast: Cast) -> tuple[orders.Order, Payment]:
     return order, payment
 
 
-def test_authorised_money_promises_the_stock_and_is_not_paid(held: Any, cast: Cast) -> None:
-    order, payment = held
+def test_authorised_money_promises_the_stock_and_is_not_paid(authorised: Any, cast: Cast) -> None:
+    order, payment = authorised
 
     assert (order.status, order.payment_status, order.paid_at) == ("confirmed", "authorised", None)
     level = inventory.levels([cast.mug.id])[cast.mug.id]
@@ -45,15 +45,15 @@ def test_authorised_money_promises_the_stock_and_is_not_paid(held: Any, cast: Ca
     assert apply(payment, "requires_capture") == "known"
 
 
-def test_what_is_only_authorised_is_not_shipped(held: Any) -> None:
-    order, _ = held
+def test_what_is_only_authorised_is_not_shipped(authorised: Any) -> None:
+    order, _ = authorised
 
     with pytest.raises(WrongState, match="Capture it before"), transaction():
         orders.ship(orders.lock(order.id))
 
 
-def test_capturing_all_of_it_pays_the_order(held: Any) -> None:
-    order, payment = held
+def test_capturing_all_of_it_pays_the_order(authorised: Any) -> None:
+    order, payment = authorised
 
     assert apply(payment, "succeeded") == "paid"
 
@@ -63,8 +63,8 @@ def test_capturing_all_of_it_pays_the_order(held: Any) -> None:
     assert order.payment_status == "paid"
 
 
-def test_capturing_a_part_releases_the_rest(held: Any) -> None:
-    order, payment = held
+def test_capturing_a_part_releases_the_rest(authorised: Any) -> None:
+    order, payment = authorised
 
     apply(payment, "succeeded", received_minor=1000)
 
@@ -78,17 +78,17 @@ def test_capturing_a_part_releases_the_rest(held: Any) -> None:
 
 
 @pytest.mark.parametrize("amount", [0, -1, 10**9, True])
-def test_more_than_is_held_cannot_be_captured(held: Any, amount: int) -> None:
-    _, payment = held
+def test_more_than_authorised_cannot_be_captured(authorised: Any, amount: int) -> None:
+    _, payment = authorised
 
     with pytest.raises(Invalid, match="at most"):
         payments.capture(payment.id, amount)
 
 
 def test_capturing_asks_stripe_once_with_the_same_key(
-    held: Any, monkeypatch: pytest.MonkeyPatch
+    authorised: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, payment = held
+    _, payment = authorised
     asked: list[tuple[str, int]] = []
 
     def capture(_: str, *, key: str, amount_minor: int) -> stripe_objects.Intent:
@@ -105,9 +105,9 @@ def test_capturing_asks_stripe_once_with_the_same_key(
 
 
 def test_a_cancelled_order_has_its_authorisation_released(
-    held: Any, monkeypatch: pytest.MonkeyPatch, cast: Cast
+    authorised: Any, monkeypatch: pytest.MonkeyPatch, cast: Cast
 ) -> None:
-    order, payment = held
+    order, payment = authorised
     monkeypatch.setattr(gateway, "cancel_intent", lambda _: people.intent(payment, "canceled"))
     with transaction():
         payments.cancel_order(orders.lock(order.id), reason="customer")
@@ -122,8 +122,8 @@ def test_a_cancelled_order_has_its_authorisation_released(
         payments.capture(payment.id)
 
 
-def test_an_authorisation_that_runs_out_is_told_to_staff(held: Any) -> None:
-    order, payment = held
+def test_an_authorisation_that_runs_out_is_told_to_staff(authorised: Any) -> None:
+    order, payment = authorised
 
     apply(payment, "canceled")
 
@@ -131,7 +131,7 @@ def test_an_authorisation_that_runs_out_is_told_to_staff(held: Any) -> None:
     assert session.scalars(select(Task.kind)).all() == ["authorisation_ended"]
 
 
-@pytest.mark.usefixtures("held")
+@pytest.mark.usefixtures("authorised")
 def test_one_that_will_run_out_tomorrow_is_told_before() -> None:
     with transaction() as current:
         soon = clock.now() + timedelta(hours=3)
@@ -177,8 +177,8 @@ def test_cancelling_the_last_line_refunds_the_other_captures(cast: Cast) -> None
     assert (order.status, payment.balance_minor) == ("cancelled", 0)
 
 
-def test_who_wants_to_pay_after_the_money_was_let_go_is_told_how_it_is(held: Any) -> None:
-    order, payment = held
+def test_who_wants_to_pay_after_the_money_was_let_go_is_told_how_it_is(authorised: Any) -> None:
+    order, payment = authorised
     with pytest.raises(WrongState, match="already paid"):
         payments.start(order.id)
 
@@ -188,8 +188,8 @@ def test_who_wants_to_pay_after_the_money_was_let_go_is_told_how_it_is(held: Any
         payments.start(order.id)
 
 
-def test_what_was_let_go_is_not_shipped(held: Any) -> None:
-    order, payment = held
+def test_what_was_let_go_is_not_shipped(authorised: Any) -> None:
+    order, payment = authorised
     apply(payment, "canceled")
 
     with pytest.raises(WrongState, match="nothing is paid"), transaction():
@@ -197,9 +197,9 @@ def test_what_was_let_go_is_not_shipped(held: Any) -> None:
 
 
 def test_what_was_taken_out_meanwhile_is_not_captured(
-    held: Any, monkeypatch: pytest.MonkeyPatch
+    authorised: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order, payment = held
+    order, payment = authorised
     (line,) = orders.by_id(order.id).lines
     asked: list[int] = []
 
@@ -216,8 +216,10 @@ def test_what_was_taken_out_meanwhile_is_not_captured(
     assert asked == [order.total_minor - line.total_minor // 2]
 
 
-def test_what_was_asked_before_an_authorisation_ended_does_not_bring_it_back(held: Any) -> None:
-    order, payment = held
+def test_what_was_asked_before_an_authorisation_ended_does_not_bring_it_back(
+    authorised: Any,
+) -> None:
+    order, payment = authorised
     apply(payment, "canceled")
 
     assert apply(payment, "requires_capture") == "known"
@@ -235,8 +237,8 @@ def test_an_authorisation_that_is_heard_of_after_its_end_promises_nothing(cast: 
     assert (cast.unpaid_order.status, payment.status) == ("pending", "cancelled")
 
 
-def test_an_old_refusal_is_not_told_once_the_money_is_held(held: Any) -> None:
-    order, payment = held
+def test_authorised_payment_shows_no_old_refusal(authorised: Any) -> None:
+    order, payment = authorised
 
     told = apply(payment, "requires_payment_method", failure="Declined.", failure_reference="ch_0")
 
@@ -245,8 +247,8 @@ def test_an_old_refusal_is_not_told_once_the_money_is_held(held: Any) -> None:
 
 
 @pytest.mark.parametrize("ends", ["succeeded", "canceled"])
-def test_nobody_is_asked_to_capture_what_is_captured_or_gone(held: Any, ends: str) -> None:
-    _, payment = held
+def test_nobody_is_asked_to_capture_what_is_captured_or_gone(authorised: Any, ends: str) -> None:
+    _, payment = authorised
     with transaction():
         payment.capture_before = clock.now() + timedelta(hours=3)
     payments.reconcile()
@@ -259,9 +261,9 @@ def test_nobody_is_asked_to_capture_what_is_captured_or_gone(held: Any, ends: st
 
 
 def test_an_authorisation_whose_end_nobody_told_us_of_is_asked_about(
-    held: Any, monkeypatch: pytest.MonkeyPatch
+    authorised: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order, payment = held
+    order, payment = authorised
     with transaction():
         payment.capture_before = clock.now() - timedelta(hours=1)
     monkeypatch.setattr(gateway, "fetch_intent", lambda _: people.intent(payment, "canceled"))
@@ -272,10 +274,10 @@ def test_an_authorisation_whose_end_nobody_told_us_of_is_asked_about(
     assert "authorisation_ended" in session.scalars(select(Task.kind)).all()
 
 
-def test_money_still_held_for_an_order_that_is_off_is_released(
-    held: Any, monkeypatch: pytest.MonkeyPatch
+def test_authorised_money_of_a_closed_order_is_released(
+    authorised: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order, payment = held
+    order, payment = authorised
     with transaction():
         payments.cancel_order(orders.lock(order.id), reason="customer")
         order.closed_at = clock.now() - timedelta(minutes=5)
@@ -288,9 +290,9 @@ def test_money_still_held_for_an_order_that_is_off_is_released(
 
 
 def test_closing_a_further_attempt_leaves_the_money_that_the_order_stands_on(
-    held: Any, monkeypatch: pytest.MonkeyPatch
+    authorised: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order, payment = held
+    order, payment = authorised
     with transaction():
         further = Payment(
             order_id=order.id,
@@ -317,7 +319,7 @@ def test_closing_a_further_attempt_leaves_the_money_that_the_order_stands_on(
 
 
 def three_with_one_cancelled(cast: Cast) -> tuple[orders.Order, Payment]:
-    """Three mugs whose money is held, of which the customer wants two."""
+    """Three mugs whose money is authorised, of which the customer wants two."""
     order = people.order(cast.mug, 3)
     payment = people.attempt(order, capture="manual")
     apply(payment, "requires_capture")

@@ -315,8 +315,8 @@ def test_nothing_open_is_refunded_by_anybody(cast: Cast, status: str) -> None:
         with pytest.raises(WrongState, match="Stripe refuses refunds"), transaction():
             attempt()
     with transaction():
-        held = orders.lock(order.id)
-        assert refunds.refund_payment(held, payment, reason="paid twice") is None
+        authorised = orders.lock(order.id)
+        assert refunds.refund_payment(authorised, payment, reason="paid twice") is None
     assert session.scalars(select(Task.kind).where(Task.kind == "refund_blocked")).all()
 
 

@@ -27,7 +27,7 @@ def counted(kind: str) -> list[int]:
 
 
 def authorised_there(order_id: int, stripe: stripe_rig.Rig) -> Payment:
-    """An order whose money is held, at Stripe and here."""
+    """An order whose money is authorised, at Stripe and here."""
     with transaction():
         attempts.open_payment(orders.lock(order_id), capture="manual")
     paid_there(order_id, stripe)
@@ -59,7 +59,7 @@ def test_another_charge_is_not_paid_twice(cast: Cast, stripe: stripe_rig.Rig) ->
     assert orders.by_id(order.id).payment_status == "paid"
 
 
-def test_another_charge_is_not_held_twice(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_second_charge_is_not_authorised_twice(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     payment = authorised_there(order.id, stripe)
     other_charge(stripe, payment.intent_id or "")

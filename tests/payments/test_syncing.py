@@ -30,7 +30,7 @@ def test_telling_it_five_times_pays_once(cast: Cast) -> None:
     assert inventory.levels([cast.mug.id])[cast.mug.id].committed == 2
 
 
-def test_a_decline_keeps_the_order_payable_and_its_hold(cast: Cast) -> None:
+def test_declined_order_stays_payable_and_reserved(cast: Cast) -> None:
     order = cast.unpaid_order
     payment = people.attempt(order)
 

@@ -45,7 +45,7 @@ def intent_of(order: Order) -> str:
 
 
 def test_order_is_paid_by_card_instead(order: Order, stripe: stripe_rig.Rig) -> None:
-    held_until = order.expires_at
+    reserved_until = order.expires_at
 
     payments.cancel_voucher(order.id)
     payments.cancel_voucher(order.id)
@@ -53,7 +53,7 @@ def test_order_is_paid_by_card_instead(order: Order, stripe: stripe_rig.Rig) -> 
     now = orders.by_id(order.id)
     assert not payments.has_voucher(order.id)
     assert timedelta(hours=71) < now.expires_at - clock.now() < timedelta(hours=73)
-    assert now.expires_at < held_until
+    assert now.expires_at < reserved_until
     again = payments.start(order.id)
     confirm(stripe, again, "card")
     payments.sync_payment(again.payment_id)

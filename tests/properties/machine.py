@@ -442,9 +442,9 @@ class Shop(RuleBasedStateMachine):
             for fulfilment in set(new) - known:
                 self.model.ship(order_id, units, fulfilment)
 
-        held = any(money.status == "authorised" for money in sale.intents.values())
+        authorised = any(money.status == "authorised" for money in sale.intents.values())
         paid = any(money.captured for money in sale.intents.values())
-        paid = paid or (sale.is_free and not held)
+        paid = paid or (sale.is_free and not authorised)
         enough = all(self._here_for(order_id, sale.lines[n].variant) >= q for n, q in units.items())
         fits = all(0 <= q <= sale.lines[n].open for n, q in units.items()) and any(units.values())
         refused = self.step(lambda: orders.ship(orders.lock(order_id), units), shipped, crash=crash)
@@ -517,19 +517,19 @@ class Shop(RuleBasedStateMachine):
         )
 
     @rule(which=WHICH, part=st.sampled_from([None, None, 1, 700]), crash=CRASH, away=AWAY)
-    @precondition(lambda self: self.held())
+    @precondition(lambda self: self.authorised())
     def capture(self, which: int, part: int | None, crash: int | None, away: bool) -> None:
-        """Staff take money that was held on a card, or a part of it."""
-        held = self.held()
-        payment = self._payment(held[which % len(held)]) or 0
+        """Staff take money that was authorised, or a part of it."""
+        authorised = self.authorised()
+        payment = self._payment(authorised[which % len(authorised)]) or 0
         self.step(lambda: payments.capture(payment, part), crash=crash, away=away, procedure=True)
 
     @rule(which=WHICH, crash=CRASH)
-    @precondition(lambda self: self.held())
+    @precondition(lambda self: self.authorised())
     def void(self, which: int, crash: int | None) -> None:
-        """Staff let go of money that was held on a card."""
-        held = self.held()
-        payment = self._payment(held[which % len(held)]) or 0
+        """Staff let go of money that was authorised."""
+        authorised = self.authorised()
+        payment = self._payment(authorised[which % len(authorised)]) or 0
         self.step(lambda: payments.void(payment), crash=crash, procedure=True)
 
     @rule(what=st.integers(0, 2), delta=st.sampled_from([-9, -3, -1, 1, 4]), crash=CRASH)
@@ -981,8 +981,8 @@ class Shop(RuleBasedStateMachine):
             if any(money.captured for money in sale.intents.values())
         ]
 
-    def held(self) -> list[str]:
-        """Intents whose money is only held, as far as the shop knows."""
+    def authorised(self) -> list[str]:
+        """Intents whose money is only authorised, as far as the shop knows."""
         return [
             intent
             for sale in self.model.sales.values()

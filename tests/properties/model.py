@@ -332,16 +332,16 @@ class Model:
             money.status, sale.is_due = "started", False
         money.asked_at = max(money.asked_at, said["asked_at"])
         if said["status"] == "succeeded":
-            was_held = money.status == "authorised"
+            was_authorised = money.status == "authorised"
             money.status, money.captured = "succeeded", said["amount_received"]
-            if was_held and sale.status == "confirmed":
+            if was_authorised and sale.status == "confirmed":
                 owed = sale.total
                 for line in sale.lines.values():
                     owed -= line.gross * line.cancelled // line.quantity
                     line.unpaid = line.cancelled
                 self.refund_payment(order_id, said["id"], money.captured - owed)
                 return
-            if was_held and sale.status == "cancelled":
+            if was_authorised and sale.status == "cancelled":
                 self.refund_payment(order_id, said["id"])
                 return
             if money.captured == sale.total and not self._use(order_id):

@@ -317,7 +317,7 @@ def test_the_return_page_believes_only_the_payment_service(
     assert db.session.query(Order).one().payment_status == "unpaid"
 
 
-def test_a_hold_that_is_over_says_so(browser: FlaskClient, cast: Cast, stripe: FakeStripe) -> None:
+def test_expired_reservation_says_so(browser: FlaskClient, cast: Cast, stripe: FakeStripe) -> None:
     fill(browser, cast)
     address = place(browser)
 

@@ -217,9 +217,7 @@ def test_the_page_says_what_became_of_a_refund(browser: FlaskClient, cast: Cast)
     assert "Refunded" in done and "Banks can take up to ten days" in done
 
 
-def test_money_that_is_only_held_is_charged_when_the_order_is_sent(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_authorised_money_is_charged_at_shipment(browser: FlaskClient, cast: Cast) -> None:
     order = cast.unpaid_order
     payment = people.attempt(order, capture="manual")
     with db.transaction():

@@ -26,7 +26,7 @@ def rig(server: Rig) -> Rig:
 
 
 @pytest.fixture
-def held(rig: Rig) -> stripe.PaymentIntent:
+def authorised(rig: Rig) -> stripe.PaymentIntent:
     return rig.pay(rig.intent(capture_method="manual"), WORKS)
 
 
@@ -112,7 +112,7 @@ def test_reads_can_fail_as_well(rig: Rig) -> None:
 )
 def test_capture_can_be_declined(
     rig: Rig,
-    held: stripe.PaymentIntent,
+    authorised: stripe.PaymentIntent,
     error: str,
     kind: type[stripe.StripeError],
     status: int,
@@ -122,11 +122,11 @@ def test_capture_can_be_declined(
 
     for _time in range(2):
         with pytest.raises(kind) as refused:
-            rig.client.v1.payment_intents.capture(held.id, {}, {"idempotency_key": "capture"})
+            rig.client.v1.payment_intents.capture(authorised.id, {}, {"idempotency_key": "capture"})
         assert (refused.value.http_status, refused.value.code) == (status, code or error)
 
-    assert rig.client.v1.payment_intents.retrieve(held.id).status == "requires_capture"
-    assert rig.client.v1.payment_intents.capture(held.id).status == "succeeded"
+    assert rig.client.v1.payment_intents.retrieve(authorised.id).status == "requires_capture"
+    assert rig.client.v1.payment_intents.capture(authorised.id).status == "succeeded"
 
 
 @pytest.mark.parametrize("error", ["balance_insufficient", "refund_disputed_payment"])

@@ -25,7 +25,7 @@ def rig(server: Rig) -> Rig:
 
 
 @pytest.fixture
-def held(rig: Rig) -> stripe.PaymentIntent:
+def authorised(rig: Rig) -> stripe.PaymentIntent:
     return rig.pay(rig.intent(capture_method="manual"), WORKS)
 
 
@@ -41,46 +41,46 @@ def _charge(rig: Rig, intent: stripe.PaymentIntent) -> stripe.Charge:
 # Authorisations
 
 
-def test_partial_capture_makes_no_refund(rig: Rig, held: stripe.PaymentIntent) -> None:
-    rig.client.v1.payment_intents.capture(held.id, {"amount_to_capture": 2000})
+def test_partial_capture_makes_no_refund(rig: Rig, authorised: stripe.PaymentIntent) -> None:
+    rig.client.v1.payment_intents.capture(authorised.id, {"amount_to_capture": 2000})
 
-    charge = _charge(rig, held)
+    charge = _charge(rig, authorised)
     assert (charge.amount, charge.amount_captured, charge.amount_refunded) == (2500, 2000, 0)
     assert not charge.refunded and rig.state()["refunds"] == []
-    assert balance_of(rig, held) == 2000
-    kinds = rig.received(held.id)
+    assert balance_of(rig, authorised) == 2000
+    kinds = rig.received(authorised.id)
     assert "charge.captured" in kinds and "charge.refunded" not in kinds
-    rig.client.v1.refunds.create({"payment_intent": held.id})
-    assert _charge(rig, held).refunded and balance_of(rig, held) == 0
+    rig.client.v1.refunds.create({"payment_intent": authorised.id})
+    assert _charge(rig, authorised).refunded and balance_of(rig, authorised) == 0
 
 
-def test_void_makes_no_refund(rig: Rig, held: stripe.PaymentIntent) -> None:
-    rig.client.v1.payment_intents.cancel(held.id)
+def test_void_makes_no_refund(rig: Rig, authorised: stripe.PaymentIntent) -> None:
+    rig.client.v1.payment_intents.cancel(authorised.id)
 
-    charge = _charge(rig, held)
+    charge = _charge(rig, authorised)
     assert (charge.captured, charge.amount_captured, charge.amount_refunded) == (False, 0, 0)
     assert not charge.refunded and rig.state()["refunds"] == []
-    assert "charge.refunded" not in rig.received(held.id) and balance_of(rig, held) == 0
+    assert "charge.refunded" not in rig.received(authorised.id) and balance_of(rig, authorised) == 0
     with pytest.raises(stripe.InvalidRequestError) as refused:
-        rig.client.v1.refunds.create({"payment_intent": held.id})
+        rig.client.v1.refunds.create({"payment_intent": authorised.id})
     assert refused.value.code == "charge_not_refundable"
 
 
 @pytest.mark.parametrize("by_itself", [True, False])
 def test_authorisation_expires(rig: Rig, by_itself: bool) -> None:
     rig.control(authorisation_s=0.3 if by_itself else 3 * 86_400)
-    held = rig.pay(rig.intent(capture_method="manual"), WORKS)
-    details: Any = _charge(rig, held).payment_method_details
-    assert details.card.capture_before - held.created <= 3 * 86_400 + 1
+    authorised = rig.pay(rig.intent(capture_method="manual"), WORKS)
+    details: Any = _charge(rig, authorised).payment_method_details
+    assert details.card.capture_before - authorised.created <= 3 * 86_400 + 1
     if not by_itself:
-        rig.control("/payment", payment_intent=held.id, outcome="expire")
+        rig.control("/payment", payment_intent=authorised.id, outcome="expire")
 
-    ended = _until(rig, held.id, "canceled")
+    ended = _until(rig, authorised.id, "canceled")
 
     assert ended.cancellation_reason == "expired" and ended.amount_capturable == 0
-    assert rig.received(held.id)[-2:] == ["charge.expired", "payment_intent.canceled"]
+    assert rig.received(authorised.id)[-2:] == ["charge.expired", "payment_intent.canceled"]
     with pytest.raises(stripe.InvalidRequestError):
-        rig.client.v1.payment_intents.capture(held.id)
+        rig.client.v1.payment_intents.capture(authorised.id)
 
 
 # Amounts and versions

@@ -182,14 +182,14 @@ def _play_cards(rig: Rig) -> None:
     client.payment_methods.create(card(CARDS[0]))  # type: ignore[arg-type]
     rig.intent(payment_method="pm_card_visa")
     for act in ("capture", "part", "cancel", "expire", "hold"):
-        held = rig.pay(rig.intent(capture_method="manual"), CARDS[0])
+        authorised = rig.pay(rig.intent(capture_method="manual"), CARDS[0])
         if act in ("capture", "part"):
             amount: Any = {"amount_to_capture": 1000} if act == "part" else {}
-            client.payment_intents.capture(held.id, amount)
+            client.payment_intents.capture(authorised.id, amount)
         elif act == "cancel":
-            client.payment_intents.cancel(held.id, {"cancellation_reason": "abandoned"})
+            client.payment_intents.cancel(authorised.id, {"cancellation_reason": "abandoned"})
         elif act == "expire":
-            rig.control("/payment", payment_intent=held.id, outcome="expire")
+            rig.control("/payment", payment_intent=authorised.id, outcome="expire")
     rig.control(processing_s=60)
     rig.pay(rig.intent(), CARDS[0])
     rig.control(processing_s=0)

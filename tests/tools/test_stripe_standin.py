@@ -204,8 +204,10 @@ def test_metadata_is_merged_and_amounts_can_change_before_payment(rig: Rig) -> N
 def test_partial_capture_releases_the_rest(rig: Rig) -> None:
     intent = rig.pay(rig.intent(capture_method="manual"), WORKS)
     assert (intent.status, intent.amount_capturable) == ("requires_capture", 2500)
-    held = rig.client.v1.charges.retrieve(str(intent.latest_charge))
-    assert held.payment_method_details.card.capture_before == held.created + 7 * 24 * 3600
+    authorised = rig.client.v1.charges.retrieve(str(intent.latest_charge))
+    assert (
+        authorised.payment_method_details.card.capture_before == authorised.created + 7 * 24 * 3600
+    )
 
     with pytest.raises(stripe.InvalidRequestError):
         rig.client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 2501})

@@ -120,13 +120,13 @@ class Attempts:
     def expire(self, unit: Unit, intent_id: str) -> Json:
         """A voucher, a redirect or an authorisation came to its end. Raises Invalid otherwise."""
         if unit.find("payment_intent", intent_id, param="intent")["status"] == "requires_capture":
-            return self.expire_hold(unit, intent_id)
+            return self.expire_authorisation(unit, intent_id)
         intent = self._under_way(unit, intent_id)
         if intent["status"] == "processing":
             raise Invalid("A payment that is processing does not expire: it succeeds or fails.")
         return self.fail(unit, intent_id, "payment_expired")
 
-    def expire_hold(self, unit: Unit, intent_id: str) -> Json:
+    def expire_authorisation(self, unit: Unit, intent_id: str) -> Json:
         """An authorisation that nobody captured ends. Raises Invalid when there is none.
 
         Since basil without a refund and with the reason ``expired``, formerly ``automatic``:
@@ -271,7 +271,7 @@ class Attempts:
             intent = unit.change(intent, **done)
             unit.emit("payment_intent.amount_capturable_updated", intent)
             if self._faults.settings.timers:
-                unit.later(hold, "expire_hold", intent["id"])
+                unit.later(hold, "expire_authorisation", intent["id"])
             return intent
         if intent["capture_method"] == "automatic":
             charge = book(unit, charge, amount)

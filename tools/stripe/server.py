@@ -62,7 +62,7 @@ class StandIn:
                 "settle": payments.settle,
                 "dispute": disputes.by_itself,
                 "finish_refund": refunds.finish,
-                "expire_hold": payments.attempts.expire_hold,
+                "expire_authorisation": payments.attempts.expire_authorisation,
             },
         )
         self._api = Api(self.ledger, self.faults, payments, refunds, disputes)

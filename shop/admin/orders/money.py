@@ -259,7 +259,7 @@ def money_facts(
         if refund.status in {RefundStatus.REQUESTED, RefundStatus.SENT}
         and refund.currency == order.currency
     )
-    held = authorised(money)
+    waiting = authorised(money)
     return {
         "payments": money,
         "ledger": {payment.id: ledger(payment) for payment in money},
@@ -268,14 +268,14 @@ def money_facts(
         "now": now,
         "digits": exponent(now.currency),
         "major": major,
-        "card": card(now.payment or held),
+        "card": card(now.payment or waiting),
         "method_label": method_label,
         "waiting_words": waiting_words(order, money),
         "is_on_its_way": order.status == OrderStatus.PENDING
         and any(one.is_on_its_way for one in money),
-        "held": held,
-        "owed_minor": max(0, payments.owed(order, held)) if held else 0,
-        "until": until(held.capture_before) if held and held.capture_before else "",
+        "authorised": waiting,
+        "owed_minor": max(0, payments.owed(order, waiting)) if waiting else 0,
+        "until": until(waiting.capture_before) if waiting and waiting.capture_before else "",
         "refund_words": REFUND_WORDS,
         "dispute_words": DISPUTE_WORDS,
         "refund_reasons": payments.REASONS,
@@ -284,9 +284,9 @@ def money_facts(
         "returns": payments.returns_of(order.id),
         "may_decide_refund": may("can_refund"),
         "may_capture": may("can_capture")
-        and held is not None
+        and waiting is not None
         and order.status == OrderStatus.CONFIRMED,
-        "may_void": may("can_capture") and held is not None,
+        "may_void": may("can_capture") and waiting is not None,
         "may_cancel": may("can_cancel") and may_cancel(order),
         "may_cancel_all": order.fulfilment_status == FulfilmentStatus.UNFULFILLED,
         "day": day,

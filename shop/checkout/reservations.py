@@ -3,7 +3,7 @@ much.
 
 Two rules, asked in one statement. A buyer has a few unpaid orders at most. And a buyer whose unpaid
 orders kept an item from others for too long today, or a network from which it was mostly not paid,
-gets no further hold on the last of it for a while. See docs/decisions/0018.
+may not reserve the last of it for a while. See docs/decisions/0018.
 """
 
 from datetime import datetime, timedelta
@@ -38,14 +38,14 @@ UPDATE "order" SET placed_from = '' WHERE id IN (
 """)
 
 
-class HoldRefused(DomainError):
+class ReservationRefused(DomainError):
     """This buyer keeps, or kept, too much without paying for it; says what to do instead."""
 
     code = "unpaid_limit"
 
 
-def check_holds(view: CartView, *, email: str, network: str) -> None:
-    """Raises ``HoldRefused`` when this order would hold too much unpaid. One statement.
+def check_unpaid_reservations(view: CartView, *, email: str, network: str) -> None:
+    """Raises ``ReservationRefused`` when this order would reserve too much unpaid. One statement.
 
     A signed-in customer counts by account, anybody else by email address without its tag, and by
     cart; ``network`` is a digest, empty if unknown. Orders of one buyer at the same moment are
@@ -66,9 +66,9 @@ def check_holds(view: CartView, *, email: str, network: str) -> None:
     }
     found = session.execute(_ASK, asked).one()
     if found.waiting >= rules.max_unpaid_orders:
-        raise HoldRefused(_too_many(found.waiting, found.waiting_until))
+        raise ReservationRefused(_too_many(found.waiting, found.waiting_until))
     if found.variant_id is not None:
-        raise HoldRefused(_kept_too_long(last[found.variant_id], found.again_at + WINDOW))
+        raise ReservationRefused(_kept_too_long(last[found.variant_id], found.again_at + WINDOW))
 
 
 def delete_expired_networks() -> int:

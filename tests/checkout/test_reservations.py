@@ -11,8 +11,8 @@ from shop import cart as carts
 from shop import checkout, orders, payments
 from shop.cart import limits
 from shop.catalog.models import Variant
-from shop.checkout import holds
-from shop.checkout.holds import HoldRefused
+from shop.checkout import reservations
+from shop.checkout.reservations import ReservationRefused
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import DomainError
@@ -89,7 +89,7 @@ def test_scarce_stock_is_named_before_the_limit(cast: Cast) -> None:
 
 @pytest.fixture
 def mugs() -> Variant:
-    """More than all unpaid orders of one buyer could hold."""
+    """More than all unpaid orders of one buyer could reserve."""
     return people.product("Many", stock=100)
 
 
@@ -98,7 +98,7 @@ def test_thirteenth_unpaid_order_is_refused(cast: Cast, mugs: Variant) -> None:
     for email in emails[:12]:
         place(buyer(mugs, email))
 
-    with pytest.raises(HoldRefused, match="You have 12 unpaid orders") as refused:
+    with pytest.raises(ReservationRefused, match="You have 12 unpaid orders") as refused:
         place(buyer(mugs, emails[12]))
 
     assert refused.value.code == "unpaid_limit"
@@ -116,7 +116,7 @@ def test_paying_or_cancelling_makes_room(cast: Cast, mugs: Variant) -> None:
     assert place(buyer(mugs, "ada@example.com")).status == "pending"
 
 
-def test_replacing_an_order_is_no_further_hold(cast: Cast, mugs: Variant) -> None:
+def test_replacing_an_order_reserves_nothing_more(cast: Cast, mugs: Variant) -> None:
     for _ in range(11):
         place(buyer(mugs, "ada@example.com"))
     cart = buyer(mugs, "ada@example.com")
@@ -164,7 +164,7 @@ def test_equal_orders_at_once_stay_within_the_limit(live_database: str) -> None:
 
 
 @pytest.mark.parametrize("again", ["same cart", "same email", "tagged email"])
-def test_last_units_are_not_held_again_and_again(cast: Cast, later: Any, again: str) -> None:
+def test_last_units_are_not_reserved_repeatedly(cast: Cast, later: Any, again: str) -> None:
     def another() -> carts.Cart:
         if again == "same cart":
             with transaction():
@@ -179,7 +179,7 @@ def test_last_units_are_not_held_again_and_again(cast: Cast, later: Any, again: 
         later.expire(later.place(cart))
         cart = another()
 
-    with pytest.raises(HoldRefused, match="Pebble lamp: the last ones were reserved"):
+    with pytest.raises(ReservationRefused, match="Pebble lamp: the last ones were reserved"):
         later.place(cart)
 
     other = later.place(buyer(cast.lamp, "bob@example.com"))
@@ -188,7 +188,7 @@ def test_last_units_are_not_held_again_and_again(cast: Cast, later: Any, again: 
         assert place(cart).status == "pending"
 
 
-def test_replaced_and_cancelled_holds_count_as_time(cast: Cast, later: Any) -> None:
+def test_replaced_and_cancelled_reservations_count_as_time(cast: Cast, later: Any) -> None:
     cart = buyer(cast.lamp, "eve@example.com", 2)
     for minute in range(3):
         order = later.place(cart)
@@ -202,7 +202,7 @@ def test_replaced_and_cancelled_holds_count_as_time(cast: Cast, later: Any) -> N
                     address=people.ADDRESS | {"line1": f"Street {minute}"},
                 )
 
-    with pytest.raises(HoldRefused, match="reserved several times"):
+    with pytest.raises(ReservationRefused, match="reserved several times"):
         later.place(cart)
 
 
@@ -218,7 +218,7 @@ def test_network_that_never_pays_loses_the_last_units(cast: Cast, later: Any) ->
     for n in range(5):
         later.expire(later.place(buyer(cast.lamp, f"eve{n}@example.com", 2), network="n1"))
 
-    with pytest.raises(HoldRefused):
+    with pytest.raises(ReservationRefused):
         later.place(buyer(cast.lamp, "eve6@example.com"), network="n1")
 
     assert later.place(buyer(cast.lamp, "bob@example.com"), network="n2").status == "pending"
@@ -238,16 +238,16 @@ def test_network_that_pays_keeps_its_access(cast: Cast, later: Any) -> None:
 
 def test_networks_are_forgotten_after_two_days(cast: Cast) -> None:
     order = place(buyer(cast.mug, "ada@example.com"), network="n1")
-    assert holds.delete_expired_networks() == 0
+    assert reservations.delete_expired_networks() == 0
 
     with clock.freeze(clock.now() + timedelta(hours=49)):
-        assert holds.delete_expired_networks() == 1
+        assert reservations.delete_expired_networks() == 1
 
     session.expire_all()
     assert orders.by_id(order.id).placed_from == ""
 
 
-def test_voucher_that_nobody_pays_is_a_hold_like_any_other(cast: Cast, later: Any) -> None:
+def test_unpaid_voucher_counts_as_a_reservation(cast: Cast, later: Any) -> None:
     order = later.place(buyer(cast.lamp, "eve@example.com", 2))
     payment = people.attempt(order)
     given = Voucher(
@@ -263,7 +263,7 @@ def test_voucher_that_nobody_pays_is_a_hold_like_any_other(cast: Cast, later: An
     with later(seconds=until.total_seconds() + 1), transaction():
         orders.expire(orders.lock(order.id))
 
-    with pytest.raises(HoldRefused, match="Pebble lamp: the last ones were reserved"):
+    with pytest.raises(ReservationRefused, match="Pebble lamp: the last ones were reserved"):
         later.place(buyer(cast.lamp, "eve@example.com"))
 
     with later(hours=25):
