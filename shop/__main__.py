@@ -15,7 +15,7 @@ def main() -> int:
     """Run a process until it is told to stop. Returns the exit code: 2 for bad settings."""
     parser = argparse.ArgumentParser(prog="python -m shop", description=__doc__)
     programs = parser.add_subparsers(dest="program", required=True)
-    workers = programs.add_parser("worker", help="run what follows events: mails, images, payments")
+    workers = programs.add_parser("worker", help="run reactions: emails, images, payments")
     workers.add_argument("--processes", type=int, default=2, help="how many (default: 2)")
     programs.add_parser("relay", help="dispatch events, and do what is due by the clock")
     chosen = parser.parse_args()

@@ -286,7 +286,7 @@ class _Reader:
     def address(self, name: str) -> str:
         value = self.text(name, "")
         if value and (value.count("@") != 1 or any(c.isspace() or c in ",;<>" for c in value)):
-            self.problems.append(f"{name} must be one e-mail address, not {value!r}.")
+            self.problems.append(f"{name} must be one email address, not {value!r}.")
         return value
 
     def zone(self, name: str, default: str) -> ZoneInfo:
@@ -406,7 +406,7 @@ def _unsafe_in_production(settings: Settings, source: Mapping[str, str]) -> list
         "STRIPE_API_BASE is for the stand-in only and must be empty in production.": bool(
             settings.stripe_api_base
         ),
-        "SMTP_URL is not set: no mail could be sent.": not settings.smtp_url,
+        "SMTP_URL is not set: no email could be sent.": not settings.smtp_url,
         "METRICS_TOKEN must have at least 16 characters in production.": (
             0 < len(settings.metrics_token) < 16
         ),

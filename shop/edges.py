@@ -10,7 +10,7 @@ from shop.payments import methods, stripe_client
 
 
 def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
-    """Set up logs, database, Redis, mail, storage, Stripe and the terms of sale.
+    """Set up logs, database, Redis, email, storage, Stripe and the terms of sale.
 
     ``name`` is what Postgres shows for this process's connections. Opens no connection.
     """

@@ -19,7 +19,7 @@ from shop.customers.events import (
 from shop.doctor.events import DoctorAnswered, DoctorAsked, FaultMended
 from shop.inventory.events import StockChanged, StockLow
 from shop.media.events import MediaStored
-from shop.notifications import alerts, mails
+from shop.notifications import alerts, emails
 from shop.notifications.events import MailQueued
 from shop.orders.events import (
     LinesCancelled,
@@ -106,27 +106,27 @@ def _slow(run: Callable[[Any], None], *, minutes: int) -> Reaction:
 
 
 REACTIONS: dict[type[Event], Sequence[Reaction]] = {
-    OrderPaid: [_atomic(mails.send_receipt)],
-    OrderShipped: [_atomic(mails.send_shipped)],
-    OrderDelivered: [_atomic(mails.send_delivered)],
-    OrderCancelled: [_atomic(mails.send_cancelled), _outside(_close_intents)],
-    OrderExpired: [_atomic(mails.send_expired), _outside(_close_intents)],
-    PaymentProcessing: [_atomic(mails.send_payment_processing)],
-    VoucherIssued: [_atomic(mails.send_voucher)],
-    PaymentFailed: [_atomic(mails.send_payment_failed), _outside(_give_up_voucher)],
-    OrderRefunded: [_atomic(mails.send_refunded)],
-    LatePaymentRefused: [_atomic(mails.send_late_payment)],
+    OrderPaid: [_atomic(emails.send_receipt)],
+    OrderShipped: [_atomic(emails.send_shipped)],
+    OrderDelivered: [_atomic(emails.send_delivered)],
+    OrderCancelled: [_atomic(emails.send_cancelled), _outside(_close_intents)],
+    OrderExpired: [_atomic(emails.send_expired), _outside(_close_intents)],
+    PaymentProcessing: [_atomic(emails.send_payment_processing)],
+    VoucherIssued: [_atomic(emails.send_voucher)],
+    PaymentFailed: [_atomic(emails.send_payment_failed), _outside(_give_up_voucher)],
+    OrderRefunded: [_atomic(emails.send_refunded)],
+    LatePaymentRefused: [_atomic(emails.send_late_payment)],
     RefundRequested: [_outside(_send_refund)],
     VoidRequested: [_outside(_void)],
     ComparisonRequested: [_slow(_compare, minutes=15)],
-    OrderAuthorised: [_atomic(mails.send_confirmed)],
-    LinesCancelled: [_atomic(mails.send_lines_cancelled)],
+    OrderAuthorised: [_atomic(emails.send_confirmed)],
+    LinesCancelled: [_atomic(emails.send_lines_cancelled)],
     StockLow: [_atomic(alerts.send_low_stock)],
     WebhookReceived: [_outside(_apply_webhook)],
-    CustomerRegistered: [_atomic(mails.send_confirmation_link)],
-    RegistrationRepeated: [_atomic(mails.send_already_registered)],
-    PasswordResetRequested: [_atomic(mails.send_password_link)],
-    GuestOrdersRequested: [_atomic(mails.send_orders_link)],
+    CustomerRegistered: [_atomic(emails.send_confirmation_link)],
+    RegistrationRepeated: [_atomic(emails.send_already_registered)],
+    PasswordResetRequested: [_atomic(emails.send_password_link)],
+    GuestOrdersRequested: [_atomic(emails.send_orders_link)],
     MailQueued: [_outside(_deliver_mail)],
     MediaStored: [_slow(_make_renditions, minutes=2)],
     DoctorAsked: [_slow(_ask_doctor, minutes=15)],

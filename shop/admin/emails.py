@@ -1,4 +1,4 @@
-"""The mailbox: every mail the shop wrote, whether it left the house, and how it looks.
+"""The mailbox: every email the shop wrote, whether it left the house, and how it looks.
 
 A link in it that works for whoever has it (an order's page, a new password) leads nowhere here,
 for every role: whoever followed it would act as the customer, and the timeline would say so. Only
@@ -21,18 +21,18 @@ from shop.core.db import session, transaction
 from shop.core.errors import DomainError, NotFound, WrongState
 from shop.core.i18n import gettext as _
 from shop.core.i18n import lazy_gettext
-from shop.notifications import MailMessage, MailState
+from shop.notifications import EmailMessage, EmailState
 from shop.orders import Order
 
 STATES = {
-    MailState.QUEUED: ("info", lazy_gettext("Waiting")),
-    MailState.SENT: ("good", lazy_gettext("Sent")),
-    MailState.KEPT: ("mute", lazy_gettext("Not sent (development)")),
-    MailState.FAILED: ("bad", lazy_gettext("Failed")),
+    EmailState.QUEUED: ("info", lazy_gettext("Waiting")),
+    EmailState.SENT: ("good", lazy_gettext("Sent")),
+    EmailState.KEPT: ("mute", lazy_gettext("Not sent (development)")),
+    EmailState.FAILED: ("bad", lazy_gettext("Failed")),
 }
 # What the reader of an order's email can do by its link: look at the order, and cancel it.
 OF_ORDER_LINK = ("can_show", "can_cancel")
-# A mail is foreign ground: no scripts, nothing loaded from elsewhere; its links open a new page.
+# An email is foreign ground: no scripts, nothing loaded from elsewhere; its links open a new page.
 MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none';"
     " form-action 'none'; frame-ancestors 'self';"
@@ -44,7 +44,7 @@ class MailView(View):
     """Emails, newest first."""
 
     route_base = "/admin/mail"
-    datamodel = Table(MailMessage)
+    datamodel = Table(EmailMessage)
     noun = lazy_gettext("email")
     plural = lazy_gettext("Emails")
     intro = lazy_gettext(
@@ -71,7 +71,7 @@ class MailView(View):
     search_hint = lazy_gettext("Address or subject")
     tabs = (
         Tab("all", lazy_gettext("All")),
-        *(Tab(str(key), words, MailMessage.state == key) for key, (_, words) in STATES.items()),
+        *(Tab(str(key), words, EmailMessage.state == key) for key, (_, words) in STATES.items()),
     )
     without_filters = ("state",)
     empty_words = (
@@ -84,23 +84,23 @@ class MailView(View):
     ]  # fmt: skip
 
     def query(self) -> Select[Any]:
-        return select(MailMessage).outerjoin(Order, Order.id == MailMessage.order_id)
+        return select(EmailMessage).outerjoin(Order, Order.id == EmailMessage.order_id)
 
     @expose("/show/<int:pk>")
     @has_access
     def show(self, pk: int) -> Page:
-        """One mail as its reader sees it, and as text."""
+        """One email as its reader sees it, and as text."""
         message = self._readable(pk)
         body = self._body(message)
         page = self.page(
-            "admin/mail/show.html",
+            "admin/emails/show.html",
             title=message.subject,
             message=message,
             text=body.text,
             is_hidden=notifications.HIDDEN in body.text,
             tone=STATES[message.state][0],
             state=STATES[message.state][1],
-            may_retry=self.may("can_retry") and message.state == MailState.FAILED,
+            may_retry=self.may("can_retry") and message.state == EmailState.FAILED,
         )
         response = Response(page)
         realtime_url = current_app.config["SETTINGS"].realtime_url
@@ -112,7 +112,7 @@ class MailView(View):
     @has_access
     @permission_name("show")
     def html(self, pk: int) -> Page:
-        """The mail alone, for the frame on its page."""
+        """The email alone, for the frame on its page."""
         response = Response(self._body(self._readable(pk)).html)
         response.headers["Content-Security-Policy"] = MAIL_POLICY
         response.headers["X-Frame-Options"] = "SAMEORIGIN"
@@ -121,22 +121,22 @@ class MailView(View):
     @expose("/<int:pk>/retry", methods=["POST"])
     @has_access
     def retry(self, pk: int) -> Page:
-        """Send a mail again that the server did not take."""
+        """Send an email again that the server did not take."""
         with transaction():
-            message = session.get(MailMessage, existing(pk), with_for_update=True)
-            if message is not None and message.state != MailState.FAILED:
+            message = session.get(EmailMessage, existing(pk), with_for_update=True)
+            if message is not None and message.state != EmailState.FAILED:
                 raise WrongState(_("Only a failed email can be sent again."))
             notifications.retry(pk)
         flash(_("The email is queued to be sent again."), "success")
         return redirect(errors.back(self.address("show", pk=pk)), code=303)
 
-    def _body(self, message: MailMessage) -> notifications.Body:
+    def _body(self, message: EmailMessage) -> notifications.Body:
         """The email; its secret links work only for who may do what they do."""
         if self._may_follow(message):
             return notifications.with_secret(message)
         return notifications.without_secret(message)
 
-    def _may_follow(self, message: MailMessage) -> bool:
+    def _may_follow(self, message: EmailMessage) -> bool:
         """Whether this person may use the links of the email as its reader would."""
         if not self.may("can_links"):
             return False
@@ -144,8 +144,8 @@ class MailView(View):
         needed = OF_ORDER_LINK if message.customer_id is None else ()
         return all(has_access(permission, "OrdersView") for permission in needed)
 
-    def _readable(self, pk: int) -> MailMessage:
-        message = session.get(MailMessage, existing(pk))
+    def _readable(self, pk: int) -> EmailMessage:
+        message = session.get(EmailMessage, existing(pk))
         if message is None:
             raise NotFound(_("Email not found."))
         if message.kind.endswith("_link") and not self.may("can_links"):
@@ -165,6 +165,6 @@ class Forbidden(DomainError):
 
 
 def failed_count() -> int:
-    """How many mails did not leave. One statement."""
-    failed = select(func.count()).where(MailMessage.state == MailState.FAILED)
+    """How many emails did not leave. One statement."""
+    failed = select(func.count()).where(EmailMessage.state == EmailState.FAILED)
     return session.scalar(failed) or 0

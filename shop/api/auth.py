@@ -21,8 +21,8 @@ bp = Door("Auth", "Access tokens last 15 minutes; a refresh token works once and
 
 PER_CALLER = "30 per minute"
 PER_ACCOUNT = "10 per 15 minutes"
-MAILS_PER_CALLER = "20 per hour"
-MAILS_PER_ACCOUNT = "5 per hour"
+EMAILS_PER_CALLER = "20 per hour"
+EMAILS_PER_ACCOUNT = "5 per hour"
 
 
 class CredentialsSchema(Schema):
@@ -253,8 +253,8 @@ def _sign_staff_in(name: str, password: str) -> tokens.Pair:
 def _count_email(what: str, email: str, device: str = "") -> None:
     limits.count(
         what,
-        per_caller=MAILS_PER_CALLER,
-        per_account=MAILS_PER_ACCOUNT,
+        per_caller=EMAILS_PER_CALLER,
+        per_account=EMAILS_PER_ACCOUNT,
         account=email,
         device=device,
     )

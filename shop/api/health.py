@@ -44,7 +44,7 @@ def alive() -> Response:
 def ready() -> Response:
     """Whether the shop can serve: 503 without its database or with tables of another version.
 
-    Without Redis it serves, with delays: sockets, mails and rate limits wait or fall back.
+    Without Redis it serves, with delays: sockets, emails and rate limits wait or fall back.
     """
     state = _look.answer() | {"redis": "up" if _redis_answers() else "down"}
     response = jsonify(state)

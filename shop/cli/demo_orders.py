@@ -150,7 +150,7 @@ def _simulate(
 
 
 def _make_account(order: orders.Order) -> None:
-    """The buyer chose a password on the order's page, and followed the mailed link."""
+    """The buyer chose a password on the order's page, and followed the emailed link."""
     with transaction():
         customers.register(order.email, secrets.token_urlsafe(), order.customer_name)
         found = session.scalars(select(Customer).where(Customer.email == order.email)).one()

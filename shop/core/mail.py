@@ -1,4 +1,4 @@
-"""Sending one e-mail by SMTP. Knows nothing of templates or of why the mail is sent."""
+"""Sending one email by SMTP. Knows nothing of templates or of why the email is sent."""
 
 import smtplib
 import ssl
@@ -14,13 +14,13 @@ from shop.core.errors import Unavailable
 from shop.core.i18n import gettext as _
 
 # For all answers before the message together, and again for the one after it: twice this is less
-# than the lease of a run (``reaction_runs.LEASE_S``), or a second worker would send the mail, too.
+# than the lease of a run (``reaction_runs.LEASE_S``), or a second worker would send the email, too.
 DEADLINE_S = 25.0
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where mail goes, from ``SMTP_URL``: ``smtp://user:password@host:587`` or ``smtps://…``."""
+    """Where email goes, from ``SMTP_URL``: ``smtp://user:password@host:587`` or ``smtps://…``."""
 
     url: str
     sender: str
@@ -30,13 +30,13 @@ _server = Server("", "")
 
 
 def configure(url: str, sender: str) -> None:
-    """Set the server; an empty ``url`` means that mails stay in the development mailbox."""
+    """Set the server; an empty ``url`` means that emails stay in the development mailbox."""
     global _server
     _server = Server(url, sender)
 
 
 def is_configured() -> bool:
-    """Whether mails really leave the house."""
+    """Whether emails really leave the house."""
     return bool(_server.url)
 
 

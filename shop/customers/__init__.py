@@ -1,8 +1,8 @@
 """People who buy: accounts, their sessions and their addresses.
 
-Promise: nothing here tells a stranger whether an e-mail address is known; a customer's session can
+Promise: nothing here tells a stranger whether an email address is known; a customer's session can
 never reach what belongs to staff.
-Leaves mails to notifications and orders to orders.
+Leaves emails to notifications and orders to orders.
 """
 
 from shop.customers.addresses import FIELDS as ADDRESS_FIELDS

@@ -1,4 +1,4 @@
-"""What customers do with their accounts. Links are made by the mails, never carried by events."""
+"""What customers do with their accounts. Links are made by the emails, never carried by events."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from shop.core.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class CustomerRegistered(Event):
-    """Somebody asked for an account and has yet to follow the mailed link."""
+    """Somebody asked for an account and has yet to follow the emailed link."""
 
     customer_id: int
 

@@ -33,7 +33,7 @@ _EMAIL = re.compile(
 
 
 def clean_email(email: object) -> str:
-    """The address, trimmed. Raises ``Invalid`` when no mail could go there."""
+    """The address, trimmed. Raises ``Invalid`` when no email could go there."""
     text = email.strip() if isinstance(email, str) else ""
     if not _EMAIL.fullmatch(text) or ".." in text:
         raise Invalid(_("Please enter an email address like ada@example.com."), field="email")
@@ -41,9 +41,9 @@ def clean_email(email: object) -> str:
 
 
 def register(email: str, password: str, name: str) -> None:
-    """Ask for an account; what follows is in the mail that either way is sent.
+    """Ask for an account; what follows is in the email that either way is sent.
 
-    A known address gets a mail that says so; the account itself is not touched. Nor is one that
+    A known address gets an email that says so; the account itself is not touched. Nor is one that
     waits for its confirmation: what was typed first stays, and whoever chose no password themselves
     asks for a new one. New or known, the work is one hash and three statements.
     Raises ``Invalid`` on a bad address or a weak password.
@@ -68,9 +68,9 @@ def register(email: str, password: str, name: str) -> None:
 
 
 def confirm(token: str, password: str) -> Customer:
-    """Follow the link of the registration mail, with the password chosen then.
+    """Follow the link of the registration email, with the password chosen then.
 
-    The password shows that who reads the mail also asked for the account: otherwise a stranger
+    The password shows that who reads the email also asked for the account: otherwise a stranger
     could register somebody's address and wait for them to follow the link. Raises ``NotFound`` for
     a stale link and ``Invalid`` for another password; the link then stays good.
     """
@@ -88,7 +88,7 @@ def confirm(token: str, password: str) -> Customer:
 
 
 def check_link(purpose: Purpose, token: str) -> None:
-    """See whether a mailed link still works, without using it up. Raises ``NotFound`` if not."""
+    """See whether an emailed link still works, without using it up. Raises ``NotFound`` if not."""
     if not tokens.is_good(purpose, token):
         raise NotFound(str(STALE_LINK))
 
@@ -116,8 +116,8 @@ def sign_out(token: str | None) -> None:
 
 
 def request_password_reset(email: str, *, from_known_device: bool = False) -> None:
-    """Ask for a link to a new password; it is mailed if the address is known. Says nothing either
-    way and takes the same statements. How many emails a mailbox gets is the mails' to limit;
+    """Ask for a link to a new password; it is emailed if the address is known. Says nothing either
+    way and takes the same statements. How many emails a mailbox gets is the emails' to limit;
     ``from_known_device`` is for a browser that has signed in to this account before.
     """
     known = session.scalar(select(Customer.id).where(Customer.email == clean_email(email)))
@@ -143,7 +143,7 @@ def prove_mailbox(token: str) -> Customer:
 
 
 def reset_password(token: str, password: str) -> Customer:
-    """Choose a password by a mailed link; ends all sessions. Raises ``NotFound``, ``Invalid``."""
+    """Choose a password by an emailed link; ends all sessions. Raises ``NotFound``, ``Invalid``."""
     check_password(password)
     customer = _redeem("password", token)
     check_password(password, customer.email, customer.name)

@@ -69,7 +69,7 @@ def history(
 
 
 def holders(customer_id: int | None, email: str) -> list[str]:
-    """By which names a use is counted: the account's, and the e-mail address without its tag.
+    """By which names a use is counted: the account's, and the email address without its tag.
 
     Both, so that an account gives nobody a second use, and no account none either.
     """

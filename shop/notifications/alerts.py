@@ -1,4 +1,4 @@
-"""Mails to the shop's own people: what somebody should do something about."""
+"""Emails to the shop's own people: what somebody should do something about."""
 
 from sqlalchemy import select, text
 
@@ -6,7 +6,7 @@ from shop.catalog.models import Product, Variant
 from shop.core import tokens
 from shop.core.db import session
 from shop.inventory.events import StockLow
-from shop.notifications.mails import queue
+from shop.notifications.emails import queue
 
 # Who runs the shop is the admin's to say; workers know its tables, not its code.
 _OWNER = text("""

@@ -1,4 +1,4 @@
-"""What happens to mails."""
+"""What happens to emails."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,6 @@ from shop.core.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class MailQueued(Event):
-    """A mail was written and waits to be sent."""
+    """An email was written and waits to be sent."""
 
     message_id: int

@@ -1,4 +1,4 @@
-"""Tables of mail: each message is a row before it is sent, and says what became of it."""
+"""Tables of email: each message is a row before it is sent, and says what became of it."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from shop.core.choices import choice, one_of
 from shop.core.db import Base
 
 
-class MailState(StrEnum):
+class EmailState(StrEnum):
     """Where an email is; ``kept`` in development, where nothing is sent."""
 
     QUEUED = "queued"
@@ -20,8 +20,8 @@ class MailState(StrEnum):
     FAILED = "failed"
 
 
-class MailMessage(Base):
-    """One e-mail. ``key`` says what it is for (``receipt:17``) and forbids a second one.
+class EmailMessage(Base):
+    """One email. ``key`` says what it is for (``receipt:17``) and forbids a second one.
 
     ``text`` and ``html`` hold no secret: where the link's secret belongs stands ``secret_mark``,
     random for each email, and ``procedures.with_secret`` puts the secret there for sending.
@@ -31,7 +31,7 @@ class MailMessage(Base):
 
     __tablename__ = "mail_message"
     __table_args__ = (
-        one_of("state", MailState),
+        one_of("state", EmailState),
         CheckConstraint("link_token IS NULL OR state = 'kept'", name="link_token"),
         Index(
             "ix_mail_message_mailbox",
@@ -52,7 +52,7 @@ class MailMessage(Base):
     subject: Mapped[str]
     text: Mapped[str]
     html: Mapped[str]
-    state: Mapped[MailState] = choice(MailState, default=MailState.QUEUED)
+    state: Mapped[EmailState] = choice(EmailState, default=EmailState.QUEUED)
     attempts: Mapped[int] = mapped_column(server_default="0", default=0)
     error: Mapped[str] = mapped_column(server_default="", default="")
     order_id: Mapped[int | None] = mapped_column(BigInteger, index=True)

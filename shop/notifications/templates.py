@@ -1,4 +1,5 @@
-"""Turning a mail's facts into its subject, text and HTML. Knows no Flask: workers render mails."""
+"""Turning an email's facts into its subject, text and HTML. Knows no Flask: workers render
+emails."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,7 @@ FOLDER = Path(__file__).parents[2] / "templates" / "email"
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A mail's words."""
+    """An email's words."""
 
     subject: str
     text: str
@@ -43,7 +44,7 @@ for environment in (_html, _text):
 
 
 def configure(*, base_url: str, shop_name: str, zone: ZoneInfo) -> None:
-    """Set what every mail may use: the shop's address (for links), its name, and its own clock."""
+    """Set what every email may use: the shop's address (for links), its name, and its own clock."""
 
     def day(moment: datetime) -> str:
         return format_date(moment.astimezone(zone), "d MMMM y", locale="en_IE")

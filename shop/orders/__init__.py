@@ -1,7 +1,7 @@
 """Orders: what was agreed, its states on three axes, its shipments and its timeline.
 
 Promise: an order and the stock it reserves are written together or not at all; a state changes only
-as the tables in ``states`` allow. Leaves money to payments and mails to notifications.
+as the tables in ``states`` allow. Leaves money to payments and emails to notifications.
 """
 
 from shop.orders.cancelling import CANCEL_REASONS, cancel, cancel_lines, is_all_of

@@ -14,7 +14,7 @@ def adopt(customer_id: int, email: str) -> int:
     """Give a customer the orders that were placed with this address without an account. Returns how
     many.
 
-    Only for an address that was proven just now, by following a link that was mailed to it.
+    Only for an address that was proven just now, by following a link that was emailed to it.
     """
     adopted = session.scalars(
         update(Order)

@@ -61,7 +61,7 @@ TABS: dict[str, tuple[str, ColumnElement[bool]]] = {
 @dataclass(frozen=True, slots=True)
 class OrderFilters:
     """What the orders desk asks for. ``tab`` is a key of ``TABS`` or empty for all; days are
-    inclusive and in ``zone``; ``q`` matches number, e-mail or name."""
+    inclusive and in ``zone``; ``q`` matches number, email or name."""
 
     tab: str = ""
     q: str = ""

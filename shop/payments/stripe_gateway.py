@@ -62,7 +62,7 @@ def create_intent(
     ``payment_method_types`` and filters ``allowed_payment_method_types`` by amount and currency:
     https://docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents
 
-    It has no ``receipt_email``: Stripe would mail a receipt of its own, whatever its settings say
+    It has no ``receipt_email``: Stripe would email a receipt of its own, whatever its settings say
     (https://docs.stripe.com/api/payment_intents/create#create_payment_intent-receipt_email).
 
     Raises ``Refused``, ``KeySpent`` and ``Unavailable``.

@@ -1,7 +1,7 @@
 """Accounts: joining, signing in, passwords, one's orders and addresses.
 
-No answer here tells a stranger whether an address is known. Mailed links open a page with a button:
-mail programs follow links to look at them, and looking must not use a link up.
+No answer here tells a stranger whether an address is known. Emailed links open a page with a
+button: mail programs follow links to look at them, and looking must not use a link up.
 """
 
 from flask import flash, make_response, redirect, render_template, request, session, url_for
@@ -57,7 +57,7 @@ def register() -> ResponseReturnValue:
 
 @bp.post("/account/register")
 def register_save() -> ResponseReturnValue:
-    """Ask for an account. The answer is the same for a known address; the mail says the rest."""
+    """Ask for an account. The answer is the same for a known address; the email says the rest."""
     form = RegisterForm()
     try:
         with transaction():
@@ -170,7 +170,7 @@ def forgot() -> ResponseReturnValue:
 
 @bp.post("/account/password/forgot")
 def forgot_save() -> ResponseReturnValue:
-    """Mail a link if the address is known; say the same either way."""
+    """Email a link if the address is known; say the same either way."""
     form = ForgotForm()
     try:
         with transaction():
@@ -195,7 +195,7 @@ def reset_link(token: str) -> ResponseReturnValue:
 
 @bp.get("/account/password/new")
 def reset() -> ResponseReturnValue:
-    """The form to choose a new password, for who has followed a mailed link."""
+    """The form to choose a new password, for who has followed an emailed link."""
     try:
         customers.check_link("password", session.get(RESET) or "")
     except NotFound as error:
@@ -246,7 +246,7 @@ def claim(token: str) -> ResponseReturnValue:
 
 @bp.post("/account/claim/<token>")
 def claim_save(token: str) -> ResponseReturnValue:
-    """Add the guest orders of the address that the link was mailed to."""
+    """Add the guest orders of the address that the link was emailed to."""
     try:
         with transaction():
             owner = customers.prove_mailbox(inputs.secret(token))
@@ -363,7 +363,7 @@ def _addresses_page(
 
 def _check_your_email(email: str, purpose: str) -> ResponseReturnValue:
     return render_template(
-        "store/account/mailed.html",
+        "store/account/link_sent.html",
         email=email.strip(),
         purpose=purpose,
         minutes=customers.LINK_MINUTES,

@@ -228,7 +228,7 @@ class ForgotForm(FlaskForm):  # type: ignore[misc]
 
 
 class ResetForm(FlaskForm):  # type: ignore[misc]
-    """Choosing a new password by a mailed link."""
+    """Choosing a new password by an emailed link."""
 
     password = PasswordField(
         lazy_gettext("New password"),

@@ -6,7 +6,7 @@ from shop.core import tokens
 from shop.core.network import network_of
 from shop.store.visitors import CUSTOMER_TOKEN, cart_token, known_device
 
-# Per network address, and per e-mail address that somebody there tries: slow enough for guessing,
+# Per network address, and per email address that somebody there tries: slow enough for guessing,
 # and nobody elsewhere is locked out of their own account by it. Nor is anybody here: a device that
 # has signed in to the account before is not counted with its network.
 LIMITS: dict[str, tuple[str, str]] = {
@@ -84,7 +84,7 @@ def _tried_email() -> str:
 
 
 def _counts(response: Response) -> bool:
-    """Signing in counts when it failed; mails count whatever came of them."""
+    """Signing in counts when it failed; emails count whatever came of them."""
     return request.endpoint != "store.login_save" or response.status_code == 422
 
 

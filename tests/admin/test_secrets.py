@@ -16,12 +16,12 @@ from shop import customers, notifications, orders
 from shop.api import tokens as api_tokens
 from shop.core import idempotency, sessions
 from shop.core.db import session, transaction
-from shop.notifications import MailMessage
+from shop.notifications import EmailMessage
 from shop.payments.models import Payment, WebhookDelivery
 from tests import cast as people
 from tests.admin.desk import Desk, sit
 from tests.cast import PASSWORD, Cast
-from tests.notifications.test_mails import work
+from tests.notifications.test_emails import work
 
 CLIENT_SECRET = "pi_canary_secret_1a2b3c4d5e6f"
 # Columns whose values let whoever has them act, or guess a password.
@@ -73,8 +73,8 @@ def deliver_all() -> None:
     """As in production, where no email stays in the mailbox; the secrets of links are gone."""
     with transaction():
         session.execute(
-            update(MailMessage)
-            .where(MailMessage.state == "kept")
+            update(EmailMessage)
+            .where(EmailMessage.state == "kept")
             .values(state="sent", link_token=None)
         )
 
@@ -138,7 +138,7 @@ def test_no_admin_page_shows_staff_a_secret(app: Flask, full_shop: Cast, role: s
 def test_sent_email_links_are_dead_for_every_role(app: Flask, full_shop: Cast, role: str) -> None:
     deliver_all()
     desk, order = sit(app, role), full_shop.paid_order
-    receipt = session.scalars(select(MailMessage).where(MailMessage.kind == "receipt")).one()
+    receipt = session.scalars(select(EmailMessage).where(EmailMessage.kind == "receipt")).one()
 
     html = desk.text(f"/admin/mail/html/{receipt.id}")
     page = desk.text(f"/admin/mail/show/{receipt.id}")
@@ -150,7 +150,7 @@ def test_sent_email_links_are_dead_for_every_role(app: Flask, full_shop: Cast, r
 
 
 def test_owner_follows_links_of_the_development_mailbox(app: Flask, full_shop: Cast) -> None:
-    receipt = session.scalars(select(MailMessage).where(MailMessage.kind == "receipt")).one()
+    receipt = session.scalars(select(EmailMessage).where(EmailMessage.kind == "receipt")).one()
     link = f"/orders/{full_shop.paid_order.number}?token={full_shop.paid_order.token}"
 
     owner, viewer, support = (sit(app, role) for role in ("Owner", "Viewer", "Support"))
@@ -167,7 +167,7 @@ def test_owner_follows_links_of_the_development_mailbox(app: Flask, full_shop: C
 
 def test_no_stored_email_holds_a_secret(full_shop: Cast) -> None:
     hidden = secrets()
-    rows = list(session.scalars(select(MailMessage)))
+    rows = list(session.scalars(select(EmailMessage)))
     links = {"confirm_link", "password_link", "orders_link"}
     assert {row.kind for row in rows} >= {"receipt", "shipped", *links}
     assert all(row.link_token for row in rows if row.kind in links)
@@ -214,7 +214,7 @@ def test_a_typed_name_cannot_pull_the_secret_into_another_link(cast: Cast) -> No
         customers.register("eve@example.com", PASSWORD, "http://evil.example/?t=hidden_")
     work()
 
-    (row,) = session.scalars(select(MailMessage).where(MailMessage.kind == "confirm_link"))
+    (row,) = session.scalars(select(EmailMessage).where(EmailMessage.kind == "confirm_link"))
 
     assert row.secret_mark and row.link_token
     sent = notifications.with_secret(row)

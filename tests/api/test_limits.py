@@ -127,7 +127,7 @@ def test_codes_cannot_be_guessed_on_and_on(guest: Program, limited: None) -> Non
     assert [answer.status_code for answer in answers] == [404] * 30 + [429]
 
 
-def test_mails_are_not_sent_for_the_asking(guest: Program, limited: None) -> None:
+def test_emails_are_capped_per_caller(guest: Program, limited: None) -> None:
     answers = [guest.post("auth/password-reset", json={"email": "a@example.com"}) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [202] * 5 + [429]
 

@@ -28,10 +28,10 @@ def letter() -> EmailMessage:
 
 
 def not_taken() -> None:
-    raise AssertionError("the server has not said that it took the mail")
+    raise AssertionError("the server has not said that it took the email")
 
 
-def test_a_mail_is_taken_once_and_the_sender_knows_before_it_says_goodbye(
+def test_email_is_marked_sent_before_the_goodbye(
     server: MailServer,
 ) -> None:
     known: list[tuple[int, int]] = []
@@ -42,7 +42,7 @@ def test_a_mail_is_taken_once_and_the_sender_knows_before_it_says_goodbye(
     assert dict(server.taken) == dict(server.parted) == {"<one@example.com>": 1}
 
 
-def test_a_goodbye_that_fails_does_not_make_a_mail_untaken(server: MailServer) -> None:
+def test_failed_goodbye_leaves_the_email_sent(server: MailServer) -> None:
     server.manners = Manners(bad_goodbye=1.0)
     known: list[str] = []
 
@@ -65,7 +65,7 @@ def test_slow_answers_never_add_up_to_more_than_a_delivery_may_take(
     assert not server.taken
 
 
-def test_a_server_that_hangs_up_after_taking_a_mail_counts_as_not_having_taken_it(
+def test_email_is_unsent_when_the_server_hangs_up(
     server: MailServer,
 ) -> None:
     server.manners = Manners(hang_up=1.0)

@@ -202,7 +202,7 @@ def test_schedule_deletes_all_that_expires() -> None:
         (lambda: list(metrics._shop()), "delivery"),
         (lambda: reaction_runs.overdue(patience_s=0, reactions=["send_receipt"]), "delivery"),
     ],
-    ids=["failed mails", "dashboard", "metrics", "relay"],
+    ids=["failed emails", "dashboard", "metrics", "relay"],
 )
 def test_twenty_thousand_done_are_not_read_to_find_those_that_are_not(
     session: Session, look: Callable[[], object], table: str

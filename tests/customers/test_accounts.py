@@ -122,7 +122,7 @@ def test_known_and_unknown_addresses_cost_the_same(
     "email",
     ["", "ada", "ada@", "@example.com", "ada@example", "a b@example.com", "a@b..com", "a,b@c.de"],
 )
-def test_addresses_where_no_mail_could_go_are_refused(session: Session, email: str) -> None:
+def test_addresses_that_take_no_email_are_refused(session: Session, email: str) -> None:
     with pytest.raises(Invalid, match="email address"):
         register(email)
 

@@ -1,4 +1,4 @@
-"""Whether everything adds up: orders, stock, money, mails, and what the Stripe stand-in has."""
+"""Whether everything adds up: orders, stock, money, emails, and what the Stripe stand-in has."""
 
 import json
 import time
@@ -50,7 +50,7 @@ WRONG = {
     "a paid order without its receipt": """
         SELECT o.number FROM "order" o WHERE o.paid_at IS NOT NULL AND o.total_minor > 0
         AND NOT EXISTS (SELECT FROM mail_message m WHERE m.key = 'receipt:' || o.id)""",
-    "a mail that is neither sent nor kept": """
+    "an email that is neither sent nor kept": """
         SELECT key FROM mail_message WHERE state NOT IN ('sent', 'kept')""",
     "a reaction that is dead": "SELECT id FROM delivery WHERE state = 'dead'",
     "a message of Stripe's that nobody applied": """

@@ -15,7 +15,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 @dataclass
 class Manners:
-    """How it behaves; each is the chance that it happens to a mail."""
+    """How it behaves; each is the chance that it happens to an email."""
 
     refuse: float = 0.0
     refuse_later: float = 0.0
@@ -28,7 +28,7 @@ class Manners:
 class MailServer:
     """Listens on a free port from ``start`` to ``stop``.
 
-    ``taken`` counts the mails that it took by Message-ID, ``parted`` those whose sender then said
+    ``taken`` counts the emails that it took by Message-ID, ``parted`` those whose sender then said
     goodbye, and so has noted it: the others' line broke before that.
     """
 
@@ -55,12 +55,12 @@ class MailServer:
             self._controller = None
 
     def doubled(self) -> dict[str, int]:
-        """Mails that came more often than a broken line can explain."""
+        """Emails that came more often than a broken line can explain."""
         with self._mutex:
             return {key: n for key, n in self.parted.items() if n > 1}
 
     def broken(self) -> int:
-        """How often the line broke after a mail was taken."""
+        """How often the line broke after an email was taken."""
         with self._mutex:
             return self.taken.total() - self.parted.total()
 

@@ -242,8 +242,8 @@ def refunds(rig: Rig, count: int, seed: int) -> Figures:
     }
 
 
-def mails(rig: Rig, count: int, seed: int) -> Figures:
-    """Mails to a server that refuses, dawdles and hangs up, while workers and relays die."""
+def emails(rig: Rig, count: int, seed: int) -> Figures:
+    """Emails to a server that refuses, dawdles and hangs up, while workers and relays die."""
     # One mailbox gets a few emails an hour only: each has a customer of its own.
     customers = text(
         "INSERT INTO customer (email, name, password_hash, confirmed_at) SELECT"
@@ -370,7 +370,7 @@ MEASURES: dict[str, Callable[[Rig, int, int], Figures]] = {
     "webhooks": webhooks,
     "double-charges": double_charges,
     "refunds": refunds,
-    "mails": mails,
+    "mails": emails,
     "failpoints": every_failpoint,
     "deadlocks": deadlocks,
 }

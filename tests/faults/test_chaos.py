@@ -172,7 +172,7 @@ def test_the_mail_server_is_gone(rig: Rig, buyers: int) -> None:
 
 
 @pytest.mark.faults
-def test_a_mail_server_that_dawdles_gets_each_mail_once(rig: Rig) -> None:
+def test_slow_mail_server_gets_each_email_once(rig: Rig) -> None:
     """Each of its answers takes so long that they add up to more than a delivery's lease."""
     with rig.database():
         rig.mail.manners = Manners(slow=1.0, pause_s=17)

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from shop import inventory
 from shop.core.db import session
-from shop.notifications.models import MailMessage
+from shop.notifications.models import EmailMessage
 from shop.orders.models import Order
 from tests import cast as people
 from tests.faults.buyers import Errand, crowd
@@ -41,7 +41,7 @@ def test_sixty_four_buyers_share_ten_mugs(shop: RunningShop) -> None:
         assert count(Order.email.like("mug-%")) == 10
 
 
-def test_messages_five_times_and_shuffled_make_one_order_and_one_mail(shop: RunningShop) -> None:
+def test_repeated_webhooks_make_one_order_and_email(shop: RunningShop) -> None:
     shop.control(duplicate=5, shuffle=True, delay_s=[0, 1], seed=5)
     try:
         with shop.database():
@@ -71,7 +71,7 @@ def receipts(pattern: str) -> int:
     return (
         session.scalar(
             select(func.count()).where(
-                MailMessage.kind == "receipt", MailMessage.recipient.like(pattern)
+                EmailMessage.kind == "receipt", EmailMessage.recipient.like(pattern)
             )
         )
         or 0

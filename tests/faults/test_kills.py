@@ -1,4 +1,4 @@
-"""Processes die and Redis forgets, while people buy: no mail is lost, no order is wrong."""
+"""Processes die and Redis forgets, while people buy: no email is lost, no order is wrong."""
 
 import random
 import threading
@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from shop import inventory
 from shop.core.db import session
 from shop.core.reaction_runs import ReactionRun
-from shop.notifications.models import MailMessage
+from shop.notifications.models import EmailMessage
 from shop.orders.models import Order
 from tests import cast as people
 from tests.faults.buyers import Errand, crowd
@@ -68,9 +68,9 @@ def sent_receipts() -> int:
     return (
         session.scalar(
             select(func.count()).where(
-                MailMessage.kind == "receipt",
-                MailMessage.recipient.like("bowl-%"),
-                MailMessage.state == "sent",
+                EmailMessage.kind == "receipt",
+                EmailMessage.recipient.like("bowl-%"),
+                EmailMessage.state == "sent",
             )
         )
         or 0

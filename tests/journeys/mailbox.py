@@ -19,8 +19,8 @@ class Mail:
         return next(link for link in self.links if part in link)
 
 
-def read_mail(owner: Visitor, recipient: str, subject: str) -> Mail:
-    """Open the newest mail to somebody with these words in its subject, waiting for it."""
+def read_email(owner: Visitor, recipient: str, subject: str) -> Mail:
+    """Open the newest email to somebody with these words in its subject, waiting for it."""
     page = owner.page
     row = (
         page.get_by_role("row").filter(has_text=recipient).filter(has_text="Not sent (development)")
@@ -29,7 +29,7 @@ def read_mail(owner: Visitor, recipient: str, subject: str) -> Mail:
     deadline = time.monotonic() + PATIENCE_MS / 1000
     owner.goto(f"/admin/mail/list/?q={quote(recipient)}")
     while not link.is_visible():
-        assert time.monotonic() < deadline, f"no mail “{subject}” to {recipient}"
+        assert time.monotonic() < deadline, f"no email “{subject}” to {recipient}"
         page.wait_for_timeout(250)
         page.reload()
     link.click()

@@ -1,4 +1,4 @@
-"""An account from the first mail to the first order, and a password that was forgotten."""
+"""An account from the first email to the first order, and a password that was forgotten."""
 
 import secrets
 
@@ -6,7 +6,7 @@ from playwright.sync_api import Page
 
 from tests import cast
 from tests.journeys.conftest import Visit
-from tests.journeys.mailbox import read_mail
+from tests.journeys.mailbox import read_email
 from tests.journeys.shelf import Shelf
 from tests.journeys.steps import add_to_cart, fill_address, number_of, pay_with, to_payment
 from tests.support.browser import Visitor, expect
@@ -23,7 +23,7 @@ def sign_in(page: Page, email: str, password: str) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
-def test_an_account_from_its_first_mail_to_its_first_order(
+def test_account_from_first_email_to_first_order(
     shelf: Shelf, visit: Visit, owner: Visitor
 ) -> None:
     email = f"mara-{secrets.token_hex(3)}@example.com"
@@ -37,7 +37,7 @@ def test_an_account_from_its_first_mail_to_its_first_order(
     expect(page.get_by_text("Check your email")).to_be_visible()
 
     # The link from the mailbox.
-    page.goto(read_mail(owner, email, "Please confirm your account").link("/account/confirm/"))
+    page.goto(read_email(owner, email, "Please confirm your account").link("/account/confirm/"))
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Confirm my account").click()
     expect(page.get_by_role("heading", level=1, name="Mara Lindt")).to_be_visible()
@@ -90,7 +90,7 @@ def test_a_forgotten_password_is_replaced_and_other_browsers_are_signed_out(
     page.get_by_label("Email").fill(email)
     page.get_by_role("main").get_by_role("button").click()
     expect(page.get_by_text("Check your email")).to_be_visible()
-    link = read_mail(owner, email, "Choose a new password").link("/account/password/")
+    link = read_email(owner, email, "Choose a new password").link("/account/password/")
     page.goto(link)
     assert link.rpartition("/")[2] not in page.url, "the secret must leave the address"
     set_password(page)

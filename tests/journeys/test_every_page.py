@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from shop import orders, payments
 from shop.core.db import session, transaction
-from shop.notifications.models import MailMessage
+from shop.notifications.models import EmailMessage
 from tests import cast
 from tests.faults.buyers import Errand, buy
 from tests.journeys.conftest import Visit
@@ -116,7 +116,7 @@ def test_a_customer_s_pages(shop: RunningShop, shelf: Shelf, visit: Visit) -> No
     assert faults == []
 
 
-def test_an_order_s_page_and_its_mails_hold_any_word(shop: RunningShop, visit: Visit) -> None:
+def test_order_page_and_emails_take_any_word(shop: RunningShop, visit: Visit) -> None:
     word, place = "Donaudampfschiff" * 3, "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogoch"
     bowl = cast.product(word)
     email = f"{'word' * 12}-{secrets.token_hex(3)}@{'example' * 5}.com"
@@ -143,25 +143,25 @@ def test_an_order_s_page_and_its_mails_hold_any_word(shop: RunningShop, visit: V
     faults += faults_of(guest, "", SMALLEST)
 
     reader = visit("reader", viewport=SMALLEST).page  # an empty page: no policy forbids its styles
-    for mail in mails_to(email, 3):
-        reader.set_content(mail.html)
+    for received in emails_to(email, 3):
+        reader.set_content(received.html)
         expect(reader.locator("body")).to_contain_text(word)
-        faults += [f"the mail {mail.kind} is too wide"] if sideways(reader) > 0 else []
+        faults += [f"the email {received.kind} is too wide"] if sideways(reader) > 0 else []
     assert faults == []
 
 
-def mails_to(email: str, number: int) -> list[MailMessage]:
-    """The mails to somebody, once there are so many."""
+def emails_to(email: str, number: int) -> list[EmailMessage]:
+    """The emails to somebody, once there are so many."""
     deadline = time.monotonic() + PATIENCE_MS / 1000
-    while len(found := _mails(email)) < number:
+    while len(found := _emails(email)) < number:
         assert time.monotonic() < deadline, f"only {len(found)} mails"
         time.sleep(0.2)
     return found
 
 
-def _mails(email: str) -> list[MailMessage]:
+def _emails(email: str) -> list[EmailMessage]:
     session.rollback()
-    wanted = select(MailMessage).where(MailMessage.recipient == email)
+    wanted = select(EmailMessage).where(EmailMessage.recipient == email)
     return list(session.scalars(wanted))
 
 

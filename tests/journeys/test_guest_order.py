@@ -4,7 +4,7 @@ import re
 import time
 
 from tests.journeys.conftest import Visit
-from tests.journeys.mailbox import read_mail
+from tests.journeys.mailbox import read_email
 from tests.journeys.shelf import Shelf
 from tests.journeys.steps import (
     add_to_cart,
@@ -104,11 +104,11 @@ def test_a_guest_buys_and_both_see_it_happen(shelf: Shelf, visit: Visit, owner: 
     expect(desk.locator("[data-order-status]")).to_have_text("Shipped")
     owner.snap("14-admin-shipped")
 
-    # Both mails, and the link in them.
-    receipt = read_mail(owner, "guest@example.com", f"{number} is paid")
+    # Both emails, and the link in them.
+    receipt = read_email(owner, "guest@example.com", f"{number} is paid")
     assert shelf.mug.name in receipt.text
     owner.snap("15-mail-receipt")
-    shipped = read_mail(owner, "guest@example.com", f"{number} is on its way")
+    shipped = read_email(owner, "guest@example.com", f"{number} is on its way")
     assert "JD0140" in shipped.text
     owner.snap("16-mail-shipped")
 

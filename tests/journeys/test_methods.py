@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from shop import orders, payments
 from shop.core.db import transaction
-from shop.notifications import MailMessage
+from shop.notifications import EmailMessage
 from tests.journeys.conftest import Visit
 from tests.journeys.shelf import available, product
 from tests.journeys.steps import add_to_cart, check_out, pay_with, to_payment
@@ -78,9 +78,9 @@ def letter(recipient: str, subject: str) -> str:
     def find() -> str | None:
         with transaction() as session:
             return session.scalar(
-                select(MailMessage.text)
-                .where(MailMessage.recipient == recipient, MailMessage.subject.contains(subject))
-                .order_by(MailMessage.id.desc())
+                select(EmailMessage.text)
+                .where(EmailMessage.recipient == recipient, EmailMessage.subject.contains(subject))
+                .order_by(EmailMessage.id.desc())
                 .limit(1)
             )
 

@@ -9,7 +9,7 @@ from shop import orders, payments
 from shop.catalog.models import Variant
 from shop.core.db import session, transaction
 from tests.journeys.conftest import Visit
-from tests.journeys.mailbox import read_mail
+from tests.journeys.mailbox import read_email
 from tests.journeys.shelf import available, product
 from tests.journeys.test_staff import bought
 from tests.support import axe
@@ -83,7 +83,7 @@ def test_staff_give_a_line_back_and_everybody_sees_it(
     assert axe.violations(customer.page) == []
     session.rollback()
     assert available(bowl) == left + 1
-    letter = read_mail(owner, f"{key}@example.com", f"refund for order {number}")
+    letter = read_email(owner, f"{key}@example.com", f"refund for order {number}")
     assert price in letter.text and "Ember bowl" in letter.text
     assert "Banks can take up to ten days" in letter.text
 
@@ -182,7 +182,7 @@ def test_a_customer_cancels_some_pieces(
     expect(page.get_by_text("These items are cancelled.")).to_be_visible()
     expect(page.get_by_text("1 of them cancelled")).to_be_visible()
     expect(page.locator("#order-money")).to_contain_text("Refunded")
-    read_mail(owner, f"{key}@example.com", f"Part of your order {number} has been cancelled")
+    read_email(owner, f"{key}@example.com", f"Part of your order {number} has been cancelled")
     customer.wait_until_following("order:")
     with transaction():
         order = orders.lock(orders.by_number(number).id)

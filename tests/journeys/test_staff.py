@@ -11,7 +11,7 @@ from shop.catalog.models import Variant
 from shop.core.db import transaction
 from tests.faults.buyers import Errand, buy
 from tests.journeys.conftest import Visit, sign_in
-from tests.journeys.mailbox import read_mail
+from tests.journeys.mailbox import read_email
 from tests.journeys.shelf import MUG, available, product
 from tests.journeys.steps import STAFF_PASSWORD, hire
 from tests.support.browser import Visitor, expect
@@ -118,8 +118,8 @@ def test_a_paid_order_is_cancelled_and_the_money_goes_back(
     expect(page.get_by_role("heading", name="Payment").locator(".pill")).to_have_text("Refunded")
     owner.snap("66-cancelled")
     assert available(vase) == 10
-    read_mail(owner, f"{key}@example.com", f"{number} has been cancelled")
-    read_mail(owner, f"{key}@example.com", f"refund for order {number}")
+    read_email(owner, f"{key}@example.com", f"{number} has been cancelled")
+    read_email(owner, f"{key}@example.com", f"refund for order {number}")
 
 
 def test_shipment_is_marked_as_delivered(shop: RunningShop, owner: Visitor, vase: Variant) -> None:

@@ -14,11 +14,11 @@ from shop.core import mail
 from shop.core.broadcasts import Broadcast
 from shop.core.db import session, transaction
 from shop.notifications import alerts
-from shop.notifications.models import MailMessage
+from shop.notifications.models import EmailMessage
 from tests import cast as people
 from tests.admin.desk import sit
 from tests.cast import Cast
-from tests.notifications.test_mails import work
+from tests.notifications.test_emails import work
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +29,12 @@ def alert_address() -> Iterator[None]:
     alerts.configure(to="")
 
 
-def low() -> list[MailMessage]:
+def low() -> list[EmailMessage]:
     work()
     session.expire_all()
     return list(
         session.scalars(
-            select(MailMessage).where(MailMessage.kind == "low_stock").order_by(MailMessage.id)
+            select(EmailMessage).where(EmailMessage.kind == "low_stock").order_by(EmailMessage.id)
         )
     )
 
@@ -44,7 +44,7 @@ def set_level(variant_id: int, level: int) -> None:
         session.get_one(Variant, variant_id).low_stock_level = level
 
 
-def test_one_mail_for_each_crossing_and_none_for_further_sales(cast: Cast) -> None:
+def test_low_stock_sends_one_email_per_crossing(cast: Cast) -> None:
     mug = cast.mug
     set_level(mug.id, 5)
     people.order(mug, 4)
@@ -105,5 +105,5 @@ def test_without_an_address_the_owner_is_told_and_else_nobody(app: Flask, cast: 
 
 @pytest.mark.parametrize("address", ["nobody", "a@b@c", "a@example.com, b@example.com", "<a@b>"])
 def test_an_address_that_is_none_is_refused_at_the_start(address: str) -> None:
-    with pytest.raises(SettingsError, match="ALERT_MAIL must be one e-mail address"):
+    with pytest.raises(SettingsError, match="ALERT_MAIL must be one email address"):
         Settings.from_env({"SHOP_ENV": "test", "ALERT_MAIL": address})

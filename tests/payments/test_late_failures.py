@@ -12,7 +12,7 @@ from shop.payments import closing, intents, methods
 from shop.payments.stripe_objects import Voucher
 from tests import cast as people
 from tests.cast import Cast
-from tests.notifications.test_mails import mails, work
+from tests.notifications.test_emails import emails, work
 from tests.payments.test_each_method import confirm
 from tests.tools import stripe_rig
 
@@ -47,7 +47,7 @@ def left(payment: payments.Payment) -> timedelta:
 
 
 def kinds() -> list[str]:
-    return [mail.kind for mail in mails()]
+    return [email.kind for email in emails()]
 
 
 def test_unseen_debit_that_failed_can_be_paid_again(payment: payments.Payment) -> None:
@@ -58,7 +58,7 @@ def test_unseen_debit_that_failed_can_be_paid_again(payment: payments.Payment) -
 
     assert left(payment) > timedelta(hours=71)
     assert kinds() == ["payment_failed"]
-    assert "SEPA Direct Debit" in mails()[0].text
+    assert "SEPA Direct Debit" in emails()[0].text
 
 
 def test_unseen_voucher_that_ended_can_be_paid_again(payment: payments.Payment) -> None:
@@ -105,7 +105,7 @@ def test_debit_cancelled_at_stripe_can_be_paid_again(payment: payments.Payment) 
 
     assert left(payment) > timedelta(hours=71)
     assert kinds() == ["payment_processing", "payment_failed"]
-    assert "The payment was cancelled." in mails()[-1].text
+    assert "The payment was cancelled." in emails()[-1].text
 
 
 def test_voucher_cancelled_at_stripe_can_be_paid_again(payment: payments.Payment) -> None:

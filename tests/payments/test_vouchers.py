@@ -14,7 +14,7 @@ from shop.payments import intents, methods
 from shop.payments import stripe_gateway as gateway
 from tests import cast as people
 from tests.cast import Cast
-from tests.notifications.test_mails import mails, work
+from tests.notifications.test_emails import emails, work
 from tests.payments.test_each_method import confirm
 from tests.tools import stripe_rig
 
@@ -60,7 +60,7 @@ def test_order_is_paid_by_card_instead(order: Order, stripe: stripe_rig.Rig) -> 
     assert orders.by_id(order.id).payment_status == "paid"
     assert attempts(order) == [("cancelled", "multibanco"), ("succeeded", "card")]
     work()
-    assert [mail.kind for mail in mails()] == ["receipt"]
+    assert [email.kind for email in emails()] == ["receipt"]
 
 
 def test_cancelled_voucher_is_not_offered_again(order: Order, stripe: stripe_rig.Rig) -> None:
@@ -96,7 +96,7 @@ def test_ended_voucher_is_followed_by_another_method(order: Order, stripe: strip
     assert attempts(order) == [("cancelled", "multibanco"), ("started", "")]
     assert intent.payment_method_types == ["card"]
     assert orders.by_id(order.id).expires_at == deadline
-    assert [mail.kind for mail in mails()] == ["payment_failed"]
+    assert [email.kind for email in emails()] == ["payment_failed"]
 
 
 def test_paying_again_does_not_wait_for_the_worker(order: Order, stripe: stripe_rig.Rig) -> None:

@@ -40,7 +40,7 @@ from tests.properties import invariants
 from tests.properties.bank import CARDS, Bank
 from tests.properties.model import Giving, Level, Line, Model, Sale
 
-# Mails are written, but no server is asked to send them.
+# Emails are written, but no server is asked to send them.
 REACTIONS = {
     event: follows for event, follows in reactions.REACTIONS.items() if event != MailQueued
 }
@@ -189,7 +189,7 @@ class Shop(RuleBasedStateMachine):
         self.carts: dict[int, int] = {}
         self.held_by: dict[int, int | None] = {}
         self.secrets: list[tuple[int, str]] = []
-        self.mailbag: list[tuple[bytes, str]] = []
+        self.letters: list[tuple[bytes, str]] = []
         self.read: list[tuple[Callable[[], Any], tuple[str, dict[str, Any]]]] = []
 
     def teardown(self) -> None:
@@ -256,7 +256,7 @@ class Shop(RuleBasedStateMachine):
             self.start_paying(which=0, manual=manual, crash=None, away=False)
         if far >= 3 and mine and self.secrets and self.secrets[-1][0] == mine[-1]:
             self.bank.confirm(self.secrets[-1][1], card)
-            self.mailbag += self.bank.news()
+            self.letters += self.bank.news()
             if far >= 4:
                 self.step(lambda: payments.sync_order(mine[-1]), procedure=True)
 
@@ -279,7 +279,7 @@ class Shop(RuleBasedStateMachine):
         self.change_cart(who=who, which=0, units=more, code=None)
         self.place(who=who, crash=None)
         self.bank.confirm(intent, card, slowly=slowly)
-        self.mailbag += self.bank.news()
+        self.letters += self.bank.news()
         if told:
             self.step(lambda: payments.sync_order(first), procedure=True)
 
@@ -561,14 +561,14 @@ class Shop(RuleBasedStateMachine):
     # Stripe, and what people do there.
 
     @rule(which=WHICH, again=st.booleans(), crash=CRASH)
-    @precondition(lambda self: self.mailbag)
+    @precondition(lambda self: self.letters)
     def message(self, which: int, again: bool, crash: int | None) -> None:
         """A message of Stripe's arrives: in any order, perhaps to come a second time."""
-        at = which % len(self.mailbag)
-        body, signature = self.mailbag[at]
+        at = which % len(self.letters)
+        body, signature = self.letters[at]
         self.step(lambda: payments.record_webhook(body, signature), crash=crash, procedure=True)
         if not again:
-            del self.mailbag[at]
+            del self.letters[at]
 
     @rule(which=WHICH)
     @precondition(lambda self: self.secrets)
@@ -599,10 +599,10 @@ class Shop(RuleBasedStateMachine):
         self.step(write, lambda: self._hear("get", kind, said), crash=crash)
 
     @rule(which=WHICH)
-    @precondition(lambda self: self.mailbag)
+    @precondition(lambda self: self.letters)
     def message_lost(self, which: int) -> None:
         """A message of Stripe's never arrives."""
-        del self.mailbag[which % len(self.mailbag)]
+        del self.letters[which % len(self.letters)]
 
     @rule(path=st.sampled_from(WRITES), is_done=st.booleans())
     def stripe_saves_a_failure(self, path: str, is_done: bool) -> None:
@@ -751,7 +751,7 @@ class Shop(RuleBasedStateMachine):
         finally:
             self.fuse.left, self.bank.is_away = None, False
             session.remove()
-            self.mailbag += self.bank.news()
+            self.letters += self.bank.news()
 
     def _compare(self, transitions: list[Transition], *, crashed: bool) -> None:
         seen = self._picture()

@@ -17,8 +17,8 @@ from shop.core.events import EventRecord
 from shop.core.sessions import SignIn
 from shop.customers.events import GuestOrdersRequested
 from shop.customers.models import Address, Customer
-from shop.notifications import mails
-from shop.notifications.models import MailMessage
+from shop.notifications import emails
+from shop.notifications.models import EmailMessage
 from tests.cast import ADDRESS, PASSWORD, Cast, order, pay
 
 FAILED = "We could not sign you in with this email address and password."
@@ -162,7 +162,7 @@ def test_a_short_password_is_refused_beside_its_field(browser: FlaskClient) -> N
     assert db.session.query(Customer).count() == 0
 
 
-def test_looking_at_a_mailed_link_uses_nothing_up(browser: FlaskClient) -> None:
+def test_opening_an_emailed_link_does_not_use_it(browser: FlaskClient) -> None:
     data = {"email": "new@example.com", "password": "quite a long sentence", "name": "New"}
     browser.post("/account/register", data=data)
     with db.transaction():
@@ -224,7 +224,7 @@ def test_orders_without_an_account_follow_the_proven_address(
     assert as_guest.number in listed and of_bruno.number not in listed
 
 
-def test_a_forgotten_password_is_replaced_by_a_mailed_link(
+def test_forgotten_password_is_replaced_by_an_emailed_link(
     browser: FlaskClient, cast: Cast
 ) -> None:
     ada = cast.ada
@@ -247,13 +247,13 @@ def test_a_forgotten_password_is_replaced_by_a_mailed_link(
 def test_a_stranger_who_asks_on_and_on_breaks_no_link(browser: FlaskClient, cast: Cast) -> None:
     ada = cast.ada.id
     with db.transaction():
-        mailed = [tokens.issue("password", ada, minutes=30) for _ in range(5)]
+        emailed = [tokens.issue("password", ada, minutes=30) for _ in range(5)]
 
     browser.post("/account/password/forgot", data={"email": "ada@example.com"})
 
-    link = browser.get(f"/account/password/{mailed[0]}")
+    link = browser.get(f"/account/password/{emailed[0]}")
     done = browser.post(link.location, data={"password": "my brand new sentence"})
-    other = browser.get(f"/account/password/{mailed[1]}", follow_redirects=True)
+    other = browser.get(f"/account/password/{emailed[1]}", follow_redirects=True)
     assert (done.location, other.status_code) == ("/account", 404)
 
 
@@ -364,13 +364,13 @@ def test_signing_in_renews_what_the_forms_carry(ada: FlaskClient) -> None:
         assert "csrf_token" not in kept and kept["customer_token"]
 
 
-def link_mailed(purpose: str, customer_id: int) -> str:
-    """The secret of a link as the mail would carry it."""
+def link_emailed(purpose: str, customer_id: int) -> str:
+    """The secret of a link as the email would carry it."""
     with db.transaction():
         return tokens.issue(purpose, customer_id, minutes=customers.LINK_MINUTES)
 
 
-def test_guest_orders_are_claimed_by_a_mailed_link(ada: FlaskClient, cast: Cast) -> None:
+def test_guest_orders_are_claimed_by_an_emailed_link(ada: FlaskClient, cast: Cast) -> None:
     placed = order(cast.mug)
     assert placed.number not in ada.get("/account").text
 
@@ -380,7 +380,7 @@ def test_guest_orders_are_claimed_by_a_mailed_link(ada: FlaskClient, cast: Cast)
         select(EventRecord.payload).where(EventRecord.type == "GuestOrdersRequested")
     )
     assert [one["customer_id"] for one in events] == [cast.ada.id]
-    secret = link_mailed("orders", cast.ada.id)
+    secret = link_emailed("orders", cast.ada.id)
     looked = ada.get(f"/account/claim/{secret}")
     assert looked.headers["Referrer-Policy"] == "no-referrer"
     assert placed.number not in ada.get("/account").text
@@ -408,7 +408,7 @@ def test_claim_takes_only_orders_of_the_address(ada: FlaskClient, cast: Cast) ->
     with db.transaction():
         orders.lock(other.id).email = "ada+shop@example.com"
 
-    ada.post(f"/account/claim/{link_mailed('orders', cast.ada.id)}")
+    ada.post(f"/account/claim/{link_emailed('orders', cast.ada.id)}")
 
     db.session.expire_all()
     assert orders.by_id(of_bruno.id).customer_id == cast.bruno.id
@@ -417,8 +417,8 @@ def test_claim_takes_only_orders_of_the_address(ada: FlaskClient, cast: Cast) ->
 
 def test_claim_link_expires_and_serves_no_other_purpose(ada: FlaskClient, cast: Cast) -> None:
     placed_id = order(cast.mug).id
-    secret = link_mailed("orders", cast.ada.id)
-    of_password = link_mailed("password", cast.ada.id)
+    secret = link_emailed("orders", cast.ada.id)
+    of_password = link_emailed("password", cast.ada.id)
 
     with clock.freeze(clock.now() + timedelta(minutes=customers.LINK_MINUTES + 1)):
         late = ada.post(f"/account/claim/{secret}")
@@ -435,9 +435,9 @@ def test_guests_cannot_ask_for_orders(browser: FlaskClient, cast: Cast) -> None:
 
 def test_links_to_guest_orders_are_limited(cast: Cast, session: Session) -> None:
     asked = GuestOrdersRequested(customer_id=cast.ada.id)
-    for _ in range(mails.MAX_PER_HOUR + 3):
+    for _ in range(emails.MAX_PER_HOUR + 3):
         with db.transaction():
-            mails.send_orders_link(asked)
+            emails.send_orders_link(asked)
 
-    written = select(func.count()).where(MailMessage.kind == "orders_link")
-    assert session.scalar(written) == mails.MAX_PER_HOUR
+    written = select(func.count()).where(EmailMessage.kind == "orders_link")
+    assert session.scalar(written) == emails.MAX_PER_HOUR

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from sqlalchemy import select
 
 from shop import analytics, checkout, orders, payments
-from shop.admin.emails import STATES as MAIL_STATES
+from shop.admin.emails import STATES as EMAIL_STATES
 from shop.admin.framework import (
     Action,
     Amount,
@@ -276,10 +276,12 @@ class OrdersView(OrderMoney):
     def _facts(self, order: orders.Order) -> dict[str, Any]:
         money = payments.of_order(order.id)
         entries = orders.timeline(order.id)
-        mails = session.execute(
-            select(MailMessage.id, MailMessage.subject, MailMessage.state, MailMessage.created_at)
-            .where(MailMessage.order_id == order.id)
-            .order_by(MailMessage.id)
+        emails = session.execute(
+            select(
+                EmailMessage.id, EmailMessage.subject, EmailMessage.state, EmailMessage.created_at
+            )
+            .where(EmailMessage.order_id == order.id)
+            .order_by(EmailMessage.id)
         ).all()
         return {
             "order": order,
@@ -293,8 +295,8 @@ class OrdersView(OrderMoney):
             "redeemed": orders.redeemed(order),
             "regular": analytics.regular(order.email, order.customer_id),
             "story": story(entries, order),
-            "mails": mails,
-            "mail_words": {state: words for state, (_tone, words) in MAIL_STATES.items()},
+            "emails": emails,
+            "email_words": {state: words for state, (_tone, words) in EMAIL_STATES.items()},
             "may": self.may,
             "reasons": orders.CANCEL_REASONS,
             "typed": {},

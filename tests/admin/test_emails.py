@@ -1,4 +1,4 @@
-"""Mails, jobs and money tasks: what staff read there, and what they may do about it."""
+"""Emails, jobs and money tasks: what staff read there, and what they may do about it."""
 
 import pytest
 from flask import Flask
@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from shop.core.db import session, transaction
 from shop.core.events import EventRecord
 from shop.core.reaction_runs import ReactionRun
-from shop.notifications import MailMessage
+from shop.notifications import EmailMessage
 from shop.payments import Task
 from shop.payments.tasks import open_task
 from tests.admin.desk import Desk, sit
@@ -19,9 +19,9 @@ def owner(app: Flask, cast: Cast) -> Desk:
     return sit(app, "Owner")
 
 
-def mail(kind: str = "receipt", state: str = "failed", order_id: int | None = None) -> int:
+def stored_email(kind: str = "receipt", state: str = "failed", order_id: int | None = None) -> int:
     with transaction():
-        made = MailMessage(
+        made = EmailMessage(
             key=f"{kind}:1",
             kind=kind,
             recipient="ada@example.com",
@@ -50,11 +50,9 @@ def job(order_id: int, state: str = "dead") -> int:
         return made.id
 
 
-def test_a_mail_is_listed_with_its_order_and_shown_in_a_closed_frame(
-    owner: Desk, cast: Cast
-) -> None:
+def test_email_is_listed_and_shown_in_a_sandbox(owner: Desk, cast: Cast) -> None:
     order = cast.paid_order
-    pk = mail(order_id=order.id)
+    pk = stored_email(order_id=order.id)
 
     listed = owner.text("/admin/mail/list/?tab=failed&q=ada@")
     page = owner.get(f"/admin/mail/show/{pk}")
@@ -75,16 +73,16 @@ def test_other_pages_cannot_be_framed(owner: Desk) -> None:
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
 
 
-def test_a_failed_mail_is_sent_again(owner: Desk) -> None:
-    pk = mail()
+def test_failed_email_is_sent_again(owner: Desk) -> None:
+    pk = stored_email()
 
     owner.post(f"/admin/mail/{pk}/retry")
 
-    assert session.get_one(MailMessage, pk).state == "queued"
+    assert session.get_one(EmailMessage, pk).state == "queued"
 
 
-def test_a_mail_that_left_is_not_sent_twice(owner: Desk) -> None:
-    pk = mail(state="sent")
+def test_sent_email_is_not_sent_twice(owner: Desk) -> None:
+    pk = stored_email(state="sent")
 
     status, answer = owner.ask(f"/admin/mail/{pk}/retry")
 
@@ -92,8 +90,8 @@ def test_a_mail_that_left_is_not_sent_twice(owner: Desk) -> None:
     assert answer["error"] == "Only a failed email can be sent again."
 
 
-def test_mails_with_sign_in_links_are_for_who_may_everything(app: Flask, owner: Desk) -> None:
-    pk = mail("password_link", "kept")
+def test_only_owners_see_emails_with_sign_in_links(app: Flask, owner: Desk) -> None:
+    pk = stored_email("password_link", "kept")
     support = sit(app, "Support", "Sam")
 
     assert owner.get(f"/admin/mail/html/{pk}").status_code == 200
@@ -105,10 +103,10 @@ def test_mails_with_sign_in_links_are_for_who_may_everything(app: Flask, owner: 
     ("role", "sees", "sends"),
     [("Manager", 200, 303), ("Support", 200, 303), ("Viewer", 200, 403), ("Warehouse", 403, 403)],
 )
-def test_who_sees_and_who_sends_mails(
+def test_who_sees_and_who_resends_emails(
     app: Flask, cast: Cast, role: str, sees: int, sends: int
 ) -> None:
-    pk = mail()
+    pk = stored_email()
     desk = sit(app, role)
 
     assert desk.get("/admin/mail/list/").status_code == sees

@@ -1,4 +1,4 @@
-"""Mails: written once per reason, sent until the server takes them."""
+"""Emails: written once per reason, sent until the server takes them."""
 
 import shutil
 import socket
@@ -21,8 +21,8 @@ from shop.core import clock, mail, reaction_runs, relay
 from shop.core.db import session, transaction
 from shop.core.reaction_runs import ReactionRun
 from shop.notifications import with_secret
-from shop.notifications.mails import MAX_PER_DAY, MAX_PER_HOUR
-from shop.notifications.models import MailMessage, MailState
+from shop.notifications.emails import MAX_PER_DAY, MAX_PER_HOUR
+from shop.notifications.models import EmailMessage, EmailState
 from shop.payments import intents, refund_news
 from shop.realtime import broadcasts
 from tests import cast as people
@@ -44,8 +44,8 @@ def work() -> list[str]:
         ]
 
 
-def mails() -> list[MailMessage]:
-    return list(session.scalars(select(MailMessage).order_by(MailMessage.id)))
+def emails() -> list[EmailMessage]:
+    return list(session.scalars(select(EmailMessage).order_by(EmailMessage.id)))
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def test_a_paid_order_gets_one_receipt_with_text_html_and_the_secret_link(cast: 
 
     work()
 
-    (receipt,) = mails()
+    (receipt,) = emails()
     link = f"/orders/{order.number}?token={order.token}"
     assert receipt.recipient == "ada@example.com"
     assert receipt.state == "kept"
@@ -82,7 +82,7 @@ def test_free_order_is_confirmed_without_payment(cast: Cast) -> None:
         payments.cancel_order(orders.lock(order.id), reason="customer")
     work()
 
-    receipt, cancelled = mails()
+    receipt, cancelled = emails()
     assert receipt.subject == f"Your order {order.number} is confirmed"
     for words in (receipt.text, receipt.html):
         assert "There is nothing to pay, and we are packing your order." in words
@@ -98,9 +98,9 @@ def test_link_to_guest_orders_goes_to_the_account(cast: Cast) -> None:
 
     work()
 
-    mailed = next(one for one in mails() if one.kind == "orders_link")
-    assert mailed.recipient == "ada@example.com"
-    assert "/account/claim/" in mailed.text and "/account/claim/" in mailed.html
+    emailed = next(one for one in emails() if one.kind == "orders_link")
+    assert emailed.recipient == "ada@example.com"
+    assert "/account/claim/" in emailed.text and "/account/claim/" in emailed.html
 
 
 def test_each_shipment_has_an_email_with_its_number(cast: Cast) -> None:
@@ -111,12 +111,12 @@ def test_each_shipment_has_an_email_with_its_number(cast: Cast) -> None:
             orders.ship(orders.lock(order.id), {line_id: 1}, carrier="DHL", tracking_number=number)
         work()
 
-    shipped = [m for m in mails() if m.kind == "shipped"]
+    shipped = [m for m in emails() if m.kind == "shipped"]
     assert ["T-1" in shipped[0].text, "T-2" in shipped[1].text] == [True, True]
     assert "follows in another shipment" in shipped[0].text
 
 
-def test_a_day_in_a_mail_is_the_shops_own(cast: Cast) -> None:
+def test_email_dates_use_the_shop_time_zone(cast: Cast) -> None:
     order = cast.paid_order
     late = clock.now().replace(hour=23, minute=30)  # in Berlin it is the next day already
     with clock.freeze(late), transaction():
@@ -124,7 +124,7 @@ def test_a_day_in_a_mail_is_the_shops_own(cast: Cast) -> None:
 
     work()
 
-    (shipped,) = [m for m in mails() if m.kind == "shipped"]
+    (shipped,) = [m for m in emails() if m.kind == "shipped"]
     assert f"{late + timedelta(days=1):%-d %B %Y}" in shipped.text
 
 
@@ -134,15 +134,15 @@ def test_names_cannot_forge_html_or_headers(cast: Cast) -> None:
 
     work()
 
-    assert "<script>" not in mails()[0].html
+    assert "<script>" not in emails()[0].html
 
 
-def test_a_known_and_an_unknown_address_get_different_mails_but_the_same_answer(
+def test_known_and_unknown_addresses_get_the_same_answer(
     cast: Cast,
 ) -> None:
     ada = cast.ada
     work()
-    before = len(mails())
+    before = len(emails())
     register: Callable[[str, str, str], object] = customers.register
 
     with transaction():
@@ -150,15 +150,15 @@ def test_a_known_and_an_unknown_address_get_different_mails_but_the_same_answer(
     work()
 
     assert answers == [None, None]
-    assert [m.kind for m in mails()[before:]] == ["already_registered", "confirm_link"]
+    assert [m.kind for m in emails()[before:]] == ["already_registered", "confirm_link"]
 
 
-def test_a_mailed_link_works_once(cast: Cast) -> None:
+def test_emailed_link_works_once(cast: Cast) -> None:
     ada = cast.ada
     with transaction():
         customers.request_password_reset(ada.email)
     work()
-    link = next(m for m in mails() if m.kind == "password_link")
+    link = next(m for m in emails() if m.kind == "password_link")
     token = with_secret(link).text.split("/account/password/")[1].split()[0]
 
     with transaction():
@@ -185,7 +185,7 @@ class Postman:
         return "250 OK"
 
 
-def test_a_failing_server_delays_a_mail_and_loses_none(cast: Cast) -> None:
+def test_failing_mail_server_delays_and_loses_no_email(cast: Cast) -> None:
     postman = Postman(refusals=1)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -196,7 +196,7 @@ def test_a_failing_server_delays_a_mail_and_loses_none(cast: Cast) -> None:
         assert cast.paid_order.status == "confirmed"
 
         assert work()[-1] == "due"
-        (message,) = mails()
+        (message,) = emails()
         assert (message.state, postman.taken) == ("failed", [])
         with transaction():
             waiting = session.scalars(select(ReactionRun).where(ReactionRun.state == "due")).one()
@@ -205,7 +205,7 @@ def test_a_failing_server_delays_a_mail_and_loses_none(cast: Cast) -> None:
     finally:
         controller.stop()
 
-    (message,) = mails()
+    (message,) = emails()
     assert (message.state, message.attempts, len(postman.taken)) == ("sent", 2, 1)
     assert f"Message-ID: <receipt.{message.order_id}@example.com>".encode() in postman.taken[0]
 
@@ -238,21 +238,21 @@ def test_a_password_is_not_told_to_a_server_that_cannot_prove_its_name(
         controller.stop()
 
     assert bool(postman.taken) is is_taken
-    assert is_taken or "certificate" in mails()[0].error.lower()
+    assert is_taken or "certificate" in emails()[0].error.lower()
 
 
-def test_a_retry_sends_a_failed_mail_again(cast: Cast) -> None:
+def test_retry_sends_a_failed_email(cast: Cast) -> None:
     assert cast.paid_order.status == "confirmed"
     work()
-    (message,) = mails()
+    (message,) = emails()
     with transaction():
-        session.get_one(MailMessage, message.id).state = MailState.FAILED
+        session.get_one(EmailMessage, message.id).state = EmailState.FAILED
 
     with transaction():
         notifications.retry(message.id)
     work()
 
-    assert mails()[0].state == "kept"
+    assert emails()[0].state == "kept"
 
 
 def test_a_refund_names_its_amount_its_lines_and_how_long_banks_take(cast: Cast) -> None:
@@ -268,7 +268,7 @@ def test_a_refund_names_its_amount_its_lines_and_how_long_banks_take(cast: Cast)
     for run in session.scalars(select(ReactionRun).where(ReactionRun.reaction == "send_refunded")):
         reaction_runs.run_reaction(run.id, reactions.BY_NAME)
 
-    (told,) = (one for one in mails() if one.kind == "refunded")
+    (told,) = (one for one in emails() if one.kind == "refunded")
     for words in (told.text, told.html):
         assert "€20.00" in words and "Tidal mug" in words and "€19.00" in words
         assert "€1.00" in words and "Banks can take up to ten days" in words
@@ -284,7 +284,7 @@ def test_units_that_are_taken_out_one_by_one_are_told_each_time(cast: Cast) -> N
 
     work()
 
-    assert [mail.kind for mail in mails()].count("lines_cancelled") == 2
+    assert [mail.kind for mail in emails()].count("lines_cancelled") == 2
 
 
 def test_receipt_excludes_units_cancelled_before_payment(cast: Cast) -> None:
@@ -298,7 +298,7 @@ def test_receipt_excludes_units_cancelled_before_payment(cast: Cast) -> None:
 
     work()
 
-    (told,) = (one for one in mails() if one.kind == "receipt")
+    (told,) = (one for one in emails() if one.kind == "receipt")
     for words in (told.text, told.html):
         assert "Cancelled before you paid" in words and "€19.00" in words
         assert "€23.90" in words and "€42.90" not in words and "Charged" not in words
@@ -323,7 +323,7 @@ def test_a_cancellation_speaks_of_its_own_money_only(
 
     work()
 
-    told = next(one for one in mails() if "cancelled" in one.kind)
+    told = next(one for one in emails() if "cancelled" in one.kind)
     assert (
         "We are refunding what you paid" in told.text,
         "We are refunding what you paid" in told.html,
@@ -338,7 +338,7 @@ def test_a_refund_of_less_than_its_lines_cost_names_no_price_of_theirs(cast: Cas
     sent_back(payments.refunds_of(order.id)[-1])
     work()
 
-    told = [one for one in mails() if one.kind == "refunded"][-1]
+    told = [one for one in emails() if one.kind == "refunded"][-1]
 
     for words in (told.text, told.html):
         assert "Tidal mug" in words and "€38.00" not in words
@@ -358,7 +358,7 @@ def sent_back(refund: payments.Refund) -> None:
 
 
 def account_emails(*kinds: str) -> int:
-    return sum(m.kind in kinds for m in mails())
+    return sum(m.kind in kinds for m in emails())
 
 
 def test_reset_emails_are_capped_per_mailbox(cast: Cast) -> None:
@@ -375,7 +375,7 @@ def test_reset_emails_are_capped_per_mailbox(cast: Cast) -> None:
     assert account_emails("password_link") == MAX_PER_HOUR + 1
 
     for hours in (2, 4, 6, 8):
-        for row in mails():
+        for row in emails():
             row.created_at -= timedelta(hours=2)
         for _ in range(8):
             with transaction():
@@ -440,7 +440,7 @@ def test_one_time_token_is_stored_nowhere_once_sent(cast: Cast) -> None:
     body = sent.get_body(("plain",))
     assert body is not None
     token = body.get_content().split("/account/password/")[1].split()[0]
-    row = next(m for m in mails() if m.kind == "password_link")
+    row = next(m for m in emails() if m.kind == "password_link")
     assert row.state == "sent" and row.link_token is None
     assert token not in row.text + row.html
     assert token not in with_secret(row).text
@@ -470,11 +470,11 @@ def test_old_emails_lose_their_secrets_when_migrating(app: Flask, live_database:
                 )
         upgrade(directory=folder)
 
-    receipt, reset = mails()
+    receipt, reset = emails()
     for row in (receipt, reset):
         assert row.secret_mark in row.text and row.secret_mark in row.html
         assert secret not in row.text + row.html and link not in row.text + row.html
     assert secret not in with_secret(receipt).text
-    receipt.state = MailState.KEPT
+    receipt.state = EmailState.KEPT
     assert f"token={secret}" in with_secret(receipt).text
     assert (receipt.customer_id, reset.customer_id) == (None, ada.id)

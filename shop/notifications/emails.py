@@ -1,5 +1,5 @@
-"""Writing mails, one reaction each. All run inside the transaction that marks them done, and each
-mail has a key, so that a mail is written exactly once per reason to write it.
+"""Writing emails, one reaction each. All run inside the transaction that marks them done, and each
+email has a key, so that an email is written exactly once per reason to write it.
 """
 
 import logging
@@ -21,7 +21,7 @@ from shop.customers.events import (
 )
 from shop.notifications import templates
 from shop.notifications.events import MailQueued
-from shop.notifications.models import MailMessage
+from shop.notifications.models import EmailMessage
 from shop.orders import OrderStatus, PaymentStatus
 from shop.orders.events import (
     LinesCancelled,
@@ -250,12 +250,12 @@ def _has_room(email: str, kinds: tuple[str, ...], *, extra: int = 0) -> bool:
         {"name": f"mailbox:{mailbox}"},
     )
     now = clock.now()
-    past_hour = MailMessage.created_at > now - timedelta(hours=1)
+    past_hour = EmailMessage.created_at > now - timedelta(hours=1)
     row = session.execute(
         select(func.count().filter(past_hour), func.count()).where(
-            MailMessage.mailbox == mailbox,
-            MailMessage.created_at > now - timedelta(days=1),
-            MailMessage.kind.in_(kinds),
+            EmailMessage.mailbox == mailbox,
+            EmailMessage.created_at > now - timedelta(days=1),
+            EmailMessage.kind.in_(kinds),
         )
     ).one()
     has_room = row[0] < MAX_PER_HOUR + extra and row[1] < MAX_PER_DAY + extra
@@ -333,12 +333,12 @@ def queue(
     mark: str = "",
     **facts: Any,
 ) -> None:
-    """Write a mail of this kind down, unless there is one with this key.
+    """Write an email of this kind down, unless there is one with this key.
 
     ``secret`` is what nobody but the recipient may read: wherever it was rendered, the random
     ``mark`` is stored instead. Random, or a name that somebody typed could contain it.
     """
-    if session.scalar(select(MailMessage.id).where(MailMessage.key == key)):
+    if session.scalar(select(EmailMessage.id).where(EmailMessage.key == key)):
         return
     rendered = templates.render(kind, **facts)
     mark = mark or (_new_mark() if secret else "")
@@ -347,7 +347,7 @@ def queue(
         return body.replace(secret, mark) if secret else body
 
     message_id = session.scalar(
-        insert(MailMessage)
+        insert(EmailMessage)
         .values(
             key=key,
             kind=kind,
@@ -361,7 +361,7 @@ def queue(
             mailbox=mailbox,
         )
         .on_conflict_do_nothing(index_elements=["key"])
-        .returning(MailMessage.id)
+        .returning(EmailMessage.id)
     )
     if message_id is not None:
         emit(MailQueued(message_id=message_id))

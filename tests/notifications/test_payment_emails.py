@@ -12,7 +12,7 @@ from shop.payments import intents
 from shop.payments.stripe_objects import Voucher
 from tests import cast as people
 from tests.cast import Cast
-from tests.notifications.test_mails import mails, work
+from tests.notifications.test_emails import emails, work
 
 ENDS = timedelta(days=5)
 
@@ -41,16 +41,16 @@ def voucher(payment: payments.Payment) -> Voucher:
 
 
 def kinds() -> list[str]:
-    return [mail.kind for mail in mails()]
+    return [email.kind for email in emails()]
 
 
 def test_processing_is_told_at_once(payment: payments.Payment) -> None:
     debit(payment)
     debit(payment)
 
-    (mail,) = mails()
-    assert mail.subject.endswith("placed: your payment is on its way")
-    for text in (mail.text, mail.html):
+    (email,) = emails()
+    assert email.subject.endswith("placed: your payment is on its way")
+    for text in (email.text, email.html):
         assert "by SEPA Direct Debit is on its way; your bank needs 2 to 5 working days" in text
         assert "Nothing more to do" in text
 
@@ -79,7 +79,7 @@ def test_voucher_of_a_superseded_order_must_not_be_paid(cast: Cast) -> None:
     becomes(late, "succeeded")
 
     assert kinds() == ["voucher", "cancelled", "receipt"]
-    told = next(mail for mail in mails() if mail.kind == "cancelled")
+    told = next(email for email in emails() if email.kind == "cancelled")
     for text in (told.text, told.html):
         assert f"order {first.number} of the same cart was paid" in text
         assert "Please do not pay the voucher any more." in text
@@ -104,15 +104,15 @@ def test_failed_debit_says_until_when(payment: payments.Payment) -> None:
         failure_reference="py_1",
     )
 
-    mail = mails()[-1]
+    email = emails()[-1]
     order = orders.by_id(payment.order_id)
-    assert mail.kind == "payment_failed"
-    assert "Your account has insufficient funds" in mail.text
-    assert "you can pay again until then" in mail.text
-    assert f"{order.expires_at.astimezone(checkout.terms().zone):%H:%M}" in mail.text
+    assert email.kind == "payment_failed"
+    assert "Your account has insufficient funds" in email.text
+    assert "you can pay again until then" in email.text
+    assert f"{order.expires_at.astimezone(checkout.terms().zone):%H:%M}" in email.text
     pay_again = f"/checkout/payment?order={order.number}&token={order.token}"
-    assert pay_again in notifications.with_secret(mail).text
-    assert order.token not in mail.text + mail.html
+    assert pay_again in notifications.with_secret(email).text
+    assert order.token not in email.text + email.html
 
 
 def test_second_failure_is_told_again(payment: payments.Payment) -> None:
@@ -132,9 +132,9 @@ def test_declined_card_sends_no_email(payment: payments.Payment) -> None:
 def test_voucher_email_says_how_to_pay(payment: payments.Payment) -> None:
     given = voucher(payment)
 
-    (mail,) = mails()
-    assert mail.subject.startswith("How to pay for order")
-    for text in (mail.text, mail.html):
+    (email,) = emails()
+    assert email.subject.startswith("How to pay for order")
+    for text in (email.text, email.html):
         assert given.url in text and given.reference in text
         assert f"{given.expires_at.astimezone(checkout.terms().zone):%H:%M}" in text
         assert "with Multibanco by" in text
@@ -169,7 +169,7 @@ def test_expiry_after_a_failed_debit_is_told(payment: payments.Payment) -> None:
     expire(payment)
 
     assert kinds() == ["payment_processing", "payment_failed", "expired"]
-    assert "did not arrive in time" in mails()[-1].text
+    assert "did not arrive in time" in emails()[-1].text
 
 
 def test_abandoned_checkout_expires_without_email(payment: payments.Payment) -> None:
@@ -185,11 +185,11 @@ def test_cancelled_while_processing_promises_a_refund(payment: payments.Payment)
         payments.cancel_order(orders.lock(payment.order_id), reason="customer")
     work()
 
-    assert "If the money still arrives, we refund it automatically." in mails()[-1].text
+    assert "If the money still arrives, we refund it automatically." in emails()[-1].text
     order = orders.by_id(payment.order_id)
     becomes(payment, "succeeded", method="sepa_debit")
     assert kinds() == ["payment_processing", "cancelled", "late_payment"]
-    refund = mails()[-1]
+    refund = emails()[-1]
     assert "after this order was cancelled" in refund.text
     assert refund.subject == f"We refund your payment for order {order.number}"
 
@@ -212,6 +212,6 @@ def test_second_payment_says_what_becomes_of_it(cast: Cast, status: str, words: 
         intents.apply_intent(late.id, people.intent(late, status))
     work()
 
-    told = next(mail for mail in mails() if mail.kind == "late_payment")
+    told = next(email for email in emails() if email.kind == "late_payment")
     assert words in told.text
     assert f"You will receive order {second.number} only." in told.text
