@@ -57,7 +57,7 @@ def healthz() -> str:
 
 @app.get("/list")
 def listing() -> str:
-    """24 of all products: count, products, pictures, variants."""
+    """24 of all products: count, products, images, variants."""
     number = int(request.args.get("page", "1"))
     found = select(Product).where(Product.status == "active")
     total = session.scalar(select(func.count()).select_from(found.subquery()))
@@ -82,7 +82,7 @@ def search() -> str:
 
 
 def _parts(products: Sequence[Product]) -> dict[str, Any]:
-    """Two pictures and all variants of each product, as plain rows: two statements."""
+    """Two images and all variants of each product, as plain rows: two statements."""
     ids = {"ids": [product.id for product in products]}
     images: dict[int, list[Any]] = {}
     for row in session.execute(IMAGES, ids):
@@ -95,7 +95,7 @@ def _parts(products: Sequence[Product]) -> dict[str, Any]:
 
 @app.get("/products/<slug>")
 def product(slug: str) -> str:
-    """One product: itself, pictures, variants, stock, reviews."""
+    """One product: itself, images, variants, stock, reviews."""
     found = session.scalars(select(Product).where(Product.slug == slug)).one()
     variants = [variant.id for variant in found.variants]
     rows = session.execute(

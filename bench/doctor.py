@@ -183,8 +183,8 @@ def fill(orders: int) -> None:
         session.connection().exec_driver_sql("ANALYZE")
 
 
-def store_pictures(root: Path) -> None:
-    """The files that the pictures' rows name, empty."""
+def store_images(root: Path) -> None:
+    """The files that the images' rows name, empty."""
     with transaction() as session:
         rows = session.execute(text("SELECT key, widths FROM media_file")).all()
     for key, widths in rows:
@@ -206,7 +206,7 @@ def main() -> None:
         storage.configure(f"file:{folder}")
         began = time.perf_counter()
         fill(chosen.orders)
-        store_pictures(Path(folder))
+        store_images(Path(folder))
         print(f"{chosen.orders:,} orders written in {time.perf_counter() - began:.0f} s")
         results = [doctor.run_all() for _ in range(chosen.runs)]
         db.session.remove()

@@ -1,4 +1,4 @@
-"""The files that the doors send as they are: styles, scripts, fonts, icons, pictures of the house.
+"""The files that the doors send as they are: styles, scripts, fonts, icons, images of the house.
 
 Every address carries a version made of all contents of its door (``/static/v-3f2a…/css/shop.css``),
 so browsers may keep them for ever, and files name each other by relative addresses. The plain

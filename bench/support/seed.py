@@ -7,7 +7,7 @@ from shop.core.db import transaction
 KINDS = ("Mug", "Bowl", "Lamp", "Vase", "Plate", "Candle", "Basket", "Blanket")
 STYLES = ("Oak", "Ember", "Linen", "Ash", "Clay", "Moss", "Sand", "Slate", "Birch", "Amber")
 COLOURS = {"Sand": "#d8c3a5", "Forest": "#3d5a45", "Ink": "#26313f"}
-PICTURES = 4
+IMAGES = 4
 REVIEWS = 6
 STOCK = 1_000_000
 
@@ -83,14 +83,14 @@ _STATEMENTS = (
     INSERT INTO media_file (key, sha256, width, height, size_bytes, colour, state, widths,
         created_at)
     SELECT {_KEY}, md5(n::text), 1280, 1600, 90000, '#d9cfc2', 'ready', '320,480,640,960,1280',
-        now() FROM generate_series(1, :products * :pictures) AS n
+        now() FROM generate_series(1, :products * :images) AS n
     """,
     """
     INSERT INTO image (product_id, media_id, alt, position)
-    SELECT p.id, m.id, p.name || ', view ' || m.id % :pictures + 1, m.id % :pictures
+    SELECT p.id, m.id, p.name || ', view ' || m.id % :images + 1, m.id % :images
     FROM (SELECT id, name, row_number() OVER (ORDER BY id) AS n FROM product) p
     JOIN (SELECT id, row_number() OVER (ORDER BY id) AS n FROM media_file) m
-        ON (m.n - 1) / :pictures + 1 = p.n
+        ON (m.n - 1) / :images + 1 = p.n
     """,
     """
     INSERT INTO review (product_id, author, rating, title, text, created_at)
@@ -140,7 +140,7 @@ def seed(*, products: int = 1_000, orders: int = 10_000) -> None:
         "styles": list(STYLES),
         "colours": list(COLOURS),
         "swatches": list(COLOURS.values()),
-        "pictures": PICTURES,
+        "images": IMAGES,
         "reviews": REVIEWS,
         "stock": STOCK,
     }

@@ -24,8 +24,8 @@ bp = Door(
 )
 CATEGORIES = "CategoriesView"
 INVENTORY = "InventoryView"
-MAX_PICTURE = 10 * 1024 * 1024
-# What multipart adds around a picture and its few words.
+MAX_IMAGE_BYTES = 10 * 1024 * 1024
+# What multipart adds around an image and its few words.
 OVERHEAD = 64 * 1024
 BLANK: dict[str, Any] = catalog.emptied(catalog.PRODUCT_FIELDS) | {
     "category_ids": [],
@@ -171,7 +171,7 @@ def movements(given: dict[str, int], variant_id: int) -> Any:
     return inventory.movements(variant_id, limit=given["per_page"], before=given.get("before"))
 
 
-# ── pictures ─────────────────────────────────────────────────────────────────────────────────────
+# ── images ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.post("/products/<id:product_id>/images")
@@ -200,11 +200,11 @@ def add_image(product_id: int) -> Any:
 
     It is re-encoded without metadata; its sizes for the shop's pages are made by a worker.
     """
-    allow_body(MAX_PICTURE + OVERHEAD)
+    allow_body(MAX_IMAGE_BYTES + OVERHEAD)
     if request.mimetype != "multipart/form-data":
         raise Refused(415, "Send the image as multipart/form-data.")
-    picture = request.files.get("picture")
-    if picture is None or len(list(request.files.items(multi=True))) > 1:
+    image = request.files.get("picture")
+    if image is None or len(list(request.files.items(multi=True))) > 1:
         raise Refused(422, faults=[("picture", "Send one image, as the part “picture”.")])
     try:
         words = inputs.ImageFormSchema().load(request.form.to_dict())
@@ -212,7 +212,7 @@ def add_image(product_id: int) -> Any:
         raise Refused(422, faults=_named(error)) from error
     with transaction():
         _value(catalog.get_product(product_id), words.get("option_value_id"))
-    file = media.store_upload(cast(BinaryIO, picture.stream), picture.filename or "")
+    file = media.store_upload(cast(BinaryIO, image.stream), image.filename or "")
     with transaction():
         product = catalog.get_product(product_id, to_change=True)
         made = catalog.add_image(

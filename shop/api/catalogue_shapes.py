@@ -160,7 +160,7 @@ def card(one: catalog.ProductCard) -> Shown:
         "is_new": one.is_new,
         "rating": one.rating,
         "rating_count": one.rating_count,
-        "image": picture(one.image) if one.image else None,
+        "image": image_view(one.image) if one.image else None,
     }
 
 
@@ -177,7 +177,7 @@ def page(one: catalog.ProductPage) -> Shown:
         "rating_count": one.rating_count,
         "options": [option(each) for each in one.options],
         "variants": [variant_on_page(each, one.id) for each in one.variants],
-        "images": [picture(each) for each in one.images],
+        "images": [image_view(each) for each in one.images],
     }
 
 
@@ -260,7 +260,7 @@ def option(one: Any) -> Shown:
     }
 
 
-def picture(one: catalog.ImageView) -> Shown:
+def image_view(one: catalog.ImageView) -> Shown:
     """An image of a page."""
     return {
         "url": _address(one.key),
@@ -287,7 +287,7 @@ def image(one: Image) -> Shown:
     view = catalog.ImageView(
         file.key, one.alt, file.width, file.height, file.colour, widths, one.option_value_id
     )
-    return {"id": one.id} | picture(view)
+    return {"id": one.id} | image_view(view)
 
 
 def category(one: Category) -> Shown:

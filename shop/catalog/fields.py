@@ -226,12 +226,12 @@ class ProductColumns(TypedDict, total=False):
     slug: Annotated[
         str,
         Slug(
-            lazy_gettext("Address"),
-            lazy_gettext("The address"),
+            lazy_gettext("URL slug"),
+            lazy_gettext("The URL slug"),
             least=1,
             most=MAX_SLUG,
             place=Place.BASICS,
-            hint=lazy_gettext("The end of the page's address; the old one leads on."),
+            hint=lazy_gettext("The end of the page's address; the old one redirects to it."),
             is_half_width=True,
             is_public=True,
         ),

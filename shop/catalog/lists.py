@@ -25,7 +25,7 @@ from shop.catalog.pages import (
 from shop.catalog.queries import category
 from shop.catalog.rows import (
     CARD,
-    PICTURE,
+    IMAGE,
     cards_of,
     clean,
     image_of,
@@ -109,8 +109,8 @@ def suggest(q: str) -> Suggestions:
         statement_of(f"""
             WITH {source.ctes.rstrip(", ")}
             SELECT p.name, p.slug, p.price_from_minor, (
-                SELECT {PICTURE} FROM image i JOIN media_file m ON m.id = i.media_id
-                WHERE i.product_id = p.id ORDER BY i.position, i.id LIMIT 1) AS picture
+                SELECT {IMAGE} FROM image i JOIN media_file m ON m.id = i.media_id
+                WHERE i.product_id = p.id ORDER BY i.position, i.id LIMIT 1) AS image
             FROM {source.rows} ORDER BY {best_first} LIMIT 8
         """),
         source.values,
@@ -122,7 +122,7 @@ def suggest(q: str) -> Suggestions:
                 row.name,
                 row.slug,
                 row.price_from_minor,
-                image_of(row.picture) if row.picture else None,
+                image_of(row.image) if row.image else None,
             )
             for row in rows
         ),

@@ -1,4 +1,4 @@
-"""Tables of the catalogue: category tree, products, options, variants and their pictures."""
+"""Tables of the catalogue: category tree, products, options, variants and their images."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -241,7 +241,7 @@ class Variant(Base):
 
 
 class Image(Base):
-    """A picture of a product, in order; of one option value (such as a colour) if it names one."""
+    """An image of a product, in order; of one option value (such as a colour) if it names one."""
 
     __tablename__ = "image"
 

@@ -44,7 +44,7 @@ class CategoryView:
 
 @dataclass(frozen=True, slots=True)
 class ImageView:
-    """A picture; ``colour`` fills its place while it loads, ``widths`` are its renditions."""
+    """An image; ``colour`` fills its place while it loads, ``widths`` are its renditions."""
 
     key: str
     alt: str

@@ -20,8 +20,8 @@ from shop.catalog.pages import (
 )
 from shop.catalog.rows import (
     CARD,
+    IMAGE,
     IN_USE,
-    PICTURE,
     cards_of,
     clean,
     image_of,
@@ -39,7 +39,7 @@ PAGE = f"""
 SELECT p.id, p.slug, p.name, p.tagline, p.description, p.attributes, p.seo_title,
        p.seo_description, p.price_from_minor, p.price_to_minor, p.tax_class, p.rating_sum,
        p.rating_count, p.primary_category_id,
-    (SELECT json_agg({PICTURE} ORDER BY i.position, i.id)
+    (SELECT json_agg({IMAGE} ORDER BY i.position, i.id)
      FROM image i JOIN media_file m ON m.id = i.media_id WHERE i.product_id = p.id) AS images,
     (SELECT json_agg(json_build_array(o.id, o.name, ov.id, ov.name, ov.swatch)
                      ORDER BY o.position, o.id, ov.position, ov.id)
@@ -83,15 +83,15 @@ WITH chosen AS (
         ORDER BY shelf.category_id <> :category, best.sold_count DESC, best.id DESC LIMIT :limit
     ) akin
 ){CARD}"""
-# The picture of what sells best on each shelf: a top category with all that is below it.
-SHELF_PICTURES = f"""
-SELECT shelf.top, best.picture FROM (
+# The image of what sells best on each shelf: a top category with all that is below it.
+SHELF_IMAGES = f"""
+SELECT shelf.top, best.image FROM (
     SELECT top, array_agg(id) AS ids
     FROM unnest(cast(:tops AS bigint[]), cast(:ids AS bigint[])) AS pair(top, id) GROUP BY top
 ) shelf
 CROSS JOIN LATERAL (
-    SELECT (SELECT {PICTURE} FROM image i JOIN media_file m ON m.id = i.media_id
-            WHERE i.product_id = p.id ORDER BY i.position, i.id LIMIT 1) AS picture
+    SELECT (SELECT {IMAGE} FROM image i JOIN media_file m ON m.id = i.media_id
+            WHERE i.product_id = p.id ORDER BY i.position, i.id LIMIT 1) AS image
     FROM product p
     WHERE {ON_SALE} AND EXISTS (SELECT FROM image i WHERE i.product_id = p.id)
       AND EXISTS (SELECT FROM product_category pc
@@ -165,19 +165,19 @@ def newest(n: int) -> tuple[ProductCard, ...]:
     return cards_of(NEWEST, {"limit": n})
 
 
-def shelf_pictures(paths: Sequence[str]) -> dict[str, ImageView]:
-    """For categories by path, the picture of what sells best in each, with all below it.
+def shelf_images(paths: Sequence[str]) -> dict[str, ImageView]:
+    """For categories by path, the image of what sells best in each, with all below it.
 
-    One statement, one more when the tree is read again. What has no picture is left out.
+    One statement, one more when the tree is read again. What has no image is left out.
     """
     whole = tree.read()
     known = {whole.by_path[path].id: path for path in paths if path in whole.by_path}
     pairs = [(top, each) for top in known for each in whole.below[top]]
     rows = session.execute(
-        statement_of(SHELF_PICTURES),
+        statement_of(SHELF_IMAGES),
         {"tops": [p[0] for p in pairs], "ids": [p[1] for p in pairs], "now": clock.now()},
     )
-    return {known[row.top]: image_of(row.picture) for row in rows}
+    return {known[row.top]: image_of(row.image) for row in rows}
 
 
 # ── one product ──────────────────────────────────────────────────────────────────────────────────
@@ -201,7 +201,7 @@ def product_page(slug: str) -> ProductPage:
         tagline=row.tagline,
         description_html=html_of(row.description),
         attributes=row.attributes,
-        images=tuple(image_of(picture) for picture in row.images or ()),
+        images=tuple(image_of(image) for image in row.images or ()),
         options=_options(row.choices or ()),
         variants=tuple(_variant(entry) for entry in row.variants or ()),
         breadcrumbs=place.breadcrumbs if place else (),

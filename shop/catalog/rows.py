@@ -19,16 +19,16 @@ from shop.core.db import session
 
 NEW_FOR = timedelta(days=30)
 
-PICTURE = "json_build_array(m.key, i.alt, m.width, m.height, m.colour, m.widths, i.option_value_id)"
+IMAGE = "json_build_array(m.key, i.alt, m.width, m.height, m.colour, m.widths, i.option_value_id)"
 IN_USE = (
     "EXISTS (SELECT FROM variant_value vv JOIN variant v ON v.id = vv.variant_id"
     " WHERE vv.option_value_id = ov.id AND v.archived_at IS NULL)"
 )
-# The columns of a card, for rows ``chosen(id, n)``; the second picture stays with the colour.
+# The columns of a card, for rows ``chosen(id, n)``; the second image stays with the colour.
 CARD = f"""
 SELECT p.id, p.slug, p.name, p.tagline, p.price_from_minor, p.price_to_minor, p.rating_sum,
        p.rating_count, p.published_at, goods.compare_at, goods.is_available,
-       pictures.list AS pictures, swatches.list AS swatches
+       images.list AS images, swatches.list AS swatches
 FROM chosen JOIN product p ON p.id = chosen.id
 CROSS JOIN LATERAL (
     SELECT min(v.compare_at_minor) FILTER (WHERE v.price_minor = p.price_from_minor) AS compare_at,
@@ -36,12 +36,12 @@ CROSS JOIN LATERAL (
     FROM variant v WHERE v.product_id = p.id AND v.archived_at IS NULL
 ) goods
 CROSS JOIN LATERAL (
-    SELECT json_agg(picture ORDER BY position, id) AS list FROM (
-        SELECT {PICTURE} AS picture, i.position, i.id
+    SELECT json_agg(image ORDER BY position, id) AS list FROM (
+        SELECT {IMAGE} AS image, i.position, i.id
         FROM image i JOIN media_file m ON m.id = i.media_id
         WHERE i.product_id = p.id ORDER BY i.position, i.id LIMIT 6
     ) first_ones
-) pictures
+) images
 CROSS JOIN LATERAL (
     SELECT json_agg(json_build_array(ov.name, ov.swatch) ORDER BY o.position, ov.position, ov.id)
            AS list
@@ -60,9 +60,9 @@ def cards_of(statement: str, values: dict[str, Any]) -> tuple[ProductCard, ...]:
 
 
 def card_of(row: Row[Any], now: datetime) -> ProductCard:
-    pictures = [image_of(picture) for picture in row.pictures or ()]
-    first = pictures[0] if pictures else None
-    same_choice = [p for p in pictures[1:] if first and p.option_value_id == first.option_value_id]
+    images = [image_of(image) for image in row.images or ()]
+    first = images[0] if images else None
+    same_choice = [p for p in images[1:] if first and p.option_value_id == first.option_value_id]
     return ProductCard(
         id=row.id,
         slug=row.slug,
@@ -72,7 +72,7 @@ def card_of(row: Row[Any], now: datetime) -> ProductCard:
         price_to_minor=row.price_to_minor,
         compare_at_minor=row.compare_at,
         image=first,
-        hover_image=next(iter(same_choice or pictures[1:]), None),
+        hover_image=next(iter(same_choice or images[1:]), None),
         swatches=tuple((name, colour) for name, colour in row.swatches or ()),
         is_available=row.is_available,
         rating=rating_of(row),
@@ -81,8 +81,8 @@ def card_of(row: Row[Any], now: datetime) -> ProductCard:
     )
 
 
-def image_of(picture: Sequence[Any]) -> ImageView:
-    key, alt, width, height, colour, widths, option_value_id = picture
+def image_of(image: Sequence[Any]) -> ImageView:
+    key, alt, width, height, colour, widths, option_value_id = image
     ready = tuple(int(number) for number in widths.split(",") if number)
     return ImageView(key, alt, width, height, colour, ready, option_value_id)
 

@@ -49,7 +49,7 @@ def demo(orders: bool, renditions: bool) -> None:
     loaded = demo_catalog.load(renditions=renditions)
     click.echo(
         f"{loaded.products} demo products with {loaded.variants} variants,"
-        f" {loaded.pictures} images and {loaded.reviews} reviews."
+        f" {loaded.images} images and {loaded.reviews} reviews."
     )
     click.echo(f"{demo_discounts.load()} demo discounts, such as the code WELCOME10.")
     if orders:

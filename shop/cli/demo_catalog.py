@@ -39,18 +39,18 @@ class Loaded:
     categories: int
     products: int
     variants: int
-    pictures: int
+    images: int
     reviews: int
 
 
 def load(*, renditions: bool = False, folder: Path = FOLDER) -> Loaded:
-    """Load what is missing; with ``renditions`` make the picture sizes now and not by a worker."""
+    """Load what is missing; with ``renditions`` make the image sizes now and not by a worker."""
     content = tomllib.loads((folder / "catalogue.toml").read_text("utf-8"))
     entries: list[Entry] = content["product"]
     with transaction():
         there = set(session.scalars(select(Product.slug)))
     missing = [entry for entry in entries if entry["slug"] not in there]
-    paths = [folder / picture for entry in missing for picture in _pictures(entry)]
+    paths = [folder / image for entry in missing for image in _images(entry)]
     stored = media.store_files(paths) if paths else {}
     with transaction():
         shelves, new_shelves = _categories(content["category"])
@@ -59,8 +59,8 @@ def load(*, renditions: bool = False, folder: Path = FOLDER) -> Loaded:
     said = 0
     for entry in missing:
         with transaction():
-            pictures = {name: stored[folder / name] for name in _pictures(entry)}
-            _product(entry, shelves[entry["category"]], pictures, ranks[entry["slug"]], now)
+            images = {name: stored[folder / name] for name in _images(entry)}
+            _product(entry, shelves[entry["category"]], images, ranks[entry["slug"]], now)
         said += len(entry.get("reviews", ()))
     if renditions:
         make_renditions()
@@ -68,13 +68,13 @@ def load(*, renditions: bool = False, folder: Path = FOLDER) -> Loaded:
         categories=new_shelves,
         products=len(missing),
         variants=sum(len(entry["variants"]) for entry in missing),
-        pictures=len(paths),
+        images=len(paths),
         reviews=said,
     )
 
 
 def make_renditions() -> int:
-    """Make all picture sizes that are still missing. Returns for how many pictures."""
+    """Make all image sizes that are still missing. Returns for how many images."""
     with transaction():
         pending = list(
             session.scalars(select(MediaFile.id).where(MediaFile.state == MediaState.PENDING))
@@ -112,7 +112,7 @@ def _categories(entries: list[Entry]) -> tuple[dict[str, Category], int]:
 
 
 def _product(
-    entry: Entry, shelf: Category, pictures: dict[str, MediaFile], rank: int, now: datetime
+    entry: Entry, shelf: Category, images: dict[str, MediaFile], rank: int, now: datetime
 ) -> None:
     """One product with all that belongs to it. Its days are spread over the last year."""
     age = 4 + crc32(entry["slug"].encode()) % 350
@@ -148,11 +148,11 @@ def _product(
                 inventory.receive(variant.id, wanted["stock"], reason="opening stock")
         main = entry["options"][0]
         for colour in entry["colours"]:
-            for picture in colour["images"]:
+            for image in colour["images"]:
                 catalog.add_image(
                     product,
-                    pictures[picture],
-                    alt=_alt(entry["name"], colour["name"], picture),
+                    images[image],
+                    alt=_alt(entry["name"], colour["name"], image),
                     option_value=values.get((main, colour["name"])),
                 )
         catalog.publish(product)
@@ -182,12 +182,12 @@ def _options(product: Product, entry: Entry) -> dict[tuple[str, str], OptionValu
     }
 
 
-def _pictures(entry: Entry) -> list[str]:
-    return [picture for colour in entry["colours"] for picture in colour["images"]]
+def _images(entry: Entry) -> list[str]:
+    return [image for colour in entry["colours"] for image in colour["images"]]
 
 
-def _alt(product: str, colour: str, picture: str) -> str:
-    """What the picture shows: product, colour, and from where (the end of the file's name)."""
-    name = Path(picture).stem
+def _alt(product: str, colour: str, image: str) -> str:
+    """What the image shows: product, colour, and from where (the end of the file's name)."""
+    name = Path(image).stem
     view = next((words for end, words in VIEWS.items() if name.endswith(f"-{end}")), "")
     return f"{product} in {colour}{view}"

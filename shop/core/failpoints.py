@@ -18,13 +18,13 @@ STEPS = frozenset({
     "apply-message", "change-order", "change-key", "apply-refund", "apply-dispute",
     "apply-capture", "apply-void", "close-attempt", "refuse-object",
     "expire-order", "mark-mail", "dispatch-events", "claim-run",
-    "finish-run", "enqueue-overdue", "store-picture", "finish-picture",
+    "finish-run", "enqueue-overdue", "store-image", "finish-image",
     # calls to Stripe
     "create-intent", "fetch-intent", "cancel-intent", "capture-intent", "create-refund",
     "fetch-refund", "fetch-dispute", "fetch-warning", "fetch-review",
     "fetch-payout", "fetch-page",
     # the rest of the world
-    "publish", "enqueue", "send-mail", "write-picture",
+    "publish", "enqueue", "send-mail", "write-image",
 })  # fmt: skip
 PLACES = tuple(f"{side}-{step}" for step in sorted(STEPS) for side in ("before", "after"))
 

@@ -45,7 +45,7 @@ class Reaction:
 
     ``atomic`` reactions run inside the transaction that marks them done: exactly once.
     The others talk to the outside world and open their own; they may run twice, so they check.
-    ``slow`` ones wait in a queue of their own, so that no email stands behind two hundred pictures.
+    ``slow`` ones wait in a queue of their own, so that no email stands behind two hundred images.
     ``lease_s`` is longer than the reaction can take: after it another worker runs it again,
     because the first must have died.
     """

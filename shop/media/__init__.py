@@ -1,12 +1,12 @@
-"""Media: pictures as files and rows, and the sizes that pages show.
+"""Media: images as files and rows, and the sizes that pages show.
 
-Owns taking pictures in, where they lie and their renditions. Promises: nothing foreign is decoded
+Owns taking images in, where they lie and their renditions. Promises: nothing foreign is decoded
 inside the shop's own processes, no metadata survives, a row always has its files. Leaves to
-``catalog`` which product a picture belongs to and what it shows.
+``catalog`` which product an image belongs to and what it shows.
 """
 
 from shop.media import storage
-from shop.media.errors import NoSuchFile, PictureRefused
+from shop.media.errors import ImageRefused, NoSuchFile
 from shop.media.events import MediaStored
 from shop.media.models import MediaFile, MediaState
 from shop.media.procedures import (
@@ -19,6 +19,7 @@ from shop.media.procedures import (
 from shop.media.storage import content_type, url
 
 __all__ = [
-    "MediaFile", "MediaState", "MediaStored", "NoSuchFile", "PictureRefused", "content_type",
-    "make_renditions", "rendition_widths", "storage", "store_files", "store_upload", "sweep", "url",
+    "ImageRefused", "MediaFile", "MediaState", "MediaStored", "NoSuchFile", "content_type",
+    "make_renditions", "rendition_widths", "storage", "store_files", "store_upload",
+    "sweep", "url",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
-"""The only place where foreign pictures are decoded: a program with narrow limits, not a module.
+"""The only place where foreign images are decoded: a program with narrow limits, not a module.
 
 It reads jobs (one JSON object a line) and answers each with a line: sizes, or why not. It imports
-Pillow and nothing of ours, so it starts fast, and a picture made to eat memory, time or the
+Pillow and nothing of ours, so it starts fast, and an image made to eat memory, time or the
 decoder itself takes down this process and not the shop.
 """
 
@@ -26,7 +26,7 @@ UNREADABLE = {"refused": "unreadable"}
 
 
 class _Refused(Exception):
-    """Why this picture is not taken: a word for programs, and the values of its sentence."""
+    """Why this image is not taken: a word for programs, and the values of its sentence."""
 
     def __init__(self, reason: str, **values: int) -> None:
         super().__init__(reason)
@@ -65,17 +65,17 @@ def prepare(source: str, target: str) -> dict[str, Any]:
     """Make a clean WebP of an upload: upright, sRGB, no metadata, at most ``MAX_SIDE`` a side."""
     # Ours is the limit: Pillow's own would hide the size that the refusal should name.
     Image.MAX_IMAGE_PIXELS = None
-    with Image.open(source, formats=("JPEG", "PNG", "WEBP")) as picture:
-        width, height = picture.size
+    with Image.open(source, formats=("JPEG", "PNG", "WEBP")) as image:
+        width, height = image.size
         if width * height > MAX_PIXELS:
             millions = max(41, round(width * height / 1_000_000))
             raise _Refused("too_large", megapixels=millions, most=MAX_PIXELS // 1_000_000)
-        # A phone's JPEG often carries a second picture (MPO): only the first is read.
-        if picture.format in ("PNG", "WEBP") and getattr(picture, "n_frames", 1) > 1:
+        # A phone's JPEG often carries a second image (MPO): only the first is read.
+        if image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1:
             raise _Refused("animated")
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-        picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        clean = _plain(ImageOps.exif_transpose(picture))
+        image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        clean = _plain(ImageOps.exif_transpose(image))
     # WebP copies what is left here into the file: place, camera, colour profile.
     clean.info.clear()
     clean.save(target, "WEBP", quality=88, method=4, exact=False)
@@ -84,45 +84,45 @@ def prepare(source: str, target: str) -> dict[str, Any]:
 
 def render(source: str, folder: str, widths: Sequence[int]) -> dict[str, Any]:
     """Make AVIF and WebP in ``widths`` from our own original."""
-    with Image.open(source, formats=("WEBP",)) as picture:
-        picture.load()
+    with Image.open(source, formats=("WEBP",)) as image:
+        image.load()
         for width in widths:
-            height = max(1, round(picture.height * width / picture.width))
-            small = picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+            height = max(1, round(image.height * width / image.width))
+            small = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
             small.save(Path(folder, f"{width}.webp"), "WEBP", quality=80, method=4)
             small.save(Path(folder, f"{width}.avif"), "AVIF", quality=55, speed=6, max_threads=1)
     return {"widths": list(widths)}
 
 
-def _plain(picture: Image.Image) -> Image.Image:
+def _plain(image: Image.Image) -> Image.Image:
     """The same pixels in sRGB as RGB, or RGBA if something shows through."""
-    if picture.mode.startswith("I"):
+    if image.mode.startswith("I"):
         # 16 bits per pixel: converting straight to RGB would cut them off instead of scaling.
-        picture = picture.convert("I").point(lambda value: value / 256).convert("L")
-    profile = picture.info.get("icc_profile")
-    has_alpha = picture.has_transparency_data
+        image = image.convert("I").point(lambda value: value / 256).convert("L")
+    profile = image.info.get("icc_profile")
+    has_alpha = image.has_transparency_data
     mode = "RGBA" if has_alpha else "RGB"
-    if profile and picture.mode in ("RGB", "RGBA", "CMYK", "L"):
+    if profile and image.mode in ("RGB", "RGBA", "CMYK", "L"):
         with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
             converted = ImageCms.profileToProfile(
-                picture,
+                image,
                 ImageCms.ImageCmsProfile(BytesIO(profile)),
                 ImageCms.createProfile("sRGB"),
                 outputMode=mode,
             )
-            picture = converted or picture
-    picture = picture.convert(mode)
-    if has_alpha and picture.getchannel("A").getextrema() == (255, 255):
-        picture = picture.convert("RGB")
-    return picture
+            image = converted or image
+    image = image.convert(mode)
+    if has_alpha and image.getchannel("A").getextrema() == (255, 255):
+        image = image.convert("RGB")
+    return image
 
 
-def _colour(picture: Image.Image) -> str:
+def _colour(image: Image.Image) -> str:
     """The mean colour, on white where something shows through."""
-    if picture.mode == "RGBA":
-        ground = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(ground, picture).convert("RGB")
-    mean = picture.resize((1, 1), Image.Resampling.BOX).tobytes()
+    if image.mode == "RGBA":
+        ground = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(ground, image).convert("RGB")
+    mean = image.resize((1, 1), Image.Resampling.BOX).tobytes()
     return f"#{mean[:3].hex()}"
 
 

@@ -4,8 +4,8 @@ from shop.core.errors import DomainError, Invalid, NotFound, Unavailable
 from shop.core.i18n import gettext as _
 
 
-class PictureRefused(Invalid):
-    """This file cannot be taken as a picture; the sentence says why."""
+class ImageRefused(Invalid):
+    """This file cannot be taken as an image; the sentence says why."""
 
     code = "picture_refused"
 
@@ -21,7 +21,7 @@ class NoSuchFile(NotFound):
 
 
 class NoRoom(Unavailable):
-    """The disk is full; nothing of the picture was kept."""
+    """The disk is full; nothing of the image was kept."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""What happens to pictures."""
+"""What happens to images."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,6 @@ from shop.core.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class MediaStored(Event):
-    """A picture was taken in; its renditions are still to be made."""
+    """An image was taken in; its renditions are still to be made."""
 
     media_id: int

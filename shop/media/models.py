@@ -1,4 +1,4 @@
-"""Tables of media: one row per stored picture."""
+"""Tables of media: one row per stored image."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,14 +11,14 @@ from shop.core.db import Base
 
 
 class MediaState(StrEnum):
-    """Whether a picture has all its sizes."""
+    """Whether an image has all its sizes."""
 
     PENDING = "pending"
     READY = "ready"
 
 
 class MediaFile(Base):
-    """A picture: the re-encoded original and, once a worker made them, its renditions.
+    """An image: the re-encoded original and, once a worker made them, its renditions.
 
     ``key`` is random and names the folder in storage; ``state`` is pending or ready;
     ``widths`` are the rendition widths in pixels that exist, ascending, comma-separated.

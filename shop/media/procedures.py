@@ -1,4 +1,4 @@
-"""Taking pictures in and making their renditions: files first, the row that names them after.
+"""Taking images in and making their renditions: files first, the row that names them after.
 
 A refusal or a crash at any line leaves no row without files; files without a row are found by
 ``sweep`` a day later.
@@ -21,7 +21,7 @@ from shop.core.db import session, transaction
 from shop.core.events import emit
 from shop.core.i18n import gettext as _
 from shop.media import storage, workshop
-from shop.media.errors import NoRoom, NoSuchFile, PictureRefused
+from shop.media.errors import ImageRefused, NoRoom, NoSuchFile
 from shop.media.events import MediaStored
 from shop.media.models import MediaFile, MediaState
 
@@ -32,10 +32,10 @@ DAY = 24 * 60 * 60
 
 
 def store_upload(stream: BinaryIO, filename: str) -> MediaFile:
-    """Take one picture in: JPEG, PNG or WebP, at most 10 MB and 40 megapixels.
+    """Take one image in: JPEG, PNG or WebP, at most 10 MB and 40 megapixels.
 
     It is decoded in a process of its own, re-encoded without any metadata, and stored under a
-    random key. Opens its own transaction. Raises ``PictureRefused``, or ``NoRoom`` when the disk is
+    random key. Opens its own transaction. Raises ``ImageRefused``, or ``NoRoom`` when the disk is
     full; then nothing is kept.
     """
     with _no_room_said(), tempfile.TemporaryDirectory(prefix="shop-upload-") as folder:
@@ -45,9 +45,9 @@ def store_upload(stream: BinaryIO, filename: str) -> MediaFile:
 
 
 def store_files(paths: Sequence[Path], *, processes: int = 2) -> dict[Path, MediaFile]:
-    """Take pictures in from files, several at a time; what is already stored is found again.
+    """Take images in from files, several at a time; what is already stored is found again.
 
-    For loading a catalogue. Opens its own transactions. Raises ``PictureRefused``.
+    For loading a catalogue. Opens its own transactions. Raises ``ImageRefused``.
     """
     sums = {path: _sha256(path) for path in paths}
     with transaction():
@@ -66,7 +66,7 @@ def store_files(paths: Sequence[Path], *, processes: int = 2) -> dict[Path, Medi
 def _store(sources: Sequence[Path], names: Sequence[str], *, processes: int = 1) -> list[MediaFile]:
     for source, name in zip(sources, names, strict=True):
         _check(source, name)
-    with tempfile.TemporaryDirectory(prefix="shop-picture-") as folder:
+    with tempfile.TemporaryDirectory(prefix="shop-image-") as folder:
         targets = [Path(folder, str(n)) for n in range(len(sources))]
         answers = workshop.run(
             [
@@ -77,7 +77,7 @@ def _store(sources: Sequence[Path], names: Sequence[str], *, processes: int = 1)
         )
         for name, answer in zip(names, answers, strict=True):
             if "refused" in answer:
-                raise PictureRefused(_why(_spoken(name), answer))
+                raise ImageRefused(_why(_spoken(name), answer))
         rows = [
             MediaFile(
                 key=b32encode(secrets.token_bytes(16)).decode().lower().rstrip("="),
@@ -92,9 +92,9 @@ def _store(sources: Sequence[Path], names: Sequence[str], *, processes: int = 1)
         ]
         try:
             for media, target in zip(rows, targets, strict=True):
-                with failpoints.around("write-picture"):
+                with failpoints.around("write-image"):
                     storage.current().put(f"{media.key}/original.webp", target)
-            with transaction("store-picture"):
+            with transaction("store-image"):
                 session.add_all(rows)
                 session.flush()
                 for media in rows:
@@ -107,10 +107,10 @@ def _store(sources: Sequence[Path], names: Sequence[str], *, processes: int = 1)
 
 
 def make_renditions(media_id: int) -> None:
-    """Make AVIF and WebP of a picture in up to five widths, never larger than it is.
+    """Make AVIF and WebP of an image in up to five widths, never larger than it is.
 
-    Runs twice without harm and holds no transaction while it works. A picture that is gone by now
-    is no error; one whose renditions fail raises ``PictureRefused``, to be tried again.
+    Runs twice without harm and holds no transaction while it works. An image that is gone by now
+    is no error; one whose renditions fail raises ``ImageRefused``, to be tried again.
     """
     with transaction():
         media = session.get(MediaFile, media_id)
@@ -123,18 +123,16 @@ def make_renditions(media_id: int) -> None:
             with storage.open(f"{media.key}/original.webp") as original:
                 source.write_bytes(original.read())
         except NoSuchFile:
-            raise PictureRefused(
-                _("The file of image %(key)s is missing.", key=media.key)
-            ) from None
+            raise ImageRefused(_("The file of image %(key)s is missing.", key=media.key)) from None
         job = {"do": "render", "source": str(source), "folder": folder, "widths": widths}
         answer = workshop.run([job])[0]
         if "refused" in answer:
-            raise PictureRefused(_why(_("Image %(key)s", key=media.key), answer))
+            raise ImageRefused(_why(_("Image %(key)s", key=media.key), answer))
         for width in widths:
             for fmt in ("webp", "avif"):
                 name = f"{width}.{fmt}"
                 storage.current().put(f"{media.key}/{name}", Path(folder, name))
-    with transaction("finish-picture"):
+    with transaction("finish-image"):
         current = session.get(MediaFile, media_id, with_for_update=True, populate_existing=True)
         if current is not None:
             current.widths = ",".join(map(str, widths))
@@ -142,7 +140,7 @@ def make_renditions(media_id: int) -> None:
 
 
 def sweep() -> int:
-    """Remove files that no row names, older than a day. Returns how many pictures that were."""
+    """Remove files that no row names, older than a day. Returns how many images that were."""
     old = set(storage.current().keys(older_than_seconds=DAY))
     with transaction():
         named = set(session.scalars(select(MediaFile.key).where(MediaFile.key.in_(old))))
@@ -152,7 +150,7 @@ def sweep() -> int:
 
 
 def rendition_widths(width: int) -> list[int]:
-    """The widths to make of a picture that is ``width`` wide; a small one is kept at its own."""
+    """The widths to make of an image that is ``width`` wide; a small one is kept at its own."""
     return sorted({min(wanted, width) for wanted in WIDTHS})
 
 
@@ -171,16 +169,16 @@ def _check(source: Path, name: str) -> None:
     """What can be said before anything is decoded."""
     size = source.stat().st_size
     if size == 0:
-        raise PictureRefused(_("%(file)s is empty.", file=_spoken(name)))
+        raise ImageRefused(_("%(file)s is empty.", file=_spoken(name)))
     if size > MAX_BYTES:
-        raise PictureRefused(
+        raise ImageRefused(
             _("%(file)s is larger than 10 MB, the most we can take.", file=_spoken(name))
         )
     with source.open("rb") as file:
         start = file.read(12)
     is_known = start.startswith(MAGIC) and (start[:4] != b"RIFF" or start[8:] == b"WEBP")
     if not is_known:
-        raise PictureRefused(_("%(file)s is not a JPEG, PNG or WebP image.", file=_spoken(name)))
+        raise ImageRefused(_("%(file)s is not a JPEG, PNG or WebP image.", file=_spoken(name)))
 
 
 def _why(file: str, answer: workshop.Answer) -> str:

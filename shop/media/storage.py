@@ -1,4 +1,4 @@
-"""Where picture files lie. One folder per picture: ``<key>/original.webp``, ``<key>/640.avif``.
+"""Where image files lie. One folder per image: ``<key>/original.webp``, ``<key>/640.avif``.
 
 Promise: a name either gives the whole file or nothing, also after a power cut, and no name leads
 out of the folder. Files never change once written, so they may be cached for ever.
@@ -32,13 +32,13 @@ class Storage(Protocol):
         """The file, to be read and closed by the caller. Raises ``NoSuchFile``."""
 
     def remove(self, key: str) -> None:
-        """Remove a picture with all its renditions; nothing happens if there is none."""
+        """Remove an image with all its renditions; nothing happens if there is none."""
 
     def keys(self, *, older_than_seconds: float) -> Iterator[str]:
-        """The pictures whose folder has not changed for so long."""
+        """The images whose folder has not changed for so long."""
 
     def names(self) -> Iterator[tuple[str, list[str]]]:
-        """Every picture with the names of its files."""
+        """Every image with the names of its files."""
 
 
 class LocalStorage:
@@ -120,7 +120,7 @@ def open(name: str) -> BinaryIO:
 
 
 def url(key: str, width: int | None = None, fmt: Format = "webp") -> str:
-    """Where a browser finds a picture: the rendition of ``width``, or without it the original."""
+    """Where a browser finds an image: the rendition of ``width``, or without it the original."""
     return f"/media/{key}/{width}.{fmt}" if width else f"/media/{key}/original.webp"
 
 

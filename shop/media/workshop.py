@@ -1,4 +1,4 @@
-"""Foreign pictures are decoded in a process of its own, with narrow limits (see ``decoder``)."""
+"""Foreign images are decoded in a process of its own, with narrow limits (see ``decoder``)."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ Answer = dict[str, Any]
 PROGRAM = Path(__file__).with_name("decoder.py")
 SECONDS_PER_JOB = 60
 UNREADABLE: Answer = {"refused": "unreadable"}
-# A picture of 40 megapixels takes 600 MiB: uploads beyond these wait instead of swapping.
+# An image of 40 megapixels takes 600 MiB: uploads beyond these wait instead of swapping.
 _benches = BoundedSemaphore(2)
 
 

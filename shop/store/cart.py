@@ -29,7 +29,7 @@ UNDO_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class ShownLine:
-    """A line with its picture and what has to be said about it."""
+    """A line with its image and what has to be said about it."""
 
     line: carts.CartLine
     image: catalog.ImageView | None
@@ -298,7 +298,7 @@ def discount_words(name: str, code: str) -> str:
 
 
 def image_of(line: carts.CartLine) -> catalog.ImageView | None:
-    """The picture of a line as the components of the catalogue take it."""
+    """The image of a line as the components of the catalogue take it."""
     if not line.image:
         return None
     return catalog.ImageView(

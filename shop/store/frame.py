@@ -159,13 +159,13 @@ def shop_time(moment: datetime) -> str:
     return str(format_datetime(local, "d MMMM yyyy, HH:mm", locale=LOCALE))
 
 
-def picture_url(image: catalog.ImageView, width: int, fmt: Literal["avif", "webp"]) -> str:
+def rendition_url(image: catalog.ImageView, width: int, fmt: Literal["avif", "webp"]) -> str:
     """The address of a rendition, or of the original while there are none."""
     return media.url(image.key, width, fmt) if image.widths else media.url(image.key)
 
 
 def srcset(image: catalog.ImageView, fmt: Literal["avif", "webp"]) -> Markup:
-    """All renditions of a picture with their widths, as ``srcset`` takes them."""
+    """All renditions of an image with their widths, as ``srcset`` takes them."""
     # Keys have no characters that HTML would read, so nothing has to be escaped.
     return Markup(", ".join(f"{media.url(image.key, n, fmt)} {n}w" for n in image.widths))
 
@@ -185,7 +185,7 @@ def template_globals() -> dict[str, Any]:
     """What templates and imported macros of the store can name."""
     return {
         "store": Storefront(),
-        "picture_url": picture_url,
+        "rendition_url": rendition_url,
         "srcset": srcset,
         "kept": fragments.kept,
     }

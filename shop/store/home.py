@@ -17,7 +17,7 @@ NEWEST = 8
 
 @dataclass(frozen=True, slots=True)
 class CategoryCard:
-    """A way into a part of the shop, with the picture of something that is sold there."""
+    """A way into a part of the shop, with the image of something that is sold there."""
 
     name: str
     path: str
@@ -41,7 +41,7 @@ def home() -> ResponseReturnValue:
 
 @cached(TTLCache(maxsize=1, ttl=60), lock=Lock())
 def category_cards() -> tuple[CategoryCard, ...]:
-    """The top of the tree, each with its best-selling product's picture. Kept for a minute."""
+    """The top of the tree, each with its best-selling product's image. Kept for a minute."""
     tops = catalog.menu()[:6]
-    pictures = catalog.shelf_pictures([top.path for top in tops])
-    return tuple(CategoryCard(top.name, top.path, pictures.get(top.path)) for top in tops)
+    images = catalog.shelf_images([top.path for top in tops])
+    return tuple(CategoryCard(top.name, top.path, images.get(top.path)) for top in tops)

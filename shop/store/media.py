@@ -1,4 +1,4 @@
-"""Pictures of products, out of the media storage."""
+"""Images of products, out of the media storage."""
 
 from flask import Response, abort, request
 from flask.typing import ResponseReturnValue
@@ -11,7 +11,7 @@ ORIGINAL = "original.webp"
 
 
 @bp.get("/media/<key>/<file>")
-def picture(key: str, file: str) -> ResponseReturnValue:
+def image(key: str, file: str) -> ResponseReturnValue:
     """A rendition; while it is being made, the original in its place, for a minute."""
     name, cache = f"{key}/{file}", FOR_EVER
     try:

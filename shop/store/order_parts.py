@@ -12,7 +12,7 @@ THUMB_WIDTH, THUMB_HEIGHT = 320, 400
 
 
 def order_lines(order: orders.Order) -> list[tuple[orders.OrderLine, catalog.ImageView | None]]:
-    """The lines of an order with their pictures, as the components show them."""
+    """The lines of an order with their images, as the components show them."""
     return [(line, _thumb(line.image_key)) for line in order.lines]
 
 

@@ -172,7 +172,7 @@ def _choices(
 
 
 def _image_index(shown: catalog.ProductPage, variant: catalog.VariantView) -> int:
-    """The first picture of the variant's colour, else the first of all."""
+    """The first image of the variant's colour, else the first of all."""
     return next(
         (i for i, img in enumerate(shown.images) if img.option_value_id in variant.value_ids), 0
     )

@@ -110,8 +110,8 @@ def product_group(shown: catalog.ProductPage) -> dict[str, Any]:
 
 
 def image_url(image: catalog.ImageView) -> str:
-    """The absolute address of a picture's largest rendition, for sharing."""
-    return _absolute(frame.picture_url(image, max(image.widths, default=0), "webp"))
+    """The absolute address of an image's largest rendition, for sharing."""
+    return _absolute(frame.rendition_url(image, max(image.widths, default=0), "webp"))
 
 
 @bp.get("/sitemap.xml")
@@ -179,13 +179,13 @@ def _addresses() -> tuple[str, ...]:
 
 
 def _variant(shown: catalog.ProductPage, variant: catalog.VariantView) -> dict[str, Any]:
-    pictures = [image for image in shown.images if image.option_value_id in variant.value_ids]
+    images = [image for image in shown.images if image.option_value_id in variant.value_ids]
     address = _absolute(url_for("store.product", slug=shown.slug, variant=variant.sku))
     return {
         "@type": "Product",
         "sku": variant.sku,
         "name": f"{shown.name}, {variant.title}" if variant.title else shown.name,
-        "image": image_url((pictures or list(shown.images))[0]) if shown.images else "",
+        "image": image_url((images or list(shown.images))[0]) if shown.images else "",
         "offers": {
             "@type": "Offer",
             "url": address,

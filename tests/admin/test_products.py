@@ -56,7 +56,7 @@ def details(**changes: Any) -> dict[str, Any]:
     }
 
 
-def picture(width: int = 60, kind: str = "PNG") -> BytesIO:
+def image_file(width: int = 60, kind: str = "PNG") -> BytesIO:
     made = BytesIO()
     Image.new("RGB", (width, 75), "#b4623e").save(made, kind)
     made.seek(0)
@@ -129,13 +129,11 @@ def test_box_that_was_not_sent_is_empty(editor: Desk, mug: Variant) -> None:
     assert whole(mug.product_id).tagline == ""
 
 
-def test_who_adds_a_picture_while_writing_does_not_collide_with_themselves(
-    editor: Desk, mug: Variant
-) -> None:
+def test_adding_an_image_causes_no_edit_conflict(editor: Desk, mug: Variant) -> None:
     path = f"/admin/products/edit/{mug.product_id}"
     seen = opened(editor, path)
     editor.post(
-        f"/admin/products/{mug.product_id}/pictures", {"picture": (picture(), "mug.png")},
+        f"/admin/products/{mug.product_id}/pictures", {"picture": (image_file(), "mug.png")},
         content_type="multipart/form-data",
     )  # fmt: skip
 
@@ -370,10 +368,10 @@ def upload(desk: Desk, product_id: int, content: BytesIO, name: str) -> tuple[in
     return desk.ask(f"/admin/products/{product_id}/pictures", {"picture": (content, name)})
 
 
-def test_pictures_are_uploaded_described_reordered_and_removed(editor: Desk, mug: Variant) -> None:
+def test_images_are_uploaded_described_reordered_and_removed(editor: Desk, mug: Variant) -> None:
     product_id = mug.product_id
     for width in (60, 61):
-        assert upload(editor, product_id, picture(width), "mug.png")[0] == 201
+        assert upload(editor, product_id, image_file(width), "mug.png")[0] == 201
     first, second = (image.id for image in whole(product_id).images)
 
     base = f"/admin/products/{product_id}/pictures"
@@ -397,7 +395,7 @@ def test_pictures_are_uploaded_described_reordered_and_removed(editor: Desk, mug
         (b"\xff\xd8\xff" + b"0" * (10 * 1024 * 1024), "huge.jpg", "larger than 10 MB"),
     ],
 )
-def test_a_refused_picture_says_why_and_leaves_nothing(
+def test_refused_image_says_why_and_leaves_nothing(
     editor: Desk, mug: Variant, content: bytes, name: str, words: str
 ) -> None:
     before = session.query(media.MediaFile).count()
@@ -410,7 +408,7 @@ def test_a_refused_picture_says_why_and_leaves_nothing(
     assert not whole(mug.product_id).images
 
 
-def test_no_transaction_waits_while_a_picture_is_read(
+def test_no_transaction_waits_while_an_image_is_read(
     editor: Desk, mug: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading, store = [], media.store_upload
@@ -421,25 +419,21 @@ def test_no_transaction_waits_while_a_picture_is_read(
 
     monkeypatch.setattr(media, "store_upload", look)
 
-    assert upload(editor, mug.product_id, picture(60), "mug.png")[0] == 201
+    assert upload(editor, mug.product_id, image_file(60), "mug.png")[0] == 201
     assert reading == [False]
 
 
 @pytest.mark.parametrize("order", ["", "1", "1,abc", "99999999999999999999999"])
-def test_an_order_that_does_not_name_every_picture_is_refused(
-    editor: Desk, mug: Variant, order: str
-) -> None:
-    upload(editor, mug.product_id, picture(), "mug.png")
+def test_order_without_every_image_is_refused(editor: Desk, mug: Variant, order: str) -> None:
+    upload(editor, mug.product_id, image_file(), "mug.png")
 
     status, _ = editor.ask(f"/admin/products/{mug.product_id}/pictures/order", {"order": order})
 
     assert status == 422
 
 
-def test_pictures_of_another_product_cannot_be_touched(
-    editor: Desk, mug: Variant, bowl: int
-) -> None:
-    upload(editor, mug.product_id, picture(), "mug.png")
+def test_images_of_another_product_cannot_be_changed(editor: Desk, mug: Variant, bowl: int) -> None:
+    upload(editor, mug.product_id, image_file(), "mug.png")
     image = whole(mug.product_id).images[0].id
 
     answer = editor.post(f"/admin/products/{bowl}/pictures/{image}/delete")
@@ -498,4 +492,4 @@ def test_who_may_only_look_sees_the_page_without_its_buttons(
     assert "Choose images" not in page
     assert desk.get(f"/admin/products/edit/{mug.product_id}").status_code == 403
     assert desk.post(f"/admin/products/{mug.product_id}/state/archive").status_code == 403
-    assert upload(desk, mug.product_id, picture(), "mug.png")[0] == 403
+    assert upload(desk, mug.product_id, image_file(), "mug.png")[0] == 403

@@ -22,7 +22,7 @@ def desk(hire: Callable[[str], Program]) -> Program:
 
 
 def png(size: tuple[int, int] = (40, 30)) -> BytesIO:
-    """A picture."""
+    """An image."""
     file = BytesIO()
     Image.new("RGB", size, "teal").save(file, "PNG")
     file.seek(0)
@@ -224,7 +224,7 @@ def test_a_day_that_nobody_can_mean_is_refused_and_the_shop_stays_readable(
     assert [one["name"] for one in desk.get("products").json] == ["Tidal mug"]
 
 
-def test_a_picture_is_added_described_moved_and_taken_off(desk: Program, cast: Cast) -> None:
+def test_image_is_added_described_moved_and_removed(desk: Program, cast: Cast) -> None:
     path = f"products/{cast.mug.product_id}"
     made = []
     for words in ("Front", "Back"):
@@ -254,7 +254,7 @@ def test_a_picture_is_added_described_moved_and_taken_off(desk: Program, cast: C
         ({"picture": (png(), "a.png"), "other": (png(), "b.png")}, 422),
     ],
 )
-def test_a_picture_that_cannot_be_is_refused(
+def test_invalid_image_is_refused(
     desk: Program, cast: Cast, form: dict[str, Any], status: int
 ) -> None:
     path = f"products/{cast.mug.product_id}"
@@ -285,13 +285,13 @@ def test_answers_are_as_described(guest: Program, desk: Program, cast: Cast) -> 
     path = f"products/{cast.mug.product_id}"
     desk.patch(path, json={"options": [{"name": "Colour", "values": [{"name": "Sand"}]}]})
     form = {"picture": (png(), "mug.png")}
-    picture = desk.post(f"{path}/images", data=form, content_type="multipart/form-data")
+    image = desk.post(f"{path}/images", data=form, content_type="multipart/form-data")
     category = desk.post("categories", json={"name": "Cups"})
     for schema, answer in (
         (shapes.ProductSchema(), desk.get(path)),
         (shapes.ProductSchema(), guest.get(path)),
         (shapes.VariantSchema(), desk.get(f"variants/{cast.mug.id}")),
-        (shapes.ImageSchema(), picture),
+        (shapes.ImageSchema(), image),
         (shapes.CategorySchema(), category),
         (shapes.CardSchema(many=True), guest.get("products")),
         (shapes.VariantSchema(many=True), desk.get(f"{path}/variants")),

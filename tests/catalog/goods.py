@@ -43,8 +43,8 @@ def mug(
     return product
 
 
-def picture(key: str = "a" * 26, widths: str = "") -> MediaFile:
-    """A stored picture, as a row only."""
+def stored_image(key: str = "a" * 26, widths: str = "") -> MediaFile:
+    """A stored image, as a row only."""
     made = MediaFile(
         key=key,
         sha256=key,

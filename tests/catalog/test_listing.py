@@ -8,7 +8,7 @@ from shop import catalog
 from shop.catalog import Filters
 from shop.core.errors import NotFound
 from shop.core.statements import Statements
-from tests.catalog.goods import colours, mug, picture, shelf, sizes
+from tests.catalog.goods import colours, mug, shelf, sizes, stored_image
 
 NO_ORDER: Any = "price; DROP TABLE product"  # nobody checks the type of what an address says
 
@@ -193,11 +193,11 @@ def test_what_is_typed_offers_products_and_categories(session):
     assert catalog.suggest("m").products == ()
 
 
-def test_a_card_shows_the_second_picture_of_the_same_colour(session):
+def test_card_shows_the_second_image_of_the_colour(session):
     product = mug(options=(colours("Ember", "Oat"),))
     ember, oat = product.options[0].values
     for key, value in (("a", ember), ("b", oat), ("c", ember)):
-        catalog.add_image(product, picture(key * 26), alt=key, option_value=value)
+        catalog.add_image(product, stored_image(key * 26), alt=key, option_value=value)
 
     card = catalog.cards([product.id])[0]
 
@@ -271,14 +271,14 @@ def test_the_shelves_show_what_sells_best_in_one_statement(session):
     mugs = shelf("Mugs", parent=kitchen)
     slow, best, bare = mug("Slow", category=kitchen), mug("Best", category=mugs), mug("Bare")
     for product, key, sold in ((slow, "s" * 26, 1), (best, "b" * 26, 5)):
-        catalog.add_image(product, picture(key))
+        catalog.add_image(product, stored_image(key))
         product.sold_count = sold
     bare.sold_count = 9
     session.flush()
     catalog.menu()
 
     with Statements() as seen:
-        found = catalog.shelf_pictures(["kitchen", "bath", "nowhere"])
+        found = catalog.shelf_images(["kitchen", "bath", "nowhere"])
 
     assert {path: image.key for path, image in found.items()} == {"kitchen": "b" * 26}
     assert len(seen) == 1

@@ -45,11 +45,11 @@ def counts(session) -> list[int]:
 def test_what_is_shipped_is_complete():
     products = SHIPPED["product"]
     variants = [variant for product in products for variant in product["variants"]]
-    pictures = [p for product in products for c in product["colours"] for p in c["images"]]
+    images = [p for product in products for c in product["colours"] for p in c["images"]]
 
     assert (len(products), len(variants)) == (49, 152)
     assert len({variant["sku"] for variant in variants}) == 152
-    assert [p for p in pictures if not (demo_catalog.FOLDER / p).is_file()] == []
+    assert [p for p in images if not (demo_catalog.FOLDER / p).is_file()] == []
 
 
 def test_products_come_with_all_that_belongs_to_them(small, session):
@@ -87,9 +87,9 @@ def test_a_run_that_died_is_finished_by_the_next(small, session, monkeypatch):
         power_cut.setattr(reviews, "add", dies)
         with pytest.raises(KeyboardInterrupt):
             demo_catalog.load(folder=small)
-    pictures = session.scalar(select(func.count()).select_from(MediaFile))
+    images = session.scalar(select(func.count()).select_from(MediaFile))
 
     demo_catalog.load(folder=small)
 
     assert counts(session)[:2] == [2, 11]
-    assert session.scalar(select(func.count()).select_from(MediaFile)) == pictures
+    assert session.scalar(select(func.count()).select_from(MediaFile)) == images

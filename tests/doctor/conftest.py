@@ -20,7 +20,7 @@ from tests.support import servers
 
 @dataclass
 class Told:
-    """A shop that was told once: its database, its pictures, and who is who."""
+    """A shop that was told once: its database, its images, and who is who."""
 
     name: str
     url: str

@@ -20,7 +20,7 @@ from shop.realtime import broadcasts
 from tests import cast as people
 from tests.cast import Cast
 from tests.discounts.offers import offer
-from tests.media.pictures import picture
+from tests.media.images import image
 
 
 class Stripe:
@@ -136,7 +136,7 @@ class Shop:
             top = catalog.create_category("Kitchen")
             session.flush()
             catalog.create_category("Cups", parent=top)
-        self.picture = media.store_upload(picture(400, 300), "mug.jpg").id
+        self.image = media.store_upload(image(400, 300), "mug.jpg").id
         self.discount = offer("Welcome", code="WELCOME10", limit_total=50, limit_per_customer=40).id
         self._tell()
         self._messages()

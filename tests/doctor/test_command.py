@@ -184,7 +184,7 @@ def test_what_is_only_counted_is_counted_again(app: Flask, own_shop: Shop) -> No
     told = run(app, "--fix")
 
     assert "fixed  sold-count: Moss vase: repaired; it was: says" in told.output
-    own_shop.wait_until_idle()  # the picture's sizes are made by a worker
+    own_shop.wait_until_idle()  # the image's sizes are made by a worker
     assert run(app).exit_code == 0
     assert own_shop.order("paid").payment_status == "paid"
     written: list[FaultMended] = []
@@ -228,7 +228,7 @@ def test_repair_forbidden_by_constraint_is_reported(app: Flask, own_shop: Shop) 
     assert "left   discount-uses: Welcome: could not be repaired" in told.output
 
 
-def test_files_without_a_picture_are_removed(app: Flask, own_shop: Shop) -> None:
+def test_files_without_an_image_are_removed(app: Flask, own_shop: Shop) -> None:
     folder = storage.current().root / "ab" / ("ab" + "c" * 24)  # type: ignore[attr-defined]
     folder.mkdir(parents=True)
     os.utime(folder, (1, 1))

@@ -264,7 +264,7 @@ def test_files_that_nobody_names_are_found(healthy: Shop, scratch: Connection) -
         folder.rmdir()
 
 
-def test_a_picture_without_its_files_is_found(healthy: Shop, scratch: Connection) -> None:
+def test_image_without_its_files_is_found(healthy: Shop, scratch: Connection) -> None:
     root = storage.current().root  # type: ignore[attr-defined]
     original = next(root.glob("??/*/original.webp"))
     original.rename(root / "kept")

@@ -224,19 +224,19 @@ def compare(who: Actors) -> End:
 
 
 def upload(who: Actors) -> End:
-    """Add a picture to the product, and again if no answer came."""
-    picture = BytesIO()
-    Image.new("RGB", (64, 64), "teal").save(picture, "PNG")
+    """Add an image to the product, and again if no answer came."""
+    image = BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(image, "PNG")
     url = f"{who.errand.base_url}/api/v1/products/{who.product_id}/images"
 
     def is_taken() -> bool:
         try:
-            with urllib.request.urlopen(form(url, picture.getvalue(), who.staff_headers)) as answer:
+            with urllib.request.urlopen(form(url, image.getvalue(), who.staff_headers)) as answer:
                 return answer.status == 201
         except OSError:
             return False
 
-    eventually(is_taken, within_s=REACH_S, what="the picture is taken")
+    eventually(is_taken, within_s=REACH_S, what="the image is stored")
     return End(None)
 
 
@@ -259,9 +259,9 @@ STORIES: dict[str, Callable[[Actors], End]] = {
     "fetch-review": buy_and_be_warned("review"),
     "fetch-payout": buy_and_be_warned("payout"),
     "fetch-page": compare,
-    "write-picture": upload,
-    "store-picture": upload,
-    "finish-picture": upload,
+    "write-image": upload,
+    "store-image": upload,
+    "finish-image": upload,
 }
 
 
@@ -290,13 +290,13 @@ def id_of(order: dict[str, Any]) -> int:
     return int(found.id)
 
 
-def form(url: str, picture: bytes, headers: dict[str, str]) -> urllib.request.Request:
-    """A multipart request with one picture."""
+def form(url: str, image: bytes, headers: dict[str, str]) -> urllib.request.Request:
+    """A multipart request with one image."""
     boundary = "between-the-parts"
     head = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="picture"; filename="p.png"\r\n'
         "Content-Type: image/png\r\n\r\n"
     )
-    body = head.encode() + picture + f"\r\n--{boundary}--\r\n".encode()
+    body = head.encode() + image + f"\r\n--{boundary}--\r\n".encode()
     kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     return urllib.request.Request(url, body, headers | kind, method="POST")

@@ -1,4 +1,4 @@
-"""The disk for pictures is full: an upload says so, leaves nothing behind, and the shop goes on."""
+"""The disk for images is full: an upload says so, leaves nothing behind, and the shop goes on."""
 
 import json
 import os
@@ -36,29 +36,29 @@ def tiny_disk(folder: Path) -> Iterator[None]:
 
 
 def test_an_upload_to_a_full_disk_is_refused_and_leaves_nothing(rig: Rig) -> None:
-    picture = BytesIO()
-    Image.frombytes("RGB", (400, 400), os.urandom(400 * 400 * 3)).save(picture, "PNG")
+    image = BytesIO()
+    Image.frombytes("RGB", (400, 400), os.urandom(400 * 400 * 3)).save(image, "PNG")
     folder = rig.shop.var / "media"
     with rig.database():
-        pot = people.product("Pictured pot", stock=1)
+        pot = people.product("Photographed pot", stock=1)
         who = Actors(rig, pot.id, pot.product_id, "painter")
         url = f"{rig.shop.base_url}/api/v1/products/{pot.product_id}/images"
-        before = _pictures()
+        before = _images()
 
         with tiny_disk(folder):
             with pytest.raises(urllib.error.HTTPError) as refused:
-                urllib.request.urlopen(form(url, picture.getvalue(), who.staff_headers))
+                urllib.request.urlopen(form(url, image.getvalue(), who.staff_headers))
             said = json.load(refused.value)
             assert (refused.value.code, said["code"]) == (503, "unavailable")
             assert "no room" in said["detail"]
-            assert _pictures() == before
+            assert _images() == before
             assert [path for path in folder.rglob("*") if path.is_file()] == []
 
-        with urllib.request.urlopen(form(url, picture.getvalue(), who.staff_headers)) as answer:
+        with urllib.request.urlopen(form(url, image.getvalue(), who.staff_headers)) as answer:
             assert answer.status == 201
-        eventually(lambda: wait_until_idle(rig) == [], within_s=60, what="the picture is ready")
+        eventually(lambda: wait_until_idle(rig) == [], within_s=60, what="the image is ready")
 
 
-def _pictures() -> int:
+def _images() -> int:
     session.rollback()
     return int(session.scalar(text("SELECT count(*) FROM media_file")) or 0)

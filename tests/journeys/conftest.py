@@ -2,7 +2,7 @@
 
 TEST_SHOP_VAR names the folder of a shop that runs already (``bin/dev --no-demo``, with
 RATE_LIMITS=off and PAYMENT_METHODS as below) and is used instead of a new one. SHOP_PICTURES names
-a folder for pictures of the steps. A failed journey leaves pictures of all its windows in its
+a folder for images of the steps. A failed journey leaves images of all its windows in its
 temporary folder.
 """
 
@@ -59,7 +59,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
 
 @pytest.fixture(scope="package")
 def shelf(shop: RunningShop) -> goods.Shelf:
-    """The goods, with their pictures in all sizes."""
+    """The goods, with their images in all sizes."""
     return goods.fill(shop)
 
 
@@ -86,9 +86,9 @@ def visit(
     has_failed = request.session.testsfailed > failed_before
     for visitor in visitors:
         if has_failed:
-            picture = tmp_path / f"{visitor.name}.png"
-            visitor.page.screenshot(path=picture, full_page=True)
-            print(f"{visitor.name} was at {visitor.page.url}, see {picture}")
+            screenshot = tmp_path / f"{visitor.name}.png"
+            visitor.page.screenshot(path=screenshot, full_page=True)
+            print(f"{visitor.name} was at {visitor.page.url}, see {screenshot}")
         visitor.context.close()
     complaints = [f"{v.name}: {words}" for v in visitors for words in v.complaints]
     assert complaints == []

@@ -1,4 +1,4 @@
-"""What stands on the shelf for the journeys: a mug in two colours and sizes, with real pictures."""
+"""What stands on the shelf for the journeys: a mug in two colours and sizes, with real images."""
 
 import secrets
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from shop.core.db import session, transaction
 from tests import cast
 from tests.support.stack import RunningShop, eventually
 
-PICTURES = Path(__file__).parents[2] / "shop/cli/demo/images"
-MUG = PICTURES / "tidal-mug"
+IMAGES = Path(__file__).parents[2] / "shop/cli/demo/images"
+MUG = IMAGES / "tidal-mug"
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,18 @@ class Shelf:
 
 
 def fill(shop: RunningShop) -> Shelf:
-    """Put the goods on the shelf and wait until their pictures have all sizes."""
+    """Put the goods on the shelf and wait until their images have all sizes."""
     media.storage.configure(f"file://{shop.var / 'media'}")
     run = secrets.token_hex(2)
     files = [MUG / f"{name}.webp" for name in ("ember-front", "ember-detail", "ink-front")]
     lamp_file = (
-        PICTURES
+        IMAGES
         / "pebble-lamp"
-        / sorted(path.name for path in (PICTURES / "pebble-lamp").glob("*-front.webp"))[0]
+        / sorted(path.name for path in (IMAGES / "pebble-lamp").glob("*-front.webp"))[0]
     )
     stored = media.store_files([*files, lamp_file])
     ids = [one.id for one in stored.values()]
-    eventually(lambda: _are_ready(ids), within_s=120, what="the pictures have all sizes")
+    eventually(lambda: _are_ready(ids), within_s=120, what="the images have all sizes")
     with transaction():
         kitchen = catalog.create_category(f"Kitchen {run}", description="For every day.")
         mugs = catalog.create_category(
@@ -101,6 +101,6 @@ def _mug(category: Category, run: str) -> Product:
 
 
 def _are_ready(ids: list[int]) -> bool:
-    pictures = select(media.MediaFile.state).where(media.MediaFile.id.in_(ids))
+    images = select(media.MediaFile.state).where(media.MediaFile.id.in_(ids))
     with transaction():
-        return set(session.scalars(pictures)) == {"ready"}
+        return set(session.scalars(images)) == {"ready"}

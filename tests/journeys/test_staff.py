@@ -56,11 +56,11 @@ def test_a_product_from_nothing_to_the_shop(owner: Visitor, tmp_path: Path, visi
     variants.get_by_role("button", name="Generate").click()
     expect(variants.get_by_label("SKU of Chalk")).to_have_value(f"MOON-{run.upper()}-CHALK")
 
-    picture, second, liar = tmp_path / "a.jpg", tmp_path / "b.png", tmp_path / "notes.jpg"
-    Image.open(MUG / "ember-front.webp").convert("RGB").save(picture)
+    image, second, liar = tmp_path / "a.jpg", tmp_path / "b.png", tmp_path / "notes.jpg"
+    Image.open(MUG / "ember-front.webp").convert("RGB").save(image)
     Image.open(MUG / "ink-front.webp").convert("RGB").save(second)
     liar.write_text("a shopping list")
-    page.locator("#picture-file").set_input_files([picture, second])
+    page.locator("#picture-file").set_input_files([image, second])
     shown = page.locator("[data-picture-list] li")
     expect(shown).to_have_count(2)
     page.locator("#picture-file").set_input_files([liar])

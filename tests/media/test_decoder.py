@@ -5,7 +5,7 @@ import sys
 import time
 
 from shop.media import decoder, workshop
-from tests.media import pictures
+from tests.media import images
 
 
 def test_a_job_that_kills_its_process_is_refused_and_the_others_are_done(tmp_path, monkeypatch):
@@ -39,7 +39,7 @@ def test_a_job_that_never_ends_is_refused(tmp_path, monkeypatch):
 
 def test_thirty_six_megapixels_cost_a_bounded_memory(tmp_path):
     source = tmp_path / "night.png"
-    source.write_bytes(pictures.png_bomb().read())
+    source.write_bytes(images.png_bomb().read())
 
     answer = workshop.run([{"do": "prepare", "source": str(source), "target": str(tmp_path / "t")}])
 

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from shop import media
-from shop.media import PictureRefused, storage
+from shop.media import ImageRefused, storage
 from shop.media.models import MediaState
-from tests.media import pictures
+from tests.media import images
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def files(folder) -> list[str]:
 
 
 def test_five_widths_in_two_formats_are_made(folder, session):
-    kept = media.store_upload(pictures.picture(1500, 900), "mug.jpg")
+    kept = media.store_upload(images.image(1500, 900), "mug.jpg")
 
     media.make_renditions(kept.id)
 
@@ -31,12 +31,12 @@ def test_five_widths_in_two_formats_are_made(folder, session):
     for width in (320, 1280):
         for fmt in ("webp", "avif"):
             with storage.open(f"{kept.key}/{width}.{fmt}") as file:
-                picture = Image.open(BytesIO(file.read()))
-            assert (picture.format, picture.size) == (fmt.upper(), (width, round(width * 0.6)))
+                image = Image.open(BytesIO(file.read()))
+            assert (image.format, image.size) == (fmt.upper(), (width, round(width * 0.6)))
 
 
-def test_a_small_picture_is_never_enlarged(folder, session):
-    kept = media.store_upload(pictures.picture(500, 400), "mug.jpg")
+def test_small_image_is_never_enlarged(folder, session):
+    kept = media.store_upload(images.image(500, 400), "mug.jpg")
 
     media.make_renditions(kept.id)
 
@@ -53,7 +53,7 @@ def test_widths_are_capped_and_not_repeated(width, widths):
 
 
 def test_a_job_that_runs_twice_changes_nothing(folder, session):
-    kept = media.store_upload(pictures.picture(400, 400), "mug.jpg")
+    kept = media.store_upload(images.image(400, 400), "mug.jpg")
     media.make_renditions(kept.id)
     before = files(folder)
 
@@ -63,7 +63,7 @@ def test_a_job_that_runs_twice_changes_nothing(folder, session):
 
 
 def test_a_job_that_died_half_way_is_finished_by_the_next(folder, session):
-    kept = media.store_upload(pictures.picture(400, 400), "mug.jpg")
+    kept = media.store_upload(images.image(400, 400), "mug.jpg")
     media.make_renditions(kept.id)
     kept.state, kept.widths = MediaState.PENDING, ""
     next(folder.rglob("320.avif")).unlink()
@@ -73,15 +73,15 @@ def test_a_job_that_died_half_way_is_finished_by_the_next(folder, session):
     assert files(folder) == ["320.avif", "320.webp", "400.avif", "400.webp", "original.webp"]
 
 
-def test_a_picture_that_is_gone_is_no_error(folder):
+def test_deleted_image_is_no_error(folder):
     media.make_renditions(10**9)
 
 
 def test_a_missing_file_is_said(folder, session):
-    kept = media.store_upload(pictures.picture(), "mug.jpg")
+    kept = media.store_upload(images.image(), "mug.jpg")
     storage.current().remove(kept.key)
 
-    with pytest.raises(PictureRefused, match="is missing"):
+    with pytest.raises(ImageRefused, match="is missing"):
         media.make_renditions(kept.id)
 
     assert kept.state == "pending"

@@ -8,7 +8,7 @@ import pytest
 from shop import media
 from shop.media import NoSuchFile, storage
 from shop.media.errors import StorageRefused
-from tests.media import pictures
+from tests.media import images
 
 KEY = "a" * 26
 
@@ -59,13 +59,13 @@ def test_a_place_that_cannot_be_used_is_refused_in_words(url):
         storage.configure(url)
 
 
-def test_addresses_of_pictures():
+def test_addresses_of_images():
     assert media.url(KEY) == f"/media/{KEY}/original.webp"
     assert media.url(KEY, 640, "avif") == f"/media/{KEY}/640.avif"
 
 
 def test_files_without_a_row_are_swept_after_a_day(folder, session, tmp_path):
-    kept = media.store_upload(pictures.picture(), "mug.jpg")
+    kept = media.store_upload(images.image(), "mug.jpg")
     (tmp_path / "source").write_bytes(b"orphan")
     for key in (KEY, "b" * 26):
         storage.current().put(f"{key}/original.webp", tmp_path / "source")

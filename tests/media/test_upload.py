@@ -1,4 +1,4 @@
-"""Taking pictures in: what is kept, what is refused, and that a refusal keeps nothing."""
+"""Taking images in: what is kept, what is refused, and that a refusal keeps nothing."""
 
 import zipfile
 from io import BytesIO
@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 
 from shop import media
 from shop.core.events import EventRecord
-from shop.media import MediaFile, PictureRefused, storage
-from tests.media import pictures
+from shop.media import ImageRefused, MediaFile, storage
+from tests.media import images
 
 
 @pytest.fixture
@@ -21,23 +21,23 @@ def folder(tmp_path, session):
 
 def stored(kept: MediaFile) -> Image.Image:
     with storage.open(f"{kept.key}/original.webp") as file:
-        picture = Image.open(BytesIO(file.read()))
-        picture.load()
-    return picture
+        image = Image.open(BytesIO(file.read()))
+        image.load()
+    return image
 
 
-def grey(picture: Image.Image, at: tuple[int, int]) -> float:
-    shade = picture.convert("L").getpixel(at)
+def grey(image: Image.Image, at: tuple[int, int]) -> float:
+    shade = image.convert("L").getpixel(at)
     assert isinstance(shade, int | float)
     return shade
 
 
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP"])
-def test_a_picture_is_kept_as_webp_and_a_worker_is_told(folder, session, fmt):
-    kept = media.store_upload(pictures.picture(fmt=fmt), "mug")
+def test_image_is_stored_as_webp_and_queued(folder, session, fmt):
+    kept = media.store_upload(images.image(fmt=fmt), "mug")
 
-    picture = stored(kept)
-    assert (picture.format, picture.size) == ("WEBP", (60, 40))
+    image = stored(kept)
+    assert (image.format, image.size) == ("WEBP", (60, 40))
     assert (kept.width, kept.height, kept.state, kept.widths) == (60, 40, "pending", "")
     assert kept.size_bytes == len(storage.open(f"{kept.key}/original.webp").read())
     told = session.scalars(
@@ -47,20 +47,18 @@ def test_a_picture_is_kept_as_webp_and_a_worker_is_told(folder, session, fmt):
 
 
 def test_the_colour_that_fills_its_place_is_the_mean_one(folder):
-    red, green, blue = bytes.fromhex(
-        media.store_upload(pictures.picture(fmt="PNG"), "mug").colour[1:]
-    )
+    red, green, blue = bytes.fromhex(media.store_upload(images.image(fmt="PNG"), "mug").colour[1:])
 
     assert abs(red - 0xB0) < 6 and abs(green - 0x58) < 6 and abs(blue - 0x3A) < 6
 
 
 def test_a_phone_photo_stands_upright_and_no_longer_says_where_it_was_taken(folder):
-    kept = media.store_upload(pictures.phone_photo(), "photo.jpg")
+    kept = media.store_upload(images.phone_photo(), "photo.jpg")
 
-    picture = stored(kept)
-    assert picture.size == (40, 60)
-    assert grey(picture, (20, 5)) < 60 < 200 < grey(picture, (20, 55))
-    assert dict(picture.getexif()) == {}
+    image = stored(kept)
+    assert image.size == (40, 60)
+    assert grey(image, (20, 5)) < 60 < 200 < grey(image, (20, 55))
+    assert dict(image.getexif()) == {}
     raw = storage.open(f"{kept.key}/original.webp").read()
     for trace in (b"EXIF", b"XMP ", b"ICCP", b"Camera Maker", b"secret"):
         assert trace not in raw
@@ -68,7 +66,7 @@ def test_a_phone_photo_stands_upright_and_no_longer_says_where_it_was_taken(fold
 
 def test_what_shows_through_still_does(folder):
     kept = media.store_upload(
-        pictures.picture(fmt="PNG", mode="RGBA", colour=(0, 0, 0, 0)), "clear.png"
+        images.image(fmt="PNG", mode="RGBA", colour=(0, 0, 0, 0)), "clear.png"
     )
 
     assert stored(kept).mode == "RGBA"
@@ -79,7 +77,7 @@ def test_what_shows_through_still_does(folder):
     ("mode", "fmt"), [("L", "JPEG"), ("CMYK", "JPEG"), ("P", "PNG"), ("1", "PNG"), ("I;16", "PNG")]
 )
 def test_unusual_colours_become_ordinary_ones(folder, mode, fmt):
-    kept = media.store_upload(pictures.picture(fmt=fmt, mode=mode, colour=0), "odd")
+    kept = media.store_upload(images.image(fmt=fmt, mode=mode, colour=0), "odd")
 
     assert stored(kept).mode == "RGB"
 
@@ -89,24 +87,24 @@ def test_a_colour_profile_is_applied_and_taken_out(folder):
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
     for icc in (profile, srgb, b"not a profile"):
-        kept = media.store_upload(pictures.picture(fmt="PNG", icc_profile=icc), "mug.png")
+        kept = media.store_upload(images.image(fmt="PNG", icc_profile=icc), "mug.png")
         assert "icc_profile" not in stored(kept).info
 
 
-def test_a_large_picture_is_kept_no_larger_than_a_screen(folder):
-    kept = media.store_upload(pictures.picture(5_000, 2_500), "wide.jpg")
+def test_large_image_is_reduced_to_screen_size(folder):
+    kept = media.store_upload(images.image(5_000, 2_500), "wide.jpg")
 
     assert (kept.width, kept.height) == (2560, 1280)
 
 
 def test_thirty_six_megapixels_of_nothing_are_taken(folder):
-    kept = media.store_upload(pictures.png_bomb(), "night.png")
+    kept = media.store_upload(images.png_bomb(), "night.png")
 
     assert (kept.width, kept.height) == (2560, 2560)
 
 
-def test_what_hides_behind_a_picture_is_left_behind(folder):
-    polyglot = pictures.picture()
+def test_data_appended_to_an_image_is_dropped(folder):
+    polyglot = images.image()
     polyglot.seek(0, 2)
     with zipfile.ZipFile(polyglot, "a") as archive:
         archive.writestr("page.html", "<script>alert(1)</script>")
@@ -118,7 +116,7 @@ def test_what_hides_behind_a_picture_is_left_behind(folder):
 
 
 def truncated() -> BytesIO:
-    whole = pictures.picture(600, 400, quality=95).read()
+    whole = images.image(600, 400, quality=95).read()
     return BytesIO(whole[: len(whole) // 2])
 
 
@@ -131,21 +129,21 @@ def truncated() -> BytesIO:
         (BytesIO(b"RIFF\x00\x00\x00\x00WAVEfmt "), "a.webp", "is not a JPEG, PNG or WebP"),
         (BytesIO(b"\xff\xd8\xff" + bytes(100)), "mug.jpg", "mug.jpg is damaged"),
         (BytesIO(b"\xff\xd8\xff" + bytes(10 * 1024 * 1024)), "big.jpg", "larger than 10 MB"),
-        (pictures.png_that_says(7_800, 7_800), "a.png",
+        (images.png_that_says(7_800, 7_800), "a.png",
          "a.png has 61 megapixels; 40 is the most we can take."),
-        (pictures.png_that_says(2**31 - 1, 2**31 - 1), "a.png", "40 is the most we can take"),
-        (pictures.png_that_says(40_000_001, 1), "a.png", "has 41 megapixels"),
-        (pictures.png_that_says(0, 0), "a.png", "is damaged"),
-        (pictures.png_that_says(3_000, 3_000), "a.png", "is damaged"),
+        (images.png_that_says(2**31 - 1, 2**31 - 1), "a.png", "40 is the most we can take"),
+        (images.png_that_says(40_000_001, 1), "a.png", "has 41 megapixels"),
+        (images.png_that_says(0, 0), "a.png", "is damaged"),
+        (images.png_that_says(3_000, 3_000), "a.png", "is damaged"),
         (truncated(), "half.jpg", "half.jpg is damaged"),
-        (pictures.animation("WEBP"), "a.webp", "a.webp is animated"),
-        (pictures.animation("PNG"), "a.png", "a.png is animated"),
+        (images.animation("WEBP"), "a.webp", "a.webp is animated"),
+        (images.animation("PNG"), "a.png", "a.png is animated"),
         (BytesIO(b"x"), "../../etc/pass\nwd", "passwd is not a JPEG"),
         (BytesIO(b"x"), "", "This image is not a JPEG"),
     ],
 )  # fmt: skip
 def test_what_is_refused_says_why_and_keeps_nothing(folder, session, upload, name, sentence):
-    with pytest.raises(PictureRefused) as refused:
+    with pytest.raises(ImageRefused) as refused:
         media.store_upload(upload, name)
 
     assert sentence in refused.value.sentence
@@ -161,7 +159,7 @@ def test_a_file_is_removed_when_its_row_cannot_be_written(folder, session, monke
     monkeypatch.setattr("shop.media.procedures.emit", broken)
 
     with pytest.raises(RuntimeError):
-        media.store_upload(pictures.picture(), "mug.jpg")
+        media.store_upload(images.image(), "mug.jpg")
 
     assert [path for path in folder.rglob("*") if path.is_file()] == []
     assert session.scalar(select(func.count()).select_from(MediaFile)) == 0
@@ -169,9 +167,9 @@ def test_a_file_is_removed_when_its_row_cannot_be_written(folder, session, monke
 
 def test_files_of_a_catalogue_are_taken_in_once(folder, tmp_path):
     first, same, other = (tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg"))
-    first.write_bytes(pictures.picture().read())
+    first.write_bytes(images.image().read())
     same.write_bytes(first.read_bytes())
-    other.write_bytes(pictures.picture(80, 80).read())
+    other.write_bytes(images.image(80, 80).read())
 
     kept = media.store_files([first, same, other])
     again = media.store_files([other, first])
@@ -182,10 +180,10 @@ def test_files_of_a_catalogue_are_taken_in_once(folder, tmp_path):
 
 def test_one_bad_file_of_many_is_named(folder, tmp_path):
     good, bad = tmp_path / "good.jpg", tmp_path / "bad.jpg"
-    good.write_bytes(pictures.picture().read())
+    good.write_bytes(images.image().read())
     bad.write_bytes(b"\xff\xd8\xff" + bytes(100))
 
-    with pytest.raises(PictureRefused, match=r"bad\.jpg is damaged"):
+    with pytest.raises(ImageRefused, match=r"bad\.jpg is damaged"):
         media.store_files([good, bad])
 
     assert not folder.exists()

@@ -46,7 +46,7 @@ REACTIONS = {
 }
 ROUNDS = 12
 KEPT = "money kept"
-PICTURE = """
+SNAPSHOT = """
 SELECT jsonb_build_object(
     'levels', (SELECT coalesce(jsonb_object_agg(variant_id,
         jsonb_build_array(on_hand, reserved, committed)), '{}') FROM stock_level),
@@ -124,7 +124,7 @@ class Ground:
         driver.prepare_threshold = None  # else psycopg forgets ours with every rollback
         with self.connection.begin():
             invariants.prepare(self.connection)
-            self.connection.exec_driver_sql(f"PREPARE picture AS {PICTURE}")
+            self.connection.exec_driver_sql(f"PREPARE snapshot AS {SNAPSHOT}")
 
     def _stock(self) -> None:
         goods = (
@@ -216,9 +216,9 @@ class Shop(RuleBasedStateMachine):
     def open_the_shop(self, first: tuple[int, ...], manual: bool, net: bool) -> None:
         """What is on the shelves at first, whether prices are ``net``, and the first sale."""
         checkout.configure(replace(checkout.terms(), prices_include_tax=not net))
-        picture = self._picture()
+        snapshot = self._snapshot()
         backorder = self.ground.variants[2]
-        for variant, (on_hand, _, _) in picture["levels"].items():
+        for variant, (on_hand, _, _) in snapshot["levels"].items():
             level = Level(on_hand, backorder=int(variant) == backorder)
             self.model.levels[int(variant)] = level
         self.buy(who=0, units=first, code=None, manual=manual, card="good", far=4)
@@ -754,7 +754,7 @@ class Shop(RuleBasedStateMachine):
             self.letters += self.bank.news()
 
     def _compare(self, transitions: list[Transition], *, crashed: bool) -> None:
-        seen = self._picture()
+        seen = self._snapshot()
         keys = seen.pop("refund_keys")
         expected: list[Any] = []
         if crashed and self._matches(seen, keys):
@@ -764,7 +764,7 @@ class Shop(RuleBasedStateMachine):
             if crashed and position < len(transitions) - 1 and self._matches(seen, keys):
                 return
         if not self._matches(seen, keys):
-            expected = [self.model.picture()]
+            expected = [self.model.snapshot()]
             raise AssertionError(_difference(expected[0], seen))
 
     def _matches(self, seen: dict[str, Any], keys: dict[str, str]) -> bool:
@@ -776,7 +776,7 @@ class Shop(RuleBasedStateMachine):
             if giving.id is None and fresh:
                 giving.id = fresh.pop(0)
                 giving.key = keys[str(giving.id)]
-        if self.model.picture() == seen:
+        if self.model.snapshot() == seen:
             return True
         self.model = pickle.loads(saved)
         return False
@@ -918,8 +918,8 @@ class Shop(RuleBasedStateMachine):
             sale.lines[row.line_id] = Line(row.variant_id, row.quantity, row.gross)
         return list(made.items())
 
-    def _picture(self) -> dict[str, Any]:
-        return dict(self.ground.connection.exec_driver_sql("EXECUTE picture").scalar_one())
+    def _snapshot(self) -> dict[str, Any]:
+        return dict(self.ground.connection.exec_driver_sql("EXECUTE snapshot").scalar_one())
 
     def _payment(self, intent: str) -> int | None:
         found = session.scalar(text("SELECT id FROM payment WHERE intent_id = :id"), {"id": intent})

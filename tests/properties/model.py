@@ -136,7 +136,7 @@ class Model:
     givings: list[Giving] = field(default_factory=list)
     claims: dict[str, Claim] = field(default_factory=dict)
 
-    def picture(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """What the database should say, in the words of the machine's one query."""
         return {
             "levels": {

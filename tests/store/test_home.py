@@ -18,7 +18,7 @@ def _fresh_category_cards() -> None:
     home.category_cards.cache_clear()
 
 
-def test_home_says_what_is_sold_with_one_picture_that_matters(browser: FlaskClient):
+def test_home_shows_one_large_image_of_the_goods(browser: FlaskClient):
     filled()
 
     page = browser.get("/")
@@ -36,7 +36,7 @@ def test_home_stands_even_with_an_empty_catalogue(browser: FlaskClient):
     assert page.status_code == 200
 
 
-def test_every_picture_has_its_size_and_a_text(browser: FlaskClient):
+def test_every_image_has_a_size_and_alt_text(browser: FlaskClient):
     filled()
 
     for address in ("/", "/products", "/products/tidal-mug", "/pages/about"):

@@ -1,4 +1,4 @@
-"""Standing pages, pictures, errors, and what machines read."""
+"""Standing pages, images, errors, and what machines read."""
 
 import secrets
 import string
@@ -71,11 +71,9 @@ def test_the_manifest_names_icons_that_exist(browser: FlaskClient):
     assert browser.get("/favicon.ico").status_code == 200
 
 
-def test_a_picture_is_kept_for_ever_and_the_original_stands_in_for_a_minute(
-    browser: FlaskClient, tmp_path: Path
-):
+def test_rendition_is_cached_for_ever_and_original_briefly(browser: FlaskClient, tmp_path: Path):
     key = "".join(secrets.choice(string.ascii_lowercase) for _ in range(26))
-    file = tmp_path / "picture.webp"
+    file = tmp_path / "image.webp"
     file.write_bytes(b"RIFF....WEBP")
     media.storage.current().put(f"{key}/original.webp", file)
 
@@ -90,7 +88,7 @@ def test_a_picture_is_kept_for_ever_and_the_original_stands_in_for_a_minute(
     assert pending.headers["Cache-Control"] == "public, max-age=60"
 
 
-def test_unknown_pictures_and_strange_names_are_404(browser: FlaskClient):
+def test_unknown_images_and_strange_names_are_404(browser: FlaskClient):
     for name in ("x/y", "../../etc/passwd", "a" * 26 + "/640.avif", "a" * 26 + "/../x", "%00/%00"):
         assert browser.get(f"/media/{name}").status_code == 404
 

@@ -108,7 +108,7 @@ class Visitor:
         self.page.evaluate(SETTLED)
 
     def snap(self, name: str) -> None:
-        """Keep a picture of the page if ``SHOP_PICTURES`` names a folder for them."""
+        """Keep an image of the page if ``SHOP_PICTURES`` names a folder for them."""
         if folder := os.environ.get("SHOP_PICTURES"):
             if self._has_scripts:
                 self.settle()

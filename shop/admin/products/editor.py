@@ -51,7 +51,6 @@ from shop.admin.products.forms import (
 from shop.admin.products.list import AVAILABLE, IMAGE_KEY, VARIANT_COUNT
 from shop.catalog.models import Category, Option, Product, ProductStatus, Variant
 from shop.catalog.models import Image as ProductImage
-from shop.catalog.pictures import MAX_IMAGES
 from shop.catalog.wording import html_of
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import Invalid
@@ -431,9 +430,9 @@ def readiness(product: Product, levels: dict[int, inventory.Level]) -> list[tupl
     sold = [variant for variant in product.variants if variant.archived_at is None]
     free = sum(levels[variant.id].available for variant in sold if variant.id in levels)
     return [
-        ("A description", bool(product.description)),
-        ("A category", bool(product.categories)),
-        ("A picture", bool(product.images)),
+        (_("A description"), bool(product.description)),
+        (_("A category"), bool(product.categories)),
+        (_("An image"), bool(product.images)),
         (_("Every image has alt text"), all(image.alt for image in product.images)),
         (_("A variant with a price"), any(variant.price_minor for variant in sold)),
         (_("Something in stock"), free > 0 or any(v.backorder_allowed for v in sold)),

@@ -1,4 +1,4 @@
-"""Pictures to test with, honest ones and others."""
+"""Images to test with, honest ones and others."""
 
 import struct
 import zlib
@@ -7,7 +7,7 @@ from io import BytesIO
 from PIL import Image
 
 
-def picture(
+def image(
     width: int = 60,
     height: int = 40,
     *,
@@ -16,7 +16,7 @@ def picture(
     colour: float | tuple[int, ...] | str = "#b0583a",
     **saved: object,
 ) -> BytesIO:
-    """A picture of one colour."""
+    """An image of one colour."""
     made = BytesIO()
     Image.new(mode, (width, height), colour).save(made, fmt, **saved)
     made.seek(0)
@@ -58,7 +58,7 @@ def png_that_says(width: int, height: int) -> BytesIO:
 
 def png_bomb(side: int = 6_000) -> BytesIO:
     """A complete PNG of 36 megapixels in about 100 kB: allowed, and must stay cheap."""
-    return picture(side, side, fmt="PNG", mode="L", colour=0)
+    return image(side, side, fmt="PNG", mode="L", colour=0)
 
 
 def animation(fmt: str) -> BytesIO:

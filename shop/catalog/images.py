@@ -1,4 +1,4 @@
-"""Operations on a product's pictures: which, in which order, of which colour, in which words."""
+"""Operations on a product's images: which, in which order, of which colour, in which words."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ MAX_IMAGES = 60
 
 
 def get_image(image_id: int) -> Image:
-    """The picture, for editing. Raises ``NotFound``."""
+    """The image, for editing. Raises ``NotFound``."""
     found = session.get(Image, image_id)
     if found is None:
         raise NotFound(_("Image not found."))
@@ -28,7 +28,7 @@ def add_image(
     alt: str = "",
     option_value: OptionValue | None = None,
 ) -> Image:
-    """Show a stored picture with a product, after those it has."""
+    """Show a stored image with a product, after those it has."""
     if len(product.images) >= MAX_IMAGES:
         raise Invalid(
             _("A product can have %(most)s images, not more.", most=MAX_IMAGES), field="picture"
@@ -40,33 +40,33 @@ def add_image(
         position=max((image.position for image in product.images), default=-1) + 1,
     )
     product.images.append(made)
-    changed(product, "picture added")
+    changed(product, "image added")
     return made
 
 
 def update_image(image: Image, *, alt: str, option_value: OptionValue | None) -> Image:
-    """Say what a picture shows, in words and of which option value."""
+    """Say what an image shows, in words and of which option value."""
     image.alt, image.option_value_id = _alt(alt), _own(image.product, option_value)
-    changed(image.product, "picture changed")
+    changed(image.product, "image changed")
     return image
 
 
 def reorder_images(product: Product, ids: Sequence[int]) -> None:
-    """Show the pictures in this order. Raises ``Invalid`` unless it names each exactly once."""
+    """Show the images in this order. Raises ``Invalid`` unless it names each exactly once."""
     by_id = {image.id: image for image in product.images}
     if sorted(ids) != sorted(by_id):
         raise Invalid(_("The order must name every image once."), field="order")
     for n, image_id in enumerate(ids):
         by_id[image_id].position = n
     product.images.sort(key=lambda image: image.position)
-    changed(product, "pictures reordered")
+    changed(product, "images reordered")
 
 
 def remove_image(image: Image) -> None:
-    """Take a picture off a product. Its file stays: old orders still show it."""
+    """Take an image off a product. Its file stays: old orders still show it."""
     product = image.product
     product.images.remove(image)
-    changed(product, "picture removed")
+    changed(product, "image removed")
 
 
 def _alt(alt: str) -> str:
