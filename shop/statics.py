@@ -118,7 +118,7 @@ def _packed(door: Statics, folder: Path) -> tuple[Path, ...]:
         return (place,)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _forget_old(folder)
+        _delete_old(folder)
         with tempfile.TemporaryDirectory(prefix=".", dir=folder) as side:
             made = Path(side) / "made"
             _pack(door, made)
@@ -140,7 +140,7 @@ def _pack(door: Statics, target: Path) -> None:
             compressor.compress(copy)
 
 
-def _forget_old(folder: Path) -> None:
+def _delete_old(folder: Path) -> None:
     known = sorted(folder.iterdir(), key=os.path.getmtime, reverse=True)
     for old in known[MAX_KEPT * 2 :]:
         shutil.rmtree(old, ignore_errors=True)

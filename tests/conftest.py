@@ -166,7 +166,7 @@ def session(shared_engine: Engine) -> Iterator[Session]:
     outer = connection.begin()
     db.bind(connection)
     catalog.clear_cache()
-    discounts.forget()
+    discounts.clear_cache()
     try:
         yield db.session()
     finally:
@@ -174,7 +174,7 @@ def session(shared_engine: Engine) -> Iterator[Session]:
         outer.rollback()
         connection.close()
         catalog.clear_cache()
-        discounts.forget()
+        discounts.clear_cache()
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def live_database(running: servers.Servers, app: Flask) -> Iterator[str]:
     engine = db.configure(url, pool_size=20)
     redis.client().flushall()
     catalog.clear_cache()
-    discounts.forget()
+    discounts.clear_cache()
     yield url
     db.session.remove()
     engine.dispose()

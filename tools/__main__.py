@@ -151,7 +151,7 @@ def _stop(var: VarFolder) -> int:
     record = var.read_record()
     if not var.is_locked():
         if record and leftovers.end(record.children):
-            var.forget_record()
+            var.delete_record()
             print("The shop had been killed; what it left running is ended now.")
         else:
             print(f"No shop is running in {var.path}.")

@@ -156,7 +156,7 @@ class Stack:
             self._runner.stop()
         for server in reversed(self._servers):
             server.stop()
-        self._var.forget_record()
+        self._var.delete_record()
         if self._servers or self._runner:
             self._say("Stopped")
 
@@ -170,11 +170,11 @@ class Stack:
             )
 
     def _tidy_up(self) -> None:
-        """End what a killed run left, and forget the data when that was asked for."""
+        """End what a killed run left, and delete the data when that was asked for."""
         record = self._var.read_record()
         if record and leftovers.end(record.children):
             self._say("An earlier run was killed; what it left running is ended now.")
-        self._var.forget_record()
+        self._var.delete_record()
         if self._options.is_fresh:
             self._say(f"Starting again: the data in {self._var.path} is deleted.")
             if "DATABASE_URL" in self._given:

@@ -139,7 +139,7 @@ class VarFolder:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
-    def forget_record(self) -> None:
+    def delete_record(self) -> None:
         """After a clean stop nothing is left to tidy up."""
         (self.path / "run.json").unlink(missing_ok=True)
 

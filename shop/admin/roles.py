@@ -193,7 +193,7 @@ def install(app: Flask) -> None:
             if name not in ROLES and not role.user:
                 session.delete(role)
         session.flush()
-        _forget_stale(wanted)
+        _delete_stale(wanted)
 
 
 def readable(role: str) -> list[tuple[str, list[tuple[str, list[str], bool]]]]:
@@ -267,7 +267,7 @@ def _named(model: Any, names: set[str]) -> dict[str, Any]:
     return rows
 
 
-def _forget_stale(wanted: set[Pair]) -> None:
+def _delete_stale(wanted: set[Pair]) -> None:
     for row in session.scalars(select(PermissionView)).all():
         if (row.permission.name, row.view_menu.name) not in wanted:
             session.delete(row)

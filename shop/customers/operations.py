@@ -203,7 +203,7 @@ def save_address(
 
 
 def delete_address(customer_id: int, address_id: int) -> None:
-    """Forget one of this customer's addresses. Raises ``NotFound``."""
+    """Delete one of this customer's addresses. Raises ``NotFound``."""
     session.delete(_own(customer_id, address_id))
 
 

@@ -47,7 +47,7 @@ from shop.discounts.reading_rules import (
     by_code,
     by_codes,
     clean_code,
-    forget,
+    clear_cache,
     rule_of,
     rules,
 )
@@ -60,9 +60,9 @@ __all__ = [
     "DiscountCode", "DiscountKind", "DiscountList", "Draft", "Facts", "History", "Lane",
     "Offer", "Priced", "Quote", "Redeemed", "Refused", "Rule", "TaxedLine", "UnknownCode",
     "Usage", "UsedUp", "Words", "add_code", "automatic", "by_code", "by_codes",
-    "clean_code", "codes", "count_codes", "create_discount", "delete_discount", "describe",
-    "draft_of", "explain", "forget", "generate_codes", "get_discount", "history",
-    "is_called", "lock_for", "lock_of", "of_order", "offer", "page", "price", "redeem",
-    "redeem_again", "release_usage", "remove_code", "rule_of", "rules", "set_active",
-    "status_condition", "status_of", "update_discount", "usage",
+    "clean_code", "clear_cache", "codes", "count_codes", "create_discount",
+    "delete_discount", "describe", "draft_of", "explain", "generate_codes", "get_discount",
+    "history", "is_called", "lock_for", "lock_of", "of_order", "offer", "page", "price",
+    "redeem", "redeem_again", "release_usage", "remove_code", "rule_of", "rules",
+    "set_active", "status_condition", "status_of", "update_discount", "usage",
 ]  # fmt: skip

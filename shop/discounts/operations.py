@@ -17,7 +17,7 @@ def create_discount(draft: Draft, *, currency: str) -> Discount:
     discount = Discount(currency=currency, used=0, **checked(draft, currency))
     session.add(discount)
     session.flush()
-    reading_rules.forget()
+    reading_rules.clear_cache()
     return discount
 
 
@@ -41,7 +41,7 @@ def update_discount(discount: Discount, draft: Draft) -> None:
         setattr(discount, name, value)
     discount.version += 1
     session.flush()
-    reading_rules.forget()
+    reading_rules.clear_cache()
 
 
 def set_active(discount: Discount, active: bool) -> None:
@@ -49,7 +49,7 @@ def set_active(discount: Discount, active: bool) -> None:
     discount.is_active = active
     discount.version += 1
     session.flush()
-    reading_rules.forget()
+    reading_rules.clear_cache()
 
 
 def delete_discount(discount: Discount) -> None:
@@ -61,7 +61,7 @@ def delete_discount(discount: Discount) -> None:
         )
     session.delete(discount)
     session.flush()
-    reading_rules.forget()
+    reading_rules.clear_cache()
 
 
 def get_discount(discount_id: int, *, to_change: bool = False) -> Discount:

@@ -65,7 +65,7 @@ def automatic() -> tuple[Rule, ...]:
     return _rules(session.execute(_AUTOMATIC).mappings())
 
 
-def forget() -> None:
+def clear_cache() -> None:
     """Read automatic discounts again at once; without it a change shows after a few seconds."""
     _kept.clear()
 

@@ -61,7 +61,7 @@ def release_usage(order_id: int) -> None:
         one.released_at = clock.now()
     session.flush()
     if taken:
-        reading_rules.forget()
+        reading_rules.clear_cache()
 
 
 def redeem_again(order_id: int) -> None:
@@ -145,7 +145,7 @@ def _take(discount_id: int, code_id: int | None, names: Sequence[str], words: st
         .execution_options(synchronize_session=False)
     ).one_or_none()
     if row is None:
-        reading_rules.forget()
+        reading_rules.clear_cache()
         raise UsedUp(words)
     if code_id is not None:
         free = (DiscountCode.limit_total.is_(None)) | (DiscountCode.used < DiscountCode.limit_total)

@@ -51,7 +51,7 @@ class Order(Base):
     most one of them is live. An order of the items that stay in a cart after another order was paid
     begins a chain of its own.
 
-    ``placed_from`` is a digest of the buyer's network, forgotten after two days.
+    ``placed_from`` is a digest of the buyer's network, deleted after two days.
     ``shipping_minor`` is after ``shipping_discount_minor``; ``discount_minor`` is off the goods.
     """
 

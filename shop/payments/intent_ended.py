@@ -6,7 +6,7 @@ from shop.core.events import emit
 from shop.orders import OrderStatus, PaymentStatus
 from shop.payments import methods, refundable
 from shop.payments.events import PaymentVoided, VoucherCancelled
-from shop.payments.intent_waiting import RETRY_WINDOW, forget_voucher, write_failure
+from shop.payments.intent_waiting import RETRY_WINDOW, clear_voucher, write_failure
 from shop.payments.models import Payment
 from shop.payments.records import note, recount
 from shop.payments.states import AttemptStatus, MoneyEventKind, SyncOutcome
@@ -25,7 +25,7 @@ def apply_ended(order: orders.Order, payment: Payment, intent: Intent) -> SyncOu
         0,
         None,
     )
-    forget_voucher(payment)
+    clear_voucher(payment)
     note(payment, MoneyEventKind.CANCELLED, released, intent.id)
     recount(order)
     if was == AttemptStatus.AUTHORISED:

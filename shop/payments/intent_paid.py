@@ -7,7 +7,7 @@ from shop.core.money import Money
 from shop.orders import OrderStatus
 from shop.payments import refundable, refunds
 from shop.payments.events import LateCause, LatePaymentRefused
-from shop.payments.intent_waiting import forget_voucher
+from shop.payments.intent_waiting import clear_voucher
 from shop.payments.late_money import ask_to_void, claim
 from shop.payments.models import Payment
 from shop.payments.ordered_cart import take_out_bought
@@ -92,7 +92,7 @@ def _count_captured(payment: Payment, intent: Intent) -> bool:
     promised, reference = payment.capturable_minor, intent.charge_id or intent.id
     payment.status, payment.capturable_minor = AttemptStatus.SUCCEEDED, 0
     payment.capture_before = None
-    forget_voucher(payment)
+    clear_voucher(payment)
     is_new = note(
         payment,
         MoneyEventKind.CAPTURED,

@@ -29,7 +29,7 @@ def apply_processing(chain: orders.Chain, cart: carts.Cart | None, payment: Paym
     order, is_new = chain.order, payment.status != AttemptStatus.PROCESSING
     if is_new:
         payment.status, payment.failure = AttemptStatus.PROCESSING, ""
-        forget_voucher(payment)
+        clear_voucher(payment)
         recount(order)
         if claim(chain, orders.keep_waiting) is not None:
             # Some methods can still be stopped; the money of others is refunded when it arrives.
@@ -61,7 +61,7 @@ def apply_voucher(
     return SyncOutcome.VOUCHER
 
 
-def forget_voucher(payment: Payment) -> None:
+def clear_voucher(payment: Payment) -> None:
     """The customer has no voucher any more."""
     payment.voucher_url, payment.voucher_reference = "", ""
     payment.voucher_expires_at = None
@@ -72,7 +72,7 @@ def apply_unpaid(order: orders.Order, payment: Payment, intent: Intent) -> SyncO
     was_waiting = payment.is_on_its_way
     if was_waiting:
         payment.status = AttemptStatus.STARTED
-        forget_voucher(payment)
+        clear_voucher(payment)
         recount(order)
     if intent.failure or (was_waiting and intent.status == "requires_payment_method"):
         return write_failure(order, payment, intent, was_waiting=was_waiting)

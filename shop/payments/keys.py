@@ -15,7 +15,7 @@ from shop.core.errors import DomainError
 from shop.payments.models import Payment, Refund
 from shop.payments.stripe_errors import KeySpent, Refused
 
-# https://docs.stripe.com/api/idempotent_requests: keys may be forgotten after 24 hours.
+# https://docs.stripe.com/api/idempotent_requests: keys may be removed after 24 hours.
 KEY_LIVES = timedelta(hours=20)
 # So many keys are tried in a row when Stripe fails under each; the next call goes on from there.
 MAX_KEYS = 3
@@ -79,6 +79,6 @@ def numbered(key: str, key_attempt: int) -> str:
     return key if key_attempt == 1 else f"{key}/{key_attempt}"
 
 
-def is_forgotten(moment: datetime) -> bool:
-    """Whether Stripe may have forgotten what was asked under a key then."""
+def is_expired(moment: datetime) -> bool:
+    """Whether Stripe may have dropped what was asked under a key then."""
     return clock.now() - moment > KEY_LIVES

@@ -22,7 +22,7 @@ def alert_differences(look: Look) -> Iterator[Difference | None]:
         try:
             yield from _alerts_of(look, watched)
             if look.mends and what in told:
-                unapplied.forget(what)
+                unapplied.resolve(what)
         except (AccessDenied, Refused) as error:
             if look.mends and what in told:
                 continue

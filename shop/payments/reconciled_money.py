@@ -243,4 +243,4 @@ def balance_differences(look: Look) -> Iterator[Difference | None]:
                 intent_id=books.intent_id,
             )
         elif look.mends and books.charge_id in told:
-            unapplied.forget(books.charge_id)
+            unapplied.resolve(books.charge_id)

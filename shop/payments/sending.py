@@ -7,7 +7,7 @@ from shop.core.db import end_read, session, transaction
 from shop.payments import ownership, refund_news, stripe_client, stripe_objects, stripe_reading
 from shop.payments import stripe_gateway as gateway
 from shop.payments.denied_access import reports_denied_access
-from shop.payments.keys import is_forgotten, next_key_of, numbered, once
+from shop.payments.keys import is_expired, next_key_of, numbered, once
 from shop.payments.models import Payment, Refund
 from shop.payments.records import order_of
 from shop.payments.refusals import RefusalReason
@@ -43,7 +43,7 @@ def send_refund(refund_id: int) -> None:
         return _sent_before(intent_id or "", own_key, attempt)
 
     try:
-        sent = look() if is_forgotten(requested_at) else None
+        sent = look() if is_expired(requested_at) else None
         sent = sent or once(send, look, next_key_of(Refund, refund_id), key_attempt)
     except Refused as refusal:
         sent = None if refusal.reason is RefusalReason.NOT_AT_STRIPE else look()
@@ -64,7 +64,7 @@ def _refund_refused(refund_id: int, attempt: int, reason: str) -> None:
 
 
 def _sent_before(intent_id: str, own_key: str, attempt: int) -> stripe_objects.SentRefund | None:
-    """Our refund among those of a PaymentIntent: Stripe forgets idempotency keys after a day.
+    """Our refund among those of a PaymentIntent: Stripe drops idempotency keys after a day.
     Raises ``Unreadable`` if it is there and cannot be read; others need not be."""
     wanted = {"refund": own_key, "attempt": str(attempt)}
     for one in gateway.refunds_of(intent_id):

@@ -22,7 +22,7 @@ from shop.payments import attempts, ownership, stripe_client, stripe_objects
 from shop.payments import stripe_gateway as gateway
 from shop.payments.captures import void
 from shop.payments.denied_access import reports_denied_access
-from shop.payments.keys import is_forgotten, next_key_of, numbered, once
+from shop.payments.keys import is_expired, next_key_of, numbered, once
 from shop.payments.models import Payment
 from shop.payments.states import AttemptStatus
 from shop.payments.stripe_errors import Refused
@@ -179,7 +179,7 @@ def _created(
         return gateway.find_intent(payment.key, since=since)
 
     try:
-        if is_forgotten(payment.created_at) and (found := find()):
+        if is_expired(payment.created_at) and (found := find()):
             return found
         return once(create, find, next_key_of(Payment, payment.id), payment.key_attempt)
     except Refused as refusal:

@@ -84,7 +84,7 @@ def attempt(kind: str, reference: str, work: Callable[[], str], *, intent_id: st
         session.rollback()
         write_down(kind, reference, name, sentence, intent_id=intent_id)
         return f"{PREFIX}{name}"
-    _forget(reference)
+    _resolve_if_asked(reference)
     return outcome
 
 
@@ -153,13 +153,13 @@ def open_references() -> set[str]:
     return set(found)
 
 
-def forget(reference: str) -> None:
+def resolve(reference: str) -> None:
     """What could not be applied before is in the books now."""
     with transaction():
         close_about(TASK, reference)
 
 
-def _forget(reference: str) -> None:
+def _resolve_if_asked(reference: str) -> None:
     is_asked = session.scalar(
         select(Task.id).where(
             Task.kind == TASK, Task.reference == reference, Task.closed_at.is_(None)
@@ -167,4 +167,4 @@ def _forget(reference: str) -> None:
     )
     end_read()
     if is_asked is not None:
-        forget(reference)
+        resolve(reference)

@@ -223,7 +223,7 @@ def _word(value: Any) -> str:
 
 
 def prune_messages() -> int:
-    """Forget messages that were acted on 90 days ago. Returns how many. Stripe repeats none that is
+    """Delete messages that were acted on 90 days ago. Returns how many. Stripe repeats none that is
     older than 30 days (https://docs.stripe.com/api/events)."""
     long_ago = clock.now() - MESSAGES_KEPT
     return retention.delete_expired(

@@ -46,7 +46,7 @@ class Unthreaded:
     name = "(_thread)"
 
     def __init__(self, target: Callable[[], None]) -> None:
-        """Takes what a thread takes, and forgets it."""
+        """Takes what a thread takes, and discards it."""
 
     def start(self) -> None:
         """Does nothing."""

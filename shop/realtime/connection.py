@@ -160,7 +160,7 @@ class Connection:
             self.backlog = None
         self.sock.close()
         self.websocket = None
-        self.hub.forget(self)
+        self.hub.remove(self)
 
     def _hold_back(self, rest: memoryview) -> None:
         watcher = gevent.get_hub().loop.io(self.sock.fileno(), WRITE)

@@ -121,7 +121,7 @@ class Hub:
             self.unfollow(connection, topic)
         self._closing.add(connection)
 
-    def forget(self, connection: Connection) -> None:
+    def remove(self, connection: Connection) -> None:
         """A socket is gone."""
         self.leave(connection)
         self._closing.discard(connection)
@@ -160,7 +160,7 @@ class Hub:
         self._tell_newcomer(room, connection, newcomer, held)
 
     def dismiss(self, connection: Connection, name: str) -> None:
-        """Forget a socket's interest in ``name``."""
+        """End a socket's interest in ``name``."""
         room = self.rooms.get(name)
         if room is None:
             return

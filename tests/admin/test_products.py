@@ -102,7 +102,7 @@ def test_words_are_saved_and_an_old_address_leads_on(editor: Desk, mug: Variant)
     ("changes", "words"),
     [
         ({"name": ""}, "Fill in: Name."),
-        ({"slug": "Not An Address"}, "address"),
+        ({"slug": "Not An Address"}, "URL slug"),
         ({"attributes": "no colon here"}, "has no “:” in it"),
         ({"tax_class": "none-such"}, "Not a valid choice"),
         ({"featured_rank": "-4"}, "whole number"),

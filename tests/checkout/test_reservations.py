@@ -236,7 +236,7 @@ def test_network_that_pays_keeps_its_access(cast: Cast, later: Any) -> None:
     assert later.place(buyer(vases, "bob@example.com", 2), network="n1").status == "pending"
 
 
-def test_networks_are_forgotten_after_two_days(cast: Cast) -> None:
+def test_networks_are_deleted_after_two_days(cast: Cast) -> None:
     order = place(buyer(cast.mug, "ada@example.com"), network="n1")
     assert reservations.delete_expired_networks() == 0
 

@@ -97,7 +97,7 @@ def test_dates_from_before_break_nothing(app: Flask, live_database: str) -> None
 
     with transaction() as session:
         session.expire_all()
-        discounts.forget()
+        discounts.clear_cache()
         zone = checkout.terms().zone
         said = {rule.name: discounts.describe(rule, zone) for rule in discounts.automatic()}
     assert said == {

@@ -32,7 +32,7 @@ def _open(url: str, folder: Path) -> None:
     db.configure(url, pool_size=5)
     storage.configure(f"file:{folder}")
     catalog.clear_cache()
-    discounts.forget()
+    discounts.clear_cache()
 
 
 def _close() -> None:

@@ -100,14 +100,14 @@ def test_redis_is_gone_and_comes_back_empty(rig: Rig, buyers: int) -> None:
 
 
 @pytest.mark.faults
-def test_redis_forgets_again_and_again(rig: Rig, buyers: int, chance: random.Random) -> None:
-    def forget() -> None:
+def test_redis_is_flushed_again_and_again(rig: Rig, buyers: int, chance: random.Random) -> None:
+    def flush() -> None:
         with Redis.from_url(rig.redis_url) as redis:
             redis.flushall()
         time.sleep(chance.uniform(0.1, 2))
 
-    with rig.database(), meanwhile(forget):
-        everybody_buys(rig, buyers, "forgotten")
+    with rig.database(), meanwhile(flush):
+        everybody_buys(rig, buyers, "flushed")
         assert wait_until_idle(rig) == []
 
 

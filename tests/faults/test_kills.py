@@ -1,4 +1,4 @@
-"""Processes die and Redis forgets, while people buy: no email is lost, no order is wrong."""
+"""Processes die and Redis is flushed, while people buy: no email is lost, no order is wrong."""
 
 import random
 import threading
@@ -20,7 +20,7 @@ from tests.support.stock import ledger_differences
 ORDERS = 200
 
 
-def test_killed_workers_and_a_forgetful_redis_lose_nothing(shop: RunningShop, seed: int) -> None:
+def test_killed_workers_and_flushed_redis_lose_nothing(shop: RunningShop, seed: int) -> None:
     chance = random.Random(seed)
     is_over = threading.Event()
     done = Counter[str]()

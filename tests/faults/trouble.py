@@ -1,4 +1,4 @@
-"""Trouble while others work: kills, restarts and a forgetful Redis, as a seed decides."""
+"""Trouble while others work: kills, restarts and a flushed Redis, as a seed decides."""
 
 import random
 import threading

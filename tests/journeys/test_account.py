@@ -76,7 +76,7 @@ def test_account_from_first_email_to_first_order(
     expect(page.get_by_role("heading", level=1, name=number)).to_be_visible()
 
 
-def test_a_forgotten_password_is_replaced_and_other_browsers_are_signed_out(
+def test_new_password_signs_other_browsers_out(
     shop: RunningShop, visit: Visit, owner: Visitor
 ) -> None:
     email = f"ilse-{secrets.token_hex(3)}@example.com"

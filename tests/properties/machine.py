@@ -159,7 +159,7 @@ class Ground:
         outer = self.connection.begin()
         db.bind(self.connection)
         catalog.clear_cache()
-        discounts.forget()
+        discounts.clear_cache()
         try:
             yield self.connection
         finally:

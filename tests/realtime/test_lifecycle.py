@@ -76,7 +76,7 @@ def test_staff_who_lose_a_permission_lose_the_socket_that_uses_it(hasty_door, ca
         assert idle.ask("staff:orders")["code"] == "forbidden"
 
 
-def test_a_client_that_closes_is_answered_and_forgotten(door):
+def test_closing_client_is_answered_and_removed(door):
     before = door.metrics()["connections"]
     client = Client(door)
     client.socket.send_close(4000, b"bye")
@@ -85,7 +85,7 @@ def test_a_client_that_closes_is_answered_and_forgotten(door):
     assert eventually(lambda: door.metrics()["connections"] == before)
 
 
-def test_a_client_that_hangs_up_in_a_message_is_forgotten(door):
+def test_client_that_hangs_up_mid_message_is_removed(door):
     before = door.metrics()["connections"]
     client = Client(door)
     client.socket.send_frame(ABNF(0, 0, 0, 0, ABNF.OPCODE_TEXT, 1, b'{"op"'))

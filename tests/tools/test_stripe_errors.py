@@ -81,7 +81,7 @@ def test_errors_are_counted_down_by_path(rig: Rig) -> None:
     assert rig.client.v1.payment_intents.cancel(intent.id).status == "canceled"
 
 
-def test_reset_forgets_planned_errors(rig: Rig) -> None:
+def test_reset_clears_planned_errors(rig: Rig) -> None:
     rig.control(fail={"path": "/v1/payment_intents", "times": 3})
     assert rig.call("GET", "/_control")[1]["fail"][0]["times"] == 3
 

@@ -248,7 +248,7 @@ class Api:
                     answer = _refused(outage.refusal())
             except Refusal as refusal:
                 if not refusal.keeps_changes:
-                    unit.forget()
+                    unit.discard()
                 answer = _refused(refusal, role=call.role)
                 if isinstance(refusal, Locked):
                     return answer

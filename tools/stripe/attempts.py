@@ -30,7 +30,7 @@ class Attempts:
         """Start paying with the intent's payment method. Raises CardRefused for a decline."""
         method = unit.find("payment_method", intent["payment_method"])
         if method["type"] not in intent["payment_method_types"]:
-            unit.forget()
+            unit.discard()
             raise Invalid(
                 f"The PaymentMethod provided ({method['type']}) is not allowed for this "
                 "PaymentIntent. Please attach a PaymentMethod of one of the following types: "
@@ -205,7 +205,7 @@ class Attempts:
 
     def _redirect(self, unit: Unit, intent: Json, how: Json) -> Json:
         if "return_url" not in how:
-            unit.forget()
+            unit.discard()
             raise Invalid(
                 "You must provide a return_url when confirming a PaymentIntent with a payment "
                 "method that may redirect the customer.",

@@ -55,11 +55,11 @@ class Chores:
             except Locked:
                 return  # Still due: the next round tries again.
             except Refusal as refusal:
-                # The object moved on meanwhile (refunded, canceled, forgotten): nothing to do.
+                # The object moved on meanwhile (refunded, canceled, deleted): nothing to do.
                 log.info('{"event":"chore_skipped","chore":"%s","why":"%s"}', name, refusal.code)
-                unit.forget()
+                unit.discard()
             except Exception:
                 log.exception('{"event":"chore_error","chore":"%s"}', name)
-                unit.forget()
+                unit.discard()
             unit.drop("task", task_id)
             unit.commit()

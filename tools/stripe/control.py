@@ -10,7 +10,7 @@ All bodies and answers are JSON. Bad input gets 400 with a sentence and changes 
 - `POST /_control/payment`, `/refund`, `/dispute`, `/fraud_warning`, `/review` and `/payout` act as
   somebody at a bank or in Stripe's dashboard (`dashboard.Dashboard`).
 - `POST /_control/redeliver`, `/flush`, `/reset_data`: send events again, wait until nothing is
-  queued, forget all objects.
+  queued, delete all objects.
 
 Examples:
 

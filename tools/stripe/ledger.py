@@ -82,7 +82,7 @@ class Ledger:
                 listener(changes)
 
     def clear(self) -> None:
-        """Forget everything, in the file as well."""
+        """Delete everything, in the file as well."""
         with self._mutex:
             self._kinds.clear()
             self._locks.clear()
@@ -234,7 +234,7 @@ class Unit:
         return self.put(value["object"], {**value, **fields})
 
     def drop(self, kind: str, object_id: str) -> None:
-        """Forget an object."""
+        """Delete an object."""
         self._changes[kind, object_id] = None
 
     def emit(
@@ -283,6 +283,6 @@ class Unit:
         self.ledger.commit([(kind, key, value) for (kind, key), value in self._changes.items()])
         self._changes.clear()
 
-    def forget(self) -> None:
+    def discard(self) -> None:
         """Throw the changes away."""
         self._changes.clear()

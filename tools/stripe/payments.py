@@ -121,7 +121,7 @@ class Payments:
             fields["payment_method"] = method[0]["id"]
         intent = unit.change(intent, **fields)
         if intent["payment_method"] is None:
-            unit.forget()
+            unit.discard()
             raise _unexpected_state(
                 intent,
                 "You cannot confirm this PaymentIntent because it's missing a payment method. You "

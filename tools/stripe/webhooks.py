@@ -100,7 +100,7 @@ class Courier:
             return self._left()
 
     def clear(self) -> None:
-        """Forget everything that is queued."""
+        """Drop everything that is queued."""
         with self._changed:
             self._due.clear()
             self._lanes.clear()
