@@ -46,8 +46,10 @@ def main() -> None:
         print("one item that everybody wants …", flush=True)
         hot_statements, hot = hot_item.measure(shop, seconds=2.0 if quick else 8.0)
         print("sockets …", flush=True)
-        told = argparse.Namespace(clients=1_000, rounds=20 if quick else 200, burst=200, bursts=3)
-        sockets = fanout.measure(shop.environment, told)
+        options = argparse.Namespace(
+            clients=1_000, rounds=20 if quick else 200, burst=200, bursts=3
+        )
+        sockets = fanout.measure(shop.environment, options)
         loads.append(os.getloadavg()[0])
         postgres = session.scalar(text("SHOW server_version"))
         session.remove()
@@ -73,7 +75,7 @@ def main() -> None:
         "`python -m bench.memory`",
         memory.report(sizes, requests),
         "## One message to a thousand sockets",
-        fanout.report(sockets, told).strip(),
+        fanout.report(sockets, options).strip(),
     ]
     chosen.out.write_text("\n\n".join(parts) + "\n")
     print(f"written to {chosen.out}")

@@ -120,9 +120,9 @@ def measure(shop: Shop, *, seconds: float = 8.0) -> Checkout:
 
 def crowd(shop: Shop, buyers: int, **limit: float) -> dict[str, Any]:
     """Buyers in a process of their own. Returns their times by step."""
-    told = {"port": shop.port, "stripe_port": shop.stripe_port, "buyers": buyers, **limit}
+    options = {"port": shop.port, "stripe_port": shop.stripe_port, "buyers": buyers, **limit}
     done = subprocess.run(
-        [sys.executable, "-m", "bench.checkout", "--be-buyers", json.dumps(told)],
+        [sys.executable, "-m", "bench.checkout", "--be-buyers", json.dumps(options)],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,

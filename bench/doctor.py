@@ -1,6 +1,6 @@
 """How long a shop's integrity checks take: ``python -m bench.doctor --orders 100000``.
 
-The orders are whole: paid, sent and told of, with their stock ledger, events, emails and messages,
+The orders are whole: paid, sent and reported, with their stock ledger, events, emails and messages,
 so that every check passes and every table has its size. Written by SQL, for measuring only.
 """
 

@@ -57,14 +57,14 @@ def measure(shop: Shop, *, seconds: float) -> tuple[list[str], list[Rate]]:
     variant_id = _item()
     statements = _statements(variant_id)
     environment = shop.environment
-    told = {"variant_id": variant_id, "seconds": seconds, "threads": BUYERS // PROCESSES}
+    options = {"variant_id": variant_id, "seconds": seconds, "threads": BUYERS // PROCESSES}
     sql = f"inventory.reserve, {PROCESSES} processes of {BUYERS // PROCESSES} threads"
     rates: dict[str, list[Rate]] = {"SQL": [], "pgbench": []}
     for _ in range(2):
-        rates["SQL"].append(_crowd(environment, told, sql))
+        rates["SQL"].append(_crowd(environment, options, sql))
         rates["pgbench"].append(_pgbench(environment["DATABASE_URL"], statements, seconds))
     with shop.web(workers=2):
-        by_http = _crowd(environment, told | {"port": shop.port}, "whole orders by HTTP")
+        by_http = _crowd(environment, options | {"port": shop.port}, "whole orders by HTTP")
     best = [max(runs, key=lambda run: run.per_second) for runs in rates.values()]
     with transaction():
         level = inventory.levels([variant_id])[variant_id]
@@ -136,10 +136,10 @@ def _statements(variant_id: int) -> list[str]:
     return ["BEGIN", *seen, "COMMIT"]
 
 
-def _crowd(environment: dict[str, str], told: dict[str, Any], name: str) -> Rate:
+def _crowd(environment: dict[str, str], options: dict[str, Any], name: str) -> Rate:
     crowd = [
         subprocess.Popen(
-            [sys.executable, "-m", "bench.hot_item", "--be-buyers", json.dumps(told)],
+            [sys.executable, "-m", "bench.hot_item", "--be-buyers", json.dumps(options)],
             cwd=PROJECT,
             env=environment,
             stdin=subprocess.PIPE,

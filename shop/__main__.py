@@ -12,7 +12,7 @@ from shop.realtime import broadcasts
 
 
 def main() -> int:
-    """Run a process until it is told to stop. Returns the exit code: 2 for bad settings."""
+    """Run a process until it is asked to stop. Returns the exit code: 2 for bad settings."""
     parser = argparse.ArgumentParser(prog="python -m shop", description=__doc__)
     programs = parser.add_subparsers(dest="program", required=True)
     workers = programs.add_parser("worker", help="run reactions: emails, images, payments")

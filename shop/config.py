@@ -75,7 +75,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything the shop can be told from outside. Names in ``.env.example``."""
+    """Everything that is set from outside. Names in ``.env.example``."""
 
     env: str
     secret_key: str = field(repr=False)

@@ -130,7 +130,7 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     MailQueued: [_outside(_deliver_mail)],
     MediaStored: [_slow(_make_renditions, minutes=2)],
     DoctorAsked: [_slow(_ask_doctor, minutes=15)],
-    # At most sockets are told of these, but the relay must know every event it may meet.
+    # At most sockets hear of these, but the relay must know every event it may meet.
     CartChanged: [],
     DisputeChanged: [],
     DoctorAnswered: [],

@@ -137,7 +137,7 @@ def moved(given: Moved, currency: str = "EUR", rate: str | None = None) -> Movem
 
 
 def dispute(payment: Payment, status: str, *facts: Moved, **changes: Any) -> SentDispute:
-    """What Stripe would say of a dispute that moved these; all of its amount unless told."""
+    """What Stripe would say of a dispute that moved these; all of its amount unless given."""
     amount = changes.get("amount_minor", payment.amount_minor)
     if not facts and not status.startswith("warning") and status != "prevented":
         back = (("txn_back", amount, 0),) if status == "won" else ()

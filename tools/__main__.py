@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(var: VarFolder, options: Options) -> int:
-    """Run the stack in this process until it is told to stop."""
+    """Run the stack in this process until it is asked to stop."""
     with var.lock():
         stack = Stack(var, options, say=_print, echo=_ignore if options.is_detached else _print)
 

@@ -16,7 +16,7 @@ import psutil
 
 @dataclass(frozen=True)
 class Footprint:
-    """One process, told apart from a later one with the same pid."""
+    """One process, distinguished from a later one with the same pid."""
 
     pid: int
     started: float

@@ -64,7 +64,7 @@ class Valkey:
         raise CannotStart(failure("Valkey did not start", said))
 
     def stop(self) -> None:
-        """Stop the server and wait for it; what it was told is on disk then."""
+        """Stop the server and wait for it; what was written to it is on disk then."""
         if self._process is None:
             return
         self._process.terminate()

@@ -64,11 +64,11 @@ def run(
     port: int, per_client: Sequence[Sequence[str]], *, seconds: float = 60.0, most: int = 10**9
 ) -> Load:
     """Let each client repeat its requests for so long, or until ``most`` were answered."""
-    told = {"port": port, "clients": per_client, "seconds": seconds, "most": most}
+    options = {"port": port, "clients": per_client, "seconds": seconds, "most": most}
     done = subprocess.run(
         [sys.executable, "-m", "bench.support.load"],
         cwd=PROJECT,
-        input=json.dumps(told),
+        input=json.dumps(options),
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -113,8 +113,8 @@ class _Client:
 
 
 def _main() -> None:
-    told: dict[str, Any] = json.load(sys.stdin)
-    clients = [_Client(told["port"], requests) for requests in told["clients"]]
+    options: dict[str, Any] = json.load(sys.stdin)
+    clients = [_Client(options["port"], requests) for requests in options["clients"]]
     poll = select.epoll()
     by_number = {client.socket.fileno(): client for client in clients}
     for number in by_number:
@@ -125,9 +125,11 @@ def _main() -> None:
     took: list[float] = []
     statuses: Counter[str] = Counter()
     size = 0
-    until = began + told["seconds"]
+    until = began + options["seconds"]
     latest = until + FIRST_ANSWER_S
-    while (now := time.perf_counter()) < (until if took else latest) and len(took) < told["most"]:
+    while (now := time.perf_counter()) < (until if took else latest) and len(took) < options[
+        "most"
+    ]:
         for number, _ in poll.poll(1):
             client = by_number[number]
             if client.is_answered():

@@ -148,7 +148,7 @@ def free_port() -> int:
 def gunicorn(
     target: str, *options: str, port: int, environment: dict[str, str]
 ) -> Iterator[psutil.Process]:
-    """A gunicorn, with one worker unless told, once ``/healthz`` answers. Yields the
+    """A gunicorn, with one worker if not said otherwise, once ``/healthz`` answers. Yields the
     first worker."""
     base = [sys.executable, "-m", "gunicorn", "--no-control-socket", "-w", "1"]
     base += ["--log-level", "warning"]

@@ -185,7 +185,7 @@ def _outcome(value: str, row: Listed) -> Any:
 
 
 class WebhooksView(View):
-    """What Stripe has told the shop, and what became of it."""
+    """What Stripe has reported to the shop, and what became of it."""
 
     route_base = "/admin/webhooks"
     datamodel = Table(WebhookDelivery)

@@ -176,7 +176,7 @@ def _is_person() -> bool:
     return request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
 
 
-# Asked before a page reads anything: it shows all that was told until then.
+# Asked before a page reads anything: it shows all that was reported until then.
 _NEWEST = select(func.coalesce(func.max(Broadcast.seq), 0)).scalar_subquery().label("newest")
 
 

@@ -97,7 +97,7 @@ class LinkSchema(Schema):
     password = line(256, least=1, required=True)
 
 
-class ToldSchema(Schema):
+class AcceptedSchema(Schema):
     """What happens next."""
 
     detail = fields.String(required=True)
@@ -166,7 +166,7 @@ def me() -> Any:
 @bp.post("/auth/register")
 @unasked
 @bp.arguments(RegisterSchema)
-@bp.response(202, ToldSchema)
+@bp.response(202, AcceptedSchema)
 def register(given: dict[str, str]) -> dict[str, str]:
     """Ask for an account
 
@@ -193,7 +193,7 @@ def confirm(given: dict[str, str]) -> None:
 @bp.post("/auth/password-reset")
 @unasked
 @bp.arguments(EmailSchema)
-@bp.response(202, ToldSchema)
+@bp.response(202, AcceptedSchema)
 def ask_for_password(given: dict[str, Any]) -> dict[str, str]:
     """Ask for an email with a link to a new password (customers)
 

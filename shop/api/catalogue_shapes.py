@@ -8,7 +8,7 @@ from marshmallow import fields
 
 from shop import catalog, checkout, inventory, media
 from shop.api import etags
-from shop.api.fields import Schema, told
+from shop.api.fields import Schema, shown_fields
 from shop.catalog.models import Category, Image, Product, Variant
 
 
@@ -77,10 +77,10 @@ class StockSchema(Schema):
 
 
 class VariantSchema(Schema):
-    """What can be put in a cart. ``left`` is told when few are. Optional: for staff only."""
+    """What can be put in a cart. ``left`` is given when few are. Optional: for staff only."""
 
     class Meta(Schema.Meta):
-        include = told(catalog.VARIANT_FIELDS)
+        include = shown_fields(catalog.VARIANT_FIELDS)
 
     id = fields.Integer(required=True)
     product_id = fields.Integer(required=True)
@@ -94,10 +94,10 @@ class VariantSchema(Schema):
 
 
 class ProductSchema(Schema):
-    """A product. Staff are also told what is not for sale, and how it is managed."""
+    """A product. Staff also see what is not for sale, and how it is managed."""
 
     class Meta(Schema.Meta):
-        include = told(catalog.PRODUCT_FIELDS)
+        include = shown_fields(catalog.PRODUCT_FIELDS)
 
     id = fields.Integer(required=True)
     description_html = fields.String()
@@ -182,7 +182,7 @@ def page(one: catalog.ProductPage) -> Shown:
 
 
 def variant_on_page(one: catalog.VariantView, product_id: int) -> Shown:
-    """A variant as everybody sees it: how many are left is told as the page tells it."""
+    """A variant as everybody sees it: how many are left is shown as on the page."""
     return _public(catalog.VARIANT_FIELDS, one) | {
         "id": one.id,
         "product_id": product_id,

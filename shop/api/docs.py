@@ -110,18 +110,18 @@ def _spec() -> dict[str, Any]:
 def _operations(spec: dict[str, Any], tag: str) -> Iterator[Operation]:
     for path, methods in spec["paths"].items():
         for method in METHODS:
-            told = methods.get(method)
-            if told is None or tag not in told["tags"]:
+            operation = methods.get(method)
+            if operation is None or tag not in operation["tags"]:
                 continue
             parameters = [_resolved(spec, one) for one in methods.get("parameters", [])]
-            parameters += [_resolved(spec, one) for one in told.get("parameters", [])]
-            kind, schema = _content(_resolved(spec, told.get("requestBody", {})))
+            parameters += [_resolved(spec, one) for one in operation.get("parameters", [])]
+            kind, schema = _content(_resolved(spec, operation.get("requestBody", {})))
             yield Operation(
                 method=method,
                 path=path,
-                summary=told.get("summary", ""),
-                description=told.get("description", ""),
-                needs=_needs(told),
+                summary=operation.get("summary", ""),
+                description=operation.get("description", ""),
+                needs=_needs(operation),
                 parameters=[
                     Field(
                         f"{one['name']} ({one['in']})",
@@ -133,22 +133,24 @@ def _operations(spec: dict[str, Any], tag: str) -> Iterator[Operation]:
                 ],
                 body=_members(spec, schema, deep=True),
                 body_kind=kind,
-                answers=list(_answers(spec, told)),
+                answers=list(_answers(spec, operation)),
             )
 
 
-def _answers(spec: dict[str, Any], told: dict[str, Any]) -> Iterator[tuple[str, str, list[Field]]]:
-    for status, response in told["responses"].items():
+def _answers(
+    spec: dict[str, Any], operation: dict[str, Any]
+) -> Iterator[tuple[str, str, list[Field]]]:
+    for status, response in operation["responses"].items():
         if status.startswith(("2", "3")):
             _, schema = _content(_resolved(spec, response))
             yield status, _kind(spec, schema) if schema else "nothing", _members(spec, schema)
 
 
-def _needs(told: dict[str, Any]) -> str:
-    if "x-permission" in told:
-        permission, page = told["x-permission"].split()
+def _needs(operation: dict[str, Any]) -> str:
+    if "x-permission" in operation:
+        permission, page = operation["x-permission"].split()
         return f"Staff: {permission} on {page}"
-    security = told.get("security")
+    security = operation.get("security")
     if not security:
         return "Everybody"
     return "Everybody; a token says who you are" if {} in security else "Access token"

@@ -78,9 +78,9 @@ def taken(declared: Declared, *, is_new: bool = False) -> dict[str, fields.Field
     return {name: _taken(one, required=is_new and one.is_needed) for name, one in declared.items()}
 
 
-def told(declared: Declared) -> dict[str, fields.Field[Any]]:
-    """Returns how a schema tells each declared field; only staff are told what is not public."""
-    return {name: _told(one, required=one.is_public) for name, one in declared.items()}
+def shown_fields(declared: Declared) -> dict[str, fields.Field[Any]]:
+    """Returns how a schema tells each declared field; only staff see what is not public."""
+    return {name: _shown_field(one, required=one.is_public) for name, one in declared.items()}
 
 
 def _taken(one: Field[Any], **details: Any) -> fields.Field[Any]:
@@ -103,7 +103,7 @@ def _taken(one: Field[Any], **details: Any) -> fields.Field[Any]:
     raise TypeError(f"the API takes no {type(one).__name__}")
 
 
-def _told(one: Field[Any], **details: Any) -> fields.Field[Any]:
+def _shown_field(one: Field[Any], **details: Any) -> fields.Field[Any]:
     if one.is_nullable:
         details["allow_none"] = True
     match one:

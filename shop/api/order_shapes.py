@@ -226,7 +226,7 @@ class StaffOrderSchema(ShortOrderSchema):
 
 
 class OrderSchema(StaffOrderSchema):
-    """An order. ``token`` is the secret of its owner; staff are not told."""
+    """An order. ``token`` is the secret of its owner; staff do not see it."""
 
     token = fields.String()
 
@@ -258,7 +258,7 @@ def order_shown(order: orders.Order, *, to_owner: bool) -> dict[str, Any]:
 
 
 def _money_shown(order: orders.Order, attempts: Sequence[payments.Payment]) -> dict[str, Any]:
-    """What only staff are told of an order's money."""
+    """What only staff see of an order's money."""
     refunds = [refund for one in attempts for refund in one.refunds]
     returned = [ReturnedUnits(one, order) for one in payments.returns_of(order.id)]
     balance = payments.balance_of(order.id, order.currency)

@@ -1,4 +1,4 @@
-"""Changing carts. Each change raises the version and is told to the owner's other devices."""
+"""Changing carts. Each change raises the version and is sent to the owner's other devices."""
 
 from collections.abc import Mapping
 from typing import Any

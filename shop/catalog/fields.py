@@ -1,7 +1,7 @@
 """What can be written about a product and a variant: each field is declared once, here.
 
-A declaration says what a field is called, what may stand in it, where the admin has it and who is
-told it. The operations check by it; the admin's forms and the API's schemas are made of it. A new
+A declaration says what a field is called, what may stand in it, where the admin has it and who
+sees it. The operations check by it; the admin's forms and the API's schemas are made of it. A new
 column needs its model, its migration and its declaration.
 """
 

@@ -64,7 +64,7 @@ SCHEDULE = (
 
 class BroadcastPublisher:
     """Publishes broadcasts. What Redis did not take is lost to the sockets that are open, so they
-    are told to read everything again as soon as it takes something; so they are when a relay
+    have to read everything again as soon as it takes something; so they are when a relay
     starts, because the one before may have died between its commit and its publishing."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ def run(
     reactions: Reactions,
     messages: Messages,
 ) -> None:
-    """Relay until told to stop (SIGTERM or SIGINT)."""
+    """Relay until asked to stop (SIGTERM or SIGINT)."""
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
@@ -138,7 +138,7 @@ def relay_once(
     """Dispatch one batch of events. Returns how many.
 
     Runs are enqueued and broadcasts published after the commit: what is lost then is enqueued
-    again, and sockets are told to read everything again.
+    again, and sockets have to read everything again.
     """
     due_runs, broadcasts, claimed = core.dispatch(reactions, messages)
     publisher.publish(broadcasts)

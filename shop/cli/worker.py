@@ -119,7 +119,7 @@ def check(data: bytes, raw: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def run(processes: int) -> None:
-    """Work until told to stop, finishing the job at hand. Slow jobs wait for the others.
+    """Work until asked to stop, finishing the job at hand. Slow jobs wait for the others.
 
     Workers do not fork for each job: a fresh process would compile every statement again, which
     costs twenty times what the jobs do. A worker that dies is replaced by the pool, and what it

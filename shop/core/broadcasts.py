@@ -1,4 +1,4 @@
-"""What sockets are told, numbered in the order of sending and kept for those who were away."""
+"""What sockets hear, numbered in the order of sending and kept for those who were away."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,13 +10,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from shop.core import clock, retention
 from shop.core.db import Base, session, transaction
 
-# Sockets that were away for longer are told to read everything again.
+# Sockets that were away for longer have to read everything again.
 BROADCASTS_KEPT = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
 class SocketMessage:
-    """What sockets that follow ``topic`` are told."""
+    """What sockets that follow ``topic`` hear."""
 
     topic: str
     type: str

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from shop.core.errors import Invalid
 from shop.core.i18n import gettext as _
 
-# Near the years 1 and 9999 a date cannot be told on another zone's clock, nor read back.
+# Near the years 1 and 9999 a date cannot be shown on another zone's clock, nor read back.
 YEARS = range(2000, 3000)
 _frozen: ContextVar[datetime | None] = ContextVar("frozen_clock", default=None)
 

@@ -40,13 +40,13 @@ def configure(folder: Path | None) -> None:
 def before(step: str) -> None:
     """The step has not begun, or its commit was not sent. Raises ``LookupError`` for a typo."""
     if _folder is not None:
-        _die_if_told(_folder, "before", step)
+        _die_if_asked(_folder, "before", step)
 
 
 def after(step: str) -> None:
     """The step is done, and nobody knows yet. Raises ``LookupError`` for a typo."""
     if _folder is not None:
-        _die_if_told(_folder, "after", step)
+        _die_if_asked(_folder, "after", step)
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def around(step: str) -> Iterator[None]:
     after(step)
 
 
-def _die_if_told(folder: Path, side: str, step: str) -> None:
+def _die_if_asked(folder: Path, side: str, step: str) -> None:
     if step not in STEPS:
         raise LookupError(f"no step is called {step}")
     with suppress(FileNotFoundError):

@@ -2,7 +2,7 @@
 
 Modelled on the IETF draft "The Idempotency-Key HTTP Header Field": the first call claims the key,
 a repeat gets the stored answer, another body under the same key is refused, and a call that is
-still running is told apart from one that is done.
+still running is distinguished from one that is done.
 """
 
 import hashlib

@@ -24,7 +24,7 @@ _SECRETS = re.compile(
 
 
 def redact(text: str) -> str:
-    """Returns ``text`` with ``[hidden]`` in place of every secret that can be told as one."""
+    """Returns ``text`` with ``[hidden]`` in place of every secret that can be recognised as one."""
     return _SECRETS.sub(_hide, text)
 
 

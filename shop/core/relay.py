@@ -89,13 +89,13 @@ def pending_event_ids() -> Select[int]:
 def _socket_messages(
     record: EventRecord, messages: Callable[[EventRecord], Iterable[SocketMessage]]
 ) -> list[SocketMessage]:
-    """What sockets are told; an event that cannot be told must not stop the emails behind it."""
+    """What sockets hear; an event that cannot be broadcast must not stop the emails behind it."""
     try:
         return list(messages(record))
     except DBAPIError:  # the transaction is lost: the whole batch comes round again
         raise
     except Exception:
-        log.exception("event not told", extra={"type": record.type, "event_id": record.id})
+        log.exception("event not broadcast", extra={"type": record.type, "event_id": record.id})
         return []
 
 

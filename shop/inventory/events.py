@@ -29,7 +29,7 @@ class StockChanged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class StockLow(Event):
-    """These variants have just crossed their level downwards; told once per crossing, and not when
-    a buyer changes what an order of theirs reserved already."""
+    """These variants have just crossed their level downwards; reported once per crossing, and not
+    when a buyer changes what an order of theirs reserved already."""
 
     changes: list[Change]

@@ -254,7 +254,7 @@ WITH wanted (variant_id, quantity, replaced) AS (
         'changes', jsonb_agg(to_jsonb(c) ORDER BY variant_id)), NULL
     FROM change c JOIN planned p USING (variant_id)
     WHERE c.after <= c.low AND c.low < c.before - p.replaced HAVING count(*) > 0
-), told AS (
+), emitted AS (
     INSERT INTO event (
         type, payload, order_id, occurred_at, actor_kind, actor_id, actor_name, request_id)
     SELECT type, payload, order_id, CAST(:at AS timestamptz),

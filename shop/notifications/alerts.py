@@ -24,7 +24,7 @@ def configure(*, to: str) -> None:
 
 
 def send_low_stock(event: StockLow) -> None:
-    """Something has just crossed its level. Nobody is told when there is nobody to tell."""
+    """Something has just crossed its level. Nobody is notified when nobody is to be."""
     to = _settings["to"] or session.scalar(_OWNER)
     if not to:
         return

@@ -150,7 +150,7 @@ def send_delivered(event: OrderDelivered) -> None:
 
 
 def send_cancelled(event: OrderCancelled) -> None:
-    """The order was cancelled; not told when another order of the same cart took its place, unless
+    """The order was cancelled; not sent when another order of the same cart took its place, unless
     its customer has a voucher that must not be paid any more."""
     order, paid = orders.by_id(event.order_id), None
     if event.reason in orders.REPLACEMENTS:
@@ -292,9 +292,9 @@ def _about_payment(order_id: int, payment_id: int) -> tuple[orders.Order, paymen
 
 def _was_on_its_way(order: orders.Order) -> bool:
     """Whether the customer had done their part, or had a voucher to do it with."""
-    told = {PaymentProcessing.__name__, VoucherIssued.__name__}
+    event_types = {PaymentProcessing.__name__, VoucherIssued.__name__}
     return any(
-        entry.type in told
+        entry.type in event_types
         or (entry.type == PaymentFailed.__name__ and entry.payload.get("later") is True)
         for entry in orders.timeline(order.id)
     )

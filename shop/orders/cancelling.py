@@ -28,7 +28,8 @@ CANCEL_REASONS: dict[str, str] = {
 def cancel(order: Order, *, reason: str, goes_back: bool = False) -> None:
     """Cancel the order before anything was shipped; releases its stock.
 
-    Refunding is for payments, in the same step; the customer is told if the money ``goes_back``.
+    Refunding is for payments, in the same step; the customer is notified if the money
+    ``goes_back``.
     """
     if order.fulfilment_status != FulfilmentStatus.UNFULFILLED:
         raise TransitionRefused(_("Part of this order was shipped, so it cannot be cancelled."))

@@ -49,7 +49,7 @@ class OrderProcessing(OrderEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderShipped(OrderEvent):
-    """A shipment left the house; the customer is told unless ``notify`` says not to."""
+    """A shipment left the house; the customer is notified unless ``notify`` says not to."""
 
     fulfilment_id: int
     notify: bool = True

@@ -51,7 +51,7 @@ class Books:
         return self.ours != self.theirs
 
     def refusal(self) -> CannotApply:
-        """What a person is told of it."""
+        """What a person reads of it."""
         return CannotApply(
             RefusalName.BOOKS_DIFFER,
             f"Our books say {self.ours}; Stripe's balance says {self.theirs}.",
@@ -208,5 +208,5 @@ def _ours(payment_id: int, currency: str) -> _Sums:
 
 def _said(sums: _Sums, currency: str) -> str:
     fees = (Money(minor, of).format() for of, minor in sorted(sums.fees_minor.items()) if minor)
-    told = ", ".join(f"{fee} dispute fees" for fee in fees)
-    return Money(sums.gross_minor, currency).format() + (f", {told}" if told else "")
+    fee_words = ", ".join(f"{fee} dispute fees" for fee in fees)
+    return Money(sums.gross_minor, currency).format() + (f", {fee_words}" if fee_words else "")

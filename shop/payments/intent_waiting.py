@@ -85,7 +85,7 @@ def write_failure(
     order: orders.Order, payment: Payment, intent: Intent, *, was_waiting: bool, reason: str = ""
 ) -> SyncOutcome:
     """Write a failure down once. One that came days after the customer has done their part gives
-    them time to pay again, also when nobody had told us that the money was on its way."""
+    them time to pay again, also when nobody had said that the money was on its way."""
     reason = intent.failure or reason or methods.NOT_ARRIVED
     reference = intent.failure_reference or intent.id
     is_new = note(payment, MoneyEventKind.FAILED, 0, reference, occurred_at=intent.charged_at)

@@ -16,15 +16,15 @@ from shop.payments.stripe_errors import AccessDenied, NoSuchObject, Refused
 def alert_differences(look: Look) -> Iterator[Difference | None]:
     """What Stripe warns of, and what somebody is still asked about. Last, as nothing waits for
     it: a key that may not list these, or an account without them, is a difference."""
-    told = unapplied.open_references()
+    open_tasks = unapplied.open_references()
     for watched in alerts.WATCHED:
         what = f"{watched.what} list"
         try:
             yield from _alerts_of(look, watched)
-            if look.mends and what in told:
+            if look.mends and what in open_tasks:
                 unapplied.resolve(what)
         except (AccessDenied, Refused) as error:
-            if look.mends and what in told:
+            if look.mends and what in open_tasks:
                 continue
             refusal = unapplied.CannotApply(unapplied.RefusalName.NOT_LISTED, str(error))
             raise_it = partial(as_it_was, refusal)

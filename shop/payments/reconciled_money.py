@@ -228,7 +228,7 @@ def _dispute(look: Look, sent: stripe_objects.SentDispute) -> Difference | None:
 
 def balance_differences(look: Look) -> Iterator[Difference | None]:
     """The books of each charge against Stripe's balance, once all else was reconciled."""
-    told = unapplied.open_references()
+    open_tasks = unapplied.open_references()
     for books in charge_balances.books_since(look.since, look.sources):
         if books.number in look.differing:
             continue
@@ -242,5 +242,5 @@ def balance_differences(look: Look) -> Iterator[Difference | None]:
                 partial(as_it_was, books.refusal()),
                 intent_id=books.intent_id,
             )
-        elif look.mends and books.charge_id in told:
+        elif look.mends and books.charge_id in open_tasks:
             unapplied.resolve(books.charge_id)

@@ -1,4 +1,4 @@
-"""Asking Stripe, on the relay's timetable, about everything that nobody told us of."""
+"""Asking Stripe, on the relay's timetable, about everything that we have not heard of."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -132,8 +132,8 @@ def _sync(payment_id: int, intent_id: str) -> str:
 
 
 def _warn_of_endings() -> None:
-    """Authorised money that is lost within a day unless somebody captures it; told once."""
-    told = select(Task.id).where(
+    """Authorised money that is lost within a day unless somebody captures it; reported once."""
+    warned = select(Task.id).where(
         Task.kind == "capture_soon", Task.reference == cast(Payment.id, Text)
     )
     ending = session.execute(
@@ -142,7 +142,7 @@ def _warn_of_endings() -> None:
         .join(orders.Order, orders.Order.id == Payment.order_id)
         .where(Payment.status == AttemptStatus.AUTHORISED,
                Payment.capture_before < clock.now() + WARN_BEFORE,
-               ~told.exists())
+               ~warned.exists())
         .order_by(Payment.capture_before)
     ).all()  # fmt: skip
     end_read()

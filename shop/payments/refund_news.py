@@ -150,7 +150,7 @@ def report_stuck_refunds() -> int:
     """Ask a person about every refund that Stripe has not confirmed for an hour, or not ended for
     two weeks; once for each. Returns how many were reported. One statement when there is none."""
     now = clock.now()
-    told = select(Task.id).where(
+    is_asked = select(Task.id).where(
         Task.kind == STUCK,
         Task.reference == func.concat(Refund.id, ":", Refund.attempt, ":", Refund.status),
     )
@@ -163,7 +163,7 @@ def report_stuck_refunds() -> int:
             ((Refund.status == RefundStatus.REQUESTED)
              & (Refund.requested_at < now - CONFIRMED_WITHIN))
             | ((Refund.status == RefundStatus.SENT) & (Refund.requested_at < now - ENDED_WITHIN)),
-            ~told.exists(),
+            ~is_asked.exists(),
         )
         .order_by(Refund.id)
     ).all()  # fmt: skip

@@ -21,7 +21,7 @@ def move_stock(
 
     Either happens once to a unit, also when the refund that did it has failed since and this is
     another one, or when the unit was cancelled before and its money kept. ``goes_back``: money
-    does, too, and the customer is told so.
+    does, too, and the customer is notified.
     """
     moved = _Moved.before(order)
     still_open: dict[int, int] = {}

@@ -76,7 +76,7 @@ ORDER_MESSAGES: dict[type[OrderEvent] | type[Event], str] = {
 
 
 def messages(record: EventRecord) -> Iterable[SocketMessage]:
-    """What sockets are told of one event. Runs in the relay, inside its transaction."""
+    """What sockets hear of one event. Runs in the relay, inside its transaction."""
     event = record.event
     if type(event) in ORDER_MESSAGES:
         yield from _order_messages(ORDER_MESSAGES[type(event)], record.payload["order_id"])

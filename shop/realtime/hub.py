@@ -188,30 +188,30 @@ class Hub:
         for news in batch:
             if news["topic"] in self.rooms:
                 by_name.setdefault(news["topic"], []).append((news["seq"], event_frame(news)))
-        for name, told in by_name.items():
+        for name, sent in by_name.items():
             room = self.rooms.get(name)
             if room is None:
                 continue
-            data, count = b"".join(part for _, part in told), len(told)
+            data, count = b"".join(part for _, part in sent), len(sent)
             # A copy, because a write may find a dead peer and take it out of the room.
             followers = tuple(room.followers)
             for connection in followers:
                 connection.write(data, count)
             self.counters.delivered += count * len(followers)
             for connection, newcomer in list(room.newcomers.items()):
-                self._tell_newcomer(room, connection, newcomer, told)
+                self._tell_newcomer(room, connection, newcomer, sent)
 
     def _tell_newcomer(
         self,
         room: Room,
         connection: Connection,
         newcomer: Newcomer,
-        told: list[tuple[int, bytes]],
+        sent: list[tuple[int, bytes]],
     ) -> None:
         if newcomer.held is not None:
-            newcomer.held.extend(told)
+            newcomer.held.extend(sent)
             return
-        newer = [data for seq, data in told if seq > newcomer.after]
+        newer = [data for seq, data in sent if seq > newcomer.after]
         if newer:
             del room.newcomers[connection]
             room.followers.add(connection)

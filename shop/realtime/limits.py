@@ -1,4 +1,4 @@
-"""How much one client may ask of us, and what it is told when it asks for more."""
+"""How much one client may ask of us, and what it hears when it asks for more."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ MAX_MESSAGE_BYTES = 16 * 1024
 # Fragments that one message may come in: each costs us, also an empty one.
 MAX_MESSAGE_PARTS = 64
 MAX_MESSAGES_PER_SECOND = 20
-# A client that is too fast is told so this many times before it is cut.
+# A client that is too fast is warned this many times before it is cut.
 MAX_STRIKES = 10
 MAX_TOPICS = 50
 # Messages that wait for an answer while the database is slow.

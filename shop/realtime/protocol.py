@@ -183,7 +183,7 @@ class Protocol:
             connection.say({"op": "resync", "topic": request.topic})
         if topic.grant:
             connection.needs |= {topic.grant}
-        if not connection.is_open:  # its peer went while we told it
+        if not connection.is_open:  # its peer went while we wrote to it
             return
         self.hub.follow(connection, request.topic, topic.name, after=kept.last)
 

@@ -13,7 +13,7 @@ from shop.realtime.hub import Hub
 
 log = logging.getLogger(__name__)
 
-# News that come together are told together; see Hub.broadcast.
+# News that come together are sent together; see Hub.broadcast.
 BATCH = 32
 QUIET_S = 10.0
 CONNECTION_S = 5.0

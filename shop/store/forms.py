@@ -70,7 +70,7 @@ class LongForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """A form with so many controls that those nobody has typed into are rendered only once."""
 
     class Meta(FlaskForm.Meta):  # type: ignore[misc]
-        """How WTForms is told."""
+        """How WTForms learns of it."""
 
         def render_field(self, field: Field, render_kw: Mapping[str, Any]) -> str:
             if field.data and not _is_offered(field):

@@ -185,7 +185,7 @@ def page_of(order: orders.Order, *, is_thanks: bool = False, refused: str = "") 
         tone=TONES.get(words.tone, ""),
         steps=[(name, "") for name in STEPS],
         step=_step(order),
-        timeline=_told(order, entries),
+        timeline=_history(order, entries),
         money_back=_money_back(payments.refunds_of(order.id)),
         authorised=authorised
         and Money(payments.owed(order, authorised), authorised.currency).format(),
@@ -326,43 +326,45 @@ def _arrives(order: orders.Order) -> tuple[date, date] | None:
     return way.arrives(order.paid_at)
 
 
-def _told(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[Happening]:
+def _history(order: orders.Order, entries: Sequence[orders.TimelineEntry]) -> list[Happening]:
     """What the customer should read of everything that happened, newest first."""
     fulfilments = {fulfilment.id: fulfilment for fulfilment in order.fulfilments}
-    told = []
+    happenings = []
     for entry in reversed(entries):
         payload, at = entry.payload, entry.at.astimezone(checkout.terms().zone)
         if entry.type == "OrderPaid" and not order.total_minor:
-            told.append(Happening(at, _("Your order is confirmed; there is nothing to pay")))
-        elif entry.type in _TOLD:
-            told.append(Happening(at, str(_TOLD[entry.type])))
+            happenings.append(Happening(at, _("Your order is confirmed; there is nothing to pay")))
+        elif entry.type in _HISTORY_WORDS:
+            happenings.append(Happening(at, str(_HISTORY_WORDS[entry.type])))
         elif entry.type == "PaymentFailed":
             reason = failure_words(str(payload.get("reason", "")))
-            told.append(Happening(at, _("A payment failed"), reason))
+            happenings.append(Happening(at, _("A payment failed"), reason))
         elif entry.type in {"OrderShipped", "OrderDelivered"}:
             fulfilment = fulfilments.get(payload.get("fulfilment_id", 0))
             by = f"{fulfilment.carrier} {fulfilment.tracking_number}".strip() if fulfilment else ""
             is_sent = entry.type == "OrderShipped"
             words = _("A shipment is on its way") if is_sent else _("A shipment was delivered")
-            told.append(Happening(at, words, by))
+            happenings.append(Happening(at, words, by))
         elif entry.type == "OrderCancelled":
-            told.append(Happening(at, _("The order was cancelled")))
+            happenings.append(Happening(at, _("The order was cancelled")))
         elif entry.type == "UnitsReturned" and payload["reason"] != "cancelled":
-            told.append(Happening(at, _("We received your return"), _named(payload["lines"])))
+            happenings.append(Happening(at, _("We received your return"), _named(payload["lines"])))
         elif entry.type == "LinesCancelled":
-            told.append(Happening(at, _("Some items were cancelled"), _named(payload["lines"])))
+            happenings.append(
+                Happening(at, _("Some items were cancelled"), _named(payload["lines"]))
+            )
         elif entry.type == "OrderRefunded":
             amount = Money(int(payload.get("amount_minor", 0)), order.currency).format()
             words = _("We refunded %(amount)s", amount=amount)
-            told.append(Happening(at, words, _("Banks can take up to ten days to show it.")))
-    return told
+            happenings.append(Happening(at, words, _("Banks can take up to ten days to show it.")))
+    return happenings
 
 
 def _named(lines: Sequence[dict[str, Any]]) -> str:
     return ", ".join(_units(one["quantity"], one["name"], one.get("title", "")) for one in lines)
 
 
-_TOLD = {
+_HISTORY_WORDS = {
     "OrderPlaced": lazy_gettext("Order placed"),
     "OrderPaid": lazy_gettext("Payment received"),
     "OrderAuthorised": lazy_gettext("Your order is confirmed; we charge your card when we send it"),

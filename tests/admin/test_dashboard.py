@@ -66,7 +66,7 @@ def test_the_page_and_its_part_cost_eleven_statements_at_most(
     assert len(statements) <= 11, "\n".join(statements)
 
 
-def test_changes_are_told_in_percent_and_never_divide_by_nothing() -> None:
+def test_changes_in_percent_never_divide_by_zero() -> None:
     this, before = Totals(net_minor=1500, orders=3), Totals(net_minor=1000)
 
     net, orders, average, _units = figures(this, before, "EUR")

@@ -102,9 +102,7 @@ def test_what_is_promised_to_orders_cannot_be_counted_away(warehouse: Desk, cast
     assert on_hand(mug) == 10
 
 
-def test_who_counts_against_an_old_number_is_told_who_changed_it(
-    app: Flask, warehouse: Desk, mug: int
-) -> None:
+def test_stale_count_names_who_changed_the_stock(app: Flask, warehouse: Desk, mug: int) -> None:
     ana = sit(app, "Manager", "Ana")
     ana.post(f"/admin/inventory/adjust/{mug}", {"mode": "delta", "delta": "-3", "reason": "damage"})
 

@@ -193,9 +193,7 @@ def test_an_order_is_not_cancelled_without_a_reason(owner: Desk, cast: Cast) -> 
     assert fresh(order).status == "confirmed"
 
 
-def test_who_looked_at_an_old_state_is_told_who_changed_it(
-    app: Flask, owner: Desk, cast: Cast
-) -> None:
+def test_stale_page_names_who_changed_the_record(app: Flask, owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
     seen = order.version
     ana = sit(app, "Warehouse", "Ana")

@@ -284,7 +284,7 @@ def test_strangers_are_sent_to_the_sign_in_page(
     assert answer.location.startswith("/admin/login/?next=")
 
 
-def test_a_script_without_sign_in_is_told_so(client: FlaskClient, session: Session) -> None:
+def test_script_without_sign_in_gets_401(client: FlaskClient, session: Session) -> None:
     answer = client.get("/admin/orders/list/", headers={"Accept": "application/json"})
 
     assert answer.status_code == 401

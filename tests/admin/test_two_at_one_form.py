@@ -1,4 +1,4 @@
-"""Two people at the form of one record: the second is told, and nothing typed is lost."""
+"""Two people at the form of one record: the second is warned, and nothing typed is lost."""
 
 import re
 import threading
@@ -172,7 +172,7 @@ def test_of_many_who_save_at_once_one_wins(app: Flask, live_database: str) -> No
     assert sorted(answers) == [303, 422, 422, 422]
 
 
-def test_who_meets_a_busy_record_is_told_so_in_words(app: Flask, live_database: str) -> None:
+def test_busy_record_is_explained_in_words(app: Flask, live_database: str) -> None:
     app.extensions["staff"].install()
     desk = sit(app, "Owner")
     desk.post("/admin/shipping/add", METHOD)
@@ -207,7 +207,7 @@ def nobody_there(url: str) -> AbstractContextManager[None]:
 
 
 @pytest.mark.parametrize("trouble", [nothing_free, nobody_there])
-def test_who_comes_while_the_database_is_away_is_told_so_in_words(
+def test_database_outage_is_explained_in_words(
     app: Flask, live_database: str, trouble: Callable[[str], AbstractContextManager[None]]
 ) -> None:
     app.extensions["staff"].install()

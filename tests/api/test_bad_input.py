@@ -197,10 +197,10 @@ def test_every_route_that_takes_json_is_tried(app: Flask) -> None:
             path.partition("{")[0].removeprefix("/api/v1/"),
         )
         for path, operations in spec["paths"].items()
-        for method, told in operations.items()
+        for method, operation in operations.items()
         if method != "parameters"
         and "webhooks" not in path
-        and "application/json" in told.get("requestBody", {}).get("content", {})
+        and "application/json" in operation.get("requestBody", {}).get("content", {})
     }
     tried = {
         (entry.split(" ")[0], path.count("/"), path.partition("{")[0])
@@ -265,8 +265,8 @@ def test_no_value_makes_it_fail(send: Callable[..., Any]) -> None:
                 answer = send(entry, data=sent, content_type="application/json")
                 assert answer.status_code < 500, (entry, field, value, answer.text)
                 if answer.status_code >= 400:
-                    told = is_refusal(answer, 400, 401, 404, 409, 422)
-                    assert told, (entry, field, value, answer.text)
+                    refused = is_refusal(answer, 400, 401, 404, 409, 422)
+                    assert refused, (entry, field, value, answer.text)
 
 
 @pytest.mark.parametrize("quantity", BAD_QUANTITIES)

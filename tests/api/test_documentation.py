@@ -77,7 +77,7 @@ def test_readers_find_every_operation_on_a_page_without_scripts(
 def test_parameters_of_both_kinds_are_described(
     guest: Program, spec: dict[str, Any], method: str, path: str, names: set[str]
 ) -> None:
-    told = spec["paths"][f"/api/v1/{path}"][method]["parameters"]
-    assert {one["name"] for one in told} == names
+    parameters = spec["paths"][f"/api/v1/{path}"][method]["parameters"]
+    assert {one["name"] for one in parameters} == names
     page = guest.get("docs").text
     assert all(name in page for name in names - {"option.<name>"})

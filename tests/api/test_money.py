@@ -144,7 +144,7 @@ def test_free_order_is_returned_without_money(finance: Program, cast: Cast) -> N
     assert again.status_code == 409
 
 
-def test_an_amount_goes_back_and_its_owner_is_not_told_of_our_books(
+def test_amount_refund_hides_bookkeeping_from_the_customer(
     finance: Program, guest: Program, cast: Cast
 ) -> None:
     order = cast.paid_order
@@ -393,7 +393,8 @@ def test_what_was_done_by_a_process_that_died_before_it_answered_is_answered_whe
 
 
 @pytest.mark.parametrize(
-    ("what", "status", "told"), [("capture", "paid", "succeeded"), ("void", "unpaid", "canceled")]
+    ("what", "status", "intent_status"),
+    [("capture", "paid", "succeeded"), ("void", "unpaid", "canceled")],
 )
 def test_what_stripe_did_before_its_answer_was_lost_is_answered_when_repeated(
     finance: Program,
@@ -401,7 +402,7 @@ def test_what_stripe_did_before_its_answer_was_lost_is_answered_when_repeated(
     monkeypatch: pytest.MonkeyPatch,
     what: str,
     status: str,
-    told: str,
+    intent_status: str,
 ) -> None:
     order, payment = authorised(cast)
 
@@ -414,7 +415,7 @@ def test_what_stripe_did_before_its_answer_was_lost_is_answered_when_repeated(
 
     first = finance.post(path, json={}, headers=key)
     with transaction():  # Stripe's message comes
-        intents.apply_intent(payment.id, people.intent(payment, told))
+        intents.apply_intent(payment.id, people.intent(payment, intent_status))
     again = finance.post(path, json={}, headers=key)
     other = finance.post(path, json={"amount_minor": 1}, headers=key)
 

@@ -22,7 +22,7 @@ def order_that(cast: Cast, status: str, **facts: object) -> orders.Order:
     return orders.by_id(payment.order_id)
 
 
-def test_processing_is_told_to_the_owner(guest: Program, cast: Cast) -> None:
+def test_customer_sees_the_processing_payment(guest: Program, cast: Cast) -> None:
     order = order_that(cast, "processing", method="sepa_debit")
 
     answer = guest.get(f"orders/{order.number}?token={order.token}").json
@@ -33,7 +33,7 @@ def test_processing_is_told_to_the_owner(guest: Program, cast: Cast) -> None:
     assert answer["payment"]["status"] == "processing"
 
 
-def test_voucher_is_told_to_the_owner(guest: Program, cast: Cast) -> None:
+def test_customer_sees_the_voucher(guest: Program, cast: Cast) -> None:
     ends = clock.now() + timedelta(days=5)
     given = Voucher("https://payments.stripe.com/v/1", "21800 123 456", ends)
     order = order_that(cast, "requires_action", method="multibanco", voucher=given)

@@ -46,9 +46,9 @@ def test_these_and_no_others_take_a_key(guest: Program) -> None:
     takes = {
         (method, path)
         for path, operations in paths.items()
-        for method, told in operations.items()
+        for method, operation in operations.items()
         if method != "parameters"
-        and any(one.get("name") == "Idempotency-Key" for one in told.get("parameters", []))
+        and any(one.get("name") == "Idempotency-Key" for one in operation.get("parameters", []))
     }
 
     assert takes == TAKE_A_KEY
@@ -189,7 +189,7 @@ def test_while_the_first_is_running_the_second_waits(
     assert seen == ["gone"]
     assert (answer.status_code, answer.json["code"]) == (409, "in_progress")
     assert int(answer.headers["Retry-After"]) > 0
-    if not case[2].endswith(("capture", "void")):  # Stripe was told already
+    if not case[2].endswith(("capture", "void")):  # Stripe has the request already
         assert state() == before
 
 

@@ -1,4 +1,4 @@
-"""The demo's story of orders, told at the Stripe stand-in: every state is there, twice changes
+"""The demo's story of orders, played at the Stripe stand-in: every state is there, twice changes
 nothing."""
 
 from datetime import UTC, datetime, timedelta
@@ -36,13 +36,13 @@ def test_the_story_has_orders_in_every_state(
     with clock.freeze(AN_EVENING):
         said = demo_orders.load(stripe.url)
         again = demo_orders.load(stripe.url)
-    told = list(session.scalars(select(Order)))
+    stored = list(session.scalars(select(Order)))
 
-    assert said == f"{len(told)} demo orders."
-    assert {order.status for order in told} == {
+    assert said == f"{len(stored)} demo orders."
+    assert {order.status for order in stored} == {
         "pending", "confirmed", "completed", "cancelled", "expired",
     }  # fmt: skip
-    assert {order.fulfilment_status for order in told} == {
+    assert {order.fulfilment_status for order in stored} == {
         "unfulfilled", "partly_shipped", "shipped", "delivered",
     }  # fmt: skip
     assert {refund.reason for refund in session.scalars(select(Refund))} == {
@@ -52,8 +52,8 @@ def test_the_story_has_orders_in_every_state(
         select(PaymentEvent.at).where(PaymentEvent.kind == "refunded").order_by(PaymentEvent.at)
     ).all()
     assert back and back[-1] < AN_EVENING - timedelta(hours=1), "money went back as time passed"
-    assert any(order.discount_minor for order in told)
-    assert any(order.customer_id for order in told), "somebody made an account"
+    assert any(order.discount_minor for order in stored)
+    assert any(order.customer_id for order in stored), "somebody made an account"
     assert again == "0 demo orders."
 
 

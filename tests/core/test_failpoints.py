@@ -12,7 +12,7 @@ from tests.conftest import PROJECT, make_settings
 CALLS = {"transaction", "before", "after", "around", "call_stripe"}
 
 
-def test_a_process_dies_once_where_it_is_told_to(tmp_path: Path) -> None:
+def test_process_dies_once_at_its_failpoint(tmp_path: Path) -> None:
     (tmp_path / "before-sync-payment").touch()
 
     ends = [_end_of_a_child(tmp_path) for _ in range(2)]

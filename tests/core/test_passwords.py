@@ -68,7 +68,7 @@ def test_decoy_costs_what_a_real_hash_costs() -> None:
     assert not passwords.matches(None, "") and not passwords.matches("", "")
 
 
-def test_right_and_wrong_passwords_are_told_apart() -> None:
+def test_right_and_wrong_passwords_differ() -> None:
     stored = passwords.hashed("a quiet kiln of clay")
 
     assert passwords.matches(stored, "a quiet kiln of clay")

@@ -61,15 +61,15 @@ def test_a_rolled_back_event_never_happened(session: object) -> None:
     assert relay.dispatch(ONCE, tell) == ([], [], 0)
 
 
-def test_an_event_is_dispatched_once_and_told_in_order(session: object) -> None:
+def test_events_are_dispatched_once_and_in_order(session: object) -> None:
     for number in range(3):
         ring(number)
 
-    due_runs, told, claimed = relay.dispatch(ONCE, tell)
+    due_runs, messages, claimed = relay.dispatch(ONCE, tell)
 
     assert (len(due_runs), claimed) == (3, 3)
-    assert [row["data"]["number"] for row in told] == [0, 1, 2]
-    assert [row["seq"] for row in told] == sorted(row["seq"] for row in told)
+    assert [row["data"]["number"] for row in messages] == [0, 1, 2]
+    assert [row["seq"] for row in messages] == sorted(row["seq"] for row in messages)
     assert relay.dispatch(ONCE, tell)[2] == 0
 
 
@@ -208,14 +208,14 @@ def test_a_batch_does_not_read_the_events_that_were_dispatched_long_ago(session:
     assert session.scalar(read) - before <= 20
 
 
-def test_an_event_that_cannot_be_told_still_gets_its_reactions(session: object) -> None:
+def test_reactions_run_when_the_broadcast_fails(session: object) -> None:
     def stumble(record: events.EventRecord) -> list[SocketMessage]:
         raise TypeError("a payload of another release")
 
     ring(1)
-    due_runs, told, claimed = relay.dispatch(ONCE, stumble)
+    due_runs, messages, claimed = relay.dispatch(ONCE, stumble)
 
-    assert (len(due_runs), told, claimed) == (1, [], 1)
+    assert (len(due_runs), messages, claimed) == (1, [], 1)
 
 
 def test_leased_run_is_skipped(session: object) -> None:
@@ -317,5 +317,5 @@ def test_what_redis_did_not_take_is_made_good_when_it_is_back(
     publisher.publish([news])
     publisher.publish([])
 
-    told = heard()
-    assert [line == redis.READ_AGAIN for line in told] == [False, True]
+    messages = heard()
+    assert [line == redis.READ_AGAIN for line in messages] == [False, True]

@@ -35,7 +35,7 @@ DAY = timedelta(days=1)
 
 
 def tell(session: Session, *days: float) -> list[int]:
-    """Broadcasts that were told so many days ago, in this order. Returns their numbers."""
+    """Broadcasts that were sent so many days ago, in this order. Returns their numbers."""
     session.execute(delete(Broadcast))
     rows = [
         Broadcast(topic="bell", type="bell.rang", data={}, at=clock.now() - DAY * ago)

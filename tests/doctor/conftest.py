@@ -19,8 +19,8 @@ from tests.support import servers
 
 
 @dataclass
-class Told:
-    """A shop that was told once: its database, its images, and who is who."""
+class Sample:
+    """A shop that was made once: its database, its images, and who is who."""
 
     name: str
     url: str
@@ -41,9 +41,9 @@ def _close() -> None:
 
 
 @pytest.fixture(scope="session")
-def told(
+def sample(
     app: Flask, running: servers.Servers, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Told]:
+) -> Iterator[Sample]:
     """A shop with orders in every state, in a database of its own with real commits."""
     name, url = shared._fresh(running)
     folder = tmp_path_factory.mktemp("media")
@@ -52,30 +52,30 @@ def told(
     with pytest.MonkeyPatch.context() as patch:
         shop = Shop(Stripe(patch))
     _close()
-    yield Told(name, url, folder, shop)
+    yield Sample(name, url, folder, shop)
     shared._drop(running, name)
 
 
 @pytest.fixture
-def healthy(told: Told, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def healthy(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """That shop, for tests that leave it as it is."""
-    told.shop.stripe.answers(monkeypatch)
-    _open(told.url, told.folder)
-    yield told.shop
+    sample.shop.stripe.answers(monkeypatch)
+    _open(sample.url, sample.folder)
+    yield sample.shop
     _close()
 
 
 @pytest.fixture
 def own_shop(
-    told: Told, running: servers.Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sample: Sample, running: servers.Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Shop]:
     """A copy of it that this test may spoil."""
     name = f"shop_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(running.postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {told.name}")
-    folder = Path(shutil.copytree(told.folder, tmp_path / "media"))
-    told.shop.stripe.answers(monkeypatch)
-    _open(told.url.replace(told.name, name), folder)
-    yield told.shop
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {sample.name}")
+    folder = Path(shutil.copytree(sample.folder, tmp_path / "media"))
+    sample.shop.stripe.answers(monkeypatch)
+    _open(sample.url.replace(sample.name, name), folder)
+    yield sample.shop
     _close()
     shared._drop(running, name)

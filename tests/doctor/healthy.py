@@ -1,4 +1,4 @@
-"""A shop with orders in every state, told by operations, and a Stripe that agrees with it."""
+"""A shop with orders in every state, made by operations, and a Stripe that agrees with it."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,7 @@ from tests.media.images import image
 
 
 class Stripe:
-    """Knows what it was told; cancels and refunds what it is asked to."""
+    """Knows what was stored in it; cancels and refunds what it is asked to."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.intents: dict[str, Intent] = {}
@@ -82,7 +82,7 @@ class Stripe:
         return self.refunds.setdefault(f"re_{row.id}", people.sent(row))
 
     def hears(self, payment: Payment, status: str = "succeeded", **changes: Any) -> str:
-        """Something happened to an intent there, and we are told."""
+        """Something happened to an intent there, and we hear of it."""
         intent = people.intent(payment, status, **changes)
         self.intents[intent.id] = intent
         with transaction():

@@ -36,34 +36,34 @@ def change(*statements: str) -> None:
             current.execute(text(statement))
 
 
-def test_a_healthy_shop_is_told_so(app: Flask, healthy: Shop) -> None:
-    told = run(app)
+def test_healthy_shop_passes_all_checks(app: Flask, healthy: Shop) -> None:
+    ran = run(app)
 
-    assert told.exit_code == 0
+    assert ran.exit_code == 0
     total = len(doctor.CHECKS)
-    assert f"{total} of {total} checks completed" in told.output
-    assert "0 failed" in told.output
+    assert f"{total} of {total} checks completed" in ran.output
+    assert "0 failed" in ran.output
 
 
 def test_stripe_option_adds_a_check(app: Flask, healthy: Shop) -> None:
-    told = run(app, "--stripe", "--json")
+    ran = run(app, "--stripe", "--json")
 
-    assert told.exit_code == 0
-    assert json.loads(told.output)["checks"][-1]["id"] == "stripe"
+    assert ran.exit_code == 0
+    assert json.loads(ran.output)["checks"][-1]["id"] == "stripe"
 
 
-def test_faults_are_told_with_why_and_what_to_do(app: Flask, own_shop: Shop) -> None:
+def test_failed_checks_say_why_and_what_to_do(app: Flask, own_shop: Shop) -> None:
     change("UPDATE product SET sold_count = sold_count + 5", 'UPDATE "order" SET item_count = 9')
 
-    told = run(app, "--most", "2")
+    ran = run(app, "--most", "2")
 
-    assert told.exit_code == 1
+    assert ran.exit_code == 1
     assert "FAULT  How often a product was sold is what its orders say (sold-count, I26): 3" in (
-        told.output
+        ran.output
     )
-    assert "… and 1 more" in told.output
-    assert "Why it matters: “Most popular” sorts by it." in told.output
-    assert "What to do: " in told.output
+    assert "… and 1 more" in ran.output
+    assert "Why it matters: “Most popular” sorts by it." in ran.output
+    assert "What to do: " in ran.output
     assert (
         f"{own_shop.order('paid').number}: it counts 9 units, its lines have 1"
         in run(app, "--most", "100").output
@@ -73,10 +73,10 @@ def test_faults_are_told_with_why_and_what_to_do(app: Flask, own_shop: Shop) -> 
 def test_the_answer_for_programs_has_one_shape(app: Flask, own_shop: Shop) -> None:
     change("UPDATE product SET sold_count = sold_count + 5 WHERE sold_count > 0")
 
-    told = run(app, "--json", "--since", "30")
+    ran = run(app, "--json", "--since", "30")
 
-    assert told.exit_code == 1
-    answer = json.loads(told.output)
+    assert ran.exit_code == 1
+    answer = json.loads(ran.output)
     assert answer.keys() == {
         "well", "exit_code", "looked_at", "since", "seconds", "checks", "fixed",
     }  # fmt: skip
@@ -93,25 +93,25 @@ def test_the_answer_for_programs_has_one_shape(app: Flask, own_shop: Shop) -> No
 def test_failed_check_does_not_stop_the_others(app: Flask, own_shop: Shop) -> None:
     change("ALTER TABLE refund_line RENAME TO elsewhere", "UPDATE product SET sold_count = 77")
 
-    told = run(app)
+    ran = run(app)
 
-    assert told.exit_code == 2
-    assert 'Could not check: relation "refund_line" does not exist' in told.output
-    assert "(sold-count, I26)" in told.output
+    assert ran.exit_code == 2
+    assert 'Could not check: relation "refund_line" does not exist' in ran.output
+    assert "(sold-count, I26)" in ran.output
 
 
 def test_unreachable_database_is_reported(app: Flask, healthy: Shop) -> None:
     kept = db.engine()
     db.use(create_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing"))
     try:
-        told, for_programs = run(app), run(app, "--json")
+        ran, for_programs = run(app), run(app, "--json")
         with pytest.raises(Unavailable):
             doctor.run_all()
     finally:
         db.use(kept)
 
-    assert (told.exit_code, for_programs.exit_code) == (2, 2)
-    assert "The integrity checks could not run." in told.output
+    assert (ran.exit_code, for_programs.exit_code) == (2, 2)
+    assert "The integrity checks could not run." in ran.output
     assert json.loads(for_programs.output)["well"] is False
 
 
@@ -181,9 +181,9 @@ def test_what_is_only_counted_is_counted_again(app: Flask, own_shop: Shop) -> No
     change(*(statement.format(**names) for statement in SPOILED))
     assert run(app).exit_code == 1
 
-    told = run(app, "--fix")
+    ran = run(app, "--fix")
 
-    assert "fixed  sold-count: Moss vase: repaired; it was: says" in told.output
+    assert "fixed  sold-count: Moss vase: repaired; it was: says" in ran.output
     own_shop.wait_until_idle()  # the image's sizes are made by a worker
     assert run(app).exit_code == 0
     assert own_shop.order("paid").payment_status == "paid"
@@ -204,10 +204,10 @@ def test_what_needs_a_person_is_left(app: Flask, own_shop: Shop) -> None:
         "UPDATE payment SET captured_minor = captured_minor + 1",
     )
 
-    told = run(app, "--fix", "--json")
+    ran = run(app, "--fix", "--json")
 
-    answer = json.loads(told.output)
-    assert told.exit_code == 1
+    answer = json.loads(ran.output)
+    assert ran.exit_code == 1
     assert {one["check"] for one in answer["fixed"]} == {"sold-count"}
     assert all(one["done"] for one in answer["fixed"])
     left = {check["id"] for check in answer["checks"] if check["count"]}
@@ -222,10 +222,10 @@ def test_repair_forbidden_by_constraint_is_reported(app: Flask, own_shop: Shop) 
         "UPDATE discount SET limit_total = 1",
     )
 
-    told = run(app, "--fix")
+    ran = run(app, "--fix")
 
-    assert told.exit_code == 1
-    assert "left   discount-uses: Welcome: could not be repaired" in told.output
+    assert ran.exit_code == 1
+    assert "left   discount-uses: Welcome: could not be repaired" in ran.output
 
 
 def test_files_without_an_image_are_removed(app: Flask, own_shop: Shop) -> None:
@@ -233,10 +233,10 @@ def test_files_without_an_image_are_removed(app: Flask, own_shop: Shop) -> None:
     folder.mkdir(parents=True)
     os.utime(folder, (1, 1))
 
-    told = run(app, "--fix")
+    ran = run(app, "--fix")
 
-    assert told.exit_code == 0
-    assert "fixed  stray-files: image folder: removed the files of 1 image" in told.output
+    assert ran.exit_code == 0
+    assert "fixed  stray-files: image folder: removed the files of 1 image" in ran.output
     assert not folder.exists()
 
 

@@ -275,13 +275,13 @@ def test_image_without_its_files_is_found(healthy: Shop, scratch: Connection) ->
 
 
 def test_what_stripe_knows_and_we_do_not_is_found(healthy: Shop) -> None:
-    told = healthy.stripe.intents
-    name, intent = next(iter(told.items()))
+    at_stripe = healthy.stripe.intents
+    name, intent = next(iter(at_stripe.items()))
     try:
-        del told[name]
+        del at_stripe[name]
         result = doctor.run_all(with_stripe=True)
     finally:
-        told[name] = intent
+        at_stripe[name] = intent
 
     assert [one.check.id for one in result.faults] == ["stripe"]
     assert name in result.faults[0].faults[0].name

@@ -85,7 +85,7 @@ def _race(discount_id: int, code_id: int, orders: list[int], *, one_buyer: bool)
                 discounts.redeem_again(order_id)
 
         try:
-            retrying(redeem)  # as a buyer does who was told that the shop is busy
+            retrying(redeem)  # as a buyer does who read that the shop is busy
             if buyer % 2 == 0:
                 retrying(release_usage)
                 retrying(redeem_again)

@@ -105,7 +105,7 @@ def oversells(rig: Rig, count: int, seed: int) -> Figures:
         "rounds with exactly the stock sold": f"{winners.count(STOCK)} of {rounds}",
         "false sold-out": false,
         "trouble": dict(trouble.done),
-        "wrong": wrong + [f"{false} told sold out by mistake"] * (false > len(answers) / 1_000),
+        "wrong": wrong + [f"{false} sold out by mistake"] * (false > len(answers) / 1_000),
     }
 
 
@@ -216,7 +216,7 @@ def refunds(rig: Rig, count: int, seed: int) -> Figures:
         ' JOIN "order" o ON o.id = p.order_id WHERE o.email LIKE :mine ORDER BY p.id',
         mine=f"returned{seed}-%",
     )
-    told = Counter[str]()
+    counted = Counter[str]()
     with ThreadPoolExecutor(HANDS) as hands:
         for order_id, intent_id, captured in paid:
             _wait_for_workers()
@@ -224,7 +224,7 @@ def refunds(rig: Rig, count: int, seed: int) -> Figures:
             wishes = [partial(_refund, order_id, amount) for amount in amounts[:4]]
             wishes += [partial(_refund_at_stripe, rig, intent_id, amount) for amount in amounts[4:]]
             chance.shuffle(wishes)
-            told.update(each.result() for each in [hands.submit(wish) for wish in wishes])
+            counted.update(each.result() for each in [hands.submit(wish) for wish in wishes])
     wrong = failures + failpoints.wait_until_idle(rig)
     over = books.count("SELECT count(*) FROM payment WHERE refunding_minor > captured_minor")
     there = books.stripe_state(rig.shop.stripe_url)
@@ -233,7 +233,7 @@ def refunds(rig: Rig, count: int, seed: int) -> Figures:
         back[refund["payment_intent"]] += refund["amount"] * (refund["status"] == "succeeded")
     return {
         "races": len(paid),
-        "answers": dict(told),
+        "answers": dict(counted),
         "over captured, here": over,
         "over captured, at Stripe": sum(
             back[one["id"]] > one["amount_received"] for one in there["payment_intents"]

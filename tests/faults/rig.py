@@ -153,7 +153,7 @@ def rig(var: Path, *, through_proxies: bool = True, seed: int = 0, **more: str) 
         redis_line = Proxy(lambda: socket.create_connection(("127.0.0.1", redis_port)), seed=seed)
         lines.append(redis_line)
         mail.start()
-        told = {
+        extra = {
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
             "SMTP_URL": f"smtp://127.0.0.1:{mail.port}",
@@ -161,13 +161,13 @@ def rig(var: Path, *, through_proxies: bool = True, seed: int = 0, **more: str) 
             **more,
         }
         if through_proxies:
-            told["DATABASE_URL"] = (
+            extra["DATABASE_URL"] = (
                 f"postgresql://shop@127.0.0.1:{database_line.port}/shop"
                 "?sslmode=disable&gssencmode=disable"
             )
-            told["REDIS_URL"] = redis_url.replace(f":{redis_port}/", f":{redis_line.port}/")
-        with running_shop(var / "shop", "--no-demo", **told) as shop:
-            environment = os.environ | shop.settings | told | {"SHOP_VAR": str(var / "shop")}
+            extra["REDIS_URL"] = redis_url.replace(f":{redis_port}/", f":{redis_line.port}/")
+        with running_shop(var / "shop", "--no-demo", **extra) as shop:
+            environment = os.environ | shop.settings | extra | {"SHOP_VAR": str(var / "shop")}
             environment["SHOP_ENV"] = "development"
             yield Rig(
                 shop, postgres, valkey, mail, database_line, redis_line,

@@ -113,7 +113,7 @@ def buy_past_a_saved_failure(who: Actors) -> End:
 
 
 def buy_and_cancel(who: Actors) -> End:
-    """Pay, and be told by the staff that it will not come: the money goes back."""
+    """Pay, then staff cancel the order: the money is refunded."""
     order = who.order()
     reach(End(who.pay(order), "confirmed", "paid"))
     who.cancel(order, by_staff=True)

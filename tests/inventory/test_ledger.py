@@ -28,9 +28,9 @@ def test_the_ledger_says_why_it_is_forty_seven(cast: Cast) -> None:
         inventory.receive(mug.id, 40, note="Pallet 7")
         inventory.adjust(mug.id, -3, reason="damage", note="Dropped")
 
-    told = [(m.kind, m.on_hand_delta, m.on_hand_after) for m in inventory.movements(mug.id)]
+    recorded = [(m.kind, m.on_hand_delta, m.on_hand_after) for m in inventory.movements(mug.id)]
 
-    assert told == [("write_off", -3, 47), ("receive", 40, 50), ("receive", 10, 10)]
+    assert recorded == [("write_off", -3, 47), ("receive", 40, 50), ("receive", 10, 10)]
     assert ledger_differences() == []
 
 
@@ -56,7 +56,7 @@ def test_what_orders_were_promised_cannot_be_taken_away(cast: Cast) -> None:
     assert inventory.levels([mug_id])[mug_id].on_hand == 10
 
 
-def test_what_happened_is_told_as_events_say_it(cast: Cast) -> None:
+def test_timeline_shows_what_events_say(cast: Cast) -> None:
     mug, lamp = cast.mug, cast.lamp
     mug.low_stock_level, lamp.low_stock_level = 8, 0
     seen = session.scalar(select(func.max(EventRecord.id)))
@@ -65,7 +65,7 @@ def test_what_happened_is_told_as_events_say_it(cast: Cast) -> None:
         inventory.reserve(77, [Line(lamp.id, 1), Line(mug.id, 2)])
         inventory.commit(77, [Line(mug.id, 2)])  # what is available stays the same
         inventory.release(77, [Line(lamp.id, 1)])
-    told = session.scalars(
+    recorded = session.scalars(
         select(EventRecord).where(EventRecord.id > seen).order_by(EventRecord.id)
     ).all()
 
@@ -77,13 +77,13 @@ def test_what_happened_is_told_as_events_say_it(cast: Cast) -> None:
 
     less_mugs, less_lamps = change(mug, 10, 8, 8), change(lamp, 2, 1, 0)
     both = sorted([less_mugs, less_lamps], key=lambda one: one["variant_id"])
-    assert [record.event for record in told] == [
+    assert [record.event for record in recorded] == [
         StockChanged(kind="reserve", changes=both, order_id=77),
         StockLow(changes=[less_mugs]),
         StockChanged(kind="release", changes=[change(lamp, 1, 2, 0)], order_id=77),
     ]
-    assert [record.order_id for record in told] == [77, None, 77]
-    assert {(r.actor_kind, r.actor_id, r.actor_name) for r in told} == {("staff", 3, "Sam")}
+    assert [record.order_id for record in recorded] == [77, None, 77]
+    assert {(r.actor_kind, r.actor_id, r.actor_name) for r in recorded} == {("staff", 3, "Sam")}
 
 
 @pytest.mark.parametrize("delta", [0, 10**9, -(10**9)])

@@ -48,8 +48,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
             yield running
         return
     folder = tmp_path_factory.mktemp("shop")
-    told = {"PAYMENT_METHODS": PAYMENT_METHODS, "MAX_UNPAID_ORDERS": "1000"}
-    with running_shop(folder, "--no-demo", **told) as running, running.database():
+    extra = {"PAYMENT_METHODS": PAYMENT_METHODS, "MAX_UNPAID_ORDERS": "1000"}
+    with running_shop(folder, "--no-demo", **extra) as running, running.database():
         # All journeys share a shop, and most of their buyers an email address.
         terms = checkout.terms()
         checkout.configure(replace(terms, max_unpaid_orders=1000))

@@ -132,9 +132,9 @@ def wait_for(page: Page, held: Sequence[object]) -> None:
 
 
 def let_go(page: Page, held: list[Route]) -> None:
-    """Let the page have what it has asked for, when all news are told."""
+    """Let the page have what it has asked for, when all news has arrived."""
     wait_for(page, held)
-    eventually(nothing_waits, within_s=20, what="the relay has told it")
+    eventually(nothing_waits, within_s=20, what="the relay has sent it")
     for route in held:
         route.continue_()
 

@@ -239,7 +239,7 @@ def test_a_new_order_is_heard_once_that_was_allowed(
     owner.complaints[:] = [words for words in owner.complaints if "AudioContext" not in words]
 
 
-def test_stock_that_runs_low_is_told_once_wherever_staff_are(
+def test_low_stock_shows_one_toast_to_staff(
     shop: RunningShop, visit: Visit, owner: Visitor
 ) -> None:
     variant = product("Scarce bowl", stock=5)

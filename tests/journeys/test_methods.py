@@ -125,8 +125,8 @@ def test_failed_debit_is_paid_again(shop: RunningShop, visit: Visit) -> None:
     expect(page.get_by_text("you can pay again until then")).to_be_visible()
     ada.snap("41-debit-failed")
     assert faults_of(ada, "", SMALLEST) == []
-    told = letter("debit.failed@example.com", "did not arrive")
-    assert "/checkout/payment?order=" in told
+    letter_text = letter("debit.failed@example.com", "did not arrive")
+    assert "/checkout/payment?order=" in letter_text
     page.get_by_role("link", name="Pay again").click()
     expect(page.locator("[data-pay]")).to_be_enabled()
     form_of(page).get_by_label("Card", exact=True).check()

@@ -40,10 +40,10 @@ def test_image_is_stored_as_webp_and_queued(folder, session, fmt):
     assert (image.format, image.size) == ("WEBP", (60, 40))
     assert (kept.width, kept.height, kept.state, kept.widths) == (60, 40, "pending", "")
     assert kept.size_bytes == len(storage.open(f"{kept.key}/original.webp").read())
-    told = session.scalars(
+    recorded = session.scalars(
         select(EventRecord.payload).where(EventRecord.type == "MediaStored")
     ).all()
-    assert told == [{"media_id": kept.id}]
+    assert recorded == [{"media_id": kept.id}]
 
 
 def test_the_colour_that_fills_its_place_is_the_mean_one(folder):

@@ -1,4 +1,4 @@
-"""Who runs the shop is told once when something runs low, not for each further sale."""
+"""Staff get one email when something runs low, not for each further sale."""
 
 from collections.abc import Iterator
 
@@ -51,16 +51,16 @@ def test_low_stock_sends_one_email_per_crossing(cast: Cast) -> None:
     assert low() == []
 
     first = people.order(mug, 1)
-    (told,) = low()
+    (alert,) = low()
     people.order(mug, 1)
     people.order(mug, 2)
     people.pay(first)
 
     assert len(low()) == 1
-    assert told.recipient == "stock@example.com"
-    assert told.subject == "Low stock: Tidal mug"
-    assert "5 left" in told.text and f"/admin/inventory/show/{mug.id}" in told.text
-    assert "5 left" in told.html and "TIDAL-MUG" in told.html
+    assert alert.recipient == "stock@example.com"
+    assert alert.subject == "Low stock: Tidal mug"
+    assert "5 left" in alert.text and f"/admin/inventory/show/{mug.id}" in alert.text
+    assert "5 left" in alert.html and "TIDAL-MUG" in alert.html
     with transaction():
         inventory.receive(mug.id, 10)
     people.order(mug, 8)
@@ -81,7 +81,7 @@ def test_replaced_order_sends_no_second_low_stock_alert(cast: Cast) -> None:
     assert len(session.scalars(toasts).all()) == 1
 
 
-def test_stock_that_comes_in_and_stays_low_is_not_told(cast: Cast) -> None:
+def test_received_stock_that_stays_low_alerts_nobody(cast: Cast) -> None:
     set_level(cast.lamp.id, 5)
     with transaction():
         inventory.receive(cast.lamp.id, 1)
@@ -89,7 +89,7 @@ def test_stock_that_comes_in_and_stays_low_is_not_told(cast: Cast) -> None:
     assert low() == []
 
 
-def test_without_an_address_the_owner_is_told_and_else_nobody(app: Flask, cast: Cast) -> None:
+def test_owner_gets_the_alert_without_an_address(app: Flask, cast: Cast) -> None:
     alerts.configure(to="")
     set_level(cast.mug.id, 9)
     made = people.order(cast.mug, 1)

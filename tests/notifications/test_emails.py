@@ -171,7 +171,7 @@ def test_emailed_link_works_once(cast: Cast) -> None:
 
 
 class Postman:
-    """A mail server that says no as often as it is told to."""
+    """A mail server that says no as often as asked."""
 
     def __init__(self, refusals: int) -> None:
         self.refusals = refusals
@@ -212,7 +212,7 @@ def test_failing_mail_server_delays_and_loses_no_email(cast: Cast) -> None:
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 @pytest.mark.parametrize(("who", "is_taken"), [("", True), ("shop:secret@", False)])
-def test_a_password_is_not_told_to_a_server_that_cannot_prove_its_name(
+def test_no_password_goes_to_an_unverified_server(
     cast: Cast, tmp_path: Path, who: str, is_taken: bool
 ) -> None:
     key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
@@ -268,13 +268,13 @@ def test_a_refund_names_its_amount_its_lines_and_how_long_banks_take(cast: Cast)
     for run in session.scalars(select(ReactionRun).where(ReactionRun.reaction == "send_refunded")):
         reaction_runs.run_reaction(run.id, reactions.BY_NAME)
 
-    (told,) = (one for one in emails() if one.kind == "refunded")
-    for words in (told.text, told.html):
+    (notice,) = (one for one in emails() if one.kind == "refunded")
+    for words in (notice.text, notice.html):
         assert "€20.00" in words and "Tidal mug" in words and "€19.00" in words
         assert "€1.00" in words and "Banks can take up to ten days" in words
 
 
-def test_units_that_are_taken_out_one_by_one_are_told_each_time(cast: Cast) -> None:
+def test_each_cancelled_unit_sends_an_email(cast: Cast) -> None:
     order = people.order(cast.mug, 3)
     people.pay(order)
     line = orders.by_id(order.id).lines[0].id
@@ -284,7 +284,7 @@ def test_units_that_are_taken_out_one_by_one_are_told_each_time(cast: Cast) -> N
 
     work()
 
-    assert [mail.kind for mail in emails()].count("lines_cancelled") == 2
+    assert [one.kind for one in emails()].count("lines_cancelled") == 2
 
 
 def test_receipt_excludes_units_cancelled_before_payment(cast: Cast) -> None:
@@ -298,8 +298,8 @@ def test_receipt_excludes_units_cancelled_before_payment(cast: Cast) -> None:
 
     work()
 
-    (told,) = (one for one in emails() if one.kind == "receipt")
-    for words in (told.text, told.html):
+    (notice,) = (one for one in emails() if one.kind == "receipt")
+    for words in (notice.text, notice.html):
         assert "Cancelled before you paid" in words and "€19.00" in words
         assert "€23.90" in words and "€42.90" not in words and "Charged" not in words
 
@@ -323,10 +323,10 @@ def test_a_cancellation_speaks_of_its_own_money_only(
 
     work()
 
-    told = next(one for one in emails() if "cancelled" in one.kind)
+    notice = next(one for one in emails() if "cancelled" in one.kind)
     assert (
-        "We are refunding what you paid" in told.text,
-        "We are refunding what you paid" in told.html,
+        "We are refunding what you paid" in notice.text,
+        "We are refunding what you paid" in notice.html,
     ) == (is_told, is_told)
 
 
@@ -338,9 +338,9 @@ def test_a_refund_of_less_than_its_lines_cost_names_no_price_of_theirs(cast: Cas
     sent_back(payments.refunds_of(order.id)[-1])
     work()
 
-    told = [one for one in emails() if one.kind == "refunded"][-1]
+    notice = [one for one in emails() if one.kind == "refunded"][-1]
 
-    for words in (told.text, told.html):
+    for words in (notice.text, notice.html):
         assert "Tidal mug" in words and "€38.00" not in words
 
 

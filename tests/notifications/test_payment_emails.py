@@ -44,7 +44,7 @@ def kinds() -> list[str]:
     return [email.kind for email in emails()]
 
 
-def test_processing_is_told_at_once(payment: payments.Payment) -> None:
+def test_processing_payment_sends_an_email(payment: payments.Payment) -> None:
     debit(payment)
     debit(payment)
 
@@ -55,7 +55,7 @@ def test_processing_is_told_at_once(payment: payments.Payment) -> None:
         assert "Nothing more to do" in text
 
 
-def test_processing_is_not_told_of_a_cancelled_order(payment: payments.Payment) -> None:
+def test_cancelled_order_sends_no_processing_email(payment: payments.Payment) -> None:
     with transaction():
         intents.apply_intent(payment.id, people.intent(payment, "processing", method="sepa_debit"))
     with transaction():
@@ -79,8 +79,8 @@ def test_voucher_of_a_superseded_order_must_not_be_paid(cast: Cast) -> None:
     becomes(late, "succeeded")
 
     assert kinds() == ["voucher", "cancelled", "receipt"]
-    told = next(email for email in emails() if email.kind == "cancelled")
-    for text in (told.text, told.html):
+    notice = next(email for email in emails() if email.kind == "cancelled")
+    for text in (notice.text, notice.html):
         assert f"order {first.number} of the same cart was paid" in text
         assert "Please do not pay the voucher any more." in text
 
@@ -115,7 +115,7 @@ def test_failed_debit_says_until_when(payment: payments.Payment) -> None:
     assert order.token not in email.text + email.html
 
 
-def test_second_failure_is_told_again(payment: payments.Payment) -> None:
+def test_second_failure_sends_another_email(payment: payments.Payment) -> None:
     for attempt in ("py_1", "py_2"):
         debit(payment)
         becomes(payment, "requires_payment_method", failure="No.", failure_reference=attempt)
@@ -141,7 +141,7 @@ def test_voucher_email_says_how_to_pay(payment: payments.Payment) -> None:
         assert "See your order, or pay another way" in text
 
 
-def test_voucher_that_ended_is_told(payment: payments.Payment) -> None:
+def test_ended_voucher_is_reported(payment: payments.Payment) -> None:
     voucher(payment)
 
     becomes(
@@ -162,7 +162,7 @@ def expire(payment: payments.Payment) -> None:
     work()
 
 
-def test_expiry_after_a_failed_debit_is_told(payment: payments.Payment) -> None:
+def test_expiry_after_failed_debit_sends_an_email(payment: payments.Payment) -> None:
     debit(payment)
     becomes(payment, "requires_payment_method", failure="No.", failure_reference="py_1")
 
@@ -212,6 +212,6 @@ def test_second_payment_says_what_becomes_of_it(cast: Cast, status: str, words: 
         intents.apply_intent(late.id, people.intent(late, status))
     work()
 
-    told = next(email for email in emails() if email.kind == "late_payment")
-    assert words in told.text
-    assert f"You will receive order {second.number} only." in told.text
+    notice = next(email for email in emails() if email.kind == "late_payment")
+    assert words in notice.text
+    assert f"You will receive order {second.number} only." in notice.text

@@ -122,7 +122,7 @@ def test_a_cancelled_order_has_its_authorisation_released(
         payments.capture(payment.id)
 
 
-def test_an_authorisation_that_runs_out_is_told_to_staff(authorised: Any) -> None:
+def test_expired_authorisation_opens_a_task(authorised: Any) -> None:
     order, payment = authorised
 
     apply(payment, "canceled")
@@ -132,7 +132,7 @@ def test_an_authorisation_that_runs_out_is_told_to_staff(authorised: Any) -> Non
 
 
 @pytest.mark.usefixtures("authorised")
-def test_one_that_will_run_out_tomorrow_is_told_before() -> None:
+def test_ending_authorisation_is_reported_a_day_before() -> None:
     with transaction() as current:
         soon = clock.now() + timedelta(hours=3)
         current.execute(update(Payment).values(capture_before=soon))
@@ -177,7 +177,7 @@ def test_cancelling_the_last_line_refunds_the_other_captures(cast: Cast) -> None
     assert (order.status, payment.balance_minor) == ("cancelled", 0)
 
 
-def test_who_wants_to_pay_after_the_money_was_let_go_is_told_how_it_is(authorised: Any) -> None:
+def test_paying_after_the_release_explains_the_state(authorised: Any) -> None:
     order, payment = authorised
     with pytest.raises(WrongState, match="already paid"):
         payments.start(order.id)
@@ -240,9 +240,11 @@ def test_an_authorisation_that_is_heard_of_after_its_end_promises_nothing(cast: 
 def test_authorised_payment_shows_no_old_refusal(authorised: Any) -> None:
     order, payment = authorised
 
-    told = apply(payment, "requires_payment_method", failure="Declined.", failure_reference="ch_0")
+    outcome = apply(
+        payment, "requires_payment_method", failure="Declined.", failure_reference="ch_0"
+    )
 
-    assert told == "known"
+    assert outcome == "known"
     assert "PaymentFailed" not in [entry.type for entry in orders.timeline(order.id)]
 
 
@@ -260,7 +262,7 @@ def test_nobody_is_asked_to_capture_what_is_captured_or_gone(authorised: Any, en
     assert (task.kind, task.closed_at is not None) == ("capture_soon", True)
 
 
-def test_an_authorisation_whose_end_nobody_told_us_of_is_asked_about(
+def test_unreported_end_of_authorisation_is_synced(
     authorised: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order, payment = authorised

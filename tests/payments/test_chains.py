@@ -197,9 +197,9 @@ def test_three_orders_of_a_cart_are_paid_once(cast: Cast) -> None:
     third = replaced(cart, cast.mug.id)
     paying_third = people.attempt(third)
 
-    told = [arrives(one) for one in (paying_second, paying_first, paying_third)]
+    outcomes = [arrives(one) for one in (paying_second, paying_first, paying_third)]
 
-    assert told == ["paid", "paid twice", "paid twice"]
+    assert outcomes == ["paid", "paid twice", "paid twice"]
     assert [one[0] for one in statuses(first, second, third)] == [
         "cancelled",
         "confirmed",

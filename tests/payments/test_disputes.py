@@ -1,4 +1,4 @@
-"""Disputes: seen, told to staff, and what they do to the money until they are decided."""
+"""Disputes: seen, reported to staff, and what they do to the money until they are decided."""
 
 from datetime import timedelta
 from typing import Any

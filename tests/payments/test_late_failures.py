@@ -70,7 +70,7 @@ def test_unseen_voucher_that_ended_can_be_paid_again(payment: payments.Payment) 
     assert kinds() == ["payment_failed"]
 
 
-def test_expiry_after_an_unseen_failure_is_told(payment: payments.Payment) -> None:
+def test_expiry_after_unseen_failure_sends_an_email(payment: payments.Payment) -> None:
     becomes(payment, "requires_payment_method", **FAILED)
     late = orders.by_id(payment.order_id).expires_at + timedelta(seconds=1)
 

@@ -1,4 +1,4 @@
-"""What nobody told us is found by reconciling with Stripe, here played by the stand-in."""
+"""What no webhook said is found by reconciling with Stripe, here played by the stand-in."""
 
 import json
 import threading

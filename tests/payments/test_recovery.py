@@ -22,7 +22,7 @@ from tests.discounts.offers import offer
 
 
 class Stripe:
-    """Answers as told; knows only what was put into it."""
+    """Answers as configured; knows only what was put into it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.intents: dict[str, Intent] = {}
@@ -78,7 +78,7 @@ def begun(order: orders.Order) -> Payment:
         return attempts.open_payment(orders.lock(order.id), capture="automatic")
 
 
-def told(kind: str, about: dict[str, Any], number: int = 1) -> str:
+def outcome_of(kind: str, about: dict[str, Any], number: int = 1) -> str:
     """A message of Stripe's arrives and is worked on. Returns the outcome."""
     with transaction():
         webhooks.record_verified({"id": f"evt_{number}", "type": kind, "data": {"object": about}})
@@ -256,7 +256,7 @@ def test_what_was_paid_twice_goes_back_and_the_order_stays_paid(cast: Cast, stri
 
     payments.send_refund(refund.id)
     stripe.refunds[f"re_{refund.id}"] = people.sent(refund)
-    told("refund.updated", {"id": f"re_{refund.id}"})
+    outcome_of("refund.updated", {"id": f"re_{refund.id}"})
 
     paid = orders.by_id(order.id)
     assert (paid.payment_status, orders.words(paid).label) == ("paid", "Paid")
@@ -267,7 +267,7 @@ def test_a_refund_message_that_overtakes_our_own_answer_counts(cast: Cast, strip
     refund = refunded(order)
     stripe.refunds["re_early"] = people.sent(refund, id="re_early")
 
-    assert told("refund.updated", {"id": "re_early"}) == "refund"
+    assert outcome_of("refund.updated", {"id": "re_early"}) == "refund"
 
     assert orders.by_id(order.id).payment_status == "refunded"
 
@@ -276,7 +276,7 @@ def test_a_refund_of_another_payment_is_not_taken_for_ours(cast: Cast, stripe: S
     refund = refunded(cast.paid_order)
     stripe.refunds["re_x"] = people.sent(refund, id="re_x", intent_id="pi_x", metadata={})
 
-    assert told("refund.updated", {"id": "re_x"}) == "not ours"
+    assert outcome_of("refund.updated", {"id": "re_x"}) == "not ours"
 
 
 def test_an_old_success_does_not_undo_a_refund_that_failed_since(
@@ -287,8 +287,8 @@ def test_an_old_success_does_not_undo_a_refund_that_failed_since(
     stripe_id = f"re_{refund.id}"
     stripe.refunds[stripe_id] = people.sent(refund, "failed", failure="Card lost.")
 
-    told("refund.failed", {"id": stripe_id, "status": "failed"}, 1)
-    told("refund.updated", {"id": stripe_id, "status": "succeeded"}, 2)
+    outcome_of("refund.failed", {"id": stripe_id, "status": "failed"}, 1)
+    outcome_of("refund.updated", {"id": stripe_id, "status": "succeeded"}, 2)
 
     assert session.scalar(select(Refund.status).where(Refund.id == refund.id)) == "failed"
 

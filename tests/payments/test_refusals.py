@@ -248,7 +248,7 @@ def test_rejected_key_asks_a_person_once_a_day(
     assert one(Refund).status == "requested"
 
 
-def test_rejected_key_is_told_by_a_capture_alone(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_rejected_key_at_capture_opens_a_task(cast: Cast, stripe: stripe_rig.Rig) -> None:
     payment = pay_at_stripe(cast.unpaid_order.id, stripe, capture="manual")
     fail(stripe, CAPTURE, "permission_error")
 
@@ -258,7 +258,7 @@ def test_rejected_key_is_told_by_a_capture_alone(cast: Cast, stripe: stripe_rig.
     assert open_kinds() == ["stripe_access"]
 
 
-def test_rejected_key_is_told_by_a_message_alone(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_rejected_key_at_a_webhook_opens_a_task(cast: Cast, stripe: stripe_rig.Rig) -> None:
     payment = pay_at_stripe(cast.unpaid_order.id, stripe)
     fail(stripe, f"/v1/payment_intents/{payment.intent_id}", "permission_error", method="GET")
 

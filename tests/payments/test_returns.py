@@ -86,8 +86,8 @@ def test_free_order_comes_back_once(cast: Cast) -> None:
     with pytest.raises(Invalid):
         give(order, lines={line.id: 1}, restock=frozenset({line.id}))
     assert on_hand(cast.mug.id) == 10
-    told = orders.timeline(order.id)[-1]
-    assert (told.type, told.payload["lines"][0]["quantity"]) == ("UnitsReturned", 2)
+    entry = orders.timeline(order.id)[-1]
+    assert (entry.type, entry.payload["lines"][0]["quantity"]) == ("UnitsReturned", 2)
     assert orders.by_id(order.id).payment_status == "paid"
 
 

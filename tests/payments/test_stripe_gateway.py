@@ -1,4 +1,4 @@
-"""A refund by the SDK, against the stand-in: told by message, asked about, found again."""
+"""A refund by the SDK, against the stand-in: reported by webhook, asked about, found again."""
 
 from datetime import timedelta
 

@@ -313,7 +313,7 @@ def test_any_message_can_be_stored_and_applied(cast: Cast, stripe: stripe_rig.Ri
     assert tasks() == []
 
 
-def test_messages_without_id_are_told_apart(cast: Cast) -> None:
+def test_webhooks_without_id_are_stored_once(cast: Cast) -> None:
     with transaction():
         stored = [
             webhooks.record_verified({"type": "refund.created", "data": {"object": {"id": one}}})

@@ -180,5 +180,5 @@ def test_expired_voucher_order_is_not_called_cancelled(order: Order) -> None:
 
     assert payments.expire_unpaid() == 1
 
-    told = [entry.type for entry in orders.timeline(order.id)]
-    assert "OrderExpired" in told and "VoucherCancelled" not in told
+    types = [entry.type for entry in orders.timeline(order.id)]
+    assert "OrderExpired" in types and "VoucherCancelled" not in types

@@ -34,7 +34,7 @@ HEADERS = {"authorization": "Bearer sk_test_properties"}
 
 
 class Bank:
-    """Stripe, its card holders and their banks. ``heard`` is what the shop was told, in order."""
+    """Stripe, its card holders and their banks. ``heard`` is what the shop heard, in order."""
 
     def __init__(self, checkpoint: Callable[[str], None]) -> None:
         self._checkpoint = checkpoint

@@ -197,7 +197,7 @@ QUERIES = {
         LEFT JOIN (SELECT order_id, sum(amount_minor) a FROM redemption GROUP BY 1) r
           ON r.order_id = o.id
         WHERE o.discount_minor <> coalesce(r.a, 0)""",
-    "one receipt for each paid order that was told of": """
+    "one receipt for each reported paid order": """
         SELECT e.order_id FROM event e WHERE e.type = 'OrderPaid'
           AND EXISTS (SELECT FROM delivery d WHERE d.event_id = e.id AND d.reaction = 'send_receipt'
                       AND d.state = 'done')

@@ -1,9 +1,9 @@
 """A shop under random use: buyers, staff, card holders, banks, lost and doubled messages, crashes.
 
-Every step runs the shop's own operations and procedures on Postgres. What a step may change is told
-to the model as a list of transitions; a step that dies half-way must have left the database after
-one of them: nothing in between. All of an example happens in one transaction that is rolled back,
-so time is let pass by setting what waits to "due now".
+Every step runs the shop's own operations and procedures on Postgres. What a step may change is
+given to the model as a list of transitions; a step that dies half-way must have left the database
+after one of them: nothing in between. All of an example happens in one transaction that is rolled
+back, so time is let pass by setting what waits to "due now".
 """
 
 import pickle
@@ -265,11 +265,11 @@ class Shop(RuleBasedStateMachine):
         units=st.integers(1, 2),
         more=st.integers(3, 4),
         card=CARD,
-        told=st.booleans(),
+        hears=st.booleans(),
         slowly=st.booleans(),
     )
     def pay_in_the_old_tab(
-        self, who: int, units: int, more: int, card: str, told: bool, slowly: bool
+        self, who: int, units: int, more: int, card: str, hears: bool, slowly: bool
     ) -> None:
         """A buyer orders, changes the cart, orders again, and pays the first order after all."""
         self.buy(who=who, units=(units, 0, 0), code=None, manual=False, card=card, far=2)
@@ -280,7 +280,7 @@ class Shop(RuleBasedStateMachine):
         self.place(who=who, crash=None)
         self.bank.confirm(intent, card, slowly=slowly)
         self.letters += self.bank.news()
-        if told:
+        if hears:
             self.step(lambda: payments.sync_order(first), procedure=True)
 
     @rule(who=WHO, which=WHICH, units=st.integers(0, 4), code=CODE)
@@ -580,16 +580,16 @@ class Shop(RuleBasedStateMachine):
             return  # its id was not stored yet
         self.bank.heard.clear()
         said = stripe_gateway.fetch_intent(intent)
-        told = self.bank.heard.pop()[1:]
-        self.read.append((partial(intents.apply_intent, payment, said), told))
+        hears = self.bank.heard.pop()[1:]
+        self.read.append((partial(intents.apply_intent, payment, said), hears))
         for stripe_id, refund in self._known_refunds(payment):
             sent = stripe_gateway.fetch_refund(stripe_id)
-            told = self.bank.heard.pop()[1:]
-            self.read.append((partial(refund_news.apply_refund, refund, sent), told))
+            hears = self.bank.heard.pop()[1:]
+            self.read.append((partial(refund_news.apply_refund, refund, sent), hears))
         for stripe_id in [n for n, one in self.model.claims.items() if one.intent == intent]:
             claim = stripe_gateway.fetch_dispute(stripe_id)
-            told = self.bank.heard.pop()[1:]
-            self.read.append((partial(disputes.apply_dispute, payment, claim), told))
+            hears = self.bank.heard.pop()[1:]
+            self.read.append((partial(disputes.apply_dispute, payment, claim), hears))
 
     @rule(which=WHICH, crash=CRASH)
     @precondition(lambda self: self.read)
@@ -998,12 +998,12 @@ def _fill(cart: int, variant: int, quantity: int) -> None:
 def _as_applied(heard: list[Any]) -> list[Any]:
     """Whoever hears of a refund or dispute before its money asks about the money, and applies that
     first."""
-    told = list(heard)
-    for n in range(len(told) - 1):
-        about, after = told[n][2], told[n + 1][2]
+    hears = list(heard)
+    for n in range(len(hears) - 1):
+        about, after = hears[n][2], hears[n + 1][2]
         if after.get("object") == "payment_intent" and about.get("payment_intent") == after["id"]:
-            told[n], told[n + 1] = told[n + 1], told[n]
-    return told
+            hears[n], hears[n + 1] = hears[n + 1], hears[n]
+    return hears
 
 
 def _difference(expected: dict[str, Any], seen: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What stock, orders and money should be, told of commands and of what Stripe says.
+"""What stock, orders and money should be, given the commands and what Stripe says.
 
 Plain Python: it knows nothing of tables or transactions; the machine compares it with the database.
 """
@@ -51,7 +51,7 @@ class Line:
 
 @dataclass
 class Money:
-    """One PaymentIntent as far as the shop was told."""
+    """One PaymentIntent as far as the shop has heard."""
 
     status: str = "started"
     captured: int = 0
@@ -537,7 +537,7 @@ class Model:
             made = Giving(order_id, said["payment_intent"], said["amount"], is_external=True)
             made.status = "failed" if said["status"] in {"failed", "canceled"} else "sent"
             if made.status == "sent" and not self._make_room(sale, said):
-                return None  # told before we heard of the money itself: comes again
+                return None  # said before we heard of the money itself: comes again
             self.givings.append(made)
             return made
         return None

@@ -36,8 +36,8 @@ def names(message):
     """The people in a snapshot or in news."""
     if message["op"] == "event":
         assert message["type"] == "presence.changed"
-    told = message["snapshot"] if message["op"] == "subscribed" else message["data"]
-    return [person["name"] for person in told["people"]]
+    seen = message["snapshot"] if message["op"] == "subscribed" else message["data"]
+    return [person["name"] for person in seen["people"]]
 
 
 def all_hear(people, topic, *clients):

@@ -1,4 +1,4 @@
-"""Who comes back hears what was missed, or is told to read again."""
+"""Who comes back hears what was missed, or reads everything again."""
 
 import pytest
 from sqlalchemy import text
@@ -15,7 +15,7 @@ def test_what_was_missed_is_repeated_in_order_and_once(door, cast, publish):
     with Client(door) as client:
         answer = client.ask(topic, since=known.seq)
         heard = [client.hear() for _ in missed]
-        # The relay may publish late what the database already told.
+        # The relay may publish late what the database already has.
         publish(*missed)
         publish(later := cast.broadcast(topic, n=5))
 

@@ -120,9 +120,7 @@ def cancel(order: orders.Order, **form: str) -> tuple[str, dict[str, str]]:
     return f"/orders/{order.number}/cancel", usual | named
 
 
-def test_who_cancels_what_is_paid_back_already_is_not_told_that_nothing_was_charged(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_cancelling_a_refunded_order_mentions_the_charge(browser: FlaskClient, cast: Cast) -> None:
     order = cast.paid_order
     with db.transaction():
         locked = orders.lock(order.id)

@@ -46,7 +46,7 @@ def test_the_sitemap_lists_what_can_be_found(browser: FlaskClient):
     } <= found
 
 
-def test_crawlers_are_told_where_nothing_is_to_be_found(browser: FlaskClient):
+def test_robots_txt_excludes_private_pages(browser: FlaskClient):
     robots = browser.get("/robots.txt").text
 
     assert "Disallow: /checkout" in robots

@@ -27,7 +27,7 @@ START_S = 300
 
 @dataclass(frozen=True)
 class RunningShop:
-    """Where a running shop is. ``settings`` is what its processes were told."""
+    """Where a running shop is. ``settings`` is what its processes were started with."""
 
     base_url: str
     var: Path

@@ -62,7 +62,7 @@ def test_the_library_of_playwright_is_installed_once(machine: Machine) -> None:
     assert machine.installed().count("libatomic1") == 1
 
 
-def test_who_may_not_install_is_told_what_is_missing(machine: Machine) -> None:
+def test_missing_packages_are_named_without_root(machine: Machine) -> None:
     refused = machine.run(user=1000)
 
     assert refused.returncode == 1

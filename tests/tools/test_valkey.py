@@ -9,7 +9,7 @@ from tools.errors import CannotStart
 from tools.valkey import Valkey
 
 
-def test_what_it_was_told_is_still_there_after_a_stop(tmp_path: Path) -> None:
+def test_data_survives_a_stop(tmp_path: Path) -> None:
     server = Valkey(tmp_path / "valkey", log=tmp_path / "valkey.log")
     redis.from_url(server.start()).set("word", "kept")
     server.stop()

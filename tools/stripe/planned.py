@@ -53,7 +53,7 @@ KINDS = {
         None,
         "Sorry! There was an error while talking to one of our backends. Support has been "
         "notified.",
-        # The answer is saved, so the SDK is told that repeating it brings nothing.
+        # The answer is saved, so the SDK hears that repeating it brings nothing.
         headers={"Stripe-Should-Retry": "false"},
     ),
     "unavailable": ErrorKind(
