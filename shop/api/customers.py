@@ -9,7 +9,7 @@ from shop import customers, orders
 from shop.api.callers import staff
 from shop.api.door import Door
 from shop.api.fields import Schema
-from shop.api.order_shapes import ShortOrderSchema
+from shop.api.order_schemas import ShortOrderSchema
 from shop.api.paging import HEADERS, PageSchema, paged
 from shop.core.db import session
 from shop.core.errors import NotFound

@@ -12,7 +12,7 @@ from shop.api.callers import staff
 from shop.api.door import Door
 from shop.api.errors import Refused
 from shop.api.fields import MAX_ID, Schema, line, money
-from shop.api.order_shapes import RefundSchema, ReturnedUnits, StaffOrderSchema, order_shown
+from shop.api.order_schemas import RefundSchema, ReturnedUnits, StaffOrderSchema, order_shown
 from shop.api.orders import DESK, UnitsSchema, units_of
 from shop.api.repeats import Remember
 from shop.core.db import session, transaction

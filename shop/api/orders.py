@@ -14,7 +14,7 @@ from shop.api.carts import PARAMETER as CART_PARAMETER
 from shop.api.door import Door
 from shop.api.errors import Refused
 from shop.api.fields import Schema, Whole, day, identity, line
-from shop.api.order_shapes import OrderSchema, ShortOrderSchema, order_shown
+from shop.api.order_schemas import OrderSchema, ShortOrderSchema, order_shown
 from shop.api.paging import HEADERS, PageSchema, paged
 from shop.api.repeats import Remember
 from shop.core import tokens

@@ -299,7 +299,7 @@ def test_a_viewer_sees_no_buttons(app: Flask, cast: Cast) -> None:
     assert "Cancel order" not in page
 
 
-def test_the_catalogue_role_does_not_see_orders(app: Flask, cast: Cast) -> None:
+def test_catalog_role_does_not_see_orders(app: Flask, cast: Cast) -> None:
     desk = sit(app, "Catalogue")
 
     assert desk.get("/admin/orders/list/").status_code == 403

@@ -346,7 +346,7 @@ def test_a_tax_rate_is_added_and_changed(owner: Desk, session: Session) -> None:
     assert answer.location == "/admin/tax-rates/list/?q=xk"
 
 
-def test_categories_change_through_the_catalogue(owner: Desk, session: Session) -> None:
+def test_categories_change_through_catalog_operations(owner: Desk, session: Session) -> None:
     owner.post("/admin/categories/add", {"name": "Garden", "slug": "", "parent": ""})
     garden = db.session.scalars(select(Category.id).where(Category.path == "garden")).one()
     owner.post("/admin/categories/add", {"name": "Pots", "slug": "", "parent": str(garden)})

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 
 from shop import inventory, orders, payments
 from shop.api import money as door
-from shop.api.order_shapes import RefundSchema, StaffOrderSchema
+from shop.api.order_schemas import RefundSchema, StaffOrderSchema
 from shop.core import clock
 from shop.core.db import session, transaction
 from shop.core.errors import Unavailable

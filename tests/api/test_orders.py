@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from shop import catalog, checkout, discounts, inventory, orders
-from shop.api.order_shapes import OrderSchema
+from shop.api.order_schemas import OrderSchema
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.core.db import transaction
 from shop.core.network import digest_of

@@ -15,7 +15,7 @@ RUN = frozenset({"Owner", "Manager"})
 MONEY = RUN | {"Finance"}
 SHIP = RUN | {"Warehouse"}
 SEES_ORDERS = ALL - {"Catalogue"}
-WRITES_CATALOGUE = RUN | {"Catalogue"}
+WRITES_CATALOG = RUN | {"Catalogue"}
 SEES_PRODUCTS = ALL - {"Finance"}
 COUNTS = RUN | {"Warehouse"}
 SEES_STOCK = ALL - {"Finance"}
@@ -43,22 +43,22 @@ CUSTOMERS = """
 """
 CUSTOMERS_AND = {"GET orders": SEES_ORDERS}
 STAFF = {
-    "POST products": WRITES_CATALOGUE,
-    "PUT products/1": WRITES_CATALOGUE,
-    "PATCH products/1": WRITES_CATALOGUE,
-    "DELETE products/1": WRITES_CATALOGUE,
-    "POST products/1/variants": WRITES_CATALOGUE,
-    "POST products/1/images": WRITES_CATALOGUE,
+    "POST products": WRITES_CATALOG,
+    "PUT products/1": WRITES_CATALOG,
+    "PATCH products/1": WRITES_CATALOG,
+    "DELETE products/1": WRITES_CATALOG,
+    "POST products/1/variants": WRITES_CATALOG,
+    "POST products/1/images": WRITES_CATALOG,
     "GET variants/1": SEES_PRODUCTS,
-    "PATCH variants/1": WRITES_CATALOGUE,
-    "DELETE variants/1": WRITES_CATALOGUE,
+    "PATCH variants/1": WRITES_CATALOG,
+    "DELETE variants/1": WRITES_CATALOG,
     "PATCH variants/1/inventory": COUNTS,
     "GET variants/1/movements": SEES_STOCK,
-    "PATCH images/1": WRITES_CATALOGUE,
-    "DELETE images/1": WRITES_CATALOGUE,
-    "POST categories": WRITES_CATALOGUE,
-    "PATCH categories/1": WRITES_CATALOGUE,
-    "DELETE categories/1": WRITES_CATALOGUE,
+    "PATCH images/1": WRITES_CATALOG,
+    "DELETE images/1": WRITES_CATALOG,
+    "POST categories": WRITES_CATALOG,
+    "PATCH categories/1": WRITES_CATALOG,
+    "DELETE categories/1": WRITES_CATALOG,
     "POST orders/EO-1/fulfilments": SHIP,
     "POST fulfilments/1/shipped": SHIP,
     "POST fulfilments/1/delivered": SHIP,

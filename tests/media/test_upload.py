@@ -165,7 +165,7 @@ def test_a_file_is_removed_when_its_row_cannot_be_written(folder, session, monke
     assert session.scalar(select(func.count()).select_from(MediaFile)) == 0
 
 
-def test_files_of_a_catalogue_are_taken_in_once(folder, tmp_path):
+def test_catalog_files_are_stored_once(folder, tmp_path):
     first, same, other = (tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg"))
     first.write_bytes(images.image().read())
     same.write_bytes(first.read_bytes())

@@ -124,7 +124,7 @@ def test_a_made_up_cart_is_an_empty_one(door, token):
         assert client.ask("cart")["snapshot"] == {"version": 0, "count": 0}
 
 
-def test_an_order_is_followed_by_its_owner_its_secret_and_the_orders_desk(door, cast):
+def test_owner_link_and_staff_follow_an_order(door, cast):
     owner, stranger = cast.customer(), cast.customer()
     order = cast.order(owner)
     desk, stock = cast.staff("OrdersView"), cast.staff("InventoryView")

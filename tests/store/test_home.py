@@ -30,7 +30,7 @@ def test_home_shows_one_large_image_of_the_goods(browser: FlaskClient):
     assert '"@type":"WebSite"' in page.text.replace(" ", "")
 
 
-def test_home_stands_even_with_an_empty_catalogue(browser: FlaskClient):
+def test_home_renders_with_an_empty_catalog(browser: FlaskClient):
     page = browser.get("/")
 
     assert page.status_code == 200

@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import EXCLUDE, ValidationError, fields, validate, validates_schema
 
 from shop import catalog, inventory
-from shop.api import catalogue_shapes as shapes
+from shop.api import catalog_schemas as schemas
 from shop.api.fields import MAX_INT, Digits, Schema, Whole, identity, line, taken
 from shop.catalog.models import ProductStatus
 
@@ -103,7 +103,7 @@ class StockChangeSchema(Schema):
             raise ValidationError("Say either delta or set.", "delta")
 
 
-class LevelSchema(shapes.StockSchema):
+class LevelSchema(schemas.StockSchema):
     """The stock of a variant."""
 
     variant_id = fields.Integer(required=True)

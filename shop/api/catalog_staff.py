@@ -7,11 +7,11 @@ from flask import Response, request
 from marshmallow import ValidationError
 
 from shop import catalog, inventory, media
-from shop.api import catalogue_inputs as inputs
-from shop.api import catalogue_shapes as shapes
+from shop.api import catalog_request_schemas as request_schemas
+from shop.api import catalog_schemas as schemas
 from shop.api import etags, repeats
 from shop.api.callers import staff
-from shop.api.catalogue import PRODUCTS
+from shop.api.catalog import PRODUCTS
 from shop.api.door import Door, allow_body
 from shop.api.errors import Refused, flat
 from shop.catalog.models import Category, OptionValue, Product, ProductStatus, Variant
@@ -39,8 +39,8 @@ BLANK: dict[str, Any] = catalog.emptied(catalog.PRODUCT_FIELDS) | {
 
 @bp.post("/products")
 @staff("can_add", PRODUCTS)
-@bp.arguments(inputs.NewProductSchema)
-@bp.response(201, shapes.ProductSchema)
+@bp.arguments(request_schemas.NewProductSchema)
+@bp.response(201, schemas.ProductSchema)
 def create_product(given: dict[str, Any]) -> Any:
     """A new product"""
     with transaction():
@@ -52,8 +52,8 @@ def create_product(given: dict[str, Any]) -> Any:
 
 @bp.put("/products/<id:product_id>")
 @staff("can_edit", PRODUCTS)
-@bp.arguments(inputs.NewProductSchema)
-@bp.response(200, shapes.ProductSchema)
+@bp.arguments(request_schemas.NewProductSchema)
+@bp.response(200, schemas.ProductSchema)
 def replace_product(given: dict[str, Any], product_id: int) -> Any:
     """Replace everything about a product: what is left out becomes empty
 
@@ -64,8 +64,8 @@ def replace_product(given: dict[str, Any], product_id: int) -> Any:
 
 @bp.patch("/products/<id:product_id>")
 @staff("can_edit", PRODUCTS)
-@bp.arguments(inputs.ProductWriteSchema)
-@bp.response(200, shapes.ProductSchema)
+@bp.arguments(request_schemas.ProductWriteSchema)
+@bp.response(200, schemas.ProductSchema)
 def change_product(given: dict[str, Any], product_id: int) -> Any:
     """Change what is named about a product, and nothing else"""
     return _change_product(product_id, given)
@@ -87,8 +87,8 @@ def delete_product(product_id: int) -> None:
 
 @bp.post("/products/<id:product_id>/variants")
 @staff("can_edit", PRODUCTS)
-@bp.arguments(inputs.NewVariantSchema)
-@bp.response(201, shapes.VariantSchema)
+@bp.arguments(request_schemas.NewVariantSchema)
+@bp.response(201, schemas.VariantSchema)
 def add_variant(given: dict[str, Any], product_id: int) -> Any:
     """Something new to sell"""
     with transaction():
@@ -100,7 +100,7 @@ def add_variant(given: dict[str, Any], product_id: int) -> Any:
 
 @bp.get("/variants/<id:variant_id>")
 @staff("can_show", PRODUCTS)
-@bp.response(200, shapes.VariantSchema)
+@bp.response(200, schemas.VariantSchema)
 def show_variant(variant_id: int) -> Any:
     """A variant with its stock and its tag"""
     return _variant_answer(catalog.get_variant(variant_id), 200)
@@ -108,8 +108,8 @@ def show_variant(variant_id: int) -> Any:
 
 @bp.patch("/variants/<id:variant_id>")
 @staff("can_edit", PRODUCTS)
-@bp.arguments(inputs.VariantPatchSchema)
-@bp.response(200, shapes.VariantSchema)
+@bp.arguments(request_schemas.VariantPatchSchema)
+@bp.response(200, schemas.VariantSchema)
 def change_variant(given: dict[str, Any], variant_id: int) -> Any:
     """Change a variant's SKU, price and the like"""
     with transaction():
@@ -137,8 +137,8 @@ def delete_variant(variant_id: int) -> None:
 
 @bp.patch("/variants/<id:variant_id>/inventory")
 @staff("can_adjust", INVENTORY)
-@bp.arguments(inputs.StockChangeSchema)
-@bp.response(200, inputs.LevelSchema)
+@bp.arguments(request_schemas.StockChangeSchema)
+@bp.response(200, request_schemas.LevelSchema)
 @bp.doc(parameters=[repeats.PARAMETER])
 def change_stock(given: dict[str, Any], variant_id: int) -> Any:
     """Correct what is on hand, by a difference or to what was counted"""
@@ -153,8 +153,8 @@ def change_stock(given: dict[str, Any], variant_id: int) -> Any:
         else:
             inventory.count(variant_id, given["set"], **why)
         level = inventory.levels([variant_id])[variant_id]
-        shown: dict[str, Any] = inputs.LevelSchema().dump(
-            shapes.stock(level) | {"variant_id": variant_id}
+        shown: dict[str, Any] = request_schemas.LevelSchema().dump(
+            schemas.stock(level) | {"variant_id": variant_id}
         )
         return shown
 
@@ -163,8 +163,8 @@ def change_stock(given: dict[str, Any], variant_id: int) -> Any:
 
 @bp.get("/variants/<id:variant_id>/movements")
 @staff("can_list", INVENTORY)
-@bp.arguments(inputs.MovementsQuerySchema, location="query")
-@bp.response(200, inputs.MovementSchema(many=True))
+@bp.arguments(request_schemas.MovementsQuerySchema, location="query")
+@bp.response(200, request_schemas.MovementSchema(many=True))
 def movements(given: dict[str, int], variant_id: int) -> Any:
     """Why the stock is what it is: the ledger of a variant, newest first"""
     catalog.get_variant(variant_id)
@@ -176,7 +176,7 @@ def movements(given: dict[str, int], variant_id: int) -> Any:
 
 @bp.post("/products/<id:product_id>/images")
 @staff("can_edit", PRODUCTS)
-@bp.response(201, shapes.ImageSchema)
+@bp.response(201, schemas.ImageSchema)
 @bp.doc(
     requestBody={
         "required": True,
@@ -207,7 +207,7 @@ def add_image(product_id: int) -> Any:
     if image is None or len(list(request.files.items(multi=True))) > 1:
         raise Refused(422, faults=[("picture", "Send one image, as the part “picture”.")])
     try:
-        words = inputs.ImageFormSchema().load(request.form.to_dict())
+        words = request_schemas.ImageFormSchema().load(request.form.to_dict())
     except ValidationError as error:
         raise Refused(422, faults=_named(error)) from error
     with transaction():
@@ -222,13 +222,13 @@ def add_image(product_id: int) -> Any:
             option_value=_value(product, words.get("option_value_id")),
         )
         session.flush()
-        return shapes.image(made), 201
+        return schemas.image(made), 201
 
 
 @bp.patch("/images/<id:image_id>")
 @staff("can_edit", PRODUCTS)
-@bp.arguments(inputs.ImagePatchSchema)
-@bp.response(200, shapes.ImageSchema)
+@bp.arguments(request_schemas.ImagePatchSchema)
+@bp.response(200, schemas.ImageSchema)
 def change_image(given: dict[str, Any], image_id: int) -> Any:
     """Say what an image shows, or move it"""
     with transaction():
@@ -242,7 +242,7 @@ def change_image(given: dict[str, Any], image_id: int) -> Any:
             others = [one.id for one in product.images if one.id != image_id]
             others.insert(given["position"], image_id)
             catalog.reorder_images(product, others)
-        return shapes.image(found)
+        return schemas.image(found)
 
 
 @bp.delete("/images/<id:image_id>")
@@ -261,8 +261,8 @@ def remove_image(image_id: int) -> None:
 
 @bp.post("/categories")
 @staff("can_add", CATEGORIES)
-@bp.arguments(inputs.NewCategorySchema)
-@bp.response(201, shapes.CategorySchema)
+@bp.arguments(request_schemas.NewCategorySchema)
+@bp.response(201, schemas.CategorySchema)
 def create_category(given: dict[str, Any]) -> Any:
     """A new category, last below its parent unless it says otherwise"""
     with transaction():
@@ -276,20 +276,20 @@ def create_category(given: dict[str, Any]) -> Any:
         session.flush()
         if "position" in given:
             catalog.move_category(made, parent=parent, position=given["position"])
-        return etags.tagged(shapes.category(made), 201)
+        return etags.tagged(schemas.category(made), 201)
 
 
 @bp.patch("/categories/<id:category_id>")
 @staff("can_edit", CATEGORIES)
-@bp.arguments(inputs.CategoryWriteSchema)
-@bp.response(200, shapes.CategorySchema)
+@bp.arguments(request_schemas.CategoryWriteSchema)
+@bp.response(200, schemas.CategorySchema)
 def change_category(given: dict[str, Any], category_id: int) -> Any:
     """Change or move a category; addresses that it leaves keep answering"""
     with transaction():
         found = session.get(Category, category_id, with_for_update=True, populate_existing=True)
         if found is None:
             raise NotFound("Category not found.")
-        etags.check(shapes.category(found))
+        etags.check(schemas.category(found))
         written = {name: given[name] for name in ("name", "slug", "description") if name in given}
         if written:
             catalog.update_category(found, **written)
@@ -299,7 +299,7 @@ def change_category(given: dict[str, Any], category_id: int) -> Any:
             )
             catalog.move_category(found, parent=parent, position=given.get("position"))
         session.flush()
-        return etags.tagged(shapes.category(found))
+        return etags.tagged(schemas.category(found))
 
 
 @bp.delete("/categories/<id:category_id>")
@@ -309,7 +309,7 @@ def delete_category(category_id: int) -> None:
     """Remove an empty category; 409 `not_empty` otherwise"""
     with transaction():
         found = catalog.get_category(category_id)
-        etags.check(shapes.category(found))
+        etags.check(schemas.category(found))
         catalog.delete_category(found)
 
 
@@ -385,13 +385,13 @@ def _status(product: Product, given: Mapping[str, Any]) -> None:
 
 
 def _check_product(product: Product) -> None:
-    etags.check_tag(shapes.product_tag(product))
+    etags.check_tag(schemas.product_tag(product))
 
 
 def _product_answer(product: Product, status: int) -> Response:
     session.flush()
-    tag = shapes.product_tag(product)
-    return etags.tagged(shapes.product(product), status, tag=tag, is_whole=False)
+    tag = schemas.product_tag(product)
+    return etags.tagged(schemas.product(product), status, tag=tag, is_whole=False)
 
 
 def _variant_to_change(variant_id: int) -> Variant:
@@ -399,14 +399,14 @@ def _variant_to_change(variant_id: int) -> Variant:
     product_id = catalog.get_variant(variant_id).product_id
     catalog.get_product(product_id, to_change=True)
     found = session.get_one(Variant, variant_id, populate_existing=True)
-    etags.check(shapes.variant_facts(found))
+    etags.check(schemas.variant_facts(found))
     return found
 
 
 def _variant_answer(variant: Variant, status: int) -> Response:
     session.flush()
-    shown = shapes.variant(variant, inventory.levels([variant.id]))
-    tag = etags.of(shapes.variant_facts(variant))
+    shown = schemas.variant(variant, inventory.levels([variant.id]))
+    tag = etags.of(schemas.variant_facts(variant))
     return etags.tagged(shown, status, tag=tag, is_whole=False)
 
 

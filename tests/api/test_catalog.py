@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from shop import catalog, inventory
-from shop.api import catalogue_shapes as shapes
+from shop.api import catalog_schemas as schemas
 from shop.core import db
 from tests import cast as making
 from tests.api.conftest import Program
@@ -288,13 +288,13 @@ def test_answers_are_as_described(guest: Program, desk: Program, cast: Cast) -> 
     image = desk.post(f"{path}/images", data=form, content_type="multipart/form-data")
     category = desk.post("categories", json={"name": "Cups"})
     for schema, answer in (
-        (shapes.ProductSchema(), desk.get(path)),
-        (shapes.ProductSchema(), guest.get(path)),
-        (shapes.VariantSchema(), desk.get(f"variants/{cast.mug.id}")),
-        (shapes.ImageSchema(), image),
-        (shapes.CategorySchema(), category),
-        (shapes.CardSchema(many=True), guest.get("products")),
-        (shapes.VariantSchema(many=True), desk.get(f"{path}/variants")),
-        (shapes.VariantSchema(many=True), guest.get(f"{path}/variants")),
+        (schemas.ProductSchema(), desk.get(path)),
+        (schemas.ProductSchema(), guest.get(path)),
+        (schemas.VariantSchema(), desk.get(f"variants/{cast.mug.id}")),
+        (schemas.ImageSchema(), image),
+        (schemas.CategorySchema(), category),
+        (schemas.CardSchema(many=True), guest.get("products")),
+        (schemas.VariantSchema(many=True), desk.get(f"{path}/variants")),
+        (schemas.VariantSchema(many=True), guest.get(f"{path}/variants")),
     ):
         assert schema.validate(answer.get_json()) == {}, schema

@@ -11,7 +11,7 @@ from shop.api import repeats
 from shop.api.callers import staff
 from shop.api.door import Door
 from shop.api.fields import Schema, line
-from shop.api.order_shapes import FulfilmentSchema, StaffOrderSchema, order_shown
+from shop.api.order_schemas import FulfilmentSchema, StaffOrderSchema, order_shown
 from shop.api.orders import DESK, UnitsSchema, units_of
 from shop.core import actor, clock
 from shop.core.db import session, transaction

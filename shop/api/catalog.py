@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 from sqlalchemy import select
 
 from shop import catalog, checkout, inventory
-from shop.api import catalogue_shapes as shapes
+from shop.api import catalog_schemas as schemas
 from shop.api import etags
 from shop.api.callers import anybody, caller
 from shop.api.door import PREFIX, Door
@@ -48,7 +48,7 @@ class ProductsQuerySchema(PageSchema):
 @bp.get("/products")
 @anybody
 @bp.arguments(ProductsQuerySchema, location="query")
-@bp.response(200, shapes.CardSchema(many=True), headers=HEADERS)
+@bp.response(200, schemas.CardSchema(many=True), headers=HEADERS)
 @bp.doc(
     parameters=[
         {
@@ -75,7 +75,7 @@ def products(given: dict[str, Any]) -> Any:
         )
     )
     return paged(
-        [shapes.card(one) for one in found.cards],
+        [schemas.card(one) for one in found.cards],
         total=found.total,
         page=given["page"],
         per_page=given["per_page"],
@@ -84,14 +84,14 @@ def products(given: dict[str, Any]) -> Any:
 
 @bp.get("/products/<string:key>")
 @anybody
-@bp.response(200, shapes.ProductSchema)
+@bp.response(200, schemas.ProductSchema)
 def product(key: str) -> Any:
     """A product by its number or its slug; 301 for a slug that has changed"""
     if caller().may("can_show", PRODUCTS):
         found = _any_product(key)
-        return etags.tagged(shapes.product(found), tag=shapes.product_tag(found))
+        return etags.tagged(schemas.product(found), tag=schemas.product_tag(found))
     try:
-        return etags.tagged(shapes.page(_page(key)))
+        return etags.tagged(schemas.page(_page(key)))
     except NotFound:
         target = catalog.redirect_for(f"/products/{key}")
         if target is None or not target.startswith("/products/"):
@@ -101,32 +101,32 @@ def product(key: str) -> Any:
 
 @bp.get("/products/<id:product_id>/variants")
 @anybody
-@bp.response(200, shapes.VariantSchema(many=True))
+@bp.response(200, schemas.VariantSchema(many=True))
 def variants(product_id: int) -> Any:
     """The variants of a product; staff see archived ones too"""
     if caller().may("can_show", PRODUCTS):
         found = catalog.get_product(product_id)
         levels = inventory.levels([one.id for one in found.variants])
-        return [shapes.variant(one, levels) for one in found.variants]
+        return [schemas.variant(one, levels) for one in found.variants]
     page = _page(str(product_id))
-    return [shapes.variant_on_page(one, page.id) for one in page.variants]
+    return [schemas.variant_on_page(one, page.id) for one in page.variants]
 
 
 @bp.get("/categories")
 @anybody
-@bp.response(200, shapes.CategorySchema(many=True), headers=HEADERS)
+@bp.response(200, schemas.CategorySchema(many=True), headers=HEADERS)
 @bp.arguments(PageSchema, location="query")
 def categories(given: dict[str, int]) -> Any:
     """All categories, parents before their children"""
     every = session.scalars(select(Category).order_by(Category.path)).all()
     start = (given["page"] - 1) * given["per_page"]
-    rows = [shapes.category(one) for one in every[start : start + given["per_page"]]]
+    rows = [schemas.category(one) for one in every[start : start + given["per_page"]]]
     return paged(rows, total=len(every), page=given["page"], per_page=given["per_page"])
 
 
 @bp.get("/categories/tree")
 @anybody
-@bp.response(200, shapes.BranchSchema(many=True))
+@bp.response(200, schemas.BranchSchema(many=True))
 def tree() -> Any:
     """All categories as a tree, in the order of the shop's menu"""
     below: dict[int | None, list[Category]] = {}
@@ -150,10 +150,10 @@ def tree() -> Any:
 
 @bp.get("/categories/<id:category_id>")
 @anybody
-@bp.response(200, shapes.CategorySchema)
+@bp.response(200, schemas.CategorySchema)
 def category(category_id: int) -> Any:
     """A category, with its tag"""
-    return etags.tagged(shapes.category(catalog.get_category(category_id)))
+    return etags.tagged(schemas.category(catalog.get_category(category_id)))
 
 
 def _number(key: str) -> int | None:
