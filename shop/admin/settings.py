@@ -38,7 +38,7 @@ def _rate(form: Any, field: Any) -> None:
 
 
 class ShippingMethodsView(View):
-    """What checkout offers for delivery, by country."""
+    """What checkout offers for shipping, by country."""
 
     route_base = "/admin/shipping"
     datamodel = Table(ShippingMethod)

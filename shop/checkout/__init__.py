@@ -4,7 +4,7 @@ Promise: the customer is charged exactly what was shown, or nothing; pressing tw
 Leaves money to payments.
 """
 
-from shop.checkout.errors import CartProblems, NoDelivery
+from shop.checkout.errors import CartProblems, NoShipping
 from shop.checkout.merging import merge_carts
 from shop.checkout.operations import apply_code, install_defaults, set_contact, set_method
 from shop.checkout.placing import place_order
@@ -28,7 +28,7 @@ from shop.checkout.reservations import ReservationRefused, delete_expired_networ
 from shop.checkout.trial import Trial, try_discount
 
 __all__ = [
-    "CartProblems", "FreeShippingCounts", "NoDelivery", "ReservationRefused",
+    "CartProblems", "FreeShippingCounts", "NoShipping", "ReservationRefused",
     "ShippingOption", "ShippingRate", "Terms", "Trial", "apply_code", "clear_cache",
     "configure", "countries", "delete_expired_networks", "goods_for_free_shipping",
     "install_defaults", "merge_carts", "place_order", "quote", "quotes", "set_contact",

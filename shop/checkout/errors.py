@@ -14,7 +14,7 @@ class CartProblems(DomainError):
         self.problems = problems
 
 
-class NoDelivery(DomainError):
+class NoShipping(DomainError):
     """We do not ship there, or not with this method."""
 
     code = "invalid"

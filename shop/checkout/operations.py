@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from shop import cart as carts
 from shop import discounts
 from shop.checkout import defaults
-from shop.checkout.errors import NoDelivery
+from shop.checkout.errors import NoShipping
 from shop.checkout.models import ShippingMethod, TaxRate
 from shop.checkout.queries import clear_cache, of_address, quote, refusals, shipping_options, terms
 from shop.core.db import session
@@ -18,26 +18,26 @@ from shop.customers import clean_address, clean_email, country_names
 
 
 def set_contact(cart: carts.Cart, *, email: str, address: Mapping[str, Any]) -> None:
-    """Keep who orders and where it goes. Raises ``Invalid``, ``InvalidAddress``, ``NoDelivery``."""
+    """Keep who orders and where it goes. Raises ``Invalid``, ``InvalidAddress``, ``NoShipping``."""
     email = clean_email(email)
     country = str(address.get("country") or "").strip().upper()
     if country in country_names() and not shipping_options(country, 0):
-        raise NoDelivery(_("We do not ship to this country yet."), field="country")
+        raise NoShipping(_("We do not ship to this country yet."), field="country")
     cleaned = clean_address(address)
     carts.set_details(cart, {"email": email, "shipping_address": cleaned})
 
 
 def set_method(cart: carts.Cart, code: str) -> None:
-    """Keep how it is sent. Raises ``NoDelivery``."""
+    """Keep how it is sent. Raises ``NoShipping``."""
     check_method(cart, code)
     carts.set_details(cart, {"shipping_method": code})
 
 
 def check_method(cart: carts.Cart, code: str) -> None:
-    """Raise ``NoDelivery`` unless this can be sent where the cart goes."""
+    """Raise ``NoShipping`` unless this can be sent where the cart goes."""
     country = (cart.shipping_address or {}).get("country", terms().country)
     if code not in {option.code for option in shipping_options(country, 0)}:
-        raise NoDelivery(_("Choose a shipping method."), field="shipping_method")
+        raise NoShipping(_("Choose a shipping method."), field="shipping_method")
 
 
 def apply_code(cart: carts.Cart, given: object) -> discounts.Applied | None:

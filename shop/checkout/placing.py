@@ -7,7 +7,7 @@ from typing import Any
 from shop import cart as carts
 from shop import discounts, inventory, orders, payments
 from shop.cart import CartChanged, CartStatus, CartView
-from shop.checkout.errors import CartProblems, NoDelivery
+from shop.checkout.errors import CartProblems, NoShipping
 from shop.checkout.operations import check_method
 from shop.checkout.queries import ShippingOption, quote, terms
 from shop.checkout.reservations import check_unpaid_reservations
@@ -37,7 +37,7 @@ def place_order(
     once: there is no payment to wait for.
 
     Raises ``CartChanged`` when version or total differ from what was seen, or when a code stopped
-    applying and no total was seen; ``UsedUp``, ``CartProblems``, ``OutOfStock``, ``NoDelivery``,
+    applying and no total was seen; ``UsedUp``, ``CartProblems``, ``OutOfStock``, ``NoShipping``,
     ``InvalidAddress``; ``Invalid`` for a total that no card can be charged; ``ReservationRefused``
     for a buyer who keeps too much without paying (``network`` is the digest of where they are).
     """
@@ -150,10 +150,10 @@ def _as_seen(cart: carts.Cart, seen_version: int | None, shipping_method: str | 
 
 def _priced(view: CartView, seen_total_minor: int | None) -> tuple[Quote, ShippingOption]:
     """What the cart costs, if that is what the customer saw, and how it is sent. Raises
-    ``NoDelivery``, ``CartChanged``."""
+    ``NoShipping``, ``CartChanged``."""
     priced, _options, chosen = quote(view)
     if chosen is None or (view.shipping_method and chosen.code != view.shipping_method):
-        raise NoDelivery(_("Choose a shipping method."), field="shipping_method")
+        raise NoShipping(_("Choose a shipping method."), field="shipping_method")
     if seen_total_minor != priced.total_minor:
         if priced.refused:  # whoever saw the total without the code saw the reasons too
             raise _changed(" ".join(one.sentence for one in priced.refused), view, priced)

@@ -25,7 +25,7 @@ class Trial:
     quote: discounts.Quote
     applied: discounts.Applied | None
     reasons: tuple[str, ...]
-    delivery: str
+    shipping_method: str
 
 
 def try_discount(

@@ -1,4 +1,4 @@
-"""The demo shop's discounts: a welcome code, a seasonal one, and free delivery for large orders."""
+"""The demo shop's discounts: a welcome code, a seasonal one, and free shipping for large orders."""
 
 from sqlalchemy import select
 

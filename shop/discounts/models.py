@@ -54,7 +54,7 @@ discount_customer = Table(
 class Discount(Base):
     """What is taken off, and when. ``value`` is in basis points for ``percentage`` and
     ``buy_x_get_y`` (10000 is free), in minor units for ``fixed``, and for ``free_shipping`` the
-    most that is taken off delivery (0: all of it).
+    most that is taken off shipping (0: all of it).
 
     ``is_targeted`` stays set when the last category or product is deleted: an offer on Kitchen must
     not become an offer on everything.
@@ -173,7 +173,7 @@ class DiscountHolder(Base):
 class Redemption(Base):
     """What an order got: a snapshot, and the use that counts until it is released.
 
-    ``amount_minor`` was taken off the goods and ``shipping_minor`` off delivery. ``honoured_at``:
+    ``amount_minor`` was taken off the goods and ``shipping_minor`` off shipping. ``honoured_at``:
     the order was paid late, when the limit was full again; its price holds, its use is not counted.
     """
 

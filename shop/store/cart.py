@@ -49,7 +49,7 @@ class ShownCode:
 
 
 @dataclass(frozen=True, slots=True)
-class FreeDelivery:
+class FreeShipping:
     """How far the chosen way is from being free; ``left_minor`` is 0 once it is."""
 
     left_minor: int
@@ -68,7 +68,7 @@ class CartPage:
     lines: tuple[ShownLine, ...]
     quote: Quote
     chosen: checkout.ShippingOption | None
-    free_delivery: FreeDelivery | None
+    free_shipping: FreeShipping | None
     tried_code: str
     code_error: str
     is_answer: bool = False
@@ -254,7 +254,7 @@ def load(
         ),
         quote=quote,
         chosen=chosen,
-        free_delivery=_free_delivery(chosen, quote),
+        free_shipping=_free_shipping(chosen, quote),
         tried_code=tried_code,
         code_error=code_error,
     )
@@ -273,20 +273,20 @@ def for_country(cart: CartPage, country: str) -> CartPage:
         ),
         quote=quote,
         chosen=chosen,
-        free_delivery=_free_delivery(chosen, quote),
+        free_shipping=_free_shipping(chosen, quote),
     )
 
 
-def sum_rows(quote: Quote, delivery: str, *, to_pay: bool = True) -> list[tuple[str, int | str]]:
-    """Subtotal, each discount, delivery and, where prices exclude it, tax."""
+def sum_rows(quote: Quote, shipping: str, *, to_pay: bool = True) -> list[tuple[str, int | str]]:
+    """Subtotal, each discount, shipping and, where prices exclude it, tax."""
     rows: list[tuple[str, int | str]] = [(_("Subtotal"), quote.subtotal_minor)]
     rows += [
         (discount_words(one.name, one.code), -one.amount_minor)
         for one in quote.discounts
         if one.amount_minor
     ]
-    if to_pay and delivery:
-        rows.append((delivery, quote.shipping_minor or _("Free")))
+    if to_pay and shipping:
+        rows.append((shipping, quote.shipping_minor or _("Free")))
     if not quote.prices_include_tax:
         rows.append((_("Tax"), quote.tax_minor))
     return rows
@@ -376,15 +376,15 @@ def _existing() -> carts.Cart:
     return found
 
 
-def _free_delivery(chosen: checkout.ShippingOption | None, quote: Quote) -> FreeDelivery | None:
+def _free_shipping(chosen: checkout.ShippingOption | None, quote: Quote) -> FreeShipping | None:
     """As the chosen shipping method has it; None if that one is never free."""
     limit = chosen.free_over_minor if chosen else None
     if not limit or not quote.subtotal_minor:
         return None
     if quote.shipping_discount_minor and not quote.shipping_minor:
-        return FreeDelivery(0, limit, limit)
+        return FreeShipping(0, limit, limit)
     goods = checkout.goods_for_free_shipping(quote)
-    return FreeDelivery(max(0, limit - goods), min(limit, goods), limit)
+    return FreeShipping(max(0, limit - goods), min(limit, goods), limit)
 
 
 def _nothing() -> tuple[Quote, list[checkout.ShippingOption], checkout.ShippingOption | None]:

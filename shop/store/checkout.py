@@ -93,7 +93,7 @@ def delivery() -> ResponseReturnValue:
     cart = _ready_to_send(load())
     if isinstance(cart, Response):
         return cart
-    return _delivery_page(cart, BillingForm(prefix="billing-"))
+    return _shipping_page(cart, BillingForm(prefix="billing-"))
 
 
 @bp.post("/checkout/delivery")
@@ -101,7 +101,7 @@ def place() -> ResponseReturnValue:
     """Order what was shown, at the total that was shown, and begin the payment.
 
     Anything else than what was shown stops here: nothing is ordered, the page says what differs. So
-    does who only asks for a code, or for the total with another delivery.
+    does who only asks for a code, or for the total with another shipping method.
     """
     cart = visitors.current_cart()
     if cart is None:
@@ -110,14 +110,14 @@ def place() -> ResponseReturnValue:
     if "update" in request.form:
         if isinstance(ready := _ready_to_send(load(), keep_problems=True), Response):
             return ready
-        return _delivery_page(ready, billing)
+        return _shipping_page(ready, billing)
     if request.form.get("action") == "show" or asks_for_code():
-        with transaction(), suppress(checkout.NoDelivery):
+        with transaction(), suppress(checkout.NoShipping):
             checkout.set_method(cart, method)
         shown, status = serve_code()
         if isinstance(ready := _ready_to_send(shown, keep_problems=True), Response):
             return ready
-        return _delivery_page(ready, billing), status
+        return _shipping_page(ready, billing), status
     seen = _seen(method)
     try:
         order = retrying(lambda: _place(cart, method, billing, seen))
@@ -161,7 +161,7 @@ def _not_placed(
     if isinstance(cart, Response):
         return cart
     if isinstance(error, customers.InvalidAddress) or error.field == "shipping_method":
-        return _delivery_page(cart, billing, above=tell(billing, error)), 422
+        return _shipping_page(cart, billing, above=tell(billing, error)), 422
     stopped = error.sentence
     now = cart.quote.total_minor
     if error.code == "cart_changed" and seen[1] not in {-1, now}:
@@ -171,7 +171,7 @@ def _not_placed(
             now=money(now),
         )
         stopped = f"{stopped} {changed}"
-    return _delivery_page(cart, billing, stopped=stopped), status_of(error)
+    return _shipping_page(cart, billing, stopped=stopped), status_of(error)
 
 
 def _ready(cart: CartPage, *, keep_problems: bool = False) -> CartPage | Response:
@@ -282,7 +282,7 @@ def _priced_there(
     return for_country(cart, country) if country in customers.country_names() else cart
 
 
-def _delivery_page(
+def _shipping_page(
     cart: CartPage, billing: BillingForm, *, above: list[str] | None = None, stopped: str = ""
 ) -> str:
     if not billing.country.data:

@@ -18,7 +18,7 @@ from flask.typing import ResponseReturnValue
 from shop import cart as carts
 from shop import checkout, customers, orders, payments
 from shop.cart import CartStatus
-from shop.checkout import NoDelivery, ShippingOption
+from shop.checkout import NoShipping, ShippingOption
 from shop.core import clock
 from shop.core.db import end_read, retrying, transaction
 from shop.core.errors import DomainError, Invalid, Unavailable
@@ -123,7 +123,7 @@ def _check_offered() -> None:
 
 
 def _quoted(asked: Mapping[str, Any]) -> WalletQuote:
-    """Raises ``Invalid`` or ``NoDelivery`` for a cart that cannot be bought or sent there."""
+    """Raises ``Invalid`` or ``NoShipping`` for a cart that cannot be bought or sent there."""
     _check_offered()
     view = visitors.cart_view()
     if view is None or not view.lines:
@@ -136,7 +136,7 @@ def _quoted(asked: Mapping[str, Any]) -> WalletQuote:
         view, country=country, method=_text(asked, "shipping_method") or None
     )
     if chosen is None or country not in checkout.countries():
-        raise NoDelivery(_("We do not ship to this country yet."), field="country")
+        raise NoShipping(_("We do not ship to this country yet."), field="country")
     total = Money(quote.total_minor, quote.currency)
     payments.check_amount(total, goods=Money(quote.subtotal_minor, quote.currency), country=country)
     methods = payments.offered_methods(
@@ -222,7 +222,7 @@ def _rate(option: ShippingOption, price_minor: int, now: datetime) -> dict[str, 
 def _refusal(error: DomainError) -> dict[str, Any]:
     """``reason`` in the words of the wallet's ``paymentFailed``."""
     reason, sentence = "fail", error.sentence
-    if isinstance(error, NoDelivery):
+    if isinstance(error, NoShipping):
         reason = "address_unserviceable"
     elif isinstance(error, customers.InvalidAddress):
         reason = "invalid_shipping_address"

@@ -312,7 +312,7 @@ def _step(order: orders.Order) -> int:
 
 
 def _arrives(order: orders.Order) -> tuple[date, date] | None:
-    """When a paid order that is not there yet should arrive, by its delivery method."""
+    """When a paid order that is not there yet should arrive, by its shipping method."""
     if (
         order.paid_at is None
         or order.fulfilment_status == FulfilmentStatus.DELIVERED

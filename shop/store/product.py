@@ -70,7 +70,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class Arrival:
     """When an order of today arrives."""
 
     first: date
@@ -103,7 +103,7 @@ def product(slug: str) -> ResponseReturnValue:
         product=shown,
         offer=offer,
         facts=_facts(shown),
-        delivery=delivery(),
+        arrival=arrival(),
         distribution=_distribution(shown),
         most_pieces=cart.max_per_variant(),
         share_image=_share_image(shown, offer),
@@ -121,11 +121,11 @@ def stock_of(variant: catalog.VariantView) -> Stock:
     return Stock(state, None, str(STOCK_WORDS[state]))
 
 
-def delivery() -> Delivery | None:
+def arrival() -> Arrival | None:
     """The days between which an order placed now arrives at home; None if nothing is sent there."""
     here = checkout.terms().country
     way = next(iter(checkout.shipping_options(here, 0)), None)
-    return Delivery(*way.arrives(clock.now())) if way else None
+    return Arrival(*way.arrives(clock.now())) if way else None
 
 
 def _chosen(shown: catalog.ProductPage, sku: str) -> catalog.VariantView | None:

@@ -24,14 +24,14 @@ def place(
         )
 
 
-def test_totals_contain_tax_and_delivery(cast: Cast) -> None:
+def test_totals_contain_tax_and_shipping(cast: Cast) -> None:
     order = place(people.filled_cart(cast.mug, 2))
 
     assert (order.subtotal_minor, order.shipping_minor, order.total_minor) == (3800, 490, 4290)
     assert order.tax_minor == 607 + 78
 
 
-def test_delivery_is_free_from_sixty_euros_on(cast: Cast) -> None:
+def test_shipping_is_free_from_sixty_euros(cast: Cast) -> None:
     assert place(people.filled_cart(cast.lamp)).shipping_minor == 0
 
 

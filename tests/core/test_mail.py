@@ -51,7 +51,7 @@ def test_failed_goodbye_leaves_the_email_sent(server: MailServer) -> None:
     assert known == ["taken"]
 
 
-def test_slow_answers_never_add_up_to_more_than_a_delivery_may_take(
+def test_slow_answers_stay_within_a_reaction_lease(
     server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mail, "DEADLINE_S", 1.0)

@@ -297,7 +297,7 @@ def test_a_later_lane_works_on_what_is_left() -> None:
     assert quote([Line(1, 1_000)], [tenth, half]).discount_minor == 550
 
 
-def test_free_delivery_goes_beside_an_offer_on_goods() -> None:
+def test_free_shipping_combines_with_a_product_discount() -> None:
     free = Offer(2, "Free delivery", DiscountKind.FREE_SHIPPING, 0, lines=(0,))
 
     it = quote([Line(1, 1_000)], [off(DiscountKind.PERCENTAGE, 1_000, 0), free])
@@ -306,7 +306,7 @@ def test_free_delivery_goes_beside_an_offer_on_goods() -> None:
     assert it.shipping_tax_minor == 0
 
 
-def test_delivery_can_be_cheaper_instead_of_free() -> None:
+def test_shipping_can_be_cheaper_instead_of_free() -> None:
     assert quote([Line(1, 1_000)], [off(DiscountKind.FREE_SHIPPING, 200, 0)]).shipping_minor == 290
 
 

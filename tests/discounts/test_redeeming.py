@@ -378,7 +378,7 @@ def test_an_order_that_costs_nothing_needs_no_payment(cast: Cast) -> None:
     assert inventory.available([cast.mug.id])[cast.mug.id] == 10
 
 
-def test_free_delivery_is_kept_with_the_order(cast: Cast) -> None:
+def test_free_shipping_is_kept_with_the_order(cast: Cast) -> None:
     offer("Delivery", code="SHIP", kind="free_shipping", value=0)
     cart = people.filled_cart(cast.mug)
     use(cart, "SHIP")

@@ -173,7 +173,7 @@ def test_the_mail_server_is_gone(rig: Rig, buyers: int) -> None:
 
 @pytest.mark.faults
 def test_slow_mail_server_gets_each_email_once(rig: Rig) -> None:
-    """Each of its answers takes so long that they add up to more than a delivery's lease."""
+    """Each of its answers takes so long that they add up to more than a reaction's lease."""
     with rig.database():
         rig.mail.manners = Manners(slow=1.0, pause_s=17)
         try:

@@ -37,7 +37,7 @@ def fill_address(page: Page) -> None:
 
 
 def to_payment(page: Page) -> None:
-    """From the delivery step to a card form that is ready."""
+    """From the shipping step to a card form that is ready."""
     page.get_by_role("button", name="Continue to payment").click()
     expect(page.locator("[data-pay]")).to_be_enabled()
 

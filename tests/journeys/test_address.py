@@ -18,8 +18,8 @@ FAR = ["US", "IE", "HK", "JP"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _far_delivery(shop: RunningShop, shelf: Shelf) -> Iterator[None]:
-    """Delivery in Europe (9.90) goes further; delivery at home costs 4.90."""
+def _far_shipping(shop: RunningShop, shelf: Shelf) -> Iterator[None]:
+    """Shipping in Europe (9.90) goes further; shipping at home costs 4.90."""
     europe = ShippingMethod.code == "europe"
     with transaction():
         near = session.scalars(select(ShippingMethod.countries).where(europe)).one()

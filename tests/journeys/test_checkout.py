@@ -67,7 +67,7 @@ def test_a_code_at_checkout_takes_nothing_away_that_was_typed(
     expect(box.locator(".grand")).to_contain_text("€101.90")
 
 
-def test_the_sums_follow_the_delivery_that_is_chosen(shelf: Shelf, visit: Visit) -> None:
+def test_totals_follow_the_chosen_shipping_method(shelf: Shelf, visit: Visit) -> None:
     guest = visit("chooser")
     add_to_cart(guest.goto(f"/products/{shelf.lamp.slug}"))
     page = guest.goto("/checkout")

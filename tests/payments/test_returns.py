@@ -44,10 +44,10 @@ def free_order(cast: Cast, units: int = 2) -> orders.Order:
     return people.order(cast.mug, units)
 
 
-def with_gift(cast: Cast, *, capture: str = "automatic", free_delivery: bool = False) -> Any:
+def with_gift(cast: Cast, *, capture: str = "automatic", free_shipping: bool = False) -> Any:
     """A lamp that is paid for, and a mug for nothing. Returns order, lamp's and mug's lines."""
     offer("Gift", value=10_000, is_targeted=True, product_ids=[cast.mug.product_id])
-    if free_delivery:
+    if free_shipping:
         offer("Free delivery", kind="free_shipping", value=0)
     cart = people.filled_cart(cast.lamp)
     with transaction():
@@ -211,7 +211,7 @@ def test_unpaid_order_returns_nothing(cast: Cast) -> None:
 
 
 def test_authorised_order_with_only_gifts_left_ships(cast: Cast) -> None:
-    order, lamp, mug = with_gift(cast, capture="manual", free_delivery=True)
+    order, lamp, mug = with_gift(cast, capture="manual", free_shipping=True)
 
     with transaction():
         payments.cancel_lines(orders.lock(order.id), {lamp: 1}, reason="customer")
@@ -232,7 +232,7 @@ def test_authorised_order_with_only_gifts_left_ships(cast: Cast) -> None:
 def test_staff_release_an_order_with_only_gifts_left(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order, lamp, _ = with_gift(cast, capture="manual", free_delivery=True)
+    order, lamp, _ = with_gift(cast, capture="manual", free_shipping=True)
     with transaction():
         payments.cancel_lines(orders.lock(order.id), {lamp: 1}, reason="customer")
     payment = payments.of_order(order.id)[0]

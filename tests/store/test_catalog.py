@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from shop import catalog
 from shop.core import clock
 from shop.core.db import transaction
-from shop.store.product import delivery
+from shop.store.product import arrival
 from tests.store.shelf import filled
 
 
@@ -239,7 +239,7 @@ def test_the_promised_days_skip_the_weekend(
     session: object, moment: datetime, first: date, last: date
 ):
     with clock.freeze(moment):
-        promised = delivery()
+        promised = arrival()
 
     assert promised is not None
     assert (promised.first, promised.last) == (first, last)

@@ -128,7 +128,7 @@ def test_a_guest_buys_two_mugs_with_few_statements(
     variant_id = cast.mug.id
     counted: dict[str, int] = {}
     browser.get("/")  # what a process keeps for a few seconds: the menu
-    checkout.countries()  # and the ways of delivery
+    checkout.countries()  # and the shipping methods
 
     def step(name: str, ask: Callable[[], TestResponse], status: int = 303) -> TestResponse:
         db.session.remove()
@@ -183,7 +183,7 @@ def test_every_fault_of_the_address_is_shown_and_nothing_typed_is_lost(
     assert answer.text.index('href="#email"') < answer.text.index('href="#line1"')
 
 
-def test_a_country_without_delivery_is_refused(browser: FlaskClient, cast: Cast) -> None:
+def test_country_without_shipping_is_refused(browser: FlaskClient, cast: Cast) -> None:
     browser.post("/cart/add", data={"variant_id": cast.mug.id})
 
     answer = browser.post("/checkout", data={**CONTACT, "country": "US"})
@@ -248,7 +248,7 @@ def test_a_sold_out_thing_stops_the_order(
     assert db.session.query(Order).count() == 0
 
 
-def test_an_unknown_way_of_delivery_is_refused(browser: FlaskClient, cast: Cast) -> None:
+def test_unknown_shipping_method_is_refused(browser: FlaskClient, cast: Cast) -> None:
     fill(browser, cast)
 
     answer = browser.post("/checkout/delivery", data={"shipping_method": "by pigeon"})

@@ -19,8 +19,8 @@ IRISH = {"name": "Ada Byrne", "line1": "1 Main Street", "city": "Dublin", "count
 
 
 @pytest.fixture(autouse=True)
-def _far_delivery(browser: FlaskClient) -> Iterator[None]:
-    """Delivery in Europe (9.90) goes further; delivery at home costs 4.90."""
+def _far_shipping(browser: FlaskClient) -> Iterator[None]:
+    """Shipping in Europe (9.90) goes further; shipping at home costs 4.90."""
     with db.transaction():
         db.session.execute(
             update(ShippingMethod).where(ShippingMethod.code == "europe").values(countries=FAR)

@@ -144,9 +144,7 @@ def test_taking_a_code_out_at_checkout_keeps_what_is_typed(
     assert 'value="Elsewhere 7"' in answer.text and "WELCOME10" not in answer.text
 
 
-def test_a_code_on_the_delivery_step_keeps_the_way_and_the_invoice(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_code_at_shipping_step_keeps_method_and_billing(browser: FlaskClient, cast: Cast) -> None:
     offer("Welcome", code="WELCOME10")
     fill(browser, cast)
     browser.post("/checkout", data={"email": "ada@example.com", **ADDRESS})
@@ -198,7 +196,7 @@ def test_a_code_without_an_address_leads_to_the_address(browser: FlaskClient, ca
         assert (answer.status_code, answer.location) == (303, "/checkout")
 
 
-def test_every_way_of_delivery_shows_its_total(browser: FlaskClient, cast: Cast) -> None:
+def test_every_shipping_method_shows_its_total(browser: FlaskClient, cast: Cast) -> None:
     offer("Delivery on us", code="SHIP", kind="free_shipping", value=0)
     fill(browser, cast)
     browser.post("/cart/discount", data={"code": "SHIP"})
@@ -210,7 +208,7 @@ def test_every_way_of_delivery_shows_its_total(browser: FlaskClient, cast: Cast)
     assert 'name="total.express" value="3800"' in shown
 
 
-def test_every_way_of_delivery_brings_its_own_sums(browser: FlaskClient, cast: Cast) -> None:
+def test_every_shipping_method_has_its_own_totals(browser: FlaskClient, cast: Cast) -> None:
     offer("Less to carry", code="SHIP", kind="free_shipping", value=500)
     fill(browser, cast)
     browser.post("/cart/discount", data={"code": "SHIP"})
@@ -227,7 +225,7 @@ def test_every_way_of_delivery_brings_its_own_sums(browser: FlaskClient, cast: C
         assert words in express
 
 
-def test_the_bar_of_free_delivery_is_about_the_chosen_way(browser: FlaskClient, cast: Cast) -> None:
+def test_free_shipping_bar_follows_the_chosen_method(browser: FlaskClient, cast: Cast) -> None:
     fill(browser, cast, quantity=4)
     assert "Shipping is free" in page(browser, "/cart")
     browser.post("/checkout", data={"email": "ada@example.com", **ADDRESS})

@@ -54,7 +54,7 @@ def test_cart_counts_goods_after_discounts(browser: FlaskClient, cast: Cast) -> 
 
 
 @pytest.mark.usefixtures("after_discounts")
-def test_delivery_page_says_rates_and_rule(browser: FlaskClient) -> None:
+def test_delivery_page_shows_rates_and_free_shipping(browser: FlaskClient) -> None:
     page = browser.get("/pages/shipping").text
 
     assert "<strong>Standard delivery</strong>: €4.90, to Austria, Germany." in page
