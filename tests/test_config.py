@@ -51,7 +51,7 @@ def test_the_shops_clock_is_a_setting() -> None:
         ("SHOP_CUT_OFF_HOUR", "14:00"),
     ],
 )
-def test_a_clock_that_does_not_exist_stops_the_start(name: str, value: str) -> None:
+def test_clock_that_does_not_exist_stops_start(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} must be"):
         Settings.from_env(GIVEN | {name: value})
 
@@ -63,12 +63,12 @@ def test_number_locale_takes_a_known_language(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["EUR", "usd", "JPY", "HUF"])
-def test_a_currency_that_stripe_counts_as_we_do_is_taken(value: str) -> None:
+def test_currency_with_stripes_own_units_is_accepted(value: str) -> None:
     assert Settings.from_env(GIVEN | {"CURRENCY": value}).currency == value.upper()
 
 
 @pytest.mark.parametrize("value", ["EURO", "€", "ZZZ", "RSD", "ISK", "UGX", "KWD"])
-def test_a_currency_whose_amounts_stripe_would_take_for_others_stops_the_start(value: str) -> None:
+def test_currency_with_other_stripe_units_stops_the_start(value: str) -> None:
     with pytest.raises(SettingsError, match="CURRENCY must be"):
         Settings.from_env(GIVEN | {"CURRENCY": value})
 
@@ -98,7 +98,7 @@ def test_a_currency_whose_amounts_stripe_would_take_for_others_stops_the_start(v
         ("FREE_SHIPPING_COUNTS", "sometimes"),
     ],
 )
-def test_an_address_or_a_code_that_is_none_stops_the_start(name: str, value: str) -> None:
+def test_address_or_code_that_is_none_stops_start(name: str, value: str) -> None:
     Settings.from_env(IN_PRODUCTION)
 
     with pytest.raises(
@@ -242,7 +242,7 @@ def test_only_development_trusts_its_own_machine(env: str, is_trusted: bool) -> 
         (["-m", "gunicorn", "shop.realtime.wsgi:app", "-k", "gevent", "--no-control-socket"], 3),
     ],
 )
-def test_every_process_ends_with_the_sentence_and_no_stack(line: list[str], code: int) -> None:
+def test_every_process_ends_with_sentence_and_no_stack(line: list[str], code: int) -> None:
     bind = ["--bind", "127.0.0.1:0"] if "gunicorn" in line else []
 
     ended = subprocess.run(

@@ -73,7 +73,7 @@ def test_static_files_carry_the_headers_of_pages(tmp_path: Path, door: Statics) 
     assert "max-age=31536000" in secure["Strict-Transport-Security"]
 
 
-def test_a_folder_that_cannot_be_written_costs_the_packing(tmp_path: Path, door: Statics) -> None:
+def test_folder_that_cannot_be_written_costs_packing(tmp_path: Path, door: Statics) -> None:
     (tmp_path / "taken").write_text("")
     browser = client(door, tmp_path / "taken" / "packed")
 

@@ -95,7 +95,7 @@ def test_the_forms_take_what_is_right(owner: Desk, form: str) -> None:
         ("staff", "first_name", "x" * 65, "At most 64 characters."),
     ],
 )
-def test_what_cannot_be_is_refused_in_its_own_words(
+def test_database_refusals_read_as_sentences(
     owner: Desk, form: str, name: str, typed: str, sentence: str
 ) -> None:
     table, _ = FORMS[form]
@@ -110,7 +110,7 @@ def test_what_cannot_be_is_refused_in_its_own_words(
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_character_that_cannot_be_kept_is_not_a_failure(owner: Desk, form: str) -> None:
+def test_character_that_cannot_be_kept_is_not_failure(owner: Desk, form: str) -> None:
     table, typed = FORMS[form]
     before = how_many(table)
     first = next(iter(typed))

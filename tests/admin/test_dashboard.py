@@ -53,7 +53,7 @@ def test_who_does_not_see_orders_sees_no_money(app: Flask, cast: Cast) -> None:
     assert "Low stock" in page
 
 
-def test_the_page_and_its_part_cost_eleven_statements_at_most(
+def test_page_and_part_cost_at_most_eleven_statements(
     app: Flask, cast: Cast, statements: list[str]
 ) -> None:
     people.pay(people.order(cast.lamp))
@@ -76,7 +76,7 @@ def test_changes_in_percent_never_divide_by_zero() -> None:
     assert (average.change, average.trend) == ("±0 %", "level")
 
 
-def test_a_day_begins_at_midnight_of_the_shop_also_when_clocks_change() -> None:
+def test_day_begins_at_shop_midnight_through_clock_changes() -> None:
     # In Berlin 2026-03-29 has 23 hours.
     noon = clock.now().replace(year=2026, month=3, day=30, hour=10, minute=0)
 

@@ -128,9 +128,7 @@ def test_every_page_is_accessible_and_fits(browser: Browser, shop: Shop, look: A
     assert problems == []
 
 
-def test_a_new_order_slides_in_and_waits_while_rows_are_selected(
-    browser: Browser, shop: Shop
-) -> None:
+def test_new_order_waits_while_rows_are_selected(browser: Browser, shop: Shop) -> None:
     page = window(browser, shop)
     page.goto("/admin/orders/list/")
     line = page.locator(f'tr[data-pk="{shop.paid}"]')
@@ -146,7 +144,7 @@ def test_a_new_order_slides_in_and_waits_while_rows_are_selected(
     expect(page.locator("[data-status-words]")).to_have_text(f"New order {shop.number}")
 
 
-def test_the_numbers_below_the_list_follow_a_new_order(browser: Browser, shop: Shop) -> None:
+def test_numbers_below_list_follow_new_order(browser: Browser, shop: Shop) -> None:
     page = window(browser, shop)
     page.goto("/admin/orders/list/")
     expect(page.locator(".pager p")).to_have_text("1–3 of 3")
@@ -161,7 +159,7 @@ def test_the_numbers_below_the_list_follow_a_new_order(browser: Browser, shop: S
     assert page.evaluate("window.stayed")
 
 
-def test_a_full_page_stays_as_long_as_it_is(
+def test_full_page_stays_as_long_as_it_is(
     browser: Browser, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_on_a_page(monkeypatch, 3)
@@ -177,7 +175,7 @@ def test_a_full_page_stays_as_long_as_it_is(
     expect(page.locator(".pager nav")).to_be_visible()
 
 
-def test_what_happens_to_an_order_of_a_later_page_is_no_arrival(
+def test_change_on_a_later_page_is_no_arrival(
     browser: Browser, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_on_a_page(monkeypatch, 2)
@@ -239,9 +237,7 @@ def test_dialog_sends_a_shipment(browser: Browser, shop: Shop) -> None:
     expect(page.locator("[data-order-status]")).to_have_text("Partly shipped")
 
 
-def test_what_others_do_does_not_take_away_a_note_in_the_making(
-    browser: Browser, shop: Shop
-) -> None:
+def test_unsaved_note_survives_changes_by_others(browser: Browser, shop: Shop) -> None:
     page = window(browser, shop)
     page.goto(f"/admin/orders/show/{shop.paid}")
     page.fill("#note", "Half a note")

@@ -88,18 +88,14 @@ def twins(*names: str) -> list[str]:
         return [catalog.create_product(name).slug for name in names for _ in range(2)]
 
 
-def test_an_address_means_its_own_product_whatever_others_are_called(
-    owner: Desk, session: Session
-) -> None:
+def test_slug_means_its_product_whatever_others_are_named(owner: Desk, session: Session) -> None:
     for slug in twins("Vase", "Jug", "Bowl", "Kettle"):
         owner.post(f"{BASE}/add", FORM | {"code": "", "applies_to": "chosen", "products": slug})
 
         assert [row.slug for row in made(session).products] == [slug]
 
 
-def test_a_discount_that_is_saved_untouched_stays_on_its_goods(
-    owner: Desk, session: Session
-) -> None:
+def test_discount_saved_unchanged_keeps_its_products(owner: Desk, session: Session) -> None:
     twins("Vase", "Jug", "Bowl", "Kettle")
     for product in session.scalars(select(Product)):
         discount = offer(is_targeted=True, product_ids=[product.id])
@@ -115,9 +111,7 @@ def test_a_discount_that_is_saved_untouched_stays_on_its_goods(
         assert [row.id for row in made(session).products] == [product.id]
 
 
-def test_a_discount_of_as_many_goods_and_people_as_the_api_takes_can_be_saved(
-    owner: Desk, session: Session
-) -> None:
+def test_discount_at_the_api_limits_is_saved(owner: Desk, session: Session) -> None:
     most, now = discounts.MAX_CHOSEN, clock.now()
     bowls: list[dict[str, Any]] = [
         {"name": "Bowl", "slug": f"bowl-{n}", "created_at": now, "updated_at": now}
@@ -144,9 +138,7 @@ def test_a_discount_of_as_many_goods_and_people_as_the_api_takes_can_be_saved(
     assert (answer.status_code, "At most 500 products." in answer.text) == (422, True)
 
 
-def test_a_sku_means_its_own_product_whatever_others_are_called(
-    owner: Desk, session: Session
-) -> None:
+def test_sku_means_its_product_whatever_others_are_named(owner: Desk, session: Session) -> None:
     with transaction():
         jug, named = catalog.create_product("Jug"), catalog.create_product("Pot-1")
         catalog.update_product(named, slug="a-pot")
@@ -157,7 +149,7 @@ def test_a_sku_means_its_own_product_whatever_others_are_called(
     assert [row.slug for row in made(session).products] == ["jug"]
 
 
-def test_a_name_that_several_products_share_is_asked_about(owner: Desk, session: Session) -> None:
+def test_name_that_several_products_share_is_asked_about(owner: Desk, session: Session) -> None:
     twins("Vase")
     chosen = FORM | {"applies_to": "chosen"}
 
@@ -229,7 +221,7 @@ def test_a_name_that_several_products_share_is_asked_about(owner: Desk, session:
         ({"code": "no spaces"}, "A code has 3 to 40 letters and digits"),
     ],
 )
-def test_what_cannot_be_is_said_at_its_field_and_saves_nothing(
+def test_invalid_fields_are_named_and_nothing_is_saved(
     owner: Desk, session: Session, changed: dict[str, str], words: str
 ) -> None:
     answer = owner.post(f"{BASE}/add", FORM | changed)
@@ -261,7 +253,7 @@ def test_what_stands_in_a_hidden_field_refuses_nothing(
     assert (kept.value, kept.buy_quantity) == (500 if typed.get("amount") else 1_500, 0)
 
 
-def test_goods_that_cost_at_least_nothing_are_all_goods(owner: Desk, session: Session) -> None:
+def test_minimum_price_of_zero_selects_all_goods(owner: Desk, session: Session) -> None:
     answer = owner.post(f"{BASE}/add", FORM | {"min_subtotal": "0"})
 
     assert answer.status_code == 303

@@ -113,7 +113,7 @@ def test_who_sees_and_who_resends_emails(
     assert desk.post(f"/admin/mail/{pk}/retry").status_code == sends
 
 
-def test_a_dead_job_says_why_and_is_tried_again(owner: Desk, cast: Cast) -> None:
+def test_dead_job_says_why_and_is_tried_again(owner: Desk, cast: Cast) -> None:
     pk = job(cast.paid_order.id)
 
     assert "It broke" in owner.text("/admin/jobs/list/?tab=dead")
@@ -125,7 +125,7 @@ def test_a_dead_job_says_why_and_is_tried_again(owner: Desk, cast: Cast) -> None
     assert tuple(state) == ("due", 0)
 
 
-def test_a_job_that_is_done_is_not_done_again(owner: Desk, cast: Cast) -> None:
+def test_job_that_is_done_is_not_done_again(owner: Desk, cast: Cast) -> None:
     pk = job(cast.paid_order.id, state="done")
     session.execute(update(ReactionRun).where(ReactionRun.id == pk).values(attempts=1))
 
@@ -134,7 +134,7 @@ def test_a_job_that_is_done_is_not_done_again(owner: Desk, cast: Cast) -> None:
     assert session.scalar(select(ReactionRun.state).where(ReactionRun.id == pk)) == "done"
 
 
-def test_a_task_about_money_is_closed_by_whoever_looked(owner: Desk, cast: Cast) -> None:
+def test_task_about_money_is_closed_by_whoever_looked(owner: Desk, cast: Cast) -> None:
     order = cast.paid_order
     with transaction():
         open_task("late", "7", "The amount differs.", order_id=order.id)

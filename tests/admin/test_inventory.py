@@ -26,9 +26,7 @@ def on_hand(variant_id: int) -> int:
     return inventory.levels([variant_id])[variant_id].on_hand
 
 
-def test_stock_is_changed_by_so_many_and_the_ledger_says_who_and_why(
-    warehouse: Desk, mug: int
-) -> None:
+def test_stock_change_is_recorded_in_the_ledger(warehouse: Desk, mug: int) -> None:
     status, answer = warehouse.ask(
         f"/admin/inventory/adjust/{mug}",
         {"mode": "delta", "delta": "-3", "reason": "damage", "note": "fell off the shelf"},
@@ -41,7 +39,7 @@ def test_stock_is_changed_by_so_many_and_the_ledger_says_who_and_why(
     assert "Mara Lindt" in page
 
 
-def test_a_form_that_is_sent_twice_changes_the_stock_once(warehouse: Desk, mug: int) -> None:
+def test_form_that_is_sent_twice_changes_stock_once(warehouse: Desk, mug: int) -> None:
     path = f"/admin/inventory/adjust/{mug}"
     form = {"mode": "delta", "delta": "5", "reason": "delivery", "once": "one-form"}
     refused = warehouse.ask(path, form | {"reason": ""})
@@ -89,7 +87,7 @@ def test_a_correction_that_makes_no_sense_changes_nothing(
     assert on_hand(mug) == 10
 
 
-def test_what_is_promised_to_orders_cannot_be_counted_away(warehouse: Desk, cast: Cast) -> None:
+def test_committed_stock_cannot_be_counted_away(warehouse: Desk, cast: Cast) -> None:
     assert cast.paid_order
     mug = cast.mug.id
 
@@ -116,7 +114,7 @@ def test_stale_count_names_who_changed_the_stock(app: Flask, warehouse: Desk, mu
     assert on_hand(mug) == 7
 
 
-def test_the_page_links_the_orders_that_moved_the_stock(warehouse: Desk, cast: Cast) -> None:
+def test_page_links_orders_that_moved_stock(warehouse: Desk, cast: Cast) -> None:
     order = cast.paid_order
 
     page = warehouse.text(f"/admin/inventory/show/{cast.mug.id}")
@@ -136,7 +134,7 @@ def test_the_sentence_adds_up_what_came_and_went() -> None:
     )
 
 
-def test_the_list_shows_what_is_low_and_what_is_out(warehouse: Desk, cast: Cast) -> None:
+def test_list_shows_low_and_sold_out_stock(warehouse: Desk, cast: Cast) -> None:
     assert cast.mug
     lamp = cast.lamp
 
@@ -159,7 +157,7 @@ def test_the_list_costs_six_statements_at_most(
 
 
 @pytest.mark.parametrize("pk", ["0", "999999", "99999999999999999999999"])
-def test_a_variant_that_is_not_there_is_not_found(warehouse: Desk, pk: str) -> None:
+def test_variant_that_is_not_there_is_not_found(warehouse: Desk, pk: str) -> None:
     typed = {"mode": "delta", "delta": "1", "reason": "count"}
 
     assert warehouse.get(f"/admin/inventory/show/{pk}").status_code == 404

@@ -145,7 +145,7 @@ def test_the_sign_in_page_has_no_accessibility_fault(
     page.close()
 
 
-def test_nothing_sticks_out_on_a_phone_and_nothing_complains(context: BrowserContext) -> None:
+def test_nothing_sticks_out_on_phone_and_nothing_complains(context: BrowserContext) -> None:
     page, said = watched(context)
     page.set_viewport_size(PHONE)
 
@@ -189,7 +189,7 @@ def test_ctrl_k_leads_anywhere(context: BrowserContext) -> None:
     assert said == []
 
 
-def test_the_palette_and_the_filters_have_no_accessibility_fault(context: BrowserContext) -> None:
+def test_palette_and_filters_have_no_accessibility_fault(context: BrowserContext) -> None:
     page = context.new_page()
     page.goto("/admin/customers/list/")
 
@@ -200,7 +200,7 @@ def test_the_palette_and_the_filters_have_no_accessibility_fault(context: Browse
     assert problems(page) == []
 
 
-def test_a_form_guards_unsaved_changes_and_saves_with_ctrl_s(context: BrowserContext) -> None:
+def test_form_guards_changes_and_saves_with_ctrl_s(context: BrowserContext) -> None:
     page, said = watched(context)
     page.goto("/admin/profile/")
     asked: list[str] = []
@@ -223,7 +223,7 @@ def test_a_form_guards_unsaved_changes_and_saves_with_ctrl_s(context: BrowserCon
     assert said == []
 
 
-def test_saving_one_form_of_a_page_saves_the_others_that_hold_changes(
+def test_saving_one_form_saves_the_other_changed_forms(
     context: BrowserContext,
 ) -> None:
     with transaction():

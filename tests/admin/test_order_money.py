@@ -109,7 +109,7 @@ def test_free_order_is_returned_and_restocked(owner: Desk, cast: Cast) -> None:
     assert "Record return" not in page
 
 
-def test_what_was_not_agreed_to_is_asked_about_first(owner: Desk, cast: Cast) -> None:
+def test_unagreed_change_is_asked_about_first(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
     address = f"/admin/orders/{order.id}/refund"
 
@@ -163,7 +163,7 @@ def test_all_that_is_left_is_one_choice(owner: Desk, cast: Cast) -> None:
         ({"what": "amount", "amount": "5", "version": "-1"}, "changed this order just now"),
     ],
 )
-def test_what_cannot_go_back_is_refused_with_what_was_typed(
+def test_refused_refund_keeps_what_was_typed(
     owner: Desk, cast: Cast, form: dict[str, str], sentence: str
 ) -> None:
     order = kept(cast.paid_order)
@@ -183,7 +183,7 @@ def test_what_cannot_go_back_is_refused_with_what_was_typed(
     assert fresh(order).version == order.version
 
 
-def test_a_refund_that_failed_says_why_and_is_tried_again(owner: Desk, cast: Cast) -> None:
+def test_failed_refund_says_why_and_can_be_retried(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
     with transaction():
         wanted = payments.Wanted(amount_minor=500)
@@ -202,7 +202,7 @@ def test_a_refund_that_failed_says_why_and_is_tried_again(owner: Desk, cast: Cas
     assert owner.ask(f"/admin/orders/{order.id}/refund/999999/retry")[0] == 404
 
 
-def test_a_refund_is_only_tried_again_from_its_own_order(owner: Desk, cast: Cast) -> None:
+def test_refund_is_retried_only_from_its_own_order(owner: Desk, cast: Cast) -> None:
     order, other = cast.paid_order, people.order(cast.lamp)
     with transaction():
         wanted = payments.Wanted(amount_minor=500)
@@ -214,7 +214,7 @@ def test_a_refund_is_only_tried_again_from_its_own_order(owner: Desk, cast: Cast
     assert [one.status for one in all_refunds()] == ["failed"]
 
 
-def test_what_happened_at_stripe_is_marked_and_in_its_order(owner: Desk, cast: Cast) -> None:
+def test_changes_at_stripe_are_marked_and_in_order(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
     (payment,) = payments.of_order(order.id)
     made = refunded_there(payment, 700)
@@ -324,7 +324,7 @@ def test_authorised_money_is_released(
     assert "There is no authorised payment" in owner.ask(address, {})[1]["error"]
 
 
-def test_some_pieces_are_cancelled_and_their_money_goes_back(owner: Desk, cast: Cast) -> None:
+def test_some_items_are_cancelled_and_refunded(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
     line = order.lines[0]
     form = {
@@ -371,7 +371,7 @@ def test_pieces_that_are_not_there_are_not_cancelled(
 
 
 @pytest.mark.parametrize(("role", "kept_back"), [("Manager", True), ("Support", False)])
-def test_only_who_may_refund_can_keep_the_money_of_a_cancelled_order(
+def test_only_refunders_may_keep_money_of_cancelled_orders(
     app: Flask, cast: Cast, role: str, kept_back: bool
 ) -> None:
     order = kept(cast.paid_order)
@@ -403,7 +403,7 @@ def test_who_may_give_money_back(app: Flask, cast: Cast, role: str, may: bool) -
     assert bool(session.scalar(select(func.count()).select_from(Refund))) is may
 
 
-def test_who_ships_what_all_the_money_went_back_for_is_warned(owner: Desk, cast: Cast) -> None:
+def test_shipping_a_fully_refunded_order_warns(owner: Desk, cast: Cast) -> None:
     order = cast.paid_order
     payment = session.scalars(select(Payment).where(Payment.order_id == order.id)).one()
     before = owner.text(f"/admin/orders/show/{order.id}")
@@ -416,7 +416,7 @@ def test_who_ships_what_all_the_money_went_back_for_is_warned(owner: Desk, cast:
     assert "ully refunded" not in before
 
 
-def test_the_form_proposes_to_capture_what_is_still_owed(owner: Desk, cast: Cast) -> None:
+def test_form_proposes_to_capture_what_is_still_owed(owner: Desk, cast: Cast) -> None:
     order, _ = authorised(cast)
     with transaction():
         locked = orders.lock(order.id)
@@ -449,9 +449,7 @@ def test_disputed_payment_offers_no_retry(owner: Desk, cast: Cast) -> None:
     assert owner.ask(retry)[0] == 409
 
 
-def test_a_lost_payment_is_not_offered_back_when_its_order_is_cancelled(
-    owner: Desk, cast: Cast
-) -> None:
+def test_cancelling_an_order_does_not_refund_lost_payments(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
     (payment,) = payments.of_order(order.id)
     lost = people.dispute(payment, "lost", reason="fraudulent")

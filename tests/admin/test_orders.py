@@ -27,7 +27,7 @@ def fresh(order: orders.Order) -> orders.Order:
     return orders.by_id(order.id)
 
 
-def test_the_queue_shows_orders_under_the_tab_they_belong_to(owner: Desk, cast: Cast) -> None:
+def test_queue_shows_orders_under_tab_they_belong_to(owner: Desk, cast: Cast) -> None:
     paid, unpaid = kept(cast.paid_order), kept(people.order(cast.lamp))
 
     page = owner.text("/admin/orders/list/?tab=to_pack")
@@ -38,9 +38,7 @@ def test_the_queue_shows_orders_under_the_tab_they_belong_to(owner: Desk, cast: 
 
 
 @pytest.mark.parametrize("words", ["ada@example", "lovelace", "EO-"])
-def test_the_queue_is_searched_by_number_address_and_name(
-    owner: Desk, cast: Cast, words: str
-) -> None:
+def test_queue_is_searched_by_number_address_and_name(owner: Desk, cast: Cast, words: str) -> None:
     number = cast.paid_order.number
 
     assert number in owner.text(f"/admin/orders/list/?q={words}")
@@ -60,7 +58,7 @@ def test_a_page_that_cannot_be_is_refused(owner: Desk, page: str) -> None:
     assert owner.get(f"/admin/orders/list/?after={page}").status_code == 400
 
 
-def test_a_number_jumps_to_its_order_and_other_words_are_searched(owner: Desk, cast: Cast) -> None:
+def test_number_opens_its_order_and_words_are_searched(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
 
     found = owner.get(f"/admin/orders/find?q={order.number.lower()}")
@@ -71,7 +69,7 @@ def test_a_number_jumps_to_its_order_and_other_words_are_searched(owner: Desk, c
 
 
 @pytest.mark.parametrize("pk", ["0", "999999", "99999999999999999999999"])
-def test_an_order_that_is_not_there_is_not_found(owner: Desk, pk: str) -> None:
+def test_order_that_is_not_there_is_not_found(owner: Desk, pk: str) -> None:
     assert owner.get(f"/admin/orders/show/{pk}").status_code == 404
     assert owner.post(f"/admin/orders/{pk}/process").status_code in {303, 404}
 
@@ -133,7 +131,7 @@ def test_more_than_is_open_cannot_be_shipped(owner: Desk, cast: Cast, quantity: 
     assert fresh(order).fulfilment_status == "unfulfilled"
 
 
-def test_an_unpaid_order_cannot_be_shipped_and_the_page_says_why(owner: Desk, cast: Cast) -> None:
+def test_unpaid_order_cannot_ship_and_page_says_why(owner: Desk, cast: Cast) -> None:
     order = kept(cast.unpaid_order)
 
     status, answer = owner.ask(f"/admin/orders/{order.id}/ship", {"version": order.version})
@@ -143,7 +141,7 @@ def test_an_unpaid_order_cannot_be_shipped_and_the_page_says_why(owner: Desk, ca
     assert not fresh(order).fulfilments
 
 
-def test_units_that_wait_for_stock_are_named_and_not_offered(owner: Desk, cast: Cast) -> None:
+def test_units_waiting_for_stock_are_not_offered(owner: Desk, cast: Cast) -> None:
     lamp = cast.lamp  # there are two
     with transaction():
         inventory.allow_backorder(lamp.id, True)
@@ -168,9 +166,7 @@ def test_a_shipped_order_cannot_be_cancelled(owner: Desk, cast: Cast) -> None:
     assert fresh(order).status == "confirmed"
 
 
-def test_cancelling_a_paid_order_frees_its_stock_and_asks_for_the_refund(
-    owner: Desk, cast: Cast
-) -> None:
+def test_cancelling_a_paid_order_requests_the_refund(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
 
     owner.post(
@@ -216,7 +212,7 @@ def test_shipment_is_marked_as_delivered(owner: Desk, cast: Cast) -> None:
     assert fresh(order).status == "completed"
 
 
-def test_a_note_stands_in_the_timeline_with_its_author_and_as_text(owner: Desk, cast: Cast) -> None:
+def test_note_shows_in_the_timeline_as_escaped_text(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
 
     owner.post(f"/admin/orders/{order.id}/note", {"text": "<b>Call</b> before noon"})
@@ -226,7 +222,7 @@ def test_a_note_stands_in_the_timeline_with_its_author_and_as_text(owner: Desk, 
     assert "Mara Lindt" in page
 
 
-def test_a_selection_is_processed_row_by_row_and_each_answers(owner: Desk, cast: Cast) -> None:
+def test_bulk_action_answers_for_every_row(owner: Desk, cast: Cast) -> None:
     paid, unpaid = kept(cast.paid_order), kept(people.order(cast.lamp))
 
     status, answer = owner.ask(
@@ -251,7 +247,7 @@ def test_all_that_match_can_be_processed_at_once(owner: Desk, cast: Cast) -> Non
     assert [result["name"] for result in answer["results"]] == [paid.number]
 
 
-def test_a_new_row_comes_only_for_the_view_it_belongs_to(owner: Desk, cast: Cast) -> None:
+def test_new_row_appears_only_in_matching_views(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
 
     fits = owner.get(f"/admin/orders/row/{order.id}?tab=to_pack")

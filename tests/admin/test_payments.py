@@ -28,7 +28,7 @@ def refund_of(order: orders.Order, amount_minor: int) -> payments.Refund:
         return payments.request_refund(orders.lock(order.id), wanted, reason="goodwill")
 
 
-def test_the_page_says_what_to_do_and_leads_to_the_order(finance: Desk, cast: Cast) -> None:
+def test_page_says_what_to_do_and_links_order(finance: Desk, cast: Cast) -> None:
     order = cast.paid_order
     waiting, failed = refund_of(order, 100), refund_of(order, 250)
     with transaction():
@@ -45,7 +45,7 @@ def test_the_page_says_what_to_do_and_leads_to_the_order(finance: Desk, cast: Ca
     assert "€2.50" in part and "lost card" in part and "Failed" in part
 
 
-def test_a_refund_that_failed_and_was_dealt_with_is_not_shown(finance: Desk, cast: Cast) -> None:
+def test_handled_failed_refund_is_not_shown(finance: Desk, cast: Cast) -> None:
     refund = refund_of(cast.paid_order, 250)
     with transaction():
         refund_news.apply_refund(refund.id, people.sent(refund, "failed", failure="lost card"))

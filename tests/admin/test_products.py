@@ -63,7 +63,7 @@ def image_file(width: int = 60, kind: str = "PNG") -> BytesIO:
     return made
 
 
-def test_a_draft_is_added_and_opens_for_the_rest(editor: Desk) -> None:
+def test_draft_is_added_and_opens_for_rest(editor: Desk) -> None:
     answer = editor.post("/admin/products/add", details(name="Tall vase", slug=""))
 
     page = editor.text(answer.location)
@@ -71,9 +71,7 @@ def test_a_draft_is_added_and_opens_for_the_rest(editor: Desk) -> None:
     assert "Draft" in page
 
 
-def test_the_first_category_is_the_main_one_unless_another_is_chosen(
-    editor: Desk, mug: Variant
-) -> None:
+def test_first_category_is_main_unless_another_is_chosen(editor: Desk, mug: Variant) -> None:
     cups, gifts = (catalog.create_category(name) for name in ("Cups", "Gifts"))
     session.commit()
 
@@ -86,7 +84,7 @@ def test_the_first_category_is_the_main_one_unless_another_is_chosen(
     assert whole(mug.product_id).primary_category.name == "Gifts"
 
 
-def test_words_are_saved_and_an_old_address_leads_on(editor: Desk, mug: Variant) -> None:
+def test_words_are_saved_and_old_address_leads_on(editor: Desk, mug: Variant) -> None:
     typed = details(slug="wave-mug", attributes="Material: stoneware\nCare: dishwasher safe")
 
     answer = editor.post(f"/admin/products/edit/{mug.product_id}", typed)
@@ -109,7 +107,7 @@ def test_words_are_saved_and_an_old_address_leads_on(editor: Desk, mug: Variant)
         ({"seo_title": "x" * 121}, "120"),
     ],
 )
-def test_refused_words_stay_in_the_form_with_the_reason(
+def test_refused_words_stay_in_form_with_reason(
     editor: Desk, mug: Variant, changes: dict[str, str], words: str
 ) -> None:
     typed = details(tagline="Typed with care") | changes
@@ -204,7 +202,7 @@ def rows_of(editor: Desk, product_id: int, part: str) -> dict[str, str]:
     return {name: text for name, text in json.loads(seen).items() if text} | {"seen": seen}
 
 
-def test_two_people_at_the_table_of_variants_lose_nothing(editor: Desk, mug: Variant) -> None:
+def test_two_people_at_table_of_variants_lose_nothing(editor: Desk, mug: Variant) -> None:
     path, row = f"/admin/products/{mug.product_id}/variants", f"-{mug.id}"
     first = second = rows_of(editor, mug.product_id, f"sku{row}")
 
@@ -286,9 +284,7 @@ def test_what_was_ordered_is_archived_instead_of_deleted(editor: Desk, cast: Cas
     assert whole(product_id).name == "Tidal mug"
 
 
-def test_missing_combinations_are_generated_then_priced_in_the_table(
-    editor: Desk, bowl: int
-) -> None:
+def test_missing_combinations_are_generated_then_priced_in_table(editor: Desk, bowl: int) -> None:
     editor.post(
         f"/admin/products/{bowl}/variants/generate",
         {"sku_pattern": "BOWL-{Colour:3}", "price": "24,50"},
@@ -318,9 +314,7 @@ def test_missing_combinations_are_generated_then_priced_in_the_table(
     assert catalog.get_variant(oat).price_minor == 2450
 
 
-def test_one_wrong_price_saves_no_variant_and_keeps_what_was_typed(
-    editor: Desk, mug: Variant
-) -> None:
+def test_one_wrong_price_saves_nothing_and_keeps_input(editor: Desk, mug: Variant) -> None:
     answer = editor.post(
         f"/admin/products/{mug.product_id}/variants",
         {f"sku-{mug.id}": "NEW-SKU", f"price_minor-{mug.id}": "cheap"},
@@ -356,9 +350,7 @@ def test_an_option_grows_and_values_in_use_stay(editor: Desk, bowl: int) -> None
     assert options[0].values[0].swatch == "#aa5533"
 
 
-def test_the_last_variant_of_a_product_on_sale_cannot_be_archived(
-    editor: Desk, mug: Variant
-) -> None:
+def test_last_variant_on_sale_cannot_be_archived(editor: Desk, mug: Variant) -> None:
     editor.post(f"/admin/products/{mug.product_id}/variants/{mug.id}/archive")
 
     assert "unpublish the product instead" in editor.said()
@@ -451,9 +443,7 @@ def test_the_preview_shows_markdown_without_its_dangers(editor: Desk) -> None:
     assert "<script>" not in html
 
 
-def test_the_list_finds_products_by_name_and_sku_under_their_tab(
-    editor: Desk, mug: Variant, bowl: int
-) -> None:
+def test_product_list_finds_name_and_sku_under_tab(editor: Desk, mug: Variant, bowl: int) -> None:
     assert "Tidal mug" in editor.text(f"/admin/products/list/?q={mug.sku.lower()}")
     drafts = editor.text("/admin/products/list/?tab=draft")
 
@@ -481,9 +471,7 @@ def test_the_list_costs_six_statements_at_most(
 
 
 @pytest.mark.parametrize("role", ["Warehouse", "Support", "Viewer"])
-def test_who_may_only_look_sees_the_page_without_its_buttons(
-    app: Flask, mug: Variant, role: str
-) -> None:
+def test_viewers_see_the_page_without_its_buttons(app: Flask, mug: Variant, role: str) -> None:
     desk = sit(app, role)
 
     page = desk.text(f"/admin/products/show/{mug.product_id}")

@@ -243,7 +243,7 @@ def test_an_owner_adds_changes_and_deactivates_staff(app: Flask, session: Sessio
         ({"first_name": ""}, "Fill this in"),
     ],
 )
-def test_a_refused_form_says_why_and_keeps_what_was_typed(
+def test_refused_form_says_why_and_keeps_the_input(
     app: Flask, session: Session, change: dict[str, object], sentence: str
 ) -> None:
     desk = sit(app, "Owner", "Olga")

@@ -209,7 +209,7 @@ def test_no_event_holds_a_secret(full_shop: Cast) -> None:
             assert not {secret for secret in hidden if secret in row[0]}, (table, row[0][:200])
 
 
-def test_a_typed_name_cannot_pull_the_secret_into_another_link(cast: Cast) -> None:
+def test_typed_name_cannot_pull_secret_into_another_link(cast: Cast) -> None:
     with transaction():
         customers.register("eve@example.com", PASSWORD, "http://evil.example/?t=hidden_")
     work()

@@ -174,9 +174,7 @@ def test_a_sign_in_ends_after_twelve_hours(client: FlaskClient, mara: User) -> N
         assert not is_in(client)
 
 
-def test_a_sign_in_that_nobody_uses_ends_after_half_an_hour(
-    client: FlaskClient, mara: User
-) -> None:
+def test_unused_sign_in_ends_after_half_an_hour(client: FlaskClient, mara: User) -> None:
     sign_in(client)
     start = clock.now()
     by_itself = {"Sec-Fetch-Mode": "cors"}  # what a page fetches to follow along
@@ -250,7 +248,7 @@ def test_deactivating_somebody_ends_their_access_at_once(app: Flask, mara: User)
     assert sign_in(client).status_code == 401
 
 
-def test_a_password_set_by_the_owner_ends_all_sign_ins(app: Flask, mara: User) -> None:
+def test_password_set_by_owner_ends_all_sign_ins(app: Flask, mara: User) -> None:
     owner, client = sit(app, "Owner", "Olga"), app.test_client()
     sign_in(client)
 
@@ -370,7 +368,7 @@ def test_guessing_one_account_stops_after_ten_failures(limited: Flask, mara: Use
     assert tries == [401] * 10 + [429] * 2
 
 
-def test_the_answer_to_too_many_tries_is_a_page_of_ours(limited: Flask, mara: User) -> None:
+def test_rate_limit_answer_is_a_styled_page(limited: Flask, mara: User) -> None:
     client = limited.test_client()
     for n in range(10):
         sign_in(client, password=f"wrong guess {n}")
@@ -395,7 +393,7 @@ def test_known_device_signs_in_past_a_network_limit(limited: Flask, mara: User) 
     assert sign_in(known).status_code == 303
 
 
-def test_sign_in_keeps_its_limit_while_redis_is_away(
+def test_sign_in_stays_limited_while_redis_is_away(
     limited: Flask, mara: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object, **__: object) -> None:
@@ -435,6 +433,6 @@ def test_one_address_cannot_lock_somebody_out_everywhere(limited: Flask, mara: U
     assert answer.status_code == 303
 
 
-def test_signing_in_rightly_is_not_counted_against_the_account(limited: Flask, mara: User) -> None:
+def test_signing_in_rightly_is_not_counted_against_account(limited: Flask, mara: User) -> None:
     for _ in range(12):
         assert sign_in(limited.test_client()).status_code == 303

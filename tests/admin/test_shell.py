@@ -60,7 +60,7 @@ def test_flask_appbuilder_has_nothing_outside_the_admin(app: Flask) -> None:
     ["/back", "/lang/de", "/api/v1/menu/", "/api/v1/security/login", "/api/v1/security/refresh",
      "/login/", "/logout/", "/users/list/", "/static/appbuilder/css/ab.css", "/registeruser/list/"],
 )  # fmt: skip
-def test_what_flask_appbuilder_puts_at_the_root_is_gone(
+def test_what_flask_appbuilder_puts_at_root_is_gone(
     client: FlaskClient, session: Session, path: str
 ) -> None:
     assert client.get(path).status_code == 404
@@ -135,7 +135,7 @@ def test_the_theme_comes_from_a_cookie(owner: Desk, theme: str, shown: str) -> N
     assert f'data-theme="{shown}"' in owner.text("/admin/")
 
 
-def test_pages_that_are_missing_or_forbidden_look_like_the_admin(app: Flask, owner: Desk) -> None:
+def test_missing_and_forbidden_pages_look_like_the_admin(app: Flask, owner: Desk) -> None:
     missing = owner.get("/admin/customers/show/999999")
     forbidden = sit(app, "Warehouse", "Walt").get("/admin/staff/list/")
 
@@ -180,7 +180,7 @@ def test_ids_that_cannot_be_are_not_found(owner: Desk, key: str) -> None:
      "cols=password_hash", "created_at.from=tomorrow", "created_at.to=9999-99-99", "tab=nope",
      "password_hash=x", "created_at=2026-11-30"],
 )  # fmt: skip
-def test_what_the_address_of_a_list_cannot_mean_is_refused_in_words(
+def test_invalid_list_address_is_refused_in_words(
     owner: Desk, session: Session, query: str
 ) -> None:
     answer = owner.get(f"/admin/customers/list/?{query}")
@@ -378,7 +378,7 @@ def test_what_others_still_use_is_not_deleted(owner: Desk, cast: Cast) -> None:
     assert db.session.get(Category, made.id) is None
 
 
-def test_categories_stand_as_in_the_shop_each_above_its_own(owner: Desk, session: Session) -> None:
+def test_categories_are_listed_as_in_the_store(owner: Desk, session: Session) -> None:
     with db.transaction():
         zoo = Category(name="Zoo", slug="zoo", path="zoo", position=0)
         ark = Category(name="Ark", slug="ark", path="ark", position=1)
@@ -395,7 +395,7 @@ def test_categories_stand_as_in_the_shop_each_above_its_own(owner: Desk, session
     assert found == ["Cats"]
 
 
-def test_every_page_says_that_stripe_is_in_test_mode(
+def test_every_page_says_stripe_is_in_test_mode(
     app: Flask, owner: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stranger = app.test_client()

@@ -132,7 +132,7 @@ def test_the_chosen_row_is_saved_and_shown_again(owner: Desk, people: dict[str, 
 
 
 @pytest.mark.parametrize("key", ["", "0", "abc", "99999999999999999999"])
-def test_a_row_that_does_not_exist_cannot_be_chosen(
+def test_row_that_does_not_exist_cannot_be_chosen(
     owner: Desk, people: dict[str, int], key: str
 ) -> None:
     answer = owner.post("/admin/address-book/add", ADDRESS | {"customer": key})
@@ -169,9 +169,7 @@ def city_of(pk: int) -> str:
     return db.session.get_one(Address, pk).city
 
 
-def test_an_action_is_done_row_by_row_and_says_what_became_of_each(
-    owner: Desk, people: dict[str, int]
-) -> None:
+def test_bulk_action_reports_the_result_of_each_row(owner: Desk, people: dict[str, int]) -> None:
     berlin, paris = addresses(people, "Berlin", "Paris")
     path = "/admin/address-book/action_post"
 
@@ -187,7 +185,7 @@ def test_an_action_is_done_row_by_row_and_says_what_became_of_each(
     assert "Select at least one row first." in owner.said()
 
 
-def test_an_action_reaches_all_that_match_and_no_other(owner: Desk, people: dict[str, int]) -> None:
+def test_action_reaches_all_that_match_and_no_other(owner: Desk, people: dict[str, int]) -> None:
     cologne, hamburg = addresses(people, "Cologne", "Hamburg")
 
     owner.post("/admin/address-book/action_post?q=köln", {"action": "move", "all": "1"})
@@ -197,9 +195,7 @@ def test_an_action_reaches_all_that_match_and_no_other(owner: Desk, people: dict
     assert (city_of(cologne), city_of(hamburg)) == ("Bonn", "Hamburg")
 
 
-def test_filters_narrow_the_list_and_are_named_on_chips(
-    owner: Desk, people: dict[str, int]
-) -> None:
+def test_filters_narrow_list_and_are_named_on_chips(owner: Desk, people: dict[str, int]) -> None:
     addresses(people, "Cologne")
     ada, bruno = people["Ada"], people["Bruno"]
 

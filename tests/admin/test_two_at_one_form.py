@@ -47,7 +47,7 @@ def saves(desk: Desk, path: str, typed: dict[str, Any], seen: str) -> Any:
     return desk.post(path, typed | {"seen": seen})
 
 
-def test_the_second_save_is_refused_and_keeps_what_was_typed(owner: Desk) -> None:
+def test_second_save_is_refused_and_keeps_the_input(owner: Desk) -> None:
     owner.post("/admin/shipping/add", METHOD)
     made = db.session.scalars(select(ShippingMethod).filter_by(code="pigeon")).one()
     path = f"/admin/shipping/edit/{made.id}"
@@ -71,7 +71,7 @@ def test_the_second_save_is_refused_and_keeps_what_was_typed(owner: Desk) -> Non
     assert db.session.get_one(ShippingMethod, made.id).price_minor == 390
 
 
-def test_what_two_people_change_in_different_fields_is_merged(owner: Desk) -> None:
+def test_edits_of_different_fields_are_merged(owner: Desk) -> None:
     owner.post("/admin/shipping/add", METHOD)
     made = db.session.scalars(select(ShippingMethod).filter_by(code="pigeon")).one()
     path = f"/admin/shipping/edit/{made.id}"

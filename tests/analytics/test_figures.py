@@ -35,7 +35,7 @@ def refund(order: orders.Order, amount_minor: int) -> None:
         refund_news.apply_refund(asked.id, people.sent(asked))
 
 
-def test_a_paid_order_counts_without_its_tax_and_shipping(cast: Cast) -> None:
+def test_paid_order_counts_without_its_tax_and_shipping(cast: Cast) -> None:
     order = cast.paid_order
 
     figures = window()
@@ -51,7 +51,7 @@ def test_an_unpaid_order_counts_nothing(cast: Cast) -> None:
     assert window() == analytics.Totals()
 
 
-def test_a_full_refund_takes_all_of_it_back_and_leaves_the_count(cast: Cast) -> None:
+def test_full_refund_subtracts_revenue_and_keeps_the_count(cast: Cast) -> None:
     order = cast.paid_order
 
     refund(order, order.total_minor)
@@ -62,7 +62,7 @@ def test_a_full_refund_takes_all_of_it_back_and_leaves_the_count(cast: Cast) -> 
     assert figures.orders == 1
 
 
-def test_a_part_refund_takes_its_share_of_the_goods(cast: Cast) -> None:
+def test_part_refund_takes_its_share_of_goods(cast: Cast) -> None:
     order = cast.paid_order
 
     refund(order, order.total_minor // 2)
@@ -108,7 +108,7 @@ def test_what_sells_best_comes_first(cast: Cast) -> None:
     ]
 
 
-def test_a_regular_is_known_by_address_and_pays_less_what_went_back(cast: Cast) -> None:
+def test_regular_customer_is_known_by_address(cast: Cast) -> None:
     order, unpaid = cast.paid_order, people.order(cast.lamp)
     refund(order, 500)
 
@@ -119,7 +119,7 @@ def test_a_regular_is_known_by_address_and_pays_less_what_went_back(cast: Cast) 
     assert known.spent_minor == order.total_minor - 500
 
 
-def test_low_and_sold_out_are_counted_as_the_stock_page_shows_them(cast: Cast) -> None:
+def test_low_and_sold_out_counts_match_stock_page(cast: Cast) -> None:
     assert cast.mug and cast.lamp
     people.product("Empty jar", stock=0)
 

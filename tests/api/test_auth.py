@@ -65,7 +65,7 @@ def test_only_hashes_of_tokens_are_stored(ada: Program, session: Session) -> Non
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", "Bearer x", "Basic YTpi", "Bearer " + "y" * 9999]
 )
-def test_a_token_that_does_not_count_is_401_everywhere(guest: Program, header: str) -> None:
+def test_token_that_does_not_count_is_401_everywhere(guest: Program, header: str) -> None:
     answer = guest.get("cart", headers={"Authorization": header})
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
@@ -82,7 +82,7 @@ def test_a_browsers_cookies_are_not_looked_at(app: Flask, ada: Program, cast: Ca
     assert "Set-Cookie" not in answer.headers
 
 
-def test_an_access_token_ends_after_a_quarter_of_an_hour(ada: Program) -> None:
+def test_access_token_ends_after_quarter_of_hour(ada: Program) -> None:
     with clock.freeze(clock.now() + timedelta(minutes=14)):
         assert ada.get("auth/me").status_code == 200
     with clock.freeze(clock.now() + timedelta(minutes=16)):
@@ -114,9 +114,7 @@ def test_an_access_token_refreshes_nothing(ada: Program) -> None:
     assert ada.get("auth/me").status_code == 200
 
 
-def test_a_staff_sign_in_lasts_no_longer_than_twelve_hours(
-    hire: Callable[[str], Program], client: Any
-) -> None:
+def test_staff_sign_in_ends_after_twelve_hours(hire: Callable[[str], Program], client: Any) -> None:
     hire("Viewer")
     body = {"email": "viewer@staff.example.com", "password": PASSWORD, "audience": "staff"}
     refresh = {"refresh_token": Program(client).post("auth/token", json=body).json["refresh_token"]}
@@ -143,7 +141,7 @@ def test_a_changed_password_ends_programs_too(ada: Program, cast: Cast) -> None:
     assert ada.get("auth/me").status_code == 401
 
 
-def test_ended_sign_ins_and_deactivated_staff_are_out_at_once(
+def test_ended_sign_ins_and_deactivated_staff_are_disconnected(
     app: Flask, hire: Callable[[str], Program], session: Session
 ) -> None:
     viewer, support = hire("Viewer"), hire("Support")
@@ -158,7 +156,7 @@ def test_ended_sign_ins_and_deactivated_staff_are_out_at_once(
     assert support.get("auth/me").status_code == 401
 
 
-def test_registering_says_the_same_for_known_and_unknown_addresses(
+def test_registering_says_same_for_known_and_unknown_addresses(
     guest: Program, cast: Cast, session: Session
 ) -> None:
     assert cast.ada
@@ -176,9 +174,7 @@ def test_registering_says_the_same_for_known_and_unknown_addresses(
     assert reset[0].data == reset[1].data
 
 
-def test_an_account_is_confirmed_and_given_a_new_password_by_links(
-    guest: Program, session: Session
-) -> None:
+def test_account_is_confirmed_and_password_reset_by_links(guest: Program, session: Session) -> None:
     who = {"email": "new@example.com", "password": PASSWORD, "name": "New"}
     assert guest.post("auth/register", json=who).status_code == 202
     customer = session.query(Customer).filter_by(email=who["email"]).one()
@@ -212,7 +208,7 @@ def test_a_guests_cart_comes_along_at_sign_in(guest: Program, cast: Cast) -> Non
     assert cart.find(guest.cart) is None, "it is nobody else's any more"
 
 
-def test_a_ticket_opens_one_socket_and_dies_with_the_sign_in(
+def test_ticket_opens_one_socket_while_signed_in(
     ada: Program, cast: Cast, session: Session
 ) -> None:
     answer = ada.post("realtime/ticket")

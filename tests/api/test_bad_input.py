@@ -236,7 +236,7 @@ def test_bodies_that_are_no_objects_of_json(send: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("path", ["auth/token", "webhooks/stripe"])
-def test_a_large_body_in_chunks_is_refused_as_such(guest: Program, path: str) -> None:
+def test_large_body_in_chunks_is_refused_as_such(guest: Program, path: str) -> None:
     def answer_to(body: bytes) -> Any:
         return guest.post(
             path,
@@ -270,9 +270,7 @@ def test_no_value_makes_it_fail(send: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("quantity", BAD_QUANTITIES)
-def test_a_quantity_is_a_whole_number_from_1_to_999(
-    ada: Program, cast: Cast, quantity: object
-) -> None:
+def test_quantity_is_whole_number_from_1_to_999(ada: Program, cast: Cast, quantity: object) -> None:
     added = ada.post("cart/items", json={"variant_id": cast.mug.id}).json
     for answer in (
         ada.post("cart/items", json={"variant_id": cast.mug.id, "quantity": quantity}),
@@ -334,7 +332,7 @@ def test_everything_below_api_answers_as_the_api(guest: Program, path: str) -> N
     assert is_refusal(answer, 404)
 
 
-def test_answers_are_kept_by_nobody_and_shown_as_nothing(ada: Program) -> None:
+def test_answers_are_not_cached_and_not_rendered(ada: Program) -> None:
     answer = ada.get("cart", headers={"Origin": "https://evil.example"})
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"

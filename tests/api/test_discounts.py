@@ -97,9 +97,7 @@ def test_the_order_keeps_what_applied(guest: Program, cast: Cast) -> None:
     ]
 
 
-def test_a_code_that_stopped_applying_is_a_problem_and_stops_the_order(
-    guest: Program, cast: Cast
-) -> None:
+def test_inapplicable_code_stops_the_order(guest: Program, cast: Cast) -> None:
     offer(code="TWO", min_subtotal_minor=3_000)
     filled(guest, cast)
     item = guest.post("cart/discount", json={"code": "TWO"}).json["items"][0]["id"]
@@ -117,7 +115,7 @@ def test_a_code_that_stopped_applying_is_a_problem_and_stops_the_order(
     assert answer.json["detail"] == problem
 
 
-def test_a_discount_with_dates_is_listed_as_it_is_shown(manager: Program) -> None:
+def test_dated_discount_is_listed_with_its_status(manager: Program) -> None:
     dates = {"starts_at": "2026-01-01T00:00:00Z", "ends_at": "2027-01-01T00:00:00Z"}
     shown = manager.post("discounts", json=TEN | dates).json
 
@@ -199,7 +197,7 @@ def test_staff_make_change_and_remove_a_discount(manager: Program, session: Sess
         ({"price": 5}, "price", "Unknown field"),
     ],
 )
-def test_what_cannot_be_is_said_at_its_field_and_saves_nothing(
+def test_invalid_fields_are_named_and_nothing_is_saved(
     manager: Program, session: Session, changed: dict[str, Any], field: str, words: str
 ) -> None:
     answer = manager.post("discounts", json=TEN | changed)
@@ -291,9 +289,7 @@ def test_a_sample_cart_that_cannot_be(manager: Program, body: dict[str, Any], st
     assert manager.post("discounts/validate", json=body).status_code == status
 
 
-def test_a_discount_that_is_used_meanwhile_can_be_changed_all_the_same(
-    manager: Program, cast: Cast
-) -> None:
+def test_discount_in_use_can_still_be_changed(manager: Program, cast: Cast) -> None:
     made = offer("Ten", code="TEN", value=1_000)
     here = f"discounts/{made.id}"
     seen = manager.get(here).headers["ETag"]

@@ -49,7 +49,7 @@ def test_every_route_declares_who_may_use_it(app: Flask) -> None:
     assert undeclared == set()
 
 
-def test_readers_find_every_operation_on_a_page_without_scripts(
+def test_readers_find_every_operation_on_page_without_scripts(
     guest: Program, spec: dict[str, Any]
 ) -> None:
     page = guest.get("docs")

@@ -36,7 +36,7 @@ def stored(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(WebhookDelivery)) or 0
 
 
-def test_the_process_says_that_it_lives_without_asking_anybody(
+def test_process_says_that_it_lives_without_asking_anybody(
     client: FlaskClient, statements: list[str]
 ) -> None:
     assert client.get("/healthz").json == {"status": "alive"}
@@ -70,7 +70,7 @@ def test_without_redis_the_shop_still_serves(app: Flask, client: FlaskClient) ->
     assert (answer.status_code, answer.json["redis"]) == (200, "down")
 
 
-def test_without_its_database_the_shop_is_not_ready_and_says_so_everywhere(
+def test_shop_without_its_database_reports_not_ready(
     app: Flask, client: FlaskClient, live_database: str
 ) -> None:
     db.configure("postgresql+psycopg://nobody@127.0.0.1:1/none")
@@ -93,7 +93,7 @@ def test_without_its_database_the_shop_is_not_ready_and_says_so_everywhere(
         assert "127.0.0.1" not in answer.text
 
 
-def test_a_database_that_stands_still_is_called_down_in_time_and_up_again_after(
+def test_stalled_database_is_reported_down_and_up_again(
     client: FlaskClient, live_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "PATIENCE_S", 0.3)
@@ -113,9 +113,7 @@ def test_a_database_that_stands_still_is_called_down_in_time_and_up_again_after(
     assert 0.8 < took_s < 4
 
 
-def test_figures_are_for_this_machine_and_for_who_has_the_token(
-    app: Flask, client: FlaskClient
-) -> None:
+def test_metrics_are_for_loopback_or_the_token(app: Flask, client: FlaskClient) -> None:
     client.get("/healthz")
     page = client.get("/metrics")
     assert page.mimetype == "text/plain"
@@ -163,7 +161,7 @@ def test_unknown_types_are_taken_too(guest: Program, session: Session) -> None:
         signed(message() + b" "),
     ],
 )
-def test_a_message_that_stripe_did_not_sign_is_400(
+def test_message_that_stripe_did_not_sign_is_400(
     guest: Program, session: Session, headers: dict[str, str]
 ) -> None:
     answer = guest.post("webhooks/stripe", data=message(), headers=headers)

@@ -46,9 +46,7 @@ def guess(program: Program, email: str, **given: Any) -> Any:
     return program.post("auth/token", json={"email": email, "password": "guess"}, **given)
 
 
-def test_the_eleventh_guess_for_one_account_waits_but_nobody_elsewhere(
-    guest: Program, limited: None
-) -> None:
+def test_eleventh_guess_waits_for_that_account_only(guest: Program, limited: None) -> None:
     for n in range(10):
         near = {"REMOTE_ADDR": f"2001:db8:0:1::{n}"}  # of one subscriber
         assert guess(guest, "ada@example.com", environ_base=near).status_code == 401
@@ -82,7 +80,7 @@ def test_known_device_signs_in_past_a_network_limit(
     assert sign_in(PASSWORD, device_token=device).status_code == 200
 
 
-def test_known_device_asks_for_a_password_past_its_network(
+def test_known_device_asks_for_password_past_its_network(
     guest: Program, cast: Cast, limited: None
 ) -> None:
     email = cast.ada.email

@@ -266,7 +266,7 @@ def test_capture_and_release_need_authorised_money(finance: Program, cast: Cast)
         assert finance.post(f"orders/EO-0/{what}").status_code == 404
 
 
-def test_money_is_captured_in_part_and_the_rest_released(
+def test_money_is_captured_in_part_and_rest_released(
     finance: Program, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order, payment = authorised(cast)
@@ -330,7 +330,7 @@ def test_release_of_captured_money_is_refused(
     assert orders.by_id(order.id).payment_status == "paid"
 
 
-def test_only_who_may_refund_cancels_and_keeps_the_money(
+def test_only_who_may_refund_cancels_and_keeps_money(
     cast: Cast, hire: Callable[[str], Program]
 ) -> None:
     support, manager = hire("Support"), hire("Manager")
@@ -360,7 +360,7 @@ def test_staff_cancel_units(
 
 
 @pytest.mark.parametrize(("what", "status"), [("capture", "paid"), ("void", "unpaid")])
-def test_what_was_done_by_a_process_that_died_before_it_answered_is_answered_when_repeated(
+def test_repeat_answers_for_a_process_that_died(
     finance: Program, cast: Cast, monkeypatch: pytest.MonkeyPatch, what: str, status: str
 ) -> None:
     order, payment = authorised(cast)
@@ -396,7 +396,7 @@ def test_what_was_done_by_a_process_that_died_before_it_answered_is_answered_whe
     ("what", "status", "intent_status"),
     [("capture", "paid", "succeeded"), ("void", "unpaid", "canceled")],
 )
-def test_what_stripe_did_before_its_answer_was_lost_is_answered_when_repeated(
+def test_repeat_answers_what_stripe_did_before_the_loss(
     finance: Program,
     cast: Cast,
     monkeypatch: pytest.MonkeyPatch,

@@ -36,7 +36,7 @@ def count(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(Order)) or 0
 
 
-def test_the_same_key_gives_the_same_answer_and_one_order(
+def test_same_key_gives_same_answer_and_one_order(
     guest: Program, cast: Cast, session: Session
 ) -> None:
     cart = guest.post("cart/items", json={"variant_id": cast.mug.id}).json
@@ -68,7 +68,7 @@ def test_a_refusal_gives_the_key_back(guest: Program, cast: Cast) -> None:
     assert answer.status_code == 201
 
 
-def test_without_a_key_a_second_press_still_orders_once(
+def test_without_key_second_press_still_orders_once(
     guest: Program, cast: Cast, session: Session
 ) -> None:
     cart = guest.post("cart/items", json={"variant_id": cast.mug.id}).json
@@ -85,7 +85,7 @@ def test_a_key_that_cannot_be_one_is_named(guest: Program, cast: Cast, key: str)
     assert answer.json["errors"][0]["field"] == "Idempotency-Key"
 
 
-def test_sold_out_goods_are_409_and_nothing_is_ordered(
+def test_sold_out_goods_answer_409_without_an_order(
     guest: Program, cast: Cast, session: Session
 ) -> None:
     cart = guest.post("cart/items", json={"variant_id": cast.lamp.id, "quantity": 2}).json
@@ -112,7 +112,7 @@ def test_faults_in_addresses_are_named_where_they_are(guest: Program, cast: Cast
     assert guest.post("orders", json=wish(cart, email="not one")).status_code == 422
 
 
-def test_an_order_exists_for_its_owner_its_token_and_staff_only(
+def test_order_is_visible_to_owner_token_and_staff(
     guest: Program, ada: Program, bruno: Program, cast: Cast, hire: Callable[[str], Program]
 ) -> None:
     order = placed(ada, cast.mug.id)
@@ -155,7 +155,7 @@ def test_customers_list_their_own_and_staff_all_orders(
     assert found.get("orders?tab=nonsense").status_code == 422
 
 
-def test_orders_are_not_asked_for_by_a_day_after_which_none_comes(
+def test_order_filter_takes_no_day_after_the_last(
     cast: Cast, guest: Program, hire: Callable[[str], Program]
 ) -> None:
     number = placed(guest, cast.mug.id)["number"]
@@ -168,7 +168,7 @@ def test_orders_are_not_asked_for_by_a_day_after_which_none_comes(
     assert [one["number"] for one in found] == [number]
 
 
-def test_a_customer_calls_an_order_off_until_it_is_packed(
+def test_customer_calls_order_off_until_it_is_packed(
     ada: Program, guest: Program, cast: Cast
 ) -> None:
     order = placed(ada, cast.mug.id)
@@ -194,7 +194,7 @@ def test_a_customer_calls_an_order_off_until_it_is_packed(
     assert (answer.status_code, answer.json["code"]) == (409, "wrong_state")
 
 
-def test_an_absent_payment_service_is_503_and_the_order_stays(guest: Program, cast: Cast) -> None:
+def test_absent_payment_service_is_503_and_order_stays(guest: Program, cast: Cast) -> None:
     order = placed(guest, cast.mug.id)
     path = f"orders/{order['number']}"
     answer = guest.post(f"{path}/payment-intent?token={order['token']}")

@@ -19,7 +19,7 @@ from tests.api.test_sale import wish
 from tests.support.stock import ledger_differences
 
 
-def test_one_key_pressed_sixteen_times_at_once_orders_once(app: Flask, live_database: str) -> None:
+def test_one_key_used_sixteen_times_orders_once(app: Flask, live_database: str) -> None:
     mug = making.product("Tidal mug", stock=10)
     db.session.remove()
     program = Program(app.test_client(use_cookies=False))
@@ -43,7 +43,7 @@ def test_one_key_pressed_sixteen_times_at_once_orders_once(app: Flask, live_data
 
 
 @pytest.mark.parametrize("after", ["INSERT INTO idempotency_key", "UPDATE idempotency_key"])
-def test_when_only_the_answer_to_a_commit_is_lost_the_same_key_works_at_once(
+def test_lost_commit_answer_lets_the_key_work_again(
     app: Flask, live_database: str, after: str
 ) -> None:
     mug = making.product("Tidal mug", stock=10)
@@ -85,7 +85,7 @@ def lost_answer(after: str) -> Iterator[list[str]]:
         event.remove(db.engine(), "commit", lose)
 
 
-def test_ten_units_make_ten_orders_of_twenty_four_buyers(app: Flask, live_database: str) -> None:
+def test_ten_units_make_ten_orders(app: Flask, live_database: str) -> None:
     mug = making.product("Tidal mug", stock=10)
     db.session.remove()
 

@@ -146,7 +146,7 @@ def send(case: Case, *, key: str = "k", body: Any = "same") -> Any:
 
 
 @pytest.mark.parametrize("case", NAMES, indirect=True)
-def test_a_repeat_gets_the_same_answer_and_changes_nothing(case: Case) -> None:
+def test_repeat_gets_same_answer_and_changes_nothing(case: Case) -> None:
     before = state()
     first = send(case)
     after = state()
@@ -217,9 +217,7 @@ def test_a_key_that_cannot_be_one_is_named(case: Case, key: str) -> None:
     assert state() == before
 
 
-def test_a_claim_of_a_dead_process_is_taken_over_after_a_minute(
-    cast: Cast, hire: Callable[[str], Program]
-) -> None:
+def test_claim_of_a_dead_process_lasts_a_minute(cast: Cast, hire: Callable[[str], Program]) -> None:
     owner, order = hire("Owner"), cast.paid_order
     address, body = f"orders/{order.number}/refunds", {"amount_minor": 100, "reason": "goodwill"}
     made = owner.post(address, json=body, headers={"Idempotency-Key": "k"})

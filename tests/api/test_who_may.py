@@ -182,5 +182,5 @@ def test_addresses_of_others_do_not_exist(ada: Program, bruno: Program) -> None:
     assert ada.get("addresses").json == [kept]
 
 
-def test_every_permission_that_is_asked_for_is_one_of_the_admins(app: Flask) -> None:
+def test_every_requested_permission_is_one_of_the_admin(app: Flask) -> None:
     assert asked_permissions(app) - offered(app) == set()

@@ -7,7 +7,7 @@ from shop.core.errors import Invalid, NotFound
 from tests.catalog.goods import mug, shelf
 
 
-def test_a_category_below_another_has_its_address_below_it(session):
+def test_category_below_another_has_its_address_below_it(session):
     mugs = shelf("Mugs & cups", parent=shelf("Kitchen"))
 
     assert mugs.path == "kitchen/mugs-cups"
@@ -26,7 +26,7 @@ def test_moving_a_subtree_keeps_the_old_addresses_alive(session):
     assert catalog.redirect_for("/c/kitchen/mugs/espresso") == "/c/living/mugs/espresso"
 
 
-def test_an_old_address_leads_to_where_the_category_is_after_a_second_move(session):
+def test_old_path_redirects_after_a_second_move(session):
     mugs = shelf("Mugs", parent=shelf("Kitchen"))
 
     catalog.update_category(mugs, slug="cups")
@@ -35,7 +35,7 @@ def test_an_old_address_leads_to_where_the_category_is_after_a_second_move(sessi
     assert catalog.redirect_for("/c/kitchen/mugs") == "/c/cups"
 
 
-def test_an_address_that_is_used_again_no_longer_leads_away(session):
+def test_reused_slug_no_longer_redirects(session):
     mugs = shelf("Mugs")
     catalog.update_category(mugs, slug="cups")
     assert catalog.redirect_for("/c/mugs") == "/c/cups"
@@ -46,7 +46,7 @@ def test_an_address_that_is_used_again_no_longer_leads_away(session):
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
-def test_a_category_cannot_be_moved_into_itself_or_below(session, depth):
+def test_category_cannot_be_moved_into_itself_or_below(session, depth):
     kitchen = shelf("Kitchen")
     mugs = shelf("Mugs", parent=kitchen)
     line = [kitchen, mugs, shelf("Espresso", parent=mugs)]
@@ -65,7 +65,7 @@ def test_two_neighbours_cannot_share_an_address(session):
         shelf("Mugs", parent=kitchen)
 
 
-def test_a_move_onto_a_used_address_is_refused_and_changes_nothing(session):
+def test_move_onto_a_used_path_is_refused(session):
     kitchen = shelf("Kitchen")
     mugs = shelf("Mugs", parent=kitchen)
     shelf("Mugs")
@@ -110,14 +110,14 @@ def test_an_empty_category_is_deleted(session):
 
 
 @pytest.mark.parametrize("slug", ["Mugs", "mugs--cups", "-mugs", "mugs/cups", "müsli", "a" * 81])
-def test_an_address_part_that_no_address_can_have_is_refused(session, slug):
+def test_impossible_address_field_is_refused(session, slug):
     with pytest.raises(Invalid) as refused:
         catalog.create_category("Mugs", slug=slug)
 
     assert refused.value.field == "slug"
 
 
-def test_a_name_without_letters_for_an_address_is_refused(session):
+def test_name_without_letters_for_address_is_refused(session):
     with pytest.raises(Invalid):
         shelf("杯子")
 

@@ -25,7 +25,7 @@ def names(filters: Filters) -> list[str]:
     return [card.name for card in catalog.listing(filters).cards]
 
 
-def test_a_category_lists_what_lies_in_it_and_below(session):
+def test_category_lists_what_lies_in_it_and_below(session):
     kitchen = shelf("Kitchen")
     mug("Tidal Mug", category=shelf("Mugs", parent=kitchen))
     mug("Elsewhere", category=shelf("Living"))
@@ -40,7 +40,7 @@ def test_an_unknown_category_is_not_found(session):
 
 
 @pytest.mark.parametrize("page", [-1, 0, 3, 10**9])
-def test_a_page_that_is_not_there_is_not_found(session, page):
+def test_page_that_is_not_there_is_not_found(session, page):
     mug("One"), mug("Two")
 
     with pytest.raises(NotFound, match="Page not found"):
@@ -83,7 +83,7 @@ def test_one_variant_must_pass_all_filters_together(session):
     assert names(Filters(options=oat, max_price_minor=2000)) == []
 
 
-def test_a_facet_counts_what_its_other_values_would_add(session):
+def test_facet_counts_what_its_other_values_would_add(session):
     mug("One", options=(colours("Ember", "Oat"), sizes("S", "L")))
     mug("Two", options=(colours("Oat"), sizes("L")))
 
@@ -98,14 +98,14 @@ def test_a_facet_counts_what_its_other_values_would_add(session):
     assert counts["Size"] == {"S": (1, False), "L": (1, False)}
 
 
-def test_a_facet_of_a_single_product_is_left_out(session):
+def test_facet_of_single_product_is_left_out(session):
     mug("One", options=(colours("Ember", "Oat"),))
     mug("Two")
 
     assert catalog.listing(Filters()).facets == ()
 
 
-def test_a_chosen_value_that_nothing_has_is_still_shown(session):
+def test_chosen_value_that_nothing_has_is_still_shown(session):
     mug("One")
 
     listing = catalog.listing(Filters(options={"Colour": ("Plaid",)}))
@@ -114,7 +114,7 @@ def test_a_chosen_value_that_nothing_has_is_still_shown(session):
     assert listing.facets[0].values[0].is_chosen
 
 
-def test_the_price_range_and_the_stock_count_ignore_their_own_filter(session):
+def test_price_range_and_stock_count_ignore_their_filter(session):
     mug("Cheap", price_minor=1000)
     mug("Dear", price_minor=3000, stock=0)
 
@@ -124,7 +124,7 @@ def test_the_price_range_and_the_stock_count_ignore_their_own_filter(session):
     assert (listing.total, listing.in_stock_count) == (1, 1)
 
 
-def test_words_are_found_by_their_stem_their_start_and_without_accents(session):
+def test_words_match_by_stem_prefix_and_without_accents(session):
     mug("Café Mugs")
 
     for q in ("mug", "cafe", "caf", "MUGS café", "cafe-mug"):
@@ -145,7 +145,7 @@ def test_a_sku_finds_its_product(session):
     assert names(Filters(q="tidal-mug-ember")) == ["Tidal Mug"]
 
 
-def test_a_slip_of_the_finger_finds_similar_names_and_says_so(session):
+def test_typing_mistake_finds_similar_names_and_says_so(session):
     mug("Hush Candle")
 
     listing = catalog.listing(Filters(q="candel"))
@@ -205,13 +205,13 @@ def test_card_shows_the_second_image_of_the_colour(session):
     assert card.swatches == (("Ember", "#b0583a"), ("Oat", "#d3c3a4"))
 
 
-def test_a_card_of_a_sold_out_product_says_so(session):
+def test_card_of_sold_out_product_says_so(session):
     product = mug(stock=0)
 
     assert not catalog.cards([product.id])[0].is_available
 
 
-def test_cards_keep_the_order_that_was_asked_for_and_leave_out_drafts(session):
+def test_cards_keep_their_order_and_omit_drafts(session):
     first, second, draft = mug("One"), mug("Two"), mug("Draft", published=False)
 
     shown = catalog.cards([second.id, draft.id, first.id, 10**12])
@@ -239,7 +239,7 @@ def test_a_product_page_costs_two_statements(session):
     assert (len(page.variants), [card.name for card in page.related]) == (4, ["Harbour Mug"])
 
 
-def test_a_list_costs_two_statements_and_the_next_page_one(session):
+def test_list_costs_two_statements_and_next_page_one(session):
     kitchen = shelf("Kitchen")
     for n in range(30):
         mug(f"Mug {n}", options=(colours("Ember", "Oat"),), category=kitchen)
@@ -254,7 +254,7 @@ def test_a_list_costs_two_statements_and_the_next_page_one(session):
     assert len(statements) == 1
 
 
-def test_the_parts_of_a_home_page_cost_one_statement_each(session):
+def test_parts_of_home_page_cost_one_statement_each(session):
     for n in range(4):
         catalog.update_product(mug(f"Mug {n}"), featured_rank=n)
     session.flush()
@@ -266,7 +266,7 @@ def test_the_parts_of_a_home_page_cost_one_statement_each(session):
     assert len(statements) == 3
 
 
-def test_the_shelves_show_what_sells_best_in_one_statement(session):
+def test_shelves_show_what_sells_best_in_one_statement(session):
     kitchen, _bath = shelf("Kitchen"), shelf("Bath")
     mugs = shelf("Mugs", parent=kitchen)
     slow, best, bare = mug("Slow", category=kitchen), mug("Best", category=mugs), mug("Bare")

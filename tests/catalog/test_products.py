@@ -12,14 +12,14 @@ from shop.core.events import EventRecord
 from tests.catalog.goods import colours, mug, shelf
 
 
-def test_a_new_product_is_a_draft_that_no_page_shows(session):
+def test_new_product_is_draft_that_no_page_shows(session):
     product = mug(published=False)
 
     with pytest.raises(NotFound):
         catalog.product_page(product.slug)
 
 
-def test_two_products_of_one_name_get_addresses_of_their_own(session):
+def test_two_products_of_one_name_get_own_slugs(session):
     slugs = [catalog.create_product("Tidal Mug").slug for _ in range(3)]
 
     assert slugs == ["tidal-mug", "tidal-mug-2", "tidal-mug-3"]
@@ -67,7 +67,7 @@ def test_the_first_category_becomes_the_primary_one(session):
         ("slug", "Tidal Mug"),
     ],
 )
-def test_what_cannot_be_written_is_refused_and_changes_nothing(session, field, value):
+def test_unstorable_value_is_refused_and_changes_nothing(session, field, value):
     product = mug()
 
     with pytest.raises(Invalid) as refused:
@@ -77,7 +77,7 @@ def test_what_cannot_be_written_is_refused_and_changes_nothing(session, field, v
     assert (product.name, product.tagline) == ("Tidal Mug", "")
 
 
-def test_a_product_with_nothing_to_sell_is_not_published(session):
+def test_product_with_nothing_to_sell_is_not_published(session):
     product = catalog.create_product("Tidal Mug")
 
     with pytest.raises(catalog.NotReady, match="nothing to sell"):
@@ -104,7 +104,7 @@ def test_the_last_day_cannot_lie_before_the_first(session):
         catalog.publish(product, until=clock.now() - timedelta(days=1))
 
 
-def test_an_archived_product_cannot_be_published_before_it_is_restored(session):
+def test_archived_product_cannot_be_published_before_restoring(session):
     product = mug()
     catalog.archive(product)
 
@@ -116,7 +116,7 @@ def test_an_archived_product_cannot_be_published_before_it_is_restored(session):
     assert catalog.product_page("tidal-mug").id == product.id
 
 
-def test_what_was_counted_is_not_deleted_but_can_be_archived(session):
+def test_counted_product_is_archived_but_never_deleted(session):
     product = mug(options=(colours("Ember", "Oat"),))
 
     with pytest.raises(catalog.HasHistory, match="archive it instead"):
@@ -126,7 +126,7 @@ def test_what_was_counted_is_not_deleted_but_can_be_archived(session):
     assert len(product.variants) == 2
 
 
-def test_a_product_that_nobody_ever_counted_is_deleted_with_all_its_parts(session):
+def test_product_without_movements_is_deleted_with_its_parts(session):
     product = mug(options=(colours("Ember", "Oat"),), stock=0, category=shelf())
 
     catalog.delete_product(product)

@@ -20,7 +20,7 @@ def test_every_missing_combination_is_generated_once(session):
     assert catalog.generate_variants(product, sku_pattern="x", price_minor=1) == []
 
 
-def test_a_pattern_that_gives_one_sku_twice_adds_nothing(session):
+def test_pattern_that_gives_one_sku_twice_adds_nothing(session):
     product = mug(options=(colours("Ember"),))
     catalog.set_options(product, [colours("Ember", "Oat", "Oatmeal")])
 
@@ -39,7 +39,7 @@ def test_a_pattern_with_an_unknown_option_is_refused(session):
         catalog.generate_variants(product, sku_pattern="{Taste}", price_minor=1800)
 
 
-def test_too_many_combinations_are_refused_before_any_is_made(session):
+def test_too_many_combinations_are_refused_before_creation(session):
     product = catalog.create_product("Endless Mug")
     many = [str(n) for n in range(20)]
     catalog.set_options(product, [colours(*many), sizes(*many)])
@@ -68,7 +68,7 @@ def test_a_product_without_options_has_one_variant(session):
         catalog.add_variant(product, sku="NEW", price_minor=1)
 
 
-def test_a_sku_exists_once_in_the_shop_however_it_is_written(session):
+def test_sku_is_unique_whatever_its_case(session):
     tidal, harbour = mug("Tidal Mug"), mug("Harbour Mug")
 
     with pytest.raises(catalog.Taken) as refused:
@@ -92,7 +92,7 @@ def test_a_sku_exists_once_in_the_shop_however_it_is_written(session):
         ("sku", "X" * 65),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_and_changes_nothing(session, field, number):
+def test_invalid_value_is_refused_and_changes_nothing(session, field, number):
     variant = mug().variants[0]
 
     with pytest.raises(Invalid) as refused:
@@ -138,7 +138,7 @@ def test_the_span_of_prices_follows_what_is_sold(session):
     assert product.price_from_minor == 1800
 
 
-def test_the_last_variant_of_a_product_on_sale_is_not_archived(session):
+def test_last_variant_on_sale_is_not_archived(session):
     product = mug()
 
     with pytest.raises(catalog.NotReady):
@@ -170,7 +170,7 @@ def test_a_variant_nobody_counted_is_deleted(session):
     assert [v.title for v in catalog.product_page("tidal-mug").variants] == ["Oat"]
 
 
-def test_variants_take_the_first_value_of_a_new_option(session):
+def test_variants_take_first_value_of_new_option(session):
     product = mug(options=(colours("Ember", "Oat"),))
 
     catalog.set_options(product, [colours("Ember", "Oat"), sizes("300 ml", "420 ml")])
@@ -188,7 +188,7 @@ def test_a_value_in_use_does_not_vanish(session):
     assert [v.name for v in product.options[0].values] == ["Ember", "Oat"]
 
 
-def test_an_option_does_not_vanish_while_it_tells_variants_apart(session):
+def test_option_that_distinguishes_variants_cannot_be_removed(session):
     product = mug(options=(colours("Ember"), sizes("S", "L")))
 
     with pytest.raises(catalog.Taken, match="would be the same"):
@@ -251,7 +251,7 @@ def test_an_option_of_another_product_is_not_found(session):
         catalog.set_options(product, [draft])
 
 
-def test_variants_are_shown_in_the_order_that_staff_gave(session):
+def test_variants_are_shown_in_order_that_staff_gave(session):
     product = mug(options=(colours("Ember", "Oat"),))
     ember, oat = product.variants
 

@@ -31,7 +31,7 @@ def usual() -> Iterator[checkout.Terms]:
         ("Europe/Berlin", 24, (6, 9)),
     ],
 )
-def test_what_is_ordered_after_the_cut_off_leaves_on_the_next_working_day(
+def test_order_after_cut_off_leaves_next_working_day(
     usual: checkout.Terms, zone: str, hour: int, arrives: tuple[int, int]
 ) -> None:
     checkout.configure(replace(usual, zone=ZoneInfo(zone), cut_off_hour=hour))

@@ -127,7 +127,7 @@ def test_a_price_that_changed_since_is_never_charged_by_an_older_order(cast: Cas
     assert inventory.levels([cast.mug.id])[cast.mug.id].reserved == 1
 
 
-def test_an_order_whose_time_is_up_does_not_stop_its_buyer_from_ordering_again(
+def test_expired_order_does_not_stop_a_new_one(
     cast: Cast,
 ) -> None:
     cart = people.filled_cart(cast.lamp, 2)
@@ -152,7 +152,7 @@ def test_what_no_card_can_be_charged_is_not_ordered(cast: Cast) -> None:
     assert inventory.available([pin.id, yacht.id]) == {pin.id: 10, yacht.id: 10}
 
 
-def test_goods_of_any_price_can_be_given_away_but_not_beyond_all_bounds(cast: Cast) -> None:
+def test_free_goods_of_any_price_within_bounds(cast: Cast) -> None:
     offer(kind="free_shipping", value=0)
     offer(kind="percentage", value=10_000)
 

@@ -25,7 +25,7 @@ def placed(cart_id: int) -> bool:
     return True
 
 
-def test_orders_that_replace_each_other_crosswise_do_not_deadlock(live_database: str) -> None:
+def test_orders_that_replace_each_other_do_not_deadlock(live_database: str) -> None:
     goods = [people.product(f"Good {number}", stock=1000) for number in range(6)]
     ids = [variant.id for variant in goods]
     cart_ids = [

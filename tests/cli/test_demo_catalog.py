@@ -79,7 +79,7 @@ def test_a_second_run_changes_nothing(small, session):
     assert counts(session) == before
 
 
-def test_a_run_that_died_is_finished_by_the_next(small, session, monkeypatch):
+def test_run_that_died_is_finished_by_next(small, session, monkeypatch):
     def dies(*_args, **_kwargs):
         raise KeyboardInterrupt
 

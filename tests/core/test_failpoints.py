@@ -30,7 +30,7 @@ def test_a_typo_is_refused_where_failpoints_are_on(tmp_path: Path) -> None:
         failpoints.configure(None)
 
 
-def test_every_step_of_the_table_is_in_the_code_and_every_one_in_the_code_is_in_the_table() -> None:
+def test_failpoint_table_and_code_name_the_same_steps() -> None:
     used = {
         argument.value
         for file in (PROJECT / "shop").rglob("*.py")

@@ -72,7 +72,7 @@ def test_values_on_pages_are_escaped(page: Environment):
     assert shown == "Results for “&lt;i&gt;” 5 % off <b>&lt;i&gt;</b>, 5 % off"
 
 
-def test_sentences_are_said_alike_in_blocks_macros_and_loops(german: None) -> None:
+def test_blocks_macros_and_loops_translate_alike(german: None) -> None:
     env = pages.PageEnvironment(
         autoescape=True,
         loader=DictLoader(

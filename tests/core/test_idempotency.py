@@ -26,7 +26,7 @@ def taken_over() -> tuple[Claim, Claim]:
 
 
 @pytest.mark.usefixtures("session")
-def test_of_a_slow_call_and_the_one_that_took_over_only_the_second_does_the_work() -> None:
+def test_taken_over_call_is_done_only_once() -> None:
     slow, quick = taken_over()
 
     with pytest.raises(InProgress), transaction():
@@ -51,7 +51,7 @@ def test_slow_call_does_not_release_another_claim() -> None:
     assert isinstance(claim(), Claim)
 
 
-def test_what_was_done_stays_stored_whoever_gives_the_key_back(session: Session) -> None:
+def test_finished_call_stays_stored_after_release(session: Session) -> None:
     done = claim()
     assert isinstance(done, Claim)
     with transaction():

@@ -44,7 +44,7 @@ def test_a_transaction_after_reads_commits_and_rolls_back(reading: str) -> None:
     assert db.session.scalar(count) == 1
 
 
-def test_a_connection_that_died_while_it_rested_is_replaced(
+def test_connection_that_died_while_it_rested_is_replaced(
     live_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "RESTED_S", -1.0)
@@ -55,7 +55,7 @@ def test_a_connection_that_died_while_it_rested_is_replaced(
     assert db.session.scalar(text("SELECT pg_backend_pid()")) != pid
 
 
-def test_a_host_that_is_gone_without_a_word_ends_every_wait(live_database: str) -> None:
+def test_vanished_host_ends_every_wait(live_database: str) -> None:
     with db.engine().connect() as connection:
         raw = connection.connection.driver_connection
         assert isinstance(raw, psycopg.Connection)

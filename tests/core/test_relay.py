@@ -84,7 +84,7 @@ def test_atomic_reaction_runs_once_however_often_enqueued(session: object) -> No
     assert customers() == 1
 
 
-def test_a_failing_reaction_leaves_nothing_behind_and_dies_after_eight_tries(
+def test_failing_reaction_rolls_back_and_dies_eventually(
     session: object,
 ) -> None:
     ring(1)
@@ -112,7 +112,7 @@ def test_email_outage_of_hours_kills_no_run() -> None:
     assert sum(reaction_runs.WAITS_S) >= 12 * 3600
 
 
-def test_who_fails_after_the_lease_was_taken_over_undoes_nothing(session: object) -> None:
+def test_failure_after_a_lost_lease_undoes_nothing(session: object) -> None:
     ring(1)
     due_runs, _, _ = relay.dispatch(ONCE, tell)
     run_id = due_runs[0].run_id
@@ -134,7 +134,7 @@ def test_who_fails_after_the_lease_was_taken_over_undoes_nothing(session: object
     assert customers() == 1
 
 
-def test_a_slow_reaction_is_left_alone_for_longer_and_another_is_not(session: Session) -> None:
+def test_slow_reaction_has_a_longer_lease_than_others(session: Session) -> None:
     leased = {}
 
     def look(event: BellRang) -> None:
@@ -157,7 +157,7 @@ def test_a_slow_reaction_is_left_alone_for_longer_and_another_is_not(session: Se
     assert timedelta(minutes=14) < leased[1] <= timedelta(minutes=15)
 
 
-def test_a_worker_is_stopped_before_another_begins_the_same(session: object) -> None:
+def test_worker_is_stopped_before_another_begins_same(session: object) -> None:
     slow = {name: one.lease_s for name, one in BY_NAME.items() if one.slow}
 
     assert slow == {"compare": 900, "ask_doctor": 900, "make_renditions": 120}
@@ -165,7 +165,7 @@ def test_a_worker_is_stopped_before_another_begins_the_same(session: object) -> 
     assert slow["make_renditions"] > SECONDS_PER_JOB
 
 
-def test_an_event_of_a_newer_release_waits_and_stops_nobody(
+def test_event_of_newer_release_waits_and_stops_nobody(
     session: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ring(1)
@@ -184,7 +184,7 @@ def test_an_event_of_a_newer_release_waits_and_stops_nobody(
     assert relay.dispatch({}, lambda record: [])[2] == 1
 
 
-def test_a_batch_does_not_read_the_events_that_were_dispatched_long_ago(session: Session) -> None:
+def test_relay_batch_does_not_read_old_dispatched_events(session: Session) -> None:
     session.execute(
         text(
             "INSERT INTO event (type, payload, occurred_at, actor_kind, actor_name, request_id)"
@@ -229,7 +229,7 @@ def test_leased_run_is_skipped(session: object) -> None:
     assert reaction_runs.overdue(patience_s=0, reactions=["add_customer"]) == []
 
 
-def test_a_reaction_that_kills_its_worker_every_time_dies_too(session: object) -> None:
+def test_reaction_that_kills_its_worker_dies_too(session: object) -> None:
     ring(1)
     due_runs, _, _ = relay.dispatch(ONCE, tell)
     with transaction() as current:
@@ -301,7 +301,7 @@ def heard(live_database: str) -> Iterator[Callable[[], list[str]]]:
     listener.close()
 
 
-def test_what_redis_did_not_take_is_made_good_when_it_is_back(
+def test_missed_broadcasts_are_repaired_when_redis_is_back(
     heard: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     news = {"topic": "bell", "seq": 1, "type": "bell.rang", "data": {}, "at": clock.now()}

@@ -80,7 +80,7 @@ def test_keys_are_kept_for_a_week(session: Session) -> None:
     assert session.scalars(select(IdempotencyKey.key)).all() == ["new"]
 
 
-def test_an_open_sign_in_is_kept_and_one_that_ended_long_ago_is_not(session: Session) -> None:
+def test_open_sign_ins_are_kept_and_old_deleted(session: Session) -> None:
     with clock.freeze(clock.now() - timedelta(days=40)), transaction():
         ended = sessions.start("customer", 1)
         sessions.end(ended)
@@ -111,7 +111,7 @@ def test_no_broadcast_between_two_kept_ones_is_deleted(session: Session) -> None
     assert session.scalars(select(Broadcast.seq).order_by(Broadcast.seq)).all() == numbers[1:]
 
 
-def test_the_newest_broadcast_stays_in_a_shop_where_nothing_happens(session: Session) -> None:
+def test_newest_broadcast_stays_in_shop_where_nothing_happens(session: Session) -> None:
     numbers = tell(session, 30, 20, 10)
 
     broadcasts.prune_broadcasts()
@@ -132,7 +132,7 @@ def test_done_runs_are_deleted_after_90_days(session: Session) -> None:
     assert relay.dispatch({}, lambda record: []) == ([], [], 0)
 
 
-def test_expired_rows_are_deleted_in_batches_without_full_scan(
+def test_expired_rows_are_deleted_in_batches_by_index(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "BATCH", 10)
@@ -204,7 +204,7 @@ def test_schedule_deletes_all_that_expires() -> None:
     ],
     ids=["failed emails", "dashboard", "metrics", "relay"],
 )
-def test_twenty_thousand_done_are_not_read_to_find_those_that_are_not(
+def test_twenty_thousand_done_runs_are_not_scanned(
     session: Session, look: Callable[[], object], table: str
 ) -> None:
     runs(session, many=20_000)

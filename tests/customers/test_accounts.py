@@ -157,7 +157,7 @@ def test_signing_out_ends_a_session_at_once(cast: Cast) -> None:
     assert customers.by_session(token) is None
 
 
-def test_every_fault_of_an_address_is_named_at_once() -> None:
+def test_every_fault_of_address_is_named_at_once() -> None:
     with pytest.raises(InvalidAddress) as refusal:
         customers.clean_address({"name": "Ada", "country": "ZZ", "phone": "1" * 40})
 

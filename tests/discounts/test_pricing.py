@@ -82,7 +82,7 @@ def off(kind: str, value: int, *on: int, **more: object) -> Offer:
 
 
 @given(carts(), st.integers(0, 5_000), st.booleans())
-def test_every_sum_is_exact_and_nothing_goes_below_zero(
+def test_totals_are_exact_and_never_negative(
     cart: tuple[list[Line], list[Offer]], shipping: int, included: bool
 ) -> None:
     goods, offers = cart
@@ -139,7 +139,7 @@ def test_added_unit_costs_at_most_its_price(
 
 
 @given(carts(), st.data())
-def test_one_more_of_a_line_costs_at_most_its_price(
+def test_one_more_unit_costs_at_most_its_price(
     cart: tuple[list[Line], list[Offer]], data: st.DataObject
 ) -> None:
     goods, offers = cart
@@ -196,7 +196,7 @@ def test_a_percentage_is_spread_by_largest_remainder() -> None:
     assert [line.discount_minor for line in it.lines] == [33, 33, 34]
 
 
-def test_a_fixed_amount_is_never_more_than_its_goods() -> None:
+def test_fixed_amount_is_never_more_than_its_goods() -> None:
     it = quote([Line(1, 500), Line(1, 900)], [off(DiscountKind.FIXED, 5_000, 0)])
 
     assert [line.total_minor for line in it.lines] == [0, 900]
@@ -232,7 +232,7 @@ def test_cheaper_fourth_item_costs_its_own_price() -> None:
     assert it.lines[3].discount_minor == 0
 
 
-def test_set_that_is_not_full_gives_what_it_can() -> None:
+def test_incomplete_set_saves_what_it_can() -> None:
     offer = off(DiscountKind.BUY_X_GET_Y, 10_000, 0, buy_quantity=1, get_quantity=2)
 
     totals = [quote([Line(n, 1_000)], [offer], shipping=0).total_minor for n in range(1, 6)]

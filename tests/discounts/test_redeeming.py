@@ -40,7 +40,7 @@ def used(discount: Discount) -> int:
     return discount.used
 
 
-def test_a_code_is_part_of_the_order_that_was_shown(cast: Cast) -> None:
+def test_code_is_part_of_order_that_was_shown(cast: Cast) -> None:
     ten = offer(code="WELCOME10")
     cart = people.filled_cart(cast.mug, 2)
 
@@ -91,7 +91,7 @@ def test_a_category_counts_with_all_below_it(cast: Cast) -> None:
     assert [line.discount_minor for line in quote(cart).lines] == [190, 0]
 
 
-def test_an_offer_on_a_category_that_is_gone_is_an_offer_on_nothing(cast: Cast) -> None:
+def test_discount_on_a_deleted_category_applies_to_nothing(cast: Cast) -> None:
     with transaction():
         kitchen = catalog.create_category("Kitchen")
     offer(code="KITCHEN", is_targeted=True, category_ids=[kitchen.id])
@@ -136,7 +136,7 @@ def test_a_refused_code_says_everything_and_changes_nothing(cast: Cast) -> None:
     assert carts.view(cart).code_ids == ()
 
 
-def test_of_two_codes_of_a_lane_the_better_one_counts(cast: Cast) -> None:
+def test_of_two_codes_of_lane_better_one_counts(cast: Cast) -> None:
     offer("Twenty", code="TWENTY", value=2_000)
     offer("Ten", code="TEN")
     offer("Later", code="LATER", lane="last")
@@ -150,7 +150,7 @@ def test_of_two_codes_of_a_lane_the_better_one_counts(cast: Cast) -> None:
     assert quote(cart).discount_minor == 380 + 152
 
 
-def test_a_code_that_stops_applying_is_named_and_stops_a_blind_order(cast: Cast) -> None:
+def test_inapplicable_code_is_named_without_a_seen_total(cast: Cast) -> None:
     offer(code="TWO", min_subtotal_minor=3_000)
     cart = people.filled_cart(cast.mug, 2)
     use(cart, "TWO")
@@ -204,7 +204,7 @@ def test_the_last_use_goes_to_one(cast: Cast) -> None:
     assert used(ten) == 1
 
 
-def test_a_use_that_is_gone_at_the_last_moment_stops_the_whole_order(cast: Cast) -> None:
+def test_exhausted_discount_stops_the_whole_order(cast: Cast) -> None:
     offer(limit_total=1)
     mine = people.filled_cart(cast.mug)
     checkout.quote(carts.view(mine))  # remembers that one use is left
@@ -239,7 +239,7 @@ def test_discount_usage_is_released(cast: Cast, how: str) -> None:
     assert place(cart).discount_minor == 190
 
 
-def test_coming_back_from_the_payment_the_own_use_does_not_stand_in_the_way(cast: Cast) -> None:
+def test_own_usage_allows_returning_from_payment(cast: Cast) -> None:
     ten = offer(code="TEN", limit_total=1, limit_per_customer=1, code_limit=1)
     cart = people.filled_cart(cast.mug)
     use(cart, "TEN")
@@ -292,9 +292,7 @@ def test_a_first_order_is_one_that_was_paid(cast: Cast) -> None:
         ("ada+1@example.com", "ADA+2+3@example.com"),
     ],
 )
-def test_a_tag_in_the_address_makes_no_second_first_order(
-    cast: Cast, before: str, now: str
-) -> None:
+def test_tag_in_address_makes_no_second_first_order(cast: Cast, before: str, now: str) -> None:
     offer(code="FIRST", first_order=True)
     cart = people.filled_cart(cast.mug)
     with transaction():
@@ -310,7 +308,7 @@ def test_a_tag_in_the_address_makes_no_second_first_order(
         use(again, "FIRST")
 
 
-def test_who_has_ordered_before_is_found_by_an_index(cast: Cast) -> None:
+def test_who_has_ordered_before_is_found_by_index(cast: Cast) -> None:
     session.execute(text("SET LOCAL enable_seqscan = off"))
     same = f"{UNTAGGED.format(email='email')} = {UNTAGGED.format(email=':email')}"
 
@@ -342,7 +340,7 @@ def test_late_money_takes_its_use_again(cast: Cast) -> None:
     assert not discounts.of_order(order.id)[0].is_released
 
 
-def test_late_money_keeps_its_price_when_the_limit_is_full_meanwhile(cast: Cast) -> None:
+def test_late_payment_keeps_its_price_past_the_limit(cast: Cast) -> None:
     ten = offer(code="TEN", limit_total=1)
     cart, other = people.filled_cart(cast.mug), people.filled_cart(cast.mug)
     use(cart, "TEN")
@@ -443,7 +441,7 @@ def test_usage_counts_orders_and_money(cast: Cast) -> None:
     assert [count for _, count in usage.by_day] == [1]
 
 
-def test_a_use_that_was_honoured_late_counts_no_more_when_its_order_is_off(cast: Cast) -> None:
+def test_late_honoured_usage_ends_with_its_order(cast: Cast) -> None:
     one = offer(code="ONE", limit_total=1)
     first, second = people.filled_cart(cast.mug), people.filled_cart(cast.mug)
     use(first, "ONE")
@@ -465,7 +463,7 @@ def test_a_use_that_was_honoured_late_counts_no_more_when_its_order_is_off(cast:
     assert discounts.usage(one.id, UTC).orders == 1
 
 
-def test_the_free_one_of_three_is_paid_for_when_the_other_two_go_back(cast: Cast) -> None:
+def test_free_unit_is_charged_after_refunding_its_set(cast: Cast) -> None:
     offer("Three for two", kind="buy_x_get_y", value=10_000, buy_quantity=2, get_quantity=1)
     jug = people.product("Jug", price_minor=2_500)
     cart, vase_id = people.filled_cart(jug, 2), people.product("Vase", price_minor=2_400).id
@@ -483,7 +481,7 @@ def test_the_free_one_of_three_is_paid_for_when_the_other_two_go_back(cast: Cast
     assert vase.total_minor == 2_400 - 778
 
 
-def test_a_use_that_waits_under_another_address_does_not_hide_the_customer_s_own(
+def test_usage_under_another_address_does_not_hide_own(
     cast: Cast,
 ) -> None:
     offer("Once", limit_per_customer=1)

@@ -92,7 +92,7 @@ def test_what_is_only_added_to_is_guarded(table: str) -> None:
     assert f"trigger {table}.{table}_no_truncate" in guards.expected_constraints()
 
 
-def test_every_foreign_key_of_the_models_is_in_the_list(app: Flask) -> None:
+def test_every_foreign_key_of_models_is_in_list(app: Flask) -> None:
     means = [
         (name.split(".")[0].removeprefix("constraint "), text)
         for name, text in guards.expected_constraints().items()

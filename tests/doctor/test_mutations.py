@@ -224,7 +224,7 @@ def broken(connection: Connection) -> dict[str, CheckResult]:
     return {result.check.id: result for result in results if result.count}
 
 
-def test_a_shop_with_orders_in_every_state_is_well(healthy: Shop) -> None:
+def test_shop_with_orders_in_every_state_is_well(healthy: Shop) -> None:
     result = doctor.run_all(with_stripe=True)
 
     assert {one.check.id: one.faults for one in result.faults} == {}
@@ -274,7 +274,7 @@ def test_image_without_its_files_is_found(healthy: Shop, scratch: Connection) ->
         (root / "kept").rename(original)
 
 
-def test_what_stripe_knows_and_we_do_not_is_found(healthy: Shop) -> None:
+def test_payment_known_only_to_stripe_is_found(healthy: Shop) -> None:
     at_stripe = healthy.stripe.intents
     name, intent = next(iter(at_stripe.items()))
     try:

@@ -63,7 +63,7 @@ def test_the_others_do_not(app: Flask, own_shop: Shop, role: str) -> None:
     assert session.scalar(select(DoctorRun.id)) is None
 
 
-def test_what_is_broken_is_named_with_a_way_to_it(app: Flask, own_shop: Shop) -> None:
+def test_failed_check_is_named_and_linked(app: Flask, own_shop: Shop) -> None:
     paid = own_shop.orders["paid"]
     change(
         f'UPDATE "order" SET item_count = 9 WHERE id = {paid}',

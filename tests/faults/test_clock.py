@@ -63,7 +63,7 @@ def test_slightly_wrong_clock_takes_webhooks(cast: Cast, minutes: float) -> None
 
 
 @pytest.mark.parametrize("minutes", [10, -10])
-def test_money_that_comes_under_a_wrong_clock_buys_or_goes_back(cast: Cast, minutes: int) -> None:
+def test_payment_under_wrong_clock_buys_or_is_refunded(cast: Cast, minutes: int) -> None:
     with skewed(minutes):
         order = people.order(cast.mug, 2)
         payment = people.attempt(order)

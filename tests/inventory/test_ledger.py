@@ -111,7 +111,7 @@ def test_order_reserves_all_items_or_none(cast: Cast) -> None:
     assert inventory.available([mug.id, lamp.id]) == {mug.id: 10, lamp.id: 2}
 
 
-def test_a_backorder_may_go_below_zero_only_while_allowed(cast: Cast) -> None:
+def test_backorder_may_go_below_zero_only_while_allowed(cast: Cast) -> None:
     lamp = cast.lamp
     with transaction():
         inventory.allow_backorder(lamp.id, True)
@@ -124,7 +124,7 @@ def test_a_backorder_may_go_below_zero_only_while_allowed(cast: Cast) -> None:
     assert inventory.available([lamp.id]) == {lamp.id: -2}
 
 
-def test_a_backorder_that_was_never_counted_can_be_ordered(cast: Cast) -> None:
+def test_backorder_that_was_never_counted_can_be_ordered(cast: Cast) -> None:
     with clock.freeze(clock.now() - timedelta(days=1)), transaction():
         product = catalog.create_product("Woven chair")
         chair = catalog.add_variant(product, sku="CHAIR", price_minor=9900, backorder_allowed=True)
@@ -135,7 +135,7 @@ def test_a_backorder_that_was_never_counted_can_be_ordered(cast: Cast) -> None:
     assert inventory.available([chair.id]) == {chair.id: -2}
 
 
-def test_backorders_are_not_switched_off_while_orders_wait_for_them(cast: Cast) -> None:
+def test_backorders_stay_allowed_while_orders_wait(cast: Cast) -> None:
     lamp = cast.lamp
     with transaction():
         inventory.allow_backorder(lamp.id, True)

@@ -62,9 +62,7 @@ def test_three_d_secure_that_is_passed_pays(shop: RunningShop, visit: Visit) -> 
     expect(ada.page.locator(".state-line")).to_contain_text("Paid")
 
 
-def test_three_d_secure_that_fails_leads_back_to_another_card(
-    shop: RunningShop, visit: Visit
-) -> None:
+def test_failed_3ds_leads_back_to_another_card(shop: RunningShop, visit: Visit) -> None:
     ada = visit("ada")
     variant = at_the_card_form(ada, "Doubted jug")
     page = ada.page
@@ -84,9 +82,7 @@ def visit_cart(visitor: Visitor) -> Page:
     return visitor.goto("/cart")
 
 
-def test_a_payment_page_left_open_in_another_tab_shows_how_its_order_stands(
-    shop: RunningShop, visit: Visit
-) -> None:
+def test_payment_page_in_another_tab_shows_order_status(shop: RunningShop, visit: Visit) -> None:
     ada = visit("ada")
     at_the_card_form(ada, "Twofold tray")
     page, old = ada.page, number_of(ada.page)

@@ -30,7 +30,7 @@ def open_code_box(page: Page, place: str) -> None:
         ("small-typist", ".total-bar", {"viewport": PHONE}),
     ],
 )
-def test_a_code_at_checkout_takes_nothing_away_that_was_typed(
+def test_code_at_checkout_keeps_what_was_typed(
     shelf: Shelf, visit: Visit, name: str, place: str, options: dict[str, Any]
 ) -> None:
     code = f"TEN-{secrets.token_hex(3)}".upper()

@@ -61,9 +61,7 @@ def test_a_code_from_the_cart_to_the_order(shelf: Shelf, visit: Visit, owner: Vi
         assert found.used == 1
 
 
-def test_on_the_cart_s_page_a_refusal_is_said_once_beside_the_field(
-    shelf: Shelf, visit: Visit
-) -> None:
+def test_cart_page_shows_a_refusal_once(shelf: Shelf, visit: Visit) -> None:
     guest = visit("speller", viewport=PHONE)
     add_to_cart(guest.goto(f"/products/{shelf.lamp.slug}"))
     page = guest.goto("/cart")

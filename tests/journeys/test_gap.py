@@ -26,7 +26,7 @@ def paid_order(shop: RunningShop) -> int:
         return orders.by_number(number).id
 
 
-def test_an_order_that_is_placed_before_the_list_listens_is_listed(owner: Visitor) -> None:
+def test_order_placed_before_the_list_listens_is_listed(owner: Visitor) -> None:
     variant, page = product("Gap urn", stock=9), owner.page
     client = hold(page, "**/js/live.js")
     page.goto("/admin/orders/list/", wait_until="commit")
@@ -38,7 +38,7 @@ def test_an_order_that_is_placed_before_the_list_listens_is_listed(owner: Visito
     expect(page.locator(f"tr[data-name='{number}']")).to_be_visible()
 
 
-def test_stock_that_changes_before_the_list_listens_is_shown(owner: Visitor) -> None:
+def test_stock_that_changes_before_list_listens_is_shown(owner: Visitor) -> None:
     variant, page = product("Gap urn", stock=9), owner.page
     client = hold(page, "**/js/live.js")
     page.goto(f"/admin/inventory/list/?q={variant.sku}", wait_until="commit")
@@ -50,9 +50,7 @@ def test_stock_that_changes_before_the_list_listens_is_shown(owner: Visitor) -> 
     expect(page.locator('[data-cell="available"]')).to_have_text("8")
 
 
-def test_an_order_page_whose_own_script_comes_last_hears_of_it(
-    owner: Visitor, paid_order: int
-) -> None:
+def test_order_page_hears_of_what_its_script_missed(owner: Visitor, paid_order: int) -> None:
     page = owner.page
     client, own = hold(page, "**/js/live.js"), hold(page, "**/js/order.js")
     page.goto(f"/admin/orders/show/{paid_order}", wait_until="commit")
@@ -66,9 +64,7 @@ def test_an_order_page_whose_own_script_comes_last_hears_of_it(
     expect(page.locator("[data-order-status]")).to_have_text("Processing")
 
 
-def test_what_is_typed_while_a_fresh_part_is_on_its_way_stays(
-    owner: Visitor, paid_order: int
-) -> None:
+def test_input_survives_an_arriving_page_part(owner: Visitor, paid_order: int) -> None:
     page = owner.goto(f"/admin/orders/show/{paid_order}")
     owner.wait_until_following("staff:orders")
     part = hold(page, f"**/admin/orders/part/{paid_order}")
@@ -87,9 +83,7 @@ def test_what_is_typed_while_a_fresh_part_is_on_its_way_stays(
     expect(page.locator("[data-order-status]")).to_have_text("Processing")
 
 
-def test_an_older_part_that_comes_late_does_not_undo_a_newer_one(
-    owner: Visitor, paid_order: int
-) -> None:
+def test_late_older_part_does_not_undo_a_newer(owner: Visitor, paid_order: int) -> None:
     page = owner.goto(f"/admin/orders/show/{paid_order}")
     owner.wait_until_following("staff:orders")
     slow: list[tuple[Route, APIResponse]] = []

@@ -129,7 +129,7 @@ def test_page_reloads_when_the_relay_missed_broadcasts(shop: RunningShop, visit:
     looker.assert_not_reloaded()
 
 
-def test_a_page_whose_sign_in_was_ended_elsewhere_says_that_it_is_not_live(
+def test_page_signed_out_elsewhere_is_not_live(
     shop: RunningShop, visit: Visit, owner: Visitor
 ) -> None:
     home = sign_in_to_admin(visit("home"), shop.owner["email"], shop.owner["password"])
@@ -155,9 +155,7 @@ def test_a_page_whose_sign_in_was_ended_elsewhere_says_that_it_is_not_live(
     expect(light).to_have_text("Live")
 
 
-def test_what_is_being_typed_stays_when_a_colleague_changes_the_order(
-    shop: RunningShop, owner: Visitor
-) -> None:
+def test_input_survives_a_colleague_changing_the_order(shop: RunningShop, owner: Visitor) -> None:
     _, number = bought(shop, product("Busy urn", stock=9))
     eventually(lambda: is_paid(number), within_s=30, what="the order is paid")
     with transaction():
@@ -190,7 +188,7 @@ def is_paid(number: str) -> bool:
         return orders.by_number(number).paid_at is not None
 
 
-def test_a_new_order_is_heard_once_that_was_allowed(
+def test_new_order_is_heard_once_that_was_allowed(
     shop: RunningShop, visit: Visit, owner: Visitor
 ) -> None:
     variant = product("Loud bell", stock=9)

@@ -24,9 +24,7 @@ def tray(shop: RunningShop) -> Variant:
     return product("Twice tray", stock=10)
 
 
-def test_a_stock_change_that_is_saved_with_two_clicks_counts_once(
-    owner: Visitor, tray: Variant
-) -> None:
+def test_stock_change_with_two_clicks_counts_once(owner: Visitor, tray: Variant) -> None:
     page = owner.goto(f"/admin/inventory/list/?q={tray.sku}")
     sent: list[str] = []
     page.on("request", lambda one: sent.append(one.url) if one.method == "POST" else None)
@@ -42,7 +40,7 @@ def test_a_stock_change_that_is_saved_with_two_clicks_counts_once(
 
 
 @pytest.mark.parametrize("place", ["list", "show"])
-def test_a_stock_change_whose_answer_was_lost_counts_once_when_it_is_saved_again(
+def test_repeated_stock_change_with_lost_answer_counts_once(
     owner: Visitor, tray: Variant, place: str
 ) -> None:
     address, button = {
@@ -65,7 +63,7 @@ def test_a_stock_change_whose_answer_was_lost_counts_once_when_it_is_saved_again
     assert_counted_once(page, tray)
 
 
-def test_a_piece_whose_answer_was_lost_is_in_the_cart_once(
+def test_added_item_counts_once_despite_a_lost_answer(
     shop: RunningShop, visit: Visit, tray: Variant
 ) -> None:
     known = product("Known plate", stock=10)
@@ -94,9 +92,7 @@ def cart(shop: RunningShop, visit: Visit, tray: Variant) -> Visitor:
     return buyer
 
 
-def test_a_piece_that_is_removed_with_two_clicks_can_be_put_back(
-    cart: Visitor, tray: Variant
-) -> None:
+def test_item_removed_by_two_clicks_can_be_restored(cart: Visitor, tray: Variant) -> None:
     page = cart.page
 
     page.get_by_role("button", name=f"Remove {tray.product.name}").dblclick()
@@ -105,9 +101,7 @@ def test_a_piece_that_is_removed_with_two_clicks_can_be_put_back(
     expect(page.get_by_role("spinbutton", name=tray.product.name)).to_have_value("1")
 
 
-def test_a_piece_whose_removal_was_answered_to_nobody_is_gone_without_a_fault(
-    cart: Visitor, tray: Variant
-) -> None:
+def test_removed_item_is_gone_despite_a_lost_answer(cart: Visitor, tray: Variant) -> None:
     page = cart.page
 
     with losing_the_first_answer(cart, "**/remove") as sent:
@@ -118,9 +112,7 @@ def test_a_piece_whose_removal_was_answered_to_nobody_is_gone_without_a_fault(
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_a_piece_that_is_put_back_with_a_lost_answer_is_in_the_cart_once(
-    cart: Visitor, tray: Variant
-) -> None:
+def test_restored_item_counts_once_despite_lost_answer(cart: Visitor, tray: Variant) -> None:
     page = cart.page
     page.get_by_role("button", name=f"Remove {tray.product.name}").click()
 

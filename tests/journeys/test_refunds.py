@@ -42,7 +42,7 @@ def intent_of(page: Page) -> str:
     return page.locator(".attempts .mono").first.inner_text()
 
 
-def test_staff_give_a_line_back_and_everybody_sees_it(
+def test_staff_give_line_back_and_everybody_sees_it(
     shop: RunningShop, owner: Visitor, visit: Visit, bowl: Variant
 ) -> None:
     key, number = bought(shop, bowl)
@@ -115,7 +115,7 @@ def test_a_refund_works_without_scripts(
     expect(page.get_by_text("The refund is pending.")).to_be_visible()
 
 
-def test_a_refund_made_at_stripe_stands_on_the_order_and_asks_for_a_look(
+def test_refund_made_at_stripe_shows_on_the_order(
     shop: RunningShop, owner: Visitor, bowl: Variant
 ) -> None:
     _, number = bought(shop, bowl)
@@ -135,7 +135,7 @@ def test_a_refund_made_at_stripe_stands_on_the_order_and_asks_for_a_look(
     assert axe.violations(page) == []
 
 
-def test_a_dispute_holds_the_money_back_until_it_is_won(
+def test_dispute_holds_money_back_until_it_is_won(
     shop: RunningShop, owner: Visitor, bowl: Variant
 ) -> None:
     _, number = bought(shop, bowl)

@@ -100,7 +100,7 @@ def vase(shop: RunningShop) -> Variant:
     return product("Brief vase", stock=10)
 
 
-def test_a_paid_order_is_cancelled_and_the_money_goes_back(
+def test_paid_order_is_cancelled_and_money_goes_back(
     shop: RunningShop, owner: Visitor, vase: Variant
 ) -> None:
     key, number = bought(shop, vase)

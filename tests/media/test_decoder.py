@@ -8,7 +8,7 @@ from shop.media import decoder, workshop
 from tests.media import images
 
 
-def test_a_job_that_kills_its_process_is_refused_and_the_others_are_done(tmp_path, monkeypatch):
+def test_crashing_job_is_refused_and_the_others_run(tmp_path, monkeypatch):
     program = tmp_path / "decoder.py"
     program.write_text(
         "import json, os, sys\n"

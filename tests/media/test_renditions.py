@@ -62,7 +62,7 @@ def test_a_job_that_runs_twice_changes_nothing(folder, session):
     assert files(folder) == before
 
 
-def test_a_job_that_died_half_way_is_finished_by_the_next(folder, session):
+def test_interrupted_job_is_finished_by_the_next_worker(folder, session):
     kept = media.store_upload(images.image(400, 400), "mug.jpg")
     media.make_renditions(kept.id)
     kept.state, kept.widths = MediaState.PENDING, ""

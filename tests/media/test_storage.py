@@ -54,7 +54,7 @@ def test_a_copy_that_fails_leaves_nothing(folder, tmp_path):
 @pytest.mark.parametrize(
     "url", ["s3://bucket", "http://x/y", "", "file:", "file://host/x", "/tmp/x"]
 )
-def test_a_place_that_cannot_be_used_is_refused_in_words(url):
+def test_unusable_folder_is_refused_in_words(url):
     with pytest.raises(StorageRefused, match="file:var/media"):
         storage.configure(url)
 
@@ -64,7 +64,7 @@ def test_addresses_of_images():
     assert media.url(KEY, 640, "avif") == f"/media/{KEY}/640.avif"
 
 
-def test_files_without_a_row_are_swept_after_a_day(folder, session, tmp_path):
+def test_files_without_row_are_swept_after_day(folder, session, tmp_path):
     kept = media.store_upload(images.image(), "mug.jpg")
     (tmp_path / "source").write_bytes(b"orphan")
     for key in (KEY, "b" * 26):

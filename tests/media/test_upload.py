@@ -46,13 +46,13 @@ def test_image_is_stored_as_webp_and_queued(folder, session, fmt):
     assert recorded == [{"media_id": kept.id}]
 
 
-def test_the_colour_that_fills_its_place_is_the_mean_one(folder):
+def test_colour_that_fills_its_place_is_mean_one(folder):
     red, green, blue = bytes.fromhex(media.store_upload(images.image(fmt="PNG"), "mug").colour[1:])
 
     assert abs(red - 0xB0) < 6 and abs(green - 0x58) < 6 and abs(blue - 0x3A) < 6
 
 
-def test_a_phone_photo_stands_upright_and_no_longer_says_where_it_was_taken(folder):
+def test_phone_photo_is_rotated_and_loses_its_location(folder):
     kept = media.store_upload(images.phone_photo(), "photo.jpg")
 
     image = stored(kept)
@@ -152,7 +152,7 @@ def test_what_is_refused_says_why_and_keeps_nothing(folder, session, upload, nam
     assert session.scalar(select(func.count()).select_from(MediaFile)) == 0
 
 
-def test_a_file_is_removed_when_its_row_cannot_be_written(folder, session, monkeypatch):
+def test_file_is_removed_when_its_row_fails(folder, session, monkeypatch):
     def broken(event):
         raise RuntimeError("the database went away")
 

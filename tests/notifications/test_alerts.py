@@ -104,6 +104,6 @@ def test_owner_gets_the_alert_without_an_address(app: Flask, cast: Cast) -> None
 
 
 @pytest.mark.parametrize("address", ["nobody", "a@b@c", "a@example.com, b@example.com", "<a@b>"])
-def test_an_address_that_is_none_is_refused_at_the_start(address: str) -> None:
+def test_address_that_is_none_is_refused_at_start(address: str) -> None:
     with pytest.raises(SettingsError, match="ALERT_MAIL must be one email address"):
         Settings.from_env({"SHOP_ENV": "test", "ALERT_MAIL": address})

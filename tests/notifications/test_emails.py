@@ -55,7 +55,7 @@ def development_mailbox() -> object:
     mail.configure("", "Ember & Oak <shop@example.com>")
 
 
-def test_a_paid_order_gets_one_receipt_with_text_html_and_the_secret_link(cast: Cast) -> None:
+def test_paid_order_gets_one_receipt_with_secret_link(cast: Cast) -> None:
     order = cast.paid_order
 
     work()
@@ -255,7 +255,7 @@ def test_retry_sends_a_failed_email(cast: Cast) -> None:
     assert emails()[0].state == "kept"
 
 
-def test_a_refund_names_its_amount_its_lines_and_how_long_banks_take(cast: Cast) -> None:
+def test_refund_email_names_amount_lines_and_bank_days(cast: Cast) -> None:
     order = cast.paid_order
     with transaction():
         locked = orders.lock(order.id)
@@ -330,7 +330,7 @@ def test_a_cancellation_speaks_of_its_own_money_only(
     ) == (is_told, is_told)
 
 
-def test_a_refund_of_less_than_its_lines_cost_names_no_price_of_theirs(cast: Cast) -> None:
+def test_partial_refund_names_no_line_prices(cast: Cast) -> None:
     order = cast.paid_order
     goodwill(order, 1000)
     with transaction():

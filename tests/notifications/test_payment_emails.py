@@ -65,7 +65,7 @@ def test_cancelled_order_sends_no_processing_email(payment: payments.Payment) ->
     assert kinds() == ["cancelled"]
 
 
-def test_voucher_of_a_superseded_order_must_not_be_paid(cast: Cast) -> None:
+def test_voucher_of_superseded_order_must_not_be_paid(cast: Cast) -> None:
     cart = people.filled_cart(cast.mug)
     with transaction():
         first = checkout.place_order(cart.id)

@@ -12,7 +12,7 @@ def number_of_next(cast: Cast) -> int:
     return int(people.order(cast.mug).number.removeprefix("EO-"))
 
 
-def test_numbers_up_to_one_that_is_in_use_elsewhere_are_passed_over(cast: Cast) -> None:
+def test_order_numbers_in_use_elsewhere_are_skipped(cast: Cast) -> None:
     now = number_of_next(cast)
     with transaction():
         orders.pass_number(f"EO-{now + 40}")
@@ -22,7 +22,7 @@ def test_numbers_up_to_one_that_is_in_use_elsewhere_are_passed_over(cast: Cast) 
 
 
 @pytest.mark.parametrize("number", ["", "EO-", "X-99999", "EO-1", "EO-999999999999999", "EO-9" * 9])
-def test_a_number_that_is_none_of_ours_changes_nothing(cast: Cast, number: str) -> None:
+def test_number_that_is_none_of_ours_changes_nothing(cast: Cast, number: str) -> None:
     now = number_of_next(cast)
     with transaction():
         orders.pass_number(number)

@@ -44,7 +44,7 @@ def test_review_is_a_task_until_closed(cast: Cast, stripe: stripe_rig.Rig) -> No
     assert tasks() == []
 
 
-def test_failed_payout_is_a_task_until_one_is_paid(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_failed_payout_is_task_until_one_is_paid(cast: Cast, stripe: stripe_rig.Rig) -> None:
     payout = stripe.control("/payout", amount=123_400, failure_code="account_closed")
 
     assert hear("payout.failed", payout) == "payout failed"

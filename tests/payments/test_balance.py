@@ -49,16 +49,14 @@ def test_an_order_that_costs_nothing_is_paid() -> None:
     assert status_of(0, of_events([])) == "paid"
 
 
-def test_what_was_paid_twice_and_went_back_leaves_it_paid() -> None:
+def test_refunded_double_payment_leaves_the_order_paid() -> None:
     assert status_of(100, of_events([{"captured": 100}, {"captured": 100}])) == "overpaid"
     twice = of_events([{"captured": 100}, {"captured": 100, "refunded": 100}])
     assert status_of(100, twice) == "paid"
 
 
 @given(MINOR, st.integers(1, 60), st.data())
-def test_parts_in_any_order_add_up_to_the_whole(
-    whole: int, units: int, data: st.DataObject
-) -> None:
+def test_parts_in_any_order_add_up_to_whole(whole: int, units: int, data: st.DataObject) -> None:
     refunded = taken = 0
     while taken < units:
         taken += data.draw(st.integers(1, units - taken))

@@ -34,7 +34,7 @@ def authorised(cast: Cast) -> tuple[orders.Order, Payment]:
     return order, payment
 
 
-def test_authorised_money_promises_the_stock_and_is_not_paid(authorised: Any, cast: Cast) -> None:
+def test_authorised_money_promises_stock_and_is_not_paid(authorised: Any, cast: Cast) -> None:
     order, payment = authorised
 
     assert (order.status, order.payment_status, order.paid_at) == ("confirmed", "authorised", None)
@@ -216,7 +216,7 @@ def test_what_was_taken_out_meanwhile_is_not_captured(
     assert asked == [order.total_minor - line.total_minor // 2]
 
 
-def test_what_was_asked_before_an_authorisation_ended_does_not_bring_it_back(
+def test_answer_before_an_expiry_does_not_restore_it(
     authorised: Any,
 ) -> None:
     order, payment = authorised
@@ -228,7 +228,7 @@ def test_what_was_asked_before_an_authorisation_ended_does_not_bring_it_back(
     assert order.payment_status == "unpaid"
 
 
-def test_an_authorisation_that_is_heard_of_after_its_end_promises_nothing(cast: Cast) -> None:
+def test_expired_authorisation_commits_no_stock(cast: Cast) -> None:
     payment = people.attempt(cast.unpaid_order, capture="manual")
     apply(payment, "canceled")
 
@@ -249,7 +249,7 @@ def test_authorised_payment_shows_no_old_refusal(authorised: Any) -> None:
 
 
 @pytest.mark.parametrize("ends", ["succeeded", "canceled"])
-def test_nobody_is_asked_to_capture_what_is_captured_or_gone(authorised: Any, ends: str) -> None:
+def test_no_capture_task_for_captured_or_released_money(authorised: Any, ends: str) -> None:
     _, payment = authorised
     with transaction():
         payment.capture_before = clock.now() + timedelta(hours=3)
@@ -291,7 +291,7 @@ def test_authorised_money_of_a_closed_order_is_released(
     assert payment.status == "cancelled"
 
 
-def test_closing_a_further_attempt_leaves_the_money_that_the_order_stands_on(
+def test_closing_an_attempt_keeps_the_money_in_use(
     authorised: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order, payment = authorised
@@ -350,7 +350,7 @@ def test_cancelled_units_are_not_captured_by_full_amount(
         payments.capture(payment.id, order.total_minor)
 
 
-def test_nothing_is_captured_when_only_what_is_free_is_left(cast: Cast) -> None:
+def test_nothing_is_captured_when_only_free_items_remain(cast: Cast) -> None:
     offer("Free mug", value=10_000, is_targeted=True, product_ids=[cast.mug.product_id])
     cart, lamp_id = people.filled_cart(cast.mug, 1), cast.lamp.id
     with transaction():
@@ -366,7 +366,7 @@ def test_nothing_is_captured_when_only_what_is_free_is_left(cast: Cast) -> None:
         payments.capture(payment.id)
 
 
-def test_an_order_is_paid_when_all_that_is_left_of_it_is_captured(cast: Cast) -> None:
+def test_order_is_paid_once_the_rest_is_captured(cast: Cast) -> None:
     order, payment = three_with_one_cancelled(cast)
 
     apply(payment, "succeeded", received_minor=order.total_minor - 1_900)
@@ -376,7 +376,7 @@ def test_an_order_is_paid_when_all_that_is_left_of_it_is_captured(cast: Cast) ->
     assert misjudged() == []
 
 
-def test_an_order_of_which_less_was_captured_than_is_left_is_partly_paid(cast: Cast) -> None:
+def test_order_with_too_little_captured_is_partly_paid(cast: Cast) -> None:
     order, payment = three_with_one_cancelled(cast)
 
     apply(payment, "succeeded", received_minor=order.total_minor - 1_901)

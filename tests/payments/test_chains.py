@@ -252,7 +252,7 @@ def test_processing_order_does_not_expire(cast: Cast) -> None:
     assert order.expires_at > clock.now() + timedelta(hours=23)
 
 
-def test_failed_debit_can_be_paid_again_until_it_expires(cast: Cast) -> None:
+def test_failed_debit_can_be_paid_until_it_expires(cast: Cast) -> None:
     order = cast.unpaid_order
     paying = people.attempt(order)
     arrives(paying, "processing")
@@ -402,7 +402,7 @@ def test_sign_in_leaves_one_of_two_unpaid_orders(cast: Cast) -> None:
     assert stock(lamp.id) == (0, 1)
 
 
-def test_sign_in_does_not_cancel_by_another_carts_order(cast: Cast) -> None:
+def test_sign_in_does_not_cancel_another_cart_order(cast: Cast) -> None:
     guest = people.filled_cart(cast.mug)
     with transaction():
         first = checkout.place_order(guest.id)

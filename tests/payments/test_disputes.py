@@ -40,7 +40,7 @@ def task() -> Task:
     return session.scalars(select(Task)).one()
 
 
-def test_an_open_dispute_shows_asks_for_an_answer_and_blocks_refunds(cast: Cast) -> None:
+def test_open_dispute_asks_for_evidence_and_blocks_refunds(cast: Cast) -> None:
     order, payment = paid(cast)
 
     hear(payment, "needs_response")
@@ -55,7 +55,7 @@ def test_an_open_dispute_shows_asks_for_an_answer_and_blocks_refunds(cast: Cast)
         )
 
 
-def test_a_dispute_that_is_won_leaves_the_order_as_it_was(cast: Cast) -> None:
+def test_won_dispute_leaves_the_order_as_it_was(cast: Cast) -> None:
     order, payment = paid(cast)
     hear(payment, "needs_response")
 
@@ -87,7 +87,7 @@ def test_an_answer_asked_for_earlier_changes_no_status(cast: Cast) -> None:
     assert orders.by_id(order.id).payment_status == "paid"
 
 
-def test_an_inquiry_moves_no_money_and_allows_a_refund(cast: Cast) -> None:
+def test_inquiry_moves_no_money_and_allows_refund(cast: Cast) -> None:
     order, payment = paid(cast)
 
     hear(payment, "warning_needs_response")
@@ -103,7 +103,7 @@ def test_an_inquiry_moves_no_money_and_allows_a_refund(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", ["closed by staff", "warning_closed"])
-def test_an_inquiry_that_becomes_a_dispute_is_asked_about_again(cast: Cast, meanwhile: str) -> None:
+def test_inquiry_that_becomes_dispute_is_asked_about_again(cast: Cast, meanwhile: str) -> None:
     _, payment = paid(cast)
     hear(payment, "warning_needs_response")
     if meanwhile == "closed by staff":
@@ -142,7 +142,7 @@ def test_the_same_news_five_times_counts_once(cast: Cast) -> None:
     assert len(session.scalars(select(PaymentEvent)).all()) == 3
 
 
-def test_a_dispute_of_a_payment_that_is_not_ours_is_left_alone(cast: Cast) -> None:
+def test_dispute_of_a_foreign_payment_is_left_alone(cast: Cast) -> None:
     hear(paid(cast)[1], "needs_response")
     elsewhere = people.dispute(paid(cast)[1], "lost", id="du_2", intent_id="pi_elsewhere")
 
@@ -150,7 +150,7 @@ def test_a_dispute_of_a_payment_that_is_not_ours_is_left_alone(cast: Cast) -> No
     assert session.scalars(select(Dispute.stripe_id)).all() == ["du_1"]
 
 
-def test_an_order_whose_money_the_bank_took_back_can_be_cancelled(cast: Cast) -> None:
+def test_order_with_a_lost_dispute_can_be_cancelled(cast: Cast) -> None:
     order, payment = paid(cast)
     hear(payment, "lost")
 
@@ -187,7 +187,7 @@ def test_any_status_may_follow_any_other(cast: Cast, first: str, second: str) ->
     assert (task().closed_at is None) is is_open if session.scalar(select(Task.id)) else not is_open
 
 
-def test_funds_come_back_and_go_again_after_the_decision(cast: Cast) -> None:
+def test_funds_come_back_and_go_again_after_decision(cast: Cast) -> None:
     order, payment = paid(cast)
     out, back = ("txn_1", -4290, 1500), ("txn_2", 4290, -1500)
 
@@ -320,7 +320,7 @@ def test_nothing_open_is_refunded_by_anybody(cast: Cast, status: str) -> None:
     assert session.scalars(select(Task.kind).where(Task.kind == "refund_blocked")).all()
 
 
-def test_what_a_bank_left_of_a_cancelled_order_is_somebody_s_to_pay_back(cast: Cast) -> None:
+def test_rest_kept_by_a_bank_opens_a_task(cast: Cast) -> None:
     order, payment = paid(cast)
     hear(payment, "lost", amount_minor=1000)
 

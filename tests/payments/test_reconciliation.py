@@ -47,7 +47,7 @@ def kinds() -> list[str]:
     return list(session.scalars(select(Task.kind).order_by(Task.id)))
 
 
-def test_lost_payments_refunds_and_disputes_are_found_and_mended(
+def test_lost_payments_refunds_and_disputes_are_repaired(
     cast: Cast, stripe: stripe_rig.Rig
 ) -> None:
     first, second, third = (people.order(cast.mug) for _ in range(3))
@@ -89,7 +89,7 @@ def test_only_looking_changes_nothing(cast: Cast, stripe: stripe_rig.Rig) -> Non
     assert orders.by_id(order.id).payment_status == "unpaid"
 
 
-def test_a_payment_that_stripe_does_not_know_is_listed(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_payment_that_stripe_does_not_know_is_listed(cast: Cast, stripe: stripe_rig.Rig) -> None:
     assert cast.paid_order
     with clock.freeze(clock.now() + timedelta(hours=2)):
         run = payments.reconcile_all(days=1)
@@ -97,7 +97,7 @@ def test_a_payment_that_stripe_does_not_know_is_listed(cast: Cast, stripe: strip
     assert [(one["what"], one["stripe"]) for one in run.differences] == [("payment", "unknown")]
 
 
-def test_a_stripe_that_is_away_is_said_and_kept(
+def test_stripe_that_is_away_is_said_and_kept(
     cast: Cast, stripe: stripe_rig.Rig, app: Flask
 ) -> None:
     stripe.control(error_rate=1)
@@ -162,9 +162,7 @@ def test_a_look_does_not_replace_the_nightly_reconciliation(
     assert len(session.scalars(select(ReconcileRun)).all()) == 1
 
 
-def test_a_night_in_which_stripe_was_away_is_made_up_for(
-    cast: Cast, stripe: stripe_rig.Rig
-) -> None:
+def test_missed_night_is_reconciled_when_stripe_is_back(cast: Cast, stripe: stripe_rig.Rig) -> None:
     payments.reconcile_nightly()
     (first,) = session.scalars(select(ReconcileRun)).all()
     stripe.control(error_rate=1)
@@ -175,7 +173,7 @@ def test_a_night_in_which_stripe_was_away_is_made_up_for(
     assert len(session.scalars(select(ReconcileRun)).all()) == 2
 
 
-def test_a_night_whose_worker_died_is_made_up_for(cast: Cast) -> None:
+def test_night_whose_worker_died_is_made_up_for(cast: Cast) -> None:
     payments.reconcile_nightly()
     (first,) = session.scalars(select(ReconcileRun)).all()
     with transaction():
@@ -217,9 +215,7 @@ def test_reconciliation_without_end_is_stopped_and_says_so(
     assert run.failure == "Not done after 0 minutes: reconcile fewer days."
 
 
-def test_what_was_found_on_friday_is_still_there_after_a_quiet_weekend(
-    cast: Cast, stripe: stripe_rig.Rig
-) -> None:
+def test_friday_failure_is_kept_over_the_weekend(cast: Cast, stripe: stripe_rig.Rig) -> None:
     paid_there(cast.unpaid_order.id, stripe)
     friday = payments.reconcile_all(days=1).id
     session.execute(text("SELECT setval('reconcile_run_id_seq', :id)"), {"id": friday + 400})
@@ -264,7 +260,7 @@ def test_failed_and_retried_refund_is_no_difference(cast: Cast, stripe: stripe_r
     assert run.differences == []
 
 
-def test_a_refund_that_stripe_does_not_know_is_listed(cast: Cast, stripe: stripe_rig.Rig) -> None:
+def test_refund_that_stripe_does_not_know_is_listed(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     paid_there(order.id, stripe)
     payments.sync_order(order.id)
@@ -283,9 +279,7 @@ def test_a_refund_that_stripe_does_not_know_is_listed(cast: Cast, stripe: stripe
     ]
 
 
-def test_a_dispute_that_was_opened_long_ago_is_followed_to_its_end(
-    cast: Cast, stripe: stripe_rig.Rig
-) -> None:
+def test_old_dispute_is_followed_to_its_end(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     intent = paid_there(order.id, stripe)
     dispute = stripe.control("/dispute", payment_intent=intent)
@@ -337,9 +331,7 @@ def test_a_restored_backup_finds_what_was_paid_since(
             connection.execute(f"DROP DATABASE IF EXISTS {backup} WITH (FORCE)")
 
 
-def test_a_refund_of_ours_is_never_taken_for_somebody_elses(
-    cast: Cast, stripe: stripe_rig.Rig
-) -> None:
+def test_own_refund_is_never_taken_for_foreign(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     paid_there(order.id, stripe)
     payments.reconcile_all(days=1)

@@ -98,9 +98,7 @@ def refunded(order: orders.Order) -> Refund:
     return payment.refunds[0]
 
 
-def test_an_attempt_that_stripe_never_heard_of_ends_with_its_order(
-    cast: Cast, stripe: Stripe
-) -> None:
+def test_attempt_unknown_at_stripe_ends_with_its_order(cast: Cast, stripe: Stripe) -> None:
     order = cast.unpaid_order
     payment = begun(order)
     end(order)
@@ -110,7 +108,7 @@ def test_an_attempt_that_stripe_never_heard_of_ends_with_its_order(
     assert status_of(payment) == "cancelled"
 
 
-def test_an_attempt_at_a_closed_order_is_not_looked_at_for_ever(cast: Cast, stripe: Stripe) -> None:
+def test_attempt_at_a_closed_order_is_checked_once(cast: Cast, stripe: Stripe) -> None:
     forgotten = begun(cast.unpaid_order)
     payment = people.attempt(people.order(cast.lamp))
     for order in (cast.unpaid_order, orders.by_id(payment.order_id)):
@@ -138,7 +136,7 @@ def test_one_unknown_intent_stops_no_other_sync(cast: Cast, stripe: Stripe) -> N
     assert orders.by_id(order.id).payment_status == "paid"
 
 
-def test_one_payment_that_stripe_cannot_tell_of_hides_none_behind_it(
+def test_one_unreadable_payment_hides_none_behind_it(
     cast: Cast, stripe: Stripe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (people.attempt(people.order(v)) for v in (cast.lamp, cast.mug))
@@ -155,9 +153,7 @@ def test_one_payment_that_stripe_cannot_tell_of_hides_none_behind_it(
     assert (status_of(first), status_of(second)) == ("started", "succeeded")
 
 
-def test_an_order_whose_intent_stripe_does_not_know_still_expires(
-    cast: Cast, stripe: Stripe
-) -> None:
+def test_order_with_unknown_intent_still_expires(cast: Cast, stripe: Stripe) -> None:
     order = cast.unpaid_order
     people.attempt(order)
     with transaction():
@@ -167,9 +163,7 @@ def test_an_order_whose_intent_stripe_does_not_know_still_expires(
     assert inventory.available([cast.mug.id])[cast.mug.id] == 10
 
 
-def test_an_order_that_cannot_be_closed_does_not_hide_those_behind_it(
-    cast: Cast, stripe: Stripe
-) -> None:
+def test_order_that_cannot_close_hides_none_behind_it(cast: Cast, stripe: Stripe) -> None:
     ten = offer(limit_total=5)
     spoiled, behind = cast.unpaid_order, people.order(cast.lamp)
     with transaction() as current:
@@ -202,7 +196,7 @@ def test_refused_payment_hides_none_behind_it(cast: Cast, stripe: Stripe) -> Non
     assert status_of(second) == "succeeded"
 
 
-def test_a_stripe_that_hangs_does_not_hold_up_the_timetable(
+def test_stripe_that_hangs_does_not_hold_up_timetable(
     cast: Cast, stripe: Stripe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(5):
@@ -242,7 +236,7 @@ def test_money_for_a_cancelled_order_is_refunded(cast: Cast) -> None:
     assert payment.balance_minor == 0
 
 
-def test_what_was_paid_twice_goes_back_and_the_order_stays_paid(cast: Cast, stripe: Stripe) -> None:
+def test_double_payment_is_refunded_and_order_stays_paid(cast: Cast, stripe: Stripe) -> None:
     order = cast.unpaid_order
     first = people.attempt(order)
     with transaction():
@@ -262,7 +256,7 @@ def test_what_was_paid_twice_goes_back_and_the_order_stays_paid(cast: Cast, stri
     assert (paid.payment_status, orders.words(paid).label) == ("paid", "Paid")
 
 
-def test_a_refund_message_that_overtakes_our_own_answer_counts(cast: Cast, stripe: Stripe) -> None:
+def test_refund_message_that_overtakes_our_own_answer_counts(cast: Cast, stripe: Stripe) -> None:
     order = cast.paid_order
     refund = refunded(order)
     stripe.refunds["re_early"] = people.sent(refund, id="re_early")
@@ -272,16 +266,14 @@ def test_a_refund_message_that_overtakes_our_own_answer_counts(cast: Cast, strip
     assert orders.by_id(order.id).payment_status == "refunded"
 
 
-def test_a_refund_of_another_payment_is_not_taken_for_ours(cast: Cast, stripe: Stripe) -> None:
+def test_refund_of_another_payment_is_not_ours(cast: Cast, stripe: Stripe) -> None:
     refund = refunded(cast.paid_order)
     stripe.refunds["re_x"] = people.sent(refund, id="re_x", intent_id="pi_x", metadata={})
 
     assert outcome_of("refund.updated", {"id": "re_x"}) == "not ours"
 
 
-def test_an_old_success_does_not_undo_a_refund_that_failed_since(
-    cast: Cast, stripe: Stripe
-) -> None:
+def test_old_success_does_not_undo_a_failed_refund(cast: Cast, stripe: Stripe) -> None:
     refund = refunded(cast.paid_order)
     payments.send_refund(refund.id)
     stripe_id = f"re_{refund.id}"
@@ -293,7 +285,7 @@ def test_an_old_success_does_not_undo_a_refund_that_failed_since(
     assert session.scalar(select(Refund.status).where(Refund.id == refund.id)) == "failed"
 
 
-def test_a_refund_whose_message_was_lost_is_asked_about(cast: Cast, stripe: Stripe) -> None:
+def test_refund_whose_message_was_lost_is_asked_about(cast: Cast, stripe: Stripe) -> None:
     order = cast.paid_order
     refund = refunded(order)
     payments.send_refund(refund.id)
@@ -307,7 +299,7 @@ def test_a_refund_whose_message_was_lost_is_asked_about(cast: Cast, stripe: Stri
     assert payments.reconcile_refunds() == 0
 
 
-def test_a_refund_that_was_made_a_day_ago_is_not_made_again(
+def test_refund_from_yesterday_is_not_made_again(
     cast: Cast, stripe: Stripe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refund = refunded(cast.paid_order)
@@ -323,7 +315,7 @@ def test_a_refund_that_was_made_a_day_ago_is_not_made_again(
     assert session.scalar(select(Refund.stripe_id)) == "re_lost"
 
 
-def test_many_attempts_that_nobody_finishes_hide_no_paid_one(cast: Cast, stripe: Stripe) -> None:
+def test_unfinished_attempts_hide_no_paid_one(cast: Cast, stripe: Stripe) -> None:
     left, order = cast.unpaid_order, people.order(cast.mug)
     with transaction():
         session.add_all(

@@ -46,7 +46,7 @@ def line_of(order: orders.Order) -> OrderLine:
     return orders.by_id(order.id).lines[0]
 
 
-def test_a_line_a_unit_and_the_shipping_go_back_and_add_up(cast: Cast) -> None:
+def test_line_unit_and_shipping_refunds_add_up(cast: Cast) -> None:
     order = cast.paid_order
     line = line_of(order)
 
@@ -88,7 +88,7 @@ def test_everything_left_can_go_back_in_one_step(cast: Cast) -> None:
         ({"lines": {10**12: 1}}, "not part of the order"),
     ],
 )
-def test_what_is_not_there_is_refused_and_changes_nothing(
+def test_missing_records_are_refused_and_nothing_changes(
     cast: Cast, wanted: dict[str, Any], sentence: str
 ) -> None:
     order = cast.paid_order
@@ -100,7 +100,7 @@ def test_what_is_not_there_is_refused_and_changes_nothing(
 
 
 @pytest.mark.parametrize("quantity", [3, -1, 10**9, 1.5])
-def test_more_units_than_there_are_do_not_go_back(cast: Cast, quantity: Any) -> None:
+def test_more_units_than_sold_are_not_refunded(cast: Cast, quantity: Any) -> None:
     order = cast.paid_order
 
     with pytest.raises(Invalid):
@@ -121,7 +121,7 @@ def test_nothing_goes_back_of_an_unpaid_order(cast: Cast) -> None:
         ask(cast.unpaid_order, amount_minor=100)
 
 
-def test_units_that_were_not_sent_are_cancelled_and_others_go_on_the_shelf(cast: Cast) -> None:
+def test_unsent_units_are_cancelled_and_others_restocked(cast: Cast) -> None:
     order = cast.paid_order
     line = line_of(order)
     with transaction():
@@ -139,7 +139,7 @@ def test_units_that_were_not_sent_are_cancelled_and_others_go_on_the_shelf(cast:
     ("reason", "returned", "cancelled"),
     [("returned", 1, 0), ("damaged", 1, 0), ("not delivered", 0, 1), ("other", 0, 1)],
 )
-def test_of_a_half_sent_line_the_unit_goes_back_that_the_reason_means(
+def test_reason_decides_which_unit_of_a_line_returns(
     cast: Cast, reason: str, returned: int, cancelled: int
 ) -> None:
     order = cast.paid_order
@@ -170,7 +170,7 @@ def test_units_cancelled_before_are_not_restocked(cast: Cast) -> None:
     assert (line_of(order).shipped, line_of(order).cancelled) == (1, 2)
 
 
-def test_what_cost_nothing_comes_back_on_the_shelf_too(cast: Cast) -> None:
+def test_what_cost_nothing_comes_back_on_shelf_too(cast: Cast) -> None:
     offer("Free mug", value=10_000, is_targeted=True, product_ids=[cast.mug.product_id])
     cart, lamp_id = people.filled_cart(cast.mug, 2), cast.lamp.id
     with transaction():
@@ -210,7 +210,7 @@ def test_cancelling_a_line_refunds_only_that_line(cast: Cast) -> None:
     assert last.amount_minor == 1_900
 
 
-def test_a_customer_who_cancels_the_rest_does_not_get_what_staff_kept(cast: Cast) -> None:
+def test_customer_cancellation_leaves_money_that_staff_kept(cast: Cast) -> None:
     order = cast.paid_order
     with transaction():
         locked = orders.lock(order.id)
@@ -263,7 +263,7 @@ def test_retried_refund_cancels_no_other_unit(cast: Cast) -> None:
     assert (now.status, now.lines[0].cancelled, now.lines[0].open_quantity) == ("confirmed", 1, 1)
 
 
-def test_a_refund_that_fails_counts_as_not_given_and_can_be_tried_again(cast: Cast) -> None:
+def test_failed_refund_counts_nothing_and_is_retried(cast: Cast) -> None:
     order = cast.paid_order
     line = line_of(order)
     refund = ask(order, lines={line.id: 2})
@@ -285,7 +285,7 @@ def test_a_refund_that_fails_counts_as_not_given_and_can_be_tried_again(cast: Ca
         payments.retry_refund(refund.id)
 
 
-def test_shipping_that_went_back_meanwhile_does_not_go_back_again(cast: Cast) -> None:
+def test_shipping_refunded_meanwhile_is_not_refunded_again(cast: Cast) -> None:
     order = cast.paid_order
     first = ask(order, shipping_minor=order.shipping_minor)
     failed(first)
@@ -295,7 +295,7 @@ def test_shipping_that_went_back_meanwhile_does_not_go_back_again(cast: Cast) ->
         payments.retry_refund(first.id)
 
 
-def test_a_typed_amount_that_is_tried_again_is_no_longer_for_shipping_that_went_back(
+def test_retried_amount_excludes_shipping_refunded_since(
     cast: Cast,
 ) -> None:
     order = cast.paid_order
@@ -309,7 +309,7 @@ def test_a_typed_amount_that_is_tried_again_is_no_longer_for_shipping_that_went_
     assert (first.amount_minor, first.shipping_minor) == (600, 0)
 
 
-def test_news_of_an_earlier_try_does_not_touch_the_later_one(cast: Cast) -> None:
+def test_news_of_an_earlier_attempt_changes_no_later(cast: Cast) -> None:
     refund = ask(cast.paid_order, amount_minor=100)
     early = people.sent(refund, "failed", id="re_first")
     with transaction():
@@ -325,7 +325,7 @@ def test_news_of_an_earlier_try_does_not_touch_the_later_one(cast: Cast) -> None
     assert session.get_one(Refund, refund.id).status == "done"
 
 
-def test_a_late_failure_of_the_first_try_does_not_touch_the_second(cast: Cast) -> None:
+def test_late_failure_of_one_attempt_leaves_the_next(cast: Cast) -> None:
     refund = ask(cast.paid_order, amount_minor=100)
     early = people.sent(refund, "failed", id="re_first")
     with transaction():
@@ -338,7 +338,7 @@ def test_a_late_failure_of_the_first_try_does_not_touch_the_second(cast: Cast) -
     assert session.get_one(Refund, refund.id).status == "requested"
 
 
-def test_news_of_the_first_try_that_was_on_its_way_does_not_end_the_second(cast: Cast) -> None:
+def test_news_of_the_first_attempt_keeps_the_second(cast: Cast) -> None:
     refund = ask(cast.paid_order, amount_minor=100)
     early = people.sent(refund, "failed", id="re_first")
     with transaction():
@@ -354,7 +354,7 @@ def test_news_of_the_first_try_that_was_on_its_way_does_not_end_the_second(cast:
     assert session.get_one(Refund, refund.id).status == "requested"
 
 
-def test_a_success_that_was_read_before_the_refund_failed_comes_too_late(cast: Cast) -> None:
+def test_success_read_before_a_refund_failed_is_ignored(cast: Cast) -> None:
     order = cast.paid_order
     refund = ask(order, lines={line_of(order).id: 1})
     done(refund)
@@ -368,7 +368,7 @@ def test_a_success_that_was_read_before_the_refund_failed_comes_too_late(cast: C
     assert task.closed_at is None
 
 
-def test_a_first_try_that_was_taken_over_is_followed_to_its_end(cast: Cast) -> None:
+def test_adopted_first_attempt_is_followed_to_its_end(cast: Cast) -> None:
     refund = ask(cast.paid_order, amount_minor=100)
     early = people.sent(refund, "pending", id="re_first")
     with transaction():
@@ -383,7 +383,7 @@ def test_a_first_try_that_was_taken_over_is_followed_to_its_end(cast: Cast) -> N
     assert (taken_over.source, taken_over.status) == ("external", "done")
 
 
-def test_a_first_try_that_was_sent_after_all_is_somebody_s_to_look_at(cast: Cast) -> None:
+def test_first_attempt_that_was_sent_opens_a_task(cast: Cast) -> None:
     refund = ask(cast.paid_order, amount_minor=100)
     early = people.sent(refund, id="re_first")
     with transaction():
@@ -396,7 +396,7 @@ def test_a_first_try_that_was_sent_after_all_is_somebody_s_to_look_at(cast: Cast
     assert "external_refund" in session.scalars(select(Task.kind)).all()
 
 
-def test_a_retry_comes_to_what_is_due_after_what_went_back_meanwhile(cast: Cast) -> None:
+def test_retried_refund_amount_excludes_later_refunds(cast: Cast) -> None:
     order = people.order(people.product("Odd", price_minor=400, stock=3), 3)
     people.pay(order)
     line = line_of(order)
@@ -428,7 +428,7 @@ def test_database_refuses_to_refund_more_than_captured(cast: Cast) -> None:
         )
 
 
-def test_a_refund_made_at_stripe_is_taken_over_once_and_asks_for_a_look(cast: Cast) -> None:
+def test_refund_at_stripe_is_adopted_and_opens_task(cast: Cast) -> None:
     order = cast.paid_order
     (payment,) = payments.of_order(order.id)
     seen = _made_there(payment, 700)
@@ -486,9 +486,7 @@ def test_who_asked_is_written_down(cast: Cast) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_any_order_of_refunds_failures_and_retries_is_exact(
-    cast: Cast, data: st.DataObject
-) -> None:
+def test_refunds_failures_and_retries_always_add_up(cast: Cast, data: st.DataObject) -> None:
     price, units = data.draw(st.integers(1, 9_999)), data.draw(st.integers(1, 7))
     variant = people.product(f"Odd {uuid4().hex}", price_minor=price, stock=units)
     order = people.order(variant, units)
@@ -561,7 +559,7 @@ def _made_there(payment: Payment, amount_minor: int, status: str = "succeeded") 
     )
 
 
-def test_money_left_after_a_customer_cancels_is_a_task(cast: Cast) -> None:
+def test_money_left_after_customer_cancels_is_task(cast: Cast) -> None:
     order = people.order(cast.mug, 3)
     people.pay(order)
     line = order.lines[0].id

@@ -136,9 +136,7 @@ def test_money_that_stays_authorised_is_not_released(cast: Cast, stripe: stripe_
     assert one(Payment).status == "authorised"
 
 
-def test_money_captured_at_the_same_time_is_not_released(
-    cast: Cast, stripe: stripe_rig.Rig
-) -> None:
+def test_money_captured_at_same_time_is_not_released(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     payment = pay_at_stripe(order.id, stripe, capture="manual")
     stripe.client.v1.payment_intents.capture(payment.intent_id or "")

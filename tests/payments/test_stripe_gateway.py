@@ -13,9 +13,7 @@ from tests.cast import Cast
 from tests.tools import stripe_rig
 
 
-def test_a_refund_whose_answer_was_lost_for_days_is_found_and_not_made_again(
-    cast: Cast, stripe: stripe_rig.Rig
-) -> None:
+def test_refund_with_lost_answer_is_never_repeated(cast: Cast, stripe: stripe_rig.Rig) -> None:
     order = cast.unpaid_order
     started = payments.start(order.id)
     intent_id = started.client_secret.partition("_secret")[0]

@@ -50,7 +50,7 @@ def test_an_old_decline_after_the_success_changes_nothing(cast: Cast) -> None:
     assert (order.status, order.payment_status) == ("confirmed", "paid")
 
 
-def test_a_cent_too_little_is_never_paid_and_opens_a_task(cast: Cast) -> None:
+def test_one_cent_too_little_opens_a_task(cast: Cast) -> None:
     order = cast.unpaid_order
     payment = people.attempt(order)
 

@@ -72,7 +72,7 @@ def test_cancelled_voucher_is_not_offered_again(order: Order, stripe: stripe_rig
     assert intent.payment_method_types == ["card"]
 
 
-def test_voucher_is_offered_again_in_a_shop_that_has_nothing_else(
+def test_voucher_is_offered_again_without_other_methods(
     order: Order, stripe: stripe_rig.Rig
 ) -> None:
     payments.cancel_voucher(order.id)
@@ -112,7 +112,7 @@ def test_paying_again_does_not_wait_for_the_worker(order: Order, stripe: stripe_
     assert orders.by_id(order.id).payment_status == "paid"
 
 
-def test_ended_voucher_can_be_renewed_where_nothing_else_pays(order: Order) -> None:
+def test_ended_voucher_can_be_renewed_without_other_methods(order: Order) -> None:
     methods.configure(["multibanco"])
     payment = payments.latest(order.id)
     assert payment is not None

@@ -62,7 +62,7 @@ def ground(live_database: str, monkeypatch: MonkeyPatch) -> Iterator[Ground]:
     db.session.remove()
 
 
-def test_any_order_of_events_keeps_money_and_stock_right(ground: Ground) -> None:
+def test_event_order_never_breaks_money_or_stock(ground: Ground) -> None:
     """Rules, invariants and the model agree after each of 30 (or 50) random steps."""
     Shop.ground = ground
     Shop.tally.clear()

@@ -10,7 +10,7 @@ from shop.realtime.app import origin
 from tests.realtime.door import BASE_URL, Client, eventually, refusal
 
 
-def test_a_page_of_the_shop_gets_in_and_is_greeted(door):
+def test_page_of_shop_gets_in_and_is_greeted(door):
     with Client(door) as client:
         assert client.hello.pop("connection")
         assert client.hello == {"op": "hello", "heartbeat": 25}
@@ -21,7 +21,7 @@ def test_a_page_of_the_shop_gets_in_and_is_greeted(door):
     [None, "null", "", "https://evil.example", f"{BASE_URL}.evil.example", f"{BASE_URL}/", "http://127.0.0.1:8001",
      "https://127.0.0.1:8000"],
 )  # fmt: skip
-def test_without_the_shops_own_origin_a_browser_is_refused(door, foreign):
+def test_without_shops_own_origin_browser_is_refused(door, foreign):
     assert refusal(door, origin=foreign) == 403
 
 
@@ -31,7 +31,7 @@ def test_an_origin_is_what_browsers_send():
     assert origin("http://127.0.0.1:8000") == "http://127.0.0.1:8000"
 
 
-def test_a_program_gets_in_once_by_its_ticket_without_an_origin(door, cast, our_redis):
+def test_program_connects_once_by_ticket_without_an_origin(door, cast, our_redis):
     customer = cast.customer()
     ticket = tickets.issue_ticket("customer", customer.id)
 
@@ -48,7 +48,7 @@ def test_a_made_up_ticket_is_refused(door, made_up):
     assert refusal(door, origin=None, ticket=made_up) == 401
 
 
-def test_an_empty_ticket_is_refused_also_on_the_shops_page(door):
+def test_empty_ticket_is_refused_also_on_shops_page(door):
     request = urllib.request.Request(f"http://127.0.0.1:{door.port}/ws?ticket=")
     for header in ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"):
         request.add_header(*header.split(": "))
@@ -69,7 +69,7 @@ def test_a_cookie_with_a_ticket_does_not_count(door, cast, our_redis):
         assert client.ask(f"order:{order.number}")["code"] == "forbidden"
 
 
-def test_a_forged_or_ended_sign_in_makes_a_guest(door, cast):
+def test_forged_or_ended_sign_in_makes_guest(door, cast):
     for token in ("made up", "", "\0"):
         with Client(door, signed={"customer_token": token}) as client:
             assert client.ask("customer")["code"] == "forbidden"
@@ -87,7 +87,7 @@ def test_a_plain_request_is_no_socket(door):
     assert refused.value.code == 400
 
 
-def test_one_address_has_a_limited_number_of_sockets_and_gets_them_back(hasty_door):
+def test_sockets_per_address_are_limited_and_released(hasty_door):
     clients = [Client(hasty_door) for _ in range(4)]
 
     assert refusal(hasty_door) == 429

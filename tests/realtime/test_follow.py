@@ -7,7 +7,7 @@ from shop.realtime.messages import cart_topic
 from tests.realtime.door import Client
 
 
-def test_a_product_tells_its_variants_as_the_page_shows_them(door, cast):
+def test_product_tells_its_variants_as_page_shows_them(door, cast):
     product = cast.product(0, 2, 3, 4)
     ids = [str(variant.id) for variant in product.variants]
 
@@ -76,13 +76,13 @@ def test_what_is_unknown_cannot_be_followed(door, topic):
 @pytest.mark.parametrize(
     "details", [{"status": "draft"}, {"status": "archived"}, {"published_at": None}]
 )
-def test_a_product_that_is_not_on_sale_is_unknown(door, cast, details):
+def test_product_that_is_not_on_sale_is_unknown(door, cast, details):
     product = cast.product(1, **details)
     with Client(door) as client:
         assert client.ask(f"product:{product.id}")["code"] == "unknown_topic"
 
 
-def test_a_guest_follows_the_cart_of_their_browser_only(door, cast, publish):
+def test_guest_follows_cart_of_their_browser_only(door, cast, publish):
     product = cast.product(5)
     mine, other = (cast.cart(product.variants[0]) for _ in range(2))
     with Client(door, cart=mine.token) as client:
@@ -96,7 +96,7 @@ def test_a_guest_follows_the_cart_of_their_browser_only(door, cast, publish):
         assert client.hears_nothing()
 
 
-def test_a_customers_cart_is_followed_on_every_device_but_not_by_its_token(door, cast):
+def test_customer_cart_is_followed_without_its_token(door, cast):
     customer = cast.customer()
     cart = cast.cart(cast.product(5).variants[0], customer)
     signed = {"customer_token": cast.sign_in(customer)}
@@ -106,7 +106,7 @@ def test_a_customers_cart_is_followed_on_every_device_but_not_by_its_token(door,
         assert stranger.ask("cart")["snapshot"] == {"version": 0, "count": 0}
 
 
-def test_a_customer_without_a_cart_hears_of_the_first_one(door, cast, publish):
+def test_customer_without_cart_hears_of_first_one(door, cast, publish):
     customer = cast.customer()
     with Client(door, signed={"customer_token": cast.sign_in(customer)}) as device:
         assert device.ask("cart")["snapshot"] == {"version": 0, "count": 0}
@@ -163,7 +163,7 @@ def test_owner_link_and_staff_follow_an_order(door, cast):
 
 
 @pytest.mark.parametrize("secret", ["", " ", "wrong", "é", "\ud800", "\0", None])
-def test_a_wrong_secret_and_an_order_that_is_not_there_look_the_same(door, cast, secret):
+def test_wrong_secret_and_missing_order_look_the_same(door, cast, secret):
     order = cast.order()
     with Client(door) as client:
         assert client.ask(f"order:{order.number}", token=secret)["code"] == "forbidden"
@@ -209,7 +209,7 @@ def test_staff_follow_what_their_role_may_open(door, cast, our_redis, views, all
         assert all(answer.get("code", "forbidden") == "forbidden" for answer in answers.values())
 
 
-def test_guests_customers_and_former_staff_follow_nothing_of_the_staffs(door, cast):
+def test_customers_and_former_staff_follow_no_staff_topics(door, cast):
     former = cast.staff("OrdersView", is_active=False)
     customer = cast.customer()
     for signed in (

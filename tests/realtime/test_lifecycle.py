@@ -19,7 +19,7 @@ from shop.realtime.protocol import Protocol, Request
 from tests.realtime.door import Client, eventually, refusal
 
 
-def test_a_living_client_stays_and_a_dead_one_is_dropped(hasty_door):
+def test_living_client_stays_and_dead_one_is_dropped(hasty_door):
     assert eventually(lambda: hasty_door.metrics()["connections"] == 0)
     with Client(hasty_door) as living, Client(hasty_door):  # the second never reads, so never pongs
         ends_at = time.monotonic() + 3.5
@@ -49,9 +49,7 @@ def test_signing_out_closes_the_sockets_of_that_browser(hasty_door, cast, store)
         assert elsewhere.hear() == {"op": "pong"}
 
 
-def test_a_socket_opened_by_ticket_ends_with_the_sign_in_behind_it(
-    hasty_door, cast, store, our_redis
-):
+def test_ticket_socket_ends_with_its_sign_in(hasty_door, cast, store, our_redis):
     customer = cast.customer()
     token = cast.sign_in(customer)
     ticket = tickets.issue_ticket("customer", customer.id, sign_in_token=token)
@@ -64,7 +62,7 @@ def test_a_socket_opened_by_ticket_ends_with_the_sign_in_behind_it(
         assert client.close_code() == 1008
 
 
-def test_staff_who_lose_a_permission_lose_the_socket_that_uses_it(hasty_door, cast, store):
+def test_staff_lose_sockets_with_the_permission(hasty_door, cast, store):
     somebody = cast.staff("OrdersView")
     signed = {"staff_token": cast.sign_in(somebody)}
     with Client(hasty_door, signed=signed) as uses, Client(hasty_door, signed=signed) as idle:
@@ -124,9 +122,7 @@ def test_listener_reloads_when_redis_missed_a_broadcast(door, cast, our_redis):
         assert client.hear() == {"op": "resync", "topic": topic}
 
 
-def test_while_the_database_is_away_news_flow_and_questions_are_put_off(
-    door, cast, publish, engine, without_database
-):
+def test_news_flow_while_the_database_is_away(door, cast, publish, engine, without_database):
     product = cast.product(1)
     topic = f"product:{product.id}"
     with Client(door) as follower, Client(door) as newcomer:
@@ -145,7 +141,7 @@ def test_while_the_database_is_away_news_flow_and_questions_are_put_off(
         assert client.ask(topic)["op"] == "subscribed"
 
 
-def test_what_is_published_and_is_no_news_costs_one_log_line(door, cast, publish, our_redis):
+def test_broadcast_without_news_costs_one_log_line(door, cast, publish, our_redis):
     topic = f"product:{cast.product(1).id}"
     with Client(door) as client:
         client.ask(topic)
@@ -199,7 +195,7 @@ def shops_session(engine: Engine) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("shops_session")
-def test_a_socket_that_dies_while_it_is_answered_follows_nothing(cast):
+def test_socket_that_dies_while_subscribing_follows_nothing(cast):
     hub = Hub(Limits())
     protocol = Protocol(hub, Presence(hub))
     ours, theirs = socket.socketpair()

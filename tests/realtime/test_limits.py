@@ -24,7 +24,7 @@ def subscribe(**fields: object) -> str:
      subscribe(token="x" * 201), subscribe(since=0).replace("0", "9" * 5000), "[" * 16000,
      '{"a":' * 3000],
 )  # fmt: skip
-def test_a_bad_message_is_answered_and_the_socket_lives(door, message):
+def test_bad_message_is_answered_and_socket_lives(door, message):
     before = len(door.complaints())
     with Client(door) as client:
         client.socket.send(message)
@@ -41,7 +41,7 @@ def test_a_binary_message_is_a_bad_one(door):
         assert client.hear() == {"op": "error", "code": "bad_message"}
 
 
-def test_a_message_may_have_16_kilobytes_and_no_more(door):
+def test_message_may_have_16_kilobytes_and_no_more(door):
     with Client(door) as client:
         client.socket.send('{"op":"ping"}'.ljust(16 * 1024))
         assert client.hear() == {"op": "pong"}
@@ -57,7 +57,7 @@ def test_a_message_of_five_megabytes_closes_the_socket(door, opcode):
         assert client.close_code() == 1009
 
 
-def test_a_message_in_too_many_pieces_closes_the_socket(door):
+def test_message_in_too_many_pieces_closes_socket(door):
     with Client(door) as client:
         client.socket.send_frame(ABNF(0, 0, 0, 0, ABNF.OPCODE_TEXT, 1, b" "))
         for _ in range(100):
@@ -86,7 +86,7 @@ def test_a_frame_against_the_rules_closes_the_socket(door):
             assert client.close_code() == code, broken
 
 
-def test_twenty_messages_a_second_then_a_warning_then_the_end(door):
+def test_twenty_messages_second_then_warning_then_end(door):
     with Client(door) as client:
         for _ in range(25):
             client.say(op="ping")

@@ -93,7 +93,7 @@ def test_a_cut_line_is_an_absence(door, colleague, order_topic):
         assert names(one.hear(6)) == ["Ana Staff"]
 
 
-def test_a_peer_that_no_longer_answers_is_dropped_and_missed(hasty_door, colleague, order_topic):
+def test_unresponsive_peer_is_dropped_and_missed(hasty_door, colleague, order_topic):
     assert eventually(lambda: hasty_door.metrics()["connections"] == 0)
     (_, as_ana), (_, as_ben) = colleague("Ana"), colleague("Ben")
     with Client(hasty_door, signed=as_ana) as one, Client(hasty_door, signed=as_ben) as mute:
@@ -104,7 +104,7 @@ def test_a_peer_that_no_longer_answers_is_dropped_and_missed(hasty_door, colleag
         assert names(one.hear(9)) == ["Ana Staff"]
 
 
-def test_two_tabs_of_one_person_count_once_until_both_are_closed(door, colleague, order_topic):
+def test_two_tabs_of_one_person_count_once(door, colleague, order_topic):
     (_, as_ana), (_, as_ben) = colleague("Ana"), colleague("Ben")
     with Client(door, signed=as_ana) as one, ExitStack() as last:
         one.ask(order_topic)
@@ -157,7 +157,7 @@ def test_each_record_has_its_own_people(door, colleague, cast):
         (("OrdersView", "ProductsView"), {"order", "product"}),
     ],
 )
-def test_presence_needs_a_role_that_may_show_such_a_record(door, colleague, showing, allowed):
+def test_presence_needs_role_that_may_show_such_record(door, colleague, showing, allowed):
     # Who may list them all but show none is not there either.
     _, signed = colleague("Ana", "OrdersView", "ProductsView", showing=showing)
     with Client(door, signed=signed) as client:
@@ -190,7 +190,7 @@ def test_kinds_and_records_that_cannot_be_are_unknown(door, colleague, rest):
         assert client.ask(f"staff:presence:{rest}")["code"] == "unknown_topic"
 
 
-def test_who_may_no_longer_show_it_is_no_longer_there(hasty_door, colleague, store, order_topic):
+def test_viewer_without_permission_leaves_presence(hasty_door, colleague, store, order_topic):
     (ana, as_ana), (_, as_ben) = colleague("Ana"), colleague("Ben")
     with Client(hasty_door, signed=as_ana) as one, Client(hasty_door, signed=as_ben) as other:
         other.ask(order_topic)
@@ -204,7 +204,7 @@ def test_who_may_no_longer_show_it_is_no_longer_there(hasty_door, colleague, sto
         assert names(other.hear(6)) == ["Ben Staff"]
 
 
-def test_a_name_of_any_letters_arrives_whole_and_no_address_with_it(door, colleague, order_topic):
+def test_name_of_any_letters_arrives_without_the_address(door, colleague, order_topic):
     name = 'Zoë "%1" ]}} 王'
     somebody, signed = colleague(name)
     _, as_ana = colleague("Ana")
@@ -241,7 +241,7 @@ def test_a_killed_process_takes_its_people_with_it(door, open_door, colleague, o
         assert names(one.hear(22)) == ["Ana Staff"]
 
 
-def test_people_stay_there_longer_than_their_time_in_redis(door, colleague, order_topic, our_redis):
+def test_present_people_outlast_their_redis_expiry(door, colleague, order_topic, our_redis):
     (_, as_ana), (_, as_ben) = colleague("Ana"), colleague("Ben")
     with Client(door, signed=as_ana) as one, Client(door, signed=as_ben) as other:
         one.ask(order_topic)
@@ -276,9 +276,7 @@ def test_an_emptied_redis_is_full_again_soon(door, second_door, colleague, order
             assert all_hear(everybody, order_topic, one, other)
 
 
-def test_while_redis_is_away_sockets_stay_and_a_process_knows_its_own(
-    door, second_door, colleague, order_topic, valkey
-):
+def test_sockets_survive_a_redis_outage(door, second_door, colleague, order_topic, valkey):
     (_, as_ana), (_, as_ben), (_, as_cleo) = map(colleague, ("Ana", "Ben", "Cleo"))
     with (
         Client(door, signed=as_ana) as one,

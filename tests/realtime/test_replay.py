@@ -6,7 +6,7 @@ from sqlalchemy import text
 from tests.realtime.door import Client
 
 
-def test_what_was_missed_is_repeated_in_order_and_once(door, cast, publish):
+def test_missed_broadcasts_are_replayed_in_order_once(door, cast, publish):
     topic = f"product:{cast.product(1).id}"
     known = cast.broadcast(topic, n=0)
     missed = [cast.broadcast(topic, n=n) for n in (1, 2, 3)]

@@ -5,7 +5,7 @@ import time
 from tests.realtime.door import Client, eventually
 
 
-def test_a_message_bigger_than_the_sockets_buffers_arrives_whole(door, cast, publish):
+def test_message_bigger_than_sockets_buffers_arrives_whole(door, cast, publish):
     topic = f"product:{cast.product(1).id}"
     with Client(door, receive_buffer=8192) as client:
         client.ask(topic)
@@ -21,7 +21,7 @@ def test_a_message_bigger_than_the_sockets_buffers_arrives_whole(door, cast, pub
         assert client.hear()["data"] == {"text": "next"}
 
 
-def test_who_does_not_read_is_cut_and_nobody_else_notices(door, cast, publish):
+def test_slow_reader_is_cut_and_nobody_else_notices(door, cast, publish):
     topic = f"product:{cast.product(1).id}"
     cut_before = door.metrics()["cut"]
     with Client(door, receive_buffer=4096) as asleep, Client(door) as awake:

@@ -31,7 +31,7 @@ def test_stars_are_counted_and_shown(session):
     assert (product.rating_sum, product.rating_count) == (9, 2)
 
 
-def test_the_same_words_of_the_same_author_are_counted_once(session):
+def test_same_words_of_same_author_are_counted_once(session):
     product = mug()
     reviews.add(product, **GOOD)
 

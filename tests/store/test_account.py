@@ -129,7 +129,7 @@ def test_a_new_password_ends_all_other_sessions(ada: FlaskClient, app: Flask) ->
     assert other.get("/account").status_code == 303
 
 
-def test_the_old_password_is_needed_for_a_new_one(ada: FlaskClient) -> None:
+def test_old_password_is_needed_for_new_one(ada: FlaskClient) -> None:
     answer = ada.post(
         "/account/password", data={"old_password": "guess", "password": "a quite different one"}
     )
@@ -182,7 +182,7 @@ def test_opening_an_emailed_link_does_not_use_it(browser: FlaskClient) -> None:
     assert looked_again.status_code == 404 and "Ask for a new link" in looked_again.text
 
 
-def test_a_link_that_is_too_old_is_refused_on_sight(browser: FlaskClient, cast: Cast) -> None:
+def test_expired_link_is_refused_when_opened(browser: FlaskClient, cast: Cast) -> None:
     ada = cast.ada.id
     with db.transaction():
         kinds = {
@@ -244,7 +244,7 @@ def test_forgotten_password_is_replaced_by_an_emailed_link(
     assert again.status_code == 404 and "no longer valid" in again.text
 
 
-def test_a_stranger_who_asks_on_and_on_breaks_no_link(browser: FlaskClient, cast: Cast) -> None:
+def test_repeated_link_requests_break_no_earlier_link(browser: FlaskClient, cast: Cast) -> None:
     ada = cast.ada.id
     with db.transaction():
         emailed = [tokens.issue("password", ada, minutes=30) for _ in range(5)]
@@ -257,7 +257,7 @@ def test_a_stranger_who_asks_on_and_on_breaks_no_link(browser: FlaskClient, cast
     assert (done.location, other.status_code) == ("/account", 404)
 
 
-def test_asking_for_a_link_says_the_same_to_all(browser: FlaskClient, cast: Cast) -> None:
+def test_asking_for_link_says_same_to_all(browser: FlaskClient, cast: Cast) -> None:
     assert cast.ada
 
     pages = [
@@ -285,7 +285,7 @@ def test_only_ones_own_orders_are_shown(ada: FlaskClient, cast: Cast) -> None:
     assert orders.by_id(theirs.id).status == "pending"
 
 
-def test_the_day_of_an_order_is_the_shops_own(ada: FlaskClient, cast: Cast) -> None:
+def test_day_of_order_is_shops_own(ada: FlaskClient, cast: Cast) -> None:
     late = clock.now().replace(hour=23, minute=30)  # in Berlin it is the next day already
     with clock.freeze(late):
         order(cast.mug, customer_id=cast.ada.id)
@@ -311,7 +311,7 @@ def test_addresses_are_added_changed_and_deleted(ada: FlaskClient) -> None:
     assert db.session.query(Address).count() == 0
 
 
-def test_a_saved_address_is_offered_at_checkout_in_full(ada: FlaskClient, cast: Cast) -> None:
+def test_saved_address_is_offered_at_checkout_in_full(ada: FlaskClient, cast: Cast) -> None:
     ada.post("/account/addresses", data=ADDRESS)
     ada.post("/cart/add", data={"variant_id": str(cast.mug.id)})
 

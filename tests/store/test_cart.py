@@ -46,7 +46,7 @@ def test_a_script_gets_the_fragment(browser: FlaskClient, cast: Cast) -> None:
     assert answer.text.strip().startswith("<div") and 'data-count="1"' in answer.text
 
 
-def test_the_cart_cookie_is_out_of_reach_of_scripts(browser: FlaskClient, cast: Cast) -> None:
+def test_cart_cookie_is_out_of_reach_of_scripts(browser: FlaskClient, cast: Cast) -> None:
     answer = put(browser, cast.mug.id)
 
     (cookie,) = [c for c in answer.headers.getlist("Set-Cookie") if c.startswith("cart=")]
@@ -79,9 +79,7 @@ def test_an_unknown_thing_cannot_be_added(browser: FlaskClient, cast: Cast, vari
     assert items() == {}
 
 
-def test_what_is_asked_beyond_the_stock_becomes_what_there_is(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_quantity_above_stock_becomes_the_available_one(browser: FlaskClient, cast: Cast) -> None:
     put(browser, cast.lamp.id)
     address = f"/cart/items/{only_item()}"
 
@@ -146,9 +144,7 @@ def test_a_shortfall_is_shown_with_a_way_out(browser: FlaskClient, cast: Cast) -
     assert browser.get("/checkout").status_code == 303
 
 
-def test_the_header_asks_the_database_only_for_who_has_a_cart(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_header_asks_database_only_for_who_has_cart(browser: FlaskClient, cast: Cast) -> None:
     catalog.menu()
 
     def asked() -> int:

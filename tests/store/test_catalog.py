@@ -95,7 +95,7 @@ def test_products_are_sorted_as_asked(browser: FlaskClient):
         ("category=nope", 404, "nothing at this address"),
     ],
 )
-def test_a_query_that_cannot_be_used_is_refused_in_words(
+def test_unusable_query_is_refused_in_words(
     browser: FlaskClient, query: str, status: int, words: str
 ):
     filled()
@@ -107,9 +107,7 @@ def test_a_query_that_cannot_be_used_is_refused_in_words(
 
 
 @pytest.mark.parametrize("address", ["/products", "/c/kitchen", "/search"])
-def test_a_price_that_is_none_keeps_the_listing_and_the_other_filters(
-    browser: FlaskClient, address: str
-):
+def test_invalid_price_filter_keeps_the_other_filters(browser: FlaskClient, address: str):
     filled()
 
     page = browser.get(f"{address}?q=mug&min_price=cheap&max_price=50&option.Colour=Ember")
@@ -147,7 +145,7 @@ def test_unknown_addresses_offer_search_and_products(browser: FlaskClient):
         assert "Kitchen" in page.text
 
 
-def test_addresses_that_moved_answer_301_and_keep_the_query(browser: FlaskClient):
+def test_addresses_that_moved_answer_301_and_keep_query(browser: FlaskClient):
     shelf = filled()
     with transaction():
         catalog.update_category(shelf.mugs, slug="cups")
@@ -173,7 +171,7 @@ def test_the_asked_variant_is_rendered(browser: FlaskClient):
     assert re.search(r'value="420 ml"[^>]*checked', page)
 
 
-def test_sold_out_is_said_in_words_and_cannot_be_bought(browser: FlaskClient):
+def test_sold_out_is_shown_and_cannot_be_bought(browser: FlaskClient):
     shelf = filled()
     gone = next(v for v in shelf.mug.variants if v.title == "Ink / 420 ml")
 
@@ -183,7 +181,7 @@ def test_sold_out_is_said_in_words_and_cannot_be_bought(browser: FlaskClient):
     assert re.search(r"<button[^>]*data-buy[^>]*disabled>Sold out</button>", page)
 
 
-def test_an_unknown_variant_shows_one_that_can_be_bought(browser: FlaskClient):
+def test_unknown_variant_shows_one_that_can_be_bought(browser: FlaskClient):
     filled()
 
     for sku in ("nope", "%00", ""):
@@ -200,7 +198,7 @@ def test_choosing_works_without_scripts(browser: FlaskClient):
     assert answer.location == f"/products/tidal-mug?variant={wanted.sku}"
 
 
-def test_machines_read_the_same_price_and_stock_as_people(browser: FlaskClient):
+def test_machines_read_same_price_and_stock_as_people(browser: FlaskClient):
     filled()
 
     group = linked_data(browser.get("/products/tidal-mug").text, "ProductGroup")

@@ -157,7 +157,7 @@ def test_a_guest_buys_two_mugs_with_few_statements(
     assert sum(counted.values()) <= MAX_STATEMENTS, counted
 
 
-def test_what_one_person_types_is_kept_for_no_other(browser: FlaskClient, cast: Cast) -> None:
+def test_draft_input_is_kept_for_one_person_only(browser: FlaskClient, cast: Cast) -> None:
     browser.post("/cart/add", data={"variant_id": cast.mug.id})
     typed = CONTACT | {"line1": "Secret Lane 7", "country": "Secretland", "email": "secret at"}
 
@@ -169,9 +169,7 @@ def test_what_one_person_types_is_kept_for_no_other(browser: FlaskClient, cast: 
     assert "secret" not in kept
 
 
-def test_every_fault_of_the_address_is_shown_and_nothing_typed_is_lost(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_all_address_errors_show_and_input_is_kept(browser: FlaskClient, cast: Cast) -> None:
     browser.post("/cart/add", data={"variant_id": cast.mug.id})
 
     answer = browser.post("/checkout", data={"email": "no", "name": "Ada", "country": "XX"})
@@ -204,7 +202,7 @@ def test_pressing_twice_orders_once(browser: FlaskClient, cast: Cast, stripe: Fa
 
 @pytest.mark.parametrize("field", ["version", "total.standard"])
 @pytest.mark.parametrize("value", ["1", "", "-5", "abc", "9" * 40])
-def test_another_total_or_cart_than_the_one_shown_is_not_ordered(
+def test_order_needs_the_cart_and_total_shown(
     browser: FlaskClient, cast: Cast, field: str, value: str
 ) -> None:
     fill(browser, cast)
@@ -217,7 +215,7 @@ def test_another_total_or_cart_than_the_one_shown_is_not_ordered(
     assert db.session.query(Order).count() == 0
 
 
-def test_a_changed_price_is_shown_before_anything_is_charged(
+def test_changed_price_is_shown_before_anything_is_charged(
     browser: FlaskClient, cast: Cast, stripe: FakeStripe
 ) -> None:
     fill(browser, cast)
@@ -328,7 +326,7 @@ def test_expired_reservation_says_so(browser: FlaskClient, cast: Cast, stripe: F
     assert "data-client-secret" not in page
 
 
-def test_only_the_payment_page_may_load_the_payment_script(
+def test_only_payment_page_may_load_payment_script(
     browser: FlaskClient, cast: Cast, stripe: FakeStripe
 ) -> None:
     fill(browser, cast)
@@ -445,7 +443,7 @@ def test_one_network_cannot_empty_the_shelves(limited: FlaskClient) -> None:
     assert limited.get("/").status_code == 200
 
 
-def test_codes_are_not_guessed_on_and_on_at_checkout(limited: FlaskClient, cast: Cast) -> None:
+def test_codes_cannot_be_guessed_at_checkout(limited: FlaskClient, cast: Cast) -> None:
     fill(limited, cast)
     boxes = {
         "/cart/discount": {"code": "NOPE"},

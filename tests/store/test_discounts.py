@@ -58,7 +58,7 @@ def test_a_refusal_stands_beside_the_field(browser: FlaskClient, cast: Cast) -> 
     assert browser.post("/cart/discount", data={}).status_code == 422
 
 
-def test_a_code_for_another_country_waits_for_the_address(browser: FlaskClient, cast: Cast) -> None:
+def test_code_for_another_country_waits_for_address(browser: FlaskClient, cast: Cast) -> None:
     offer("Servus", code="SERVUS", countries=["AT"])
     fill(browser, cast)
 
@@ -76,9 +76,7 @@ def test_a_code_for_another_country_waits_for_the_address(browser: FlaskClient, 
     assert "orders to Austria, not to Germany." in page(browser, "/checkout/delivery")
 
 
-def test_a_code_for_another_country_than_the_address_is_refused(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_code_for_another_country_than_address_is_refused(browser: FlaskClient, cast: Cast) -> None:
     offer("Servus", code="SERVUS", countries=["AT"])
     fill(browser, cast)
     browser.post("/checkout", data={"email": "ada@example.com", **ADDRESS})
@@ -90,9 +88,7 @@ def test_a_code_for_another_country_than_the_address_is_refused(
     assert "SERVUS" not in page(browser, "/cart")
 
 
-def test_a_code_for_the_shop_s_own_country_counts_before_there_is_an_address(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_home_country_code_counts_before_the_address(browser: FlaskClient, cast: Cast) -> None:
     offer("Moin", code="MOIN", countries=["DE"])
     fill(browser, cast)
 
@@ -112,7 +108,7 @@ TYPED = {"email": "ada@example.com", **ADDRESS, "line1": "Elsewhere 7", "phone":
         ("", 422, ""),
     ],
 )
-def test_a_code_on_the_contact_step_keeps_what_is_typed(
+def test_code_on_contact_step_keeps_what_is_typed(
     browser: FlaskClient, cast: Cast, code: str, status: int, words: str
 ) -> None:
     offer("Welcome", code="WELCOME10")
@@ -130,9 +126,7 @@ def test_a_code_on_the_contact_step_keeps_what_is_typed(
     assert db.session.query(CartRow).one().shipping_address is None
 
 
-def test_taking_a_code_out_at_checkout_keeps_what_is_typed(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_removing_a_code_at_checkout_keeps_the_input(browser: FlaskClient, cast: Cast) -> None:
     offer("Welcome", code="WELCOME10")
     fill(browser, cast)
     browser.post("/cart/discount", data={"code": "WELCOME10"})
@@ -169,9 +163,7 @@ def test_code_at_shipping_step_keeps_method_and_billing(browser: FlaskClient, ca
     assert db.session.query(Order).count() == 0
 
 
-def test_enter_in_the_box_of_a_code_uses_it_and_a_refused_one_holds_nobody_up(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_enter_applies_the_code(browser: FlaskClient, cast: Cast) -> None:
     offer("Welcome", code="WELCOME10")
     fill(browser, cast)
     boxes = {"code.bar": "", "code.aside": "NOPE"}
@@ -188,7 +180,7 @@ def test_enter_in_the_box_of_a_code_uses_it_and_a_refused_one_holds_nobody_up(
     assert (third.status_code, third.location) == (303, "/checkout/delivery")
 
 
-def test_a_code_without_an_address_leads_to_the_address(browser: FlaskClient, cast: Cast) -> None:
+def test_code_without_address_leads_to_address(browser: FlaskClient, cast: Cast) -> None:
     fill(browser, cast)
 
     for asked in ({"use_code": "bar", "code.bar": "NOPE"}, {"shipping_method": "standard"}):
@@ -238,9 +230,7 @@ def test_free_shipping_bar_follows_the_chosen_method(browser: FlaskClient, cast:
     assert "Shipping is free" not in shown and "more and shipping" not in shown
 
 
-def test_an_order_for_nothing_is_confirmed_without_a_payment(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_order_for_nothing_is_confirmed_without_payment(browser: FlaskClient, cast: Cast) -> None:
     offer("All of it", code="ALL", value=10_000)
     offer("Delivery on us", code="SHIP", kind="free_shipping", value=0)
     fill(browser, cast)
@@ -266,9 +256,7 @@ def test_an_order_for_nothing_is_confirmed_without_a_payment(
     assert "Your cart is empty" in page(browser, "/cart")
 
 
-def test_a_code_that_ended_meanwhile_stops_before_anything_is_ordered(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_expired_code_stops_the_order(browser: FlaskClient, cast: Cast) -> None:
     ten = offer("Welcome", code="WELCOME10")
     fill(browser, cast)
     browser.post("/cart/discount", data={"code": "WELCOME10"})
@@ -292,7 +280,7 @@ def test_a_code_that_ended_meanwhile_stops_before_anything_is_ordered(
     assert db.session.query(Order).count() == 0
 
 
-def test_the_cart_with_an_automatic_offer_costs_no_further_statement(
+def test_cart_with_automatic_offer_costs_no_further_statement(
     browser: FlaskClient, cast: Cast, statements: list[str]
 ) -> None:
     fill(browser, cast)

@@ -111,7 +111,7 @@ def test_scripts_and_fonts_keep_their_budget(browser: FlaskClient):
     assert fonts <= 70_000
 
 
-def test_every_behaviour_is_in_the_script_that_pages_load(browser: FlaskClient):
+def test_every_behaviour_is_in_script_that_pages_load(browser: FlaskClient):
     built = browser.get("/static/js/store.js").text
     sources = [path.stem for path in (FILES.folder.parent / "scripts").glob("*.js")]
 
@@ -120,7 +120,7 @@ def test_every_behaviour_is_in_the_script_that_pages_load(browser: FlaskClient):
     assert not [name for name in sources if f"./{name}.js" not in built]
 
 
-def test_an_address_of_an_older_version_leads_to_todays(browser: FlaskClient):
+def test_address_of_older_version_leads_to_todays(browser: FlaskClient):
     old = browser.get("/static/v-0123456789ab/css/shop.css")
 
     assert old.status_code == 302

@@ -28,7 +28,7 @@ def test_the_link_opens_the_order_for_a_guest(browser: FlaskClient, cast: Cast) 
     assert page.headers["Referrer-Policy"] == "same-origin"
 
 
-def test_the_receipt_is_promised_only_to_who_just_paid(browser: FlaskClient, cast: Cast) -> None:
+def test_receipt_is_promised_only_to_who_just_paid(browser: FlaskClient, cast: Cast) -> None:
     order = cast.paid_order
 
     just_paid = browser.get(link(order) + "&thanks=1").text
@@ -61,7 +61,7 @@ def test_a_number_that_is_none_is_unknown(browser: FlaskClient, number: str) -> 
     assert browser.get(f"/checkout/payment?order={number}&token={'a' * 32}").status_code == 404
 
 
-def test_the_page_of_a_paid_order_asks_five_things(
+def test_page_of_paid_order_asks_five_things(
     browser: FlaskClient, cast: Cast, statements: list[str]
 ) -> None:
     address = link(cast.paid_order)
@@ -84,9 +84,7 @@ def test_page_shows_the_shipment(browser: FlaskClient, cast: Cast) -> None:
     assert "JD0001" in page and "A shipment is on its way" in page and "Shipped" in page
 
 
-def test_a_paid_order_nobody_packs_can_be_cancelled_and_is_paid_back(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_cancelled_unpacked_order_is_refunded(browser: FlaskClient, cast: Cast) -> None:
     order = cast.paid_order
 
     answer = browser.post(f"/orders/{order.number}/cancel", data={"token": order.token})
@@ -96,9 +94,7 @@ def test_a_paid_order_nobody_packs_can_be_cancelled_and_is_paid_back(
     assert db.session.query(Refund).one().amount_minor == order.total_minor
 
 
-def test_an_order_that_is_being_packed_cannot_be_cancelled(
-    browser: FlaskClient, cast: Cast
-) -> None:
+def test_order_that_is_being_packed_cannot_be_cancelled(browser: FlaskClient, cast: Cast) -> None:
     order = cast.paid_order
     order_id, address, data = order.id, f"/orders/{order.number}/cancel", {"token": order.token}
     with db.transaction():
@@ -248,7 +244,7 @@ def test_a_stranger_cannot_cancel(browser: FlaskClient, cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"received_minor": 100}, {"currency": "USD"}])
-def test_who_paid_another_amount_is_not_asked_to_pay_again(
+def test_buyer_of_another_amount_is_not_asked_again(
     browser: FlaskClient, cast: Cast, wrong: dict[str, Any]
 ) -> None:
     order = cast.unpaid_order

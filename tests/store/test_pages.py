@@ -128,7 +128,7 @@ def test_a_failure_shows_a_calm_page_without_details(
         (errors.UniqueViolation(), 409),
     ],
 )
-def test_a_busy_database_is_no_failure_of_the_shop(
+def test_busy_database_is_no_failure_of_shop(
     browser: FlaskClient, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ):
     def busy(*_: object) -> None:
@@ -143,7 +143,7 @@ def test_a_busy_database_is_no_failure_of_the_shop(
     assert "secret" not in answer.text
 
 
-def test_text_that_cannot_be_stored_is_refused_and_not_a_failure(browser: FlaskClient):
+def test_text_that_cannot_be_stored_is_refused(browser: FlaskClient):
     given = {"email": "a@example.com", "password": "correct horse battery", "name": "A\0da"}
 
     assert browser.post("/account/register", data=given).status_code == 422
@@ -156,7 +156,7 @@ def test_other_doors_keep_their_own_errors(browser: FlaskClient):
 
 
 @pytest.mark.parametrize("path", ["/", "/products", "/cart", "/nowhere", "/account/login"])
-def test_a_foreign_host_name_is_refused_and_not_repeated_in_links(
+def test_foreign_host_is_refused_and_never_linked(
     client: FlaskClient, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = client.get(path, headers={"Host": "evil.example"})

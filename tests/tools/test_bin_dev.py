@@ -69,7 +69,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     Postgres(shop.folder / "postgres", log=shop.folder / "log" / "postgres.log").remove()
 
 
-def test_a_killed_shop_comes_up_again_with_its_data(shop: Shop) -> None:
+def test_killed_shop_comes_up_again_with_its_data(shop: Shop) -> None:
     said = shop.start()
     owner = json.loads((shop.folder / "owner.json").read_text())
     assert owner["password"] in said
@@ -84,7 +84,7 @@ def test_a_killed_shop_comes_up_again_with_its_data(shop: Shop) -> None:
     assert shop.answers("/healthz", on=1) == 200
 
 
-def test_a_shop_whose_foreman_alone_was_killed_is_tidied_up(shop: Shop) -> None:
+def test_orphans_of_a_killed_runner_are_ended(shop: Shop) -> None:
     shop.start()
     killed = shop.record()
 

@@ -49,7 +49,7 @@ def test_decisions_may_name_what_was() -> None:
 
 
 @pytest.mark.parametrize("name", docs.ALLOWED)
-def test_what_is_allowed_is_said_and_is_not_there(
+def test_allowed_methods_are_listed_in_the_answer(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = [file.read_text() for file in docs.documents(docs.NAMED)]

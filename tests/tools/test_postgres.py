@@ -52,7 +52,7 @@ def test_the_data_is_still_there_after_a_stop(folder: Path) -> None:
     assert not server.is_alive()
 
 
-def test_a_killed_server_comes_up_again_with_its_data(folder: Path) -> None:
+def test_killed_server_comes_up_again_with_its_data(folder: Path) -> None:
     server = server_on(folder, durable=True)
     note(server.start(), "kept")
     assert server.pid is not None
@@ -67,7 +67,7 @@ def test_a_killed_server_comes_up_again_with_its_data(folder: Path) -> None:
     next_run.stop()
 
 
-def test_a_server_left_by_a_killed_run_is_ended_first(folder: Path) -> None:
+def test_server_left_by_killed_run_is_ended_first(folder: Path) -> None:
     leave_behind = (
         "import os, sys; from pathlib import Path; from tools.postgres import Postgres;"
         "folder = Path(sys.argv[1]);"
@@ -86,7 +86,7 @@ def test_a_server_left_by_a_killed_run_is_ended_first(folder: Path) -> None:
     server.stop()
 
 
-def test_a_stale_pid_file_of_another_program_does_not_stop_the_start(folder: Path) -> None:
+def test_stale_pid_file_does_not_stop_the_start(folder: Path) -> None:
     server = server_on(folder)
     server.start()
     server.stop()
@@ -98,7 +98,7 @@ def test_a_stale_pid_file_of_another_program_does_not_stop_the_start(folder: Pat
     server.stop()
 
 
-def test_data_of_another_major_version_is_refused_and_left_alone(folder: Path) -> None:
+def test_data_of_another_major_version_is_refused(folder: Path) -> None:
     server = server_on(folder)
     server.start()
     server.stop()
@@ -121,7 +121,7 @@ def test_a_half_made_data_folder_is_made_again(folder: Path) -> None:
     server.stop()
 
 
-def test_a_folder_with_something_else_in_it_is_refused(folder: Path) -> None:
+def test_folder_with_something_else_in_it_is_refused(folder: Path) -> None:
     server = server_on(folder)
     server.start()
     server.stop()

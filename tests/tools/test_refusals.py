@@ -31,7 +31,7 @@ def bin_dev(folder: Path, *arguments: str, **settings: str) -> subprocess.Comple
     )
 
 
-def test_a_taken_port_is_named_and_another_one_offered(tmp_path: Path, taken_port: int) -> None:
+def test_taken_port_is_named_and_another_one_offered(tmp_path: Path, taken_port: int) -> None:
     refused = bin_dev(tmp_path, "--port", str(taken_port - 1))
 
     assert refused.returncode == 1
@@ -40,7 +40,7 @@ def test_a_taken_port_is_named_and_another_one_offered(tmp_path: Path, taken_por
     assert not (tmp_path / "postgres").exists()
 
 
-def test_a_running_shop_in_the_same_folder_is_not_disturbed(tmp_path: Path) -> None:
+def test_running_shop_in_same_folder_is_not_disturbed(tmp_path: Path) -> None:
     with VarFolder(tmp_path).lock():
         for way in ([], ["--detach"], ["--fresh"]):
             refused = bin_dev(tmp_path, *way)
@@ -56,7 +56,7 @@ def test_production_is_refused(tmp_path: Path) -> None:
     assert "bin/dev is for development" in refused.stderr
 
 
-def test_an_address_that_is_not_this_machine_s_is_refused(tmp_path: Path) -> None:
+def test_listen_address_of_another_machine_is_refused(tmp_path: Path) -> None:
     refused = bin_dev(tmp_path, "--host", "192.0.2.1", "--port", "61000")
 
     assert refused.returncode == 1
@@ -73,7 +73,7 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     assert "SHOP_VAR" in refused.stderr
 
 
-def test_a_database_of_ones_own_that_does_not_answer_is_named(tmp_path: Path) -> None:
+def test_external_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
     given = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/shop", "REDIS_URL": "redis://x"}
 
     refused = bin_dev(tmp_path, "--port", "61000", **given)

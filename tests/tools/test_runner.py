@@ -56,16 +56,14 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def test_words_go_to_the_log_and_to_the_terminal_with_the_name(
-    heard: Heard, tmp_path: Path
-) -> None:
+def test_output_goes_to_log_and_terminal_with_name(heard: Heard, tmp_path: Path) -> None:
     heard.runner.run(python("greeter", "print('good morning')"))
 
     assert (tmp_path / "greeter.log").read_text() == "good morning\n"
     assert heard.lines == ["greeter  | good morning"]
 
 
-def test_a_program_that_dies_is_said_and_started_again(heard: Heard, tmp_path: Path) -> None:
+def test_program_that_dies_is_said_and_started_again(heard: Heard, tmp_path: Path) -> None:
     once = "import os, sys, time; print(os.getpid(), flush=True); first = not os.path.exists('x');"
     once += "open('x', 'w'); sys.exit(3) if first else time.sleep(60)"
 
@@ -75,7 +73,7 @@ def test_a_program_that_dies_is_said_and_started_again(heard: Heard, tmp_path: P
     assert heard.sentences == ["worker ended with exit code 3; it is started again in 0.5 s."]
 
 
-def test_a_program_that_cannot_live_is_given_up_with_its_last_words(
+def test_program_that_keeps_dying_is_given_up(
     heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner_module, "FIRST_PAUSE", 0.01)
@@ -92,7 +90,7 @@ def test_a_failed_step_says_its_last_words(heard: Heard) -> None:
         heard.runner.run(python("init", "print('table is missing'); exit(2)"))
 
 
-def test_a_step_that_fails_for_want_of_room_says_so(heard: Heard) -> None:
+def test_step_without_disk_space_says_so(heard: Heard) -> None:
     complaint = "print('could not extend file: No space left on device'); exit(1)"
 
     with pytest.raises(
@@ -102,7 +100,7 @@ def test_a_step_that_fails_for_want_of_room_says_so(heard: Heard) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
-def test_a_log_on_a_full_disk_costs_lines_and_nothing_else(
+def test_full_disk_costs_log_lines_and_nothing_else(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     heard = Heard(tmp_path, log=Path("/dev/full"))
@@ -113,7 +111,7 @@ def test_a_log_on_a_full_disk_costs_lines_and_nothing_else(
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_stopping_takes_the_children_of_programs_along_even_stubborn_ones(
+def test_stopping_ends_child_processes_even_stubborn_ones(
     heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stubborn = (

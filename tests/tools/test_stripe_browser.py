@@ -28,7 +28,7 @@ def checkout(server: Rig, browser: Browser) -> Iterator[Checkout]:
         yield checkout
 
 
-def test_a_buyer_is_declined_in_words_and_then_pays(checkout: Checkout) -> None:
+def test_buyer_is_declined_in_words_and_then_pays(checkout: Checkout) -> None:
     intent = checkout.rig.intent()
     checkout.open(intent)
 
@@ -49,7 +49,7 @@ def test_a_buyer_is_declined_in_words_and_then_pays(checkout: Checkout) -> None:
     assert "4242424242424242" not in checkout.page.content()
 
 
-def test_typing_a_card_is_helped_and_mistakes_are_named(checkout: Checkout) -> None:
+def test_typing_card_is_helped_and_mistakes_are_named(checkout: Checkout) -> None:
     checkout.open(checkout.rig.intent())
     number, expiry = checkout.card.get_by_label("Card number"), checkout.card.get_by_label("Expiry")
 
@@ -118,7 +118,7 @@ def test_a_paid_or_unknown_intent_says_so(checkout: Checkout) -> None:
     expect(checkout.message).to_contain_text("No such payment_intent")
 
 
-def test_the_page_can_ask_for_a_payment_by_its_secret(checkout: Checkout) -> None:
+def test_page_can_ask_for_payment_by_its_secret(checkout: Checkout) -> None:
     intent = checkout.rig.intent()
     checkout.open(intent)
 
@@ -129,7 +129,7 @@ def test_the_page_can_ask_for_a_payment_by_its_secret(checkout: Checkout) -> Non
     assert seen["paymentIntent"]["id"] == intent.id
 
 
-def test_the_page_can_lead_to_a_pending_three_d_secure_step(checkout: Checkout) -> None:
+def test_page_may_lead_to_a_pending_3ds_step(checkout: Checkout) -> None:
     intent = checkout.rig.intent()
     checkout.open(intent)
     checkout.rig.pay(intent, "4000002500003155", return_url=f"{checkout.shop.url}/back")
@@ -142,7 +142,7 @@ def test_the_page_can_lead_to_a_pending_three_d_secure_step(checkout: Checkout) 
     expect(checkout.page.get_by_role("heading", name="Confirm your payment")).to_be_visible()
 
 
-def test_a_payment_server_that_is_gone_is_said_in_words(checkout: Checkout) -> None:
+def test_unreachable_payment_server_is_explained_in_words(checkout: Checkout) -> None:
     checkout.open(checkout.rig.intent())
     expect(checkout.page.locator("body")).to_have_attribute("data-ready", "yes")
     checkout.type("4242424242424242")

@@ -70,7 +70,7 @@ def test_dashboard_decides_automatic_payment_methods(rig: Rig) -> None:
     assert excluded.payment_method_types == ["card", "sepa_debit", "ideal", "bancontact"]
 
 
-def test_allowed_methods_that_do_not_fit_are_left_out(rig: Rig) -> None:
+def test_allowed_methods_that_do_not_fit_are_omitted(rig: Rig) -> None:
     in_dollars = rig.intent(allowed_payment_method_types=["card", "sepa_debit"], currency="usd")
     later = rig.intent(allowed_payment_method_types=["ideal", "card"], capture_method="manual")
 

@@ -60,7 +60,7 @@ def test_an_intent_carries_what_the_shop_sent(rig: Rig) -> None:
     assert again.client_secret.startswith(f"{intent.id}_secret_")
 
 
-def test_a_good_card_pays_and_the_charge_can_be_expanded(rig: Rig) -> None:
+def test_good_card_pays_and_charge_can_be_expanded(rig: Rig) -> None:
     intent = rig.pay(rig.intent(), WORKS, expand=["latest_charge.balance_transaction"])
 
     charge = intent.latest_charge
@@ -79,9 +79,7 @@ def test_a_good_card_pays_and_the_charge_can_be_expanded(rig: Rig) -> None:
     ]
 
 
-def test_events_carry_the_version_that_the_sdk_is_pinned_to(
-    rig: Rig, paid: stripe.PaymentIntent
-) -> None:
+def test_events_carry_version_that_sdk_is_pinned_to(rig: Rig, paid: stripe.PaymentIntent) -> None:
     rig.received(paid.id)
 
     event = rig.receiver.events[0]
@@ -172,7 +170,7 @@ def test_bad_parameters_are_refused_by_name(
     assert rig.state()["payment_intents"] == []
 
 
-def test_a_paid_intent_cannot_be_paid_changed_or_canceled(
+def test_paid_intent_cannot_be_paid_changed_or_canceled(
     rig: Rig, paid: stripe.PaymentIntent
 ) -> None:
     intents = rig.client.v1.payment_intents
@@ -190,7 +188,7 @@ def test_a_paid_intent_cannot_be_paid_changed_or_canceled(
     assert len(rig.state()["charges"]) == 1
 
 
-def test_metadata_is_merged_and_amounts_can_change_before_payment(rig: Rig) -> None:
+def test_metadata_merges_and_amounts_change_before_payment(rig: Rig) -> None:
     intent = rig.intent(metadata={"order": "1", "gone": "x"})
 
     updated = rig.client.v1.payment_intents.update(
@@ -242,7 +240,7 @@ def test_a_canceled_intent_cannot_be_paid(rig: Rig) -> None:
         ("fail", "requires_payment_method", "failed"),
     ],
 )
-def test_three_d_secure_asks_and_returns_to_the_shop(
+def test_three_d_secure_asks_and_returns_to_shop(
     rig: Rig, button: str, status: str, outcome: str
 ) -> None:
     intent = rig.pay(rig.intent(), SECURE, return_url="http://shop.test/back?order=1")
@@ -271,7 +269,7 @@ def test_three_d_secure_asks_and_returns_to_the_shop(
 # Keys and the browser's side of the API
 
 
-def test_unknown_keys_are_refused_and_live_keys_are_not_repeated(rig: Rig) -> None:
+def test_unknown_keys_are_refused_and_live_keys_hidden(rig: Rig) -> None:
     for key in ("sk_live_abcdefgh12345678", "nonsense", "sk_test_"):
         client = stripe.StripeClient(key, base_addresses={"api": rig.url})
         with pytest.raises(stripe.AuthenticationError) as refused:
@@ -279,7 +277,7 @@ def test_unknown_keys_are_refused_and_live_keys_are_not_repeated(rig: Rig) -> No
         assert "abcdefgh12345678" not in str(refused.value)
 
 
-def test_a_publishable_key_may_only_confirm_and_see_its_own_intent(rig: Rig) -> None:
+def test_publishable_key_only_confirms_and_reads_its_intent(rig: Rig) -> None:
     intent = rig.intent(metadata={"secret": "note"})
     other = rig.intent()
     form = {"key": "pk_test_x", "client_secret": intent.client_secret}
@@ -326,7 +324,7 @@ def test_the_same_key_brings_back_the_first_answer(rig: Rig) -> None:
         rig.client.v1.customers.create({"email": "a@b.de"}, {"idempotency_key": "order:1:pay:1"})
 
 
-def test_a_decline_is_kept_under_its_key_but_a_typing_mistake_is_not(rig: Rig) -> None:
+def test_key_keeps_a_decline_but_no_mistake(rig: Rig) -> None:
     intent = rig.intent()
     confirm = rig.client.v1.payment_intents.confirm
 
@@ -346,7 +344,7 @@ def test_a_decline_is_kept_under_its_key_but_a_typing_mistake_is_not(rig: Rig) -
     )
 
 
-def test_fifty_at_once_with_one_key_make_one_intent(rig: Rig) -> None:
+def test_fifty_requests_with_one_key_make_one_intent(rig: Rig) -> None:
     barrier = threading.Barrier(50)
 
     def attempt(_number: int) -> int:
@@ -473,7 +471,7 @@ def test_customers_are_kept(rig: Rig) -> None:
     assert rig.client.v1.payment_intents.list({"customer": customer.id}).data[0].id == intent.id
 
 
-def test_events_can_be_listed_by_time_type_and_page(rig: Rig) -> None:
+def test_events_are_listed_by_time_type_and_page(rig: Rig) -> None:
     began = int(time.time())
     intents = [rig.intent() for _number in range(5)]
     rig.pay(intents[0], WORKS)
@@ -493,7 +491,7 @@ def test_events_can_be_listed_by_time_type_and_page(rig: Rig) -> None:
 # Misbehaviour
 
 
-def test_webhooks_are_sent_again_until_the_shop_takes_them(rig: Rig) -> None:
+def test_webhooks_are_sent_again_until_shop_takes_them(rig: Rig) -> None:
     rig.receiver.status = 503
     intent = rig.intent()
     _until(lambda: rig.state()["deliveries"][0]["attempts"] >= 2)
@@ -504,7 +502,7 @@ def test_webhooks_are_sent_again_until_the_shop_takes_them(rig: Rig) -> None:
     assert rig.received(intent.id) == ["payment_intent.created"]
 
 
-def test_an_endpoint_gets_the_types_of_events_that_it_asked_for(tmp_path: Path) -> None:
+def test_webhook_endpoint_gets_the_event_types_it_requested(tmp_path: Path) -> None:
     with running(tmp_path, "--webhook-events", "payment_intent.succeeded") as (rig, _process):
         rig.pay(rig.intent(), WORKS)
         assert rig.control("/flush") == {"done": True, "left": 0}
@@ -515,7 +513,7 @@ def test_an_endpoint_gets_the_types_of_events_that_it_asked_for(tmp_path: Path) 
         assert rig.control("/redeliver")["events"] == []
 
 
-def test_dropped_events_never_come_but_can_be_listed_and_redelivered(rig: Rig) -> None:
+def test_dropped_events_can_be_listed_and_redelivered(rig: Rig) -> None:
     rig.control(drop=1)
     intent = rig.pay(rig.intent(), WORKS)
 
@@ -525,7 +523,7 @@ def test_dropped_events_never_come_but_can_be_listed_and_redelivered(rig: Rig) -
     assert len(rig.received(intent.id)) == 4
 
 
-def test_a_share_is_dropped_the_same_way_for_the_same_seed(rig: Rig) -> None:
+def test_share_is_dropped_same_way_for_same_seed(rig: Rig) -> None:
     runs = []
     for _run in range(2):
         rig.fresh()
@@ -547,7 +545,7 @@ def test_every_event_arrives_five_times(rig: Rig) -> None:
     assert len(ids) == 4 and set(ids.values()) == {5}
 
 
-def test_shuffled_events_come_out_of_order_and_are_all_there(rig: Rig) -> None:
+def test_shuffled_events_all_arrive_out_of_order(rig: Rig) -> None:
     rig.control(shuffle=True, delay_s=[0, 0.3], seed=3)
     intents = [rig.pay(rig.intent(), WORKS) for _number in range(8)]
     right = [
@@ -595,7 +593,7 @@ def test_a_lost_answer_was_nevertheless_done(rig: Rig) -> None:
     assert [intent["id"] for intent in rig.state()["payment_intents"]] == [found.id]
 
 
-def test_an_outage_does_nothing_and_the_sdk_may_retry(rig: Rig) -> None:
+def test_outage_does_nothing_and_sdk_may_retry(rig: Rig) -> None:
     rig.control(error_rate=0.5, seed=1)
     client = stripe.StripeClient(
         "sk_test_x", base_addresses={"api": rig.url}, max_network_retries=0
@@ -675,7 +673,7 @@ def test_garbage_is_refused_not_crashed_on(rig: Rig, body: bytes) -> None:
 # The process
 
 
-def test_a_killed_stand_in_comes_back_with_its_payments(tmp_path: Path) -> None:
+def test_killed_stand_in_comes_back_with_its_payments(tmp_path: Path) -> None:
     state = tmp_path / "stripe.json"
     params: Any = {"amount": 2500, "currency": "eur"}
     with running(tmp_path, state=state) as (rig, process):

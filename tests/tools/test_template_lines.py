@@ -7,7 +7,7 @@ import pytest
 from tools import template_lines
 
 
-def test_no_line_of_a_finished_folder_is_too_long(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_line_of_finished_folder_is_too_long(capsys: pytest.CaptureFixture[str]) -> None:
     status = template_lines.main()
 
     assert (status, capsys.readouterr().out) == (0, "")

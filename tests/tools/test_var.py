@@ -16,7 +16,7 @@ from tools.leftovers import Footprint
 from tools.var import RunRecord, VarFolder
 
 
-def test_a_second_stack_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+def test_second_stack_in_same_folder_is_refused(tmp_path: Path) -> None:
     first, second = VarFolder(tmp_path), VarFolder(tmp_path)
 
     with (
@@ -65,7 +65,7 @@ def test_settings_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "dev.env").stat().st_mode) == 0o600
 
 
-def test_only_the_very_process_that_was_noted_is_ended(tmp_path: Path) -> None:
+def test_only_very_process_that_was_noted_is_ended(tmp_path: Path) -> None:
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     noted = Footprint.of(sleeper.pid)
     assert noted is not None
