@@ -240,7 +240,7 @@ def because(level: inventory.Level, sums: dict[str, int]) -> str:
         for kind, verb in SUMMED.items()
         if sums.get(kind)
     ]
-    held = [
+    taken = [
         f"{units:,} {words}"
         for units, words in (
             (level.reserved, _("reserved for unpaid orders")),
@@ -249,9 +249,9 @@ def because(level: inventory.Level, sums: dict[str, int]) -> str:
         if units
     ]
     said = _("%(count)s on hand: %(parts)s", count=f"{level.on_hand:,}", parts=", ".join(parts))
-    if held:
-        said = f"{said}; {_(' and ').join(held)}"
-    if level.on_hand and held:
+    if taken:
+        said = f"{said}; {_(' and ').join(taken)}"
+    if level.on_hand and taken:
         said += _(", so %(count)s can be sold", count=f"{level.available:,}")
     elif level.on_hand:
         said += _(", all available")

@@ -266,9 +266,9 @@ def _money_shown(order: orders.Order, attempts: Sequence[payments.Payment]) -> d
         refund for refund in refunds if refund.status in {RefundStatus.REQUESTED, RefundStatus.SENT}
     )
     sums = {field.name: getattr(balance, field.name) for field in dataclasses.fields(balance)}
-    held = (one.capture_before for one in attempts if one.status == AttemptStatus.AUTHORISED)
+    ends = (one.capture_before for one in attempts if one.status == AttemptStatus.AUTHORISED)
     sums |= {
-        "capture_before": next(held, None),
+        "capture_before": next(ends, None),
         "on_its_way_minor": sum(refund.amount_minor for refund in waiting),
         "balance_minor": sum(one.balance_minor for one in attempts),
     }

@@ -228,8 +228,8 @@ def discount_facts(view: CartView, rules: Sequence[Rule], country: str) -> Facts
         customer_id=view.customer_id,
         has_ordered=known.has_ordered,
         uses=known.uses,
-        held=known.held,
-        held_codes=known.held_codes,
+        own_usages=known.own_usages,
+        own_codes=known.own_codes,
     )
 
 

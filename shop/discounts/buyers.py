@@ -18,12 +18,12 @@ class History:
 
     has_ordered: bool
     uses: dict[int, int]
-    held: frozenset[int]
-    held_codes: frozenset[int]
+    own_usages: frozenset[int]
+    own_codes: frozenset[int]
 
 
 _HISTORY = text(rf"""
-SELECT 'held' AS what, r.discount_id, r.code_id, 1 AS used FROM redemption r
+SELECT 'own' AS what, r.discount_id, r.code_id, 1 AS used FROM redemption r
 WHERE r.order_id = :order_id AND r.released_at IS NULL
 UNION ALL
 SELECT 'used', h.discount_id, NULL, max(h.used - (SELECT count(*) FROM redemption r
@@ -59,12 +59,12 @@ def history(
             "email": email.strip() or None,
         },
     ).all()
-    held = frozenset(row.discount_id for row in rows if row.what == "held")
+    own_usages = frozenset(row.discount_id for row in rows if row.what == "own")
     return History(
         has_ordered=any(row.what == "ordered" for row in rows),
         uses={row.discount_id: row.used for row in rows if row.what == "used"},
-        held=held,
-        held_codes=frozenset(row.code_id for row in rows if row.what == "held" and row.code_id),
+        own_usages=own_usages,
+        own_codes=frozenset(row.code_id for row in rows if row.what == "own" and row.code_id),
     )
 
 

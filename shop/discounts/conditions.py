@@ -82,7 +82,8 @@ class Rule:
 class Facts:
     """What is known about a cart. An unknown country is empty, an unknown customer None or empty.
 
-    ``uses`` and ``has_ordered`` leave out the cart's own unpaid order, whose uses are ``held``.
+    ``uses`` and ``has_ordered`` leave out the cart's own unpaid order, whose usages are
+    ``own_usages``.
     """
 
     lines: Sequence[Wanted]
@@ -93,8 +94,8 @@ class Facts:
     customer_id: int | None = None
     has_ordered: bool = False
     uses: Mapping[int, int] = field(default_factory=dict)
-    held: frozenset[int] = frozenset()
-    held_codes: frozenset[int] = frozenset()
+    own_usages: frozenset[int] = frozenset()
+    own_codes: frozenset[int] = frozenset()
 
     @property
     def subtotal_minor(self) -> int:
@@ -150,8 +151,8 @@ def _of_time(rule: Rule, facts: Facts) -> list[str]:
 
 
 def _of_limits(rule: Rule, facts: Facts) -> list[str]:
-    used = rule.used - (rule.discount_id in facts.held)
-    code_used = rule.code_used - (rule.code_id in facts.held_codes)
+    used = rule.used - (rule.discount_id in facts.own_usages)
+    code_used = rule.code_used - (rule.code_id in facts.own_codes)
     reasons = []
     if _is_full(used, rule.limit_total) or _is_full(code_used, rule.code_limit):
         reasons.append(_("This offer has been used up."))

@@ -86,7 +86,7 @@ def redeem_again(order_id: int) -> None:
 
 def lock_for(order_id: int | None, applied: Iterable[Applied]) -> None:
     """Lock, in order, the discounts that one order releases and the next one takes."""
-    held = (
+    released = (
         session.scalars(
             select(Redemption.discount_id).where(
                 Redemption.order_id == order_id, Redemption.released_at.is_(None)
@@ -95,7 +95,7 @@ def lock_for(order_id: int | None, applied: Iterable[Applied]) -> None:
         if order_id is not None
         else []
     )
-    lock_discounts([*held, *(one.discount_id for one in applied)])
+    lock_discounts([*released, *(one.discount_id for one in applied)])
 
 
 def lock_of(order_ids: Iterable[int]) -> None:

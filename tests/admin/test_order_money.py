@@ -64,7 +64,7 @@ def refunded_there(payment: Payment, amount_minor: int) -> SentRefund:
     )  # fmt: skip
 
 
-def test_a_line_goes_back_and_on_the_shelf(owner: Desk, cast: Cast) -> None:
+def test_refunded_line_is_restocked(owner: Desk, cast: Cast) -> None:
     order = kept(cast.paid_order)
     line = order.lines[0]
     with transaction():
@@ -353,7 +353,7 @@ def test_some_items_are_cancelled_and_refunded(owner: Desk, cast: Cast) -> None:
         ({"quantity": "1", "version": "1"}, "changed this order just now"),
     ],
 )
-def test_pieces_that_are_not_there_are_not_cancelled(
+def test_missing_units_are_not_cancelled(
     owner: Desk, cast: Cast, form: dict[str, str], sentence: str
 ) -> None:
     order = kept(cast.paid_order)

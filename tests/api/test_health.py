@@ -36,9 +36,7 @@ def stored(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(WebhookDelivery)) or 0
 
 
-def test_process_says_that_it_lives_without_asking_anybody(
-    client: FlaskClient, statements: list[str]
-) -> None:
+def test_liveness_asks_no_other_server(client: FlaskClient, statements: list[str]) -> None:
     assert client.get("/healthz").json == {"status": "alive"}
     assert statements == []
 

@@ -43,7 +43,7 @@ def is_untouched(order: orders.Order, version: int) -> bool:
     return made == 0 and orders.by_id(order.id).version == version
 
 
-def test_units_of_a_line_and_shipping_go_back(finance: Program, cast: Cast) -> None:
+def test_units_and_shipping_are_refunded(finance: Program, cast: Cast) -> None:
     order = cast.paid_order
     line_id = order.lines[0].id
     path = f"orders/{order.number}"
@@ -190,7 +190,7 @@ def test_amount_refund_hides_bookkeeping_from_the_customer(
         ({"twice": 1}, "lines"),
     ],
 )
-def test_what_cannot_go_back_is_named(
+def test_refused_refund_names_the_reason(
     finance: Program, cast: Cast, body: dict[str, Any], field: str
 ) -> None:
     order = cast.paid_order
@@ -212,7 +212,7 @@ def test_what_cannot_go_back_is_named(
     assert is_untouched(order, version)
 
 
-def test_nothing_goes_back_of_an_unpaid_order(finance: Program, cast: Cast) -> None:
+def test_unpaid_order_cannot_be_refunded(finance: Program, cast: Cast) -> None:
     order = cast.unpaid_order
     body = {"amount_minor": 100, "reason": "goodwill"}
 

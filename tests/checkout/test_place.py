@@ -99,7 +99,7 @@ def test_a_total_that_was_not_seen_orders_nothing(cast: Cast) -> None:
         place(people.filled_cart(cast.mug), seen_total_minor=1)
 
 
-def test_what_sold_out_meanwhile_stops_before_payment(cast: Cast) -> None:
+def test_sold_out_item_stops_before_payment(cast: Cast) -> None:
     mine, yours = people.filled_cart(cast.lamp, 2), people.filled_cart(cast.lamp, 2)
     place(yours)
 

@@ -145,7 +145,7 @@ def test_the_snapshot_refuses_to_be_written_to(healthy: Shop) -> None:
     assert doctor.run_all(checks=[writes]).exit_code == 2
 
 
-def test_snapshot_does_not_see_what_is_committed_meanwhile(own_shop: Shop) -> None:
+def test_snapshot_excludes_later_commits(own_shop: Shop) -> None:
     with doctor.snapshot() as connection:
         counted = text("SELECT count(*) FROM review")
         before = connection.scalar(counted)

@@ -44,7 +44,7 @@ def test_a_count_writes_its_variance(cast: Cast) -> None:
     assert inventory.available([mug.id]) == {mug.id: 7}
 
 
-def test_what_orders_were_promised_cannot_be_taken_away(cast: Cast) -> None:
+def test_committed_stock_cannot_be_removed(cast: Cast) -> None:
     order = cast.paid_order
     mug_id = order.lines[0].variant_id
 

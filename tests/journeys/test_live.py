@@ -37,7 +37,7 @@ NOTE_WORDS = """
 """
 
 
-def test_the_last_piece_is_gone_while_somebody_looks(shop: RunningShop, visit: Visit) -> None:
+def test_last_unit_sells_while_a_visitor_looks(shop: RunningShop, visit: Visit) -> None:
     variant = product("Last lantern", stock=1)
     looker = visit("looker")
     page = looker.goto(f"/products/{variant.product.slug}")

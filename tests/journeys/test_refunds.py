@@ -163,7 +163,7 @@ def test_dispute_holds_money_back_until_it_is_won(
     expect(page.get_by_role("button", name="Refund", exact=True)).to_be_visible()
 
 
-def test_a_customer_cancels_some_pieces(
+def test_customer_cancels_some_items(
     shop: RunningShop, owner: Visitor, visit: Visit, bowl: Variant
 ) -> None:
     key, number = bought(shop, bowl, 2)

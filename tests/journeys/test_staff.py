@@ -100,9 +100,7 @@ def vase(shop: RunningShop) -> Variant:
     return product("Brief vase", stock=10)
 
 
-def test_paid_order_is_cancelled_and_money_goes_back(
-    shop: RunningShop, owner: Visitor, vase: Variant
-) -> None:
+def test_cancelled_paid_order_is_refunded(shop: RunningShop, owner: Visitor, vase: Variant) -> None:
     key, number = bought(shop, vase)
     page = owner.goto("/admin/orders/list/?q=" + number)
     page.get_by_role("link", name=number).click()

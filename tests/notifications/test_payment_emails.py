@@ -178,7 +178,7 @@ def test_abandoned_checkout_expires_without_email(payment: payments.Payment) -> 
     assert kinds() == []
 
 
-def test_cancelled_while_processing_promises_a_refund(payment: payments.Payment) -> None:
+def test_order_cancelled_while_processing_announces_a_refund(payment: payments.Payment) -> None:
     debit(payment)
 
     with transaction():

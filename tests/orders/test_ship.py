@@ -11,7 +11,7 @@ from tests.cast import Cast
 from tests.support.stock import ledger_differences, level
 
 
-def test_shipping_one_of_two_leaves_the_other_promised(cast: Cast) -> None:
+def test_shipping_one_of_two_keeps_the_other_committed(cast: Cast) -> None:
     order = cast.paid_order
     line = order.lines[0]
 

@@ -34,7 +34,7 @@ def authorised(cast: Cast) -> tuple[orders.Order, Payment]:
     return order, payment
 
 
-def test_authorised_money_promises_stock_and_is_not_paid(authorised: Any, cast: Cast) -> None:
+def test_authorised_order_commits_stock_and_is_unpaid(authorised: Any, cast: Cast) -> None:
     order, payment = authorised
 
     assert (order.status, order.payment_status, order.paid_at) == ("confirmed", "authorised", None)
@@ -188,7 +188,7 @@ def test_paying_after_the_release_explains_the_state(authorised: Any) -> None:
         payments.start(order.id)
 
 
-def test_what_was_let_go_is_not_shipped(authorised: Any) -> None:
+def test_released_authorisation_is_not_shipped(authorised: Any) -> None:
     order, payment = authorised
     apply(payment, "canceled")
 
@@ -196,7 +196,7 @@ def test_what_was_let_go_is_not_shipped(authorised: Any) -> None:
         orders.ship(orders.lock(order.id))
 
 
-def test_what_was_taken_out_meanwhile_is_not_captured(
+def test_items_cancelled_before_capture_are_not_captured(
     authorised: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order, payment = authorised
@@ -413,7 +413,7 @@ def test_money_captured_for_cancelled_units_is_refunded(cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("units", "status", "back"), [(1, "confirmed", 1_900), (2, "cancelled", 0)]
 )
-def test_what_was_cancelled_while_stripe_captures_goes_back(
+def test_items_cancelled_during_capture_are_refunded(
     cast: Cast, monkeypatch: pytest.MonkeyPatch, units: int, status: str, back: int
 ) -> None:
     order, payment = three_with_one_cancelled(cast)

@@ -348,7 +348,7 @@ def test_units_added_since_stay_when_the_money_arrives(cast: Cast, first: str) -
     assert [line.quantity for line in carts.view(cart).lines] == [1]
 
 
-def test_rest_ordered_meanwhile_stays_in_the_cart(cast: Cast) -> None:
+def test_items_added_while_processing_stay_orderable(cast: Cast) -> None:
     cart = people.filled_cart(cast.mug, 2)
     with transaction():
         order = checkout.place_order(cart.id)

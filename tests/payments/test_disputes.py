@@ -295,7 +295,7 @@ def test_a_dispute_without_a_rate_is_refused(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("status", [s for s in STATUSES if s not in CLOSED_DISPUTES])
-def test_nothing_open_is_refunded_by_anybody(cast: Cast, status: str) -> None:
+def test_open_dispute_blocks_every_refund(cast: Cast, status: str) -> None:
     order, payment = paid(cast)
     with transaction():
         failed = payments.request_refund(

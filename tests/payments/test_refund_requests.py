@@ -61,7 +61,7 @@ def test_line_unit_and_shipping_refunds_add_up(cast: Cast) -> None:
     assert line_of(order).refunded == 2
 
 
-def test_everything_left_can_go_back_in_one_step(cast: Cast) -> None:
+def test_everything_left_is_refunded_in_one_step(cast: Cast) -> None:
     order = cast.paid_order
     ask(order, amount_minor=500, reason="goodwill")
 
@@ -116,7 +116,7 @@ def test_line_of_another_order_cannot_be_refunded(cast: Cast) -> None:
         ask(cast.paid_order, lines={line_of(other).id: 1})
 
 
-def test_nothing_goes_back_of_an_unpaid_order(cast: Cast) -> None:
+def test_unpaid_order_cannot_be_refunded(cast: Cast) -> None:
     with pytest.raises(WrongState, match="Nothing was captured"):
         ask(cast.unpaid_order, amount_minor=100)
 

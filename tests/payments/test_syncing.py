@@ -81,7 +81,7 @@ def test_late_money_buys_the_goods_while_there_are_some(cast: Cast) -> None:
     assert (level.reserved, level.committed) == (0, 2)
 
 
-def test_late_money_for_sold_out_goods_goes_back(cast: Cast) -> None:
+def test_late_payment_for_sold_out_goods_is_refunded(cast: Cast) -> None:
     order = people.order(cast.lamp, 2)
     payment = people.attempt(order)
     people.expire(order)

@@ -57,7 +57,7 @@ def test_a_message_of_five_megabytes_closes_the_socket(door, opcode):
         assert client.close_code() == 1009
 
 
-def test_message_in_too_many_pieces_closes_socket(door):
+def test_message_in_too_many_frames_closes_the_socket(door):
     with Client(door) as client:
         client.socket.send_frame(ABNF(0, 0, 0, 0, ABNF.OPCODE_TEXT, 1, b" "))
         for _ in range(100):
@@ -65,7 +65,7 @@ def test_message_in_too_many_pieces_closes_socket(door):
         assert client.close_code() == 1009
 
 
-def test_a_message_in_pieces_is_put_together(door):
+def test_fragmented_message_is_reassembled(door):
     with Client(door) as client:
         client.socket.send_frame(ABNF(0, 0, 0, 0, ABNF.OPCODE_TEXT, 1, b'{"op":'))
         client.socket.ping("in between")

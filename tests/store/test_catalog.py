@@ -233,9 +233,7 @@ def test_what_people_write_stays_text(browser: FlaskClient):
     ],
     ids=["monday morning", "monday evening", "saturday"],
 )
-def test_the_promised_days_skip_the_weekend(
-    session: object, moment: datetime, first: date, last: date
-):
+def test_arrival_days_skip_the_weekend(session: object, moment: datetime, first: date, last: date):
     with clock.freeze(moment):
         promised = arrival()
 

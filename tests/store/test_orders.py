@@ -28,7 +28,7 @@ def test_the_link_opens_the_order_for_a_guest(browser: FlaskClient, cast: Cast) 
     assert page.headers["Referrer-Policy"] == "same-origin"
 
 
-def test_receipt_is_promised_only_to_who_just_paid(browser: FlaskClient, cast: Cast) -> None:
+def test_receipt_is_announced_only_after_payment(browser: FlaskClient, cast: Cast) -> None:
     order = cast.paid_order
 
     just_paid = browser.get(link(order) + "&thanks=1").text
@@ -130,7 +130,7 @@ def test_cancelling_a_refunded_order_mentions_the_charge(browser: FlaskClient, c
     assert "Nothing was charged" not in answer.text
 
 
-def test_some_pieces_are_cancelled_and_paid_back(browser: FlaskClient, cast: Cast) -> None:
+def test_some_items_are_cancelled_and_refunded(browser: FlaskClient, cast: Cast) -> None:
     order = cast.paid_order
     with db.transaction():
         orders.lock(order.id).lines[0].variant_title = "Ember"
@@ -163,7 +163,7 @@ def test_some_pieces_are_cancelled_and_paid_back(browser: FlaskClient, cast: Cas
         ("", 422, "must be a whole number"),
     ],
 )
-def test_pieces_that_are_not_there_are_not_cancelled(
+def test_missing_units_are_not_cancelled(
     browser: FlaskClient, cast: Cast, pieces: str, status: int, sentence: str
 ) -> None:
     order = cast.paid_order

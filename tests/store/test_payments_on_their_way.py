@@ -245,7 +245,7 @@ def test_failed_debit_expires_with_words(browser: FlaskClient, payment: payments
 
 
 @pytest.mark.parametrize("wait", ["processing", "voucher"])
-def test_payment_page_leads_to_the_order_meanwhile(
+def test_payment_page_of_a_waiting_order_redirects(
     browser: FlaskClient, payment: payments.Payment, wait: str
 ) -> None:
     order = becomes(payment, "processing") if wait == "processing" else voucher(payment)
