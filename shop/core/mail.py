@@ -41,7 +41,7 @@ def is_configured() -> bool:
 
 
 def sender() -> str:
-    """The From address of every mail."""
+    """The From address of every email."""
     return _server.sender
 
 

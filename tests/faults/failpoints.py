@@ -57,7 +57,7 @@ class Run:
             if not in_the_relay:
                 return self._die_and_recover(place)
             with self._relay:  # one death at a time, and not more than its supervisor forgives
-                eventually(self._rig.relay_may_die, within_s=60, what="the relay is settled")
+                eventually(self._rig.relay_may_die, within_s=60, what="the relay is idle")
                 self._rig.note_relay_death()
                 return self._die_and_recover(place)
         except Exception as error:

@@ -47,7 +47,7 @@ MAX_WAITING = 100
 MAIL = "already_registered"
 TIMED_OUT = "57014"
 DECLINED = "4000000000000002"
-SETTLED_WITHIN_S = 180.0
+PAID_WITHIN_S = 180.0
 
 Figures = dict[str, Any]
 
@@ -134,29 +134,29 @@ def webhooks(rig: Rig, count: int, seed: int) -> Figures:
         paid_at[id_of(order)] = time.time()
 
     _all(one, count)
-    deadline = time.monotonic() + SETTLED_WITHIN_S + 20
+    deadline = time.monotonic() + PAID_WITHIN_S + 20
     while time.monotonic() < deadline:
-        settled = _count_by('SELECT id, extract(epoch FROM paid_at) FROM "order"')
-        if all(settled[order] for order in paid_at):
+        paid = _count_by('SELECT id, extract(epoch FROM paid_at) FROM "order"')
+        if all(paid[order] for order in paid_at):
             break
         time.sleep(1)
-    waits = sorted(float(settled[order] or 1e9) - at for order, at in paid_at.items())
+    waits = sorted(float(paid[order] or 1e9) - at for order, at in paid_at.items())
     status = _rows("SELECT id, status || ' ' || payment_status FROM \"order\"")
     wrong = [f"order {one} is {status[one]}" for one in paid_at if status[one] != "confirmed paid"]
     wrong += [f"order {one} is {status[one]}" for one in left if status[one] != "pending unpaid"]
     rig.shop.control(reset=True)
     states = Counter(row["state"] for row in books.stripe_state(rig.shop.stripe_url)["deliveries"])
-    late = sum(wait > SETTLED_WITHIN_S for wait in waits)
+    late = sum(wait > PAID_WITHIN_S for wait in waits)
     return {
         "payments": count,
         "of them paid, left unpaid": [len(paid_at), len(left)],
         "messages": dict(states),
-        "settled after, median, 99 %, longest, in s": [
+        "paid after, median, 99 %, longest, in s": [
             round(waits[round(part * (len(waits) - 1))], 1) for part in (0.5, 0.99, 1)
         ],
-        "settled later than 180 s": late,
+        "paid later than 180 s": late,
         "wrong states": len(wrong),
-        "wrong": wrong + failpoints.wait_until_idle(rig) + [f"{late} settled late"] * (late > 0),
+        "wrong": wrong + failpoints.wait_until_idle(rig) + [f"{late} paid late"] * (late > 0),
     }
 
 

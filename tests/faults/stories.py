@@ -215,7 +215,7 @@ def paid(who: Actors) -> tuple[End, str]:
     return end, str(found.intent_id)
 
 
-def compare(who: Actors) -> End:
+def reconcile(who: Actors) -> End:
     """Buy, and reconcile with Stripe, again if that died."""
     end = buy(who)
     while who.rig.flask("reconcile", "--days", "1").returncode == -signal.SIGKILL:
@@ -258,7 +258,7 @@ STORIES: dict[str, Callable[[Actors], End]] = {
     "fetch-warning": buy_and_be_warned("fraud_warning"),
     "fetch-review": buy_and_be_warned("review"),
     "fetch-payout": buy_and_be_warned("payout"),
-    "fetch-page": compare,
+    "fetch-page": reconcile,
     "write-image": upload,
     "store-image": upload,
     "finish-image": upload,

@@ -35,7 +35,7 @@ def faults_of(visitor: Visitor, path: str, window: ViewportSize) -> list[str]:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         if path:
             visitor.goto(path)
-        visitor.settle()
+        visitor.wait_until_idle()
         found += [f"{page.url} {scheme}: {fault}" for fault in axe.violations(page)]
     name = re.sub(r"[^a-z0-9]+", "-", page.url.partition("//")[2].partition("/")[2]) or "home"
     visitor.snap(f"dark-{visitor.name}-{name[:60]}")
@@ -154,7 +154,7 @@ def emails_to(email: str, number: int) -> list[EmailMessage]:
     """The emails to somebody, once there are so many."""
     deadline = time.monotonic() + PATIENCE_MS / 1000
     while len(found := _emails(email)) < number:
-        assert time.monotonic() < deadline, f"only {len(found)} mails"
+        assert time.monotonic() < deadline, f"only {len(found)} emails"
         time.sleep(0.2)
     return found
 

@@ -46,7 +46,7 @@ EXPECTED = re.compile(
 )
 
 # Colours that are still on their way are not what people see.
-SETTLED = """async () => {
+IDLE = """async () => {
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     const endless = (one) => one.effect?.getComputedTiming().endTime === Infinity;
     const ending = document.getAnimations().filter((one) => !endless(one));
@@ -103,15 +103,15 @@ class Visitor:
         """The page is still the one that was marked."""
         assert self.page.evaluate("window.__mark") is True, f"{self.name}'s page was reloaded"
 
-    def settle(self) -> None:
+    def wait_until_idle(self) -> None:
         """Wait until nothing moves or fades any more."""
-        self.page.evaluate(SETTLED)
+        self.page.evaluate(IDLE)
 
     def snap(self, name: str) -> None:
         """Keep an image of the page if ``SHOP_PICTURES`` names a folder for them."""
         if folder := os.environ.get("SHOP_PICTURES"):
             if self._has_scripts:
-                self.settle()
+                self.wait_until_idle()
             self.page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
 
     def _listen(self, socket: WebSocket) -> None:
