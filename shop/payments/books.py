@@ -78,7 +78,7 @@ def of_orders(connection: Connection, which: ColumnElement[bool]) -> Iterator[Or
 
 
 def never_owed(connection: Connection) -> Mapping[int, int]:
-    """Returns what the units come to that were called off before their order was paid for, by
+    """Returns what the units come to that were cancelled before their order was paid for, by
     order; of orders without any there is nothing."""
     units = units_in(connection.scalars(unpaid_cancellations(true())))
     lines = select(

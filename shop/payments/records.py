@@ -134,7 +134,7 @@ def add_up(rows: Iterable[tuple[int, str, bool, int]], *, disputes: int) -> Bala
 
 
 def recount(order: orders.Order) -> Balance:
-    """Set the order's payment status to what its money events say. Gives what they add up to."""
+    """Set the order's payment status to what its money events say. Returns what they add up to."""
     balance = balance_of(order.id, order.currency)
     was_paid = balance.captured_minor or order.paid_at is not None
     never_owed = refundable.never_owed(order) if was_paid else 0

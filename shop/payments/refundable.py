@@ -209,7 +209,7 @@ def unpaid_of(order: orders.Order) -> Mapping[int, int]:
 
 
 def shipping_of(order: orders.Order) -> int:
-    """What the delivery cost the customer, its tax included."""
+    """What the shipping cost the customer, its tax included."""
     included = order.prices_include_tax
     return gross_of(order.shipping_minor, order.shipping_tax_minor, prices_include_tax=included)
 

@@ -180,9 +180,7 @@ def test_a_saved_product_leads_back_to_the_filtered_list(editor: Desk, mug: Vari
     assert back in " ".join(editor.text(saved.location).split())
 
 
-def test_the_second_of_two_editors_is_told_and_keeps_their_words(
-    editor: Desk, mug: Variant
-) -> None:
+def test_second_editor_is_warned_and_keeps_their_text(editor: Desk, mug: Variant) -> None:
     answer = editor.post(
         f"/admin/products/edit/{mug.product_id}",
         details(tagline="Mine", seen="2020-01-01T00:00:00+00:00"),

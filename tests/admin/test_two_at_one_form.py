@@ -99,7 +99,7 @@ def test_a_conflict_shows_what_was_merged_beside_it(owner: Desk) -> None:
     assert re.search(r"Someone else has changed this to “Crow”", refused.text)
 
 
-def test_a_form_that_was_refused_for_its_values_still_notices(owner: Desk) -> None:
+def test_refused_form_still_detects_unsaved_changes(owner: Desk) -> None:
     owner.post("/admin/shipping/add", METHOD)
     made = db.session.scalars(select(ShippingMethod).filter_by(code="pigeon")).one()
     path = f"/admin/shipping/edit/{made.id}"

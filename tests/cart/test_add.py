@@ -2,7 +2,7 @@
 
 import pytest
 
-from shop import cart
+from shop import cart as carts
 from shop.cart import NotEnough
 from shop.core.db import transaction
 from shop.core.errors import Invalid, NotFound
@@ -13,27 +13,27 @@ from tests.cast import Cast
 def test_impossible_quantities_are_refused(cast: Cast, quantity: object) -> None:
     mug = cast.mug
     with transaction():
-        basket = cart.open_cart()
+        cart = carts.open_cart()
 
     with pytest.raises(Invalid, match="quantity"), transaction():
-        cart.add(basket, mug.id, quantity)  # type: ignore[arg-type]
+        carts.add(cart, mug.id, quantity)  # type: ignore[arg-type]
 
 
-def test_more_than_there_is_can_be_capped_with_a_note(cast: Cast) -> None:
+def test_quantity_above_stock_can_be_capped_with_note(cast: Cast) -> None:
     lamp = cast.lamp
     with transaction():
-        basket = cart.open_cart()
-        note = cart.add(basket, lamp.id, 5, cap=True)
+        cart = carts.open_cart()
+        note = carts.add(cart, lamp.id, 5, cap=True)
 
     assert "Only 2" in note
-    assert cart.view(basket).count == 2
+    assert carts.view(cart).count == 2
     with pytest.raises(NotEnough), transaction():
-        cart.add(basket, lamp.id, 1)
+        carts.add(cart, lamp.id, 1)
 
 
 def test_a_draft_cannot_be_put_into_a_cart(cast: Cast) -> None:
     with transaction():
-        basket = cart.open_cart()
+        cart = carts.open_cart()
 
     with pytest.raises(NotFound), transaction():
-        cart.add(basket, 999_999, 1)
+        carts.add(cart, 999_999, 1)

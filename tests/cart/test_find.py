@@ -5,7 +5,7 @@ from shop.core.db import transaction
 from tests.cast import Cast
 
 
-def test_somebody_elses_cart_is_not_found_by_its_token(cast: Cast) -> None:
+def test_foreign_cart_is_not_found_by_its_token(cast: Cast) -> None:
     ada = cast.ada
     with transaction():
         own = cart.open_cart(ada.id)

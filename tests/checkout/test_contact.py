@@ -2,18 +2,19 @@
 
 import pytest
 
-from shop import cart, checkout
-from shop.checkout import NoDelivery
+from shop import cart as carts
+from shop import checkout
+from shop.checkout import NoShipping
 from shop.core.db import transaction
 from tests import cast as people
 from tests.cast import Cast
 
 
-def test_we_do_not_promise_delivery_where_we_cannot_send(cast: Cast) -> None:
+def test_no_arrival_date_where_we_cannot_ship(cast: Cast) -> None:
     with transaction():
-        basket = cart.open_cart()
+        cart = carts.open_cart()
 
-    with pytest.raises(NoDelivery), transaction():
+    with pytest.raises(NoShipping), transaction():
         checkout.set_contact(
-            basket, email="ada@example.com", address=people.ADDRESS | {"country": "BR"}
+            cart, email="ada@example.com", address=people.ADDRESS | {"country": "BR"}
         )

@@ -1,44 +1,45 @@
 """Signing in brings the guest's cart and its order along."""
 
-from shop import cart, checkout, inventory, orders
+from shop import cart as carts
+from shop import checkout, inventory, orders
 from shop.core.db import transaction
 from tests import cast as people
 from tests.cast import Cast
 
 
-def place(basket: cart.Cart) -> orders.Order:
+def place(cart: carts.Cart) -> orders.Order:
     with transaction():
-        return checkout.place_order(basket.id)
+        return checkout.place_order(cart.id)
 
 
 def test_signing_in_brings_the_guest_cart_along(cast: Cast) -> None:
     ada, mug, lamp = cast.ada, cast.mug, cast.lamp
     with transaction():
-        own, guest = cart.open_cart(ada.id), cart.open_cart()
-        cart.add(own, mug.id, 5)
-        cart.add(guest, mug.id, 1)
-        cart.add(guest, lamp.id, 2)
+        own, guest = carts.open_cart(ada.id), carts.open_cart()
+        carts.add(own, mug.id, 5)
+        carts.add(guest, mug.id, 1)
+        carts.add(guest, lamp.id, 2)
 
     with transaction():
         merged, notes = checkout.merge_carts(guest, ada.id)
 
     assert merged is not None and merged.id == own.id
-    lines = {line.variant_id: line.quantity for line in cart.view(own).lines}
+    lines = {line.variant_id: line.quantity for line in carts.view(own).lines}
     assert lines == {mug.id: 1, lamp.id: 2}
     assert notes == ["Tidal mug: now 1 instead of 5."]
 
 
-def test_who_signs_in_between_finds_the_order_in_the_account(cast: Cast) -> None:
-    basket = people.filled_cart(cast.mug)
-    order, ada = place(basket), cast.ada
+def test_who_signs_in_between_finds_order_in_account(cast: Cast) -> None:
+    cart = people.filled_cart(cast.mug)
+    order, ada = place(cart), cast.ada
     with transaction():
-        checkout.merge_carts(basket, ada.id)
+        checkout.merge_carts(cart, ada.id)
 
-    assert place(basket).id == order.id
+    assert place(cart).id == order.id
     assert [row.id for row in orders.of_customer(ada.id).rows] == [order.id]
 
 
-def test_paying_after_signing_in_empties_the_cart_that_the_goods_moved_to(cast: Cast) -> None:
+def test_paying_after_sign_in_empties_the_merged_cart(cast: Cast) -> None:
     mug, lamp, ada = cast.mug, cast.lamp, cast.ada
     own = people.filled_cart(mug, 3, customer_id=ada.id)
     guest = people.filled_cart(lamp, 2)
@@ -46,10 +47,10 @@ def test_paying_after_signing_in_empties_the_cart_that_the_goods_moved_to(cast: 
     with transaction():
         checkout.merge_carts(guest, ada.id)
 
-    assert cart.view(own).problems == []
+    assert carts.view(own).problems == []
     people.pay(order)
 
-    assert [(line.variant_id, line.quantity) for line in cart.view(own).lines] == [(mug.id, 3)]
+    assert [(line.variant_id, line.quantity) for line in carts.view(own).lines] == [(mug.id, 3)]
 
 
 def test_a_dead_order_of_another_device_does_not_hide_the_own_hold(cast: Cast) -> None:
@@ -63,10 +64,10 @@ def test_a_dead_order_of_another_device_does_not_hide_the_own_hold(cast: Cast) -
     with transaction():
         checkout.merge_carts(guest, ada.id)
 
-    assert cart.view(own).problems == []
+    assert carts.view(own).problems == []
 
 
-def test_ordering_anew_after_signing_in_replaces_the_guests_order(cast: Cast) -> None:
+def test_order_after_sign_in_replaces_the_guest_order(cast: Cast) -> None:
     lamp, ada = cast.lamp, cast.ada
     own = people.filled_cart(cast.mug, customer_id=ada.id)
     guest = people.filled_cart(lamp, 2)

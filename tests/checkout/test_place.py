@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from shop import cart, catalog, checkout, inventory, orders
+from shop import cart as carts
+from shop import catalog, checkout, inventory, orders
 from shop.cart import CartChanged
 from shop.checkout import CartProblems
 from shop.core import clock
@@ -115,7 +116,7 @@ def test_an_empty_cart_orders_nothing(cast: Cast) -> None:
         place(cart)
 
 
-def test_a_price_that_changed_since_is_never_charged_by_an_older_order(cast: Cast) -> None:
+def test_older_order_never_charges_a_changed_price(cast: Cast) -> None:
     cart = people.filled_cart(cast.mug)
     first = place(cart)
     with transaction():
@@ -139,7 +140,7 @@ def test_expired_order_does_not_stop_a_new_one(
     assert (first.status, second.status) == ("cancelled", "pending")
 
 
-def test_what_no_card_can_be_charged_is_not_ordered(cast: Cast) -> None:
+def test_total_above_card_limit_is_not_ordered(cast: Cast) -> None:
     offer(kind="free_shipping", value=0)
     pin = people.product("Pin", price_minor=49)
     yacht = people.product("Yacht", price_minor=2_000_000_000)

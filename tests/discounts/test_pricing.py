@@ -325,7 +325,7 @@ def test_free_goods_still_decide_the_shipping_tax() -> None:
 
 
 @pytest.mark.parametrize("included", [True, False])
-def test_mixed_rates_split_delivery_and_add_up(included: bool) -> None:
+def test_mixed_rates_split_shipping_and_add_up(included: bool) -> None:
     rates = {"standard": Decimal("0.19"), "reduced": Decimal("0.07")}
     lines = [Line(1, 999, "standard"), Line(3, 333, "reduced")]
 

@@ -20,7 +20,7 @@ def test_a_shipped_order_cannot_be_cancelled(cast: Cast) -> None:
     assert order.status == "confirmed"
 
 
-def test_cancelling_a_paid_order_frees_its_stock_and_asks_for_a_refund(cast: Cast) -> None:
+def test_cancelling_a_paid_order_releases_stock_and_refunds(cast: Cast) -> None:
     order = cast.paid_order
 
     with transaction():

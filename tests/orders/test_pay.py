@@ -5,7 +5,7 @@ from tests.cast import Cast
 from tests.support.stock import level
 
 
-def test_a_paid_order_is_promised_its_stock_and_empties_the_cart(cast: Cast) -> None:
+def test_paid_order_commits_stock_and_empties_the_cart(cast: Cast) -> None:
     order = cast.paid_order
 
     assert (order.status, order.payment_status) == ("confirmed", "paid")

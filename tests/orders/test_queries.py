@@ -17,7 +17,7 @@ def test_the_timeline_tells_the_story_in_order(cast: Cast) -> None:
     assert told == ["OrderPlaced", "OrderPaid", "OrderProcessing", "OrderShipped"]
 
 
-def test_the_desk_finds_by_number_mail_and_name(cast: Cast) -> None:
+def test_order_list_finds_number_email_and_name(cast: Cast) -> None:
     order = cast.paid_order
 
     for q in (order.number, "ada@example", "lovelace ada"):

@@ -61,7 +61,7 @@ def test_a_foreign_line_cannot_be_shipped(cast: Cast) -> None:
         orders.ship(orders.lock(order.id), {other.lines[0].id: 1})
 
 
-def test_what_arrives_belongs_to_the_orders_that_were_paid_first(cast: Cast) -> None:
+def test_received_stock_goes_to_earlier_paid_orders(cast: Cast) -> None:
     lamp = cast.lamp  # there are two
     with transaction():
         inventory.allow_backorder(lamp.id, True)

@@ -10,7 +10,7 @@ from shop.core.db import session, transaction
 from shop.payments.models import DisputeStatus, Payment
 from tests import cast as people
 from tests.cast import Cast
-from tests.payments.test_comparing import paid_there
+from tests.payments.test_reconciliation import paid_there
 from tests.payments.test_unapplied import hear, paid
 from tests.tools import stripe_rig
 

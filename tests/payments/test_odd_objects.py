@@ -13,8 +13,8 @@ from shop.payments import attempts, ownership
 from shop.payments.models import Payment, PaymentEvent, Refund, Task
 from tests.admin.desk import sit
 from tests.cast import Cast
-from tests.payments.test_comparing import paid_there
 from tests.payments.test_ownership import foreign, shown
+from tests.payments.test_reconciliation import paid_there
 from tests.payments.test_unapplied import hear, paid, refund_there, tasks
 from tests.tools import stripe_rig
 

@@ -19,7 +19,7 @@ from shop.payments.models import (
 )
 from tests import cast as people
 from tests.cast import Cast
-from tests.payments.test_comparing import VISA, paid_there
+from tests.payments.test_reconciliation import VISA, paid_there
 from tests.payments.test_unapplied import hear, paid, tasks
 from tests.tools import stripe_rig
 

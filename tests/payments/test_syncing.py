@@ -69,7 +69,7 @@ def test_another_currency_is_never_paid(cast: Cast) -> None:
     assert apply(payment, currency="JPY") == "amount differs"
 
 
-def test_late_money_buys_the_goods_while_there_are_some(cast: Cast) -> None:
+def test_late_money_buys_goods_while_there_are_some(cast: Cast) -> None:
     order = cast.unpaid_order
     payment = people.attempt(order)
     people.expire(order)

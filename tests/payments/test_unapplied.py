@@ -12,7 +12,7 @@ from shop.payments import webhooks
 from shop.payments.models import Dispute, Payment, Refund, Task, WebhookDelivery
 from tests import cast as people
 from tests.cast import Cast
-from tests.payments.test_comparing import paid_there
+from tests.payments.test_reconciliation import paid_there
 from tests.tools import stripe_rig
 
 HUGE = 10**30

@@ -17,17 +17,17 @@ def test_a_stored_message_is_stored_once(cast: Cast) -> None:
     }
 
     with transaction():
-        stored = [webhooks.record_delivery(message) for _ in range(3)]
+        stored = [webhooks.record_verified(message) for _ in range(3)]
 
     assert stored == [True, False, False]
     assert count_events("WebhookReceived") == 1
 
 
-def test_a_message_that_tells_nothing_is_kept_and_wakes_nobody(cast: Cast) -> None:
+def test_message_without_content_is_stored_and_wakes_nobody(cast: Cast) -> None:
     message = {"id": "evt_2", "type": "charge.updated", "data": {"object": {"id": "ch_1"}}}
 
     with transaction():
-        assert webhooks.record_delivery(message)
+        assert webhooks.record_verified(message)
 
     assert count_events("WebhookReceived") == 0
     with transaction() as session:

@@ -39,7 +39,7 @@ from shop.core.db import session
 from shop.core.errors import NotFound
 from shop.core.i18n import gettext as _
 from shop.core.i18n import lazy_gettext, lazy_ngettext
-from shop.notifications import MailMessage
+from shop.notifications import EmailMessage
 from shop.orders import FulfilmentStatus, Order, OrderStatus, PaymentStatus, ShipmentStatus
 from shop.payments import Payment
 

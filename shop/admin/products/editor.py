@@ -49,6 +49,7 @@ from shop.admin.products.forms import (
     written_fields,
 )
 from shop.admin.products.list import AVAILABLE, IMAGE_KEY, VARIANT_COUNT
+from shop.catalog.images import MAX_IMAGES
 from shop.catalog.models import Category, Option, Product, ProductStatus, Variant
 from shop.catalog.models import Image as ProductImage
 from shop.catalog.wording import html_of
