@@ -218,7 +218,7 @@ def unpaid_units(order_id: int) -> dict[int, int]:
 
 def unpaid_cancellations(which: ColumnElement[bool]) -> Select[tuple[dict[str, Any]]]:
     """Returns what was written down whenever units were taken out of ``which`` orders while their
-    money was only held on the card; ``units_in`` reads it."""
+    money was only authorised; ``units_in`` reads it."""
     paid = aliased(EventRecord)
     first_paid = (
         select(func.min(paid.id))

@@ -146,7 +146,7 @@ def worth_of_cancelled(order: orders.Order) -> int:
 
 def cancelled_unpaid(order: orders.Order) -> tuple[int, int]:
     """What the units come to that were cancelled before the money was taken, while it is only
-    held: so far; and the tax in it."""
+    authorised: so far; and the tax in it."""
     is_authorised = order.payment_status == PaymentStatus.AUTHORISED
     units = {line.id: line.cancelled for line in order.lines} if is_authorised else unpaid_of(order)
     tax = sum(
