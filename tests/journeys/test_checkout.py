@@ -85,3 +85,13 @@ def test_totals_follow_the_chosen_shipping_method(shelf: Shelf, visit: Visit) ->
     page.get_by_role("radio", name="Standard").check()
     expect(aside).to_contain_text("Including €14.21 VAT")
     guest.assert_not_reloaded()
+
+
+def test_one_more_in_the_drawer_is_one_more(shelf: Shelf, visit: Visit) -> None:
+    page = visit("counter").goto(f"/products/{shelf.lamp.slug}")
+    add_to_cart(page)
+    drawer = page.get_by_role("dialog")
+
+    drawer.get_by_role("button", name="One more").click()
+
+    expect(page.locator("[data-cart-link] .cart-count")).to_have_text("2")
