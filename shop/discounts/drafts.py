@@ -46,6 +46,11 @@ MAX_USES = 1_000_000_000
 # So many products can be chosen one by one, so many categories and so many customers.
 MAX_CHOSEN = 500
 MAX_NAME_LENGTH = 80
+# What a discount has just as it is written.
+_AS_WRITTEN = (
+    "kind", "value", "lane", "min_subtotal_minor", "starts_at", "ends_at", "limit_total",
+)  # fmt: skip
+_FLAGS = ("is_automatic", "is_active", "is_targeted", "first_order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +100,30 @@ def draft_of(discount: Discount, **changes: Any) -> Draft:
 
 def checked(draft: Draft, currency: str) -> dict[str, Any]:
     """The columns of a draft. Raises ``Invalid`` with the field that cannot be."""
+    name = _name(draft)
+    _check_choices(draft, currency)
+    _check_value(draft, currency)
+    _check_limits(draft, currency)
+    _check_period(draft)
+    return {
+        "name": name,
+        **{field: getattr(draft, field) for field in _AS_WRITTEN},
+        **{field: bool(getattr(draft, field)) for field in _FLAGS},
+        **_goods(draft),
+        **_audience(draft),
+        **_quantities(draft),
+        "countries": _countries(draft.countries),
+    }
+
+
+def _name(draft: Draft) -> str:
     name = " ".join(draft.name.split())
     if not 1 <= len(name) <= MAX_NAME_LENGTH:
         raise Invalid(_("A name has 1 to %(most)s characters.", most=MAX_NAME_LENGTH), field="name")
+    return name
+
+
+def _check_choices(draft: Draft, currency: str) -> None:
     for field, known in (("kind", KINDS), ("lane", LANES), ("audience", AUDIENCES)):
         if getattr(draft, field) not in known:
             raise Invalid(_("Choose one of: %(choices)s.", choices=", ".join(known)), field=field)
@@ -105,40 +131,38 @@ def checked(draft: Draft, currency: str) -> dict[str, Any]:
         raise Invalid(
             _("Prices of this shop are in %(currency)s.", currency=currency), field="currency"
         )
-    _check_value(draft, currency)
-    _check_limits(draft, currency)
-    _check_period(draft)
+
+
+def _goods(draft: Draft) -> dict[str, Any]:
+    """What it applies to; everything unless it is targeted."""
     categories = _rows(Category, draft.category_ids, "category_ids")
     products = _rows(Product, draft.product_ids, "product_ids")
-    if draft.is_targeted and not (categories or products):
+    if not draft.is_targeted:
+        return {"categories": [], "products": []}
+    if not (categories or products):
         raise Invalid(_("Choose at least one category or product."), field="category_ids")
+    return {"categories": categories, "products": products}
+
+
+def _audience(draft: Draft) -> dict[str, Any]:
+    """Who may have it, and how often."""
     customers = _rows(Customer, draft.customer_ids, "customer_ids")
-    if draft.audience == Audience.CHOSEN and not customers:
+    is_chosen = draft.audience == Audience.CHOSEN
+    if is_chosen and not customers:
         raise Invalid(_("Choose at least one customer."), field="customer_ids")
-    by_number = draft.kind == DiscountKind.BUY_X_GET_Y
-    # Two first orders at the same moment: the limit per customer stops the second.
-    per_customer = 1 if draft.first_order else draft.limit_per_customer
     return {
-        "name": name,
-        "kind": draft.kind,
-        "value": draft.value,
+        "audience": draft.audience,
+        "customers": customers if is_chosen else [],
+        # Two first orders at the same moment: the limit per customer stops the second.
+        "limit_per_customer": 1 if draft.first_order else draft.limit_per_customer,
+    }
+
+
+def _quantities(draft: Draft) -> dict[str, int]:
+    by_number = draft.kind == DiscountKind.BUY_X_GET_Y
+    return {
         "buy_quantity": draft.buy_quantity if by_number else 0,
         "get_quantity": draft.get_quantity if by_number else 0,
-        "lane": draft.lane,
-        "is_automatic": bool(draft.is_automatic),
-        "is_active": bool(draft.is_active),
-        "is_targeted": bool(draft.is_targeted),
-        "categories": categories if draft.is_targeted else [],
-        "products": products if draft.is_targeted else [],
-        "min_subtotal_minor": draft.min_subtotal_minor,
-        "audience": draft.audience,
-        "customers": customers if draft.audience == Audience.CHOSEN else [],
-        "first_order": bool(draft.first_order),
-        "countries": _countries(draft.countries),
-        "starts_at": draft.starts_at,
-        "ends_at": draft.ends_at,
-        "limit_total": draft.limit_total,
-        "limit_per_customer": per_customer,
     }
 
 
