@@ -85,7 +85,11 @@ def _compared(test: nodes.Expr) -> Iterator[str]:
     compares = [test] if isinstance(test, nodes.Compare) else test.find_all(nodes.Compare)
     for compare in compares:
         for operand in compare.ops:
-            words = operand.expr.items if isinstance(operand.expr, nodes.Tuple | nodes.List) else [operand.expr]
+            words = (
+                operand.expr.items
+                if isinstance(operand.expr, nodes.Tuple | nodes.List)
+                else [operand.expr]
+            )
             if any(isinstance(word, nodes.Const) and isinstance(word.value, str) for word in words):
                 yield _name(compare.expr)
 

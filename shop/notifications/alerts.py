@@ -37,8 +37,8 @@ def send_low_stock(event: StockLow) -> None:
     named = {row.id: row for row in rows}
     low = [
         {
-            "name": named[change["variant_id"]].name,
-            "title": named[change["variant_id"]].title,
+            "name": (row := named[change["variant_id"]]).name,
+            "full_name": ", ".join(filter(None, (row.name, row.title))),
             "sku": change["sku"],
             "left": max(0, change["after"]),
             "path": f"/admin/inventory/show/{change['variant_id']}",
@@ -47,4 +47,4 @@ def send_low_stock(event: StockLow) -> None:
         if change["variant_id"] in named
     ]
     if low:
-        queue("low_stock", f"low_stock:{tokens.new_token()}", to, low=low)
+        queue("low_stock", f"low_stock:{tokens.new_token()}", to, low=low, more=len(low) - 1)

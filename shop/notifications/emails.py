@@ -66,7 +66,8 @@ def send_receipt(event: OrderPaid) -> None:
         "receipt",
         f"receipt:{order.id}",
         order,
-        cancelled_unpaid=cancelled_unpaid,
+        owed_minor=owed,
+        called_off=called_off,
         tax_minor=order.tax_minor - (tax if order.prices_include_tax else 0),
         charged=charged if charged < owed else None,
     )
@@ -186,7 +187,14 @@ def send_refunded(event: OrderRefunded) -> None:
     """Money went back."""
     order = orders.by_id(event.order_id)
     refund = session.get_one(payments.Refund, event.refund_id)
-    _about_order("refunded", f"refunded:{refund.id}", order, refund=refund)
+    parts_minor = refund.shipping_minor + sum(part.amount_minor for part in refund.lines)
+    _about_order(
+        "refunded",
+        f"refunded:{refund.id}",
+        order,
+        refund=refund,
+        is_sum=refund.amount_minor == parts_minor,
+    )
 
 
 def send_late_payment(event: LatePaymentRefused) -> None:
@@ -197,8 +205,10 @@ def send_late_payment(event: LatePaymentRefused) -> None:
         "late_payment",
         f"late_payment:{event.payment_id}",
         order,
-        cause=event.cause,
         paid=paid,
+        replaced_by=paid if paid and paid.id != order.id else None,
+        is_paid_twice=event.cause == LateCause.PAID_TWICE,
+        is_cancelled=event.cause == LateCause.CANCELLED,
         is_released=not session.get_one(payments.Payment, event.payment_id).captured_minor,
     )
 

@@ -191,6 +191,16 @@ class OrderLine(Base):
     order: Mapped[Order] = relationship(back_populates="lines")
 
     @property
+    def full_name(self) -> str:
+        """What was bought, with its variant if there are several: ``Mug, Blue``."""
+        return ", ".join(filter(None, (self.name, self.variant_title)))
+
+    @property
+    def undiscounted_minor(self) -> int:
+        """What the line costs before its discount."""
+        return self.total_minor + self.discount_minor
+
+    @property
     def open_quantity(self) -> int:
         """Units that are still to be sent."""
         return self.quantity - self.shipped - self.cancelled
