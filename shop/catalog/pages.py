@@ -8,6 +8,8 @@ Prices are in minor units of the shop's one currency. An ``ImageView`` becomes a
 from dataclasses import dataclass, field
 from typing import Literal
 
+SHOWN_SWATCHES = 5
+
 Sort = Literal["relevance", "newest", "price_asc", "price_desc", "popular"]
 
 
@@ -54,6 +56,16 @@ class ImageView:
     widths: tuple[int, ...]
     option_value_id: int | None
 
+    @property
+    def middle_width(self) -> int:
+        """The rendition for browsers that choose none themselves; 0, the original, without any."""
+        return self.widths[len(self.widths) // 2] if self.widths else 0
+
+    @property
+    def full_width(self) -> int:
+        """The largest rendition; 0, the original, without any."""
+        return max(self.widths, default=0)
+
 
 @dataclass(frozen=True, slots=True)
 class ProductCard:
@@ -73,6 +85,21 @@ class ProductCard:
     rating: float | None
     rating_count: int
     is_new: bool
+
+    @property
+    def colours(self) -> str:
+        """The colours' names, for those who do not see the swatches."""
+        return ", ".join(name for name, _ in self.swatches)
+
+    @property
+    def shown_swatches(self) -> tuple[tuple[str, str], ...]:
+        """The colours that a card has room for."""
+        return self.swatches[:SHOWN_SWATCHES]
+
+    @property
+    def more_swatches(self) -> int:
+        """How many colours there are beside the shown ones."""
+        return max(0, len(self.swatches) - SHOWN_SWATCHES)
 
 
 @dataclass(frozen=True, slots=True)

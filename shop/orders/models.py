@@ -148,6 +148,21 @@ class Order(Base):
     def __str__(self) -> str:
         return self.number
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether it waits for its payment."""
+        return self.status == OrderStatus.PENDING
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether its payment did not come in time."""
+        return self.status == OrderStatus.EXPIRED
+
+    @property
+    def open_units(self) -> int:
+        """How many units are still to be sent."""
+        return sum(line.open_quantity for line in self.lines)
+
 
 class OrderLine(Base):
     """A line as it was agreed: names, SKU and prices are snapshots. Amounts in minor units.

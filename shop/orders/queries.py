@@ -105,6 +105,16 @@ class OrderList:
     def pages(self) -> int:
         return max(1, -(-self.total // self.per_page))
 
+    @property
+    def previous(self) -> int | None:
+        """The page with newer orders."""
+        return self.page - 1 if self.page > 1 else None
+
+    @property
+    def next(self) -> int | None:
+        """The page with older orders."""
+        return self.page + 1 if self.page < self.pages else None
+
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:

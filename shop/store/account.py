@@ -4,15 +4,19 @@ No answer here tells a stranger whether an address is known. Emailed links open 
 button: mail programs follow links to look at them, and looking must not use a link up.
 """
 
+from collections.abc import Iterable
+
 from flask import flash, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
+from markupsafe import Markup
 
 from shop import checkout, customers, orders
 from shop.core import devices
 from shop.core.db import transaction
 from shop.core.errors import DomainError, Invalid, NotFound
 from shop.core.i18n import gettext as _
-from shop.core.i18n import ngettext
+from shop.core.i18n import lazy_gettext, ngettext
+from shop.orders import OrderStatus, PaymentStatus
 from shop.store import inputs, visitors
 from shop.store.blueprint import bp
 from shop.store.forms import (
@@ -31,6 +35,27 @@ from shop.store.orders import TONES, own_order, page_of
 PER_PAGE = 10
 LATEST = 3
 RESET = "reset"
+# What is said once an email with a link is on its way, by what the link is for.
+_MAILED = {
+    "account": lazy_gettext(
+        "We have sent an email to <strong>%(email)s</strong>. Follow the link in it within"
+        " %(minutes)s minutes to finish your account."
+    ),
+    "password": lazy_gettext(
+        "We have sent an email to <strong>%(email)s</strong>. Follow the link in it within"
+        " %(minutes)s minutes to choose a new password."
+    ),
+    "orders": lazy_gettext(
+        "We have sent an email to <strong>%(email)s</strong>. Follow the link in it within"
+        " %(minutes)s minutes to add the orders you placed as a guest to your account."
+    ),
+}
+_PROCESSING = PaymentStatus.PROCESSING
+_DETAILS = {
+    PaymentStatus.AUTHORISED: lazy_gettext("We charge when we send it"),
+    PaymentStatus.PARTLY_REFUNDED: lazy_gettext("Partly refunded"),
+    _PROCESSING: lazy_gettext("Nothing more to do"),
+}
 
 
 @bp.get("/account")
@@ -44,6 +69,7 @@ def account() -> ResponseReturnValue:
         "store/account/account.html",
         who=who,
         latest=latest,
+        details=_details(latest.rows),
         saved=[shown_address(one) for one in saved],
         tones=TONES,
     )
@@ -278,7 +304,11 @@ def account_orders() -> ResponseReturnValue:
     if page > found.pages:
         raise NotFound(_("Page not found."))
     return render_template(
-        "store/account/orders.html", found=found, tones=TONES, who=visitors.signed_in()
+        "store/account/orders.html",
+        found=found,
+        details=_details(found.rows),
+        tones=TONES,
+        who=visitors.signed_in(),
     )
 
 
@@ -362,12 +392,20 @@ def _addresses_page(
 
 
 def _check_your_email(email: str, purpose: str) -> ResponseReturnValue:
+    facts = {"email": email.strip(), "minutes": customers.LINK_MINUTES}
     return render_template(
-        "store/account/link_sent.html",
-        email=email.strip(),
-        purpose=purpose,
-        minutes=customers.LINK_MINUTES,
+        "store/account/mailed.html", sentence=Markup(str(_MAILED[purpose])) % facts
     )
+
+
+def _details(rows: Iterable[orders.OrderRow]) -> dict[int, str]:
+    """What is said beside the status of an order, by its id."""
+    found = {}
+    for row in rows:
+        waits = row.status == OrderStatus.PENDING
+        if row.payment_status in _DETAILS and (waits or row.payment_status != _PROCESSING):
+            found[row.id] = str(_DETAILS[row.payment_status])
+    return found
 
 
 def _stale(error: NotFound, *, again: str = "password") -> ResponseReturnValue:

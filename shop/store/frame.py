@@ -1,6 +1,6 @@
 """What every page's frame needs: menu, cart count, theme. Templates know it as ``store``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from email.utils import parseaddr
@@ -9,6 +9,7 @@ from typing import Any, Literal
 from babel.dates import format_date, format_datetime
 from flask import current_app, request
 from markupsafe import Markup
+from wtforms import Form
 
 from shop import catalog, checkout, customers, media, payments
 from shop.core.i18n import gettext as _
@@ -115,6 +116,16 @@ def money(amount_minor: int) -> str:
     return Money(amount_minor, current_app.config["SETTINGS"].currency).format()
 
 
+def off(amount_minor: int) -> str:
+    """``1230`` as ``-€12.30``: what is saved."""
+    return money(-amount_minor)
+
+
+def fault_count(form: Form, beside: Sequence[str]) -> int:
+    """How many things are wrong with a form: its fields, and what is said beside them."""
+    return len(form.errors) + len(beside)
+
+
 def free_shipping(from_minor: int) -> str:
     """From which value of the goods a shipping method is free, and how that is counted."""
     amount = money(from_minor)
@@ -175,6 +186,7 @@ FILTERS = {
     "day": day,
     "free_shipping": free_shipping,
     "money": money,
+    "off": off,
     "shop_time": shop_time,
     "typed_price": typed_price,
     "weekday": weekday,
@@ -188,4 +200,5 @@ def template_globals() -> dict[str, Any]:
         "rendition_url": rendition_url,
         "srcset": srcset,
         "kept": fragments.kept,
+        "fault_count": fault_count,
     }
