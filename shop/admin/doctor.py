@@ -42,6 +42,12 @@ class DoctorView(Screen):
             waiting=waiting,
             broken=[check for check in checks if check["count"]],
             unseen=[check for check in checks if check["failure"]],
+            completed=sum(not check["failure"] for check in checks),
+            unshown={
+                check["id"]: check["count"] - len(check["faults"])
+                for check in checks
+                if check["count"] > len(check["faults"])
+            },
             held=[check for check in checks if not check["count"] and not check["failure"]],
             runs=doctor.recent(),
             fixable=doctor.FIXABLE,

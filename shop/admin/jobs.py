@@ -76,4 +76,9 @@ class JobsView(View):
     def extra(self, kind: str, item: Any = None) -> dict[str, Any]:
         if kind != "list":
             return {}
-        return {"refused": queue.refused_jobs(limit=REFUSED_SHOWN), "lag_s": relay.lag_s()}
+        lag_s = relay.lag_s()
+        return {
+            "refused": queue.refused_jobs(limit=REFUSED_SHOWN),
+            "lag_s": lag_s,
+            "lag_minutes": int(lag_s // 60),
+        }

@@ -162,6 +162,11 @@ class Product(Base):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def average_rating(self) -> float | None:
+        """The mean of its reviews' stars; none without reviews."""
+        return self.rating_sum / self.rating_count if self.rating_count else None
+
 
 class Option(Base):
     """What a customer chooses between, such as Colour or Size."""

@@ -129,6 +129,11 @@ class Quote:
     shipping_discount_minor: int = 0
     refused: tuple[Refused, ...] = ()
 
+    @property
+    def full_shipping_minor(self) -> int:
+        """What shipping costs before its discount."""
+        return self.shipping_minor + self.shipping_discount_minor
+
 
 def price(
     lines: Sequence[Priced],

@@ -22,3 +22,8 @@ class DoctorRun(Base):
     finished_at: Mapped[datetime | None]
     result: Mapped[dict[str, Any] | None]
     failure: Mapped[str] = mapped_column(server_default="", default="")
+
+    @property
+    def failed_checks(self) -> int:
+        """How many checks found something."""
+        return sum(bool(check["count"]) for check in self.result["checks"]) if self.result else 0

@@ -214,6 +214,7 @@ class DiscountsView(View):
             state=_words(discount, clock.now()),
             kinds=discounts.KINDS,
             lanes=discounts.LANE_WORDS,
+            targets=[*discount.categories, *discount.products],
             usage=usage,
             history=[(day, count) for day, count in zip(days, counts, strict=True) if count],
             plot=_plot(days, counts) if any(counts) else None,

@@ -15,6 +15,11 @@ class Tick:
     at: float
     words: str
 
+    @property
+    def words_at(self) -> float:
+        """Where the words beside a row stand, so that they are in its middle."""
+        return self.at + 4
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -40,6 +45,21 @@ class Plot:
     bars: tuple[Bar, ...] = ()
     line: str = ""
     area: str = ""
+
+    @property
+    def words_left(self) -> int:
+        """Where the words beside the rows end."""
+        return self.left - 8
+
+    @property
+    def words_base(self) -> int:
+        """Where the words below the columns stand."""
+        return self.height - 6
+
+    @property
+    def hit_height(self) -> float:
+        """How high the invisible box is with which one meets a bar."""
+        return self.base - 12
 
 
 def steps(points: Sequence[tuple[datetime, int]]) -> Plot:

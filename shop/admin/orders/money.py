@@ -259,13 +259,19 @@ def money_facts(
         if refund.status in {RefundStatus.REQUESTED, RefundStatus.SENT}
         and refund.currency == order.currency
     )
-    waiting = authorised(money)
+    held = authorised(money)
+    balance = payments.balance_of(order.id, order.currency)
     return {
         "payments": money,
         "ledger": {payment.id: ledger(payment) for payment in money},
-        "balance": payments.balance_of(order.id, order.currency),
+        "balance": balance,
         "on_its_way_minor": on_its_way,
+        "ours_minor": balance.kept_minor - on_its_way - balance.disputed_minor - balance.fees_minor,
+        "refunds": [refund for payment in money for refund in payment.refunds],
+        "disputes": [dispute for payment in money for dispute in payment.disputes],
         "now": now,
+        "has_open_lines": any(one.line.open_quantity for one in now.lines),
+        "has_partly_shipped": any(one.line.open_quantity and one.line.shipped for one in now.lines),
         "digits": exponent(now.currency),
         "major": major,
         "card": card(now.payment or waiting),

@@ -11,8 +11,8 @@ from flask_appbuilder.security.decorators import has_access, permission_name
 from markupsafe import Markup
 from sqlalchemy import select
 
-from shop import analytics, checkout, orders, payments
-from shop.admin.emails import STATES as EMAIL_STATES
+from shop import analytics, checkout, customers, orders, payments
+from shop.admin.emails import STATES as MAIL_STATES
 from shop.admin.framework import (
     Action,
     Amount,
@@ -38,8 +38,8 @@ from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import NotFound
 from shop.core.i18n import gettext as _
-from shop.core.i18n import lazy_gettext, lazy_ngettext
-from shop.notifications import EmailMessage
+from shop.core.i18n import lazy_gettext, lazy_ngettext, ngettext
+from shop.notifications import MailMessage
 from shop.orders import FulfilmentStatus, Order, OrderStatus, PaymentStatus, ShipmentStatus
 from shop.payments import Payment
 
@@ -267,10 +267,14 @@ class OrdersView(OrderMoney):
     # -- inside ----------------------------------------------------------------------------------
 
     def _form_facts(self, order: orders.Order, money: Iterable[Payment]) -> dict[str, Any]:
+        waiting = orders.waiting(order)
         return money_facts(order, money, self.may) | {
             "may_ship": self.may("can_ship") and may_ship(order),
             "carriers": CARRIERS,
-            "waiting": orders.waiting(order),
+            "waiting": waiting,
+            "ready": {
+                line.id: line.open_quantity - waiting.get(line.id, 0) for line in order.lines
+            },
         }
 
     def _facts(self, order: orders.Order) -> dict[str, Any]:
@@ -283,15 +287,18 @@ class OrdersView(OrderMoney):
             .where(EmailMessage.order_id == order.id)
             .order_by(EmailMessage.id)
         ).all()
+        step = next_step(order, self.may)
+        forms = self._form_facts(order, money)
         return {
             "order": order,
             "words": orders.words(order),
             "payment_words": PAYMENT_WORDS,
             "steps": steps(order),
-            "next_step": next_step(order, self.may),
-            "open_fulfilments": [
-                f for f in order.fulfilments if f.status == ShipmentStatus.SHIPPED
-            ],
+            "next_step": step,
+            "next_words": next_words(order, step, forms["waiting_words"]),
+            "ship_to": _label(order.shipping_address),
+            "bill_to": _label(order.billing_address),
+            "open_parcels": [f for f in order.fulfilments if f.status == ShipmentStatus.SHIPPED],
             "redeemed": orders.redeemed(order),
             "regular": analytics.regular(order.email, order.customer_id),
             "story": story(entries, order),
@@ -301,8 +308,16 @@ class OrdersView(OrderMoney):
             "reasons": orders.CANCEL_REASONS,
             "typed": {},
             "fault": None,
-            **self._form_facts(order, money),
+            **forms,
         }
+
+
+def _label(address: dict[str, Any] | None) -> list[str]:
+    """An address as it is written on a parcel, with the telephone number."""
+    if address is None:
+        return []
+    lines = customers.address_lines(address, for_label=True)
+    return [*lines, *filter(None, [address.get("phone")])]
 
 
 def may_ship(order: orders.Order) -> bool:
@@ -322,6 +337,34 @@ def next_step(order: orders.Order, may: Callable[[str], bool]) -> str:
     if any(f.status == ShipmentStatus.SHIPPED for f in order.fulfilments) and may("can_deliver"):
         return "deliver"
     return ""
+
+
+def next_words(order: orders.Order, step: str, waiting: str) -> str:
+    """What has to happen now, or how the order ended; ``waiting``: what an unpaid one waits for."""
+    label, payment = orders.words(order).label, order.payment_status
+    if step == "process" and payment == PaymentStatus.AUTHORISED:
+        return _("Authorised: capture the money before you ship.")
+    if step in {"process", "ship"} and payment == PaymentStatus.REFUNDED:
+        return _("Fully refunded: cancel what was not shipped, unless it is a gift.")
+    if step == "process":
+        return _("Paid and waiting to be packed.")
+    if step == "ship":
+        return _(
+            "%(left)s of %(count)s items left to ship.",
+            left=order.open_units,
+            count=order.item_count,
+        )
+    if step == "deliver":
+        parcels = sum(one.status == ShipmentStatus.SHIPPED for one in order.fulfilments)
+        return ngettext("In transit.", "In transit in %(num)s shipments.", parcels)
+    if order.status == OrderStatus.PENDING:
+        return waiting
+    if order.status == OrderStatus.COMPLETED:
+        return _("Everything arrived; nothing is left to do.")
+    reason = order.close_reason
+    if order.status in {OrderStatus.CANCELLED, OrderStatus.EXPIRED} and reason:
+        return f"{label}: {str(orders.CANCEL_REASONS.get(reason, reason)).lower()}."
+    return f"{label}."
 
 
 def steps(order: orders.Order) -> list[Step]:
