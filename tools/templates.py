@@ -1,17 +1,17 @@
 """Templates stay readable, and only show: ``python -m tools.templates`` names what does not.
 
-No line is longer than 120 characters. A page asks for a value, it does not work one out: no
-arithmetic (texts are joined with ``~``), no filter that sums, sorts or picks, and no chain of
-branches that compares one value with word after word, as ``order.status == "paid"`` and then
-``order.status == "refunded"`` would. Python works such a thing out (the view, a property, a table
-of words), and the template shows it. An inline ``x if y`` says its ``else``: without one, Jinja
-makes an object that complains, and in an attribute raises an error and catches it, for each cell
-of a list.
+- No line is longer than 120 characters.
+- A template asks for a value, it does not work one out: no arithmetic (texts are joined with
+  ``~``), no filter that sums, sorts or picks, and no chain of branches that compares one value with
+  word after word, as ``order.status == "paid"`` and then ``order.status == "refunded"`` would.
+  Python decides such things (the view, a property, a table of words), and the template shows them.
+- An inline ``x if y`` has its ``else``. Without one, Jinja makes an object that stands for nothing,
+  and inside an attribute raises an error and catches it, for each cell of a list.
 """
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, nodes
@@ -28,7 +28,7 @@ WORKING_FILTERS = {
     "unique",
 }
 _env = Environment(extensions=["jinja2.ext.i18n"], trim_blocks=True, lstrip_blocks=True)
-_env.newstyle_gettext = True  # type: ignore[attr-defined]  # the old style writes a % of its own
+_env.newstyle_gettext = True  # type: ignore[attr-defined]  # else {% trans %} becomes a sum with %
 
 
 def faults(folder: Path) -> Iterator[str]:
@@ -36,8 +36,8 @@ def faults(folder: Path) -> Iterator[str]:
     for file in sorted(folder.rglob("*")):
         if file.is_file():
             source = file.read_text()
-            found = sorted([*long_lines(source), *logic(source)])
-            yield from (f"{file.relative_to(folder)}:{line}: {what}" for line, what in found)
+            for line, what in sorted([*long_lines(source), *logic(source)]):
+                yield f"{file.relative_to(folder)}:{line}: {what}"
 
 
 def long_lines(source: str) -> Iterator[tuple[int, str]]:
@@ -50,46 +50,48 @@ def long_lines(source: str) -> Iterator[tuple[int, str]]:
 def logic(source: str) -> Iterator[tuple[int, str]]:
     """Yields the line of each thing that a template works out itself, and what to do instead."""
     tree = _env.parse(source)
-    for sum_ in tree.find_all(ARITHMETIC):
-        if not (isinstance(sum_, nodes.Neg) and isinstance(sum_.node, nodes.Const)):
-            yield sum_.lineno, "arithmetic: work it out in Python"
-    for filter_ in tree.find_all(nodes.Filter):
-        if filter_.name in WORKING_FILTERS:
-            yield filter_.lineno, f"the filter {filter_.name}: work it out in Python"
+    for value in tree.find_all(ARITHMETIC):
+        if not (isinstance(value, nodes.Neg) and isinstance(value.node, nodes.Const)):
+            yield value.lineno, "arithmetic: work it out in Python"
+    for used in tree.find_all(nodes.Filter):
+        if used.name in WORKING_FILTERS:
+            yield used.lineno, f"the filter {used.name}: work it out in Python"
     for branch in tree.find_all(nodes.If):
-        yield from _chains(branch.lineno, [branch.test, *(one.test for one in branch.elif_)])
-    inner = set()
+        yield from _chain(branch.lineno, [branch.test, *(one.test for one in branch.elif_)])
+    yield from _inline_choices(tree)
+
+
+def _inline_choices(tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    """What is wrong with each ``x if y else z``; those after an ``else`` belong to the first."""
+    later = set()
     for choice in tree.find_all(nodes.CondExpr):
-        tests = [choice.test]
-        rest = choice.expr2
+        tests, rest = [choice.test], choice.expr2
         while isinstance(rest, nodes.CondExpr):
-            inner.add(id(rest))
+            later.add(id(rest))
             tests.append(rest.test)
             rest = rest.expr2
-        if choice.expr2 is None:
+        if id(choice) in later:
+            continue
+        if rest is None:
             yield choice.lineno, "an inline if without else: add else ''"
-        if id(choice) not in inner:
-            yield from _chains(choice.lineno, tests)
+        yield from _chain(choice.lineno, tests)
 
 
-def _chains(line: int, tests: list[nodes.Expr]) -> Iterator[tuple[int, str]]:
-    """What two or more of these tests compare with words."""
+def _chain(line: int, tests: Sequence[nodes.Node]) -> Iterator[tuple[int, str]]:
+    """What more than one of these tests compares with words."""
     compared = Counter(name for test in tests for name in set(_compared(test)))
     for name, count in compared.items():
         if count > 1:
             yield line, f"{count} branches compare {name} with words: decide in Python"
 
 
-def _compared(test: nodes.Expr) -> Iterator[str]:
-    """The names that a test compares with a word, or with some words."""
-    compares = [test] if isinstance(test, nodes.Compare) else test.find_all(nodes.Compare)
-    for compare in compares:
+def _compared(test: nodes.Node) -> Iterator[str]:
+    """The names that a test compares with a word, or with several at once."""
+    for compare in [test] if isinstance(test, nodes.Compare) else test.find_all(nodes.Compare):
+        assert isinstance(compare, nodes.Compare)
         for operand in compare.ops:
-            words = (
-                operand.expr.items
-                if isinstance(operand.expr, nodes.Tuple | nodes.List)
-                else [operand.expr]
-            )
+            right = operand.expr
+            words = right.items if isinstance(right, nodes.Tuple | nodes.List) else [right]
             if any(isinstance(word, nodes.Const) and isinstance(word.value, str) for word in words):
                 yield _name(compare.expr)
 
