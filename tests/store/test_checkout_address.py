@@ -47,7 +47,7 @@ def ada(browser: FlaskClient, cast: Cast) -> FlaskClient:
 
 def fields(page: str) -> list[str]:
     """The names of the fields of the address, in the page's order."""
-    form = page.partition('id="step" method="post"')[2].partition("Continue to shipping")[0]
+    form = page.partition('id="step"')[2].partition("Continue to shipping")[0]
     named = re.findall(r'<(?:input|select)[^>]* name="([a-z_0-9]+)"', form)
     return [name for name in named if name not in {"csrf_token", "email", "address_id"}]
 
