@@ -67,7 +67,7 @@ def send_receipt(event: OrderPaid) -> None:
         f"receipt:{order.id}",
         order,
         owed_minor=owed,
-        called_off=called_off,
+        cancelled_unpaid=cancelled_unpaid,
         tax_minor=order.tax_minor - (tax if order.prices_include_tax else 0),
         charged=charged if charged < owed else None,
     )

@@ -36,7 +36,7 @@ PER_PAGE = 10
 LATEST = 3
 RESET = "reset"
 # What is said once an email with a link is on its way, by what the link is for.
-_MAILED = {
+_LINK_SENT = {
     "account": lazy_gettext(
         "We have sent an email to <strong>%(email)s</strong>. Follow the link in it within"
         " %(minutes)s minutes to finish your account."
@@ -394,7 +394,7 @@ def _addresses_page(
 def _check_your_email(email: str, purpose: str) -> ResponseReturnValue:
     facts = {"email": email.strip(), "minutes": customers.LINK_MINUTES}
     return render_template(
-        "store/account/mailed.html", sentence=Markup(str(_MAILED[purpose])) % facts
+        "store/account/link_sent.html", sentence=Markup(str(_LINK_SENT[purpose])) % facts
     )
 
 

@@ -259,7 +259,7 @@ def money_facts(
         if refund.status in {RefundStatus.REQUESTED, RefundStatus.SENT}
         and refund.currency == order.currency
     )
-    held = authorised(money)
+    waiting = authorised(money)
     balance = payments.balance_of(order.id, order.currency)
     return {
         "payments": money,

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from sqlalchemy import select
 
 from shop import analytics, checkout, customers, orders, payments
-from shop.admin.emails import STATES as MAIL_STATES
+from shop.admin.emails import STATES as EMAIL_STATES
 from shop.admin.framework import (
     Action,
     Amount,
@@ -39,7 +39,7 @@ from shop.core.db import session
 from shop.core.errors import NotFound
 from shop.core.i18n import gettext as _
 from shop.core.i18n import lazy_gettext, lazy_ngettext, ngettext
-from shop.notifications import MailMessage
+from shop.notifications import EmailMessage
 from shop.orders import FulfilmentStatus, Order, OrderStatus, PaymentStatus, ShipmentStatus
 from shop.payments import Payment
 
@@ -298,7 +298,9 @@ class OrdersView(OrderMoney):
             "next_words": next_words(order, step, forms["waiting_words"]),
             "ship_to": _label(order.shipping_address),
             "bill_to": _label(order.billing_address),
-            "open_parcels": [f for f in order.fulfilments if f.status == ShipmentStatus.SHIPPED],
+            "open_fulfilments": [
+                f for f in order.fulfilments if f.status == ShipmentStatus.SHIPPED
+            ],
             "redeemed": orders.redeemed(order),
             "regular": analytics.regular(order.email, order.customer_id),
             "story": story(entries, order),
@@ -355,8 +357,8 @@ def next_words(order: orders.Order, step: str, waiting: str) -> str:
             count=order.item_count,
         )
     if step == "deliver":
-        parcels = sum(one.status == ShipmentStatus.SHIPPED for one in order.fulfilments)
-        return ngettext("In transit.", "In transit in %(num)s shipments.", parcels)
+        sent = sum(one.status == ShipmentStatus.SHIPPED for one in order.fulfilments)
+        return ngettext("In transit.", "In transit in %(num)s shipments.", sent)
     if order.status == OrderStatus.PENDING:
         return waiting
     if order.status == OrderStatus.COMPLETED:
