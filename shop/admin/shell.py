@@ -10,7 +10,7 @@ from flask_login import current_user
 from markupsafe import Markup
 
 from shop.admin.menu import ACTIONS, MENU, Entry
-from shop.core import money
+from shop.core import i18n, money
 from shop.core.script_words import Words, script_words
 from shop.statics import SHARED, Statics
 
@@ -167,6 +167,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["shell"] = shell
     app.jinja_env.globals["admin_static"] = shell.static
     app.jinja_env.globals["number_locale"] = money.number_locale
+    app.jinja_env.globals["locale"] = i18n.language
 
 
 def asked_for_admin() -> bool:

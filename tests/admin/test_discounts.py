@@ -310,7 +310,10 @@ def test_a_saved_discount_leads_back_to_the_filtered_list(owner: Desk) -> None:
     discount = offer(code="TEN")
 
     saved = owner.post(f"{BASE}/edit/{discount.id}?tab=active&q=ten", FORM)
+    came_from = f"http://localhost{BASE}/show/{discount.id}?tab=active&q=ten"
+    off = owner.post(f"{BASE}/{discount.id}/state/off", headers={"Referer": came_from})
 
+    assert off.location.endswith(f"{BASE}/show/{discount.id}?tab=active&q=ten")
     assert saved.location.endswith(f"{BASE}/show/{discount.id}?tab=active&q=ten")
     page = " ".join(owner.text(saved.location).split())
     assert f'<a class="back" href="{BASE}/list/?tab=active&amp;q=ten"' in page

@@ -174,6 +174,10 @@ def test_a_saved_product_leads_back_to_the_filtered_list(editor: Desk, mug: Vari
     rows = rows_of(editor, mug.product_id, f"sku-{mug.id}")
     part = editor.post(f"/admin/products/{mug.product_id}/variants?tab=active&q=mug", rows)
 
+    came_from = {"Referer": f"http://localhost{path}"}
+    hidden = editor.post(f"/admin/products/{mug.product_id}/state/unpublish", headers=came_from)
+
+    assert hidden.location.endswith(path)
     assert saved.location.endswith(path)
     assert part.location.endswith(f"{path}#variants")
     back = '<a class="back" href="/admin/products/list/?tab=active&amp;q=mug"'

@@ -255,7 +255,7 @@ class DiscountsView(View):
             name = discount.name
             discounts.delete_discount(discount)
         flash(_("%(name)s is deleted.", name=name), "success")
-        return redirect(self.address("list"), code=303)
+        return redirect(self.list_address(), code=303)
 
     @expose("/<int:pk>/codes", methods=["POST"])
     @has_access
@@ -375,7 +375,8 @@ class DiscountsView(View):
 
     def _back(self, pk: int, message: str, anchor: str = "") -> Page:
         flash(message, "success")
-        return redirect(self.address("show", pk=pk, _anchor=anchor or None), code=303)
+        address = self.address("show", pk=pk, _anchor=anchor or None, **self.list_arguments())
+        return redirect(address, code=303)
 
 
 def _currency() -> str:

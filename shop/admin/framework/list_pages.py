@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from flask import Response, abort, flash, jsonify, redirect, request, stream_with_context
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shop.admin.framework import actions, errors, exports, list_state, listing, shown
@@ -62,12 +64,15 @@ class ListPages(Declaration):
     # -- the way to a record and back --------------------------------------------------------------
 
     def list_arguments(self) -> dict[str, str]:
-        """What of the present address belongs to the list: it is kept to a record and back."""
+        """What of the present address belongs to the list: it is kept to a record and back, also
+        by forms and buttons whose own address says nothing of it."""
         return once_a_request(f"list of {self.endpoint}", self._list_arguments)
 
     def _list_arguments(self) -> dict[str, str]:
-        known = list_state.parameters(self)
-        return {name: text for name, text in request.args.items() if name in known and text}
+        known, given = list_state.parameters(self), request.args
+        if request.method == "POST" and not given:
+            given = MultiDict(parse_qsl(urlsplit(errors.back()).query))
+        return {name: text for name, text in given.items() if name in known and text}
 
     def record_address(self, method: str, item: Any) -> str:
         """The address of a record's page, with what belongs to the list; made once a request."""
