@@ -70,8 +70,10 @@ class ListPages(Declaration):
 
     def _list_arguments(self) -> dict[str, str]:
         known, given = list_state.parameters(self), request.args
-        if request.method == "POST" and not given:
-            given = MultiDict(parse_qsl(urlsplit(errors.back()).query))
+        came_from = urlsplit(errors.back())
+        is_ours = came_from.path.startswith(f"{self.route_base}/")
+        if request.method == "POST" and not given and is_ours:
+            given = MultiDict(parse_qsl(came_from.query))
         return {name: text for name, text in given.items() if name in known and text}
 
     def record_address(self, method: str, item: Any) -> str:
