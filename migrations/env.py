@@ -4,7 +4,7 @@ from alembic import context
 from flask_appbuilder.security.sqla import models as fab
 from sqlalchemy import create_engine, pool
 
-from shop import tables
+from shop import audit, tables
 from shop.core import db
 
 METADATA = [tables.metadata, fab.Model.metadata]
@@ -23,6 +23,8 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+            if context.get_context().get_current_revision() == context.get_head_revision():
+                audit.install_triggers(connection, *METADATA)
 
 
 run()

@@ -1,9 +1,9 @@
 """Tells the edges where the outside world is. Every kind of process does this first; no Flask."""
 
-from shop import checkout
+from shop import audit, checkout
 from shop.cart import limits
 from shop.config import Settings
-from shop.core import db, devices, failpoints, log, mail, money, network, passwords, redis
+from shop.core import actor, db, devices, failpoints, log, mail, money, network, passwords, redis
 from shop.media import storage
 from shop.notifications import alerts, templates
 from shop.payments import methods, stripe_client
@@ -17,6 +17,8 @@ def configure(settings: Settings, *, name: str, pool_size: int = 10) -> None:
     log.configure()
     money.configure(settings.number_locale)
     failpoints.configure(settings.failpoints)
+    actor.configure(name)
+    db.listen(audit.watch)
     db.configure(settings.database_url, name=name, pool_size=pool_size)
     redis.configure(settings.redis_url)
     mail.configure(settings.smtp_url, settings.mail_from)

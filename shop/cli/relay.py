@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import scalar_row
 from sqlalchemy.exc import DBAPIError
 
-from shop import checkout, media, payments
+from shop import audit, checkout, media, payments
 from shop.core import connections, db, idempotency, queue, reaction_runs, redis, sessions, tokens
 from shop.core import relay as core
 from shop.core.broadcasts import SocketMessage, prune_broadcasts
@@ -46,6 +46,7 @@ class ScheduledTask:
 
 
 SCHEDULE = (
+    ScheduledTask("seal the audit", 10, audit.seal),
     ScheduledTask("expire unpaid orders", 10, payments.expire_unpaid),
     ScheduledTask("reconcile payments", 30, payments.reconcile),
     ScheduledTask("reconcile refunds", 600, payments.reconcile_refunds),

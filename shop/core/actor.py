@@ -1,4 +1,5 @@
-"""Who is acting: staff, customer, API key or the system itself. Doors set it, events keep it."""
+"""Who is acting, and from where: staff, customer, API key or the system itself. Doors set it,
+events and audit entries keep it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +19,21 @@ class Actor:
     name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an act comes from: ``source`` is a door or kind of process (admin, api, store, import,
+    worker, …), ``address`` the network address of a request."""
+
+    source: str = ""
+    address: str = ""
+
+
 SYSTEM = Actor("system", None, "Shop")
 GUEST = Actor("guest", None, "Guest")
 
 _actor: ContextVar[Actor] = ContextVar("actor", default=SYSTEM)
+_process = Origin()
+_origin: ContextVar[Origin | None] = ContextVar("origin", default=None)
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -52,3 +64,29 @@ def request_id() -> str:
 
 def set_request_id(value: str) -> None:
     _request_id.set(value)
+
+
+def configure(process: str) -> None:
+    """Say what kind of process this is: the source of what no request asked for."""
+    global _process
+    _process = Origin(process)
+
+
+def origin() -> Origin:
+    """Where this request or job comes from; the process itself outside of one."""
+    return _origin.get() or _process
+
+
+def set_origin(origin: Origin | None) -> None:
+    """Name where the rest of this request or job comes from; None after it."""
+    _origin.set(origin)
+
+
+@contextmanager
+def coming_from(source: str) -> Iterator[None]:
+    """Name another source inside the block, such as an import that a request brought."""
+    token = _origin.set(Origin(source, origin().address))
+    try:
+        yield
+    finally:
+        _origin.reset(token)

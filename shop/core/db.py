@@ -69,8 +69,15 @@ class _Session(Session):
 
 _factory = sessionmaker(class_=_Session, expire_on_commit=False, autoflush=True)
 session: scoped_session[_Session] = scoped_session(_factory)
+_listeners: list[Callable[[Engine], None]] = []
 _engine: Engine | None = None
 _reader: Engine | None = None
+
+
+def listen(listener: Callable[[Engine], None]) -> None:
+    """Show every engine to ``listener`` before it is used; saying so twice is once."""
+    if listener not in _listeners:
+        _listeners.append(listener)
 
 
 def configure(url: str, *, pool_size: int = 10, name: str = "shop") -> Engine:
@@ -83,6 +90,8 @@ def configure(url: str, *, pool_size: int = 10, name: str = "shop") -> Engine:
 def use(chosen: Engine) -> None:
     """Make ``chosen`` the engine of this process."""
     global _engine, _reader
+    for listener in _listeners:
+        listener(chosen)
     _engine, _reader = chosen, chosen.execution_options(isolation_level="AUTOCOMMIT")
     bind(chosen)
 

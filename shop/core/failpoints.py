@@ -17,7 +17,7 @@ STEPS = frozenset({
     "place-order", "open-payment", "attach-intent", "sync-payment", "store-message",
     "apply-message", "change-order", "change-key", "apply-refund", "apply-dispute",
     "apply-capture", "apply-void", "close-attempt", "refuse-object",
-    "expire-order", "mark-mail", "dispatch-events", "claim-run",
+    "expire-order", "mark-mail", "seal-audit", "dispatch-events", "claim-run",
     "finish-run", "enqueue-overdue", "store-image", "finish-image",
     # calls to Stripe
     "create-intent", "fetch-intent", "cancel-intent", "capture-intent", "create-refund",

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.schema import Constraint
 
+from shop.audit import models as audit
 from shop.cart import models as cart
 from shop.catalog import models as catalog
 from shop.checkout import models as checkout
@@ -42,7 +43,7 @@ from shop.reviews import models as reviews
 
 # Whatever has tables, but for the doors, which know the doctor: ``shop/tables.py`` adds theirs.
 MODULES = (
-    broadcasts, cart, catalog, checkout, customers, discounts, doctor, events, idempotency,
+    audit, broadcasts, cart, catalog, checkout, customers, discounts, doctor, events, idempotency,
     inventory, media, notifications, orders, payments, queue, reaction_runs, reviews, sessions,
     tokens,
 )  # fmt: skip

@@ -14,7 +14,7 @@ from shop.core import clock, db
 from shop.core.errors import DomainError, Unavailable
 from shop.core.i18n import gettext as _
 from shop.core.i18n import lazy_gettext
-from shop.doctor import catalog, guards, messages, money, orders, stock
+from shop.doctor import audit, catalog, guards, messages, money, orders, stock
 from shop.doctor.checks import (
     EVER,
     MAX_SHOWN,
@@ -34,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     *orders.CHECKS,
     *messages.CHECKS,
     *catalog.CHECKS,
+    *audit.CHECKS,
     *guards.CHECKS,
 )
 STRIPE_DAYS = 30.0

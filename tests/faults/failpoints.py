@@ -21,7 +21,7 @@ DIES_WITHIN_S = 90.0
 ENDS_WELL_WITHIN_S = 200.0
 IN_THE_RELAY = {
     "dispatch-events", "publish", "enqueue", "enqueue-overdue", "expire-order", "cancel-intent",
-    "close-attempt",
+    "close-attempt", "seal-audit",
 }  # fmt: skip
 
 

@@ -1,0 +1,16 @@
+"""Who did what: an entry for every change of anything that staff can edit, and for sign-ins,
+exports and refusals.
+
+Triggers write the entries in the transaction of the change, so that operations, statements, bulk
+updates, commands and other programs are all seen (``capture``, ``coverage``). The database learns
+who acts from a setting of the transaction (``marking``). Entries are insert-only and chained by
+seals (``sealing``). Decision 26 has the reasons and the price.
+"""
+
+from shop.audit.capture import install_triggers
+from shop.audit.marking import watch
+from shop.audit.models import AuditAction, AuditEntry
+from shop.audit.records import record
+from shop.audit.sealing import LINK, seal
+
+__all__ = ["LINK", "AuditAction", "AuditEntry", "install_triggers", "record", "seal", "watch"]
