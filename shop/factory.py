@@ -1,5 +1,6 @@
 """The web application: edges first, then what every request gets, then the doors."""
 
+import getpass
 import os
 import secrets
 from typing import Any
@@ -12,7 +13,7 @@ from flask_wtf import CSRFProtect
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from shop import admin, api, cli, customers, edges, statics, store
+from shop import admin, api, audit, cli, customers, edges, statics, store
 from shop.config import Settings
 from shop.core import actor, db, i18n, money, pages
 from shop.core.network import network_of
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     statics.init_app(app, doors, folder=settings.var / "static", is_secure=secure)
     pages.install(app.jinja_env)  # after Flask-AppBuilder, whose own functions are slower
     if os.environ.get("FLASK_RUN_FROM_CLI"):  # set by the flask command; servers need none of it
+        actor.configure("command", address=getpass.getuser())
         cli.init_app(app)
     return app
 
@@ -94,11 +96,14 @@ def _requests(app: Flask, settings: Settings) -> None:
         g.request_id = given if given.isalnum() and len(given) <= 64 else secrets.token_hex(8)
         actor.set_request_id(g.request_id)
         actor.set_current(actor.GUEST)
+        actor.set_origin(actor.Origin(_door(), request.remote_addr or ""))
         i18n.set_locale(i18n.SOURCE)
         db.only_reads(request.method in {"GET", "HEAD"})
 
     @app.after_request
     def finish(response: Response) -> Response:
+        if response.status_code == 403 and actor.current().kind == "staff":
+            _record_refusal()
         response.headers["X-Request-Id"] = g.get("request_id", "")
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
@@ -117,4 +122,21 @@ def _requests(app: Flask, settings: Settings) -> None:
         db.session.remove()
         db.only_reads(False)
         actor.set_current(actor.SYSTEM)
+        actor.set_origin(None)
         actor.set_request_id("")
+
+
+def _door() -> str:
+    """Which of the shop's doors this request came through."""
+    first = request.path.split("/", 2)[1]
+    return first if first in ("admin", "api") else "store"
+
+
+def _record_refusal() -> None:
+    """Somebody of the staff asked for what their role does not include."""
+    db.session.rollback()
+    with db.transaction():
+        audit.record(
+            audit.AuditAction.REFUSED,
+            details={"method": request.method, "path": request.path[:200]},
+        )

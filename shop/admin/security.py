@@ -25,6 +25,7 @@ from sqlalchemy.orm import joinedload
 from werkzeug.exceptions import SecurityError
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from shop import audit
 from shop.admin import shell
 from shop.admin.framework import errors
 from shop.admin.staff import passwords
@@ -231,12 +232,14 @@ def sign_in(name: str, password: str) -> bool:
         if not (user and user.active and right):
             failures = func.coalesce(User.fail_login_count, 0) + 1
             db.session.execute(update(User).where(named).values(fail_login_count=failures))
+            _record_sign_in(user, is_refused=True)
             return False
         user.last_login = clock.now().replace(tzinfo=None)
         user.login_count = (user.login_count or 0) + 1
         user.fail_login_count = 0
         sessions.end(session.get(SESSION_KEY))
         token = sessions.start("staff", user.id)
+        _record_sign_in(user, is_refused=False)
     # A new secret on every sign-in, for the session and for its forms.
     session.pop("csrf_token", None)
     g.pop("csrf_token", None)
@@ -244,9 +247,21 @@ def sign_in(name: str, password: str) -> bool:
     return True
 
 
+def _record_sign_in(user: User | None, *, is_refused: bool) -> None:
+    name, label = (user.get_full_name(), user.username) if user else ("", "")
+    audit.record_sign_in(user.id if user else None, name, label, is_refused=is_refused)
+
+
 def sign_out() -> None:
     """End this browser's sign-in, in the database and in its cookie."""
     with transaction():
+        if current_user.is_authenticated:
+            audit.record(
+                audit.AuditAction.SIGN_OUT,
+                record_type="ab_user",
+                record_id=current_user.id,
+                label=current_user.username,
+            )
         sessions.end(session.get(SESSION_KEY))
     session.pop(SESSION_KEY, None)
     session.pop("csrf_token", None)

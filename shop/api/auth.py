@@ -7,7 +7,7 @@ from flask import current_app, request
 from marshmallow import fields, validate
 from sqlalchemy import func, select
 
-from shop import cart, checkout, customers, orders
+from shop import audit, cart, checkout, customers, orders
 from shop.api import limits, tokens
 from shop.api.callers import caller, signed_in, unasked
 from shop.api.door import Door
@@ -238,7 +238,10 @@ def _sign_staff_in(name: str, password: str) -> tokens.Pair:
     named = (func.lower(model.username) == lowered) | (func.lower(model.email) == lowered)
     user = session.scalars(select(model).where(named).limit(1)).unique().one_or_none()
     right = passwords.matches(user.password if user else None, password)
+    known = (user.id, user.get_full_name(), user.username) if user else (None, "", "")
     if user is None or not user.active or not right:
+        with transaction():
+            audit.record_sign_in(*known, is_refused=True)
         raise Refused(
             401,
             "We could not sign you in with this email address and password.",
@@ -247,6 +250,7 @@ def _sign_staff_in(name: str, password: str) -> tokens.Pair:
     with transaction():
         user.last_login = clock.now().replace(tzinfo=None)
         user.login_count = (user.login_count or 0) + 1
+        audit.record_sign_in(*known, is_refused=False)
         return tokens.open_sign_in("staff", user.id)
 
 

@@ -10,7 +10,10 @@ seals (``sealing``). Decision 26 has the reasons and the price.
 from shop.audit.capture import install_triggers
 from shop.audit.marking import watch
 from shop.audit.models import AuditAction, AuditEntry
-from shop.audit.records import record
+from shop.audit.records import record, record_sign_in
 from shop.audit.sealing import LINK, seal
 
-__all__ = ["LINK", "AuditAction", "AuditEntry", "install_triggers", "record", "seal", "watch"]
+__all__ = [
+    "LINK", "AuditAction", "AuditEntry", "install_triggers", "record", "record_sign_in", "seal",
+    "watch",
+]  # fmt: skip

@@ -66,10 +66,11 @@ def set_request_id(value: str) -> None:
     _request_id.set(value)
 
 
-def configure(process: str) -> None:
-    """Say what kind of process this is: the source of what no request asked for."""
+def configure(process: str, *, address: str = "") -> None:
+    """Say what kind of process this is: the source of what no request asked for. ``address`` is
+    the operating system's user, where a person started it."""
     global _process
-    _process = Origin(process)
+    _process = Origin(process, address)
 
 
 def origin() -> Origin:
