@@ -13,7 +13,7 @@ def record_sign_in(account_id: int | None, name: str, label: str, *, is_refused:
     """Write an entry about somebody who signed in to the staff's side, or tried; inside the open
     transaction. ``account_id`` is None for an account that does not exist; what was typed is not
     kept then, as it may be a password in the wrong field."""
-    who = actor.current() if is_refused else actor.Actor("staff", account_id, name)
+    who = actor.current() if is_refused else actor.Actor("staff", account_id, name.strip())
     action = AuditAction.SIGN_IN_REFUSED if is_refused else AuditAction.SIGN_IN
     with actor.acting_as(who):
         record(action, record_type="ab_user", record_id=account_id or "", label=label)

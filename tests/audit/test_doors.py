@@ -4,4 +4,3 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.audit import AuditAction, AuditEntry
-
