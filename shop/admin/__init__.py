@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 from flask import Blueprint, Flask, abort
 
 from shop.admin import csp, roles, security, shell
+from shop.admin.audit import AuditView
 from shop.admin.categories import CategoriesView
 from shop.admin.customers import AddressesView, CustomersView
 from shop.admin.dashboard import DashboardView
@@ -47,6 +48,7 @@ VIEWS: tuple[type[Any], ...] = (
     TaxRatesView,
     StaffView,
     RolesView,
+    AuditView,
 )
 SETTINGS = {
     "FAB_CREATE_DB": False,

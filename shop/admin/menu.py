@@ -70,6 +70,7 @@ MENU = (
             Entry(lazy_gettext("Tax rates"), "TaxRatesView", "percent"),
             Entry(lazy_gettext("Staff"), "StaffView", "user-cog"),
             Entry(lazy_gettext("Roles"), "RolesView", "shield"),
+            Entry(lazy_gettext("Audit log"), "AuditView", "history"),
         ),
     ),
 )

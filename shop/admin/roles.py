@@ -24,7 +24,7 @@ OWNER = "Owner"
 EVERYTHING = frozenset({"*"})
 ALL_VIEWS = "*"
 LIST = frozenset({"can_list"})
-READ = LIST | {"can_show"}
+READ = LIST | {"can_show", "can_history"}
 FULFIL = frozenset({"can_process", "can_ship", "can_deliver", "can_note"})
 # What everybody with an account has: the dashboard, and one's own name and password.
 OWN = {
@@ -137,6 +137,7 @@ WORDS = {
     "can_edit": lazy_gettext("edit"),
     "can_delete": lazy_gettext("delete"),
     "can_export": lazy_gettext("export as a file"),
+    "can_history": lazy_gettext("see who changed what"),
     "can_change": lazy_gettext("change"),
     "can_reset": lazy_gettext("set passwords"),
     "can_process": lazy_gettext("start processing"),

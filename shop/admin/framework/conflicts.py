@@ -63,7 +63,7 @@ def merge(form: Any, now: Any, *, seen: str, noun: str) -> None:
             continue
         mine = _hash(form[field.name].data)
         if mine == was:
-            _put(form[field.name], field.data)
+            put(form[field.name], field.data)
         elif mine != theirs:
             conflicts[field.name] = _what_is_there(field)
     if conflicts:
@@ -74,7 +74,7 @@ def _fields(form: Any) -> Iterator[Any]:
     return (field for field in form if field.name != form.meta.csrf_field_name)
 
 
-def _put(field: Any, value: Any) -> None:
+def put(field: Any, value: Any) -> None:
     """Let ``field`` hold ``value``, and show it: a field remembers what was typed into it."""
     field.data, field.raw_data = value, None
     if hasattr(field, "typed"):

@@ -12,6 +12,7 @@ from flask import abort
 from flask_appbuilder import ModelView
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 
+from shop import audit
 from shop.admin.framework.actions import Action
 from shop.admin.framework.columns import Column
 from shop.admin.framework.exports import CSV, Exporter
@@ -107,6 +108,8 @@ class Declaration(InTheAdmin, ModelView):
             absent.add("lookup")
         if not self.exporters:
             absent.add("export")
+        if self.datamodel.obj.__tablename__ in audit.NOT_AUDITED:
+            absent |= {"history", "restore"}
         return absent
 
     def _writes(self, method: str) -> bool:

@@ -8,12 +8,13 @@ from flask_appbuilder.security.decorators import has_access
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shop.admin.framework import errors, shown
-from shop.admin.framework.form_pages import REFUSED, FormPages
+from shop.admin.framework.form_pages import REFUSED
+from shop.admin.framework.history_pages import HistoryPages
 from shop.admin.framework.screens import Page
 from shop.core.i18n import gettext as _
 
 
-class RecordPages(FormPages):
+class RecordPages(HistoryPages):
     """The records of a table."""
 
     def remove(self, item: Any) -> None:

@@ -1,0 +1,117 @@
+"""The audit: everything that people of the staff, programs and the shop itself have changed."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from flask_appbuilder import expose
+from flask_appbuilder.security.decorators import has_access
+from flask_appbuilder.security.sqla.models import User
+from markupsafe import Markup, escape
+from sqlalchemy import and_
+
+from shop import audit
+from shop.admin.framework import (
+    Choice,
+    Listed,
+    Moment,
+    Page,
+    Relation,
+    Status,
+    Table,
+    Text,
+    TextIs,
+    View,
+)
+from shop.admin.framework.entries import ACTIONS, SOURCES, record_words, shown, words_of
+from shop.admin.framework.history_pages import METADATA
+from shop.audit import AuditEntry
+from shop.core.i18n import lazy_gettext, ngettext
+
+MAX_NAMED = 4
+
+
+class Changed(TextIs):
+    """Entries in which this field changed."""
+
+    def condition(self, value: str) -> Any:
+        return AuditEntry.fields.contains([value.strip().lower().replace(" ", "_")])
+
+
+def _who(name: Any, row: Listed) -> str:
+    return str(name or row.item.actor_kind.capitalize())
+
+
+def _where(row: Listed) -> str:
+    source = str(SOURCES.get(row.item.source, row.item.source))
+    return f"{source} · {row.item.address}" if row.item.address else source
+
+
+def _record(_value: Any, row: Listed) -> str:
+    if not row.item.record_type:
+        return str(row.item.details.get("path", ""))
+    return f"{record_words(row.item.record_type)} {row.item.label or row.item.record_id}".strip()
+
+
+def _fields(fields: Sequence[str], _row: Listed) -> Markup:
+    more = len(fields) - MAX_NAMED
+    words = ", ".join(words_of(field) for field in sorted(fields)[:MAX_NAMED])
+    if more <= 0:
+        return escape(words)
+    return escape(words) + " " + escape(ngettext("and %(num)s more", "and %(num)s more", more))
+
+
+class AuditView(View):
+    """All audit entries, newest first."""
+
+    route_base = "/admin/audit"
+    datamodel = Table(AuditEntry)
+    noun = lazy_gettext("audit entry")
+    plural = lazy_gettext("Audit log")
+    intro = lazy_gettext(
+        "Who changed what, when and from where. Entries cannot be edited or deleted."
+    )
+    pages = ()
+    columns = (
+        Moment("at", lazy_gettext("Time"), sorts=AuditEntry.id),
+        Text("actor_name", lazy_gettext("Who"), show=_who, aside=_where, sorts=False),
+        Status("action", words=ACTIONS, card="end", sorts=False),
+        Text("label", lazy_gettext("Record"), show=_record, card="title", sorts=False),
+        Text("fields", lazy_gettext("What changed"), show=_fields, sorts=False),
+        Text("request_id", lazy_gettext("Request"), shown=False, sorts=False),
+    )
+    sort = "-at"
+    more_filters = (
+        Relation(
+            "person",
+            lazy_gettext("Staff member"),
+            model=User,
+            searched=(User.first_name, User.last_name, User.email),
+            matches=lambda pk: and_(AuditEntry.actor_kind == "staff", AuditEntry.actor_id == pk),
+        ),
+        Choice(
+            "record_type",
+            lazy_gettext("Kind of record"),
+            sql=AuditEntry.record_type,
+            options={one.table: record_words(one.table) for one in audit.covered(*METADATA)},
+        ),
+        TextIs("record_id", lazy_gettext("Record number"), sql=AuditEntry.record_id),
+        Changed("field", lazy_gettext("Field"), sql=AuditEntry.fields),
+        Choice("source", lazy_gettext("From"), sql=AuditEntry.source, options=SOURCES),
+    )
+    empty_words: ClassVar[tuple[str, str]] = (
+        lazy_gettext("No entries yet"),
+        lazy_gettext("Entries appear when something is changed, or somebody signs in."),
+    )
+
+    @expose("/show/<int:pk>", methods=["GET"])
+    @has_access
+    def show(self, pk: int) -> Page:
+        """One entry, field by field."""
+        entry = self._find(str(pk))
+        changes = audit.changes([entry], METADATA)[entry.id]
+        return self.page(
+            "admin/audit/show.html",
+            title=_record(None, Listed(entry, {})) or self.show_title.capitalize(),
+            one=shown(entry, changes, label=words_of),
+            where=_where(Listed(entry, {})),
+        )
