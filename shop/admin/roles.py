@@ -64,7 +64,7 @@ ROLES: dict[str, RoleSpec] = {
             "ShippingMethodsView": EVERYTHING,
             "TaxRatesView": EVERYTHING,
             "StaffView": READ,
-            "RolesView": READ,
+            "RolesView": LIST | {"can_show"},
         },
     ),
     "Catalogue": RoleSpec(
