@@ -24,7 +24,8 @@ OWNER = "Owner"
 EVERYTHING = frozenset({"*"})
 ALL_VIEWS = "*"
 LIST = frozenset({"can_list"})
-READ = LIST | {"can_show", "can_history"}
+OPEN = LIST | {"can_show"}
+READ = OPEN | {"can_history"}
 FULFIL = frozenset({"can_process", "can_ship", "can_deliver", "can_note"})
 # What everybody with an account has: the dashboard, and one's own name and password.
 OWN = {
@@ -64,7 +65,7 @@ ROLES: dict[str, RoleSpec] = {
             "ShippingMethodsView": EVERYTHING,
             "TaxRatesView": EVERYTHING,
             "StaffView": READ,
-            "RolesView": LIST | {"can_show"},
+            "RolesView": OPEN,
         },
     ),
     "Catalogue": RoleSpec(
@@ -94,7 +95,7 @@ ROLES: dict[str, RoleSpec] = {
             "WebhooksView": LIST,
             "ProductsView": READ,
             "InventoryView": READ,
-            "MailView": READ | {"can_retry"},
+            "MailView": OPEN | {"can_retry"},
         },
     ),
     "Finance": RoleSpec(
@@ -120,7 +121,7 @@ ROLES: dict[str, RoleSpec] = {
             "ProductsView": READ,
             "CategoriesView": LIST,
             "InventoryView": READ,
-            "MailView": READ,
+            "MailView": OPEN,
             "JobsView": LIST,
             "ShippingMethodsView": READ,
             "TaxRatesView": LIST,
