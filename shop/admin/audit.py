@@ -88,12 +88,6 @@ class AuditView(View):
             searched=(User.first_name, User.last_name, User.email),
             matches=lambda pk: and_(AuditEntry.actor_kind == "staff", AuditEntry.actor_id == pk),
         ),
-        Choice(
-            "record_type",
-            lazy_gettext("Kind of record"),
-            sql=AuditEntry.record_type,
-            options={one.table: record_words(one.table) for one in audit.covered(*METADATA)},
-        ),
         TextIs("record_id", lazy_gettext("Record number"), sql=AuditEntry.record_id),
         Changed("field", lazy_gettext("Field"), sql=AuditEntry.fields),
         Choice("source", lazy_gettext("From"), sql=AuditEntry.source, options=SOURCES),
@@ -102,6 +96,18 @@ class AuditView(View):
         lazy_gettext("No entries yet"),
         lazy_gettext("Entries appear when something is changed, or somebody signs in."),
     )
+
+    def __init__(self, **kwargs: Any) -> None:
+        # Only now is every table known.
+        kinds = {one.table: record_words(one.table) for one in audit.covered(*METADATA)}
+        kind = Choice(
+            "record_type",
+            lazy_gettext("Kind of record"),
+            sql=AuditEntry.record_type,
+            options=dict(sorted(kinds.items(), key=lambda one: one[1])),
+        )
+        self.more_filters = (*type(self).more_filters, kind)  # type: ignore[assignment, misc]
+        super().__init__(**kwargs)
 
     @expose("/show/<int:pk>", methods=["GET"])
     @has_access

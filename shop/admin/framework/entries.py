@@ -19,6 +19,7 @@ from shop.core.money import Money
 
 LONG_TEXT = 60
 MAX_COMPARED = 4000
+MIN_ALIKE = 0.3  # two texts that share less are easier to read one after the other
 ACTIONS: Mapping[AuditAction, tuple[str, str]] = {
     AuditAction.CREATE: ("good", lazy_gettext("Created")),
     AuditAction.UPDATE: ("info", lazy_gettext("Changed")),
@@ -64,6 +65,16 @@ class Shown:
     record: str
     source: str
     lines: list[Line]
+
+    @property
+    def has_before(self) -> bool:
+        """Whether there was something before."""
+        return self.entry.action is not AuditAction.CREATE
+
+    @property
+    def has_after(self) -> bool:
+        """Whether there is something afterwards."""
+        return self.entry.action is not AuditAction.DELETE
 
 
 def shown(
@@ -162,10 +173,14 @@ def _moment(text: str) -> datetime | None:
 
 
 def compared(before: str, after: str) -> Markup:
-    """Returns both texts as one: words that are gone and words that are new are marked."""
-    old, new = (re.findall(r"\s+|\w+|[^\w\s]", text[:MAX_COMPARED]) for text in (before, after))
+    """Returns both texts as one: words that are gone and words that are new are marked. Empty for
+    texts that have too little in common."""
+    old, new = (re.findall(r"\w+\s*|\W", text[:MAX_COMPARED]) for text in (before, after))
     parts: list[str] = []
-    for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    if matcher.ratio() < MIN_ALIKE:
+        return Markup()
+    for kind, a, b, c, d in matcher.get_opcodes():
         gone, come = escape("".join(old[a:b])), escape("".join(new[c:d]))
         if kind == "equal":
             parts.append(gone)
