@@ -2,6 +2,7 @@
 
 import re
 from contextlib import AbstractContextManager
+from html import unescape
 
 import pytest
 from flask import Flask
@@ -92,6 +93,20 @@ def test_what_cannot_be_restored_is_refused(
 
     assert "This value cannot be restored." in owner.text(address)
     assert name_of(mug) == "Tidal cup"
+
+
+def test_a_long_history_has_older_pages(owner: Desk, mug: Product) -> None:
+    for number in range(60):
+        with acting("Noor"), transaction():
+            catalog.update_product(mug, name=f"Cup {number}")
+    address = f"/admin/products/history/{mug.id}?before=7"
+
+    page = owner.text(address)
+
+    assert page.count('class="card entry"') == 50
+    older = re.search(r'href="([^"]+below=[^"]+)"', page)
+    assert older
+    assert "Tidal mug" in owner.text(unescape(older[1]))
 
 
 def test_history_needs_its_permission(app: Flask, session: Session, mug: Product) -> None:

@@ -36,7 +36,7 @@ class HistoryPages(FormPages):
     def history(self, pk: str) -> Page:
         """Who changed this record and its parts, newest first."""
         item = self._find(pk)
-        below = request.args.get("before", "")
+        below = request.args.get("below", "")
         if below and not (below.isascii() and below.isdecimal() and len(below) < 19):
             abort(400)
         found = audit.history(self._table, pk, before=int(below) if below else None)

@@ -1,6 +1,5 @@
 """The pages of a list: the list itself, one of its rows, suggestions for its filters."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -11,6 +10,7 @@ from flask_appbuilder.security.decorators import has_access, permission_name
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from shop import audit
 from shop.admin.framework import actions, errors, exports, list_state, listing, shown
 from shop.admin.framework.columns import Column, Listed
 from shop.admin.framework.declaration import Declaration
@@ -19,9 +19,9 @@ from shop.admin.framework.list_state import ListState
 from shop.admin.framework.listing import ListPage
 from shop.admin.framework.screens import Page, once_a_request
 from shop.core import clock
+from shop.core.db import transaction
 from shop.core.i18n import gettext as _
 
-log = logging.getLogger(__name__)
 # Inside ListPages the name ``list`` is the page; annotations there use this.
 Items = list[Any]
 OLD_ARGUMENTS = ("_oc_", "_od_", "page_", "psize_", "_flt_")
@@ -167,7 +167,14 @@ class ListPages(Declaration):
         """The list as a file: what is seen, all pages of it up to a limit that the page names."""
         exporter = self.exporters.get(kind) or abort(404)
         state = list_state.read(self, request.args)
-        log.info("a list is exported", extra={"view": self.endpoint, "kind": kind})
+        asked = request.query_string.decode(errors="replace")[:500]
+        with transaction():
+            audit.record(
+                audit.AuditAction.EXPORT,
+                record_type=self.datamodel.obj.__tablename__,
+                label=str(self.list_title),
+                details={"kind": kind, "asked for": asked},
+            )
         answer = Response(
             stream_with_context(exporter.write(exports.lines(self, state))),
             mimetype=exporter.mimetype,
