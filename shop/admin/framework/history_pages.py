@@ -54,10 +54,12 @@ class HistoryPages(FormPages):
 
     @expose("/history/<pk>/restore", methods=["POST"])
     @has_access
-    @permission_name("edit")
+    @permission_name("history")
     def restore(self, pk: str) -> Page:
-        """Set one field back to what it was before an entry."""
+        """Set one field back to what it was before an entry, for whoever may edit the record."""
         item = self._find(pk)
+        if not self.allows("edit") or not self.may_edit(item):
+            abort(403)
         field, number = request.form.get("field", ""), request.form.get("entry", "")
         back = redirect(self.address("history", pk=pk, **self.list_arguments()), code=303)
         entry = audit.entry(int(number)) if number.isascii() and number.isdecimal() else None
