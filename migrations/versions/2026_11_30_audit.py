@@ -120,6 +120,7 @@ def upgrade() -> None:
     op.create_index("ix_audit_entry_record", "audit_entry", ["record_type", "record_id", "id"])
     op.create_index("ix_audit_entry_parent", "audit_entry", ["parent_type", "parent_id", "id"])
     op.create_index("ix_audit_entry_actor", "audit_entry", ["actor_kind", "actor_id", "id"])
+    op.create_index("ix_audit_entry_action", "audit_entry", ["action", "id"])
     op.create_index("ix_audit_entry_at", "audit_entry", ["at"])
     op.create_index("ix_audit_entry_fields", "audit_entry", ["fields"], postgresql_using="gin")
     op.create_table(

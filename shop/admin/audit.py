@@ -1,17 +1,19 @@
 """The audit: everything that people of the staff, programs and the shop itself have changed."""
 
 from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access
 from flask_appbuilder.security.sqla.models import User
 from markupsafe import Markup, escape
-from sqlalchemy import and_
+from sqlalchemy import ColumnElement, and_, func, select
 
 from shop import audit
 from shop.admin.framework import (
     Choice,
+    DateRange,
     Listed,
     Moment,
     Page,
@@ -28,6 +30,7 @@ from shop.audit import AuditEntry
 from shop.core.i18n import lazy_gettext, ngettext
 
 MAX_NAMED = 4
+SLACK = timedelta(minutes=1)
 
 
 class Changed(TextIs):
@@ -35,6 +38,30 @@ class Changed(TextIs):
 
     def condition(self, value: str) -> Any:
         return AuditEntry.fields.contains([value.strip().lower().replace(" ", "_")])
+
+
+class Days(DateRange):
+    """Entries of some days. Their numbers grow with time: by the first and the last of them,
+    Postgres need not look at other days. Number and time are given at once, give or take a little.
+    """
+
+    def condition(self, value: tuple[date | None, date | None]) -> ColumnElement[bool]:
+        first, last = value
+        ends = [super().condition(value)]
+        if first is not None:
+            ends.append(AuditEntry.id >= _number_at(self._midnight(first) - SLACK, is_first=True))
+        if last is not None:
+            end = self._midnight(last + timedelta(days=1)) + SLACK
+            ends.append(AuditEntry.id <= _number_at(end, is_first=False))
+        return and_(*ends)
+
+
+def _number_at(moment: datetime, *, is_first: bool) -> Any:
+    """The number of the first entry since then, or the last one until then; 0 if there is none."""
+    at = AuditEntry.at
+    found = select(AuditEntry.id).where(at >= moment if is_first else at <= moment)
+    found = found.order_by(at if is_first else at.desc()).limit(1)
+    return func.coalesce(found.scalar_subquery(), 0)
 
 
 def _who(name: Any, row: Listed) -> str:
@@ -89,6 +116,7 @@ class AuditView(View):
             matches=lambda pk: and_(AuditEntry.actor_kind == "staff", AuditEntry.actor_id == pk),
         ),
         TextIs("record_id", lazy_gettext("Record number"), sql=AuditEntry.record_id),
+        Days("at", lazy_gettext("Time"), sql=AuditEntry.at),
         Changed("field", lazy_gettext("Field"), sql=AuditEntry.fields),
         Choice("source", lazy_gettext("From"), sql=AuditEntry.source, options=SOURCES),
     )

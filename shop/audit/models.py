@@ -40,6 +40,7 @@ class AuditEntry(Base):
         Index("ix_audit_entry_record", "record_type", "record_id", "id"),
         Index("ix_audit_entry_parent", "parent_type", "parent_id", "id"),
         Index("ix_audit_entry_actor", "actor_kind", "actor_id", "id"),
+        Index("ix_audit_entry_action", "action", "id"),
         Index("ix_audit_entry_at", "at"),
         Index("ix_audit_entry_fields", "fields", postgresql_using="gin"),
     )

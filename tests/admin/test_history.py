@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from shop import catalog
 from shop.admin.framework.entries import compared
 from shop.catalog.models import Product
-from shop.core import actor, db
+from shop.core import actor, clock, db
 from shop.core.db import transaction
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
@@ -140,6 +140,11 @@ def test_all_entries_are_filtered(owner: Desk, mug: Product) -> None:
     assert "Tidal cup" in owner.text("/admin/audit/list/?record_type=product&field=name")
     assert "Tidal cup" not in owner.text("/admin/audit/list/?record_type=variant")
     assert "Tidal cup" not in owner.text("/admin/audit/list/?field=slug&action=update")
+    today = f"{clock.now():%Y-%m-%d}"
+    assert "Tidal cup" in owner.text(f"/admin/audit/list/?at.from={today}&at.to={today}")
+    assert "Tidal cup" in owner.text(f"/admin/audit/list/?at.from={today}&record_type=product")
+    assert "Tidal cup" not in owner.text("/admin/audit/list/?at.to=2020-01-01")
+    assert "Tidal cup" not in owner.text("/admin/audit/list/?at.from=2990-01-01")
     page = owner.text("/admin/audit/list/?action=update&record_type=product")
     entry = re.search(r"/admin/audit/show/(\d+)", page)
     assert entry
