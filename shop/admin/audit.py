@@ -148,4 +148,16 @@ class AuditView(View):
             title=_record(None, Listed(entry, {})) or self.show_title.capitalize(),
             one=shown(entry, changes, label=words_of),
             where=_where(Listed(entry, {})),
+            history=self._history_of(entry),
         )
+
+    def _history_of(self, entry: AuditEntry) -> str:
+        """The history of the entry's record, or of what it is a part of; empty where none is."""
+        views = [view for view in self.appbuilder.baseviews if isinstance(view, View)]
+        about = (entry.record_type, entry.record_id), (entry.parent_type, entry.parent_id)
+        for table, pk in about:
+            for view in views:
+                of_it = view.datamodel.obj.__tablename__ == table
+                if of_it and view.datamodel.may_exist(pk) and view.allows("history"):
+                    return view.address("history", pk=pk)
+        return ""

@@ -148,7 +148,9 @@ def test_all_entries_are_filtered(owner: Desk, mug: Product) -> None:
     page = owner.text("/admin/audit/list/?action=update&record_type=product")
     entry = re.search(r"/admin/audit/show/(\d+)", page)
     assert entry
-    assert "Tidal mug" in owner.text(f"/admin/audit/show/{entry[1]}")
+    shown = owner.text(f"/admin/audit/show/{entry[1]}")
+    assert "Tidal mug" in shown
+    assert f"/admin/products/history/{mug.id}" in shown
 
 
 def test_only_owners_see_all_entries(app: Flask, session: Session) -> None:
