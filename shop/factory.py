@@ -134,7 +134,8 @@ def _door() -> str:
 
 def _record_refusal() -> None:
     """Somebody of the staff asked for what their role does not include."""
-    db.session.rollback()
+    if db.session.new or db.session.dirty or db.session.deleted:
+        db.session.rollback()
     with db.transaction():
         audit.record(
             audit.AuditAction.REFUSED,

@@ -18,7 +18,7 @@ from flask_migrate import upgrade
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-from shop import catalog, checkout, cli, discounts
+from shop import audit, catalog, checkout, cli, discounts
 from shop.config import Settings
 from shop.core import db, redis
 from shop.factory import create_app
@@ -130,6 +130,7 @@ def app(running: servers.Servers, tmp_path_factory: pytest.TempPathFactory) -> F
         with db.transaction():
             checkout.install_defaults()
         made.extensions["staff"].install()
+        audit.seal()
     db.session.remove()
     db.engine().dispose()
     return made

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from shop import catalog, discounts
+from shop import audit, catalog, discounts
 from shop.core import db, redis
 from shop.media import storage
 from tests import conftest as shared
@@ -51,6 +51,7 @@ def sample(
     _open(url, folder)
     with pytest.MonkeyPatch.context() as patch:
         shop = Shop(Stripe(patch))
+    audit.seal()
     _close()
     yield Sample(name, url, folder, shop)
     shared._drop(running, name)
