@@ -5,9 +5,11 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from flask_appbuilder.security.sqla.models import User
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.admin.staff import accounts
+from shop.audit import AuditAction, AuditEntry
 from shop.core import clock, db, mail
 from shop.core.db import transaction
 from tests.admin.strangers import FORM_TOKEN, Stranger, emails_of, link_in
@@ -71,6 +73,15 @@ def test_new_password_signs_everybody_else_out(app: Flask, mara: User) -> None:
     assert sign_in(app.test_client(), password=OTHER_PASSWORD).status_code == 303
     (told,) = emails_of(CHANGED)
     assert told.recipient == EMAIL and OTHER_PASSWORD not in told.text
+
+
+def test_new_password_stands_in_the_audit(app: Flask, mara: User) -> None:
+    Stranger(app).send(link(app), **NEW)
+
+    (entry,) = db.session.scalars(select(AuditEntry).where(AuditEntry.actor_id == mara.id))
+
+    assert (entry.action, entry.record_type) == (AuditAction.UPDATE, "ab_user")
+    assert entry.actor_name == "Mara Lindt"
 
 
 def test_every_address_gets_the_same_answer(app: Flask, off: User, statements: list[str]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.admin.staff import accounts, invitations
+from shop.audit import AuditAction, AuditEntry
 from shop.core import clock, mail, tokens
 from shop.core.db import session as database
 from shop.core.db import transaction
@@ -73,6 +74,18 @@ def test_invited_person_joins_with_own_password(app: Flask, olga: Desk) -> None:
     assert pia.is_in()
     assert [one.name for one in user().roles] == ["Support"]
     assert Stranger(app).send("/admin/login/", username="pia@example.com", password=PASSWORD)
+
+
+def test_joining_stands_in_the_audit(app: Flask, olga: Desk) -> None:
+    Stranger(app).send(invite(olga), **NEW)
+
+    entries = database.scalars(
+        select(AuditEntry).where(AuditEntry.actor_id == user().id).order_by(AuditEntry.id)
+    ).all()
+
+    assert {one.actor_name for one in entries} == {"Pia Berg"}
+    done = [(one.action, one.record_type) for one in entries]
+    assert (AuditAction.UPDATE, "ab_user") in done and (AuditAction.SIGN_IN, "ab_user") in done
 
 
 def test_email_says_who_invites_to_what(olga: Desk) -> None:

@@ -7,7 +7,8 @@ commands open the transaction. The rows are Flask-AppBuilder's (``ab_user``), th
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from flask_appbuilder.security.sqla.models import Role, User
@@ -16,7 +17,7 @@ from sqlalchemy import func, select
 from shop import staff
 from shop.admin import roles
 from shop.admin.staff import passwords
-from shop.core import clock, sessions, tokens
+from shop.core import actor, clock, sessions, tokens
 from shop.core.db import session
 from shop.core.errors import DomainError, Invalid, NotFound, WrongState
 from shop.core.events import emit
@@ -210,8 +211,18 @@ def choose_password(token: str, password: str) -> User:
     user = session.get(User, user_id, with_for_update=True) if user_id else None
     if user is None or not user.active:
         raise NotFound(str(STALE_LINK))
-    set_password(user, password)
+    with acting_as(user):
+        set_password(user, password)
+        session.flush()
     return user
+
+
+@contextmanager
+def acting_as(user: User) -> Iterator[None]:
+    """Whoever follows the link of an email is the account's owner, for the audit too, though they
+    are not signed in."""
+    with actor.acting_as(actor.Actor("staff", user.id, user.get_full_name().strip())):
+        yield
 
 
 def sign_out(user: User, *, by: Any, sign_in_id: int | None = None) -> None:

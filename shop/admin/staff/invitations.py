@@ -81,8 +81,10 @@ def accept(token: str, password: str) -> User:
     user = session.get_one(User, found.user_id, with_for_update=True, populate_existing=True)
     if tokens.redeem(staff.INVITATION, token) is None or staff.invited(found.id) is None:
         raise NotFound(str(accounts.STALE_LINK))
-    session.execute(delete(Invitation).where(Invitation.id == found.id))
-    accounts.admit(user, password)
+    with accounts.acting_as(user):
+        session.execute(delete(Invitation).where(Invitation.id == found.id))
+        accounts.admit(user, password)
+        session.flush()
     return user
 
 
