@@ -172,7 +172,7 @@ def test_from_invitation_to_signed_in(shop: RunningShop, owner: Visitor, visit: 
     expect(page.get_by_text("invites you to work")).to_be_visible()
     assert sideways(page) <= 0
     ines.snap("69-accept")
-    page.get_by_label("New password", exact=True).fill(STAFF_PASSWORD)
+    page.locator("#password").fill(STAFF_PASSWORD)
     page.get_by_label("New password again").fill(STAFF_PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_url("**/admin/")
