@@ -1,6 +1,7 @@
 """Invitations: one link, once, for seven days; nobody gets in by another way or above their own."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -167,6 +168,19 @@ def test_resent_invitation_kills_the_old_link(app: Flask, olga: Desk) -> None:
     assert new != old
     assert Stranger(app).send(old, **NEW).status_code == 404
     assert Stranger(app).send(new, **NEW).status_code == 303
+
+
+def test_corrected_address_kills_the_link_in_the_wrong_mailbox(app: Flask, olga: Desk) -> None:
+    wrong = invite(olga)
+    form = {"first_name": "Pia", "last_name": "Berg", "email": "right@example.com",
+            "roles": [role("Support").id]}  # fmt: skip
+
+    assert olga.post(f"/admin/staff/edit/{user().id}", form).status_code == 303
+    newest = emails_of(KIND)[-1]
+
+    assert newest.recipient == "right@example.com"
+    assert Stranger(app).send(wrong, **NEW).status_code == 404
+    assert Stranger(app).send(link_in(newest), **NEW).status_code == 303
 
 
 def test_email_still_unsent_when_resent_leads_nowhere(app: Flask, olga: Desk) -> None:
@@ -369,3 +383,23 @@ def test_first_owner_is_invited_once(app: Flask, session: Session) -> None:
         assert staff.invite_owner("first@example.com") is None
     with pytest.raises(Invalid), transaction():
         invitations.invite_by_command("first@example.com", "Support")
+
+
+def test_production_invites_its_first_owner(
+    app: Flask, live_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail.configure("smtp://127.0.0.1:9", "shop@example.com")
+    settings = app.config["SETTINGS"]
+    monkeypatch.setitem(app.config, "SETTINGS", replace(settings, env="production"))
+
+    said = [
+        run(app, "init"),
+        run(app, "init", "--owner-email", "first@example.com"),
+        run(app, "init", "--owner-email", "first@example.com"),
+    ]
+
+    assert [code for code, _ in said] == [0, 0, 0]
+    assert "has no owner yet" in said[0][1]
+    assert "The invitation to first@example.com is on its way" in said[1][1]
+    assert said[2][1].endswith("The shop is up to date.\n")
+    assert not (settings.var / "owner.json").exists()

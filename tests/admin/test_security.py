@@ -110,7 +110,7 @@ def test_every_failure_sounds_the_same(
 
     assert answer.status_code == 401
     assert "The email address or the password is wrong." in answer.text
-    assert len(statements) == 2
+    assert len(statements) == 3
     assert not is_in(client)
 
 

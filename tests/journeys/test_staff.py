@@ -14,6 +14,7 @@ from tests.journeys.conftest import Visit, sign_in
 from tests.journeys.mailbox import read_email
 from tests.journeys.shelf import MUG, available, product
 from tests.journeys.steps import STAFF_PASSWORD, hire, invite
+from tests.support import axe
 from tests.support.browser import PHONE, Visitor, expect, sideways
 from tests.support.stack import RunningShop
 
@@ -134,9 +135,7 @@ def test_shipment_is_marked_as_delivered(shop: RunningShop, owner: Visitor, vase
     owner.snap("67-delivered")
 
 
-def test_a_viewer_looks_and_changes_nothing(
-    shop: RunningShop, owner: Visitor, visit: Visit, vase: Variant
-) -> None:
+def test_a_viewer_looks_and_changes_nothing(shop: RunningShop, visit: Visit, vase: Variant) -> None:
     _, number = bought(shop, vase)
     email = f"vera-{secrets.token_hex(3)}@example.com"
     hire(email, "Vera", "View", role="Viewer")
@@ -171,7 +170,10 @@ def test_from_invitation_to_signed_in(shop: RunningShop, owner: Visitor, visit: 
     expect(page.get_by_text("Support")).to_be_visible()
     expect(page.get_by_text("invites you to work")).to_be_visible()
     assert sideways(page) <= 0
-    ines.snap("69-accept")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        assert axe.violations(page) == []
+        ines.snap(f"69-accept-{scheme}")
     page.locator("#password").fill(STAFF_PASSWORD)
     page.get_by_label("New password again").fill(STAFF_PASSWORD)
     page.keyboard.press("Enter")

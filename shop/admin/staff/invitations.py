@@ -49,6 +49,14 @@ def resend(user: User, *, by: Any | None) -> None:
     _send(user, by)
 
 
+def follow_address(user: User, *, by: Any) -> None:
+    """Somebody's address was changed: an invitation that they can still accept goes to the new one,
+    and the link in the old mailbox is dead."""
+    found = of_user(user.id)
+    if found is not None and found.revoked_at is None:
+        resend(user, by=by)
+
+
 def revoke(user: User, *, by: Any) -> None:
     """Take an invitation back: its link is dead. Raises ``NotAllowed``, ``WrongState``."""
     accounts.may_manage(by, user)

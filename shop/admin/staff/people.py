@@ -192,6 +192,7 @@ class StaffView(View):
         )
 
     def change(self, item: User, form: Any) -> None:
+        before = item.email
         accounts.change(
             item,
             email=form.email.data,
@@ -200,6 +201,8 @@ class StaffView(View):
             held=form.roles.data,
             by=current_user,
         )
+        if item.email != before:
+            invitations.follow_address(item, by=current_user)
 
     def may_edit(self, item: User) -> bool:
         return item.id == current_user.id or roles.may_grant(
