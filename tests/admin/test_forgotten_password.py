@@ -198,12 +198,22 @@ def test_secret_leaves_the_address_at_once(app: Flask, mara: User) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/admin/forgotten/x", "/admin/invitation/%00", "/admin/forgotten/new", "/admin/invitation/"],
+    ["/admin/forgotten/" + "x" * 32, "/admin/forgotten/new", "/admin/invitation/"],
 )
 def test_what_is_no_link_is_said_to_be_stale(app: Flask, session: Session, path: str) -> None:
     answer = Stranger(app).get(path)
 
     assert answer.status_code == 404 and "no longer valid" in answer.text
+
+
+def test_what_can_be_no_link_leaves_the_one_that_is_kept(app: Flask, mara: User) -> None:
+    stranger = Stranger(app)
+    assert stranger.get(link(app)).status_code == 200
+
+    for odd in ("x", "%00", "base.css", "x" * 200):
+        assert stranger.get(f"/admin/forgotten/{odd}").status_code == 404
+
+    assert stranger.send("/admin/forgotten/new", **NEW).status_code == 303
 
 
 def test_asking_is_limited_as_signing_in_is(limited: Flask, mara: User) -> None:

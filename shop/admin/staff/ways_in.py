@@ -6,7 +6,7 @@ a link up. The secret leaves the address at once, so that no log or other site l
 
 import re
 
-from flask import flash, redirect, session
+from flask import abort, flash, redirect, session
 from flask_appbuilder import expose
 from flask_appbuilder.utils.limit import Limit
 from flask_wtf import FlaskForm
@@ -35,8 +35,11 @@ class WayIn(Screen):
     """A page for whoever follows a link of an email."""
 
     def keep(self, key: str, secret: str, then: str) -> Response:
-        """Take the secret out of the address and go on."""
-        session[key] = secret if SECRET.fullmatch(secret) else ""
+        """Take the secret out of the address and go on. What can be none is not found, and leaves
+        the one that the browser keeps."""
+        if not SECRET.fullmatch(secret):
+            abort(404)
+        session[key] = secret
         return redirect(self.address(then), code=303)
 
     def stale(self, refusal: NotFound, *, is_invitation: bool) -> Page:
