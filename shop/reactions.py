@@ -52,6 +52,7 @@ from shop.payments.events import (
     WebhookReceived,
 )
 from shop.reviews.events import ReviewAdded
+from shop.staff.events import StaffInvited, StaffPasswordChanged, StaffPasswordForgotten
 
 
 def _apply_webhook(event: WebhookReceived) -> None:
@@ -127,6 +128,9 @@ REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     RegistrationRepeated: [_atomic(emails.send_already_registered)],
     PasswordResetRequested: [_atomic(emails.send_password_link)],
     GuestOrdersRequested: [_atomic(emails.send_orders_link)],
+    StaffInvited: [_atomic(emails.send_staff_invitation)],
+    StaffPasswordForgotten: [_atomic(emails.send_staff_password_link)],
+    StaffPasswordChanged: [_atomic(emails.send_staff_password_changed)],
     MailQueued: [_outside(_deliver_mail)],
     MediaStored: [_slow(_make_renditions, minutes=2)],
     DoctorAsked: [_slow(_ask_doctor, minutes=15)],

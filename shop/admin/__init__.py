@@ -20,15 +20,18 @@ from shop.admin.payments import PaymentsView, WebhooksView
 from shop.admin.products.editor import ProductsView
 from shop.admin.settings import ShippingMethodsView, TaxRatesView
 from shop.admin.shell import FILES
-from shop.admin.staff import accounts
+from shop.admin.staff import accounts, invitations
 from shop.admin.staff.own_account import PasswordView, ProfileView, SignInView, SignOutView
 from shop.admin.staff.people import RolesView, StaffView
-from shop.core import db, i18n
+from shop.admin.staff.ways_in import ForgottenPasswordView, InvitationView
+from shop.core import db, i18n, mail
 from shop.core.db import transaction
 
 VIEWS: tuple[type[Any], ...] = (
     SignInView,
     SignOutView,
+    InvitationView,
+    ForgottenPasswordView,
     ProfileView,
     PasswordView,
     DashboardView,
@@ -81,6 +84,36 @@ class Staff:
         """
         with self.app.app_context(), transaction():
             return accounts.first_owner(email, password) is not None
+
+    def has_owner(self) -> bool:
+        """Whether an Owner can sign in."""
+        with self.app.app_context():
+            return accounts.has_owner()
+
+    def invite_owner(self, email: str) -> str | None:
+        """Email the first Owner an invitation; None when somebody is Owner or still invited.
+
+        Returns the path of a link to it if no email is sent, else nothing. Raises ``Invalid`` for
+        an unusable address, ``RuntimeError`` without roles.
+        """
+        with self.app.app_context(), transaction():
+            user = invitations.first_owner(email)
+            return None if user is None else _link_if_kept(user)
+
+    def invite(self, email: str, role_name: str) -> str:
+        """Invite somebody to work here; somebody who is invited gets a new link.
+
+        Returns the path of a link to it if no email is sent, else nothing. Raises ``Invalid`` for
+        an unusable address, that of somebody who has joined, or a role that does not exist.
+        """
+        with self.app.app_context(), transaction():
+            return _link_if_kept(invitations.invite_by_command(email, role_name))
+
+
+def _link_if_kept(user: Any) -> str:
+    if mail.is_configured():
+        return ""
+    return f"/admin/invitation/{invitations.new_link(user)}"
 
 
 def init_app(app: Flask) -> None:

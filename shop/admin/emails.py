@@ -141,6 +141,8 @@ class MailView(View):
         if not self.may("can_links"):
             return False
         has_access = self.appbuilder.sm.has_access
+        if message.staff_link_id is not None:
+            return bool(has_access("can_reset", "StaffView"))
         needed = OF_ORDER_LINK if message.customer_id is None else ()
         return all(has_access(permission, "OrdersView") for permission in needed)
 

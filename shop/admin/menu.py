@@ -86,7 +86,7 @@ ACTIONS = (
         ("can_add", "ShippingMethodsView"),
         "plus",
     ),
-    (lazy_gettext("New staff member"), "StaffView.add", ("can_add", "StaffView"), "plus"),
+    (lazy_gettext("Invite staff member"), "StaffView.add", ("can_add", "StaffView"), "plus"),
     (lazy_gettext("My profile"), "ProfileView.show", None, "user"),
     (lazy_gettext("Change my password"), "PasswordView.change", None, "key-round"),
 )

@@ -36,8 +36,12 @@ from shop.core.passwords import matches
 
 # Where the browser keeps the secret of its staff sign-in: the sockets look there too.
 SESSION_KEY = "staff_token"
-# Pages that anybody may see: the sign-in page and the files it needs.
-OPEN = {"SignInView.login", "admin_files.file"}
+# Pages that anybody may see: the ways in, and the files they need.
+OPEN = {
+    "SignInView.login", "ForgottenPasswordView.ask", "ForgottenPasswordView.follow",
+    "ForgottenPasswordView.choose", "InvitationView.follow", "InvitationView.accept",
+    "admin_files.file",
+}  # fmt: skip
 
 
 class StaffLogin(LoginManager):
@@ -234,17 +238,32 @@ def sign_in(name: str, password: str) -> bool:
             db.session.execute(update(User).where(named).values(fail_login_count=failures))
             _record_sign_in(user, is_refused=True)
             return False
-        user.last_login = clock.now().replace(tzinfo=None)
-        user.login_count = (user.login_count or 0) + 1
-        user.fail_login_count = 0
-        sessions.end(session.get(SESSION_KEY))
-        token = sessions.start("staff", user.id)
-        _record_sign_in(user, is_refused=False)
-    # A new secret on every sign-in, for the session and for its forms.
+        token = open_sign_in(user)
+    carry(token)
+    return True
+
+
+def open_sign_in(user: User) -> str:
+    """Open a sign-in for this browser, inside a transaction; the one that it had ends. Returns what
+    ``carry`` puts into its cookie once the transaction is over."""
+    user.last_login = clock.now().replace(tzinfo=None)
+    user.login_count = (user.login_count or 0) + 1
+    user.fail_login_count = 0
+    sessions.end(session.get(SESSION_KEY))
+    _record_sign_in(user, is_refused=False)
+    return sessions.start(
+        "staff",
+        user.id,
+        user_agent=request.user_agent.string,
+        network_address=request.remote_addr or "",
+    )
+
+
+def carry(token: str) -> None:
+    """Sign this browser in: a new secret each time, for the session and for its forms."""
     session.pop("csrf_token", None)
     g.pop("csrf_token", None)
     session[SESSION_KEY] = token
-    return True
 
 
 def _record_sign_in(user: User | None, *, is_refused: bool) -> None:

@@ -251,7 +251,12 @@ def _sign_staff_in(name: str, password: str) -> tokens.Pair:
         user.last_login = clock.now().replace(tzinfo=None)
         user.login_count = (user.login_count or 0) + 1
         audit.record_sign_in(*known, is_refused=False)
-        return tokens.open_sign_in("staff", user.id)
+        return tokens.open_sign_in(
+            "staff",
+            user.id,
+            user_agent=request.user_agent.string,
+            network_address=request.remote_addr or "",
+        )
 
 
 def _count_email(what: str, email: str, device: str = "") -> None:

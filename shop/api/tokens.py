@@ -37,9 +37,13 @@ class Bearer:
     digest: str
 
 
-def open_sign_in(audience: Audience, subject_id: int) -> Pair:
+def open_sign_in(
+    audience: Audience, subject_id: int, *, user_agent: str = "", network_address: str = ""
+) -> Pair:
     """Sign a program in. Old tokens of the same person that nobody can use are cleared away."""
-    secret = sessions.start(audience, subject_id)
+    secret = sessions.start(
+        audience, subject_id, user_agent=user_agent, network_address=network_address
+    )
     session.flush()
     mine = select(SignIn.id).where(SignIn.audience == audience, SignIn.subject_id == subject_id)
     session.execute(
@@ -86,6 +90,7 @@ def rotate(refresh_token: str) -> Pair | None:
     if sign_in.ended_at is not None or sign_in.expires_at <= now:
         return None
     sign_in.expires_at = sessions.lasts_until(sign_in.audience, sign_in.started_at)
+    sign_in.used_at = now
     return _issue(sign_in)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -13,6 +15,7 @@ from shop import checkout, payments
 from shop.cli import demo_catalog, demo_discounts, demo_orders, doctor, refunds
 from shop.core import tokens
 from shop.core.db import transaction
+from shop.core.errors import DomainError
 
 shop = AppGroup("shop", help="Run the shop: set it up, fill it, look after it.")
 shop.add_command(doctor.command)
@@ -20,23 +23,79 @@ shop.add_command(refunds.command)
 
 
 @shop.command()
-@click.option("--owner-email", default="owner@example.com", help="Address of the first owner.")
-def init(owner_email: str) -> None:
-    """Migrate the database; make roles, rates, shipping methods and the first owner. Repeatable."""
+@click.option("--owner-email", help="Address of the first owner.")
+def init(owner_email: str | None) -> None:
+    """Migrate the database; make roles, rates, shipping methods and the first owner. Repeatable.
+
+    In production the first owner gets an invitation by email and chooses their password. In
+    development the password is made here and stands in owner.json.
+    """
     upgrade(directory=str(Path(current_app.root_path).parent / "migrations"))
     with transaction():
         checkout.install_defaults()
     staff = current_app.extensions["staff"]
     staff.install()
+    settings = current_app.config["SETTINGS"]
+    if settings.is_production:
+        _invite_owner(owner_email)
+        return
+    owner_email = owner_email or "owner@example.com"
     password = tokens.new_token()
     if not staff.create_owner(owner_email, password):
         click.echo("The shop is up to date.")
         return
-    file = current_app.config["SETTINGS"].var / "owner.json"
+    file = settings.var / "owner.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as out:
         json.dump({"email": owner_email, "password": password}, out)
     click.echo(f"The first owner is {owner_email}; the password is in {file.name}.")
+
+
+def _invite_owner(email: str | None) -> None:
+    staff = current_app.extensions["staff"]
+    if email is None:
+        click.echo(
+            "The shop is up to date."
+            if staff.has_owner()
+            else "The shop has no owner yet: flask shop init --owner-email you@example.com"
+        )
+        return
+    with _refusals():
+        link = staff.invite_owner(email)
+    if link is None:
+        click.echo("The shop is up to date.")
+    else:
+        _say_invited(email, link)
+
+
+@shop.group("staff", help="Who works here.")
+def people() -> None:
+    """Commands about staff."""
+
+
+@people.command()
+@click.argument("email")
+@click.option("--role", required=True, help="Owner, Manager, Catalogue, …")
+def invite(email: str, role: str) -> None:
+    """Email somebody an invitation to work here; again for somebody who has not accepted."""
+    with _refusals():
+        link = current_app.extensions["staff"].invite(email, role)
+    _say_invited(email, link)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except DomainError as refusal:
+        raise click.ClickException(refusal.sentence) from None
+
+
+def _say_invited(email: str, link: str) -> None:
+    click.echo(f"The invitation to {email} is on its way.")
+    if link:
+        base_url = current_app.config["SETTINGS"].base_url
+        click.echo(f"No mail server is set. This link works once: {base_url}{link}")
 
 
 @shop.command()

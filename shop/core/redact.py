@@ -12,7 +12,8 @@ _SECRETS = re.compile(
       (?P<name>(?:token|ticket|password|secret|api_?key)(?:_\d+)?             # also staff_token, …
         ["']?\s*(?:[=:]|%3[AD])\s*["']?)(?P<value>[^\s&"'<>,;)}\]]{6,})      # token=…, "token": "…"
     | (?P<cookie>\b(?:cart|device|(?:__Host-)?shop)=["']?)(?P<crumb>[\w.=+/-]{16,})
-    | (?P<path>/account/(?:confirm|password|claim)/)(?P<link>[A-Za-z0-9_-]{16,})  # mailed links
+    | (?P<path>/account/(?:confirm|password|claim)/|/admin/(?:invitation|forgotten)/)
+        (?P<link>[A-Za-z0-9_-]{16,})                                           # mailed links
     | (?P<bearer>\b(?:Bearer|Authorization:\s*Basic)\s+)                     # Authorization
         (?P<given>[A-Za-z0-9._~+/=-]{8,})
     | (?P<url>\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)(?P<word>[^\s/]+)(?=@)        # user:password@host

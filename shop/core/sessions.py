@@ -6,7 +6,7 @@ A signed cookie alone would outlive sign-out and password change; here each requ
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import BigInteger, Identity, Index, delete, or_, select, update
+from sqlalchemy import BigInteger, Identity, Index, delete, func, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.core import clock, tokens
@@ -17,10 +17,15 @@ LIFETIME = {"staff": timedelta(hours=12), "customer": timedelta(days=30)}
 # Without being used, a sign-in of staff ends sooner: ``expires_at`` moves on with use.
 IDLE = {"staff": timedelta(minutes=30), "customer": LIFETIME["customer"]}
 NOTED_EVERY = timedelta(minutes=1)
+MAX_USER_AGENT = 300
 
 
 class SignIn(Base):
-    """One signed-in browser or program."""
+    """One signed-in browser or program.
+
+    ``user_agent`` and ``network_address`` say of staff what they see in their list of sign-ins; of
+    customers they are empty. ``used_at`` is moved on with use, at most once a minute.
+    """
 
     __tablename__ = "sign_in"
     __table_args__ = (Index("ix_sign_in_subject", "audience", "subject_id"),)
@@ -32,9 +37,14 @@ class SignIn(Base):
     started_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    user_agent: Mapped[str] = mapped_column(server_default="", default="")
+    network_address: Mapped[str] = mapped_column(server_default="", default="")
+    used_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-def start(audience: Audience, subject_id: int) -> str:
+def start(
+    audience: Audience, subject_id: int, *, user_agent: str = "", network_address: str = ""
+) -> str:
     """Open a sign-in. Returns the secret that the cookie (or token) carries."""
     token = tokens.new_token()
     now = clock.now()
@@ -45,6 +55,9 @@ def start(audience: Audience, subject_id: int) -> str:
             subject_id=subject_id,
             started_at=now,
             expires_at=lasts_until(audience, now),
+            user_agent=user_agent[:MAX_USER_AGENT],
+            network_address=network_address,
+            used_at=now,
         )
     )
     return token
@@ -70,7 +83,7 @@ def note_use(audience: Audience, token: str, started_at: datetime) -> None:
             SignIn.ended_at.is_(None),
             SignIn.expires_at > clock.now(),
         )
-        .values(expires_at=lasts_until(audience, started_at))
+        .values(expires_at=lasts_until(audience, started_at), used_at=clock.now())
     )
 
 
@@ -85,6 +98,36 @@ def subject(audience: Audience, token: str | None) -> int | None:
             SignIn.ended_at.is_(None),
             SignIn.expires_at > clock.now(),
         )
+    )
+
+
+def living(audience: Audience, subject_id: int) -> list[SignIn]:
+    """All sign-ins of this person that still count, the one used last first. One statement."""
+    return list(
+        session.scalars(
+            select(SignIn)
+            .where(
+                SignIn.audience == audience,
+                SignIn.subject_id == subject_id,
+                SignIn.ended_at.is_(None),
+                SignIn.expires_at > clock.now(),
+            )
+            .order_by(SignIn.used_at.desc(), SignIn.id.desc())
+        )
+    )
+
+
+def end_one(audience: Audience, subject_id: int, sign_in_id: int) -> None:
+    """End one sign-in of this person; one of somebody else stays, and so does none."""
+    session.execute(
+        update(SignIn)
+        .where(
+            SignIn.id == sign_in_id,
+            SignIn.audience == audience,
+            SignIn.subject_id == subject_id,
+            SignIn.ended_at.is_(None),
+        )
+        .values(ended_at=clock.now())
     )
 
 

@@ -74,10 +74,14 @@ def redeem(purpose: str, token: str) -> int | None:
     return subject_id
 
 
+def subject_of(purpose: str, token: str) -> int | None:
+    """Whom a token is about that could be redeemed now; looking does not use it up."""
+    return session.scalar(select(OneTimeToken.subject_id).where(*_is_good(purpose, token)))
+
+
 def is_good(purpose: str, token: str) -> bool:
     """Whether a token could be redeemed now; looking does not use it up."""
-    found = select(OneTimeToken.id).where(*_is_good(purpose, token))
-    return session.scalar(found) is not None
+    return subject_of(purpose, token) is not None
 
 
 def revoke(purpose: str, subject_id: int) -> None:

@@ -40,12 +40,13 @@ from shop.notifications import models as notifications
 from shop.orders import models as orders
 from shop.payments import models as payments
 from shop.reviews import models as reviews
+from shop.staff import models as staff
 
 # Whatever has tables, but for the doors, which know the doctor: ``shop/tables.py`` adds theirs.
 MODULES = (
     audit, broadcasts, cart, catalog, checkout, customers, discounts, doctor, events, idempotency,
     inventory, media, notifications, orders, payments, queue, reaction_runs, reviews, sessions,
-    tokens,
+    staff, tokens,
 )  # fmt: skip
 FILE = Path(__file__).with_name("guards.txt")
 _PRIMARY_KEY = re.compile(r"PRIMARY KEY \((.+)\)")

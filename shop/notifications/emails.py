@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from shop import customers, orders, payments
+from shop import customers, orders, payments, staff
 from shop.core import clock, tokens
 from shop.core.db import session
 from shop.core.events import emit
@@ -40,6 +40,7 @@ from shop.payments.events import (
     PaymentProcessing,
     VoucherIssued,
 )
+from shop.staff.events import StaffInvited, StaffPasswordChanged, StaffPasswordForgotten
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ KNOWN_DEVICE_EXTRA = 3
 JOINING = ("confirm_link", "already_registered")
 RESETTING = ("password_link",)
 CLAIMING = ("orders_link",)
+STAFF_RESETTING = ("staff_password_link",)
 # These providers ignore dots: https://support.google.com/mail/answer/7436150
 DOTLESS = {"gmail.com", "googlemail.com"}
 
@@ -243,6 +245,52 @@ def send_orders_link(event: GuestOrdersRequested) -> None:
     _link("orders", event.customer_id, "/account/claim/", among=CLAIMING)
 
 
+def send_staff_invitation(event: StaffInvited) -> None:
+    """You are invited to work here; nothing once the invitation was accepted, revoked or sent
+    again."""
+    found = staff.invited(event.invitation_id)
+    if found is not None:
+        _staff_link(
+            staff.INVITATION,
+            f"{staff.INVITATION}:{found.id}",
+            found.id,
+            found.email,
+            "/admin/invitation/",
+            name=found.name,
+            invited_by=found.invited_by,
+            roles=", ".join(found.roles),
+            until=found.expires_at,
+        )
+
+
+def send_staff_password_link(event: StaffPasswordForgotten) -> None:
+    """Choose a new password for the admin; nothing when the address was nobody's."""
+    found = staff.person(event.staff_id) if event.staff_id else None
+    extra = KNOWN_DEVICE_EXTRA if event.from_known_device else 0
+    if found is not None and _has_room(found.email, STAFF_RESETTING, extra=extra):
+        _staff_link(
+            staff.PASSWORD,
+            f"{staff.PASSWORD}:{tokens.new_token()}",
+            found.id,
+            found.email,
+            "/admin/forgotten/",
+            name=found.name,
+            minutes=staff.LINK_MINUTES[staff.PASSWORD],
+        )
+
+
+def send_staff_password_changed(event: StaffPasswordChanged) -> None:
+    """Your password for the admin was changed."""
+    found = staff.person(event.staff_id)
+    if found is not None:
+        queue(
+            "staff_password_changed",
+            f"staff_password_changed:{tokens.new_token()}",
+            found.email,
+            name=found.name,
+        )
+
+
 def mailbox_of(email: str) -> str:
     """Returns the mailbox behind an address: without case, tag (``+news``) and Gmail's dots."""
     local, _, domain = email.strip().casefold().rpartition("@")
@@ -296,6 +344,22 @@ def _link(
     )
 
 
+def _staff_link(kind: str, key: str, about: int, email: str, path: str, **facts: Any) -> None:
+    """Write an email with a one-time link for somebody of the staff."""
+    mark = _new_mark()
+    queue(
+        f"{kind}_link",
+        key,
+        email,
+        staff_link_id=about,
+        mailbox=mailbox_of(email),
+        secret=mark,
+        mark=mark,
+        path=path + mark,
+        **facts,
+    )
+
+
 def _about_payment(order_id: int, payment_id: int) -> tuple[orders.Order, payments.Payment]:
     return orders.by_id(order_id), session.get_one(payments.Payment, payment_id)
 
@@ -338,6 +402,7 @@ def queue(
     *,
     order_id: int | None = None,
     customer_id: int | None = None,
+    staff_link_id: int | None = None,
     mailbox: str = "",
     secret: str = "",
     mark: str = "",
@@ -367,6 +432,7 @@ def queue(
             html=without(rendered.html),
             order_id=order_id,
             customer_id=customer_id,
+            staff_link_id=staff_link_id,
             secret_mark=mark,
             mailbox=mailbox,
         )

@@ -25,8 +25,9 @@ class EmailMessage(Base):
 
     ``text`` and ``html`` hold no secret: where the link's secret belongs stands ``secret_mark``,
     random for each email, and ``procedures.with_secret`` puts the secret there for sending.
-    ``customer_id`` is whom a one-time link is for; ``link_token`` exists in the development mailbox
-    only, where nothing is sent. ``mailbox`` is what the caps on account emails count by.
+    ``customer_id`` is whom a one-time link is for, ``staff_link_id`` the invitation or the account
+    that one of staff is about; ``link_token`` exists in the development mailbox only, where nothing
+    is sent. ``mailbox`` is what the caps on account emails count by.
     """
 
     __tablename__ = "mail_message"
@@ -58,10 +59,16 @@ class EmailMessage(Base):
     order_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
     secret_mark: Mapped[str] = mapped_column(server_default="", default="")
     customer_id: Mapped[int | None] = mapped_column(BigInteger)
+    staff_link_id: Mapped[int | None] = mapped_column(BigInteger)
     link_token: Mapped[str | None]
     mailbox: Mapped[str] = mapped_column(server_default="", default="")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     sent_at: Mapped[datetime | None]
+
+    @property
+    def link_about(self) -> int | None:
+        """Whom or what its one-time link is about; None without one."""
+        return self.customer_id if self.staff_link_id is None else self.staff_link_id
 
     def __str__(self) -> str:
         return f"{self.subject} to {self.recipient}"

@@ -11,7 +11,7 @@ from email.utils import format_datetime
 
 from sqlalchemy import select
 
-from shop import customers
+from shop import customers, staff
 from shop.core import clock, mail, redact, tokens
 from shop.core.db import end_read, session, transaction
 from shop.core.errors import NotFound, Unavailable
@@ -46,7 +46,7 @@ def deliver(message_id: int) -> None:
     end_read()
     secret = _secret(message)
     if not mail.is_configured():
-        _mark(message_id, EmailState.KEPT, link_token=secret if message.customer_id else None)
+        _mark(message_id, EmailState.KEPT, link_token=secret if message.link_about else None)
         return
     try:
         mail.send(_email(message, secret), taken=lambda: _mark(message_id, EmailState.SENT))
@@ -69,11 +69,11 @@ def with_secret(message: EmailMessage) -> Body:
     """Returns the email with links that work, if it is in the development mailbox, where nothing
     is sent and staff are its only readers.
 
-    Of any other it is the customer's link: whoever followed it would act in their name.
+    Of any other it is its reader's link: whoever followed it would act in their name.
     """
     if message.state != EmailState.KEPT:
         return without_secret(message)
-    secret = message.link_token if message.customer_id else _order_secret(message)
+    secret = message.link_token if message.link_about else _order_secret(message)
     return _filled(message, secret) if secret else without_secret(message)
 
 
@@ -102,13 +102,15 @@ def _secret(message: EmailMessage) -> str:
     """The secret that this email carries; a one-time link gets a new token. Empty without one."""
     if not message.secret_mark:
         return ""
-    if message.customer_id is None:
+    about = message.link_about
+    if about is None:
         secret = _order_secret(message)
         end_read()
         return secret
     purpose = message.kind.removesuffix(LINK_KIND)
+    minutes = staff.LINK_MINUTES.get(purpose, customers.LINK_MINUTES)
     with transaction():
-        return tokens.issue(purpose, message.customer_id, minutes=customers.LINK_MINUTES)
+        return tokens.issue(purpose, about, minutes=minutes)
 
 
 def _order_secret(message: EmailMessage) -> str:

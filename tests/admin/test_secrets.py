@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
+from flask_appbuilder.security.sqla.models import Role
 from sqlalchemy import select, text, update
 from werkzeug.routing import Rule
 
 from shop import customers, notifications, orders
+from shop.admin.staff import accounts, invitations
 from shop.api import tokens as api_tokens
 from shop.core import idempotency, sessions
 from shop.core.db import session, transaction
@@ -64,6 +66,15 @@ def full_shop(cast: Cast) -> Cast:
         claimed = idempotency.claim("cart:x", "key", "0")
         assert isinstance(claimed, idempotency.Claim)
         idempotency.store(claimed, 201, {"token": order.token})
+        held = session.scalars(select(Role).where(Role.name == "Support")).all()
+        invitations.invite(
+            email="pia@example.com", first_name="Pia", last_name="", held=held, by=None
+        )
+        person = accounts.create(
+            email="mara@example.com", first_name="Mara", last_name="", password=PASSWORD,
+            held=held, by=None,
+        )  # fmt: skip
+        accounts.request_password(person.email)
     people.filled_cart(cast.lamp)
     work()
     return cast
@@ -168,7 +179,10 @@ def test_owner_follows_links_of_the_development_mailbox(app: Flask, full_shop: C
 def test_no_stored_email_holds_a_secret(full_shop: Cast) -> None:
     hidden = secrets()
     rows = list(session.scalars(select(EmailMessage)))
-    links = {"confirm_link", "password_link", "orders_link"}
+    links = {
+        "confirm_link", "password_link", "orders_link", "staff_invitation_link",
+        "staff_password_link",
+    }  # fmt: skip
     assert {row.kind for row in rows} >= {"receipt", "shipped", *links}
     assert all(row.link_token for row in rows if row.kind in links)
 

@@ -22,6 +22,8 @@ CANARY = "c4n4ry0123456789abcdef"
         f"https://shop.example/account/password/{CANARY}",
         f"/account/confirm/{CANARY} is over",
         f"/account/claim/{CANARY}",
+        f"/admin/invitation/{CANARY}",
+        f"https://shop.example/admin/forgotten/{CANARY}",
         f"Authorization: Bearer {CANARY}",
         f"cannot reach redis://shop:{CANARY}@redis:6379/0",
         f'{{"client_secret": "{CANARY}"}}',

@@ -180,7 +180,8 @@ def test_the_admin_s_pages(shop: RunningShop, shelf: Shelf, visit: Visit, owner:
             paths.append(row.first.get_attribute("href") or "")
 
     faults = [fault for path in paths for fault in faults_of(owner, path, PHONE)]
-    faults += faults_of(visit("stranger"), "/admin/login/", PHONE)
+    for path in ("/admin/login/", "/admin/forgotten/"):
+        faults += faults_of(visit("stranger"), path, PHONE)
 
     print(f"{len(paths) + 1} pages of the admin: {' '.join(paths)}")
     assert faults == []

@@ -267,7 +267,7 @@ def test_two_at_one_record_see_that_they_are(
     variant = product("Shared stool", stock=9)
     order = cast.order(variant)
     email = f"ana-{secrets.token_hex(3)}@example.com"
-    hire(owner.page, email, "Ana", "Weber", role="Manager")
+    hire(email, "Ana", "Weber", role="Manager")
     ana = sign_in_to_admin(visit("Ana"), email, STAFF_PASSWORD)
 
     for path in (f"orders/show/{order.id}", f"products/edit/{variant.product_id}"):

@@ -13,8 +13,9 @@ from tests.faults.buyers import Errand, buy
 from tests.journeys.conftest import Visit, sign_in
 from tests.journeys.mailbox import read_email
 from tests.journeys.shelf import MUG, available, product
-from tests.journeys.steps import STAFF_PASSWORD, hire
-from tests.support.browser import Visitor, expect
+from tests.journeys.steps import STAFF_PASSWORD, hire, invite
+from tests.support import axe
+from tests.support.browser import PHONE, Visitor, expect, sideways
 from tests.support.stack import RunningShop
 
 
@@ -134,12 +135,10 @@ def test_shipment_is_marked_as_delivered(shop: RunningShop, owner: Visitor, vase
     owner.snap("67-delivered")
 
 
-def test_a_viewer_looks_and_changes_nothing(
-    shop: RunningShop, owner: Visitor, visit: Visit, vase: Variant
-) -> None:
+def test_a_viewer_looks_and_changes_nothing(shop: RunningShop, visit: Visit, vase: Variant) -> None:
     _, number = bought(shop, vase)
     email = f"vera-{secrets.token_hex(3)}@example.com"
-    hire(owner.page, email, "Vera", "View", role="Viewer")
+    hire(email, "Vera", "View", role="Viewer")
 
     viewer = sign_in(visit("viewer"), email, STAFF_PASSWORD)
     page = viewer.goto("/admin/orders/list/?q=" + number)
@@ -157,6 +156,36 @@ def test_a_viewer_looks_and_changes_nothing(
     page.reload()
     expect(page.locator("[data-order-status]")).to_have_text("Paid")
     assert available(vase) == 9
+
+
+def test_from_invitation_to_signed_in(shop: RunningShop, owner: Visitor, visit: Visit) -> None:
+    email = f"ines-{secrets.token_hex(3)}@example.com"
+    invite(owner.page, email, "Ines", "Roth", role="Support")
+    expect(owner.page.get_by_text("Invited", exact=True)).to_be_visible()
+    owner.snap("69-invited")
+    link = read_email(owner, email, "You are invited").link("/admin/invitation/")
+
+    ines = visit("ines", viewport=PHONE)
+    page = ines.goto(link)
+    expect(page.get_by_text("Support")).to_be_visible()
+    expect(page.get_by_text("invites you to work")).to_be_visible()
+    assert sideways(page) <= 0
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        assert axe.violations(page) == []
+        ines.snap(f"69-accept-{scheme}")
+    page.locator("#password").fill(STAFF_PASSWORD)
+    page.get_by_label("New password again").fill(STAFF_PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/")
+
+    ines.goto("/admin/profile/")
+    expect(page.get_by_text("Chrome on")).to_be_visible()
+    expect(page.get_by_text("This browser")).to_be_visible()
+    assert sideways(page) <= 0
+    ines.snap("69-sign-ins")
+    owner.goto("/admin/staff/list/?q=" + email)
+    expect(owner.page.get_by_role("row").filter(has_text=email)).to_contain_text("Active")
 
 
 def bought(shop: RunningShop, variant: Variant, quantity: int = 1) -> tuple[str, str]:

@@ -126,6 +126,7 @@ KINDS: Mapping[str, str] = {
     "ab_permission_view_role": lazy_gettext("Permission of a role"),
     "fulfilment": lazy_gettext("Shipment"),
     "product_category": lazy_gettext("Category of a product"),
+    "staff_invitation": lazy_gettext("Invitation"),
 }
 
 

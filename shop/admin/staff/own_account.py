@@ -1,26 +1,24 @@
 """One's own account: sign in, sign out, profile, password."""
 
-from flask import Response, current_app, flash, g, redirect, request, session
+from flask import Response, flash, redirect, request, session
 from flask_appbuilder import expose
-from flask_appbuilder.security.decorators import has_access
+from flask_appbuilder.security.decorators import has_access, permission_name
 from flask_appbuilder.utils.limit import Limit
 from flask_login import current_user
 from flask_wtf import FlaskForm
-from sqlalchemy import func, select
 from werkzeug.wrappers import Response as WerkzeugResponse
 from wtforms import PasswordField, StringField
-from wtforms.validators import EqualTo, InputRequired, Length
+from wtforms.validators import InputRequired, Length
 
 from shop.admin import security
-from shop.admin.framework import Screen
-from shop.admin.staff import accounts
-from shop.core import clock, devices, sessions
-from shop.core.db import session as database
+from shop.admin.framework import Screen, inputs
+from shop.admin.staff import accounts, callers, sign_ins
+from shop.admin.staff.forms import OwnPasswordForm
+from shop.core import devices, sessions
 from shop.core.db import transaction
 from shop.core.errors import Invalid
 from shop.core.i18n import gettext as _
 from shop.core.i18n import lazy_gettext
-from shop.core.network import network_of
 from shop.core.passwords import matches
 
 Page = str | tuple[str, int] | WerkzeugResponse
@@ -28,43 +26,6 @@ Page = str | tuple[str, int] | WerkzeugResponse
 
 def _failed(response: Response) -> bool:
     return response.status_code == 401
-
-
-def _network() -> str:
-    return network_of(request.remote_addr or "")
-
-
-def _account_and_address() -> str:
-    return f"{_account()}|{_network()}"
-
-
-def _account() -> str:
-    return request.form.get("username", "").strip().lower()[:128]
-
-
-def _known_device() -> str:
-    """The id of this browser if it has signed in to the account that is tried, else nothing."""
-    if "known_device" not in g:
-        kept = request.cookies.get(devices.COOKIE)
-        g.known_device = devices.known(kept, "staff", _account())
-    found: str = g.known_device
-    return found
-
-
-def _is_known_device() -> bool:
-    return bool(_known_device())
-
-
-def _remember_device(answer: WerkzeugResponse) -> None:
-    kept = devices.remember(request.cookies.get(devices.COOKIE), "staff", _account())
-    answer.set_cookie(
-        devices.COOKIE,
-        kept,
-        max_age=devices.KEPT,
-        secure=current_app.config["SESSION_COOKIE_SECURE"],
-        httponly=True,
-        samesite="Lax",
-    )
 
 
 class SignInForm(FlaskForm):
@@ -83,7 +44,7 @@ class SignInForm(FlaskForm):
 
 
 class SignInView(Screen):
-    """The only page that needs no sign-in. Failures are counted, and all sound the same.
+    """The page to sign in. Failures are counted, and all sound the same.
 
     One network may try 30 times in ten minutes, and an account may fail ten times from one network
     in ten minutes: guessing is slow, and nobody is locked out of their own account from elsewhere.
@@ -93,13 +54,18 @@ class SignInView(Screen):
     route_base = "/admin/login"
     default_view = "login"
     limits = [
-        Limit("30 per 10 minutes", _network, methods=("POST",), exempt_when=_is_known_device),
+        Limit(
+            "30 per 10 minutes",
+            callers.network,
+            methods=("POST",),
+            exempt_when=callers.is_known_device,
+        ),
         Limit(
             "10 per 10 minutes",
-            _account_and_address,
+            callers.account_and_network,
             methods=("POST",),
             deduct_when=_failed,
-            exempt_when=_is_known_device,
+            exempt_when=callers.is_known_device,
         ),
     ]
 
@@ -113,9 +79,9 @@ class SignInView(Screen):
         if form.validate_on_submit():
             if security.sign_in(form.username.data or "", form.password.data or ""):
                 answer = redirect(target, code=303)
-                _remember_device(answer)
+                callers.remember_device(answer, callers.account())
                 return answer
-            if device := _known_device():
+            if device := callers.known_device():
                 devices.note_failure(device)
             form.password.errors = [_("The email address or the password is wrong.")]
             return self.page("admin/account/sign_in.html", title=_("Sign in"), form=form), 401
@@ -164,17 +130,11 @@ class ProfileView(Screen):
                 )
             flash(_("Your profile is saved."), "success")
             return redirect(self.address("show"), code=303)
-        elsewhere = select(func.count()).where(
-            sessions.SignIn.audience == "staff",
-            sessions.SignIn.subject_id == current_user.id,
-            sessions.SignIn.ended_at.is_(None),
-            sessions.SignIn.expires_at > clock.now(),
-        )
         return self.page(
             "admin/account/profile.html",
             title=_("My profile"),
             form=form,
-            sign_ins=database.scalar(elsewhere),
+            sign_ins=sign_ins.of(current_user.id, here=session.get(security.SESSION_KEY)),
         )
 
     @expose("/sign-out-elsewhere", methods=["POST"])
@@ -186,33 +146,15 @@ class ProfileView(Screen):
         flash(_("All other browsers are signed out."), "success")
         return redirect(self.address("show"), code=303)
 
-
-class NewPasswordForm(FlaskForm):
-    """A new password, typed twice."""
-
-    password = PasswordField(
-        lazy_gettext("New password"),
-        [InputRequired(lazy_gettext("Fill in a password."))],
-        description=lazy_gettext(
-            "At least 12 characters. A few unusual words are easy to remember."
-        ),
-        render_kw={"autocomplete": "new-password"},
-    )
-    repeat = PasswordField(
-        lazy_gettext("New password again"),
-        [EqualTo("password", lazy_gettext("The two do not match."))],
-        render_kw={"autocomplete": "new-password"},
-    )
-
-
-class OwnPasswordForm(NewPasswordForm):
-    """Whoever changes their password proves that they know the present one."""
-
-    current = PasswordField(
-        lazy_gettext("Current password"),
-        [InputRequired(lazy_gettext("Fill in your current password."))],
-        render_kw={"autocomplete": "current-password"},
-    )
+    @expose("/sign-out/<int:sign_in>", methods=["POST"])
+    @has_access
+    @permission_name("sign_out")
+    def sign_out(self, sign_in: int) -> Page:
+        """End one sign-in of this account."""
+        with transaction():
+            sessions.end_one("staff", current_user.id, inputs.existing(sign_in))
+        flash(_("That browser is signed out."), "success")
+        return redirect(self.address("show"), code=303)
 
 
 class PasswordView(Screen):
