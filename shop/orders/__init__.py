@@ -42,6 +42,7 @@ from shop.orders.queries import (
     timeline,
     unpaid_units,
     waiting,
+    with_sku,
 )
 from shop.orders.sales import record_sales
 from shop.orders.shipping import mark_delivered, ship, start_processing
@@ -121,5 +122,6 @@ __all__ = [
     "unpaid_units",
     "waiting",
     "was_cancelled",
+    "with_sku",
     "words",
 ]  # fmt: skip

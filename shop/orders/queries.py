@@ -3,10 +3,21 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, case, func, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Index,
+    Select,
+    bindparam,
+    case,
+    func,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.orm import aliased, joinedload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -21,47 +32,73 @@ from shop.orders.events import LinesCancelled, OrderPaid
 from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
 from shop.orders.states import LIVE, FulfilmentStatus, OrderStatus, PaymentStatus, Words, words
 
+# A shorter word is part of too many tracking numbers, and so many orders are enough to see that.
+MIN_TRACKED, MAX_TRACKED = 4, 200
+
+
+def _is(column: Any, *words: StrEnum) -> ColumnElement[bool]:
+    """Whether ``column`` holds one of ``words``, which stand in the statement itself: a plan that
+    is kept for any words could not use the index of some."""
+    condition: ColumnElement[bool] = column.in_(
+        bindparam(None, list(words), column.type, expanding=True, literal_execute=True)
+    )
+    return condition
+
+
 TABS: dict[str, tuple[str, ColumnElement[bool]]] = {
     "to_pack": (
         lazy_gettext("To pack"),
-        (Order.status == OrderStatus.CONFIRMED)
-        & Order.fulfilment_status.in_(
-            [FulfilmentStatus.UNFULFILLED, FulfilmentStatus.PARTLY_SHIPPED]
-        )
+        _is(Order.status, OrderStatus.CONFIRMED)
+        & _is(Order.fulfilment_status, FulfilmentStatus.UNFULFILLED)
         & Order.processing_at.is_(None),
     ),
     "processing": (
         lazy_gettext("Processing"),
-        (Order.status == OrderStatus.CONFIRMED)
-        & Order.fulfilment_status.in_(
-            [FulfilmentStatus.UNFULFILLED, FulfilmentStatus.PARTLY_SHIPPED]
-        )
+        _is(Order.status, OrderStatus.CONFIRMED)
+        & _is(Order.fulfilment_status, FulfilmentStatus.UNFULFILLED)
         & Order.processing_at.is_not(None),
     ),
-    "shipped": (lazy_gettext("Shipped"), Order.fulfilment_status == FulfilmentStatus.SHIPPED),
-    FulfilmentStatus.DELIVERED: (
-        lazy_gettext("Delivered"),
-        Order.fulfilment_status == FulfilmentStatus.DELIVERED,
+    FulfilmentStatus.PARTLY_SHIPPED: (
+        lazy_gettext("Partly shipped"),
+        _is(Order.status, OrderStatus.CONFIRMED)
+        & _is(Order.fulfilment_status, FulfilmentStatus.PARTLY_SHIPPED),
+    ),
+    "shipped": (
+        lazy_gettext("Shipped"),
+        _is(Order.fulfilment_status, FulfilmentStatus.SHIPPED),
     ),
     "unpaid": (
         lazy_gettext("Unpaid"),
-        (Order.status == OrderStatus.PENDING) & (Order.payment_status != PaymentStatus.PROCESSING),
+        _is(Order.status, OrderStatus.PENDING) & (Order.payment_status != PaymentStatus.PROCESSING),
     ),
     "payment_processing": (
         lazy_gettext("Payment processing"),
-        (Order.status == OrderStatus.PENDING) & (Order.payment_status == PaymentStatus.PROCESSING),
+        _is(Order.status, OrderStatus.PENDING)
+        & _is(Order.payment_status, PaymentStatus.PROCESSING),
+    ),
+    FulfilmentStatus.DELIVERED: (
+        lazy_gettext("Delivered"),
+        _is(Order.fulfilment_status, FulfilmentStatus.DELIVERED),
     ),
     "closed": (
         lazy_gettext("Cancelled"),
-        Order.status.in_([OrderStatus.CANCELLED, OrderStatus.EXPIRED]),
+        _is(Order.status, OrderStatus.CANCELLED, OrderStatus.EXPIRED),
     ),
 }
+# The other tabs ask for one status, which has an index of its own.
+for _key in ("to_pack", "processing", "closed"):
+    Index(
+        f"ix_order_{_key}",
+        Order.placed_at.desc(),
+        Order.id.desc(),
+        postgresql_where=TABS[_key][1],
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class OrderFilters:
     """What the orders desk asks for. ``tab`` is a key of ``TABS`` or empty for all; days are
-    inclusive and in ``zone``; ``q`` matches number, email or name."""
+    inclusive and in ``zone``; ``q`` is found as ``matches`` says."""
 
     tab: str = ""
     q: str = ""
@@ -150,8 +187,35 @@ def desk(filters: OrderFilters) -> OrderList:
 
 
 def matches(word: str) -> ColumnElement[bool]:
-    """Orders with ``word`` in number, email or name, whatever case and accents."""
-    return Order.searched.like(search.pattern(word))
+    """Orders with ``word`` in number, email, name, postal code or a tracking number, or whose SKU
+    it is, whatever case and accents. One statement, which reads shipments and SKUs first: the
+    condition then is one that an index of each table answers.
+    """
+    pattern = search.pattern(word)
+    here = Order.searched.like(pattern)
+    sent = select(Fulfilment.order_id).where(search.contains(Fulfilment.tracking_number, word))
+    tracked, is_sku = session.execute(
+        select(
+            func.array(sent.limit(MAX_TRACKED).scalar_subquery()),
+            select(OrderLine.id).where(_has_sku(word)).exists(),
+        )
+    ).one()
+    if len(word) >= MIN_TRACKED and tracked:
+        here = here | Order.id.in_(tracked)
+    if not is_sku:
+        return here
+    return Order.id.in_(
+        union_all(select(Order.id).where(here), select(OrderLine.order_id).where(_has_sku(word)))
+    )
+
+
+def with_sku(sku: str) -> ColumnElement[bool]:
+    """Orders of this SKU, whatever case and accents."""
+    return Order.id.in_(select(OrderLine.order_id).where(_has_sku(sku)))
+
+
+def _has_sku(sku: str) -> ColumnElement[bool]:
+    return func.shop_fold(OrderLine.sku) == func.shop_fold(sku)
 
 
 def tab_counts() -> dict[str, int]:

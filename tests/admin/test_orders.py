@@ -2,9 +2,12 @@
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from shop import inventory, orders, payments
+from shop.checkout.models import ShippingMethod
 from shop.core.db import session, transaction
+from shop.payments import Task
 from tests import cast as people
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
@@ -51,6 +54,26 @@ def test_the_queue_is_narrowed_by_payment_and_day(owner: Desk, cast: Cast) -> No
     assert number in owner.text("/admin/orders/list/?payment_status=paid&placed_at.from=2020-01-01")
     assert number not in owner.text("/admin/orders/list/?payment_status=unpaid")
     assert number not in owner.text("/admin/orders/list/?placed_at.to=2020-01-01")
+
+
+def test_the_queue_is_narrowed_by_sku_method_country_and_tasks(owner: Desk, cast: Cast) -> None:
+    order, other = kept(cast.paid_order), kept(people.order(cast.lamp))
+    with transaction():
+        session.add(Task(kind="odd", reference="1", sentence="Look at this.", order_id=order.id))
+        code = ShippingMethod.code == order.shipping_method
+        method = session.scalars(select(ShippingMethod.id).where(code)).one()
+
+    def shown(asked: str) -> tuple[bool, bool]:
+        page = owner.text(f"/admin/orders/list/?{asked}")
+        return order.number in page, other.number in page
+
+    assert shown("sku=tidal-mug") == (True, False)
+    assert shown("attention=yes") == (True, False)
+    assert shown("attention=no") == (False, True)
+    assert shown("tab=attention") == (True, False)
+    assert shown(f"shipping_method={method}") == (True, True)
+    assert shown("country=FR") == (False, False)
+    assert shown("fulfilment_status=unfulfilled&status=pending") == (False, True)
 
 
 @pytest.mark.parametrize("page", ["-1", "0", "abc", "9999999999"])

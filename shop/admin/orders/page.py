@@ -9,13 +9,14 @@ from flask import redirect, request
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
 from markupsafe import Markup
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from shop import analytics, checkout, customers, orders, payments
 from shop.admin.emails import STATES as EMAIL_STATES
 from shop.admin.framework import (
     Action,
     Amount,
+    Choice,
     Code,
     DateRange,
     Listed,
@@ -34,6 +35,7 @@ from shop.admin.framework.inputs import existing
 from shop.admin.orders.money import QUANTITY, OrderMoney, money_facts, quantities_of
 from shop.admin.orders.timeline import story
 from shop.catalog.models import Product
+from shop.checkout.models import ShippingMethod
 from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import NotFound
@@ -41,7 +43,7 @@ from shop.core.i18n import gettext as _
 from shop.core.i18n import lazy_gettext, lazy_ngettext, ngettext
 from shop.notifications import EmailMessage
 from shop.orders import FulfilmentStatus, Order, OrderStatus, PaymentStatus, ShipmentStatus
-from shop.payments import Payment
+from shop.payments import Payment, Task
 
 PAYMENT_WORDS = {
     PaymentStatus.UNPAID: ("warn", lazy_gettext("Unpaid")),
@@ -68,6 +70,11 @@ FULFILMENT_WORDS = {
     FulfilmentStatus.DELIVERED: ("good", lazy_gettext("Delivered")),
 }
 CARRIERS = ("DHL", "DPD", "GLS", "Hermes", "UPS", "FedEx", "Deutsche Post", "Royal Mail")
+# Tabs that are looked at now and then stand last.
+RARE_TABS = ("payment_processing", "delivered", "closed")
+NEEDS_ATTENTION = Order.id.in_(
+    select(Task.order_id).where(Task.closed_at.is_(None), Task.order_id.is_not(None))
+)
 LATE = timedelta(hours=24)
 VERY_LATE = timedelta(hours=48)
 
@@ -79,6 +86,13 @@ class Step:
     label: str
     at: datetime | None
     is_done: bool
+
+
+class SkuIs(TextIs):
+    """Orders of exactly this SKU."""
+
+    def condition(self, value: str) -> ColumnElement[bool]:
+        return orders.with_sku(value)
 
 
 def _status(value: Any, row: Listed) -> Any:
@@ -149,13 +163,36 @@ class OrdersView(OrderMoney):
             lazy_gettext("Country (two letters)"),
             sql=Order.shipping_address["country"].astext,
         ),
+        SkuIs("sku", lazy_gettext("SKU")),
+        Relation(
+            "shipping_method",
+            lazy_gettext("Shipping method"),
+            model=ShippingMethod,
+            searched=(ShippingMethod.name,),
+            matches=lambda pk: (
+                Order.shipping_method
+                == select(ShippingMethod.code).where(ShippingMethod.id == pk).scalar_subquery()
+            ),
+        ),
+        Choice(
+            "attention",
+            lazy_gettext("Needs attention"),
+            options={"yes": lazy_gettext("An open task"), "no": lazy_gettext("No open task")},
+            conditions={"yes": NEEDS_ATTENTION, "no": ~NEEDS_ATTENTION},
+        ),
     )
     sort = "-placed_at"
     search = (orders.matches,)
-    search_hint = lazy_gettext("Number, email or name")
+    search_hint = lazy_gettext("Number, email, name, SKU, tracking number or postal code")
     tabs = (
         Tab("all", lazy_gettext("All")),
-        *(Tab(key, label, condition) for key, (label, condition) in orders.TABS.items()),
+        *(
+            Tab(key, label, condition)
+            for key, (label, condition) in orders.TABS.items()
+            if key not in RARE_TABS
+        ),
+        Tab("attention", lazy_gettext("Needs attention"), NEEDS_ATTENTION),
+        *(Tab(key, *orders.TABS[key]) for key in RARE_TABS),
     )
     row_actions = (
         Action(
