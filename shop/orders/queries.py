@@ -11,10 +11,13 @@ from sqlalchemy import (
     ColumnElement,
     Index,
     Select,
+    and_,
     bindparam,
     case,
     func,
+    null,
     select,
+    true,
     tuple_,
     union_all,
 )
@@ -60,8 +63,7 @@ TABS: dict[str, tuple[str, ColumnElement[bool]]] = {
     ),
     FulfilmentStatus.PARTLY_SHIPPED: (
         lazy_gettext("Partly shipped"),
-        _is(Order.status, OrderStatus.CONFIRMED)
-        & _is(Order.fulfilment_status, FulfilmentStatus.PARTLY_SHIPPED),
+        _is(Order.fulfilment_status, FulfilmentStatus.PARTLY_SHIPPED),
     ),
     "shipped": (
         lazy_gettext("Shipped"),
@@ -186,26 +188,44 @@ def desk(filters: OrderFilters) -> OrderList:
     return OrderList([_row(row) for row in rows], total, filters.page, filters.per_page)
 
 
-def matches(word: str) -> ColumnElement[bool]:
-    """Orders with ``word`` in number, email, name, postal code or a tracking number, or whose SKU
-    it is, whatever case and accents. One statement, which reads shipments and SKUs first: the
-    condition then is one that an index of each table answers.
+def matches(text: str) -> ColumnElement[bool]:
+    """Orders that every word of ``text`` fits: a part of number, email, name, postal code or of a
+    tracking number, or a SKU, whatever case and accents.
+
+    One statement, none without words: it looks for the words among tracking numbers and SKUs, so
+    that the condition is one that an index of each table answers.
     """
-    pattern = search.pattern(word)
-    here = Order.searched.like(pattern)
-    sent = select(Fulfilment.order_id).where(search.contains(Fulfilment.tracking_number, word))
-    tracked, is_sku = session.execute(
-        select(
-            func.array(sent.limit(MAX_TRACKED).scalar_subquery()),
-            select(OrderLine.id).where(_has_sku(word)).exists(),
-        )
+    sought = search.words_of(text)
+    if not sought:
+        return true()
+    found = session.execute(
+        select(*(column for word in sought for column in (_tracked(word), _is_sku(word))))
     ).one()
-    if len(word) >= MIN_TRACKED and tracked:
-        here = here | Order.id.in_(tracked)
+    return and_(*(_fits(word, *found[2 * n : 2 * n + 2]) for n, word in enumerate(sought)))
+
+
+def _tracked(word: str) -> ColumnElement[Any]:
+    """The ids of orders with the word in a tracking number, as an array."""
+    if len(word) < MIN_TRACKED:
+        return null()
+    contains = search.contains(Fulfilment.tracking_number, word)
+    return func.array(
+        select(Fulfilment.order_id).where(contains).limit(MAX_TRACKED).scalar_subquery()
+    )
+
+
+def _is_sku(word: str) -> ColumnElement[bool]:
+    return select(OrderLine.id).where(_has_sku(word)).exists()
+
+
+def _fits(word: str, tracked: Sequence[int] | None, is_sku: bool) -> ColumnElement[bool]:
+    fits: ColumnElement[bool] = Order.searched.like(search.pattern(word))
+    if tracked:
+        fits = fits | Order.id.in_(tracked)
     if not is_sku:
-        return here
+        return fits
     return Order.id.in_(
-        union_all(select(Order.id).where(here), select(OrderLine.order_id).where(_has_sku(word)))
+        union_all(select(Order.id).where(fits), select(OrderLine.order_id).where(_has_sku(word)))
     )
 
 
@@ -384,7 +404,8 @@ def _conditions(filters: OrderFilters) -> list[ColumnElement[bool]]:
         conditions.append(TABS[filters.tab][1])
     if filters.payment_status:
         conditions.append(Order.payment_status == filters.payment_status)
-    conditions += [matches(word) for word in search.words_of(filters.q)]
+    if filters.q:
+        conditions.append(matches(filters.q))
     zone = ZoneInfo(filters.zone)
     if filters.placed_from:
         start = datetime.combine(filters.placed_from, time.min, zone)
