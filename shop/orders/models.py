@@ -24,6 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from shop.core.choices import choice, one_of, sql_list
 from shop.core.db import Base
 from shop.core.search import folded_index
+from shop.orders.carriers import tracking_page
 from shop.orders.states import (
     LIVE,
     FulfilmentStatus,
@@ -258,6 +259,11 @@ class Fulfilment(Base):
     lines: Mapped[list["FulfilmentLine"]] = relationship(
         back_populates="fulfilment", cascade="all, delete-orphan"
     )
+
+    @property
+    def tracking_page(self) -> str:
+        """Where its carrier shows how far it is; empty where we do not know that."""
+        return tracking_page(self.carrier, self.tracking_number)
 
 
 class FulfilmentLine(Base):

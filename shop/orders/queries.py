@@ -238,6 +238,19 @@ def _has_sku(sku: str) -> ColumnElement[bool]:
     return func.shop_fold(OrderLine.sku) == func.shop_fold(sku)
 
 
+def can_be_packed() -> ColumnElement[bool]:
+    """Orders that somebody can pack now: paid, and not shipped as a whole."""
+    return (
+        _is(Order.status, OrderStatus.CONFIRMED)
+        & _is(
+            Order.fulfilment_status, FulfilmentStatus.UNFULFILLED, FulfilmentStatus.PARTLY_SHIPPED
+        )
+        & Order.payment_status.not_in(
+            [PaymentStatus.AUTHORISED, PaymentStatus.UNPAID, PaymentStatus.REFUNDED]
+        )
+    )
+
+
 def tab_counts() -> dict[str, int]:
     """How many orders each tab holds, with ``""`` for all. One statement."""
     counts = [

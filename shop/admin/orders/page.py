@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import redirect, request
+from flask import flash, redirect, request
+from flask import session as browser
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
 from markupsafe import Markup
 from sqlalchemy import ColumnElement, select
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shop import analytics, checkout, customers, orders, payments
 from shop.admin.emails import STATES as EMAIL_STATES
@@ -29,6 +31,8 @@ from shop.admin.framework import (
     Table,
     Text,
     TextIs,
+    list_state,
+    listing,
 )
 from shop.admin.framework.formatters import badge
 from shop.admin.framework.inputs import existing
@@ -70,7 +74,9 @@ FULFILMENT_WORDS = {
     FulfilmentStatus.SHIPPED: ("good", lazy_gettext("Shipped")),
     FulfilmentStatus.DELIVERED: ("good", lazy_gettext("Delivered")),
 }
-CARRIERS = ("DHL", "DPD", "GLS", "Hermes", "UPS", "FedEx", "Deutsche Post", "Royal Mail")
+CARRIERS = (*(carrier.name for carrier in orders.CARRIERS), "Deutsche Post")
+# Where a browser keeps the carrier that was used last.
+LAST_CARRIER = "last_carrier"
 # Tabs that are looked at now and then stand last.
 RARE_TABS = ("payment_processing", "delivered", "closed")
 NEEDS_ATTENTION = Order.id.in_(
@@ -283,7 +289,58 @@ class OrdersView(OrderMoney):
             )
 
         done = _("Shipped. %(email)s gets an email about this shipment.")
-        return self._answer(pk, "ship", ship, done)
+        answer = self._answer(pk, "ship", ship, done)
+        if not isinstance(answer, WerkzeugResponse) or answer.status_code not in {200, 303}:
+            return answer
+        browser[LAST_CARRIER] = request.form.get("carrier", "").strip()[:60]
+        wants_next = request.form.get("then") == "next" and answer.status_code == 303
+        return redirect(self._next_to_pack(pk), code=303) if wants_next else answer
+
+    def _next_to_pack(self, pk: int) -> str:
+        """The address of the next order to pack in the list that the person came from: below this
+        one, else from the top; the list itself, with a word, when there is none."""
+        try:
+            state = list_state.read(self, self.list_arguments())
+        except list_state.BadAddress:
+            return self.address("list")
+        found = listing.next_one(self, state, pk, orders.can_be_packed())
+        if found is not None:
+            return self.address("show", pk=found, **self.list_arguments())
+        flash(_("No other order of this list can be packed now."), "info")
+        return self.list_address()
+
+    @expose("/<int:pk>/tracking/<int:fulfilment_id>", methods=["GET", "POST"])
+    @has_access
+    @permission_name("ship")
+    def tracking(self, pk: int, fulfilment_id: int) -> Page:
+        """Correct the carrier and the tracking number of a shipment."""
+        existing(fulfilment_id)
+
+        def work(order: orders.Order) -> str:
+            is_told = "notify" in request.form
+            orders.correct_tracking(
+                order,
+                fulfilment_id,
+                carrier=request.form.get("carrier", ""),
+                tracking_number=request.form.get("tracking_number", ""),
+                notify=is_told,
+            )
+            return _("Corrected. %(email)s gets an email.") if is_told else _("Corrected.")
+
+        return self._answer(pk, "tracking", work, "")
+
+    @expose("/<int:pk>/shipping-address", methods=["GET", "POST"])
+    @has_access
+    @permission_name("address")
+    def shipping_address(self, pk: int) -> Page:
+        """Send what is not shipped yet to another address."""
+
+        def work(order: orders.Order) -> None:
+            checkout.change_address(order, request.form)
+
+        return self._answer(
+            pk, "address", work, _("The shipping address is changed. %(email)s gets an email.")
+        )
 
     @expose("/<int:pk>/deliver/<int:fulfilment_id>", methods=["POST"])
     @has_access
@@ -309,9 +366,17 @@ class OrdersView(OrderMoney):
 
     def _form_facts(self, order: orders.Order, money: Iterable[Payment]) -> dict[str, Any]:
         waiting = orders.waiting(order)
+        view_args = request.view_args or {}
         return money_facts(order, money, self.may) | {
             "may_ship": self.may("can_ship") and may_ship(order),
             "carriers": CARRIERS,
+            "last_carrier": browser.get(LAST_CARRIER, ""),
+            "may_correct": self.may("can_ship"),
+            "fulfilment": next(
+                (f for f in order.fulfilments if f.id == view_args.get("fulfilment_id")), None
+            ),
+            "may_readdress": self.may("can_address") and may_readdress(order),
+            "countries": _countries(order),
             "waiting": waiting,
             "ready": {
                 line.id: line.open_quantity - waiting.get(line.id, 0) for line in order.lines
@@ -361,6 +426,18 @@ def _label(address: dict[str, Any] | None) -> list[str]:
         return []
     lines = customers.address_lines(address, for_label=True)
     return [*lines, *filter(None, [address.get("phone")])]
+
+
+def _countries(order: orders.Order) -> dict[str, str]:
+    """Where the shop sends to, and where this order goes, by code in the order of their names."""
+    names = customers.country_names()
+    codes = {*checkout.countries(), order.shipping_address.get("country", "")} & names.keys()
+    return {code: names[code] for code in sorted(codes, key=names.__getitem__)}
+
+
+def may_readdress(order: orders.Order) -> bool:
+    """Whether something of the order can still go to another address."""
+    return order.open_units > 0 and order.status in {OrderStatus.PENDING, OrderStatus.CONFIRMED}
 
 
 def may_ship(order: orders.Order) -> bool:
