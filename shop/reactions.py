@@ -22,6 +22,7 @@ from shop.media.events import MediaStored
 from shop.notifications import alerts, emails
 from shop.notifications.events import MailQueued
 from shop.orders.events import (
+    AddressChanged,
     LinesCancelled,
     OrderAuthorised,
     OrderCancelled,
@@ -32,6 +33,7 @@ from shop.orders.events import (
     OrderProcessing,
     OrderReopened,
     OrderShipped,
+    TrackingCorrected,
 )
 from shop.payments.events import (
     ComparisonRequested,
@@ -109,6 +111,8 @@ def _slow(run: Callable[[Any], None], *, minutes: int) -> Reaction:
 REACTIONS: dict[type[Event], Sequence[Reaction]] = {
     OrderPaid: [_atomic(emails.send_receipt)],
     OrderShipped: [_atomic(emails.send_shipped)],
+    TrackingCorrected: [_atomic(emails.send_tracking)],
+    AddressChanged: [_atomic(emails.send_address)],
     OrderDelivered: [_atomic(emails.send_delivered)],
     OrderCancelled: [_atomic(emails.send_cancelled), _outside(_close_intents)],
     OrderExpired: [_atomic(emails.send_expired), _outside(_close_intents)],

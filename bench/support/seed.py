@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from shop.core.db import transaction
+from shop.core.db import engine, transaction
 
 KINDS = ("Mug", "Bowl", "Lamp", "Vase", "Plate", "Candle", "Basket", "Blanket")
 STYLES = ("Oak", "Ember", "Linen", "Ash", "Clay", "Moss", "Sand", "Slate", "Birch", "Amber")
@@ -151,6 +151,8 @@ def seed(*, products: int = 1_000, orders: int = 10_000) -> None:
         session.execute(text("SET LOCAL session_replication_role = replica"))
         for statement in _STATEMENTS:
             session.execute(text(statement), values)
-    with transaction() as session:
-        session.execute(text("SET LOCAL statement_timeout = '120s'"))
-        session.connection().exec_driver_sql("ANALYZE")
+    # As autovacuum leaves a table whose orders came one by one.
+    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("SET statement_timeout = '480s'")
+        connection.exec_driver_sql("VACUUM ANALYZE")
+        connection.exec_driver_sql("RESET statement_timeout")

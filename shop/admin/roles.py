@@ -88,7 +88,7 @@ ROLES: dict[str, RoleSpec] = {
         # What is paid goes back with each of their cancellations; keeping it needs can_refund.
         lazy_gettext("Answers customers: orders, notes, cancellations, emails."),
         {
-            "OrdersView": READ | {"can_note", "can_cancel"},
+            "OrdersView": READ | {"can_note", "can_cancel", "can_address"},
             "CustomersView": READ,
             "DiscountsView": READ,
             "PaymentsView": LIST,
@@ -145,6 +145,7 @@ WORDS = {
     "can_refund": lazy_gettext("refund"),
     "can_capture": lazy_gettext("capture and release payments"),
     "can_compare": lazy_gettext("reconcile with Stripe"),
+    "can_address": lazy_gettext("change shipping addresses"),
     "can_links": lazy_gettext("use the secret links in stored emails"),
 }
 

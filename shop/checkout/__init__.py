@@ -4,6 +4,7 @@ Promise: the customer is charged exactly what was shown, or nothing; pressing tw
 Leaves money to payments.
 """
 
+from shop.checkout.addressing import change_address
 from shop.checkout.errors import CartProblems, NoShipping
 from shop.checkout.merging import merge_carts
 from shop.checkout.operations import apply_code, install_defaults, set_contact, set_method
@@ -29,8 +30,8 @@ from shop.checkout.trial import Trial, try_discount
 
 __all__ = [
     "CartProblems", "FreeShippingCounts", "NoShipping", "ReservationRefused",
-    "ShippingOption", "ShippingRate", "Terms", "Trial", "apply_code", "clear_cache",
-    "configure", "countries", "delete_expired_networks", "goods_for_free_shipping",
+    "ShippingOption", "ShippingRate", "Terms", "Trial", "apply_code", "change_address",
+    "clear_cache", "configure", "countries", "delete_expired_networks", "goods_for_free_shipping",
     "install_defaults", "merge_carts", "place_order", "quote", "quotes", "set_contact",
     "set_method", "shipping_options", "shipping_rates", "tax_rates", "terms",
     "try_discount",

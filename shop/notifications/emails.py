@@ -24,6 +24,7 @@ from shop.notifications.events import MailQueued
 from shop.notifications.models import EmailMessage
 from shop.orders import OrderStatus, PaymentStatus
 from shop.orders.events import (
+    AddressChanged,
     LinesCancelled,
     OrderAuthorised,
     OrderCancelled,
@@ -31,6 +32,7 @@ from shop.orders.events import (
     OrderExpired,
     OrderPaid,
     OrderShipped,
+    TrackingCorrected,
 )
 from shop.payments.events import (
     LateCause,
@@ -144,6 +146,23 @@ def send_shipped(event: OrderShipped) -> None:
     fulfilment = next(f for f in order.fulfilments if f.id == event.fulfilment_id)
     rest = any(line.open_quantity for line in order.lines)
     _about_order("shipped", f"shipped:{fulfilment.id}", order, fulfilment=fulfilment, rest=rest)
+
+
+def send_tracking(event: TrackingCorrected) -> None:
+    """A shipment has another carrier or tracking number than we said; only if staff want it so."""
+    if not event.notify:
+        return
+    order = orders.by_id(event.order_id)
+    fulfilment = next(f for f in order.fulfilments if f.id == event.fulfilment_id)
+    _about_order(
+        "tracking", f"tracking:{fulfilment.id}:{event.version}", order, fulfilment=fulfilment
+    )
+
+
+def send_address(event: AddressChanged) -> None:
+    """Staff changed where the order goes: its customer must know, who perhaps did not ask."""
+    order = orders.by_id(event.order_id)
+    _about_order("address", f"address:{order.id}:{event.version}", order, address=event.after)
 
 
 def send_delivered(event: OrderDelivered) -> None:

@@ -5,6 +5,7 @@ as the tables in ``states`` allow. Leaves money to payments and emails to notifi
 """
 
 from shop.orders.cancelling import CANCEL_REASONS, cancel, cancel_lines, is_all_of
+from shop.orders.carriers import CARRIERS
 from shop.orders.chains import (
     REPLACED,
     REPLACEMENTS,
@@ -19,7 +20,7 @@ from shop.orders.errors import TransitionRefused
 from shop.orders.expiring import expire, extend_reservation, set_deadline
 from shop.orders.models import Fulfilment, Order, OrderLine, SaleEntry
 from shop.orders.numbers import pass_number
-from shop.orders.operations import adopt, note
+from shop.orders.operations import adopt, change_address, note
 from shop.orders.paying import keep_waiting, mark_authorised, mark_paid, set_payment_status
 from shop.orders.placing import Details, Item, place
 from shop.orders.queries import (
@@ -31,6 +32,7 @@ from shop.orders.queries import (
     by_id,
     by_number,
     by_token,
+    can_be_packed,
     cancelled_units,
     desk,
     due_to_expire,
@@ -42,9 +44,10 @@ from shop.orders.queries import (
     timeline,
     unpaid_units,
     waiting,
+    with_sku,
 )
 from shop.orders.sales import record_sales
-from shop.orders.shipping import mark_delivered, ship, start_processing
+from shop.orders.shipping import correct_tracking, mark_delivered, ship, start_processing
 from shop.orders.states import (
     LIVE,
     STATUS_WORDS,
@@ -60,6 +63,7 @@ from shop.orders.states import (
 
 __all__ = [
     "CANCEL_REASONS",
+    "CARRIERS",
     "LIVE",
     "REPLACED",
     "REPLACEMENTS",
@@ -87,9 +91,12 @@ __all__ = [
     "by_id",
     "by_number",
     "by_token",
+    "can_be_packed",
     "cancel",
     "cancel_lines",
     "cancelled_units",
+    "change_address",
+    "correct_tracking",
     "customer_may_cancel",
     "desk",
     "due_to_expire",
@@ -121,5 +128,6 @@ __all__ = [
     "unpaid_units",
     "waiting",
     "was_cancelled",
+    "with_sku",
     "words",
 ]  # fmt: skip

@@ -56,6 +56,28 @@ class OrderShipped(OrderEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackingCorrected(OrderEvent):
+    """Carrier or tracking number of a shipment were corrected; ``before`` and ``after`` have
+    carrier and tracking_number. The customer is emailed if ``notify`` says so. ``version`` is the
+    order's by then: it tells two corrections apart."""
+
+    fulfilment_id: int
+    before: dict[str, str]
+    after: dict[str, str]
+    version: int
+    notify: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddressChanged(OrderEvent):
+    """The shipping address was changed by staff; ``before`` and ``after`` are whole addresses."""
+
+    before: dict[str, str]
+    after: dict[str, str]
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class OrderDelivered(OrderEvent):
     """A shipment arrived."""
 

@@ -1,13 +1,17 @@
-"""What else happens to an order: staff note something, a customer gets an account."""
+"""What else happens to an order: staff note something or change its address, a customer gets an
+account."""
+
+from collections.abc import Mapping
 
 from sqlalchemy import update
 
 from shop.core.db import session
-from shop.core.errors import Invalid
+from shop.core.errors import Invalid, WrongState
 from shop.core.events import emit
 from shop.core.i18n import gettext as _
-from shop.orders.events import OrderNoted
+from shop.orders.events import AddressChanged, OrderNoted
 from shop.orders.models import Order
+from shop.orders.states import STATUS_WORDS, OrderStatus
 
 
 def adopt(customer_id: int, email: str) -> int:
@@ -23,6 +27,30 @@ def adopt(customer_id: int, email: str) -> int:
         .returning(Order.id)
     )
     return len(adopted.all())
+
+
+def change_address(order: Order, address: Mapping[str, str]) -> None:
+    """Send what is still open to another address, which is clean; the customer is emailed.
+
+    What it means for tax and shipping is the caller's to know (``checkout.change_address``). Raises
+    ``WrongState`` for an order of which nothing can be sent any more, ``Invalid`` for the address
+    that it has.
+    """
+    if order.status not in {OrderStatus.PENDING, OrderStatus.CONFIRMED}:
+        raise WrongState(
+            _(
+                "This order is %(status)s, so its address stays as it is.",
+                status=STATUS_WORDS[order.status],
+            )
+        )
+    if not order.open_units:
+        raise WrongState(_("Everything was shipped, so the address stays as it is."))
+    before, after = dict(order.shipping_address), dict(address)
+    if before == after:
+        raise Invalid(_("The order has this address already."))
+    order.shipping_address, order.customer_name = after, after["name"]
+    order.version += 1
+    emit(AddressChanged(order_id=order.id, before=before, after=after, version=order.version))
 
 
 def note(order: Order, text: str) -> None:

@@ -3,10 +3,24 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, case, func, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Index,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    null,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.orm import aliased, joinedload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -21,47 +35,72 @@ from shop.orders.events import LinesCancelled, OrderPaid
 from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
 from shop.orders.states import LIVE, FulfilmentStatus, OrderStatus, PaymentStatus, Words, words
 
+# A shorter word is part of too many tracking numbers, and so many orders are enough to see that.
+MIN_TRACKED, MAX_TRACKED = 4, 200
+
+
+def _is(column: Any, *words: StrEnum) -> ColumnElement[bool]:
+    """Whether ``column`` holds one of ``words``, which stand in the statement itself: a plan that
+    is kept for any words could not use the index of some."""
+    condition: ColumnElement[bool] = column.in_(
+        bindparam(None, list(words), column.type, expanding=True, literal_execute=True)
+    )
+    return condition
+
+
 TABS: dict[str, tuple[str, ColumnElement[bool]]] = {
     "to_pack": (
         lazy_gettext("To pack"),
-        (Order.status == OrderStatus.CONFIRMED)
-        & Order.fulfilment_status.in_(
-            [FulfilmentStatus.UNFULFILLED, FulfilmentStatus.PARTLY_SHIPPED]
-        )
+        _is(Order.status, OrderStatus.CONFIRMED)
+        & _is(Order.fulfilment_status, FulfilmentStatus.UNFULFILLED)
         & Order.processing_at.is_(None),
     ),
     "processing": (
         lazy_gettext("Processing"),
-        (Order.status == OrderStatus.CONFIRMED)
-        & Order.fulfilment_status.in_(
-            [FulfilmentStatus.UNFULFILLED, FulfilmentStatus.PARTLY_SHIPPED]
-        )
+        _is(Order.status, OrderStatus.CONFIRMED)
+        & _is(Order.fulfilment_status, FulfilmentStatus.UNFULFILLED)
         & Order.processing_at.is_not(None),
     ),
-    "shipped": (lazy_gettext("Shipped"), Order.fulfilment_status == FulfilmentStatus.SHIPPED),
-    FulfilmentStatus.DELIVERED: (
-        lazy_gettext("Delivered"),
-        Order.fulfilment_status == FulfilmentStatus.DELIVERED,
+    FulfilmentStatus.PARTLY_SHIPPED: (
+        lazy_gettext("Partly shipped"),
+        _is(Order.fulfilment_status, FulfilmentStatus.PARTLY_SHIPPED),
+    ),
+    "shipped": (
+        lazy_gettext("Shipped"),
+        _is(Order.fulfilment_status, FulfilmentStatus.SHIPPED),
     ),
     "unpaid": (
         lazy_gettext("Unpaid"),
-        (Order.status == OrderStatus.PENDING) & (Order.payment_status != PaymentStatus.PROCESSING),
+        _is(Order.status, OrderStatus.PENDING) & (Order.payment_status != PaymentStatus.PROCESSING),
     ),
     "payment_processing": (
         lazy_gettext("Payment processing"),
-        (Order.status == OrderStatus.PENDING) & (Order.payment_status == PaymentStatus.PROCESSING),
+        _is(Order.status, OrderStatus.PENDING)
+        & _is(Order.payment_status, PaymentStatus.PROCESSING),
+    ),
+    FulfilmentStatus.DELIVERED: (
+        lazy_gettext("Delivered"),
+        _is(Order.fulfilment_status, FulfilmentStatus.DELIVERED),
     ),
     "closed": (
         lazy_gettext("Cancelled"),
-        Order.status.in_([OrderStatus.CANCELLED, OrderStatus.EXPIRED]),
+        _is(Order.status, OrderStatus.CANCELLED, OrderStatus.EXPIRED),
     ),
 }
+# The other tabs ask for one status, which has an index of its own.
+for _key in ("to_pack", "processing", "closed"):
+    Index(
+        f"ix_order_{_key}",
+        Order.placed_at.desc(),
+        Order.id.desc(),
+        postgresql_where=TABS[_key][1],
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class OrderFilters:
     """What the orders desk asks for. ``tab`` is a key of ``TABS`` or empty for all; days are
-    inclusive and in ``zone``; ``q`` matches number, email or name."""
+    inclusive and in ``zone``; ``q`` is found as ``matches`` says."""
 
     tab: str = ""
     q: str = ""
@@ -149,9 +188,67 @@ def desk(filters: OrderFilters) -> OrderList:
     return OrderList([_row(row) for row in rows], total, filters.page, filters.per_page)
 
 
-def matches(word: str) -> ColumnElement[bool]:
-    """Orders with ``word`` in number, email or name, whatever case and accents."""
-    return Order.searched.like(search.pattern(word))
+def matches(text: str) -> ColumnElement[bool]:
+    """Orders that every word of ``text`` fits: a part of number, email, name, postal code or of a
+    tracking number, or a SKU, whatever case and accents.
+
+    One statement, none without words: it looks for the words among tracking numbers and SKUs, so
+    that the condition is one that an index of each table answers.
+    """
+    sought = search.words_of(text)
+    if not sought:
+        return true()
+    found = session.execute(
+        select(*(column for word in sought for column in (_tracked(word), _is_sku(word))))
+    ).one()
+    return and_(*(_fits(word, *found[2 * n : 2 * n + 2]) for n, word in enumerate(sought)))
+
+
+def _tracked(word: str) -> ColumnElement[Any]:
+    """The ids of orders with the word in a tracking number, as an array."""
+    if len(word) < MIN_TRACKED:
+        return null()
+    contains = search.contains(Fulfilment.tracking_number, word)
+    return func.array(
+        select(Fulfilment.order_id).where(contains).limit(MAX_TRACKED).scalar_subquery()
+    )
+
+
+def _is_sku(word: str) -> ColumnElement[bool]:
+    return select(OrderLine.id).where(_has_sku(word)).exists()
+
+
+def _fits(word: str, tracked: Sequence[int] | None, is_sku: bool) -> ColumnElement[bool]:
+    fits: ColumnElement[bool] = Order.searched.like(search.pattern(word))
+    if tracked:
+        fits = fits | Order.id.in_(tracked)
+    if not is_sku:
+        return fits
+    return Order.id.in_(
+        union_all(select(Order.id).where(fits), select(OrderLine.order_id).where(_has_sku(word)))
+    )
+
+
+def with_sku(sku: str) -> ColumnElement[bool]:
+    """Orders of this SKU, whatever case and accents."""
+    return Order.id.in_(select(OrderLine.order_id).where(_has_sku(sku)))
+
+
+def _has_sku(sku: str) -> ColumnElement[bool]:
+    return func.shop_fold(OrderLine.sku) == func.shop_fold(sku)
+
+
+def can_be_packed() -> ColumnElement[bool]:
+    """Orders that somebody can pack now: paid, and not shipped as a whole."""
+    return (
+        _is(Order.status, OrderStatus.CONFIRMED)
+        & _is(
+            Order.fulfilment_status, FulfilmentStatus.UNFULFILLED, FulfilmentStatus.PARTLY_SHIPPED
+        )
+        & Order.payment_status.not_in(
+            [PaymentStatus.AUTHORISED, PaymentStatus.UNPAID, PaymentStatus.REFUNDED]
+        )
+    )
 
 
 def tab_counts() -> dict[str, int]:
@@ -320,7 +417,8 @@ def _conditions(filters: OrderFilters) -> list[ColumnElement[bool]]:
         conditions.append(TABS[filters.tab][1])
     if filters.payment_status:
         conditions.append(Order.payment_status == filters.payment_status)
-    conditions += [matches(word) for word in search.words_of(filters.q)]
+    if filters.q:
+        conditions.append(matches(filters.q))
     zone = ZoneInfo(filters.zone)
     if filters.placed_from:
         start = datetime.combine(filters.placed_from, time.min, zone)

@@ -9,7 +9,7 @@ from shop.core.errors import Invalid, NotFound
 from shop.core.events import emit
 from shop.core.i18n import gettext as _
 from shop.orders.errors import TransitionRefused
-from shop.orders.events import OrderDelivered, OrderProcessing, OrderShipped
+from shop.orders.events import OrderDelivered, OrderProcessing, OrderShipped, TrackingCorrected
 from shop.orders.lines import named_units
 from shop.orders.models import Fulfilment, FulfilmentLine, Order, OrderLine
 from shop.orders.queries import waiting
@@ -98,16 +98,59 @@ def _check_can_ship(order: Order) -> None:
         )
 
 
+def correct_tracking(
+    order: Order,
+    fulfilment_id: int,
+    *,
+    carrier: str,
+    tracking_number: str,
+    notify: bool = False,
+) -> None:
+    """Correct who carries a shipment, and under which number.
+
+    The customer's page follows; an email only with ``notify``. Raises ``NotFound``, and ``Invalid``
+    for words that are too long or what it says already.
+    """
+    fulfilment = _shipment(order, fulfilment_id)
+    before = {"carrier": fulfilment.carrier, "tracking_number": fulfilment.tracking_number}
+    after = {
+        "carrier": _short(carrier, 60, field="carrier"),
+        "tracking_number": _short(tracking_number, 80, field="tracking_number"),
+    }
+    if before == after:
+        raise Invalid(
+            _("The shipment has this carrier and tracking number already."),
+            field="tracking_number",
+        )
+    fulfilment.carrier, fulfilment.tracking_number = after["carrier"], after["tracking_number"]
+    order.version += 1
+    emit(
+        TrackingCorrected(
+            order_id=order.id,
+            fulfilment_id=fulfilment.id,
+            before=before,
+            after=after,
+            version=order.version,
+            notify=notify,
+        )
+    )
+
+
 def mark_delivered(order: Order, fulfilment_id: int) -> None:
     """A shipment arrived; with the last one the order is complete."""
-    fulfilment = next((f for f in order.fulfilments if f.id == fulfilment_id), None)
-    if fulfilment is None:
-        raise NotFound(_("Shipment not found."))
+    fulfilment = _shipment(order, fulfilment_id)
     fulfilment.status = FULFILMENT.move(fulfilment.status, to=ShipmentStatus.DELIVERED)
     fulfilment.delivered_at = clock.now()
     update_fulfilment_status(order)
     order.version += 1
     emit(OrderDelivered(order_id=order.id, fulfilment_id=fulfilment.id))
+
+
+def _shipment(order: Order, fulfilment_id: int) -> Fulfilment:
+    found = next((f for f in order.fulfilments if f.id == fulfilment_id), None)
+    if found is None:
+        raise NotFound(_("Shipment not found."))
+    return found
 
 
 def update_fulfilment_status(order: Order) -> None:
@@ -147,8 +190,8 @@ def _check_is_here(order: Order, wanted: Mapping[OrderLine, int]) -> None:
             )
 
 
-def _short(value: str, longest: int) -> str:
+def _short(value: str, longest: int, *, field: str | None = None) -> str:
     cleaned = " ".join(value.split())
     if len(cleaned) > longest:
-        raise Invalid(_("Use at most %(most)s characters.", most=longest))
+        raise Invalid(_("Use at most %(most)s characters.", most=longest), field=field)
     return cleaned

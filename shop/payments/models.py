@@ -384,7 +384,10 @@ class Task(Base):
     """Something about money that a person has to look at. Open until somebody closes it."""
 
     __tablename__ = "task"
-    __table_args__ = (UniqueConstraint("kind", "reference"),)
+    __table_args__ = (
+        UniqueConstraint("kind", "reference"),
+        Index("ix_task_open", "order_id", postgresql_where=text("closed_at IS NULL")),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     kind: Mapped[str]

@@ -14,6 +14,7 @@ from shop.doctor.events import DoctorAnswered
 from shop.inventory.events import StockChanged, StockLow
 from shop.orders import Order
 from shop.orders.events import (
+    AddressChanged,
     LinesCancelled,
     OrderAuthorised,
     OrderCancelled,
@@ -25,6 +26,7 @@ from shop.orders.events import (
     OrderProcessing,
     OrderReopened,
     OrderShipped,
+    TrackingCorrected,
 )
 from shop.payments.events import (
     DisputeChanged,
@@ -68,6 +70,8 @@ ORDER_MESSAGES: dict[type[OrderEvent] | type[Event], str] = {
     OrderReopened: "order.updated",
     OrderProcessing: "order.updated",
     OrderShipped: "order.updated",
+    TrackingCorrected: "order.updated",
+    AddressChanged: "order.updated",
     OrderDelivered: "order.updated",
     OrderCancelled: "order.cancelled",
     OrderExpired: "order.cancelled",

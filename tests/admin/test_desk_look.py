@@ -11,6 +11,7 @@ from werkzeug.serving import make_server
 
 from shop import orders
 from shop.admin.orders.page import OrdersView
+from shop.catalog.models import Variant
 from shop.core.db import session, transaction
 from tests import cast as people
 from tests.admin.desk import sit
@@ -36,6 +37,7 @@ class Shop:
         with transaction():
             orders.ship(orders.lock(shipped.id), carrier="DHL", tracking_number="003404")
         self.shipped = shipped.id
+        self.shipment = shipped.fulfilments[0].id
         self.product, self.variant = cast.mug.product_id, cast.mug.id
         self.discount = offer("Welcome", code="WELCOME10", min_subtotal_minor=5_000).id
         client = sit(app, "Owner").client
@@ -50,6 +52,9 @@ class Shop:
             "/admin/orders/list/",
             f"/admin/orders/show/{self.paid}",
             f"/admin/orders/show/{self.shipped}",
+            f"/admin/orders/{self.paid}/ship",
+            f"/admin/orders/{self.paid}/shipping-address",
+            f"/admin/orders/{self.shipped}/tracking/{self.shipment}",
             "/admin/inventory/list/",
             f"/admin/inventory/show/{self.variant}",
             "/admin/products/list/",
@@ -259,3 +264,27 @@ def test_stock_is_corrected_in_place_with_a_reason(browser: Browser, shop: Shop)
     page.click("#adjust-dialog button[type=submit]")
 
     expect(page.locator('[data-cell="on_hand"]')).to_have_text("7")
+
+
+def test_orders_are_shipped_one_after_another_by_keyboard(browser: Browser, shop: Shop) -> None:
+    variant = session.get(Variant, shop.variant)
+    assert variant
+    made = people.order(variant)
+    people.pay(made)
+    other = made.id
+    session.remove()
+    page = window(browser, shop)
+    page.goto(f"/admin/orders/show/{other}?tab=to_pack")
+
+    page.keyboard.press("j")
+    page.wait_for_url(f"**/admin/orders/show/{shop.paid}?tab=to_pack")  # and for its scripts
+    page.keyboard.press("k")
+    page.wait_for_url(f"**/admin/orders/show/{other}?tab=to_pack")  # and for its scripts
+    page.keyboard.press("s")
+    page.get_by_label("Carrier").fill("GLS")
+    page.keyboard.press("Control+Enter")
+
+    page.wait_for_url(f"**/admin/orders/show/{shop.paid}?tab=to_pack")  # and for its scripts
+    expect(page.get_by_text("gets an email about this shipment")).to_be_visible()
+    page.keyboard.press("s")
+    expect(page.get_by_label("Carrier")).to_have_value("GLS")

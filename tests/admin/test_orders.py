@@ -2,9 +2,12 @@
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from shop import inventory, orders, payments
+from shop.checkout.models import ShippingMethod
 from shop.core.db import session, transaction
+from shop.payments import Task
 from tests import cast as people
 from tests.admin.desk import Desk, sit
 from tests.cast import Cast
@@ -51,6 +54,26 @@ def test_the_queue_is_narrowed_by_payment_and_day(owner: Desk, cast: Cast) -> No
     assert number in owner.text("/admin/orders/list/?payment_status=paid&placed_at.from=2020-01-01")
     assert number not in owner.text("/admin/orders/list/?payment_status=unpaid")
     assert number not in owner.text("/admin/orders/list/?placed_at.to=2020-01-01")
+
+
+def test_the_queue_is_narrowed_by_sku_method_country_and_tasks(owner: Desk, cast: Cast) -> None:
+    order, other = kept(cast.paid_order), kept(people.order(cast.lamp))
+    with transaction():
+        session.add(Task(kind="odd", reference="1", sentence="Look at this.", order_id=order.id))
+        code = ShippingMethod.code == order.shipping_method
+        method = session.scalars(select(ShippingMethod.id).where(code)).one()
+
+    def shown(asked: str) -> tuple[bool, bool]:
+        page = owner.text(f"/admin/orders/list/?{asked}")
+        return order.number in page, other.number in page
+
+    assert shown("sku=tidal-mug") == (True, False)
+    assert shown("attention=yes") == (True, False)
+    assert shown("attention=no") == (False, True)
+    assert shown("tab=attention") == (True, False)
+    assert shown(f"shipping_method={method}") == (True, True)
+    assert shown("country=FR") == (False, False)
+    assert shown("fulfilment_status=unfulfilled&status=pending") == (False, True)
 
 
 @pytest.mark.parametrize("page", ["-1", "0", "abc", "9999999999"])
@@ -355,3 +378,156 @@ def test_a_line_says_what_became_of_it(owner: Desk, cast: Cast) -> None:
     owner.post(f"/admin/orders/{order.id}/cancel", pieces | {"what": "lines", "reason": "customer"})
 
     assert "1 cancelled" in owner.text(path)
+
+
+def shipped(cast: Cast) -> orders.Order:
+    order = cast.paid_order
+    with transaction():
+        orders.ship(orders.lock(order.id), carrier="DHL", tracking_number="0034 04")
+    return kept(order)
+
+
+def test_tracking_is_corrected_and_told_only_when_ticked(owner: Desk, cast: Cast) -> None:
+    order = shipped(cast)
+    path = f"/admin/orders/{order.id}/tracking/{order.fulfilments[0].id}"
+
+    form = owner.text(path)
+    answer = owner.post(
+        path, {"version": order.version, "carrier": "UPS", "tracking_number": "1Z9"}
+    )
+    page = owner.text(f"/admin/orders/show/{order.id}")
+
+    assert 'value="0034 04"' in form
+    assert answer.status_code == 303
+    assert "https://www.ups.com/track?loc=en_US&amp;tracknum=1Z9" in page
+    assert "DHL 0034 04 → UPS 1Z9" in page
+    assert not orders.timeline(order.id)[-1].payload["notify"]
+
+    owner.post(path, {"carrier": "UPS", "tracking_number": "1Z8", "notify": "1"})
+    assert orders.timeline(order.id)[-1].payload["notify"]
+
+
+def test_tracking_of_somebody_elses_shipment_is_refused(owner: Desk, cast: Cast) -> None:
+    order = shipped(cast)
+    other = kept(people.order(cast.lamp))
+
+    answer = owner.post(
+        f"/admin/orders/{other.id}/tracking/{order.fulfilments[0].id}", {"tracking_number": "1"}
+    )
+
+    assert answer.status_code in {303, 404}
+    assert fresh(order).fulfilments[0].tracking_number == "0034 04"
+
+
+def test_tracking_that_changed_meanwhile_is_a_conflict(owner: Desk, cast: Cast) -> None:
+    order = shipped(cast)
+    path = f"/admin/orders/{order.id}/tracking/{order.fulfilments[0].id}"
+
+    answer = owner.post(path, {"version": order.version - 1, "tracking_number": "1Z9"})
+
+    assert answer.status_code == 409
+    assert 'value="1Z9"' in answer.get_data(as_text=True)
+    assert fresh(order).fulfilments[0].tracking_number == "0034 04"
+
+
+NEW = {"name": "Ada Byron", "line1": "Allee 7", "city": "Berlin", "postal_code": "10119"}
+
+
+def test_shipping_address_is_changed_with_what_it_was(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+    path = f"/admin/orders/{order.id}/shipping-address"
+
+    assert 'value="Unter den Linden 1"' in owner.text(path)
+    answer = owner.post(path, {"version": order.version, "country": "DE", **NEW})
+    page = owner.text(f"/admin/orders/show/{order.id}")
+
+    assert answer.status_code == 303
+    assert fresh(order).shipping_address["line1"] == "Allee 7"
+    assert "Shipping address changed" in page
+    assert "10117" in page
+
+
+def test_what_is_wrong_with_an_address_stands_at_its_field(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+
+    answer = owner.post(
+        f"/admin/orders/{order.id}/shipping-address", {"country": "DE", **NEW, "postal_code": "1"}
+    )
+    page = answer.get_data(as_text=True)
+
+    assert answer.status_code == 422
+    assert 'aria-describedby="address-postal_code-help"' in page
+    assert 'value="Allee 7"' in page
+
+
+def test_address_in_a_country_of_another_tax_says_why_not(owner: Desk, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+    vienna = NEW | {"country": "AT", "city": "Wien", "postal_code": "1010"}
+
+    answer = owner.post(f"/admin/orders/{order.id}/shipping-address", vienna)
+
+    assert "In Austria the tax of Tidal mug is 20 %" in answer.get_data(as_text=True)
+    assert fresh(order).shipping_address["country"] == "DE"
+
+
+def test_warehouse_ships_and_support_changes_addresses(app: Flask, cast: Cast) -> None:
+    order = kept(cast.paid_order)
+    path = f"/admin/orders/{order.id}/shipping-address"
+
+    refused = sit(app, "Warehouse").post(path, {"country": "DE", **NEW})
+    done = sit(app, "Support", "Kim").post(path, {"country": "DE", **NEW})
+
+    assert refused.status_code == 403
+    assert done.status_code == 303
+    assert fresh(order).shipping_address["line1"] == "Allee 7"
+
+
+def queue(cast: Cast) -> list[orders.Order]:
+    """Three paid orders, the newest first."""
+    made = []
+    for _ in range(3):
+        order = people.order(cast.mug)
+        people.pay(order)
+        made.append(kept(order))
+    return made[::-1]
+
+
+def ship_and_next(owner: Desk, order: orders.Order, asked: str) -> str:
+    answer = owner.post(
+        f"/admin/orders/{order.id}/ship",
+        {"carrier": "DPD", "then": "next"},
+        headers={"Referer": f"http://localhost/admin/orders/show/{order.id}?{asked}"},
+    )
+    assert answer.status_code == 303
+    return str(answer.location)
+
+
+def test_ship_and_next_stays_in_the_filtered_queue(owner: Desk, cast: Cast) -> None:
+    assert kept(people.order(cast.lamp))  # newer and unpaid: not to be packed
+    first, second, third = queue(cast)
+
+    after_second = ship_and_next(owner, second, "tab=to_pack")
+    after_third = ship_and_next(owner, third, "tab=to_pack&country=DE")
+    after_first = ship_and_next(owner, first, "tab=to_pack")
+
+    assert after_second == f"/admin/orders/show/{third.id}?tab=to_pack"
+    assert f"/admin/orders/show/{first.id}?" in after_third  # from the top again
+    assert "country=DE" in after_third
+    assert after_first == "/admin/orders/list/?tab=to_pack"
+    assert "No other order of this list can be packed now." in owner.said()
+
+
+def test_ship_and_next_leaves_out_what_the_filter_does(owner: Desk, cast: Cast) -> None:
+    first = queue(cast)[0]
+
+    assert ship_and_next(owner, first, "country=FR") == "/admin/orders/list/?country=FR"
+
+
+def test_carrier_used_last_is_there_for_the_next_order(owner: Desk, cast: Cast) -> None:
+    first, second, _third = queue(cast)
+
+    ship_and_next(owner, first, "")
+
+    assert 'name="carrier"\n               value="DPD"' in owner.text(
+        f"/admin/orders/show/{second.id}"
+    )

@@ -16,7 +16,7 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import select, text
 
-from shop import customers, notifications, orders, payments, reactions
+from shop import checkout, customers, notifications, orders, payments, reactions
 from shop.core import clock, mail, reaction_runs, relay
 from shop.core.db import session, transaction
 from shop.core.reaction_runs import ReactionRun
@@ -478,3 +478,50 @@ def test_old_emails_lose_their_secrets_when_migrating(app: Flask, live_database:
     receipt.state = EmailState.KEPT
     assert f"token={secret}" in with_secret(receipt).text
     assert (receipt.customer_id, reset.customer_id) == (None, ada.id)
+
+
+def test_shipment_email_leads_to_the_page_of_its_carrier(cast: Cast) -> None:
+    order = cast.paid_order
+    line_id = order.lines[0].id
+    for carrier in ("UPS", "Uncle Bob"):
+        with transaction():
+            orders.ship(orders.lock(order.id), {line_id: 1}, carrier=carrier, tracking_number="1Z9")
+    work()
+
+    known, unknown = (m for m in emails() if m.kind == "shipped")
+    page = "https://www.ups.com/track?loc=en_US&tracknum=1Z9"
+    assert page in known.text and page.replace("&", "&amp;") in known.html
+    assert "1Z9" in unknown.html and "tracknum" not in unknown.html + unknown.text
+
+
+def test_corrected_tracking_is_emailed_only_if_staff_say_so(cast: Cast) -> None:
+    order = cast.paid_order
+    with transaction():
+        shipment = orders.ship(orders.lock(order.id), carrier="DHL", tracking_number="T-1")
+    for number, notify in (("T-2", False), ("T-3", True)):
+        with transaction():
+            orders.correct_tracking(
+                orders.lock(order.id),
+                shipment.id,
+                carrier="DHL",
+                tracking_number=number,
+                notify=notify,
+            )
+
+    work()
+
+    (told,) = [m for m in emails() if m.kind == "tracking"]
+    assert "T-3" in told.text and "T-3" in told.html
+    assert order.number in told.subject
+
+
+def test_changed_shipping_address_is_emailed(cast: Cast) -> None:
+    order = cast.paid_order
+    with transaction():
+        checkout.change_address(orders.lock(order.id), people.ADDRESS | {"line1": "Allee 7"})
+
+    work()
+
+    (told,) = [m for m in emails() if m.kind == "address"]
+    assert told.recipient == order.email
+    assert "Allee 7\n" in told.text and "Allee 7<br>" in told.html

@@ -96,6 +96,21 @@ def neighbours(view: "Declaration", state: ListState, pk: Any) -> tuple[Any | No
     return found[0], found[1]
 
 
+def next_one(
+    view: "Declaration", state: ListState, pk: Any, condition: ColumnElement[bool]
+) -> Any | None:
+    """The key of the next row that also fulfils ``condition``: below the row with this key, else
+    from the top of the list; None without another one. Three statements at most."""
+    key = view.datamodel.key_column
+    query = view.query().with_only_columns(key).where(*_where(view, state), condition, key != pk)
+    query = query.order_by(*_order(view, state, backwards=False)).limit(1)
+    place = _place(view, state, pk)
+    below = None
+    if place is not None:
+        below = session.scalar(query.where(_beyond(view, state, place, backwards=False)))
+    return session.scalar(query) if below is None else below
+
+
 # -- the statements ------------------------------------------------------------------------------
 
 

@@ -171,7 +171,7 @@ class OrderMoney(View):
     def _answer(
         self, pk: int, kind: str, work: Callable[[orders.Order], str | None], done: str
     ) -> Page:
-        """A form about money: shown, done, asked about, or refused with what was typed."""
+        """A form: shown, done, asked about, or refused with what was typed."""
         if request.method == "GET" or request.form.get("edit"):
             return self._ask(pk, kind, request.form)
         try:
@@ -210,7 +210,9 @@ class OrderMoney(View):
         flash(message, "success")
         shown = self.address("show", pk=order.id)
         came_from = errors.back(shown)
-        return redirect(came_from if came_from.startswith(shown) else shown, code=303)
+        if not came_from.startswith(shown):  # from a page of a form, whose address has the list's
+            came_from = self.record_address("show", order)
+        return redirect(came_from, code=303)
 
     def _refused(self, pk: int, kind: str, refusal: DomainError) -> Page:
         if errors.wants_json() or isinstance(refusal, NotFound):

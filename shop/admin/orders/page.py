@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import redirect, request
+from flask import flash, redirect, request
+from flask import session as browser
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import has_access, permission_name
 from markupsafe import Markup
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shop import analytics, checkout, customers, orders, payments
 from shop.admin.emails import STATES as EMAIL_STATES
 from shop.admin.framework import (
     Action,
     Amount,
+    Choice,
     Code,
     DateRange,
     Listed,
@@ -28,12 +31,16 @@ from shop.admin.framework import (
     Table,
     Text,
     TextIs,
+    list_state,
+    listing,
 )
 from shop.admin.framework.formatters import badge
 from shop.admin.framework.inputs import existing
+from shop.admin.framework.screens import once_a_request
 from shop.admin.orders.money import QUANTITY, OrderMoney, money_facts, quantities_of
 from shop.admin.orders.timeline import story
 from shop.catalog.models import Product
+from shop.checkout.models import ShippingMethod
 from shop.core import clock
 from shop.core.db import session
 from shop.core.errors import NotFound
@@ -41,7 +48,7 @@ from shop.core.i18n import gettext as _
 from shop.core.i18n import lazy_gettext, lazy_ngettext, ngettext
 from shop.notifications import EmailMessage
 from shop.orders import FulfilmentStatus, Order, OrderStatus, PaymentStatus, ShipmentStatus
-from shop.payments import Payment
+from shop.payments import Payment, Task
 
 PAYMENT_WORDS = {
     PaymentStatus.UNPAID: ("warn", lazy_gettext("Unpaid")),
@@ -67,7 +74,14 @@ FULFILMENT_WORDS = {
     FulfilmentStatus.SHIPPED: ("good", lazy_gettext("Shipped")),
     FulfilmentStatus.DELIVERED: ("good", lazy_gettext("Delivered")),
 }
-CARRIERS = ("DHL", "DPD", "GLS", "Hermes", "UPS", "FedEx", "Deutsche Post", "Royal Mail")
+CARRIERS = (*(carrier.name for carrier in orders.CARRIERS), "Deutsche Post")
+# Where a browser keeps the carrier that was used last.
+LAST_CARRIER = "last_carrier"
+# Tabs that are looked at now and then stand last.
+RARE_TABS = ("payment_processing", "delivered", "closed")
+NEEDS_ATTENTION = Order.id.in_(
+    select(Task.order_id).where(Task.closed_at.is_(None), Task.order_id.is_not(None))
+)
 LATE = timedelta(hours=24)
 VERY_LATE = timedelta(hours=48)
 
@@ -79,6 +93,13 @@ class Step:
     label: str
     at: datetime | None
     is_done: bool
+
+
+class SkuIs(TextIs):
+    """Orders of exactly this SKU."""
+
+    def condition(self, value: str) -> ColumnElement[bool]:
+        return orders.with_sku(value)
 
 
 def _status(value: Any, row: Listed) -> Any:
@@ -149,13 +170,36 @@ class OrdersView(OrderMoney):
             lazy_gettext("Country (two letters)"),
             sql=Order.shipping_address["country"].astext,
         ),
+        SkuIs("sku", lazy_gettext("SKU")),
+        Relation(
+            "shipping_method",
+            lazy_gettext("Shipping method"),
+            model=ShippingMethod,
+            searched=(ShippingMethod.name,),
+            matches=lambda pk: (
+                Order.shipping_method
+                == select(ShippingMethod.code).where(ShippingMethod.id == pk).scalar_subquery()
+            ),
+        ),
+        Choice(
+            "attention",
+            lazy_gettext("Needs attention"),
+            options={"yes": lazy_gettext("An open task"), "no": lazy_gettext("No open task")},
+            conditions={"yes": NEEDS_ATTENTION, "no": ~NEEDS_ATTENTION},
+        ),
     )
     sort = "-placed_at"
-    search = (orders.matches,)
-    search_hint = lazy_gettext("Number, email or name")
+    search = ("searched",)  # see search_condition
+    search_hint = lazy_gettext("Number, email, name, SKU, tracking number or postal code")
     tabs = (
         Tab("all", lazy_gettext("All")),
-        *(Tab(key, label, condition) for key, (label, condition) in orders.TABS.items()),
+        *(
+            Tab(key, label, condition)
+            for key, (label, condition) in orders.TABS.items()
+            if key not in RARE_TABS
+        ),
+        Tab("attention", lazy_gettext("Needs attention"), NEEDS_ATTENTION),
+        *(Tab(key, *orders.TABS[key]) for key in RARE_TABS),
     )
     row_actions = (
         Action(
@@ -179,6 +223,9 @@ class OrdersView(OrderMoney):
         "placed.to": "placed_at.to",
     }
     old_sorts = {"newest": "", "oldest": "placed_at", "total": "-total_minor"}
+
+    def search_condition(self, text: str) -> ColumnElement[bool]:
+        return once_a_request(f"orders with {text}", lambda: orders.matches(text))
 
     def hold(self, item: Order) -> None:
         orders.lock(item.id)
@@ -242,7 +289,58 @@ class OrdersView(OrderMoney):
             )
 
         done = _("Shipped. %(email)s gets an email about this shipment.")
-        return self._answer(pk, "ship", ship, done)
+        answer = self._answer(pk, "ship", ship, done)
+        if not isinstance(answer, WerkzeugResponse) or answer.status_code not in {200, 303}:
+            return answer
+        browser[LAST_CARRIER] = request.form.get("carrier", "").strip()[:60]
+        wants_next = request.form.get("then") == "next" and answer.status_code == 303
+        return redirect(self._next_to_pack(pk), code=303) if wants_next else answer
+
+    def _next_to_pack(self, pk: int) -> str:
+        """The address of the next order to pack in the list that the person came from: below this
+        one, else from the top; the list itself, with a word, when there is none."""
+        try:
+            state = list_state.read(self, self.list_arguments())
+        except list_state.BadAddress:
+            return self.address("list")
+        found = listing.next_one(self, state, pk, orders.can_be_packed())
+        if found is not None:
+            return self.address("show", pk=found, **self.list_arguments())
+        flash(_("No other order of this list can be packed now."), "info")
+        return self.list_address()
+
+    @expose("/<int:pk>/tracking/<int:fulfilment_id>", methods=["GET", "POST"])
+    @has_access
+    @permission_name("ship")
+    def tracking(self, pk: int, fulfilment_id: int) -> Page:
+        """Correct the carrier and the tracking number of a shipment."""
+        existing(fulfilment_id)
+
+        def work(order: orders.Order) -> str:
+            is_told = "notify" in request.form
+            orders.correct_tracking(
+                order,
+                fulfilment_id,
+                carrier=request.form.get("carrier", ""),
+                tracking_number=request.form.get("tracking_number", ""),
+                notify=is_told,
+            )
+            return _("Corrected. %(email)s gets an email.") if is_told else _("Corrected.")
+
+        return self._answer(pk, "tracking", work, "")
+
+    @expose("/<int:pk>/shipping-address", methods=["GET", "POST"])
+    @has_access
+    @permission_name("address")
+    def shipping_address(self, pk: int) -> Page:
+        """Send what is not shipped yet to another address."""
+
+        def work(order: orders.Order) -> None:
+            checkout.change_address(order, request.form)
+
+        return self._answer(
+            pk, "address", work, _("The shipping address is changed. %(email)s gets an email.")
+        )
 
     @expose("/<int:pk>/deliver/<int:fulfilment_id>", methods=["POST"])
     @has_access
@@ -268,9 +366,17 @@ class OrdersView(OrderMoney):
 
     def _form_facts(self, order: orders.Order, money: Iterable[Payment]) -> dict[str, Any]:
         waiting = orders.waiting(order)
+        view_args = request.view_args or {}
         return money_facts(order, money, self.may) | {
             "may_ship": self.may("can_ship") and may_ship(order),
             "carriers": CARRIERS,
+            "last_carrier": browser.get(LAST_CARRIER, ""),
+            "may_correct": self.may("can_ship"),
+            "fulfilment": next(
+                (f for f in order.fulfilments if f.id == view_args.get("fulfilment_id")), None
+            ),
+            "may_readdress": self.may("can_address") and may_readdress(order),
+            "countries": _countries(order),
             "waiting": waiting,
             "ready": {
                 line.id: line.open_quantity - waiting.get(line.id, 0) for line in order.lines
@@ -320,6 +426,18 @@ def _label(address: dict[str, Any] | None) -> list[str]:
         return []
     lines = customers.address_lines(address, for_label=True)
     return [*lines, *filter(None, [address.get("phone")])]
+
+
+def _countries(order: orders.Order) -> dict[str, str]:
+    """Where the shop sends to, and where this order goes, by code in the order of their names."""
+    names = customers.country_names()
+    codes = {*checkout.countries(), order.shipping_address.get("country", "")} & names.keys()
+    return {code: names[code] for code in sorted(codes, key=names.__getitem__)}
+
+
+def may_readdress(order: orders.Order) -> bool:
+    """Whether something of the order can still go to another address."""
+    return order.open_units > 0 and order.status in {OrderStatus.PENDING, OrderStatus.CONFIRMED}
 
 
 def may_ship(order: orders.Order) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from shop import orders, payments
+from shop import customers, orders, payments
 from shop.core.i18n import gettext as _
 from shop.core.i18n import lazy_gettext
 from shop.core.money import Money
@@ -57,6 +57,32 @@ def _units_and_carrier(payload: Payload, order: orders.Order) -> tuple[str, str]
 def _shipped(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
     what, by = _units_and_carrier(payload, order)
     return _("Shipped: %(items)s", items=what), "good", by
+
+
+def _corrected(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
+    what = _units_and_carrier(payload, order)[0]
+    before, after = (
+        " ".join(filter(None, (payload[side]["carrier"], payload[side]["tracking_number"])))
+        for side in ("before", "after")
+    )
+    none = _("none")
+    return (
+        _("Tracking corrected: %(items)s", items=what),
+        "",
+        _("%(before)s → %(after)s", before=before or none, after=after or none),
+    )
+
+
+def _readdressed(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
+    before, after = (
+        ", ".join(customers.address_lines(payload[side], for_label=True))
+        for side in ("before", "after")
+    )
+    return (
+        _("Shipping address changed"),
+        "",
+        _("%(before)s → %(after)s", before=before, after=after),
+    )
 
 
 def _delivered(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
@@ -161,6 +187,8 @@ _SENTENCES: dict[str, Callable[[Payload, orders.Order], tuple[str, str, str]]] =
     "VoucherIssued": _plain(lazy_gettext("Voucher issued; waiting for the customer to pay it")),
     "OrderProcessing": _plain(lazy_gettext("Processing started")),
     "OrderShipped": _shipped,
+    "TrackingCorrected": _corrected,
+    "AddressChanged": _readdressed,
     "OrderDelivered": _delivered,
     "OrderCancelled": _cancelled,
     "OrderExpired": _plain(lazy_gettext("Expired: not paid in time, stock released"), "bad"),

@@ -14,6 +14,25 @@ if (place) {
   document.querySelector("[data-print]")?.addEventListener("click", () => window.print());
 }
 document.addEventListener("click", copy);
+document.addEventListener("keydown", press);
+
+/**
+ * J and K go to the order below and above, S opens the shipment, Ctrl+Enter ships it and goes on.
+ * @param {KeyboardEvent} event
+ */
+function press(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    const form = /** @type {HTMLFormElement | null} */ (target.closest("[data-ship]"));
+    if (!form) return;
+    event.preventDefault();
+    form.requestSubmit(need(form, "[data-ship-next]", HTMLButtonElement));
+  } else if (!event.ctrlKey && !event.metaKey && !event.altKey && !target.closest("input, textarea, select, dialog")) {
+    const wanted = { j: "[rel=next]", k: "[rel=prev]", s: "[data-ship-open]" }[event.key.toLowerCase()];
+    if (!wanted || document.querySelector("dialog[open]")) return;
+    /** @type {HTMLElement | null} */ (document.querySelector(wanted))?.click();
+  }
+}
 
 /** @param {MouseEvent} event */
 async function copy(event) {
