@@ -3,7 +3,7 @@
 ``session`` gives each test the migrated database inside a transaction that is rolled back.
 ``live_database`` gives a database of its own, with real commits, for threads and processes.
 ``--faults`` runs the long form of the fault suite and nothing else; ``--seed`` repeats a run.
-``bin/test`` runs groups of tests side by side, each process with servers of its own.
+``bin/test`` runs two processes side by side, each with servers of its own.
 """
 
 import random
@@ -27,7 +27,8 @@ from tests.support import servers
 
 PROJECT = Path(__file__).parents[1]
 TEMPLATE = "shop_template"
-# They keep a shop in processes of its own busy: side by side they would wait for each other.
+# They keep a shop in processes of its own busy. They come first, so that at the end of a run no
+# process waits for the other's last long test.
 HEAVY = ("faults", "journeys", "properties")
 
 
@@ -46,15 +47,12 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"seed of the faults: {config.getoption('seed')}"
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups after this
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     is_long = config.getoption("faults")
     chosen: list[pytest.Item] = []
     left: list[pytest.Item] = []
     items.sort(key=lambda item: _part(item) not in HEAVY)
     for item in items:
-        group = "heavy" if _part(item) in HEAVY else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
         if is_long:
             wanted = item.path.is_relative_to(PROJECT / "tests" / "faults")
         else:
