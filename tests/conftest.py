@@ -165,6 +165,7 @@ def session(shared_engine: Engine) -> Iterator[Session]:
     outer = connection.begin()
     db.bind(connection)
     catalog.clear_cache()
+    checkout.clear_cache()
     discounts.clear_cache()
     try:
         yield db.session()
@@ -173,6 +174,7 @@ def session(shared_engine: Engine) -> Iterator[Session]:
         outer.rollback()
         connection.close()
         catalog.clear_cache()
+        checkout.clear_cache()
         discounts.clear_cache()
 
 
@@ -183,6 +185,7 @@ def live_database(running: servers.Servers, app: Flask) -> Iterator[str]:
     engine = db.configure(url, pool_size=20)
     redis.client().flushall()
     catalog.clear_cache()
+    checkout.clear_cache()
     discounts.clear_cache()
     yield url
     db.session.remove()

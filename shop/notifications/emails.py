@@ -162,7 +162,9 @@ def send_tracking(event: TrackingCorrected) -> None:
 def send_address(event: AddressChanged) -> None:
     """Staff changed where the order goes: its customer must know, who perhaps did not ask."""
     order = orders.by_id(event.order_id)
-    _about_order("address", f"address:{order.id}:{event.version}", order, address=event.after)
+    _about_order(
+        "address", f"address:{order.id}:{event.version}", order, address=order.shipping_address
+    )
 
 
 def send_delivered(event: OrderDelivered) -> None:

@@ -70,10 +70,9 @@ class TrackingCorrected(OrderEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class AddressChanged(OrderEvent):
-    """The shipping address was changed by staff; ``before`` and ``after`` are whole addresses."""
+    """The shipping address was changed by staff. Both addresses stand in the audit, where they can
+    be erased; events stay for ever."""
 
-    before: dict[str, str]
-    after: dict[str, str]
     version: int
 
 

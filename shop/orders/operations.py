@@ -45,12 +45,12 @@ def change_address(order: Order, address: Mapping[str, str]) -> None:
         )
     if not order.open_units:
         raise WrongState(_("Everything was shipped, so the address stays as it is."))
-    before, after = dict(order.shipping_address), dict(address)
-    if before == after:
+    after = dict(address)
+    if after == order.shipping_address:
         raise Invalid(_("The order has this address already."))
     order.shipping_address, order.customer_name = after, after["name"]
     order.version += 1
-    emit(AddressChanged(order_id=order.id, before=before, after=after, version=order.version))
+    emit(AddressChanged(order_id=order.id, version=order.version))
 
 
 def note(order: Order, text: str) -> None:

@@ -37,8 +37,7 @@ def test_a_new_address_is_cleaned_and_told_with_the_old_one(cast: Cast) -> None:
     assert order.customer_name == "Ada Byron"
     assert order.version == version + 1
     assert event.type == "AddressChanged"
-    assert event.payload["before"]["postal_code"] == "10117"
-    assert event.payload["after"]["postal_code"] == "10119"
+    assert "10119" not in str(event.payload)  # events stay; the audit can forget a person
 
 
 def test_an_address_that_its_country_does_not_know_is_refused(cast: Cast) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from shop import customers, orders, payments
+from shop import orders, payments
 from shop.core.i18n import gettext as _
 from shop.core.i18n import lazy_gettext
 from shop.core.money import Money
@@ -70,18 +70,6 @@ def _corrected(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
         _("Tracking corrected: %(items)s", items=what),
         "",
         _("%(before)s → %(after)s", before=before or none, after=after or none),
-    )
-
-
-def _readdressed(payload: Payload, order: orders.Order) -> tuple[str, str, str]:
-    before, after = (
-        ", ".join(customers.address_lines(payload[side], for_label=True))
-        for side in ("before", "after")
-    )
-    return (
-        _("Shipping address changed"),
-        "",
-        _("%(before)s → %(after)s", before=before, after=after),
     )
 
 
@@ -188,7 +176,11 @@ _SENTENCES: dict[str, Callable[[Payload, orders.Order], tuple[str, str, str]]] =
     "OrderProcessing": _plain(lazy_gettext("Processing started")),
     "OrderShipped": _shipped,
     "TrackingCorrected": _corrected,
-    "AddressChanged": _readdressed,
+    "AddressChanged": lambda payload, order: (
+        _("Shipping address changed"),
+        "",
+        _("Both addresses are in the order's history."),
+    ),
     "OrderDelivered": _delivered,
     "OrderCancelled": _cancelled,
     "OrderExpired": _plain(lazy_gettext("Expired: not paid in time, stock released"), "bad"),
