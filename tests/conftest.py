@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from shop import audit, catalog, checkout, cli, discounts
 from shop.config import Settings
-from shop.core import db, redis
+from shop.core import db, mail, redis
 from shop.factory import create_app
 from tests.cast import Cast
 from tests.support import servers
@@ -157,6 +157,14 @@ def shared_engine(running: servers.Servers, app: Flask) -> Iterator[Engine]:
     _drop(running, name)
 
 
+def start_afresh() -> None:
+    """Let this process know nothing of the last test: caches of its database, its mail server."""
+    catalog.clear_cache()
+    checkout.clear_cache()
+    discounts.clear_cache()
+    mail.configure("", "Ember & Oak <shop@example.com>")
+
+
 @pytest.fixture
 def session(shared_engine: Engine) -> Iterator[Session]:
     """The shop's session inside a transaction that is rolled back; commits become savepoints."""
@@ -164,18 +172,14 @@ def session(shared_engine: Engine) -> Iterator[Session]:
     connection = shared_engine.connect()
     outer = connection.begin()
     db.bind(connection)
-    catalog.clear_cache()
-    checkout.clear_cache()
-    discounts.clear_cache()
+    start_afresh()
     try:
         yield db.session()
     finally:
         db.bind(shared_engine)
         outer.rollback()
         connection.close()
-        catalog.clear_cache()
-        checkout.clear_cache()
-        discounts.clear_cache()
+        start_afresh()
 
 
 @pytest.fixture
@@ -184,9 +188,7 @@ def live_database(running: servers.Servers, app: Flask) -> Iterator[str]:
     name, url = _fresh(running)
     engine = db.configure(url, pool_size=20)
     redis.client().flushall()
-    catalog.clear_cache()
-    checkout.clear_cache()
-    discounts.clear_cache()
+    start_afresh()
     yield url
     db.session.remove()
     engine.dispose()

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from shop.admin.staff import accounts
 from shop.audit import AuditAction, AuditEntry
-from shop.core import clock, db, mail
+from shop.core import clock, db
 from shop.core.db import transaction
 from tests.admin.strangers import FORM_TOKEN, Stranger, emails_of, link_in
 from tests.admin.test_security import (
@@ -26,11 +26,6 @@ from tests.admin.test_security import (
 __all__ = ["limited", "mara"]
 KIND, CHANGED = "staff_password_link", "staff_password_changed"
 NEW = {"password": OTHER_PASSWORD, "repeat": OTHER_PASSWORD}
-
-
-@pytest.fixture(autouse=True)
-def development_mailbox() -> None:
-    mail.configure("", "Ember & Oak <shop@example.com>")
 
 
 @pytest.fixture

@@ -27,11 +27,6 @@ KIND = "staff_invitation_link"
 GONE = "This link is no longer valid"
 
 
-@pytest.fixture(autouse=True)
-def development_mailbox() -> None:
-    mail.configure("", "Ember & Oak <shop@example.com>")
-
-
 @pytest.fixture
 def olga(app: Flask, session: Session) -> Desk:
     """The Owner."""

@@ -48,13 +48,6 @@ def emails() -> list[EmailMessage]:
     return list(session.scalars(select(EmailMessage).order_by(EmailMessage.id)))
 
 
-@pytest.fixture(autouse=True)
-def development_mailbox() -> object:
-    mail.configure("", "Ember & Oak <shop@example.com>")
-    yield
-    mail.configure("", "Ember & Oak <shop@example.com>")
-
-
 def test_paid_order_gets_one_receipt_with_secret_link(cast: Cast) -> None:
     order = cast.paid_order
 
