@@ -62,13 +62,14 @@ class HistoryPages(FormPages):
             abort(403)
         field, number = request.form.get("field", ""), request.form.get("entry", "")
         back = redirect(self.address("history", pk=pk, **self.list_arguments()), code=303)
+        form = self.make_form(item)
         entry = audit.entry(int(number)) if number.isascii() and number.isdecimal() else None
         change = next((one for one in self._changes(entry) if one.field == field), None)
-        if entry is None or change is None or not self._restores(entry, change, item):
+        if entry is None or change is None or not self._restores(entry, change, item, form):
             flash(_("This value cannot be restored."), "danger")
             return back
         if self._try(None, lambda: self._set_back(item, change)) is not REFUSED:
-            label = self._label(entry.record_type, field, self.make_form(item))
+            label = self._label(entry.record_type, field, form)
             flash(_("%(field)s is restored.", field=label), "success")
         return back
 
@@ -95,7 +96,7 @@ class HistoryPages(FormPages):
                 entry,
                 changes[entry.id],
                 label=partial(self._label, entry.record_type, form=form),
-                restores=partial(self._restores, entry, item=item),
+                restores=partial(self._restores, entry, item=item, form=form),
                 currency=getattr(item, "currency", None),
                 is_part=entry.record_type != self._table,
             )
@@ -106,7 +107,7 @@ class HistoryPages(FormPages):
             return str(form[field].label.text)
         return entries.words_of(field)
 
-    def _restores(self, entry: AuditEntry, change: Change, item: Any) -> bool:
+    def _restores(self, entry: AuditEntry, change: Change, item: Any, form: Any) -> bool:
         """Whether a person may set this field back: by the form, and only to another value."""
         is_own = (entry.record_type, entry.record_id) == (self._table, str(self.key(item)))
         if not is_own or entry.action is not AuditAction.UPDATE or change.is_secret:
@@ -118,7 +119,7 @@ class HistoryPages(FormPages):
         now = getattr(item, change.field, None)
         if isinstance(now, datetime | date) or now == self._typed(change):
             return False
-        return change.field in self.make_form(item)
+        return change.field in form
 
     def _typed(self, change: Change) -> Any:
         """The value before a change, as the model holds it: JSON knows no decimals."""
