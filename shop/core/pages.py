@@ -29,7 +29,7 @@ class SentenceCompiler(CodeGenerator):
     whether the template is HTML; anything else is called as Jinja calls all functions.
     """
 
-    def visit_Call(self, node: nodes.Call, frame: Frame, **options: bool) -> None:  # type: ignore[override]
+    def visit_Call(self, node: nodes.Call, frame: Frame, **options: bool) -> None:  # type: ignore[override]  # Jinja's decorator takes names only
         if not self._is_sentence(node, frame):
             super().visit_Call(node, frame, **options)
             return

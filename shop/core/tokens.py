@@ -75,7 +75,7 @@ def redeem(purpose: str, token: str) -> int | None:
 
 
 def subject_of(purpose: str, token: str) -> int | None:
-    """Whom a token is about that could be redeemed now; looking does not use it up."""
+    """Returns whose token this is, if it could be redeemed now; looking does not use it up."""
     return session.scalar(select(OneTimeToken.subject_id).where(*_is_good(purpose, token)))
 
 

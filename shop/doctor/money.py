@@ -76,7 +76,7 @@ def _payment_status(connection: Connection, scope: Scope) -> tuple[int, list[Fau
 def _orphan_money(connection: Connection, scope: Scope) -> tuple[int, list[Fault]]:
     """Orders of which more money stays with us than they cost, and nobody was asked."""
     # Orders that stand, and of which no more came than they cost, keep what is theirs unless a
-    # dispute moved money or units were called off: only the others are added up.
+    # dispute moved money or units were cancelled: only the others are added up.
     moved = rows(
         connection,
         f"""
@@ -207,7 +207,7 @@ def _refund_parts(connection: Connection, scope: Scope) -> tuple[int, list[Fault
                 line.total_minor, line.tax_minor, prices_include_tax=line.prices_include_tax
             )
             if line.tax > line.tax_minor or line.amount > gross:
-                fact = f"{line.sku}: {line.amount} of {gross} given back"
+                fact = f"{line.sku}: {line.amount} of {gross} refunded"
                 yield Fault(line.id, line.number, fact)
         for one in deliveries:
             gross = gross_of(
@@ -216,7 +216,7 @@ def _refund_parts(connection: Connection, scope: Scope) -> tuple[int, list[Fault
                 prices_include_tax=one.prices_include_tax,
             )
             if one.amount > gross:
-                yield Fault(one.id, one.number, f"delivery: {one.amount} of {gross} given back")
+                yield Fault(one.id, one.number, f"shipping: {one.amount} of {gross} refunded")
 
     return first(faults(), scope)
 

@@ -353,7 +353,7 @@ CHECKS = (
         about="order",
         sql=f"""
         SELECT o.id, o.number AS name, format('it is %s, but its use of “%s” %s', o.status, r.name,
-            CASE WHEN r.released_at IS NULL THEN 'still counts' ELSE 'was given back' END) AS fact
+            CASE WHEN r.released_at IS NULL THEN 'still counts' ELSE 'was released' END) AS fact
         FROM redemption r JOIN "order" o ON o.id = r.order_id
         WHERE o.placed_at >= :since AND CASE WHEN o.status NOT IN ({_LIVE})
             THEN {USE_COUNTS} ELSE NOT {USE_COUNTS} AND r.honoured_at IS NULL END

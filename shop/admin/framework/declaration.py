@@ -194,7 +194,7 @@ class Declaration(InTheAdmin, ModelView):
         return made
 
     def hold(self, item: Any) -> None:
-        """Lock ``item`` until the transaction ends and read it anew. Raises ``NotFound``."""
+        """Lock ``item`` until the transaction ends and read it again. Raises ``NotFound``."""
         self.datamodel.hold(item)
 
     def may_edit(self, item: Any) -> bool:

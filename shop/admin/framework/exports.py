@@ -3,7 +3,7 @@
 ``View.exporters`` names the kinds of file; an ``Exporter`` turns lines of values into text. What a
 cell holds is ``Column.bare``: plain values instead of their look, so that a file can be reckoned
 with. The keys of the rows are asked once, then their values in parts, so that nothing stays open
-in the database while somebody downloads, and no row is told twice.
+in the database while somebody downloads, and no row is listed twice.
 
 Spreadsheets run a cell that begins like a formula. Text of that kind gets an apostrophe before it,
 as OWASP advises (https://owasp.org/www-community/attacks/CSV_Injection); numbers stay numbers.

@@ -88,7 +88,7 @@ class Table(SQLAInterface):
         return self.session.get(self.get_related_model(col_name), value)
 
     def hold(self, item: Any) -> None:
-        """Lock the row until the transaction ends and read it anew. Raises ``NotFound``."""
+        """Lock the row until the transaction ends and read it again. Raises ``NotFound``."""
         key = self.get_pk_value(item)
         row = select(self.key_column).where(self.key_column == key)
         if self.session.execute(row.with_for_update(key_share=True)).first() is None:
