@@ -63,7 +63,8 @@ class HistoryPages(FormPages):
         field, number = request.form.get("field", ""), request.form.get("entry", "")
         back = redirect(self.address("history", pk=pk, **self.list_arguments()), code=303)
         form = self.make_form(item)
-        entry = audit.entry(int(number)) if number.isascii() and number.isdecimal() else None
+        is_number = number.isascii() and number.isdecimal() and len(number) < 19
+        entry = audit.entry(int(number)) if is_number else None
         change = next((one for one in self._changes(entry) if one.field == field), None)
         if entry is None or change is None or not self._restores(entry, change, item, form):
             flash(_("This value cannot be restored."), "danger")
@@ -112,14 +113,15 @@ class HistoryPages(FormPages):
         is_own = (entry.record_type, entry.record_id) == (self._table, str(self.key(item)))
         if not is_own or entry.action is not AuditAction.UPDATE or change.is_secret:
             return False
+        known = inspect(self.datamodel.obj).column_attrs  # a column may be gone since
+        if change.field not in form or change.field not in known:
+            return False
         if change.is_erased or not isinstance(change.before, str | int | float | None):
             return False
         if not self.allows("edit") or not self.may_edit(item):
             return False
         now = getattr(item, change.field, None)
-        if isinstance(now, datetime | date) or now == self._typed(change):
-            return False
-        return change.field in form
+        return not isinstance(now, datetime | date) and now != self._typed(change)
 
     def _typed(self, change: Change) -> Any:
         """The value before a change, as the model holds it: JSON knows no decimals."""
